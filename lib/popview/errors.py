@@ -1,0 +1,27 @@
+"""The one error that a user's mistake raises, and how a misspelt name is answered."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+from typing import Any
+
+__all__ = ["UsageError", "check_name", "nearest"]
+
+
+class UsageError(ValueError):
+    """A user's mistake, told in one line; the command line prints it without a traceback."""
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """Return the known name that is closest to `name` (case ignored), or None where none is close."""
+    folded = {k.casefold(): k for k in known}
+    found = get_close_matches(name.casefold(), folded, n=1, cutoff=0.4)
+    return folded[found[0]] if found else None
+
+
+def check_name(kind: str, name: Any, known: Collection[str]) -> None:
+    """Raise UsageError, naming the nearest valid one, unless `name` is among `known`."""
+    if name in known:
+        return
+    guess = nearest(str(name), known)
+    hint = f"did you mean {guess!r}? " if guess else ""
+    raise UsageError(f"unknown {kind} {name!r}: {hint}known: {', '.join(map(str, known))}")

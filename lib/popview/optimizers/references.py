@@ -1,0 +1,111 @@
+"""References that the paper lacks: AdamW and stochastic weight averaging, both in torch's own arithmetic."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.adamw import adamw
+from torch.optim.swa_utils import get_swa_multi_avg_fn
+
+from popview.optimizers.base import Optimizer
+from popview.optimizers.sgd import SGD
+
+__all__ = ["SWA", "AdamW"]
+
+
+class AdamW(Optimizer):
+    """AdamW (Loshchilov and Hutter 2019): `torch.optim.adamw.adamw` behind the closures and counters of this package.
+
+    Parameters
+    ----------
+    lr, weight_decay, betas, eps
+        As in `torch.optim.AdamW`, with its defaults.
+    """
+
+    per_group = (*Optimizer.per_group, "betas", "eps")
+
+    def __init__(
+        self,
+        params: Iterable,
+        *,
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        **others: Any,
+    ) -> None:
+        for i, beta in enumerate(betas):
+            if not 0 <= beta < 1:
+                raise ValueError(f"betas[{i}] must be in [0, 1), got {beta!r}")
+        if not eps >= 0:
+            raise ValueError(f"eps must be 0 or above, got {eps!r}")
+        defaults = {"lr": lr, "weight_decay": weight_decay, "betas": betas, "eps": eps}
+        super().__init__(params, defaults, **others)
+
+    def _descend(self) -> None:
+        first, second = (self._of_state(key, "zeros") for key in ("first_moment", "second_moment"))
+        start = 0
+        for group in self.param_groups:
+            stop = start + len(group["params"])
+            for p in group["params"]:
+                self.state[p].setdefault("step", torch.tensor(0.0))
+            adamw(
+                self._models()[start:stop],
+                self._gradients()[start:stop],
+                first[start:stop],
+                second[start:stop],
+                [],
+                [self.state[p]["step"] for p in group["params"]],
+                amsgrad=False,
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                lr=float(group["lr"]),
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                maximize=False,
+            )
+            start = stop
+
+
+class SWA(SGD):
+    """Stochastic weight averaging along SGD's own trajectory (Izmailov et al. 2018), with torch's averaging function.
+
+    The parameters are SGD's throughout; `solution` and `finish` put the average in their place. BatchNorm statistics
+    of the average are the caller's to recompute (`torch.optim.swa_utils.update_bn`).
+
+    Parameters
+    ----------
+    average_from : int
+        Steps before the first model is averaged.
+    average_every : int
+        Steps between averaged models.
+    """
+
+    model_wide = ("average_from", "average_every")
+
+    def __init__(self, params: Iterable, *, average_from: int = 0, average_every: int = 1, **others: Any) -> None:
+        super().__init__(params, average_from=average_from, average_every=average_every, **others)
+        self._averaged = 0
+        self._average = get_swa_multi_avg_fn()
+
+    def _descend(self) -> None:
+        super()._descend()
+        late = self.steps - self.hyperparameter("average_from")
+        if late > 0 and late % self.hyperparameter("average_every") == 0:
+            average, models = self._of_state("average", "zeros"), self._models()
+            if self._averaged == 0:
+                torch._foreach_copy_(average, models)
+            else:
+                self._average(average, models, self._averaged)
+            self._averaged += 1
+
+    def _returns(self) -> tuple[list[Tensor], list[Tensor], Tensor] | None:
+        return (self._of_state("average", "zeros"), self._buffers(), self._everyone) if self._averaged else None
+
+    def _run_state(self) -> dict[str, Any]:
+        return {**super()._run_state(), "averaged": self._averaged}
+
+    def _load_run_state(self, run: dict[str, Any]) -> None:
+        super()._load_run_state(run)
+        self._averaged = run["averaged"]

@@ -1,0 +1,49 @@
+"""Sharpness-aware minimization: Algorithm 3 of arXiv 2403.00574, after Foret et al. 2021."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from popview.optimizers.base import Closure
+from popview.optimizers.models import norm, scale_
+from popview.optimizers.sgd import SGD
+
+__all__ = ["SAM"]
+
+
+class SAM(SGD):
+    """Step along the gradient taken uphill: g₂ = ∇f(w + ρ g/‖g‖), w ← w − η g₂.
+
+    Two gradients a step. Both passes see the same random draws (dropout masks), and only the first one changes the
+    buffers (BatchNorm statistics). Where g is zero the ascent is zero.
+
+    Parameters
+    ----------
+    rho : float
+        Length of the ascent; 0.05 is Foret et al.'s default, the paper states none.
+
+    Notes
+    -----
+    Each step keeps one copy of the parameters while it looks uphill, so that it returns to w exactly.
+    """
+
+    replays = True
+    model_wide = ("rho",)
+
+    def __init__(self, params: Iterable, *, rho: float = 0.05, **others: Any) -> None:
+        super().__init__(params, rho=rho, **others)
+
+    def _gradient(self, closure: Closure) -> Any:
+        loss = self._first_pass(closure)
+        if self._overflowed():
+            return loss
+        models, gradients = self._models(), self._gradients()
+        kept = torch._foreach_add(models, 0.0)
+        length = norm(gradients)
+        scale_(gradients, torch.where(length > 0, self.hyperparameter("rho") / length, 0))
+        torch._foreach_add_(models, gradients)
+        self._second_pass(closure)
+        torch._foreach_copy_(models, kept)
+        self._normalize()
+        return loss

@@ -1,0 +1,210 @@
+"""SGD and its noise-enabled variants: eq. 1, Algorithms 1 and 2 of arXiv 2403.00574, and SGLD."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from popview.optimizers.base import Closure, Optimizer
+from popview.optimizers.models import add_, members_of, norm
+from popview.optimizers.noise import Noise, make_noise
+
+__all__ = ["SGD", "SGLD", "NiGSGD", "NiMSGD", "sgd_"]
+
+
+def sgd_(
+    models: list[Tensor],
+    gradients: list[Tensor],
+    momentum_buffers: list[Tensor],
+    *,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+) -> None:
+    """Take one step of gradient descent in place, in the arithmetic of `torch.optim.SGD`.
+
+    Parameters
+    ----------
+    models, gradients, momentum_buffers : sequences of Tensor
+        Of equal shapes; the buffers may be empty if `momentum` is 0.
+    """
+    if weight_decay:
+        gradients = list(torch._foreach_add(gradients, models, alpha=weight_decay))
+    if momentum:
+        torch._foreach_mul_(momentum_buffers, momentum)
+        torch._foreach_add_(momentum_buffers, gradients)
+        gradients = momentum_buffers
+    torch._foreach_add_(models, gradients, alpha=-lr)
+
+
+class SGD(Optimizer):
+    """Gradient descent, w ← w − η g, on a minibatch or on a whole landscape (eq. 1).
+
+    Parameters
+    ----------
+    params, buffers, scaler, population, seed
+        See `Optimizer`.
+    lr, momentum, weight_decay : float
+        As in `torch.optim.SGD`; may differ between param groups.
+    normalized : bool
+        Follow ĝ = g/‖g‖, as eq. 1 has it, instead of g. The norm is the model's, without weight decay.
+    local_search : callable
+        The in-place update, with the signature of `sgd_`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a hyperparameter is out of range, a tensor unfit, or a closure returns no loss.
+    """
+
+    #: Numeric hyperparameters of a subclass that belong to the model as a whole.
+    model_wide: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        params: Iterable,
+        *,
+        lr: float = 0.01,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        normalized: bool = False,
+        local_search: Any = sgd_,
+        **others: Any,
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "normalized": normalized}
+        defaults |= {name: others.pop(name) for name in self.model_wide}
+        self.local_search = local_search
+        super().__init__(params, defaults, **others)
+
+    def _gradient(self, closure: Closure) -> Any:
+        loss = super()._gradient(closure)
+        self._normalize()
+        return loss
+
+    def _momentum_buffers(self) -> list[Tensor]:
+        wanted = any(group["momentum"] for group in self.param_groups)
+        return self._of_state("momentum_buffer", "zeros") if wanted else []
+
+    def _descend(self) -> None:
+        buffers, start = self._momentum_buffers(), 0
+        for group in self.param_groups:
+            stop = start + len(group["params"])
+            self.local_search(
+                members_of(group["params"], self.population),
+                members_of([p.grad for p in group["params"]], self.population),
+                buffers[start:stop],
+                lr=float(group["lr"]),
+                momentum=group["momentum"],
+                weight_decay=group["weight_decay"],
+            )
+            start = stop
+
+
+class _Noisy(SGD):
+    """SGD with a noise vector ζ ∈ B₀(ρ); see `popview.optimizers.noise` for the readings of B₀(ρ)."""
+
+    model_wide: tuple[str, ...] = ("rho",)
+
+    def __init__(
+        self, params: Iterable, *, rho: float = 0.05, noise: str | Noise = "ball", scope: str = "model", **others: Any
+    ) -> None:
+        self.noise = make_noise(noise, scope)
+        super().__init__(params, rho=rho, **others)
+
+    def _inject(self, tensors: list[Tensor], where: Tensor) -> None:
+        """Add ρ ζ to the models, or to the gradients, of the members that `where` selects."""
+        add_(tensors, self.noise(self._models(), self.generator), self.hyperparameter("rho"), where)
+        self.counts["noise_triggers"] += where
+
+
+class NiGSGD(_Noisy):
+    """Noise in gradient: w ← w − η (g + ζ) at every step (Algorithm 1; Ge et al. 2015).
+
+    With ``normalized=True`` the noise is added to ĝ, so that ρ stays comparable to the length of the step.
+
+    Parameters
+    ----------
+    rho : float
+        Radius of the noise ball.
+    noise : {"ball", "sphere", "gaussian"} or callable
+        Distribution of ζ at radius 1. A callable takes the models (tensors of shape ``(P, …)``, P = 1 for a single
+        model) and a `torch.Generator`, and returns tensors of the same shapes.
+    scope : {"model", "layer"}
+        One ball for the model, or one per tensor.
+    """
+
+    def _gradient(self, closure: Closure) -> Any:
+        loss = super()._gradient(closure)
+        self._inject(self._gradients(), self._everyone)
+        return loss
+
+
+class NiMSGD(_Noisy):
+    """Noise in model: where ‖g‖ < ε and t > τ, w ← w + ζ and g anew; then w ← w − η g (Algorithm 2; Jin et al. 2017).
+
+    The gradient compared with ε is the minibatch's, without weight decay and before normalisation. `noise_triggers`
+    counts how often the condition held: with minibatches it may never do, and NiM-SGD is then SGD.
+
+    Parameters
+    ----------
+    rho, noise, scope
+        See `NiGSGD`.
+    tau : int
+        Steps before noise is allowed (the paper's t > τ, t counted from the start, not from the last injection).
+    epsilon : float
+        The gradient's norm below which the model counts as stationary.
+    """
+
+    replays = True
+    model_wide = ("rho", "tau", "epsilon")
+
+    def __init__(self, params: Iterable, *, tau: int = 50, epsilon: float = 1e-4, **others: Any) -> None:
+        super().__init__(params, tau=tau, epsilon=epsilon, **others)
+
+    def _gradient(self, closure: Closure) -> Any:
+        loss = self._first_pass(closure)
+        if self.steps > self.hyperparameter("tau"):
+            stationary = norm(self._gradients()) < self.hyperparameter("epsilon")
+            if stationary.any():
+                kept = None if self.scaler is None else torch._foreach_add(self._models(), 0.0)
+                self._inject(self._models(), stationary)
+                self._second_pass(closure, stationary)
+                if kept is not None and self._overflowed():
+                    torch._foreach_copy_(self._models(), kept)  # the step is skipped, its noise too
+        self._normalize()
+        return loss
+
+
+class SGLD(SGD):
+    """Stochastic gradient Langevin dynamics: w ← w − η g + √(2 η T) ξ, ξ standard normal (Welling and Teh 2011).
+
+    A reference that the paper names as future work. The noise scales with η and the temperature T, not with a ρ.
+
+    Parameters
+    ----------
+    temperature : float
+        T; for the posterior of a mean loss over N examples T = 1/N. T = 0 is SGD.
+    noise : "gaussian" or callable
+        As in `NiGSGD`; ``"gaussian"`` has unit norm, hence the factor √d below.
+    """
+
+    model_wide = ("temperature",)
+
+    def __init__(
+        self, params: Iterable, *, temperature: float = 1e-4, noise: str | Noise = "gaussian", **others: Any
+    ) -> None:
+        self.noise = make_noise(noise, "model")
+        super().__init__(params, temperature=temperature, **others)
+
+    def _descend(self) -> None:
+        super()._descend()
+        models, start = self._models(), 0
+        xi = self.noise(models, self.generator)
+        dimension = sum(t[0].numel() for t in models)
+        for group in self.param_groups:
+            stop = start + len(group["params"])
+            deviation = (2 * float(group["lr"]) * group["temperature"]) ** 0.5
+            add_(models[start:stop], xi[start:stop], deviation * dimension**0.5, self._everyone)
+            start = stop
+        self.counts["noise_triggers"] += 1

@@ -1,0 +1,21 @@
+"""Where the book's files lie: the one module that knows."""
+
+import os
+from pathlib import Path
+
+__all__ = ["DATA", "PAPER", "ROOT", "TRAJECTORIES"]
+
+
+def _root() -> Path:
+    """Return the folder that POPVIEW_ROOT names, else the one above this file that holds data/paper, else the cwd."""
+    named = os.environ.get("POPVIEW_ROOT")
+    if named:
+        return Path(named).expanduser().resolve()
+    above = Path(__file__).resolve().parents
+    return next((folder for folder in above if (folder / "data" / "paper").is_dir()), Path.cwd())
+
+
+ROOT = _root()
+DATA = ROOT / "data"
+PAPER = DATA / "paper"
+TRAJECTORIES = DATA / "trajectories"
