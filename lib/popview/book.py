@@ -7,6 +7,7 @@ one atomic rename publishes the notebook and its provenance together.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from popview.reads import ENVIRONMENT_VARIABLE
 __all__ = [
     "Chapter",
     "ChapterError",
+    "Parameter",
     "build",
     "chapters",
     "execute",
@@ -166,7 +168,7 @@ def execute(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Path:
 
     output, changed = output_path(chapter, given), _changed(chapter, given)
     stamp = _stamp(chapter, given, [])  # before the run: what changes meanwhile makes the page stale
-    with tempfile.TemporaryDirectory(prefix="popview-") as folder:
+    with tempfile.TemporaryDirectory(prefix="popview-", ignore_cleanup_errors=True) as folder:
         result, log = _papermill(chapter, changed, Path(folder))
         executed = Path(folder) / "executed.ipynb"
         notebook = nbformat.read(executed, as_version=4) if executed.is_file() else None
@@ -177,7 +179,12 @@ def execute(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Path:
     stamp["files"] |= stamps.make_stamp("", {}, {}, map(Path, reads), chapter.root)["files"]
     notebook.metadata["popview"] = stamp
     _write(notebook, output)
+    _failed_path(chapter).unlink(missing_ok=True)
     return output
+
+
+def _failed_path(chapter: Chapter) -> Path:
+    return chapter.page.parent / "failed" / chapter.page.name
 
 
 def _papermill(chapter: Chapter, changed: Mapping[str, Any], folder: Path) -> tuple[int, str]:
@@ -209,14 +216,22 @@ def _failure(chapter: Chapter, notebook: Any, log: str) -> ChapterError:
     for cell in notebook.cells if notebook else ():
         for output in cell.get("outputs", ()):
             if output.output_type == "error":
-                kept = chapter.page.parent / "failed" / chapter.page.name
+                kept = _failed_path(chapter)
                 _write(notebook, kept)
-                first = next((line for line in cell.source.splitlines() if not line.startswith("#")), "")
                 last = (output.evalue.strip().splitlines() or [""])[-1]
-                where = f"chapter {chapter.name}, cell {cell.execution_count} ({first.strip()})"
+                where = f"chapter {chapter.name}, cell {cell.execution_count} ({_failing_line(cell, output)})"
                 return ChapterError(f"{where}: {output.ename}: {last}; see {kept.relative_to(chapter.root)}")
     last = (log.strip().splitlines() or ["papermill printed nothing"])[-1]
     return ChapterError(f"chapter {chapter.name}: {last}")
+
+
+def _failing_line(cell: Any, output: Any) -> str:
+    """Return the line of the cell that raised, as the traceback tells it, else the cell's first line."""
+    lines = cell.source.splitlines()
+    traceback = pages.COLOUR.sub("", "\n".join(output.traceback))
+    told = re.search(rf"Cell In\[{cell.execution_count}\], line (\d+)", traceback)
+    number = int(told[1]) if told else 1
+    return lines[number - 1].strip() if number <= len(lines) else ""
 
 
 def _clean(notebook: Any) -> None:
@@ -264,22 +279,32 @@ def build(root: Path, force: bool = False, library: Path = LIBRARY) -> None:
     due = {chapter: why or ["forced"] for chapter, why in reasons.items() if why or force}
     if fresh := [chapter.number for chapter in reasons if chapter not in due]:
         print(f"fresh chapters: {', '.join(fresh)}", flush=True)
-    failures = []
-    with ThreadPoolExecutor(max_workers=2) as pool:  # each chapter is a process of its own
-        running = {pool.submit(_timed, chapter): chapter for chapter in due}
-        for done in as_completed(running):
-            chapter = running[done]
-            if isinstance(done.exception(), ChapterError):
-                failures.append(str(done.exception()))
-                print(f"chapter {chapter.number}: failed", flush=True)
-                continue
-            print(f"chapter {chapter.number}: {done.result():.1f} s ({summary(due[chapter])})", flush=True)
+    failures = _run_all(due)
     ran = time.perf_counter()
     if failures:
         raise ChapterError("; ".join(sorted(failures)))
     built = pages.render(root, force)
     finished = f"{time.perf_counter() - ran:.1f} s" if built else "fresh"
     print(f"chapters {ran - start:.1f} s, pages {finished}: {root / '_build' / 'html' / 'index.html'}")
+
+
+def _run_all(due: Mapping[Chapter, list[str]]) -> list[str]:
+    """Execute chapters, two processes at a time, with a line for each; return the messages of those that failed."""
+    failures = []
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        running = {pool.submit(_timed, chapter): chapter for chapter in due}
+        try:
+            for done in as_completed(running):
+                number = running[done].number
+                if isinstance(done.exception(), UsageError):
+                    failures.append(str(done.exception()))
+                    print(f"chapter {number}: failed", flush=True)
+                    continue
+                print(f"chapter {number}: {done.result():.1f} s ({summary(due[running[done]])})", flush=True)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # an interrupt ends those that run, and starts no more
+            raise
+    return failures
 
 
 def _timed(chapter: Chapter) -> float:

@@ -1,4 +1,4 @@
-"""The command line: ``popview chapter`` and ``popview book``. A mistake is answered in one line, never a traceback."""
+"""The command line: run, status, chapter, book. A mistake is answered in one line, never a traceback."""
 
 import sys
 from pathlib import Path
@@ -9,6 +9,8 @@ import typer
 from popview.errors import UsageError
 
 __all__ = ["app", "main"]
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="popview",
@@ -72,6 +74,35 @@ def build_book(
     book.build(_root(), force)
 
 
+@app.command()
+def run(
+    profile: Annotated[str, typer.Option(help="smoke or laptop: how much to compute.")] = "laptop",
+    task: Annotated[str, typer.Option(help="Which task.")] = "digits",
+    algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
+    restarts: Annotated[int | None, typer.Option(help="Restarts per algorithm; the profile's by default.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+) -> None:
+    """Compute the trajectories that are missing; what was finished before is kept."""
+    from popview import engine, specs
+
+    wanted = specs.expand(profile, task, algorithms=tuple(algorithm) if algorithm else None, restarts=restarts)
+    computed = engine.run(wanted, workers=workers)
+    typer.echo(
+        f"{profile}/{task}: {len(wanted)} files wanted, {computed} computed, {len(wanted) - computed} there before"
+    )
+
+
+@app.command()
+def status(
+    profile: Annotated[str, typer.Option(help="smoke or laptop.")] = "laptop",
+) -> None:
+    """Say how many restarts are wanted, done and diverged, per task and algorithm."""
+    from popview import store
+
+    for line in store.summary(profile):
+        typer.echo(line)
+
+
 def _root() -> Path:
     """Return the book's folder."""
     from popview.paths import ROOT
@@ -99,11 +130,13 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        return app(args=words or ["--help"], prog_name="popview", standalone_mode=False) or 0
+        code = app(args=words or ["--help"], prog_name="popview", standalone_mode=False) or 0
     except (UsageError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         print(f"popview: {' '.join(message.split())}", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # typer's own way of telling it
         print("popview: interrupted; what was finished is kept", file=sys.stderr)
-        return 130
+    return code

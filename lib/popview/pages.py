@@ -15,6 +15,7 @@ from popview.stamps import LOCK, path_digest
 __all__ = ["provide_plotly", "render", "render_alone"]
 
 SETTINGS = ("_config.yml", "_toc.yml", LOCK)  # a change in one of these rebuilds every page
+REFERENCES = "# References\n\n```{bibliography}\n```\n"
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 OUTSIDE = re.compile(r"(?:\.\./)+[\w./-]+")  # a page's references to files outside its folder
@@ -50,11 +51,12 @@ def render_alone(root: Path, notebook: Path) -> Path:
     References to other pages of the book stay plain text there.
     """
     with tempfile.TemporaryDirectory(prefix="popview-") as folder:
-        book = Path(folder) / "book"
-        (book / "run").mkdir(parents=True)
-        shutil.copy(notebook, book / "run")
+        (Path(folder) / "book" / "run").mkdir(parents=True)
+        shutil.copy(notebook, Path(folder) / "book" / "run")
         shutil.copy(root / "_config.yml", folder)
-        Path(folder, "_toc.yml").write_text(f"format: jb-book\nroot: book/run/{notebook.stem}\n", encoding="utf-8")
+        contents = f"format: jb-book\nroot: book/run/{notebook.stem}\nchapters:\n  - file: book/references\n"
+        Path(folder, "_toc.yml").write_text(contents, encoding="utf-8")
+        Path(folder, "book/references.md").write_text(REFERENCES, encoding="utf-8")
         for name in ("book/_static", "book/references.bib", "data"):
             if (root / name).exists():
                 Path(folder, name).symlink_to((root / name).resolve())

@@ -51,13 +51,17 @@ def read_parameters(text: str, origin: str) -> dict[str, Parameter]:
 
 def _declared(cell: str, origin: str) -> dict[str, Parameter]:
     """Return the parameters that the tagged cell declares."""
+    try:
+        tree = ast.parse(cell)
+    except SyntaxError as error:
+        raise UsageError(f"chapter {origin}, parameters cell, line {error.lineno}: {error.msg}") from None
     comments = {
         token.start[0]: token.string.lstrip("# ").rstrip()
         for token in tokenize.generate_tokens(io.StringIO(cell).readline)
         if token.type == tokenize.COMMENT
     }
     found = {}
-    for node in ast.parse(cell).body:
+    for node in tree.body:
         match node:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=ast.expr() as value):
                 pass

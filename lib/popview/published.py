@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas
 
+from popview import reads
 from popview.errors import UsageError, check_name
 from popview.paths import PAPER
 
@@ -79,6 +80,7 @@ def table(number: str, directory: Path | None = None) -> pandas.DataFrame:
     if name is None:
         raise UsageError(f"Table {number} is missing from the only text at hand")
     path = (directory or PAPER) / name
+    reads.record(path)
     if not path.is_file():
         raise UsageError(f"Table {number} should be at {path}, where there is no file")
     cells = pandas.read_csv(path, dtype=str, keep_default_na=False)

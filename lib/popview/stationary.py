@@ -12,6 +12,7 @@ from torch import Tensor
 
 from popview.landscapes import Landscape, get
 from popview.optimizers import make
+from popview.seeds import generator, stream
 
 __all__ = ["Sample", "sample"]
 
@@ -113,9 +114,9 @@ def sample(
     for name, value in (("restarts", restarts), ("iterations", iterations)):
         if value < 1:
             raise ValueError(f"{name} must be 1 or above, got {value!r}")
-    starts = surface.sample_starts(restarts, torch.Generator().manual_seed(seed), domain)
+    starts = surface.sample_starts(restarts, generator(seed, "starts"), domain)
     points = torch.nn.Parameter(starts.clone())
-    optimizer = make(algorithm, [points], population=True, seed=seed, **hyperparameters)
+    optimizer = make(algorithm, [points], population=True, seed=stream(seed, "noise"), **hyperparameters)
 
     def closure() -> Tensor:
         value, points.grad = surface.value_and_gradient(points.detach())

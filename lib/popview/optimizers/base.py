@@ -73,7 +73,7 @@ class Optimizer(torch.optim.Optimizer):
     #: Whether a step may need a second pass, and so has to remember the random state of the first.
     replays = False
     #: Hyperparameters that may differ between param groups; the others belong to the model as a whole.
-    per_group = ("lr", "momentum", "weight_decay")
+    per_group: tuple[str, ...] = ("lr", "momentum", "weight_decay")
 
     def __init__(
         self,

@@ -1,0 +1,29 @@
+# make test, make book: each sets up .venv from requirements.lock first, given nothing but Python 3.11.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+READY := .venv/.ready
+
+.PHONY: test book clean
+
+test: $(READY)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/python -m pytest --durations=5
+
+book: $(READY)
+	.venv/bin/popview book
+
+# Exact versions only: --no-deps and --no-build-isolation keep pip from resolving anything of its own.
+# Importing the font manager builds matplotlib's font cache here, lest the first chapter print that it does.
+$(READY): requirements.lock pyproject.toml
+	@start=$$(date +%s) && set -e; \
+	$(PYTHON) -m venv .venv; \
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock; \
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	.venv/bin/pip check --disable-pip-version-check; \
+	.venv/bin/python -c 'import matplotlib.font_manager'; \
+	touch $@; \
+	echo "set up .venv in $$(( $$(date +%s) - start )) s"
+
+clean:
+	rm -rf _build book/run book/_static/plotly.min.js .mypy_cache .pytest_cache .ruff_cache .hypothesis

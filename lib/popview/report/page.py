@@ -1,0 +1,72 @@
+"""How a chapter hands its figures and tables to the page, and the line under each that says where it comes from."""
+
+import html
+from base64 import b64encode
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import plotly.graph_objects as go
+from IPython.display import HTML, Markdown
+from matplotlib.figure import Figure
+from myst_nb import glue
+
+from popview.trajectory import processor
+
+__all__ = ["figure", "interactive", "number", "provenance", "table"]
+
+#: Where a chapter's page finds plotly's script; `popview book` puts it there.
+PLOTLY = "../../_static/plotly.min.js"
+
+
+def table(name: str, frame: pd.DataFrame, digits: int = 2) -> None:
+    """Hand a table to the page under a name; it stands where a ``{table}`` directive with ``{glue:md}`` names it.
+
+    Numbers are shown with `digits` decimals at most, NaN as a dash.
+    """
+    shown = frame.map(lambda cell: number(cell, digits))
+    align = ["right" if pd.api.types.is_numeric_dtype(frame[column]) else "left" for column in frame.columns]
+    glue(name, Markdown(shown.to_markdown(index=False, colalign=align, disable_numparse=True)), display=False)
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """Write a value for a reader: whole numbers in full, others with `digits` decimals, tiny ones as a power of ten."""
+    if not isinstance(value, float):
+        return str(value)
+    if value != value:
+        return "–"
+    if value != 0 and abs(value) < 10**-digits:
+        return f"{value:.1e}"
+    return f"{value:,.{digits}f}"
+
+
+def figure(name: str, drawn: Figure) -> None:
+    """Hand a matplotlib figure to the page under a name, for a ``{glue:figure}`` directive."""
+    glue(name, drawn, display=False)
+    plt.close(drawn)
+
+
+def interactive(name: str, drawn: go.Figure) -> None:
+    """Hand a plotly figure to the page under a name; it works without a network."""
+    code = drawn.to_html(full_html=False, include_plotlyjs=PLOTLY, div_id=name, config={"responsive": True})
+    glue(name, HTML(code), display=False)
+
+
+def provenance(frame: pd.DataFrame | None = None, filename: str = "", **facts: Any) -> HTML:
+    """Return the line under a table or figure: its facts, the processor, and its numbers as a CSV to download.
+
+    Parameters
+    ----------
+    frame : DataFrame, optional
+        What the CSV holds, in full.
+    filename : str
+        Of the CSV.
+    **facts
+        Shown as "name value", underscores as spaces: ``restarts=500, seeds="0–499", spread="95 % Wilson intervals"``.
+    """
+    parts = [f"{name.replace('_', ' ')} {value}" for name, value in facts.items()]
+    line = html.escape(" · ".join([*parts, processor()]))
+    if frame is not None:
+        data = b64encode(frame.to_csv(index=False).encode()).decode()
+        line += f' · <a download="{filename}" href="data:text/csv;base64,{data}">{filename}</a>'
+    return HTML(f'<p class="provenance">{line}</p>')

@@ -1,0 +1,48 @@
+"""One look for all figures: colours per algorithm, marks per kind of minimum."""
+
+import matplotlib.pyplot as plt
+import seaborn as sns
+
+__all__ = ["COLOURS", "MARKERS", "colour", "use"]
+
+_PALETTE = sns.color_palette("colorblind", 10).as_hex()
+
+#: Algorithm → colour, the same in every chapter; the landscape names of SGD and its variants share theirs.
+COLOURS = {
+    "GD": _PALETTE[7],
+    "SGD": _PALETTE[7],
+    "NiG-GD": _PALETTE[0],
+    "NiG-SGD": _PALETTE[0],
+    "NiM-GD": _PALETTE[2],
+    "NiM-SGD": _PALETTE[2],
+    "SAM": _PALETTE[3],
+    "NiG-BH": _PALETTE[9],
+    "NiM-BH": _PALETTE[4],
+    "NiG-MBH": _PALETTE[1],
+    "NiM-MBH": _PALETTE[6],
+    "AdamW": _PALETTE[5],
+    "SWA": _PALETTE[8],
+    "SGLD": "#333333",
+}
+
+MARKERS = {"global": "*", "local": "o"}
+
+
+def colour(algorithm: str) -> str:
+    """Return the colour of an algorithm; grey for one of a reader's own."""
+    return COLOURS.get(algorithm, "#777777")
+
+
+def use() -> None:
+    """Set matplotlib up for a page: sizes, font, a light grid, sharp on dense screens."""
+    sns.set_theme(style="ticks", context="notebook", font_scale=0.85)
+    plt.rcParams |= {
+        "figure.dpi": 110,
+        "savefig.dpi": 160,
+        "axes.grid": True,
+        "grid.alpha": 0.25,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.constrained_layout.use": True,
+        "legend.frameon": False,
+    }

@@ -1,0 +1,46 @@
+"""What the numbers can and cannot say: tests, effect sizes, nesting and verdicts, on plain arrays.
+
+The restart is the unit. Only `mann_whitney` and `t_test`, the paper's own tests, pool checkpoints; every other
+function takes one value per restart and refuses a matrix. ``a`` is always compared with ``b``: estimates are a − b, or
+P(a > b).
+"""
+
+from popview.statistics.decisions import (
+    Comparison,
+    DetectableEffect,
+    Verdict,
+    compare,
+    detectable_effect,
+    verdict,
+)
+from popview.statistics.effects import a12, hodges_lehmann, hodges_lehmann_paired, proportion
+from popview.statistics.nested import effective_n, icc, simulate_nested
+from popview.statistics.permutation import exact_permutation, paired_permutation, smallest_p, smallest_p_paired
+from popview.statistics.results import Equivalence, Result
+from popview.statistics.significance import holm, mann_whitney, t_test, tost
+
+__all__ = [
+    "Comparison",
+    "DetectableEffect",
+    "Equivalence",
+    "Result",
+    "Verdict",
+    "a12",
+    "compare",
+    "detectable_effect",
+    "effective_n",
+    "exact_permutation",
+    "hodges_lehmann",
+    "hodges_lehmann_paired",
+    "holm",
+    "icc",
+    "mann_whitney",
+    "paired_permutation",
+    "proportion",
+    "simulate_nested",
+    "smallest_p",
+    "smallest_p_paired",
+    "t_test",
+    "tost",
+    "verdict",
+]

@@ -1,0 +1,135 @@
+"""Checkpoints within restarts: how alike they are, what they are worth, and data of that kind to try tests on."""
+
+from collections.abc import Sequence
+from math import isnan, nan, sqrt
+
+import numpy as np
+import scipy.stats
+from numpy.typing import ArrayLike
+
+from popview.statistics.results import Array, Result, check_fraction, constant
+
+__all__ = ["effective_n", "icc", "simulate_nested"]
+
+
+def icc(groups: Sequence[ArrayLike] | Array, *, level: float = 0.95, unit: str = "restart") -> Result:
+    """Intra-class correlation, ICC(1): the share of the variance of checkpoints that lies between restarts.
+
+    One-way random effects, from the analysis of variance; the interval is exact for normal data and equal group sizes,
+    approximate where sizes differ. Negative estimates are kept.
+
+    Parameters
+    ----------
+    groups : array_like, shape (restarts, checkpoints), or a sequence of vectors
+        One row of checkpoints per restart. Values that don't vary within restarts give 1 with the interval (1, 1);
+        values that don't vary at all give NaN without an interval.
+    level : float
+    unit : str
+
+    Returns
+    -------
+    Result
+        `n` is the number of restarts; no p-value.
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer than two restarts, an empty one, none with two checkpoints, or values that are not finite.
+
+    References
+    ----------
+    Shrout & Fleiss 1979, Psychological Bulletin 86, 420: ICC(1,1) and its interval.
+    Donner 1986, International Statistical Review 54, 67: the mean group size where sizes differ.
+    """
+    check_fraction(level, "level")
+    rows = _rows(groups)
+    sizes = np.array([row.size for row in rows])
+    restarts, total = len(rows), int(sizes.sum())
+    values = np.concatenate(rows)
+    if constant(values):
+        return Result(nan, None, None, (restarts,), unit)
+    if all(constant(row) for row in rows):
+        return Result(1.0, (1.0, 1.0), None, (restarts,), unit)
+    means = np.array([row.mean() for row in rows])
+    between = float(sizes @ (means - values.mean()) ** 2) / (restarts - 1)
+    within = sum(float(((row - row.mean()) ** 2).sum()) for row in rows) / (total - restarts)
+    size = (total - float(sizes @ sizes) / total) / (restarts - 1)
+    tail, degrees = (1 - level) / 2, (restarts - 1, total - restarts)
+    ratio = between / within
+    low = ratio / scipy.stats.f.isf(tail, *degrees)
+    high = ratio / scipy.stats.f.ppf(tail, *degrees)
+    estimate, lower, upper = ((float(f) - 1) / (float(f) + size - 1) for f in (ratio, low, high))
+    return Result(estimate, (lower, upper), None, (restarts,), unit)
+
+
+def effective_n(restarts: int, checkpoints: int, correlation: float) -> float:
+    """Return how many independent values `restarts` × `checkpoints` values are worth: total / (1 + (L − 1) ICC).
+
+    Parameters
+    ----------
+    restarts, checkpoints : int
+        L is `checkpoints`, per restart.
+    correlation : float
+        The intra-class correlation. Negative ones count as 0, so that no design is worth more than its total; NaN
+        gives NaN.
+
+    Raises
+    ------
+    ValueError
+        Where a count is below 1, or `correlation` above 1.
+
+    References
+    ----------
+    Kish 1965, Survey Sampling: the design effect of a cluster sample.
+    """
+    if restarts < 1 or checkpoints < 1:
+        raise ValueError(f"restarts and checkpoints must be 1 or above, got {restarts!r} and {checkpoints!r}")
+    if correlation > 1:
+        raise ValueError(f"correlation must not be above 1, got {correlation!r}")
+    clipped = correlation if isnan(correlation) else max(0.0, correlation)
+    return restarts * checkpoints / (1 + (checkpoints - 1) * clipped)
+
+
+def simulate_nested(
+    generator: np.random.Generator, restarts: int, checkpoints: int, correlation: float, *, repeats: int | None = None
+) -> Array:
+    """Draw normal values of variance 1 whose checkpoints correlate within a restart: what trajectories look like.
+
+    Parameters
+    ----------
+    generator : numpy.random.Generator
+    restarts, checkpoints : int
+    correlation : float
+        The intra-class correlation, from 0 to 1.
+    repeats : int, optional
+
+    Returns
+    -------
+    array, shape (restarts, checkpoints), or (repeats, restarts, checkpoints) where `repeats` is given
+
+    Raises
+    ------
+    ValueError
+        Where a count is below 1, or `correlation` outside [0, 1].
+    """
+    shape = (restarts, checkpoints) if repeats is None else (repeats, restarts, checkpoints)
+    if min(shape) < 1:
+        raise ValueError(f"restarts, checkpoints and repeats must be 1 or above, got {shape}")
+    if not 0 <= correlation <= 1:
+        raise ValueError(f"correlation must lie in [0, 1], got {correlation!r}")
+    shared = generator.standard_normal((*shape[:-1], 1))
+    return sqrt(correlation) * shared + sqrt(1 - correlation) * generator.standard_normal(shape)
+
+
+def _rows(groups: Sequence[ArrayLike] | Array) -> list[Array]:
+    """Return one float vector per restart, checked."""
+    rows = [np.asarray(row, dtype=float) for row in groups]
+    if len(rows) < 2:
+        raise ValueError(f"groups has {len(rows)} restarts, needs 2 or more")
+    if any(row.ndim != 1 or row.size == 0 for row in rows):
+        raise ValueError(f"groups must hold vectors that aren't empty, got shapes {[row.shape for row in rows]}")
+    if max(row.size for row in rows) < 2:
+        raise ValueError("groups has one checkpoint per restart: nothing varies within a restart")
+    if not all(np.isfinite(row).all() for row in rows):
+        raise ValueError("groups has values that are NaN or infinite")
+    return rows

@@ -1,0 +1,189 @@
+"""Tests of a difference that lean on SciPy and statsmodels: the paper's two, equivalence, and Holm's correction."""
+
+import numpy as np
+import scipy.stats
+from numpy.typing import ArrayLike
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_ind, ttost_paired
+
+from popview.statistics.results import (
+    Array,
+    Equivalence,
+    Result,
+    check_fraction,
+    constant,
+    paired_samples,
+    pooled,
+    sample,
+)
+
+__all__ = ["holm", "mann_whitney", "t_test", "tost"]
+
+
+def mann_whitney(a: ArrayLike, b: ArrayLike, *, unit: str = "checkpoint") -> Result:
+    """Mann–Whitney U test as the paper runs it: SciPy's defaults, two-sided, on pooled checkpoints.
+
+    Checkpoints of one trajectory are not independent, so its p-value is not to be believed (chapter 8).
+
+    Parameters
+    ----------
+    a, b : array_like
+        Any shape; flattened. Values that are all equal give p = 1.
+    unit : str
+
+    Returns
+    -------
+    Result
+        `estimate` is U / (n_a n_b), which is P(a > b) + P(a = b) / 2; no interval (see `a12`).
+
+    Raises
+    ------
+    ValueError
+        Where a group has fewer than two values, or one that is not finite.
+
+    References
+    ----------
+    Mann & Whitney 1947, Annals of Mathematical Statistics 18, 50: ranks tell whether one of two variables is larger.
+    """
+    first, second = pooled(a, "a"), pooled(b, "b")
+    test = scipy.stats.mannwhitneyu(first, second, alternative="two-sided")
+    estimate = float(test.statistic) / (first.size * second.size)
+    return Result(estimate, None, float(test.pvalue), (first.size, second.size), unit)
+
+
+def t_test(
+    a: ArrayLike, b: ArrayLike, *, equal_variances: bool = True, level: float = 0.95, unit: str = "checkpoint"
+) -> Result:
+    """Two-sample t test as the paper runs it: SciPy's defaults (Student's), two-sided, on pooled checkpoints.
+
+    Parameters
+    ----------
+    a, b : array_like
+        Any shape; flattened. Where both are constant, the limit of ever smaller spread is returned: p = 1 if they
+        are equal, 0 if not, and an interval of length zero.
+    equal_variances : bool
+        False gives Welch's test.
+    level : float
+        Of the interval.
+    unit : str
+
+    Returns
+    -------
+    Result
+        `estimate` is mean(a) − mean(b), with its t interval.
+
+    Raises
+    ------
+    ValueError
+        Where a group has fewer than two values, or one that is not finite.
+
+    References
+    ----------
+    Student 1908, Biometrika 6, 1: the error of a mean when its variance is estimated too.
+    """
+    check_fraction(level, "level")
+    first, second = pooled(a, "a"), pooled(b, "b")
+    n = (first.size, second.size)
+    difference = float(first.mean() - second.mean())
+    if constant(first) and constant(second):
+        equal = constant(np.concatenate([first, second]))
+        return Result(difference, (difference, difference), float(equal), n, unit)
+    test = scipy.stats.ttest_ind(first, second, equal_var=equal_variances)
+    low, high = test.confidence_interval(level)
+    return Result(difference, (float(low), float(high)), float(test.pvalue), n, unit)
+
+
+def holm(p_values: ArrayLike, *, family_size: int | None = None) -> Array:
+    """Holm-adjusted p-values of one declared family.
+
+    Parameters
+    ----------
+    p_values : array_like, shape (m,)
+        NaN marks a test that could not be computed. It stays NaN and still counts as a member, as p = 1 would.
+    family_size : int, optional
+        Where the family has more members than are given; those that are missing count as p = 1.
+
+    Returns
+    -------
+    array, shape (m,)
+
+    Raises
+    ------
+    ValueError
+        Where `p_values` is empty, no vector or outside [0, 1], or `family_size` is below m.
+
+    References
+    ----------
+    Holm 1979, Scandinavian Journal of Statistics 6, 65: step-down Bonferroni, valid under any dependence.
+    """
+    raw = np.asarray(p_values, dtype=float)
+    if raw.ndim != 1 or raw.size == 0 or np.any((raw < 0) | (raw > 1)):
+        raise ValueError(f"p_values must be a vector of one or more numbers in [0, 1], got {p_values!r}")
+    size = raw.size if family_size is None else family_size
+    if size < raw.size:
+        raise ValueError(f"family_size is {size}, but {raw.size} p-values are given")
+    family = np.ones(size)
+    family[: raw.size] = np.where(np.isnan(raw), 1, raw)
+    adjusted = multipletests(family, method="holm")[1][: raw.size]
+    return np.where(np.isnan(raw), np.nan, adjusted)
+
+
+def tost(
+    a: ArrayLike, b: ArrayLike, margin: float, *, paired: bool = False, alpha: float = 0.05, unit: str = "restart"
+) -> Equivalence:
+    """Two one-sided t tests of equivalence: is the difference of means within ±margin? Welch's, or paired.
+
+    Parameters
+    ----------
+    a, b : array_like, shapes (n_a,) and (n_b,)
+        One value per restart. Without any spread, the limit of ever smaller spread is returned: p = 0 if the
+        difference is within the margin, else 1, and an interval of length zero. (Two optimizers whose runs are bit
+        for bit the same are equivalent.)
+    margin : float
+        Fixed before the run.
+    paired : bool
+        Entry i of both comes from seed i.
+    alpha : float
+        The interval has level 1 − 2 alpha; it lies within ±margin just where p < alpha.
+    unit : str
+
+    Returns
+    -------
+    Equivalence
+        `estimate` is mean(a) − mean(b); `p_value` the larger of the two one-sided ones.
+
+    Raises
+    ------
+    ValueError
+        Where a group is no vector, has fewer than two values, or one that is not finite; where the groups are paired
+        and differ in length; where `margin` is not above 0.
+
+    References
+    ----------
+    Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15, 657: equivalence is what must be shown.
+    """
+    if not 0 < alpha < 0.5:
+        raise ValueError(f"alpha must lie between 0 and 0.5, got {alpha!r}")
+    if not 0 < margin < np.inf:
+        raise ValueError(f"margin must be a number above 0, got {margin!r}")
+    first, second = paired_samples(a, b) if paired else (sample(a, "a"), sample(b, "b"))
+    n = (first.size,) if paired else (first.size, second.size)
+    difference = float(first.mean() - second.mean())
+    if _no_spread(first, second, paired):
+        inside = abs(difference) < margin
+        return Equivalence(difference, (difference, difference), float(not inside), n, unit, margin)
+    if paired:
+        p_value = ttost_paired(first, second, -margin, margin)[0]
+        test = scipy.stats.ttest_rel(first, second)
+    else:
+        p_value = ttost_ind(first, second, -margin, margin, usevar="unequal")[0]
+        test = scipy.stats.ttest_ind(first, second, equal_var=False)
+    low, high = test.confidence_interval(1 - 2 * alpha)
+    return Equivalence(difference, (float(low), float(high)), float(p_value), n, unit, margin)
+
+
+def _no_spread(a: Array, b: Array, paired: bool) -> bool:
+    """Return whether the standard error of the difference is zero but for rounding."""
+    if paired:
+        return bool(np.ptp(a - b) <= 1e-12 * max(np.abs(a).max(), np.abs(b).max()))
+    return constant(a) and constant(b)

@@ -1,0 +1,335 @@
+"""Chapters: parameters, staleness, execution, on tiny books in temporary folders with a fake library."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import popview.reads
+from popview import book, pages, stamps
+from popview.errors import UsageError
+
+SUMS = """# %% [markdown]
+# # 2 Sums
+
+# %% tags=["parameters"]
+restarts: int = 5  # how many restarts
+rate: float = 0.1
+names: list[str] = ["SGD", "SAM"]  # which optimizers
+window: tuple[int, int] = (0, 3)
+verbose: bool = False
+limit: int | None = None
+
+# %%
+from popview.optimizers.sgd import step
+from popview.store import load
+
+print(restarts, rate, names, window[0], verbose, limit, step(), load("data/results/a.txt"))
+"""
+
+PRODUCTS = """# %% [markdown]
+# # 3 Products
+
+# %%
+def late():
+    import popview.landscapes
+
+late()
+"""
+
+LIBRARY = {
+    "__init__.py": "",
+    "optimizers/__init__.py": "",
+    "optimizers/sgd.py": "from ..noise import draw\nfrom . import base\n\n\ndef step():\n    return draw()\n",
+    "optimizers/base.py": "",
+    "noise.py": "import math\n\n\ndef draw():\n    return 1\n",
+    "landscapes.py": "import importlib\n\nloaded = importlib.import_module('popview.store')\n",
+    "store.py": (
+        "from pathlib import Path\n\nfrom popview.reads import record\n\n\n"
+        "def load(name):\n    record(Path(name).parent)\n    return Path(name).read_text()\n"
+    ),
+    "unused.py": "",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A book of two chapters, with its own `popview` package under lib/."""
+    package = tmp_path / "lib" / "popview"
+    for name, text in LIBRARY.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text)
+    shutil.copy(popview.reads.__file__, package / "reads.py")
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "02-sums.py").write_text(SUMS)
+    (tmp_path / "book" / "03-products.py").write_text(PRODUCTS)
+    (tmp_path / "data" / "results").mkdir(parents=True)
+    (tmp_path / "data" / "results" / "a.txt").write_text("first")
+    (tmp_path / "requirements.lock").write_text("numpy==2.4.6\n")
+    return tmp_path.resolve()
+
+
+def chapters(root: Path) -> dict[str, book.Chapter]:
+    return book.chapters(root, root / "lib")
+
+
+def publish(chapter: book.Chapter) -> None:
+    """Stand in for an execution: write the page that one would stamp, with what the fake store reads."""
+    reads = [chapter.root / "data" / "results"] if "store" in chapter.source.read_text() else []
+    stamp = book._stamp(chapter, None, reads)
+    chapter.page.parent.mkdir(exist_ok=True)
+    chapter.page.write_text(json.dumps({"metadata": {"popview": stamp}}))
+
+
+@pytest.fixture
+def fresh(root: Path) -> Path:
+    for chapter in chapters(root).values():
+        publish(chapter)
+    return root
+
+
+def reasons(root: Path) -> dict[str, list[str]]:
+    return {number: book.stale(chapter) for number, chapter in chapters(root).items()}
+
+
+class TestChapters:
+    def test_are_found_by_number_and_name(self, root):
+        assert list(chapters(root)) == ["02", "03"]
+        for name in ("2", "02", "02-sums"):
+            assert book.find(root, name).name == "02-sums"
+
+    def test_unknown_name_is_answered_with_the_nearest(self, root):
+        with pytest.raises(UsageError, match="unknown chapter '03-product': did you mean '03-products'"):
+            book.find(root, "03-product")
+
+    def test_two_of_one_number_are_refused(self, root):
+        (root / "book" / "02-other.py").write_text("")
+        with pytest.raises(UsageError, match="two chapters bear one number"):
+            book.chapters(root)
+
+
+class TestParameters:
+    def test_are_read_with_type_default_and_comment(self, root):
+        found = book.parameters(chapters(root)["02"])
+        assert [*found] == ["restarts", "rate", "names", "window", "verbose", "limit"]
+        assert found["restarts"] == book.Parameter("restarts", "int", 5, "how many restarts")
+        assert found["window"].default == (0, 3)
+        assert book.parameters(chapters(root)["03"]) == {}
+
+    @pytest.mark.parametrize(
+        ("name", "text", "value"),
+        [
+            ("restarts", "200", 200),
+            ("restarts", 200, 200),
+            ("rate", "1e-3", 1e-3),
+            ("rate", "2", 2.0),
+            ("rate", 2, 2.0),
+            ("names", "SGD, NiG-SGD", ["SGD", "NiG-SGD"]),
+            ("names", "['SGD']", ["SGD"]),
+            ("names", "", []),
+            ("window", "1,2", (1, 2)),
+            ("window", "(1, 2)", (1, 2)),
+            ("verbose", "True", True),
+            ("verbose", "false", False),
+            ("limit", "none", None),
+            ("limit", "7", 7),
+        ],
+    )
+    def test_values_are_read_as_the_type_says(self, root, name, text, value):
+        effective = book.override(chapters(root)["02"], {name: text})
+        assert effective[name] == value
+        assert type(effective[name]) is type(value)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "kind"),
+        [
+            ("restarts", "many", "int"),
+            ("restarts", "1.5", "int"),
+            ("restarts", 1.5, "int"),
+            ("restarts", True, "int"),
+            ("rate", "fast", "float"),
+            ("names", "[1, 2]", "list[str]"),
+            ("names", "[SGD", "list[str]"),
+            ("window", "1,2,3", "tuple[int, int]"),
+            ("verbose", "yes", "bool"),
+            ("limit", "few", "int | None"),
+        ],
+    )
+    def test_wrong_type_is_refused_by_name_value_and_type(self, root, name, value, kind):
+        with pytest.raises(UsageError) as error:
+            book.override(chapters(root)["02"], {name: value})
+        assert str(error.value) == f"parameter {name}: {value!r} is not {kind}"
+
+    def test_unknown_name_is_answered_with_the_nearest(self, root):
+        with pytest.raises(UsageError, match="unknown parameter of chapter 02-sums 'restart': did you mean 'restarts'"):
+            book.override(chapters(root)["02"], {"restart": "3"})
+
+    @pytest.mark.parametrize("line", ["restarts = 5", "restarts: int = len('abc')", "restarts: int = 'five'"])
+    def test_declaration_without_type_or_literal_is_refused(self, root, line):
+        (root / "book" / "02-sums.py").write_text(f'# %% tags=["parameters"]\n{line}\n')
+        with pytest.raises(UsageError, match="chapter 02-sums"):
+            book.parameters(chapters(root)["02"])
+
+    def test_own_values_go_to_a_page_of_their_own(self, root):
+        chapter = chapters(root)["02"]
+        assert book.output_path(chapter) == book.output_path(chapter, {"restarts": "5"}) == chapter.page
+        custom = book.output_path(chapter, {"restarts": "6"})
+        assert custom.parent == root / "book" / "run" / "custom"
+        assert custom != book.output_path(chapter, {"restarts": "7"})
+
+
+class TestModules:
+    def test_imports_are_followed(self, root):
+        found = stamps.imported_modules(SUMS, root / "lib")
+        names = ["", ".noise", ".optimizers", ".optimizers.base", ".optimizers.sgd", ".reads", ".store"]
+        assert [*found] == [f"popview{name}" for name in names]
+
+    def test_imports_inside_functions_and_by_name_are_followed(self, root):
+        found = stamps.imported_modules(PRODUCTS, root / "lib")
+        assert [*found] == ["popview", "popview.landscapes", "popview.reads", "popview.store"]
+
+    def test_text_that_does_not_parse_is_named(self, root):
+        (root / "book" / "03-products.py").write_text("x = (\n")
+        publish(chapters(root)["02"])
+        with pytest.raises(UsageError, match=r"03-products\.py, line 1"):
+            stamps.imported_modules("x = (\n", root / "lib", origin="03-products.py")
+
+
+class TestStaleness:
+    def test_never_run(self, root):
+        assert reasons(root) == {"02": ["never run"], "03": ["never run"]}
+
+    def test_fresh(self, fresh):
+        assert reasons(fresh) == {"02": [], "03": []}
+
+    def test_text(self, fresh):
+        (fresh / "book" / "03-products.py").write_text(PRODUCTS + "\n# more\n")
+        assert reasons(fresh) == {"02": [], "03": ["text changed"]}
+
+    @pytest.mark.parametrize(
+        ("module", "stale"),
+        [
+            ("noise", {"02"}),
+            ("optimizers.base", {"02"}),
+            ("landscapes", {"03"}),
+            ("store", {"02", "03"}),
+            ("unused", set()),
+        ],
+    )
+    def test_module_makes_exactly_its_dependents_stale(self, fresh, module, stale):
+        path = fresh / "lib" / "popview" / f"{module.replace('.', '/')}.py"
+        path.write_text(path.read_text() + "\n# more\n")
+        told = [f"module popview.{module} changed"]
+        assert reasons(fresh) == {number: told if number in stale else [] for number in ("02", "03")}
+
+    def test_new_and_gone_modules(self, fresh):
+        package = fresh / "lib" / "popview"
+        (package / "noise.py").write_text("from popview import unused\n")
+        (package / "optimizers" / "base.py").unlink()
+        assert reasons(fresh)["02"] == [
+            "module popview.noise changed",
+            "module popview.unused is new",
+            "module popview.optimizers.base is gone",
+        ]
+
+    def test_parameter(self, fresh):
+        chapter = chapters(fresh)["02"]
+        assert book.stale(chapter, {"restarts": "200"}) == ["parameter restarts: 5 -> 200"]
+        chapter.source.write_text(SUMS.replace("restarts: int = 5", "restarts: int = 8"))
+        assert book.stale(chapter) == ["text changed", "parameter restarts: 5 -> 8"]
+
+    def test_result(self, fresh):
+        (fresh / "data" / "results" / "a.txt").write_text("other")
+        assert reasons(fresh) == {"02": ["result data/results changed"], "03": []}
+
+    def test_new_result_in_a_folder_that_was_listed(self, fresh):
+        (fresh / "data" / "results" / ".temporary").write_text("half")
+        assert reasons(fresh)["02"] == []
+        (fresh / "data" / "results" / "b.txt").write_text("second")
+        assert reasons(fresh)["02"] == ["result data/results changed"]
+
+    def test_removed_result(self, fresh):
+        shutil.rmtree(fresh / "data" / "results")
+        assert reasons(fresh)["02"] == ["result data/results is gone"]
+
+    def test_environment(self, fresh):
+        (fresh / "requirements.lock").write_text("numpy==3\n")
+        assert reasons(fresh) == {number: ["requirements.lock changed"] for number in ("02", "03")}
+
+
+class TestReads:
+    def test_appends_absolute_paths(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("POPVIEW_READS", str(tmp_path / "reads"))
+        monkeypatch.chdir(tmp_path)
+        popview.reads.record("a.csv")
+        popview.reads.record(tmp_path / "data")
+        assert (tmp_path / "reads").read_text().splitlines() == [f"{tmp_path}/a.csv", f"{tmp_path}/data"]
+
+    def test_does_nothing_elsewhere(self, tmp_path, monkeypatch):
+        monkeypatch.delenv("POPVIEW_READS", raising=False)
+        popview.reads.record(tmp_path)
+        assert not any(tmp_path.iterdir())
+
+
+class TestExecution:
+    """These start kernels, about 3 s each."""
+
+    def test_publishes_a_stamped_page_and_again_the_same_bytes(self, root):
+        chapter = chapters(root)["02"]
+        first = book.execute(chapter).read_bytes()
+        notebook = json.loads(first)
+        assert notebook["cells"][-1]["outputs"][0]["text"] == ["5 0.1 ['SGD', 'SAM'] 0 False None 1 first\n"]
+        assert set(notebook["metadata"]["popview"]["files"]) == {"requirements.lock", "data/results"}
+        assert str(root) not in first.decode()
+        assert book.stale(chapter) == []
+        assert book.execute(chapter).read_bytes() == first
+
+    def test_own_parameters_leave_the_page_alone(self, root):
+        chapter = chapters(root)["02"]
+        custom = book.execute(chapter, {"restarts": "6", "window": "1,2"})
+        assert "6 0.1 ['SGD', 'SAM'] 1 False None 1 first" in custom.read_text()
+        assert not chapter.page.exists()
+
+    def test_failing_cell_leaves_the_old_page(self, fresh):
+        chapter = chapters(fresh)["02"]
+        before = chapter.page.read_bytes()
+        chapter.source.write_text(SUMS + "\n# %%\n# what fails\nraise ValueError('one\\ntwo')\n")
+        with pytest.raises(book.ChapterError) as error:
+            book.execute(chapter)
+        where = "chapter 02-sums, cell 3 (raise ValueError('one\\ntwo'))"
+        assert str(error.value) == f"{where}: ValueError: two; see book/run/failed/02-sums.ipynb"
+        assert chapter.page.read_bytes() == before
+        assert (fresh / "book" / "run" / "failed" / "02-sums.ipynb").is_file()
+
+    def test_module_that_changes_while_it_runs_makes_the_page_stale(self, root):
+        chapter = chapters(root)["03"]
+        path = root / "lib" / "popview" / "landscapes.py"
+        chapter.source.write_text(PRODUCTS + f"\nopen({str(path)!r}, 'a').write('# more')\n")
+        book.execute(chapter)
+        assert book.stale(chapter) == ["module popview.landscapes changed"]
+
+
+@pytest.mark.slow
+def test_build_runs_what_is_stale_and_warns_of_nothing(fresh, capsys, monkeypatch):
+    """The book's own configuration on a book of one prose page and two chapters; then nothing is left to do."""
+    project = Path(book.__file__).resolve().parents[2]
+    shutil.copy(project / "_config.yml", fresh)
+    (fresh / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/01-question\nchapters:\n- file: book/run/02-sums\n- file: book/run/03-products\n"
+    )
+    (fresh / "book" / "references.bib").write_text("@misc{a2020,\n author={A, B},\n title={C},\n year={2020}\n}\n")
+    question = "# 1 Question\n\n{cite:t}`a2020` in [sums](run/02-sums.ipynb), {download}`a <../data/results/a.txt>`\n"
+    bibliography = "\n```{bibliography}\n```\n"
+    (fresh / "book" / "01-question.md").write_text(question)
+    for chapter in chapters(fresh).values():
+        book.execute(chapter)
+    with pytest.raises(UsageError, match="jupyter-book gave 1 warnings or errors"):
+        book.build(fresh, library=fresh / "lib")  # no bibliography to cite
+    capsys.readouterr()
+    (fresh / "book" / "01-question.md").write_text(question + bibliography)
+    book.build(fresh, library=fresh / "lib")
+    assert capsys.readouterr().out.startswith("fresh chapters: 02, 03\nchapters 0.")
+    assert not pages.render(fresh)
+    (fresh / "data" / "results" / "a.txt").write_text("other")
+    assert pages.render(fresh)  # a file that a page lets its reader download

@@ -1,0 +1,84 @@
+"""The command line: one line and an exit code for every mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import popview.paths
+from popview import book, cli
+
+CHAPTER = '# %% tags=["parameters"]\nrestarts: int = 5  # how many\n\n# %%\nprint(restarts)\n'
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch) -> Path:
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "02-sums.py").write_text(CHAPTER)
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/run/02-sums\n")
+    monkeypatch.setattr(popview.paths, "ROOT", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["chapter", "9"], "unknown chapter '9': known: 02-sums"),
+        (["chapter", "02-sum"], "unknown chapter '02-sum': did you mean '02-sums'? known: 02-sums"),
+        (["chapter", "2", "-p", "restart=3"], "did you mean 'restarts'? known: restarts"),
+        (["chapter", "2", "-p", "restarts=many"], "parameter restarts: 'many' is not int"),
+        (["chapter", "2", "-p", "restarts"], "-p restarts: expected NAME=VALUE"),
+        (["chapter"], "Missing argument"),
+        (["chapter", "2", "--lst"], "No such option: --lst"),
+        (["bok"], "Did you mean 'book'?"),
+    ],
+)
+@pytest.mark.usefixtures("root")
+def test_mistake_is_one_line_and_code_two(words, message, capsys):
+    assert cli.main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("popview: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_outside_a_book(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(popview.paths, "ROOT", tmp_path)
+    assert cli.main(["book"]) == 2
+    assert capsys.readouterr().err.startswith(f"popview: no book in {tmp_path}")
+
+
+@pytest.mark.usefixtures("root")
+def test_list(capsys):
+    assert cli.main(["chapter", "02", "--list"]) == 0
+    assert capsys.readouterr().out == "restarts: int = 5  how many\n"
+
+
+@pytest.mark.usefixtures("root")
+def test_interrupt(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(book, "execute", interrupted)
+    assert cli.main(["chapter", "2"]) == 130
+    assert capsys.readouterr().err.endswith("popview: interrupted; what was finished is kept\n")
+
+
+def test_overrides_are_echoed_and_a_failing_cell_is_one_line(root, capsys):
+    (root / "book" / "02-sums.py").write_text(CHAPTER + "raise RuntimeError('no')\n")
+    assert cli.main(["chapter", "2", "-p", "restarts=7"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "restarts = 7 (default 5)\nrunning 02-sums (your parameters)\n"
+    assert err.startswith("popview: chapter 02-sums, cell 3 (raise RuntimeError('no')): RuntimeError: no; see ")
+    assert err.count("\n") == 1
+
+
+def test_help_is_quick_because_it_imports_nothing_heavy():
+    heavy = "{'torch', 'numpy', 'pandas', 'papermill', 'jupytext', 'joblib', 'scipy'}"
+    code = f"import sys\nfrom popview.cli import main\nmain([])\nsys.exit(sorted({heavy} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "chapter" in done.stdout
+    assert "book" in done.stdout

@@ -1,0 +1,52 @@
+"""One set of versions: pyproject.toml names the dependencies, requirements.lock and environment.yml pin them alike."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def normal(name: str) -> str:
+    """Return a package's name as registries compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    """Return the versions of the lines that read ``name==version``."""
+    split = (line.partition("==") for line in lines if "==" in line and not line.startswith("#"))
+    return {normal(name): version for name, _, version in split}
+
+
+@pytest.fixture(scope="module")
+def named() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    return {normal(re.split(r"[^\w.-]", requirement)[0]) for entries in lists for requirement in entries}
+
+
+@pytest.fixture(scope="module")
+def locked() -> dict[str, str]:
+    return pins((ROOT / "requirements.lock").read_text().splitlines())
+
+
+def test_every_dependency_is_locked(named, locked):
+    assert named - set(locked) == set()
+
+
+def test_lock_is_sorted_and_exact():
+    lines = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.+!-]+", line) for line in lines)
+    names = [line.split("==")[0].lower() for line in lines]
+    assert names == sorted(names)
+
+
+def test_conda_environment_mirrors_the_lock(named, locked):
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    lines = environment["dependencies"][-1]["pip"]
+    assert environment["dependencies"][0] == "python=3.11"
+    assert pins(lines) == {name: locked[name] for name in named}
+    assert lines[-1] == "-e ."
