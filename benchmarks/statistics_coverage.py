@@ -2,9 +2,9 @@
 
     PYTHONPATH=lib OMP_NUM_THREADS=1 python benchmarks/statistics_coverage.py [--repeats 10000] [--processes 2]
 
-prints two Markdown tables (about three minutes on two cores). It calls the public functions, one data set at a time, so
-that what is measured is what a chapter calls. Required: coverage of at least 0.94 in each cell, for A12 and for the
-Hodges–Lehmann shift; false positives of the restart-level tests of at most 0.06.
+prints two Markdown tables (under three minutes on two idle cores). It calls the public functions, one data set at a
+time, so that what is measured is what a chapter calls. Required: coverage of at least 0.94 in each cell, for A12 and
+for the Hodges–Lehmann shift; false positives of the restart-level tests of at most 0.06.
 """
 
 import argparse

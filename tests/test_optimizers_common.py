@@ -1,7 +1,7 @@
 """What holds for every optimizer: one table of algorithms (`helpers.CASES`) drives each test here."""
 
 import io
-from typing import Any
+from typing import Any, ClassVar
 
 import helpers
 import numpy as np
@@ -49,7 +49,7 @@ class Test_Table:
 class Test_Identity:
     """ρ = 0 is SGD, bit for bit: parameters, buffers, and the global random state after each step."""
 
-    ROWS = {
+    ROWS: ClassVar = {
         "NiG-SGD": {},
         "NiM-SGD, firing": {"epsilon": INF, "tau": 1},
         "SAM": {},
@@ -92,9 +92,7 @@ class Test_Identity:
         name, paths, steps = label.split(",")[0], [], 150
         for algorithm, options in ((name, {"rho": 0.0, **self.ROWS[label]}), ("SGD", {})):
             w = helpers.point(helpers.starts(20))
-            optimizer = make(
-                algorithm, [w], lr=0.02, momentum=momentum, weight_decay=1e-3, population=True, **options
-            )
+            optimizer = make(algorithm, [w], lr=0.02, momentum=momentum, weight_decay=1e-3, population=True, **options)
             path = []
             for _ in range(steps):
                 optimizer.step(closure_of(helpers.six_hump, w))
@@ -109,7 +107,7 @@ class Test_Population:
     """A population is its members, row by row, when each is fed its rows of the noise."""
 
     MEMBERS = 40  # enough for vectorised loops, whose last elements take another path
-    COMPARED = (0, 13, 31, 39)
+    COMPARED = (0, 31, 39)
 
     def options(self, label: str, fed: Fed, **world: Any) -> dict[str, Any]:
         options = options_for(label, noise=fed, **world)
@@ -117,23 +115,27 @@ class Test_Population:
             options["accept"] = AcceptRule(fed.metropolis)
         return options
 
-    def run(self, label: str, tensors: list, loss: Any, member: int | None, steps: int, **world: Any) -> Any:
-        """Return the path (a list of tensors a step) and the counters."""
+    def run(
+        self, label: str, tensors: list, loss: Any, member: int | None, steps: int, held: Any = (), **world: Any
+    ) -> Any:
+        """Return the path (a list of parameters and buffers a step) and the counters."""
         params = [nn.Parameter(t.clone() if member is None else t[member].clone()) for t in tensors]
+        buffers = [t.clone() if member is None else t[member].clone() for t in held]
         fed = Fed([tuple(t.shape[1:]) for t in tensors], steps, self.MEMBERS, member)
-        optimizer = make(CASES[label][0], params, population=member is None, **self.options(label, fed, **world))
+        options = self.options(label, fed, **world)
+        optimizer = make(CASES[label][0], params, buffers=buffers, population=member is None, **options)
 
         def closure() -> torch.Tensor:
             for p in params:
                 p.grad = None
-            losses = loss(params)
+            losses = loss([*params, *buffers])
             losses.sum().backward()
             return losses
 
         path = []
         for fed.step in range(steps):
             optimizer.step(closure)
-            path.append([p.detach().clone() for p in params])
+            path.append([t.detach().clone() for t in [*params, *buffers]])
         return path, [torch.as_tensor(count) for count in helpers.counters(optimizer)]
 
     def compare(self, label: str, tensors: list, loss: Any, steps: int, equal: Any, **world: Any) -> Any:
@@ -152,14 +154,14 @@ class Test_Population:
         world = {"lr": 0.02, "momentum": momentum, "weight_decay": 1e-3, "rho": 0.4, "tau": 9, "epsilon": 0.8}
         if CASES[label][1].get("normalized") or "reset" in label:
             world["epsilon"] = 2.5
-        counts = self.compare(label, tensors, lambda params: helpers.six_hump(params[0]), 40, same, **world)
+        counts = self.compare(label, tensors, lambda params: helpers.six_hump(params[0]), 32, same, **world)
         if hops(label):
             assert len(set(counts["hops_tried"].tolist())) > 1, "members are to hop at different times"
         if label.startswith("NiM-"):
             assert len(set(counts["noise_triggers"].tolist())) > 1, "members are to fire at different times"
         if "MBH" in label:
             accepted, tried = counts["hops_accepted"].sum(), counts["hops_tried"].sum()
-            assert 0 < accepted < tried or ("printed" in label or "T>0" in label) and accepted == tried
+            assert 0 < accepted < tried or (("printed" in label or "T>0" in label) and accepted == tried)
 
     @pytest.mark.parametrize("label", CASES)
     def test_bit_for_bit_on_a_landscape_of_several_tensors(self, label):
@@ -182,11 +184,13 @@ class Test_Population:
         tensors = [torch.randn(self.MEMBERS, *s, generator=generator, dtype=torch.float64) for s in shapes]
         x, y = (torch.randn(20, n, generator=generator, dtype=torch.float64) for n in (3, 2))
 
-        def loss(params: list[torch.Tensor]) -> torch.Tensor:
-            w1, b1, w2, b2 = params
+        def loss(tensors: list[torch.Tensor]) -> torch.Tensor:
+            w1, b1, w2, b2, running = tensors
             together = w1.dim() == 3
             inputs = x.expand(len(w1), -1, -1) if together else x
             hidden = torch.tanh(torch.baddbmm(b1, inputs, w1) if together else inputs @ w1 + b1)
+            hidden = hidden - running.clone()  # a buffer that the loss depends on, and that each pass moves
+            running.lerp_(hidden.detach().mean(-2, keepdim=True), 0.1)
             output = torch.baddbmm(b2, hidden, w2) if together else hidden @ w2 + b2
             return (output - y).square().mean((-2, -1))
 
@@ -194,7 +198,8 @@ class Test_Population:
             return helpers.close(together, alone, rtol=1e-9, atol=1e-11)
 
         world = {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3, "rho": 0.1, "tau": 5, "epsilon": 0.7}
-        self.compare(label, tensors, loss, 15, equal, **world)
+        held = [torch.zeros(self.MEMBERS, 1, 5, dtype=torch.float64)]
+        self.compare(label, tensors, loss, 15, equal, held=held, **world)
 
 
 class Test_Resume:
@@ -338,7 +343,7 @@ class Test_SecondPasses:
 
 
 class Test_NoiseStream:
-    NOISY = [label for label in CASES if CASES[label][0] not in ("GD", "SGD", "SAM", "AdamW", "SWA")]
+    NOISY: ClassVar = [label for label in CASES if CASES[label][0] not in ("GD", "SGD", "SAM", "AdamW", "SWA")]
 
     def end(self, label: str, seed: int) -> torch.Tensor:
         w = helpers.point(helpers.starts(8))
@@ -361,7 +366,7 @@ class Test_NoiseStream:
 class Test_Minima:
     """Each optimizer finds a known minimum."""
 
-    ROWS = {
+    ROWS: ClassVar = {
         "bowl": (helpers.bowl, [1.0, 1.0, 1.0, 1.0], [0.5, 1.6, 1.3, 0.9], 0.04),
         "six-hump": (helpers.six_hump, [-0.08984201, 0.71265640], [0.2, 0.5], 0.03),
         "three-hump": (helpers.three_hump, [0.0, 0.0], [0.6, -0.4], 0.1),
@@ -369,7 +374,7 @@ class Test_Minima:
     }
 
     #: Accept rules find what `always` and `classical` find: those two are enough here.
-    LABELS = [label for label in CASES if "MBH" not in label or "classical" in label or "normalized" in label]
+    LABELS: ClassVar = [label for label in CASES if "MBH" not in label or "classical" in label or "normalized" in label]
 
     @pytest.mark.parametrize("row", ROWS)
     @pytest.mark.parametrize("label", LABELS)

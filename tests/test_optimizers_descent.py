@@ -242,9 +242,7 @@ class Test_NiG:
     @pytest.mark.parametrize("normalized", [False, True])
     def test_displaces_by_eta_rho(self, normalized):
         w = helpers.point(torch.zeros(30, 3))
-        optimizer = make(
-            "NiG-SGD", [w], lr=0.1, rho=0.7, noise="sphere", population=True, normalized=normalized
-        )
+        optimizer = make("NiG-SGD", [w], lr=0.1, rho=0.7, noise="sphere", population=True, normalized=normalized)
         optimizer.step(closure_of(flat, w))
         torch.testing.assert_close(w.detach().norm(dim=1), torch.full((30,), 0.07).double())
         assert optimizer.noise_triggers.tolist() == [1] * 30
@@ -288,9 +286,7 @@ class Test_NiM:
     def test_steps_along_the_gradient_at_the_perturbed_point(self):
         zeta = torch.tensor([[0.6, -0.8]]).double()
         w = helpers.point([0.3, 0.4])
-        optimizer = make(
-            "NiM-SGD", [w], lr=0.1, rho=0.2, tau=1, epsilon=INF, noise=lambda models, generator: [zeta]
-        )
+        optimizer = make("NiM-SGD", [w], lr=0.1, rho=0.2, tau=1, epsilon=INF, noise=lambda models, generator: [zeta])
         optimizer.step(closure_of(helpers.six_hump, w))
         at = helpers.point(w.detach() + 0.2 * zeta[0])
         closure_of(helpers.six_hump, at)()

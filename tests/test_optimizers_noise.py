@@ -105,6 +105,21 @@ class Test_PerLayer:
         assert [p.detach().norm().item() for p in params] == pytest.approx([0.5, 0.5])
 
 
+class Test_Norm:
+    """`models.norm`, on which thresholds, ascents and noise rest."""
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+    @pytest.mark.parametrize("shapes", [[(2,)], [(2,)] * 7, [(5,)] * 64, [(3, 4), (), (300,)] * 9], ids=len)
+    def test_is_every_members_own_bit_for_bit(self, shapes, dtype):
+        generator = torch.Generator().manual_seed(1)
+        models = [torch.randn(37, *s, generator=generator, dtype=dtype) for s in shapes]
+        together = norm(models)
+        alone = torch.cat([norm([t[i : i + 1].clone() for t in models]) for i in range(37)])
+        assert torch.equal(together, alone)
+        flat = torch.cat([t.reshape(37, -1) for t in models], dim=1)
+        torch.testing.assert_close(together, flat.square().sum(1).sqrt())
+
+
 class Test_ManyDimensions:
     def test_three_readings_hardly_differ(self):
         """In a million dimensions the norm of each is 1 to three digits (paper-facts, 1.3 b)."""

@@ -99,8 +99,11 @@ def status(
     """Say how many restarts are wanted, done and diverged, per task and algorithm."""
     from popview import store
 
-    for line in store.summary(profile):
-        typer.echo(line)
+    rows = store.inventory(profile)
+    for row in rows:
+        counts = f"{row['wanted']} wanted, {row['done']} done, {row['diverged']} diverged"
+        typer.echo(f"{profile}/{row['task']}/{row['algorithm']}: {counts}")
+    typer.echo(f"{sum(row['bytes'] for row in rows) / 1e6:.1f} MB")
 
 
 def _root() -> Path:

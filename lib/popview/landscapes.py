@@ -7,6 +7,7 @@ The paper's Figure 1 misprints two of the formulas (1.04 for 1.05 in the three-h
 (−4 + 4y²) · y² in the six-hump camel, which is then unbounded below). The standard formulas are used here.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,17 +109,18 @@ class Landscape:
         return torch.stack(rows, dim=-2)
 
     def polish(self, points: Tensor, iterations: int = 400) -> Tensor:
-        """Descend from each point to the minimum of its basin, in small steps that each lower the value.
+        """Descend from each point to the minimum of its basin, along the gradient flow.
 
-        Gradient descent with a step size per point, which grows by half after a step that lowers the value by at
-        least half of what the slope promises (Armijo), and is halved otherwise: it follows the gradient flow closely
-        enough not to leave the basin, as a test against an integrated flow shows.
+        Heun's method with a step size per point, which grows by a quarter after a step along which the gradient
+        changed by less than half and the value did not rise, and is halved otherwise, the step taken back. Plain
+        descent steps of that length leave the basin too often (2 % on the three-hump camel); these end where an
+        integrated flow does, as a test shows.
 
         Parameters
         ----------
         points : Tensor of shape ``(P, d)``
         iterations : int
-            Evaluations of the gradient.
+            Evaluations of the gradient, two a step. The default is enough from within 20 of the paper's minima.
 
         Returns
         -------
@@ -127,15 +129,16 @@ class Landscape:
         points = self._checked(points).clone()
         size = torch.full_like(points[..., :1], 1e-3)
         value, gradient = self.value_and_gradient(points)
-        for _ in range(iterations):
-            trial = points - size * gradient
+        for _ in range(iterations // 2):
+            ahead = self.value_and_gradient(points - size * gradient)[1]
+            trial = points - size / 2 * (gradient + ahead)
             trial_value, trial_gradient = self.value_and_gradient(trial)
-            promised = size.squeeze(-1) * (gradient * gradient).sum(-1)
-            good = trial_value <= value - promised / 2
+            straight = (ahead - gradient).norm(dim=-1) <= gradient.norm(dim=-1) / 2
+            good = straight & (trial_value <= value)
             rows = good.unsqueeze(-1)
             points, value = torch.where(rows, trial, points), torch.where(good, trial_value, value)
             gradient = torch.where(rows, trial_gradient, gradient)
-            size = size * torch.where(rows, 1.5, 0.5)
+            size = size * torch.where(rows, 1.25, 0.5)
         return points
 
     def nearest(self, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -159,13 +162,13 @@ class Landscape:
         Raises
         ------
         ValueError
-            If the domain is not one (low, high) pair per coordinate, low below high.
+            If the domain is not one finite (low, high) pair per coordinate, low below high.
         """
         if domain is None and self.start is not None:
             return self.start(restarts, generator)
         box = self.domain if domain is None else domain
-        if len(box) != self.dimension or not all(low < high for low, high in box):
-            raise ValueError(f"domain must be {self.dimension} pairs (low, high) on {self.name}, got {domain!r}")
+        if len(box) != self.dimension or not all(-math.inf < low < high < math.inf for low, high in box):
+            raise ValueError(f"domain must be {self.dimension} finite pairs low < high on {self.name}, got {domain!r}")
         low, high = torch.tensor(box, dtype=torch.float64).T
         return low + (high - low) * torch.rand(restarts, self.dimension, dtype=torch.float64, generator=generator)
 
@@ -256,7 +259,8 @@ def two_well(
     dimension : int
         Number of coordinates, 2 or more.
     depth : float
-        Value of the right well; the left one's is 0. Two wells need |depth| below about 1.5 · height.
+        Value of the right well; the left one's is 0. There are two wells at any depth, but the shallower one's barrier
+        shrinks: 0.13 · height where |depth| = 5 · height. Up to 100 · height are taken.
     curvatures : (float, float)
         k₋ and k₊, the transverse curvatures of the left and of the right well: the smaller, the wider.
     height : float
@@ -265,12 +269,14 @@ def two_well(
     Raises
     ------
     ValueError
-        If a parameter is out of range or leaves fewer than two wells.
+        If a parameter is out of range or not finite.
     """
     if dimension < 2:
         raise ValueError(f"dimension must be 2 or more, got {dimension!r}")
-    if not (height > 0 and min(curvatures) > 0):
-        raise ValueError(f"height and curvatures must be above 0, got {height!r} and {curvatures!r}")
+    if len(curvatures) != 2 or not all(0 < scale < math.inf for scale in (height, *curvatures)):
+        raise ValueError(f"height and two curvatures must be above 0, got {height!r} and {curvatures!r}")
+    if not abs(depth) <= 100 * height:
+        raise ValueError(f"depth must be within 100 times the height, {height!r}, of 0, got {depth!r}")
     left, right = curvatures
 
     def value_and_gradient(points: Tensor) -> tuple[Tensor, Tensor]:
@@ -282,14 +288,11 @@ def two_well(
         along = 4 * height * x * well + (depth + (right - left) * square / 2) * slope
         return value, torch.cat([along.unsqueeze(-1), curvature.unsqueeze(-1) * y], dim=-1)
 
-    # along the axis: the saddle is the maximum of f(x, 0) between the wells
-    axis = torch.zeros(4001, dimension, dtype=torch.float64)
-    axis[:, 0] = torch.linspace(-0.999, 0.999, 4001, dtype=torch.float64)
-    top = int(value_and_gradient(axis)[0].argmax())
-    if top in (0, 4000):
-        raise ValueError(f"depth {depth!r} leaves fewer than two wells at height {height!r}")
+    # for |x| < 1, df/dx on the axis is (1 − x²)(q (1 − x²) − 4 height x) with q = 15/16 depth: one saddle, and no other
+    q = 15 / 16 * depth
+    saddle = q / (2 * height + math.hypot(2 * height, q))
     zeros = (0.0,) * (dimension - 1)
-    separatrix = _separatrix(value_and_gradient, float(axis[top, 0]), dimension)
+    separatrix = _separatrix(value_and_gradient, saddle, dimension)
 
     def start(restarts: int, generator: torch.Generator) -> Tensor:
         y = torch.randn(restarts, dimension - 1, dtype=torch.float64, generator=generator)
@@ -304,7 +307,7 @@ def two_well(
         value_and_gradient=value_and_gradient,
         domain=((-2.0, 2.0), *((-1.0, 1.0),) * (dimension - 1)),
         guesses=((-1.0, *zeros), (1.0, *zeros)),
-        passes=((float(axis[top, 0]), *zeros),),
+        passes=((saddle, *zeros),),
         start=start,
     )
 

@@ -76,6 +76,9 @@ PROFILES = tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
 #: What a task's table in a profile holds.
 _SETTINGS = ("restarts", "stack", "epochs", "checkpoints", "margin", "algorithms", "model", "base")
 
+#: What `expand` may change, and the least that it may be.
+_CHANGES = {"epochs": 1, "checkpoints": 2}
+
 
 def _profile(profile: str) -> dict[str, dict[str, Any]]:
     check_name("profile", profile, PROFILES)
@@ -101,6 +104,9 @@ def settings(profile: str, task: str) -> dict[str, Any]:
     check_name(f"task of profile {profile}", task, tables)
     for key in tables[task]:
         check_name(f"key of {task} in profile {profile}", key, _SETTINGS)
+    for name, value in tables[task]["base"].items():
+        if isinstance(value, dict):
+            check_name(f"algorithm in base of {task} in profile {profile}", name, tables[task]["algorithms"])
     return tables[task]
 
 
@@ -129,12 +135,16 @@ def expand(
     Raises
     ------
     UsageError
-        If a name is unknown or `restarts` is below 1.
+        If a name is unknown, `restarts` or `epochs` below 1, or `checkpoints` below 2 (the start and the end).
     """
     table = settings(profile, task)
+    for name in changes:
+        check_name("change", name, _CHANGES)
     wanted = table["restarts"] if restarts is None else restarts
-    if wanted < 1:
-        raise UsageError(f"restarts must be 1 or above, got {wanted!r}")
+    budget = {"epochs": table["epochs"], "checkpoints": table["checkpoints"]} | changes
+    for name, value, least in (("restarts", wanted, 1), *((n, budget[n], least) for n, least in _CHANGES.items())):
+        if value < least:
+            raise UsageError(f"{name} must be {least} or above, got {value!r}")
     for algorithm in algorithms or ():
         check_name(f"algorithm of {task} in profile {profile}", algorithm, table["algorithms"])
     return [
@@ -147,7 +157,7 @@ def expand(
             restarts=table["stack"],
             hyperparameters=_base(table["base"], algorithm) | (hyperparameters or {}),
             model=table["model"],
-            **({"epochs": table["epochs"], "checkpoints": table["checkpoints"]} | changes),
+            **budget,
         )
         for algorithm in algorithms or table["algorithms"]
         for stack in range(math.ceil(wanted / table["stack"]))

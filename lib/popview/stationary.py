@@ -14,10 +14,12 @@ from popview.landscapes import Landscape, get
 from popview.optimizers import make
 from popview.seeds import generator, stream
 
-__all__ = ["Sample", "sample"]
+__all__ = ["Sample", "hop_rates", "sample"]
 
 #: Beyond this distance from the origin a restart counts as diverged, as it does when it is not finite.
 FAR = 1e3
+#: A local descent that ends farther from every minimum than this has not finished.
+NEAR = 1e-2
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Sample:
     distance : Tensor of shape ``(restarts,)``
         Distance to it.
     basin : Tensor of shape ``(restarts,)``
-        Index of the minimum in whose basin the end point lies: where a local descent leads from it.
+        Index of the minimum in whose basin the end point lies: where a local descent leads from it; −1 where that
+        does not finish, as on a saddle.
     diverged : Tensor of shape ``(restarts,)``
         Whether the end point is not finite, or farther than `FAR` from the origin. Counted apart from all minima.
     gradient_evaluations, loss_evaluations : Tensor of shape ``(restarts,)``
@@ -61,8 +64,8 @@ class Sample:
         return self._counts(self.nearest, (self.distance <= radius) & ~self.diverged)
 
     def counts_by_basin(self) -> Tensor:
-        """Count end points in the basin of each minimum; then those in none (0, unless unfinished); then diverged."""
-        return self._counts(self.basin, ~self.diverged)
+        """Count end points in the basin of each minimum; then those in none (−1 in `basin`); then the diverged."""
+        return self._counts(self.basin, (self.basin >= 0) & ~self.diverged)
 
     def _counts(self, index: Tensor, reached: Tensor) -> Tensor:
         minima = len(self.landscape.minima)
@@ -132,6 +135,7 @@ def sample(
     diverged = ~(ends.norm(dim=-1) <= FAR)
     settled = torch.where(diverged.unsqueeze(-1), 0.0, ends)
     nearest, distance = surface.nearest(settled)
+    basin, left = surface.nearest(surface.polish(settled))
     return Sample(
         landscape=surface,
         algorithm=algorithm,
@@ -139,8 +143,56 @@ def sample(
         ends=ends,
         nearest=nearest,
         distance=distance,
-        basin=surface.nearest(surface.polish(settled))[0],
+        basin=torch.where(left <= NEAR, basin, -1),
         diverged=diverged,
         path=torch.stack(records) if record_every else None,
         **optimizer.counts,
     )
+
+
+def hop_rates(
+    landscape: str | Landscape,
+    accept: str,
+    rho: float,
+    *,
+    restarts: int = 300,
+    hops: int = 40,
+    lr: float = 0.01,
+    tau: int = 50,
+    epsilon: float = 1e-4,
+    domain: tuple[tuple[float, float], ...] = ((-2.0, 2.0), (-1.0, 1.0)),
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Measure how often hops of NiM-(M)BH are accepted, and how often they go uphill, under an accept rule.
+
+    Every restart first descends for 400 steps. Uphill means more than 1e-3 above the point before the hop.
+
+    Returns
+    -------
+    dict
+        ``rho, accept``, ``accepted`` and ``uphill`` (shares of all hops), ``hops`` (their number).
+    """
+    surface = get(landscape) if isinstance(landscape, str) else landscape
+    start = sample(surface, "GD", restarts, iterations=400, lr=lr, domain=domain, seed=seed)
+    points = torch.nn.Parameter(start.ends[~start.diverged].clone())
+    hyperparameters: dict[str, Any] = {"rho": rho, "tau": tau, "epsilon": epsilon, "lr": lr, "accept": accept}
+    optimizer = make("NiM-BH", [points], population=True, seed=stream(seed, "noise"), **hyperparameters)
+
+    def closure() -> Tensor:
+        value, points.grad = surface.value_and_gradient(points.detach())
+        return value
+
+    previous = surface(points.detach())
+    tried, accepted = optimizer.counts["hops_tried"].clone(), optimizer.counts["hops_accepted"].clone()
+    kept, uphill = torch.zeros_like(tried), torch.zeros_like(tried)
+    while (tried < hops).any():
+        optimizer.step(closure)
+        ended = (optimizer.counts["hops_tried"] > tried) & (tried < hops)
+        value = surface(points.detach())
+        kept += ended & (optimizer.counts["hops_accepted"] > accepted)
+        uphill += ended & (value > previous + 1e-3)
+        previous = torch.where(ended, value, previous)
+        tried, accepted = optimizer.counts["hops_tried"].clone(), optimizer.counts["hops_accepted"].clone()
+    number = hops * len(points)
+    shares = {"accepted": int(kept.sum()) / number, "uphill": int(uphill.sum()) / number}
+    return {"rho": rho, "accept": accept, **shares, "hops": number}

@@ -16,7 +16,7 @@ from popview.errors import UsageError
 from popview.paths import TRAJECTORIES
 from popview.specs import RunSpec, expand, tasks
 
-__all__ = ["load", "metadata", "missing", "path", "save", "summary"]
+__all__ = ["inventory", "load", "metadata", "missing", "path", "save"]
 
 
 def path(spec: RunSpec, root: Path = TRAJECTORIES) -> Path:
@@ -38,7 +38,9 @@ def save(spec: RunSpec, table: pa.Table, root: Path = TRAJECTORIES) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as part:
             try:
-                pq.write_table(table, part, compression="zstd")
+                pq.write_table(table, part, compression="zstd", write_page_checksum=True)
+                part.flush()  # else what is still in the buffer would be missing when the file gets its name
+                os.fsync(part.fileno())
                 os.chmod(part.name, 0o644)
                 os.replace(part.name, target)
             except BaseException:
@@ -49,17 +51,31 @@ def save(spec: RunSpec, table: pa.Table, root: Path = TRAJECTORIES) -> Path:
     return target
 
 
+def _read(file: Path, spec: RunSpec) -> pa.Table:
+    """Read a spec's file; raise ValueError, with the reason in a few words, where it is damaged or another spec's."""
+    try:
+        table = pq.read_table(file, page_checksum_verification=True)
+        digest = metadata_of(table.schema)["digest"]
+    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from error
+    if digest != spec.digest:
+        raise ValueError("it holds another spec")
+    return table
+
+
 def _readable(file: Path, spec: RunSpec) -> bool:
     """Whether the file holds this spec's trajectory; a damaged one is named and set aside."""
     try:
-        if metadata_of(pq.read_schema(file))["digest"] == spec.digest:
-            pq.read_table(file)
-            return True
-        reason = "it holds another spec"
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        _read(file, spec)
+        return True
+    except ValueError as error:
+        reason = error
     aside = file.with_suffix(".damaged")
-    file.rename(aside)
+    try:
+        file.rename(aside)
+    except OSError as error:
+        message = f"{file} is damaged ({reason}) and cannot be set aside: {error.strerror or error}"
+        raise UsageError(message) from error
     print(f"popview: {file.name} is damaged ({reason}): set aside as {aside.name}, to be recomputed", file=sys.stderr)
     return False
 
@@ -78,16 +94,18 @@ def load(spec: RunSpec, root: Path = TRAJECTORIES) -> pa.Table:
     Raises
     ------
     UsageError
-        If it is not in the store.
+        If it is not in the store, or damaged.
     """
     file = path(spec, root)
+    command = f"`popview run --profile {spec.profile} --task {spec.task}`"
     if not file.is_file():
-        raise UsageError(
-            f"no trajectory of {spec.algorithm} on {spec.task}, seed {spec.seed}, in {file.parent}: "
-            f"compute it with `popview run --profile {spec.profile} --task {spec.task}`"
-        )
+        what = f"{spec.algorithm} on {spec.task}, seed {spec.seed}"
+        raise UsageError(f"no trajectory of {what}, in {file.parent}: compute it with {command}")
     reads.record(file)
-    return pq.read_table(file)
+    try:
+        return _read(file, spec)
+    except ValueError as error:
+        raise UsageError(f"{file} is damaged ({error}): compute it anew with {command}") from error
 
 
 def metadata_of(schema: pa.Schema) -> dict[str, Any]:
@@ -100,19 +118,16 @@ def metadata(spec: RunSpec, root: Path = TRAJECTORIES) -> dict[str, Any]:
     return metadata_of(load(spec, root).schema)
 
 
-def summary(profile: str, root: Path = TRAJECTORIES) -> list[str]:
-    """Return one line per task and algorithm of a profile: restarts wanted, done and diverged; then the total size."""
-    lines, size = [], 0
-    for task in tasks(profile):
-        counts: dict[str, list[int]] = {}
-        for spec in expand(profile, task):
-            wanted, done, diverged = counts.setdefault(spec.algorithm, [0, 0, 0])
-            file = path(spec, root)
-            if file.is_file():
-                done += spec.restarts
-                diverged += sum(metadata_of(pq.read_schema(file))["diverged"])
-                size += file.stat().st_size
-            counts[spec.algorithm] = [wanted + spec.restarts, done, diverged]
-        for algorithm, (wanted, done, diverged) in counts.items():
-            lines.append(f"{profile}/{task}/{algorithm}: {wanted} wanted, {done} done, {diverged} diverged")
-    return [*lines, f"{size / 1e6:.1f} MB in {root}"]
+def inventory(profile: str, root: Path = TRAJECTORIES) -> list[dict[str, Any]]:
+    """Return, per task and algorithm of a profile, the restarts wanted, done and diverged, and their bytes."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for spec in (spec for task in tasks(profile) for spec in expand(profile, task)):
+        empty = {"task": spec.task, "algorithm": spec.algorithm, "wanted": 0, "done": 0, "diverged": 0, "bytes": 0}
+        row, file = rows.setdefault((spec.task, spec.algorithm), empty), path(spec, root)
+        reads.record(file)
+        row["wanted"] += spec.restarts
+        if file.is_file():
+            row["done"] += spec.restarts
+            row["diverged"] += sum(metadata(spec, root)["diverged"])
+            row["bytes"] += file.stat().st_size
+    return list(rows.values())

@@ -16,7 +16,11 @@ from popview.seeds import stream
 from popview.specs import RunSpec
 from popview.tasks import SPLITS, TASKS, Problem
 
-__all__ = ["processor", "run"]
+__all__ = ["FAR", "processor", "run"]
+
+#: A restart counts as diverged if its training loss ends above this many times what it was at the start, as it does
+#: where the loss is not finite: units that a huge step has switched off leave a loss that is finite, in the millions.
+FAR = 10
 
 
 def run(spec: RunSpec) -> pa.Table:
@@ -27,8 +31,9 @@ def run(spec: RunSpec) -> pa.Table:
     pyarrow.Table
         One row per restart and checkpoint: ``seed, step, epoch, gradient_evaluations, loss_evaluations, train_loss,
         validation_loss, validation_metric, test_loss, test_metric, seconds`` (since the start, of the whole stack).
-        A diverged restart ends with its first row that is not finite. The metadata under ``popview`` is JSON: spec,
-        digest, and per restart the counts of noise, hops and whether it diverged; versions and processor.
+        A restart ends with its first row whose training loss is not finite. The metadata under ``popview`` is JSON:
+        spec, digest, and per restart the counts of noise, hops and whether it diverged (see `FAR`); versions and
+        processor.
     """
     problem = TASKS[spec.task](spec.seeds, **spec.model)
     optimizer = make(
@@ -41,19 +46,21 @@ def run(spec: RunSpec) -> pa.Table:
     )
     started = time.perf_counter()
     due = set(np.linspace(0, spec.epochs * problem.steps_per_epoch, spec.checkpoints, dtype=int).tolist())
-    frames, alive = [], torch.ones(spec.restarts, dtype=torch.bool)
+    frames, losses, alive = [], [], np.ones(spec.restarts, dtype=bool)
     for step in _train(problem, optimizer, spec):
         if step in due:
             columns = _checkpoint(problem, optimizer)
             columns |= {"seed": np.array(spec.seeds), "step": np.full(spec.restarts, step)}
             columns["epoch"] = columns["step"] / problem.steps_per_epoch
             columns["seconds"] = np.full(spec.restarts, time.perf_counter() - started)
-            frames.append(pa.table(columns).filter(pa.array(alive.numpy())))
-            alive &= torch.as_tensor(np.isfinite(columns["train_loss"]))
+            frames.append(pa.table(columns).filter(pa.array(alive)))
+            losses.append(columns["train_loss"])
+            alive &= np.isfinite(losses[-1])
             if not alive.any():
                 break
     table = pa.concat_tables(frames).select(COLUMNS)
-    return table.replace_schema_metadata({"popview": json.dumps(_metadata(spec, optimizer, alive))})
+    diverged = ~(alive & (losses[-1] <= FAR * losses[0]))
+    return table.replace_schema_metadata({"popview": json.dumps(_metadata(spec, optimizer, diverged))})
 
 
 COLUMNS = [
@@ -99,11 +106,11 @@ def _checkpoint(problem: Problem, optimizer: Optimizer) -> dict[str, np.ndarray]
     return columns
 
 
-def _metadata(spec: RunSpec, optimizer: Optimizer, alive: Tensor) -> dict[str, Any]:
+def _metadata(spec: RunSpec, optimizer: Optimizer, diverged: np.ndarray) -> dict[str, Any]:
     return {
         "spec": json.loads(spec.canonical),
         "digest": spec.digest,
-        "diverged": (~alive).tolist(),
+        "diverged": diverged.tolist(),
         **{name: count.tolist() for name, count in optimizer.counts.items()},
         "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
         "processor": processor(),

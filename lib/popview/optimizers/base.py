@@ -89,7 +89,7 @@ class Optimizer(torch.optim.Optimizer):
         super().__init__(params, defaults)
         if scaler is not None and population:
             raise ValueError("scaler cannot be combined with population=True: losses are scaled for one model only")
-        self.scaler = scaler
+        self.scaler = scaler if scaler is not None and scaler.is_enabled() else None
         self.buffers = list(buffers)
         first = self.param_groups[0]["params"][0]
         self.size = len(first) if population else 1

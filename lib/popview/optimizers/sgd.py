@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from popview.optimizers.base import Closure, Optimizer
-from popview.optimizers.models import add_, members_of, norm
+from popview.optimizers.models import add_, copy_where_, members_of, norm
 from popview.optimizers.noise import Noise, make_noise
 
 __all__ = ["SGD", "SGLD", "NiGSGD", "NiMSGD", "sgd_"]
@@ -168,8 +168,11 @@ class NiMSGD(_Noisy):
             stationary = norm(self._gradients()) < self.hyperparameter("epsilon")
             if stationary.any():
                 kept = None if self.scaler is None else torch._foreach_add(self._models(), 0.0)
+                first = None if stationary.all() else [g.clone() for g in self._gradients()]
                 self._inject(self._models(), stationary)
                 self._second_pass(closure, stationary)
+                if first is not None:
+                    copy_where_(self._gradients(), first, ~stationary)  # the other members follow their first pass
                 if kept is not None and self._overflowed():
                     torch._foreach_copy_(self._models(), kept)  # the step is skipped, its noise too
         self._normalize()

@@ -145,7 +145,7 @@ def verdict(
 ) -> Verdict:
     """Return the verdict, by rule from the numbers.
 
-    'equivalent' if the two one-sided tests reject (p ≤ alpha, unadjusted, since the margin was fixed before); else
+    'equivalent' if the two one-sided tests reject (p ≤ alpha, each comparison by itself, not adjusted); else
     'better' or 'worse' if Holm's p-value is at most alpha; else 'undecidable at this n' if no result could have
     rejected: the smallest adjusted p-value is above alpha, and even a difference of zero, with the spread that was
     seen, would not have been called equivalent; else 'inconclusive'.

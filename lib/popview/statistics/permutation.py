@@ -87,7 +87,7 @@ def paired_permutation(
 
     References
     ----------
-    Fisher 1935, The Design of Experiments, section 21: each pair could as well have come the other way round.
+    Fisher 1935, The Design of Experiments: each pair could as well have come the other way round.
     """
     first, second = paired_samples(a, b)
     largest = np.abs(first - second).max()

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.weightstats import ttost_ind, ttost_paired
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW, ttost_ind, ttost_paired
 
 from popview.statistics.results import (
     Array,
@@ -60,7 +60,7 @@ def t_test(
     ----------
     a, b : array_like
         Any shape; flattened. Where both are constant, the limit of ever smaller spread is returned: p = 1 if they
-        are equal, 0 if not, and an interval of length zero.
+        are equal, 0 if not, and an interval of length zero. Where one is, SciPy warns.
     equal_variances : bool
         False gives Welch's test.
     level : float
@@ -174,11 +174,11 @@ def tost(
         return Equivalence(difference, (difference, difference), float(not inside), n, unit, margin)
     if paired:
         p_value = ttost_paired(first, second, -margin, margin)[0]
-        test = scipy.stats.ttest_rel(first, second)
+        low, high = DescrStatsW(first - second).tconfint_mean(2 * alpha)
     else:
         p_value = ttost_ind(first, second, -margin, margin, usevar="unequal")[0]
-        test = scipy.stats.ttest_ind(first, second, equal_var=False)
-    low, high = test.confidence_interval(1 - 2 * alpha)
+        means = CompareMeans(DescrStatsW(first), DescrStatsW(second))
+        low, high = means.tconfint_diff(2 * alpha, usevar="unequal")
     return Equivalence(difference, (float(low), float(high)), float(p_value), n, unit, margin)
 
 

@@ -1,0 +1,319 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 4 Where restarts end: the stationary distribution
+#
+# **Table 1 of the paper, recomputed. Himmelblau and the three-hump camel come out as printed, with two exceptions; the
+# six-hump camel's cannot come from uniform starts on any symmetric domain. On a landscape built to test it, SAM
+# does prefer the wide well, and the noise-enabled algorithms do not.** Each cell is computed while this page is built.
+#
+# What is sampled is where runs of a finite number of steps end, from random starts: basin hits. It is not the stationary distribution of a Markov chain, as a reviewer of an earlier version of the paper remarked; the name
+# is the paper's.
+
+# %% tags=["parameters"]
+restarts: int = 500  # random restarts per cell
+iterations: int = 1000  # updates per restart
+learning_rate: float = 0.01  # with the normalised gradient, the length of a step
+rho: float = 0.1  # radius of the noise ball, for every algorithm that has one
+radius: float = 0.1  # within which an end point counts as a minimum
+seed: int = 0  # of starts and noise
+grid_restarts: int = 200  # restarts per cell in the search over protocols
+two_well_restarts: int = 2000  # restarts per algorithm on the two-well landscape
+
+# %% tags=["remove-cell"]
+import time
+from dataclasses import replace
+
+import pandas as pd
+from myst_nb import glue
+
+from popview import table_one
+from popview.landscapes import two_well
+from popview.report import landscapes as draw
+from popview.report import page, style, tables
+from popview.stationary import sample
+from popview.statistics import holm
+
+style.use()
+
+# %% [markdown]
+# ## Table 1
+#
+# The protocol is ours, because the paper states none: the normalised gradient of its eq. 1, a step of 0.01, uniform
+# starts on [−5, 5]² for all three functions, and one noise radius for all algorithms. Classical acceptance for the two
+# monotonic algorithms. Every algorithm has the same starts.
+
+# %% tags=["hide-input", "remove-output"]
+protocol = table_one.Protocol(lr=learning_rate, iterations=iterations, rho=rho, radius=radius, restarts=restarts)
+started = time.perf_counter()
+samples = {
+    landscape: {algorithm: protocol.sample(landscape, algorithm, seed) for algorithm in table_one.ALGORITHMS}
+    for landscape in table_one.COLUMNS
+}
+seconds = time.perf_counter() - started
+cells = table_one.cells([s for row in samples.values() for s in row.values()], radius)
+for landscape in table_one.COLUMNS:
+    page.table(f"table-one-{landscape}", tables.beside_printed(cells, landscape))
+facts = {
+    "restarts": f"{restarts} a cell",
+    "seeds": f"{seed}, the same starts for every algorithm",
+    "iterations": iterations,
+    "gradient": "normalised",
+    "step": learning_rate,
+    "ρ": rho,
+    "radius": radius,
+    "spread": "95 % Wilson intervals",
+}
+
+# %% [markdown]
+# ````{table} Himmelblau: percentage of restarts at each minimum, [95 % interval]. GM1 is the flattest, GM4 the sharpest.
+# :name: table-one-himmelblau
+# ```{glue:md} table-one-himmelblau
+# :format: myst
+# ```
+# ````
+#
+# ````{table} Three-hump camel: percentage of restarts at each minimum. LM1 and LM2 are mirror images, x ascending.
+# :name: table-one-three-hump
+# ```{glue:md} table-one-three-hump-camel
+# :format: myst
+# ```
+# ````
+#
+# ````{table} Six-hump camel: percentage of restarts at each minimum. LM1 and LM2 are the pair of value −0.215, LM3 and LM4 the shallow pair of value 2.104, x ascending within each pair.
+# :name: table-one-six-hump
+# ```{glue:md} table-one-six-hump-camel
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(cells, "table-1.csv", **facts, computed=f"here, {8 * 3} cells in {seconds:.1f} s on one core")
+
+# %% [markdown]
+# A dash is a cell that the only text at hand does not show legibly. Illegible cells are never guessed; what is printed
+# as read is in {download}`table-1.csv <../../data/paper/table-1.csv>`, with a note on each damaged cell.
+#
+# Classified by *basin of attraction* instead of radius (a local descent from each end point), the same percentages
+# come out wherever Else is 0; the CSV has both.
+
+# %% tags=["hide-input", "remove-output"]
+comparison = table_one.compare(cells).assign(adjusted=lambda table: holm(table["p_value"]))
+page.table("verdicts", tables.verdicts(comparison), digits=3)
+found = comparison.groupby("landscape", sort=False)["adjusted"].agg(lambda p: int((p > 0.05).sum()))
+
+# %% [markdown]
+# ````{table} How far each printed row is from ours. Distance: the share of restarts that would have to end elsewhere. p: χ² test that both rows come from one distribution, the printed percentages read as counts of 500; Holm over the 24 rows.
+# :name: table-verdicts
+# ```{glue:md} verdicts
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(comparison, "table-1-verdicts.csv", **facts)
+
+# %% [markdown]
+# "No difference found" is not a proof of agreement: with 500 restarts on either side, this test finds differences of
+# about ten points. Two rows deserve a word. **SAM on the three-hump camel** is printed with 18 % Else; ours has next to
+# none, under every protocol tried below. **NiM-MBH on Himmelblau** is printed, as far as it can be read, with four
+# cells that sum to 93 %; the missing 7 % count as a difference here, and may be a digit that was lost.
+#
+# ## Where end points lie
+
+# %% tags=["hide-input", "remove-output"]
+shown = ("GD", "NiG-GD", "SAM", "NiG-BH")
+page.figure("end-points", draw.end_points({n: {a: row[a] for a in shown} for n, row in samples.items()}, shown=50))
+
+# %% [markdown]
+# ```{glue:figure} end-points
+# :name: figure-end-points
+#
+# End points of 50 of the restarts, for the four algorithms of the paper's Figure 3. Dark contours are low.
+# ```
+
+# %% tags=["remove-input"]
+page.provenance(**facts, shown="the first 50 restarts")
+
+# %% [markdown]
+# ## Follow the trajectories
+#
+# Click an algorithm in the legend to show or hide its trajectories; hover over a minimum for its value, its sharpness
+# and the barrier around it. All algorithms start from the same twelve points.
+
+# %% tags=["hide-input", "remove-output"]
+few = replace(protocol, restarts=12, iterations=600)
+for landscape in table_one.COLUMNS:
+    moved = {a: few.sample(landscape, a, seed, record_every=12) for a in table_one.ALGORITHMS}
+    page.interactive(f"map-{landscape}", draw.interactive(moved))
+
+# %% [markdown]
+# ```{glue:figure} map-himmelblau
+# :name: figure-map-himmelblau
+#
+# Himmelblau, interactive.
+# ```
+#
+# ```{glue:figure} map-three-hump-camel
+# :name: figure-map-three-hump
+#
+# Three-hump camel, interactive.
+# ```
+#
+# ```{glue:figure} map-six-hump-camel
+# :name: figure-map-six-hump
+#
+# Six-hump camel, interactive.
+# ```
+
+# %% tags=["remove-input"]
+page.provenance(
+    restarts=12, iterations=600, shown="every 12th position", step=learning_rate, ρ=rho, gradient="normalised"
+)
+
+# %% [markdown]
+# ## Which protocol did the paper use?
+#
+# It does not say, so we try: normalised or raw gradient, three step sizes, three domains, two radii. For each printed
+# row, the protocol that comes closest. The closest of 36 is a flattering choice, so a small distance means little; a
+# large one means that none of them explains the row.
+
+# %% tags=["hide-input", "remove-output"]
+square, camel, inner = ((-5.0, 5.0),) * 2, ((-3.0, 3.0), (-2.0, 2.0)), ((-2.0, 2.0), (-1.0, 1.0))
+choices = {"normalized": (True, False), "lr": (0.001, 0.01, 0.1), "domain": (square, camel, inner)}
+choices |= {"rho": (rho,), "iterations": (iterations,)}
+grid = table_one.grid(choices, radii=(0.1, 0.5), restarts=grid_restarts, seed=seed)
+closest = table_one.closest(grid)
+names = {str(square): "[−5, 5]²", str(camel): "[−3, 3] × [−2, 2]", str(inner): "[−2, 2] × [−1, 1]"}
+page.table("closest", tables.protocols(closest, names))
+
+# %% [markdown]
+# ````{table} For each printed row, the closest of 36 protocols.
+# :name: table-closest
+# ```{glue:md} closest
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(
+    grid,
+    "table-1-protocols.csv",
+    restarts=f"{grid_restarts} a cell",
+    seed=seed,
+    iterations=iterations,
+    ρ=rho,
+    protocols=36,
+    spread="a printed row of 500 and ours of the same distribution differ by 3–6 points on average",
+)
+
+# %% [markdown]
+# Himmelblau and the three-hump camel are explained by the normalised gradient on [−5, 5]². The six-hump camel is not
+# explained by anything here, and the next section shows that it cannot be.
+#
+# ## The printed six-hump row cannot come from symmetric starts
+#
+# The six-hump camel is unchanged when both coordinates change sign: f(−w) = f(w). Starts uniform on *any* domain that is
+# symmetric about the origin, and noise without a preferred direction, then give the two minima of each pair the same
+# probability, whatever the algorithm, the step, the iterations or the radius. Given how many restarts reached either one,
+# the number at the first is binomial with probability ½. That is a test, and it needs no simulation.
+
+# %% tags=["hide-input", "remove-output"]
+printed = table_one.symmetry(cells, "printed", 500).assign(adjusted=lambda table: holm(table["p_value"]))
+ours = table_one.symmetry(cells, "percent", restarts).assign(adjusted=lambda table: holm(table["p_value"]))
+printed, ours = (table[table["landscape"] == "six-hump-camel"] for table in (printed, ours))
+page.table("symmetry", tables.symmetric_pairs(printed, ours), digits=3)
+glue("testable", len(printed), display=False)
+glue("rejected-rows", printed.loc[printed["adjusted"] <= 0.05, "algorithm"].nunique(), display=False)
+glue("rejected", int((printed["adjusted"] <= 0.05).sum()), display=False)
+glue("smallest", page.number(float(printed["adjusted"].min()), 3), display=False)
+glue("ours-rejected", int((ours["adjusted"] <= 0.05).sum()), display=False)
+
+# %% [markdown]
+# ````{table} Pairs of the six-hump camel that symmetry makes equal: exact binomial tests, Holm over all symmetric pairs of a source (both camels).
+# :name: table-symmetry
+# ```{glue:md} symmetry
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(
+    pd.concat([printed.assign(source="printed"), ours.assign(source="ours")]),
+    "symmetry.csv",
+    printed="percentages read as counts of 500",
+    **facts,
+)
+
+# %% [markdown]
+# Of the {glue:text}`testable` pairs that can be read, {glue:text}`rejected` are unequal beyond chance, in
+# {glue:text}`rejected-rows` of the eight rows (smallest Holm-adjusted p: {glue:text}`smallest`); of ours,
+# {glue:text}`ours-rejected`. The pair of global minima leaves no room for another reading: there are only two of them.
+# NiG-GD and SAM contradict nothing here, but all rows are said to share one protocol, and one row is enough. So the
+# printed column needs an asymmetric domain, another formula (the printed one has no minima), or a list of minima that
+# is not the function's. It should not be matched, and it carries no evidence on sharpness. The two rows with a large
+# Else come closest above where the step is so short that many runs end on their way.
+#
+# ## Do these algorithms prefer flat minima?
+#
+# The paper says of its Table 1 that NiG-GD "matches SAM's performance in skewing the stationary distribution towards
+# the global and flatter minima", and that the other optimizers do not. On the two-well landscape, where depth and width
+# are set independently and gradient flow splits the starts 50 : 50, that can be tested.
+
+# %% tags=["hide-input", "remove-output"]
+settings = {"lr": learning_rate, "normalized": True}
+wells = []
+for dimension, depth in ((2, 0.0), (10, 0.0), (2, 0.3)):
+    surface = two_well(dimension, depth=depth)
+    for algorithm in table_one.ALGORITHMS:
+        own = {} if algorithm == "GD" else {"rho": 0.3}
+        own |= {"tau": 50, "epsilon": 1e-3} if algorithm.startswith("NiM") or algorithm.endswith("BH") else {}
+        wells.append(sample(surface, algorithm, two_well_restarts, iterations=iterations, seed=seed, **settings, **own))
+preference = table_one.wide_well(wells)
+preference["adjusted"] = holm(preference["p_value"])
+page.table("preference", tables.preferences(preference), digits=3)
+
+# %% [markdown]
+# ````{table} Share of restarts that end in the wide well (transverse curvature 2 against 20); without a preference it is 50 %. Exact binomial tests, Holm over the rows.
+# :name: table-preference
+# ```{glue:md} preference
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(
+    preference,
+    "two-well.csv",
+    restarts=two_well_restarts,
+    seed=seed,
+    iterations=iterations,
+    step=learning_rate,
+    ρ=0.3,
+    gradient="normalised",
+    spread="95 % Wilson intervals",
+)
+
+# %% [markdown]
+# **SAM prefers the wide well; none of the noise-enabled algorithms does at this radius.** That holds at equal depth, in
+# ten dimensions, and when the narrow well is the higher one. The paper's finding about SAM survives where it can be
+# tested cleanly; the one about NiG-GD does not. This is one setting: with a noise ball wide enough to reach across the
+# barrier, hops mix the wells, and the shares move.
+#
+# ## Run this chapter yourself
+#
+# ```
+# popview chapter 04 -p restarts=2000 -p rho=0.5
+# ```
+#
+# Every parameter of the cell above can be set; a name that does not exist is refused, with the nearest one.

@@ -1,0 +1,131 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 15 Status and provenance
+#
+# **What has been computed, at which scale, with what, and what is still missing.**
+
+# %% tags=["parameters"]
+profile: str = "laptop"  # scale of the runs
+
+# %% tags=["remove-cell"]
+from importlib.metadata import version
+
+import pandas as pd
+
+from popview import published, store
+from popview.report import page
+from popview.trajectory import processor
+
+# %% [markdown]
+# ## Trajectories
+
+# %% tags=["hide-input", "remove-output"]
+inventory = pd.DataFrame(store.inventory(profile))
+page.table("inventory", inventory.drop(columns="bytes"))
+
+# %% [markdown]
+# ````{table} Restarts wanted, done and diverged, per task and algorithm.
+# :name: table-inventory
+# ```{glue:md} inventory
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(
+    inventory, "inventory.csv", profile=profile, size=f"{inventory['bytes'].sum() / 1e6:.1f} MB in the repository"
+)
+
+# %% [markdown]
+# The same list in a terminal is `popview status`; `popview run` computes what is missing.
+#
+# ## Chapters
+#
+# | chapter | scale | state |
+# |---|---|---|
+# | 2 optimizers | computed while the page is built | whole |
+# | 3 landscapes | computed while the page is built | whole |
+# | 4 stationary distribution | computed while the page is built, 500 restarts a cell as in the paper | whole |
+# | 5 tasks and trajectories | `digits` at laptop scale, 100 restarts | CIFAR-10, CIFAR-100, GoEmotions and TweetEval not run yet |
+# | 6 optimization against generalization | `digits` | the same |
+# | 7 optimizers compared | `digits` | the same |
+# | 8–14 | | not written yet: what tests can say, budget, noise magnitude, topography, flatness and shift, errata, bring your own optimizer |
+#
+# ## The paper's tables
+
+# %% tags=["hide-input", "remove-output"]
+places = {
+    "1": "chapter 4",
+    "2a": "chapter 6",
+    "3a": "chapter 6",
+    "4": "chapter 6",
+    "6": "chapter 7",
+    "2b": "chapter 6",
+    "3b": "chapter 6",
+    "5a": "chapter 6",
+    "5b": "chapter 6",
+}
+paper = pd.DataFrame(
+    {
+        "table": number,
+        "what it shows": entry.caption,
+        "text at hand": "yes" if entry.available else "missing",
+        "here": places[number],
+    }
+    for number, entry in published.TABLES.items()
+)
+page.table("paper", paper)
+
+# %% [markdown]
+# ````{table} Tables of the paper, and where this book answers them. A missing table's page gives our own numbers.
+# :name: table-paper
+# ```{glue:md} paper
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(paper, "tables-of-the-paper.csv", source="arXiv 2403.00574, the only text at hand")
+
+# %% [markdown]
+# The paper says that its code is shared; no repository of it was found on 22 November 2026. Everything here is
+# re-derived from the text. No code of others is used.
+#
+# ## Environment
+
+# %% tags=["hide-input", "remove-output"]
+packages = ("torch", "numpy", "scipy", "statsmodels", "pandas", "scikit-learn", "jupyter-book")
+page.table(
+    "environment",
+    pd.DataFrame(
+        [{"package": name, "version": version(name)} for name in packages]
+        + [{"package": "processor", "version": processor()}]
+    ),
+)
+
+# %% [markdown]
+# ````{table} Versions behind this build; the full list is requirements.lock.
+# :name: table-environment
+# ```{glue:md} environment
+# :format: myst
+# ```
+# ````
+
+# %% [markdown]
+# ## How to cite
+#
+# The repository's `CITATION.cff` has the entry for this book; the paper is {cite:t}`inan2024`.
+#
+# ```{bibliography}
+# ```

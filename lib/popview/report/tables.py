@@ -1,0 +1,141 @@
+"""Tables as a reader wants them: our value with its interval, the printed one beside it."""
+
+import pandas as pd
+
+from popview.report.page import number
+
+__all__ = ["beside_printed", "preferences", "protocols", "symmetric_pairs", "verdicts"]
+
+
+def beside_printed(cells: pd.DataFrame, landscape: str) -> pd.DataFrame:
+    """Lay out one landscape of `popview.table_one.cells`: two lines per algorithm, ours and the paper's.
+
+    Ours reads "percent [low, high]"; the printed value is a dash where it is illegible.
+    """
+    chosen = cells[cells["landscape"] == landscape]
+    lines = []
+    for algorithm, row in chosen.groupby("algorithm", sort=False):
+        by_column = row.set_index("column")
+        ours = by_column.apply(lambda c: f"{c['percent']:.1f} [{c['low']:.0f}, {c['high']:.0f}]", axis=1)
+        lines.append({"algorithm": algorithm, "": "ours", **ours})
+        lines.append({"algorithm": "", "": "printed", **by_column["printed"].map(lambda p: number(float(p), 2))})
+    return pd.DataFrame(lines)
+
+
+def verdicts(comparison: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+    """Lay out `popview.table_one.compare`, with Holm's p-values in a column ``adjusted``, and a verdict by rule."""
+    words = comparison["adjusted"].map(lambda p: "differs" if p <= alpha else "no difference found")
+    return pd.DataFrame(
+        {
+            "landscape": comparison["landscape"],
+            "algorithm": comparison["algorithm"],
+            "legible cells": comparison["legible"],
+            "distance, points": comparison["distance"],
+            "p": comparison["p_value"],
+            "p (Holm)": comparison["adjusted"],
+            "printed row": words,
+        }
+    )
+
+
+def protocols(closest: pd.DataFrame, domains: dict[str, str]) -> pd.DataFrame:
+    """Lay out `popview.table_one.closest`; `domains` maps the text of a domain to its name."""
+    return pd.DataFrame(
+        {
+            "landscape": closest["landscape"],
+            "algorithm": closest["algorithm"],
+            "distance, points": closest["distance"].map("{:.1f}".format),
+            "gradient": closest["normalized"].map({True: "normalised", False: "raw"}),
+            "step": closest["lr"].map("{:g}".format),
+            "domain": closest["domain"].map(domains),
+            "radius": closest["radius"].map("{:g}".format),
+        }
+    )
+
+
+def symmetric_pairs(printed: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.table_one.symmetry` of the printed table and of ours side by side, with ``adjusted`` p-values.
+
+    A pair of which a printed cell is illegible has a dash.
+    """
+    keys = ["algorithm", "pair"]
+    both = ours.merge(printed, on=keys, how="left", suffixes=("", "_printed"))
+    values = both.apply(lambda r: f"{r['first_printed']:g} / {r['second_printed']:g}", axis=1)
+    return pd.DataFrame(
+        {
+            "algorithm": both["algorithm"],
+            "pair": both["pair"],
+            "printed, %": values.where(both["first_printed"].notna(), "–"),
+            "p (Holm), printed": both["adjusted_printed"],
+            "ours, %": both.apply(lambda r: f"{r['first']:.1f} / {r['second']:.1f}", axis=1),
+            "p (Holm), ours": both["adjusted"],
+        }
+    )
+
+
+def preferences(wells: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+    """Lay out `popview.table_one.wide_well`, with Holm's p-values in ``adjusted``, and a preference by rule."""
+    found = wells["wide"].gt(50).map({True: "wide", False: "narrow"}).where(wells["adjusted"] <= alpha, "none found")
+    return pd.DataFrame(
+        {
+            "dimensions": wells["dimension"],
+            "narrow well": wells["depth"].map(lambda depth: "equal" if depth == 0 else f"{depth:g} higher"),
+            "algorithm": wells["algorithm"],
+            "in the wide well, %": wells.apply(lambda r: f"{r['wide']:.1f} [{r['low']:.1f}, {r['high']:.1f}]", axis=1),
+            "p (Holm)": wells["adjusted"],
+            "preference": found,
+        }
+    )
+
+
+def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
+    """Lay out `popview.comparisons.against`, effects multiplied by `scale` (100: percentage points)."""
+
+    def interval(row: pd.Series) -> str:
+        return f"{scale * row['estimate']:+.2f} [{scale * row['low']:+.2f}, {scale * row['high']:+.2f}]"
+
+    return pd.DataFrame(
+        {
+            "comparison": comparison["comparison"],
+            "shift, points": comparison.apply(interval, axis=1),
+            "A₁₂": comparison.apply(lambda r: f"{r['a12']:.2f} [{r['a12_low']:.2f}, {r['a12_high']:.2f}]", axis=1),
+            "p": comparison["p"],
+            "p (Holm)": comparison["adjusted_p"],
+            "p (equivalence)": comparison["equivalence_p"],
+            "verdict": comparison["verdict"],
+        }
+    )
+
+
+def restarts_summary(values: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
+    """Lay out one value per restart (rows: seeds; columns: algorithms): mean, SD and range, multiplied by `scale`."""
+    scaled = values * scale
+    return pd.DataFrame(
+        {
+            "algorithm": scaled.columns,
+            "restarts": scaled.count().to_list(),
+            "mean": scaled.mean().to_list(),
+            "SD": scaled.std().to_list(),
+            "lowest": scaled.min().to_list(),
+            "highest": scaled.max().to_list(),
+        }
+    )
+
+
+def sentence(comparison: pd.DataFrame) -> str:
+    """Word the verdicts of `popview.comparisons.against` as one clause: "SAM is equivalent …; NiG-SGD is worse …"."""
+    names = comparison["comparison"].str.split(" – ").str[0]
+    by_verdict = names.groupby(comparison["verdict"].str.split(" \\(").str[0], sort=False).agg(list)
+    return "; ".join(f"{', '.join(found)}: {word}" for word, found in by_verdict.items())
+
+
+def square(comparisons: pd.DataFrame, algorithms: list[str]) -> pd.DataFrame:
+    """Lay out the verdicts of all pairs as a square of signs: the row against the column."""
+    signs = {"equivalent": "=", "better": "+", "worse": "−"}
+    mirrored = {"+": "−", "−": "+"}
+    table = pd.DataFrame("", index=algorithms, columns=algorithms)
+    for _, row in comparisons.iterrows():
+        sign = signs.get(row["verdict"].split(" ")[0], "·")
+        table.loc[row["a"], row["b"]] = sign
+        table.loc[row["b"], row["a"]] = mirrored.get(sign, sign)
+    return table.reset_index(names="")

@@ -1,0 +1,95 @@
+"""What a chapter shows: numbers as text, provenance lines, and figures that hold what they were given."""
+
+import base64
+import io
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from popview.landscapes import LANDSCAPES, get
+from popview.optimizers import ALGORITHMS
+from popview.report import landscapes, page, style, trajectories
+from popview.stationary import sample
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+
+
+class TestPage:
+    @pytest.mark.parametrize(
+        ("value", "digits", "text"),
+        [
+            (3, 2, "3"),
+            (12345.678, 2, "12,345.68"),
+            (0.0, 2, "0.00"),
+            (0.004, 2, "4.0e-03"),
+            (-0.004, 2, "-4.0e-03"),
+            (0.05, 2, "0.05"),
+            (float("nan"), 2, "–"),
+            (np.float64(1.5), 1, "1.5"),
+            ("GD", 2, "GD"),
+        ],
+    )
+    def test_number(self, value, digits, text):
+        assert page.number(value, digits) == text
+
+    def test_provenance_holds_the_numbers_in_full(self):
+        frame = pd.DataFrame({"a": [1 / 3, 2.0], "b": ["x, y", "z"]})
+        html = page.provenance(frame, "odd.csv", restarts=500, noise_radius="<0.1>").data
+        assert "restarts 500 · noise radius &lt;0.1&gt; · " in html
+        data = re.search(r'download="odd.csv" href="data:text/csv;base64,([^"]+)"', html)
+        assert data is not None
+        pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(base64.b64decode(data[1]))), frame)
+
+
+class TestFigures:
+    def test_every_algorithm_has_a_colour(self):
+        assert set(style.COLOURS) == set(ALGORITHMS)
+        assert style.colour("mine") == "#777777"
+
+    def test_contours_mark_every_minimum(self):
+        figure = landscapes.contours(list(LANDSCAPES.values()))
+        for axes, landscape in zip(figure.axes, LANDSCAPES.values(), strict=False):
+            drawn = np.concatenate(
+                [
+                    c.get_offsets()
+                    for c in axes.collections
+                    if len(c.get_offsets()) > 1 or c.get_label() in ("global", "local")
+                ]
+            )
+            assert {tuple(np.round(p, 6)) for p in drawn} >= {tuple(np.round(m.location, 6)) for m in landscape.minima}
+            low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
+            assert all(((low < m.location) & (m.location < high)).all() for m in landscape.minima)
+
+    def test_end_points_are_those_of_the_samples(self):
+        s = sample("himmelblau", "GD", 30, iterations=300, lr=0.01, normalized=True)
+        axes = landscapes.end_points({"himmelblau": {"GD": s}}, shown=20).axes[0]
+        points = next(c.get_offsets() for c in axes.collections if len(c.get_offsets()) == 20)
+        np.testing.assert_allclose(points, s.ends[:20])
+
+    def test_interactive_map_has_a_line_for_each_algorithm(self):
+        samples = {a: sample("six-hump-camel", a, 3, iterations=20, record_every=10) for a in ("GD", "SAM")}
+        figure = landscapes.interactive(samples, shown=2)
+        assert [trace.name for trace in figure.data[1:]] == ["GD", "SAM", "minima"]
+        assert len(figure.data[1].x) == 2 * 4  # three positions and a gap for each restart
+        assert len(figure.data[-1].x) == len(get("six-hump-camel").minima)
+        with pytest.raises(ValueError, match="the sample of GD has no recorded path"):
+            landscapes.interactive({"GD": sample("himmelblau", "GD", 3, iterations=2)})
+
+    def test_learning_curves_draw_medians_over_restarts(self):
+        rows = [("SGD", seed, step, step / 10, 10.0 * seed + step) for seed in (0, 1, 5) for step in (0, 10)]
+        table = pd.DataFrame(rows, columns=["algorithm", "seed", "step", "epoch", "train_loss"])
+        figure = trajectories.learning_curves(table, ["SGD"], y="train_loss", across=["epoch"])
+        median = figure.axes[0].lines[-1]
+        assert median.get_label() == "SGD"
+        np.testing.assert_allclose(median.get_xydata(), [[0, 10], [1, 20]])

@@ -1,0 +1,693 @@
+"""From a spec to a file: specs and profiles, the digits task, trajectories, the store and the engine."""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import scipy.stats
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+from popview import engine, specs, store, trajectory
+from popview.errors import UsageError
+from popview.optimizers import hyperparameters, make
+from popview.paths import TRAJECTORIES
+from popview.specs import RunSpec, expand, settings
+from popview.tasks import TASKS, Problem
+from popview.tasks.digits import Digits
+
+torch.set_num_threads(1)
+
+COLUMNS = [
+    *["seed", "step", "epoch", "gradient_evaluations", "loss_evaluations", "train_loss", "validation_loss"],
+    *["validation_metric", "test_loss", "test_metric", "seconds"],
+]
+HOP = {"tau": 5, "rho": 0.1, "epsilon": 0.0}
+#: Every algorithm of the profiles with settings under which it does what it is named for, within 20 steps.
+ALGORITHMS: dict[str, dict[str, Any]] = {
+    "SGD": {},
+    "NiG-SGD": {"rho": 0.1},
+    "NiM-SGD": {"rho": 0.1, "tau": 4, "epsilon": math.inf},
+    "SAM": {"rho": 0.05},
+    "NiG-BH": HOP,
+    "NiM-BH": HOP,
+    "NiG-MBH": HOP,
+    "NiM-MBH": HOP,
+    "AdamW": {},
+    "SWA": {"average_from": 6, "average_every": 2},
+    "SGLD": {"temperature": 1e-5},
+}
+GOLDEN = RunSpec(
+    task="digits",
+    profile="smoke",
+    algorithm="NiM-SGD",
+    variant="base",
+    seed=4,
+    restarts=2,
+    epochs=3,
+    checkpoints=5,
+    hyperparameters={"lr": 0.05, "epsilon": math.inf, "tau": 20},
+    model={"hidden": 8},
+)
+
+
+def spec_of(algorithm: str, **changes: Any) -> RunSpec:
+    """Return a spec that runs in a moment: three restarts, one epoch of 20 steps, 11 checkpoints."""
+    own = {"lr": 0.05, **ALGORITHMS.get(algorithm, {}), **changes.pop("hyperparameters", {})}
+    base = RunSpec("digits", "smoke", algorithm, "base", 0, 3, 1, 11, own, {"hidden": 16, "batch_size": 50})
+    return replace(base, **changes)
+
+
+def rows(table: pa.Table) -> pd.DataFrame:
+    return table.drop_columns(["seconds"]).to_pandas()
+
+
+def facts(table: pa.Table) -> dict[str, Any]:
+    return json.loads(table.schema.metadata[b"popview"])
+
+
+# ---------------------------------------------------------------- specs
+
+
+class TestDigest:
+    def test_golden(self):
+        """Whoever changes this makes every stored result count as missing."""
+        assert GOLDEN.canonical == (
+            '{"algorithm":"NiM-SGD","checkpoints":5,"epochs":3,"hyperparameters":{"epsilon":Infinity,"lr":0.05,"tau":20},'
+            '"model":{"hidden":8},"profile":"smoke","restarts":2,"revisions":{"algorithm":1,"task":1},"seed":4,'
+            '"task":"digits","variant":"base"}'
+        )
+        assert GOLDEN.digest == "81b6f3cccff01763"  # sha256sum of the above, cut to 16
+        assert GOLDEN.digest == hashlib.sha256(GOLDEN.canonical.encode()).hexdigest()[:16]
+
+    @pytest.mark.parametrize("field", [f.name for f in fields(RunSpec)])
+    def test_changes_with_every_field(self, field):
+        value = getattr(GOLDEN, field)
+        other = {**value, "lr": 0.06} if isinstance(value, dict) else value + ("x" if isinstance(value, str) else 1)
+        assert replace(GOLDEN, **{field: other}).digest != GOLDEN.digest
+
+    @pytest.mark.parametrize("name", ["digits", "NiM-SGD"])
+    def test_changes_with_a_revision(self, name, monkeypatch):
+        monkeypatch.setattr(specs, "REVISIONS", {name: 2})
+        assert GOLDEN.digest != "81b6f3cccff01763"
+        monkeypatch.setattr(specs, "REVISIONS", {name: 1, "SAM": 9, "cifar10": 3})
+        assert GOLDEN.digest == "81b6f3cccff01763"
+
+    def test_does_not_change_with_the_order_of_a_dict(self):
+        turned = dict(reversed(GOLDEN.hyperparameters.items()))
+        assert list(turned) != list(GOLDEN.hyperparameters)
+        assert replace(GOLDEN, hyperparameters=turned).digest == GOLDEN.digest
+
+    def test_seeds(self):
+        assert list(GOLDEN.seeds) == [4, 5]
+
+
+class TestExpand:
+    @pytest.mark.parametrize(("restarts", "stacks"), [(1, 1), (49, 1), (50, 1), (51, 2), (100, 2), (None, 2), (101, 3)])
+    def test_stacks_cover_the_restarts(self, restarts, stacks):
+        found = expand("laptop", "digits", restarts=restarts, algorithms=("SAM", "SGD"))
+        assert [s.algorithm for s in found] == ["SAM"] * stacks + ["SGD"] * stacks
+        seeds = [seed for s in found[:stacks] for seed in s.seeds]
+        assert seeds == list(range(50 * stacks))
+        assert len({s.digest for s in found}) == len(found)
+
+    @pytest.mark.parametrize("profile", specs.PROFILES)
+    def test_every_algorithm_of_a_profile_can_be_made(self, profile):
+        for task in specs.tasks(profile):
+            found = expand(profile, task)
+            assert {s.algorithm for s in found} == set(settings(profile, task)["algorithms"])
+            for s in found:
+                assert set(s.hyperparameters) <= set(hyperparameters(s.algorithm))
+                make(s.algorithm, [nn.Parameter(torch.zeros(3))], **s.hyperparameters)
+
+    def test_common_hyperparameters_are_merged_unless_refused(self):
+        base = {s.algorithm: s.hyperparameters for s in expand("laptop", "digits", restarts=1)}
+        assert base["SGD"] == {"lr": 0.05, "momentum": 0.9}
+        assert base["SAM"] == {"lr": 0.05, "momentum": 0.9, "rho": 0.05}
+        assert base["AdamW"] == {"lr": 0.001, "weight_decay": 0.01}
+
+    def test_changes_reach_the_specs(self):
+        (plain,), (changed,) = (
+            expand("smoke", "digits", algorithms=("NiG-BH",), **more)
+            for more in ({}, {"epochs": 7, "checkpoints": 3, "hyperparameters": {"lr": 0.5}})
+        )
+        assert (changed.epochs, changed.checkpoints) == (7, 3)
+        assert changed.hyperparameters == {**plain.hyperparameters, "lr": 0.5}
+
+    @pytest.mark.parametrize(
+        ("arguments", "changes", "message"),
+        [
+            (("laptopp", "digits"), {}, "unknown profile 'laptopp': did you mean 'laptop'"),
+            (("smoke", "digit"), {}, "unknown task of profile smoke 'digit': did you mean 'digits'"),
+            (("smoke", "digits"), {"algorithms": ("SMA",)}, "unknown algorithm of digits .* 'SMA': did you mean"),
+            (("smoke", "digits"), {"epoch": 3}, "unknown change 'epoch': did you mean 'epochs'"),
+            (("smoke", "digits"), {"restarts": 0}, "restarts must be 1 or above, got 0"),
+            (("smoke", "digits"), {"epochs": 0}, "epochs must be 1 or above, got 0"),
+            (("smoke", "digits"), {"checkpoints": 1}, "checkpoints must be 2 or above, got 1"),
+        ],
+    )
+    def test_mistakes_are_named(self, arguments, changes, message):
+        with pytest.raises(UsageError, match=message):
+            expand(*arguments, **changes)
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("[digits]\nstck = 4\nbase = {}", "unknown key of digits in profile odd 'stck': did you mean 'stack'"),
+            ('[digits]\nalgorithms = ["SAM"]\n[digits.base.SMA]\nrho = 1', "'SMA': did you mean 'SAM'"),
+        ],
+    )
+    def test_unknown_keys_of_a_profile_are_refused(self, line, message, tmp_path, monkeypatch):
+        (tmp_path / "odd.toml").write_text(line)
+        monkeypatch.setattr(specs, "FOLDER", tmp_path)
+        monkeypatch.setattr(specs, "PROFILES", ("odd",))
+        with pytest.raises(UsageError, match=message):
+            settings("odd", "digits")
+
+
+# ---------------------------------------------------------------- the digits task
+
+
+def images_of(problem: Digits, restart: int, split: str) -> list[int]:
+    """Return which of scikit-learn's images a split holds, found by their pixels (no two images are equal)."""
+    data = load_digits()
+    place = {image.tobytes(): i for i, image in enumerate((data.data / 16).astype(np.float32))}
+    images, labels = problem._splits[split]
+    found = [place[image.numpy().tobytes()] for image in images[restart]]
+    assert labels[restart].tolist() == data.target[found].tolist()
+    return found
+
+
+class TestDigits:
+    def test_splits_are_disjoint_and_complete(self):
+        problem = Digits(range(3), hidden=4)
+        for restart in range(3):
+            parts = [images_of(problem, restart, split) for split in ("train", "validation", "test")]
+            assert [len(p) for p in parts] == [1000, 200, 597]
+            assert sorted(itertools.chain(*parts)) == list(range(1797))
+
+    def test_the_test_split_is_the_same_for_all_and_the_others_are_the_seed_s(self):
+        problem, later = Digits(range(3), hidden=4), Digits([2, 70], hidden=4)
+        assert images_of(problem, 0, "test") == images_of(problem, 2, "test") == images_of(later, 1, "test")
+        validation = [
+            set(images_of(p, i, "validation")) for p, i in ((problem, 0), (problem, 1), (problem, 2), (later, 1))
+        ]
+        assert images_of(problem, 2, "train") == images_of(later, 0, "train")
+        for i in range(4):
+            for j in range(i):  # 200 of 1,200 twice: 33 in common, give or take
+                assert 10 < len(validation[i] & validation[j]) < 60
+
+    def test_minibatches_are_a_new_permutation_in_every_epoch(self):
+        problem = Digits([5, 6], hidden=4, batch_size=100)
+        orders = []
+        for epoch in (0, 1):
+            batches = [images for images, _ in problem.minibatches(epoch)]
+            assert len(batches) == problem.steps_per_epoch == 10
+            orders.append(torch.cat(batches, dim=1))
+            for restart in range(2):
+                seen = sorted(image.numpy().tobytes() for image in orders[-1][restart])
+                assert seen == sorted(image.numpy().tobytes() for image in problem._splits["train"][0][restart])
+        assert not torch.equal(orders[0], orders[1])
+        again = torch.cat([images for images, _ in Digits([6], hidden=9, batch_size=100).minibatches(1)], dim=1)
+        assert torch.equal(again[0], orders[1][1])
+
+    def test_what_does_not_fill_a_batch_is_left_out(self):
+        problem = Digits([0], hidden=4, batch_size=300)
+        assert [len(labels[0]) for _, labels in problem.minibatches(0)] == [300] * 3
+        assert problem.steps_per_epoch == 3
+
+    def test_initial_parameters_are_distributed_as_those_of_linear_layers(self):
+        mine = Digits(range(40), hidden=32).parameters
+        layers = nn.Linear(64, 32), nn.Linear(32, 10)
+        theirs = [t for layer in layers for t in (layer.weight.T, layer.bias.unsqueeze(0))]
+        for parameter, like, inputs in zip(mine, theirs, (64, 64, 32, 32), strict=True):
+            assert parameter.shape == (40, *like.shape)
+            bound = inputs**-0.5
+            values = parameter.detach().double().flatten().numpy()
+            assert np.abs(values).max() <= bound
+            assert float(like.detach().abs().max()) <= bound
+            assert scipy.stats.kstest(values / bound / 2 + 0.5, "uniform").pvalue > 1e-3
+
+    def test_loss_and_metric_are_those_of_a_plain_network(self):
+        problem = Digits([3, 4], hidden=16)
+        for restart in range(2):
+            network = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+            for p, values in zip(network.parameters(), (0, 1, 2, 3), strict=True):
+                p.data = problem.parameters[values].detach()[restart].T.squeeze(-1)
+            for split in ("train", "validation", "test"):
+                images, labels = (part[restart] for part in problem._splits[split])
+                logits = network(images)
+                losses, metrics = problem.evaluate(split)
+                assert losses[restart].item() == pytest.approx(
+                    nn.functional.cross_entropy(logits, labels).item(), abs=1e-5
+                )
+                assert metrics[restart].item() == pytest.approx(
+                    (logits.argmax(1) == labels).double().mean().item(), abs=1e-9
+                )
+
+    @pytest.mark.parametrize("algorithm", ["SGD", "SAM", "NiM-MBH"])
+    def test_a_stack_equals_restarts_one_by_one(self, algorithm):
+        options = {"lr": 0.1, **ALGORITHMS[algorithm]}
+        if "rho" in options and algorithm != "SAM":
+            options["rho"] = 0.0  # the noise is the stack's own
+
+        def train(seeds: list[int]) -> list[torch.Tensor]:
+            problem = Digits(seeds, hidden=16)
+            optimizer = make(algorithm, problem.parameters, population=True, **options)
+            for _, minibatch in zip(range(12), problem.minibatches(0), strict=False):
+
+                def closure(minibatch: Any = minibatch) -> torch.Tensor:
+                    optimizer.zero_grad()
+                    losses = problem.loss(minibatch)
+                    losses.sum().backward()
+                    return losses.detach()
+
+                optimizer.step(closure, lambda: problem.evaluate("train")[0])
+            return [p.detach() for p in problem.parameters]
+
+        stacked = train([0, 7, 8])
+        for i, seed in enumerate([0, 7, 8]):
+            for together, alone in zip(stacked, train([seed]), strict=True):
+                torch.testing.assert_close(together[i], alone[0], rtol=1e-4, atol=1e-5)
+
+
+# ---------------------------------------------------------------- trajectories
+
+
+class Valley(Problem):
+    """f(w) = k w² / 2 for each restart: with η k > 2 it diverges, by the factor 1 − η k a step."""
+
+    steps_per_epoch = 10
+
+    def __init__(self, seeds: range, *, curvatures: list[float]) -> None:
+        self.k = torch.tensor(curvatures)
+        self.parameters = [nn.Parameter(torch.full((len(seeds), 1), 1e10))]
+
+    def minibatches(self, epoch: int) -> Iterator[None]:
+        yield from [None] * 10
+
+    def loss(self, minibatch: None) -> torch.Tensor:
+        return self.k * self.parameters[0].squeeze(1) ** 2 / 2
+
+    @torch.no_grad()
+    def evaluate(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.loss(None), torch.zeros(len(self.k))
+
+
+@pytest.fixture(scope="module")
+def trajectories() -> dict[str, pa.Table]:
+    return {algorithm: trajectory.run(spec_of(algorithm)) for algorithm in ALGORITHMS}
+
+
+class TestTrajectory:
+    @pytest.mark.parametrize("algorithm", ALGORITHMS)
+    def test_rows(self, trajectories, algorithm):
+        table = trajectories[algorithm]
+        assert table.column_names == COLUMNS
+        frame = table.to_pandas()
+        assert len(frame) == 3 * 11
+        assert np.isfinite(frame.to_numpy(dtype=float)).all()
+        for seed, restart in frame.groupby("seed"):
+            assert seed in (0, 1, 2)
+            assert restart["step"].tolist() == list(range(0, 21, 2))
+            assert restart["epoch"].tolist() == [step / 20 for step in range(0, 21, 2)]
+            for counter in ("gradient_evaluations", "loss_evaluations", "seconds"):
+                assert restart[counter].is_monotonic_increasing
+            assert restart["test_metric"].between(0, 1).all()
+
+    @pytest.mark.parametrize("algorithm", ALGORITHMS)
+    def test_gradient_evaluations_are_what_the_algorithm_pays(self, trajectories, algorithm):
+        frame = trajectories[algorithm].to_pandas()
+        expected = {
+            "SAM": 2 * frame["step"],
+            "NiM-SGD": frame["step"] + (frame["step"] - 4).clip(lower=0),  # it fires at every step after the fourth
+        }.get(algorithm, frame["step"])
+        assert (frame["gradient_evaluations"] == expected).all()
+        hops = (frame["step"] // 5 - 1).clip(lower=0) if "MBH" in algorithm else 0
+        assert (frame["loss_evaluations"] == 2 * hops).all()
+
+    def test_they_start_alike(self, trajectories):
+        starts = [rows(table).query("step == 0").reset_index(drop=True) for table in trajectories.values()]
+        for start in starts[1:]:
+            pd.testing.assert_frame_equal(start, starts[0], check_exact=True)
+        assert starts[0]["train_loss"].nunique() == 3
+        assert starts[0]["train_loss"].between(2.2, 2.5).all()  # about ln 10
+
+    @pytest.mark.parametrize("algorithm", [a for a in ALGORITHMS if a != "SGD"])
+    def test_and_end_apart(self, trajectories, algorithm):
+        ends = [rows(trajectories[a]).query("step == 20")["train_loss"].to_numpy() for a in ("SGD", algorithm)]
+        assert (ends[0] != ends[1]).all()
+        assert (ends[1] < 2.3).all()
+
+    @pytest.mark.parametrize("algorithm", ["SGD", "NiG-SGD", "NiM-MBH", "SWA"])
+    def test_the_same_spec_gives_the_same_rows(self, trajectories, algorithm):
+        again = trajectory.run(spec_of(algorithm))
+        pd.testing.assert_frame_equal(rows(again), rows(trajectories[algorithm]), check_exact=True)
+        assert {**facts(again)} == {**facts(trajectories[algorithm])}
+
+    def test_the_seed_is_the_restart_s(self, trajectories):
+        """Restart 1 of a stack from 0 is restart 0 of a stack from 1 (to rounding, without noise)."""
+        shifted = rows(trajectory.run(spec_of("SGD", seed=1, restarts=2)))
+        same = rows(trajectories["SGD"]).query("seed >= 1").reset_index(drop=True)
+        pd.testing.assert_frame_equal(shifted, same, rtol=1e-3, atol=1e-4)
+
+    def test_checkpoints_are_spread_over_the_epochs(self):
+        steps = trajectory.run(spec_of("SGD", epochs=5, checkpoints=51)).to_pandas()["step"]
+        assert sorted(set(steps)) == list(range(0, 101, 2))
+        assert len(steps) == 3 * 51
+        few = trajectory.run(spec_of("SGD", checkpoints=2)).to_pandas()["step"]
+        assert sorted(set(few)) == [0, 20]
+
+    def test_checkpoints_do_not_disturb_the_run(self, trajectories):
+        for algorithm in ("NiM-MBH", "SWA", "NiG-SGD"):
+            sparse = rows(trajectory.run(spec_of(algorithm, checkpoints=2)))
+            dense = rows(trajectories[algorithm]).query("step in (0, 20)").reset_index(drop=True)
+            pd.testing.assert_frame_equal(sparse, dense, check_exact=True)
+
+    def test_metadata(self, trajectories):
+        for algorithm, table in trajectories.items():
+            spec, told = spec_of(algorithm), facts(table)
+            assert told["digest"] == spec.digest
+            assert told["spec"] == json.loads(spec.canonical)
+            assert told["diverged"] == [False] * 3
+            fired = {"NiG-SGD": 20, "NiM-SGD": 16, "SGLD": 20}.get(algorithm, 3 if "BH" in algorithm else 0)
+            assert told["noise_triggers"] == [fired] * 3
+            assert told["hops_tried"] == [3 if "BH" in algorithm else 0] * 3
+            assert told["processor"]
+            assert told["versions"]["torch"] in torch.__version__
+            if "MBH" in algorithm:
+                assert all(0 <= hops <= 3 for hops in told["hops_accepted"])
+
+    def test_monotonic_hopping_checkpoints_show_what_would_be_returned(self, trajectories):
+        """In mid-hop that is the incumbent: the training loss never rises from the end of the first search on."""
+        for algorithm in ("NiG-MBH", "NiM-MBH"):
+            for _, restart in trajectories[algorithm].to_pandas().groupby("seed"):
+                late = restart.query("step >= 6")["train_loss"]
+                assert late.is_monotonic_decreasing
+
+
+class TestDivergence:
+    def test_one_restart_may_diverge_alone(self, monkeypatch):
+        monkeypatch.setitem(TASKS, "valley", Valley)
+        spec = RunSpec("valley", "smoke", "SGD", "base", 5, 3, 4, 21, {"lr": 1.0}, {"curvatures": [0.5, 10.0, 1.0]})
+        table = trajectory.run(spec)
+        frame, told = table.to_pandas(), facts(table)
+        assert told["diverged"] == [False, True, False]
+        lost = frame.query("seed == 6")
+        assert np.isfinite(lost["train_loss"].to_numpy()[:-1]).all()
+        assert not np.isfinite(lost["train_loss"].to_numpy()[-1])
+        assert lost["step"].tolist() == list(range(0, 41, 2))[: len(lost)]
+        # (−9)^t · 1e10, squared, passes the largest float32 (3.4e38) in the tenth step
+        assert lost["step"].max() == 10
+        kept = frame.query("seed != 6")
+        assert kept["step"].tolist() == [step for step in range(0, 41, 2) for _ in (5, 7)]
+        assert np.isfinite(kept["train_loss"]).all()
+
+    def test_a_run_ends_when_all_have(self, monkeypatch):
+        monkeypatch.setitem(TASKS, "valley", Valley)
+        spec = RunSpec("valley", "smoke", "SGD", "base", 0, 2, 4, 41, {"lr": 1.0}, {"curvatures": [9.0, 10.0]})
+        table = trajectory.run(spec)
+        assert facts(table)["diverged"] == [True, True]
+        assert table.to_pandas()["step"].max() == 10
+
+    @pytest.mark.parametrize("algorithm", ["SGD", "SAM", "AdamW", "SWA", "NiM-BH"])
+    def test_a_huge_step_is_called_diverged(self, algorithm):
+        """Of a perceptron all units die instead: the loss stays finite, in the millions, where 2.3 is chance."""
+        table = trajectory.run(spec_of(algorithm, hyperparameters={"lr": 1e6}, epochs=2))
+        frame = table.to_pandas()
+        assert facts(table)["diverged"] == [True] * 3
+        for _, restart in frame.groupby("seed"):
+            assert np.isfinite(restart["train_loss"].to_numpy()[:-1]).all()
+            assert restart["step"].iloc[0] == 0
+
+    def test_a_poor_run_is_not(self):
+        assert facts(trajectory.run(spec_of("SGD", hyperparameters={"lr": 1e-6})))["diverged"] == [False] * 3
+
+
+# ---------------------------------------------------------------- the store
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    return trajectory.run(spec_of("SGD"))
+
+
+def damaged_files(file: Path, table: pa.Table) -> dict[str, bytes]:
+    """Ways in which a file can be wrong."""
+    whole = file.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 4] ^= 0x10
+    without = table.replace_schema_metadata(None)
+    odd = {
+        "no metadata": without,
+        "metadata that is no JSON": without.replace_schema_metadata({"popview": "{"}),
+        "metadata that is a list": without.replace_schema_metadata({"popview": "[]"}),
+        "metadata without a digest": without.replace_schema_metadata({"popview": "{}"}),
+    }
+    written = {}
+    for name, other in odd.items():
+        sink = pa.BufferOutputStream()
+        pq.write_table(other, sink)
+        written[name] = sink.getvalue().to_pybytes()
+    return {
+        "empty": b"",
+        "garbage": b"\x00garbage" * 100,
+        "truncated": whole[: len(whole) // 2],
+        "its last byte missing": whole[:-1],
+        "one bit flipped": bytes(flipped),
+        **written,
+    }
+
+
+DAMAGES = (
+    "empty",
+    "garbage",
+    "truncated",
+    "its last byte missing",
+    "one bit flipped",
+    "no metadata",
+    "metadata that is no JSON",
+    "metadata that is a list",
+    "metadata without a digest",
+)
+
+
+class TestStore:
+    def test_round_trip(self, table, tmp_path):
+        spec = spec_of("SGD")
+        file = store.save(spec, table, tmp_path)
+        assert file == tmp_path / "smoke" / "digits" / "SGD" / f"base-0-{spec.digest}.parquet"
+        assert [p.name for p in file.parent.iterdir()] == [file.name]
+        loaded = store.load(spec, tmp_path)
+        assert loaded.equals(table)
+        assert loaded.schema.metadata == table.schema.metadata
+        assert store.metadata(spec, tmp_path) == facts(table)
+        assert file.stat().st_mode & 0o777 == 0o644
+
+    def test_missing_keeps_the_order(self, table, tmp_path):
+        wanted = [spec_of("SGD", seed=seed) for seed in (6, 3, 0)]
+        assert store.missing(wanted, tmp_path) == wanted
+        store.save(wanted[2], table, tmp_path)  # seed 0 is the spec of the table
+        assert store.missing(wanted, tmp_path) == wanted[:2]
+
+    def test_a_trajectory_that_is_not_there_is_named(self, tmp_path):
+        with pytest.raises(UsageError, match=r"no trajectory of SGD on digits, seed 0, .*popview run --profile smoke"):
+            store.load(spec_of("SGD"), tmp_path)
+
+    @pytest.mark.parametrize(
+        "error", [RuntimeError("power cut"), KeyboardInterrupt(), OSError(28, "No space left on device")]
+    )
+    def test_a_crash_while_writing_leaves_nothing(self, table, tmp_path, monkeypatch, error):
+        def half(_: pa.Table, part: Any, **options: Any) -> None:
+            part.write(b"PAR1 half a file")
+            part.flush()
+            raise error
+
+        monkeypatch.setattr(pq, "write_table", half)
+        with pytest.raises(UsageError if isinstance(error, OSError) else type(error)) as raised:
+            store.save(spec_of("SGD"), table, tmp_path)
+        assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+        if isinstance(error, OSError):
+            assert str(raised.value).startswith("cannot write ")
+            assert str(raised.value).endswith(": No space left on device")
+
+    def test_the_file_is_whole_when_it_gets_its_name(self, table, tmp_path, monkeypatch):
+        """Nothing may be left in a buffer at the moment of the rename."""
+        sizes, replace_ = [], os.replace
+
+        def watched(source: str, target: Path) -> None:
+            sizes.append(Path(source).stat().st_size)
+            assert pq.read_table(source).equals(table)
+            replace_(source, target)
+
+        monkeypatch.setattr(os, "replace", watched)
+        file = store.save(spec_of("SGD"), table, tmp_path)
+        assert sizes == [file.stat().st_size]
+
+    @pytest.mark.parametrize("place", ["mkdir", "temporary file", "rename"])
+    def test_a_folder_that_cannot_be_written_is_one_line(self, table, tmp_path, monkeypatch, place):
+        def refuse(*_: Any, **__: Any) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        owner, name = {
+            "mkdir": (Path, "mkdir"),
+            "temporary file": (tempfile, "NamedTemporaryFile"),
+            "rename": (os, "replace"),
+        }[place]
+        monkeypatch.setattr(owner, name, refuse)
+        with pytest.raises(UsageError, match=r"^cannot write .*SGD.*\.parquet: Permission denied$") as raised:
+            store.save(spec_of("SGD"), table, tmp_path)
+        assert "\n" not in str(raised.value)
+        assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+    @pytest.mark.parametrize("damage", DAMAGES)
+    def test_a_damaged_file_is_named_and_set_aside(self, table, tmp_path, capsys, damage):
+        spec = spec_of("SGD")
+        file = store.save(spec, table, tmp_path)
+        contents = damaged_files(file, table)
+        assert tuple(contents) == DAMAGES
+        file.write_bytes(contents[damage])
+        with pytest.raises(UsageError, match="is damaged"):
+            store.load(spec, tmp_path)
+        assert store.missing([spec], tmp_path) == [spec]
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1
+        assert f"popview: {file.name} is damaged (" in told
+        assert "set aside as" in told
+        assert not file.exists()
+        assert file.with_suffix(".damaged").read_bytes() == contents[damage]
+
+    def test_a_file_of_another_spec_is_set_aside(self, table, tmp_path, capsys):
+        other = spec_of("SGD", seed=9)
+        store.save(spec_of("SGD"), table, tmp_path).rename(store.path(other, tmp_path))
+        assert store.missing([other], tmp_path) == [other]
+        assert "it holds another spec" in capsys.readouterr().err
+
+    def test_a_damaged_file_that_cannot_be_set_aside_is_one_line(self, table, tmp_path, monkeypatch):
+        file = store.save(spec_of("SGD"), table, tmp_path)
+        file.write_bytes(b"")
+
+        def refuse(*_: Any) -> None:
+            raise PermissionError(30, "Read-only file system")
+
+        monkeypatch.setattr(Path, "rename", refuse)
+        with pytest.raises(UsageError, match=r"is damaged \(.*\) and cannot be set aside: Read-only file system$"):
+            store.missing([spec_of("SGD")], tmp_path)
+
+    def test_flipped_bits_do_not_pass_for_results(self, table, tmp_path):
+        """Of 300 files with one bit wrong, those that still read as this spec's hold the same rows, but for a few."""
+        spec = spec_of("SGD")
+        file = store.save(spec, table, tmp_path)
+        whole, rng, wrong = file.read_bytes(), np.random.default_rng(0), 0
+        for place in rng.choice(len(whole), 300, replace=False):
+            broken = bytearray(whole)
+            broken[place] ^= 1 << int(rng.integers(8))
+            file.write_bytes(broken)
+            with contextlib.suppress(UsageError, UnicodeDecodeError):  # the latter from the name of a column
+                wrong += not store.load(spec, tmp_path).equals(table)
+        assert wrong <= 6
+
+    def test_what_ships_is_whole(self):
+        """With the results in the repository no chapter has anything to compute."""
+        for spec in expand("laptop", "digits"):
+            found = store.load(spec)
+            assert sorted(set(found["seed"].to_pylist())) == list(spec.seeds)
+            steps = found["step"].to_numpy().reshape(-1, spec.restarts)
+            assert (steps == np.arange(0, 2001, 40)[:, None]).all() or any(store.metadata(spec)["diverged"])
+        assert TRAJECTORIES.is_dir()
+
+
+# ---------------------------------------------------------------- the engine
+
+
+class TestEngine:
+    @pytest.fixture
+    def counted(self, monkeypatch) -> list[str]:
+        """Names of the specs that are run, in this process."""
+        ran: list[str] = []
+
+        def run(spec: RunSpec) -> pa.Table:
+            ran.append(spec.algorithm)
+            return trajectory.run(spec)
+
+        monkeypatch.setattr(engine, "run_trajectory", run)
+        return ran
+
+    def test_computes_what_is_missing_once(self, tmp_path, counted):
+        wanted = [spec_of(a) for a in ("SGD", "SAM", "SWA")]
+        assert engine.run(wanted[:1], workers=1, root=tmp_path, quiet=True) == 1
+        assert engine.run(wanted, workers=1, root=tmp_path, quiet=True) == 2
+        before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.parquet")}
+        assert engine.run(wanted, workers=1, root=tmp_path, quiet=True) == 0
+        assert counted == ["SGD", "SAM", "SWA"]
+        assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.parquet")} == before
+
+    def test_a_damaged_file_is_computed_again(self, tmp_path, counted, capsys):
+        wanted = [spec_of("SGD"), spec_of("SAM")]
+        engine.run(wanted, workers=1, root=tmp_path, quiet=True)
+        first = store.load(wanted[1], tmp_path)
+        store.path(wanted[1], tmp_path).write_bytes(b"PAR1")
+        assert engine.run(wanted, workers=1, root=tmp_path, quiet=True) == 1
+        assert counted == ["SGD", "SAM", "SAM"]
+        assert "is damaged" in capsys.readouterr().err
+        assert rows(store.load(wanted[1], tmp_path)).equals(rows(first))
+
+    def test_an_interrupt_keeps_what_was_finished(self, tmp_path, counted, monkeypatch):
+        wanted = [spec_of(a) for a in ("SGD", "SAM", "SWA")]
+
+        def stop(spec: RunSpec) -> pa.Table:
+            if spec.algorithm == "SAM":
+                raise KeyboardInterrupt
+            return trajectory.run(spec)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "run_trajectory", stop)
+            with pytest.raises(KeyboardInterrupt):
+                engine.run(wanted, workers=1, root=tmp_path, quiet=True)
+        assert engine.run(wanted, workers=1, root=tmp_path, quiet=True) == 2
+        assert counted == ["SAM", "SWA"]
+
+    def test_threads_are_one_while_it_runs_and_as_before_after(self, tmp_path, monkeypatch):
+        seen = []
+
+        def run(spec: RunSpec) -> pa.Table:
+            seen.append(torch.get_num_threads())
+            return trajectory.run(spec)
+
+        monkeypatch.setattr(engine, "run_trajectory", run)
+        torch.set_num_threads(2)
+        try:
+            engine.run([spec_of("SGD")], workers=1, root=tmp_path, quiet=True)
+            assert (seen, torch.get_num_threads()) == ([1], 2)
+        finally:
+            torch.set_num_threads(1)
+
+    @pytest.mark.slow
+    def test_two_workers_give_what_one_gives(self, tmp_path):
+        wanted = expand("smoke", "digits", algorithms=("SGD", "NiG-SGD", "NiM-MBH", "SWA"))
+        for workers in (1, 2):
+            assert engine.run(wanted, workers=workers, root=tmp_path / str(workers), quiet=True) == 4
+        for spec in wanted:
+            one, two = (store.load(spec, tmp_path / str(workers)) for workers in (1, 2))
+            pd.testing.assert_frame_equal(rows(one), rows(two), check_exact=True)
+            assert facts(one) == facts(two)
+        assert engine.run(wanted, workers=2, root=tmp_path / "2", quiet=True) == 0
+
+    def test_a_mistake_in_a_spec_is_a_usage_error(self, tmp_path):
+        wrong = spec_of("SGD", hyperparameters={"momentun": 0.9})
+        with pytest.raises(UsageError, match="did you mean 'momentum'"):
+            engine.run([wrong], workers=1, root=tmp_path, quiet=True)
