@@ -10,7 +10,7 @@ The *bound* is the time that the step's elementwise operations need at the least
 read and write (torch's foreach functions are not fused on a processor, and neither are ours), at the memory bandwidth
 measured in the same run, and the normal numbers drawn, at the speed of torch's generator measured in the same run.
 
-*Kept* counts the tensors in the optimizer's state, *peak* adds the largest sum of temporary tensors during one step (by
+*Kept* counts the tensors that the optimizer keeps, *peak* adds the largest sum of temporary tensors during one step (by
 torch's profiler); both in copies of the parameters, gradients not counted.
 
     OMP_NUM_THREADS=1 python benchmarks/optimizer_step.py --rounds 15
@@ -119,8 +119,10 @@ def speeds(shapes: list[torch.Size], rounds: int) -> tuple[float, float]:
 
 
 def kept_by(optimizer: torch.optim.Optimizer) -> int:
-    """Count the numbers in the state's tensors."""
-    return sum(v.numel() for state in optimizer.state.values() for v in state.values() if isinstance(v, Tensor))
+    """Count the numbers in the tensors of the optimizer's state, and in lists of tensors that it holds."""
+    values = [v for state in optimizer.state.values() for v in state.values()]
+    values += [v for held in vars(optimizer).values() if isinstance(held, list) for v in held]
+    return sum(v.numel() for v in values if isinstance(v, Tensor))
 
 
 def temporary_bytes(step: Callable[[], Any]) -> int:

@@ -126,7 +126,7 @@ page.provenance(
 #
 # NiM-BH moves the model by ζ; NiG-BH adds ζ to a gradient, and so moves the model by η ζ. With η = 0.01 the second is a
 # hundredth of the first. SAM's ρ is the length of a look uphill from which it returns. A table that gives all of them
-# the same ρ compares different things; {numref}`table-acceptance` and chapter 4 state what each displacement is.
+# the same ρ compares different things.
 #
 # ## Monotonic as printed, monotonic as meant
 #

@@ -101,6 +101,7 @@ facts = {
 page.provenance(cells, "table-1.csv", **facts, computed=f"here, {8 * 3} cells in {seconds:.1f} s on one core")
 
 # %% [markdown]
+# Rows repeat each other because all algorithms share their starts, and because at this ρ noise seldom changes a basin.
 # A dash is a cell that the only text at hand does not show legibly. Illegible cells are never guessed; what is printed
 # as read is in {download}`table-1.csv <../../data/paper/table-1.csv>`, with a note on each damaged cell.
 #
@@ -126,7 +127,7 @@ page.provenance(comparison, "table-1-verdicts.csv", **facts)
 # %% [markdown]
 # "No difference found" is not a proof of agreement: with 500 restarts on either side, this test finds differences of
 # about ten points. Two rows deserve a word. **SAM on the three-hump camel** is printed with 18 % Else; ours has next to
-# none, under every protocol tried below. **NiM-MBH on Himmelblau** is printed, as far as it can be read, with four
+# none, and the closest of the protocols tried below is still some ten points away. **NiM-MBH on Himmelblau** is printed, as far as it can be read, with four
 # cells that sum to 93 %; the missing 7 % count as a difference here, and may be a digit that was lost.
 #
 # ## Where end points lie

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import popview.paths
-from popview import book, cli
+from popview import book, cli, store
 
 CHAPTER = '# %% tags=["parameters"]\nrestarts: int = 5  # how many\n\n# %%\nprint(restarts)\n'
 
@@ -82,3 +82,28 @@ def test_help_is_quick_because_it_imports_nothing_heavy():
     assert done.returncode == 0, done.stderr
     assert "chapter" in done.stdout
     assert "book" in done.stdout
+
+
+class TestRuns:
+    """`run` and `status`, on the smallest profile and in a store of their own."""
+
+    def test_status_counts_what_run_computes(self, tmp_path, capsys, monkeypatch):
+        monkeypatch.setattr(store.inventory, "__defaults__", (tmp_path,))
+        assert cli.main(["status", "--profile", "smoke"]) == 0
+        assert "smoke/digits/SGD: 4 wanted, 0 done, 0 diverged" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("words", "told"),
+        [
+            (["run", "--task", "digit"], "did you mean 'digits'?"),
+            (["run", "--profile", "latop"], "did you mean 'laptop'?"),
+            (["run", "--algorithm", "NiM-SDG"], "did you mean 'NiM-SGD'?"),
+            (["run", "--restarts", "0"], "restarts must be 1 or above"),
+            (["status", "--profile", "smok"], "did you mean 'smoke'?"),
+        ],
+    )
+    def test_mistakes_are_one_line(self, words, told, capsys):
+        assert cli.main(words) == 2
+        error = capsys.readouterr().err
+        assert told in error
+        assert error.count("\n") == 1

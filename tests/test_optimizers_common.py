@@ -229,6 +229,8 @@ class Test_Resume:
         global_state()
         whole = helpers.train(model, optimizer, range(end))
         expected = helpers.counters(optimizer)
+        optimizer.finish()
+        finished = helpers.snapshot(model)
 
         model, optimizer = fresh(0)
         global_state()
@@ -246,6 +248,8 @@ class Test_Resume:
         rest = helpers.train(model, optimizer, range(at, end))
         assert all(same(a, b) for a, b in zip(rest, whole[at:], strict=True))
         assert helpers.counters(optimizer) == expected
+        optimizer.finish()
+        assert same(helpers.snapshot(model), finished)
 
     @pytest.mark.parametrize("label", CASES)
     def test_population(self, label):

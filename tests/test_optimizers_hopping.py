@@ -15,6 +15,7 @@ from popview.optimizers import ACCEPT_RULES, AcceptRule, BasinHopping, Perturb, 
 from popview.optimizers.noise import sphere
 
 NEVER = AcceptRule(lambda candidate, reference, temperature, generator: torch.zeros_like(candidate) > 0)
+ALWAYS = AcceptRule(lambda candidate, reference, temperature, generator: torch.ones_like(candidate) > 0)
 HOW = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}
 
 
@@ -285,6 +286,29 @@ class Test_Accept:
         assert losses[0::2] == losses[1::2]
         assert len(set(map(float, losses))) > 1
         assert optimizer.hops_accepted == 0
+
+    @pytest.mark.parametrize("rule", [NEVER, ALWAYS], ids=["rejected", "accepted"])
+    @pytest.mark.parametrize("name", ["NiG-MBH", "NiM-MBH"])
+    def test_candidate_and_reference_are_evaluated_with_their_own_buffers(self, name, rule):
+        """In eval mode the loss depends on BatchNorm's statistics."""
+        model, losses = helpers.small_net(), []
+        fixed = helpers.fixed_loss(model)
+
+        def loss() -> Tensor:
+            model.eval()
+            with torch.no_grad():
+                losses.append(fixed())
+            model.train()
+            return losses[-1]
+
+        optimizer = helpers.make_for(model, name, tau=3, epsilon=0.0, rho=0.3, accept=rule, **HOW)
+        self.hop(model, optimizer, loss, first=0)
+        minimum = loss()
+        self.hop(model, optimizer, loss)
+        assert len(losses) == 3
+        assert torch.equal(losses[2], minimum)
+        assert torch.equal(loss(), minimum if rule is NEVER else losses[1])
+        assert not torch.equal(losses[1], minimum)
 
     def test_losses_are_evaluated_without_gradients_and_compared_in_double_precision(self):
         seen, small = [], iter([1.0, 1.0 + 1e-12] * 3)

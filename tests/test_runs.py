@@ -26,6 +26,7 @@ from popview import engine, specs, store, trajectory
 from popview.errors import UsageError
 from popview.optimizers import hyperparameters, make
 from popview.paths import TRAJECTORIES
+from popview.seeds import stream
 from popview.specs import RunSpec, expand, settings
 from popview.tasks import TASKS, Problem
 from popview.tasks.digits import Digits
@@ -398,6 +399,35 @@ class TestTrajectory:
             for _, restart in trajectories[algorithm].to_pandas().groupby("seed"):
                 late = restart.query("step >= 6")["train_loss"]
                 assert late.is_monotonic_decreasing
+
+
+class TestWiring:
+    """What `run` hands to an optimizer."""
+
+    def test_noise_has_the_stack_s_own_stream(self, monkeypatch):
+        seeds = []
+
+        def watched(*arguments: Any, seed: int, **options: Any) -> Any:
+            seeds.append(seed)
+            return make(*arguments, seed=seed, **options)
+
+        monkeypatch.setattr(trajectory, "make", watched)
+        for seed in (0, 3):
+            trajectory.run(spec_of("NiG-SGD", seed=seed, checkpoints=2))
+        assert seeds == [stream(0, "noise"), stream(3, "noise")]
+
+    @pytest.mark.parametrize(("task", "accepted"), [("valley", [7, 7]), ("plain", [0, 0])])
+    def test_hops_are_accepted_by_the_loss_on_the_whole_training_split(self, monkeypatch, task, accepted):
+        class Plain(Valley):
+            def evaluate(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+                return torch.ones(2), torch.zeros(2)  # what minibatches see goes down, this does not
+
+        monkeypatch.setitem(TASKS, "valley", Valley)
+        monkeypatch.setitem(TASKS, "plain", Plain)
+        own = {"lr": 0.1, "rho": 0.0, "tau": 5, "epsilon": 0.0}
+        table = trajectory.run(RunSpec(task, "smoke", "NiM-MBH", "base", 0, 2, 4, 2, own, {"curvatures": [1.0, 2.0]}))
+        assert facts(table)["hops_tried"] == [7, 7]
+        assert facts(table)["hops_accepted"] == accepted
 
 
 class TestDivergence:

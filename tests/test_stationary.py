@@ -183,6 +183,14 @@ class TestCounts:
         else:
             assert s.noise_triggers.tolist() == [60 if algorithm == "NiG-GD" else 0] * 15
 
+    @pytest.mark.parametrize("algorithm", ["NiG-MBH", "NiM-MBH"])
+    def test_a_run_that_ends_in_mid_hop_returns_its_incumbent(self, algorithm):
+        """A hop of the second kind is thrown far up here; without `finish` it would be caught on its way down."""
+        options = {"lr": 1e-3, "tau": 20, "rho": 2.0 if algorithm == "NiM-MBH" else 2000.0}
+        complete, cut = (sample("six-hump-camel", algorithm, 60, iterations=n, **options) for n in (40, 45))
+        assert torch.equal(cut.ends, complete.ends)
+        assert cut.hops_tried.tolist() == [1] * 60
+
     def test_recorded_path(self):
         s = sample("himmelblau", "GD", 7, iterations=25, record_every=10, lr=1e-3)
         assert s.path is not None

@@ -248,11 +248,13 @@ class Optimizer(torch.optim.Optimizer):
     def _replayed(self) -> Iterator[None]:
         kept = [b.clone() for b in self.buffers]
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            _restore(self._random_state, self.device)
-            yield
-        for b, k in zip(self.buffers, kept, strict=True):
-            b.copy_(k)
+        try:
+            with torch.random.fork_rng(devices):
+                _restore(self._random_state, self.device)
+                yield
+        finally:  # an interrupted pass must not leave its traces
+            for b, k in zip(self.buffers, kept, strict=True):
+                b.copy_(k)
 
     def _overflowed(self) -> bool:
         """Whether a scaled gradient met an infinity or NaN, so that the step must be skipped (scaler only)."""
@@ -334,10 +336,14 @@ class Optimizer(torch.optim.Optimizer):
         """Hops accepted so far, per model."""
         return self._count("hops_accepted")
 
+    def _kind(self) -> str:
+        """Name what this optimizer's state is good for."""
+        return type(self).__name__
+
     def _run_state(self) -> dict[str, Any]:
         """Return everything beside torch's own state that a resumed run needs, as tensors and numbers."""
         return {
-            "optimizer": type(self).__name__,
+            "optimizer": self._kind(),
             "generator": self.generator.get_state(),
             "steps": self.steps,
             "counts": {name: count.clone() for name, count in self.counts.items()},
@@ -364,8 +370,8 @@ class Optimizer(torch.optim.Optimizer):
         """
         if "run" not in state_dict:
             raise UsageError("state_dict has no entry 'run': it was not saved by an optimizer of popview")
-        if state_dict["run"]["optimizer"] != type(self).__name__:
-            raise UsageError(f"state_dict comes from {state_dict['run']['optimizer']}, not from {type(self).__name__}")
+        if state_dict["run"]["optimizer"] != self._kind():
+            raise UsageError(f"state_dict comes from {state_dict['run']['optimizer']}, not from {self._kind()}")
         super().load_state_dict({k: v for k, v in state_dict.items() if k != "run"})
         self._load_run_state(state_dict["run"])
 

@@ -119,9 +119,10 @@ class BasinHopping(SGD):
     -----
     Candidate and reference are evaluated one after the other through ``loss_closure`` (without gradients; the closure
     itself where none is given), under the same random draws: two loss evaluations a hop. Pass a `loss_closure` on a
-    fixed sample when training on minibatches. A rejected hop returns parameters, buffers and momentum. `solution` and
-    `finish` give the incumbent in mid-hop. Under an accept rule one more copy of parameters, buffers and momentum is
-    kept, and a second one of parameters and buffers for as long as the two are compared.
+    fixed sample when training on minibatches. A rejected hop returns parameters, buffers and momentum. In mid-hop
+    `solution` and `finish` give the incumbent: the previous minimum, or for `printed` the perturbed point. Under an
+    accept rule one more copy of parameters, buffers and momentum is kept, and a second one of parameters and buffers
+    for as long as the two are compared. `metropolis` at T > 0 draws from the optimizer's noise stream.
     """
 
     replays = True
@@ -242,6 +243,10 @@ class BasinHopping(SGD):
             return None
         models, _, buffers = self._reference()
         return models, buffers, in_hop
+
+    def _kind(self) -> str:
+        back = "always accepts" if self.rule.decide is None else f"may return to the {self.rule.reference} point"
+        return f"BasinHopping that perturbs the {self.perturb.target} and {back}"
 
     def _run_state(self) -> dict[str, Any]:
         kept = [b.clone() for b in self._kept_buffers]

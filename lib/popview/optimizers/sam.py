@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from popview.optimizers.base import Closure
 from popview.optimizers.models import norm, scale_
@@ -25,7 +26,8 @@ class SAM(SGD):
 
     Notes
     -----
-    Each step keeps one copy of the parameters while it looks uphill, so that it returns to w exactly.
+    One copy of the parameters is kept, so that each step returns to w exactly. Its memory is used again by the next
+    step (fresh pages cost more than the copying), and it is not part of the state dict.
     """
 
     replays = True
@@ -33,17 +35,22 @@ class SAM(SGD):
 
     def __init__(self, params: Iterable, *, rho: float = 0.05, **others: Any) -> None:
         super().__init__(params, rho=rho, **others)
+        self._kept: list[Tensor] = []
 
     def _gradient(self, closure: Closure) -> Any:
         loss = self._first_pass(closure)
         if self._overflowed():
             return loss
         models, gradients = self._models(), self._gradients()
-        kept = torch._foreach_add(models, 0.0)
+        if len(self._kept) != len(models):
+            self._kept = [torch.empty_like(t) for t in models]
+        torch._foreach_copy_(self._kept, models)
         length = norm(gradients)
         scale_(gradients, torch.where(length > 0, self.hyperparameter("rho") / length, 0))
-        torch._foreach_add_(models, gradients)
-        self._second_pass(closure)
-        torch._foreach_copy_(models, kept)
+        try:
+            torch._foreach_add_(models, gradients)
+            self._second_pass(closure)
+        finally:  # back to w, even when interrupted
+            torch._foreach_copy_(models, self._kept)
         self._normalize()
         return loss

@@ -167,7 +167,7 @@ class NiMSGD(_Noisy):
         if self.steps > self.hyperparameter("tau"):
             stationary = norm(self._gradients()) < self.hyperparameter("epsilon")
             if stationary.any():
-                kept = None if self.scaler is None else torch._foreach_add(self._models(), 0.0)
+                kept = None if self.scaler is None else [t.clone() for t in self._models()]
                 first = None if stationary.all() else [g.clone() for g in self._gradients()]
                 self._inject(self._models(), stationary)
                 self._second_pass(closure, stationary)

@@ -13,7 +13,10 @@ from myst_nb import glue
 
 from popview.trajectory import processor
 
-__all__ = ["figure", "interactive", "number", "provenance", "table"]
+__all__ = ["MINUS", "figure", "interactive", "number", "provenance", "table"]
+
+#: The sign, at which a browser does not break the line as it does at a hyphen.
+MINUS = "\u2212"
 
 #: Where a chapter's page finds plotly's script; `popview book` puts it there.
 PLOTLY = "../../_static/plotly.min.js"
@@ -36,8 +39,8 @@ def number(value: Any, digits: int = 2) -> str:
     if value != value:
         return "–"
     if value != 0 and abs(value) < 10**-digits:
-        return f"{value:.1e}"
-    return f"{value:,.{digits}f}"
+        return f"{value:.1e}".replace("-", MINUS)
+    return f"{value:,.{digits}f}".replace("-", MINUS)
 
 
 def figure(name: str, drawn: Figure) -> None:

@@ -9,20 +9,20 @@ _PALETTE = sns.color_palette("colorblind", 10).as_hex()
 
 #: Algorithm → colour, the same in every chapter; the landscape names of SGD and its variants share theirs.
 COLOURS = {
-    "GD": _PALETTE[7],
-    "SGD": _PALETTE[7],
-    "NiG-GD": _PALETTE[0],
-    "NiG-SGD": _PALETTE[0],
-    "NiM-GD": _PALETTE[2],
-    "NiM-SGD": _PALETTE[2],
+    "GD": _PALETTE[0],
+    "SGD": _PALETTE[0],
+    "NiG-GD": _PALETTE[2],
+    "NiG-SGD": _PALETTE[2],
+    "NiM-GD": _PALETTE[1],
+    "NiM-SGD": _PALETTE[1],
     "SAM": _PALETTE[3],
     "NiG-BH": _PALETTE[9],
     "NiM-BH": _PALETTE[4],
-    "NiG-MBH": _PALETTE[1],
+    "NiG-MBH": _PALETTE[5],
     "NiM-MBH": _PALETTE[6],
-    "AdamW": _PALETTE[5],
-    "SWA": _PALETTE[8],
-    "SGLD": "#333333",
+    "AdamW": _PALETTE[8],
+    "SWA": "#333333",
+    "SGLD": _PALETTE[7],
 }
 
 MARKERS = {"global": "*", "local": "o"}

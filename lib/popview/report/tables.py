@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from popview.report.page import number
+from popview.report.page import MINUS, number
 
 __all__ = ["beside_printed", "preferences", "protocols", "symmetric_pairs", "verdicts"]
 
@@ -92,13 +92,14 @@ def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
     """Lay out `popview.comparisons.against`, effects multiplied by `scale` (100: percentage points)."""
 
     def interval(row: pd.Series) -> str:
-        return f"{scale * row['estimate']:+.2f} [{scale * row['low']:+.2f}, {scale * row['high']:+.2f}]"
+        text = f"{scale * row['estimate']:+.2f} [{scale * row['low']:+.2f},\u00a0{scale * row['high']:+.2f}]"
+        return text.replace("-", MINUS)
 
     return pd.DataFrame(
         {
             "comparison": comparison["comparison"],
             "shift, points": comparison.apply(interval, axis=1),
-            "A₁₂": comparison.apply(lambda r: f"{r['a12']:.2f} [{r['a12_low']:.2f}, {r['a12_high']:.2f}]", axis=1),
+            "A₁₂": comparison.apply(lambda r: f"{r['a12']:.2f} [{r['a12_low']:.2f},\u00a0{r['a12_high']:.2f}]", axis=1),
             "p": comparison["p"],
             "p (Holm)": comparison["adjusted_p"],
             "p (equivalence)": comparison["equivalence_p"],
