@@ -238,14 +238,18 @@ def wide_well(samples: Iterable[Sample]) -> pd.DataFrame:
     """Tabulate how many restarts end in the wide well of `two_well` landscapes, with Wilson intervals.
 
     The starts are drawn so that gradient flow sends half of them to either well: the preference of an algorithm is
-    its deviation from 50 %, tested by an exact binomial test.
+    its deviation from 50 %, tested by an exact binomial test. ``depth`` is how much higher the narrow well lies;
+    diverged restarts do not count, and where all diverged the shares are NaN.
     """
     rows = []
     for s in samples:
-        wide = min(range(2), key=lambda i: s.landscape.minima[i].trace)
+        first, second = s.landscape.minima
+        wide, narrow = (0, 1) if first.trace < second.trace else (1, 0)
         count, n = int(s.counts_by_basin()[wide]), int((~s.diverged).sum())
-        low, high = proportion(count, n).interval or (np.nan, np.nan)
-        row = {"algorithm": s.algorithm, "dimension": s.landscape.dimension, "depth": s.landscape.minima[-1].value}
-        row |= {"wide": 100 * count / n, "low": 100 * low, "high": 100 * high, "restarts": n}
-        rows.append(row | {"p_value": scipy.stats.binomtest(count, n).pvalue})
+        row = {"algorithm": s.algorithm, "dimension": s.landscape.dimension}
+        row |= {"depth": s.landscape.minima[narrow].value - s.landscape.minima[wide].value, "restarts": n}
+        found = proportion(count, n) if n else None
+        low, high = (found and found.interval) or (np.nan, np.nan)
+        row |= {"wide": 100 * count / n if n else np.nan, "low": 100 * low, "high": 100 * high}
+        rows.append(row | {"p_value": scipy.stats.binomtest(count, n).pvalue if n else np.nan})
     return pd.DataFrame(rows)
