@@ -140,7 +140,7 @@ page.figure("end-points", draw.end_points({n: {a: row[a] for a in shown} for n, 
 # ```{glue:figure} end-points
 # :name: figure-end-points
 #
-# End points of 50 of the restarts, for the four algorithms of the paper's Figure 3. Dark contours are low.
+# End points of 50 of the restarts, for the four algorithms of the paper's Figure 3. Light is low ground; most points lie on top of each other.
 # ```
 
 # %% tags=["remove-input"]
