@@ -13,10 +13,10 @@
 # %% [markdown]
 # # 2 The optimizers
 #
-# **Nine algorithms, one implementation: the code that trains a network moves 500 points on a landscape.** The paper's
+# **Eleven algorithms, one implementation: the code that trains a network moves 500 points on a landscape.** The paper's
 # pseudo-code boxes survive only in part, so every reading that it leaves open is a named option with a stated default,
-# and this page shows what the readings do: at ρ = 0 all of them are gradient descent, bit for bit; at equal ρ they are
-# not comparable; and "monotonic" Basin Hopping as printed is not monotonic.
+# and this page shows what the readings do: at ρ = 0 the five that contain gradient descent reproduce it, bit for bit; at
+# equal ρ they are not comparable; and "monotonic" Basin Hopping as printed is not monotonic.
 
 # %% tags=["parameters"]
 restarts: int = 300  # restarts behind each rate of acceptance

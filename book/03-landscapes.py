@@ -91,14 +91,15 @@ page.provenance(
 
 # %% [markdown]
 # Read the six-hump camel's rows again. The paper lists "flatter minima before sharper ones" and calls its last two
-# columns, LM3 and LM4, "the sharpest local minima". The pair that restarts seldom reach, at (±1.607, ±0.569), is the
-# **flattest** of all six by its Hessian's trace. What sets it apart is a barrier of 0.125, an eighth of the others'
-# or less. If an algorithm leaves it, "shallow" explains that as well as "sharp" would, and better.
+# columns, LM3 and LM4, "the sharpest local minima". The pair at (±1.607, ±0.569), which few restarts of the printed table reach, is the
+# **flattest** of all six by its Hessian's trace. What sets it apart is a barrier of 0.125, an eighth of the global
+# minima's and a sixth of the other pair's. If an algorithm leaves it, "shallow" explains that as well as "sharp" would, and better.
 #
 # Two lessons for [chapter 4](04-stationary-distribution.ipynb):
 #
-# - **Himmelblau is the clean test of a flatness bias**: four minima of equal value whose traces differ by a factor of two.
-# - **The six-hump camel is not one**: sharpness and depth are entangled.
+# - **Himmelblau takes depth out**: four minima of equal value whose traces differ by a factor of two. But the two
+#   flattest have the lowest pass (13, against 68 and 104): sharpness and barrier go together.
+# - **The six-hump camel entangles all three.** Only the two-well landscape below sets them apart.
 
 # %% tags=["hide-input", "remove-output"]
 page.figure("contours", draw.contours(list(LANDSCAPES.values())))

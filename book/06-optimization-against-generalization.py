@@ -14,9 +14,10 @@
 # # 6 Does lower loss mean better generalisation?
 #
 # **The paper selects ten models per trajectory by training loss (SetA) and ten by test accuracy (SetB), pools them,
-# tests whether they differ, and reads "not rejected" as agreement. Done with enough restarts, the same test rejects
-# for every algorithm, as it must: SetB is chosen by the very score that is compared.** The question worth asking is
-# how much selection by loss costs, and the answer is a fraction of a point.
+# tests whether they differ, and reads "not rejected" as agreement. On `digits` the same test rejects for ten of eleven
+# algorithms with the paper's five restarts, and says nothing about them: SetB is chosen by the very score that is
+# compared.** The question worth asking is what selection by loss costs against a selection that one could make: on
+# `digits`, nothing, but for one algorithm.
 
 # %% tags=["parameters"]
 task: str = "digits"  # which task
@@ -107,9 +108,9 @@ page.provenance(
 
 # %% [markdown]
 # Of {glue:text}`number` algorithms, the Mann–Whitney test rejects for {glue:text}`rejected-few` with
-# {glue:text}`few` restarts each and for {glue:text}`rejected-many` with {glue:text}`many`. It has to: SetB is the same
-# trajectories' best by the score compared, whatever the optimizer. The printed tables reject in 2 of 24 cells each,
-# which says how tightly loss and score are tied there, or how little five trajectories show. Tables 2b and 3b of the
+# {glue:text}`few` restarts each and for {glue:text}`rejected-many` with {glue:text}`many`. SetB can only lie above
+# SetA, so the hypothesis tested is false unless both criteria pick models of equal score: the p-value measures how
+# tightly loss and score are tied, and how many models were pooled. The printed tables reject in 2 of 24 cells each. Tables 2b and 3b of the
 # paper (base versions) are missing from the only text at hand; ours above *are* base versions.
 
 # %% tags=["remove-cell"]
@@ -142,6 +143,11 @@ regret = pd.DataFrame(
     }
 )
 page.table("regret", regret, digits=0)
+medians = published.table("4").assign(
+    cell=lambda t: t["median"].map("{:.3f}".format) + ", " + t["standard_deviation"].map("{:.3f}".format)
+)
+four = medians.pivot(index=["algorithm", "set"], columns="task", values="cell").reset_index()
+page.table("four", four)
 
 # %% [markdown]
 # ````{table} Test accuracy of SetA and SetB over pooled models (the counterpart of Table 4), the share of models that are in both, and the regret of selection by loss: mean ± standard error over restarts.
@@ -155,7 +161,14 @@ page.table("regret", regret, digits=0)
 page.provenance(sets, "regret.csv", **facts, spread="SD over models; standard error over restarts")
 
 # %% [markdown]
-# SetB also profits from luck: it takes the ten checkpoints that happened to do best on these 597 images. Selection by
+# ````{table} The printed Table 4: median, "median standard deviation" of the test metric, tuned settings. In two cells (SGD on cifar10, NiG-SGD on goemotions) SetB lies below SetA, which its definition excludes; 0.298 and 0.327 are as printed.
+# :name: table-four
+# ```{glue:md} four
+# :format: myst
+# ```
+# ````
+#
+# That is an upper bound, because SetB also profits from luck: it takes the ten checkpoints that happened to do best on these 597 images. Selection by
 # *validation* accuracy has no such advantage. Its test accuracy, beside that of selection by loss:
 
 # %% tags=["hide-input", "remove-output"]
@@ -186,6 +199,9 @@ page.table("selection", selection)
 page.provenance(selection, "selection.csv", **facts, spread="standard error over restarts")
 
 # %% [markdown]
+# Against validation accuracy, measured on 200 images, selection by training loss loses nothing, and is ahead by about
+# a tenth of a point for most algorithms. The exception is NiM-SGD.
+#
 # ## Training loss of SetA and SetB (Table 5)
 #
 # Tables 5a and 5b are missing from the only text at hand. Ours:

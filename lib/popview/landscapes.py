@@ -189,6 +189,11 @@ class Landscape:
         ]
         return tuple(sorted(minima, key=lambda m: (round(m.value, 9), round(m.trace, 6), m.location[0])))
 
+    @cached_property
+    def saddles(self) -> tuple[tuple[float, ...], ...]:
+        """The saddles that separate basins, solved from `passes`."""
+        return tuple(tuple(self._stationary(guess).tolist()) for guess in self.passes)
+
     def _value(self, point: np.ndarray) -> float:
         return float(self(torch.as_tensor(point)))
 
@@ -208,8 +213,7 @@ class Landscape:
     def _lowest_passes(self, minima: list[np.ndarray]) -> list[float]:
         """Return for each minimum the value of the lowest saddle from which the flow leads to it on one side only."""
         lowest = [np.inf] * len(minima)
-        for guess in self.passes:
-            saddle = self._stationary(guess)
+        for saddle in map(np.array, self.saddles):
             downhill = np.linalg.eigh(self._hessian(saddle))[1][:, 0]
             ends = self.polish(torch.as_tensor(np.stack([saddle - 1e-3 * downhill, saddle + 1e-3 * downhill]))).numpy()
             sides = {int(np.argmin([np.linalg.norm(end - m) for m in minima])) for end in ends}

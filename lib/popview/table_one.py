@@ -21,6 +21,7 @@ __all__ = [
     "ALGORITHMS",
     "COLUMNS",
     "Protocol",
+    "at_saddles",
     "cells",
     "closest",
     "compare",
@@ -234,22 +235,44 @@ def symmetry(table: pd.DataFrame, value: str, restarts: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def wide_well(samples: Iterable[Sample]) -> pd.DataFrame:
-    """Tabulate how many restarts end in the wide well of `two_well` landscapes, with Wilson intervals.
+def wide_well(samples: Iterable[Sample], radius: float = 0.2) -> pd.DataFrame:
+    """Tabulate where restarts end on `two_well` landscapes: in the wide well, in the narrow one, or at the saddle.
 
-    The starts are drawn so that gradient flow sends half of them to either well: the preference of an algorithm is
-    its deviation from 50 %, tested by an exact binomial test. ``depth`` is how much higher the narrow well lies;
-    diverged restarts do not count, and where all diverged the shares are NaN.
+    The starts are drawn so that gradient flow sends half of them to either well. An algorithm's preference is the
+    deviation from ½ among the restarts that end in a basin, tested by an exact binomial test. Restarts that end within
+    `radius` of the saddle are in neither: SAM leaves many there, all on one side, and their basin says nothing.
+
+    Returns
+    -------
+    DataFrame
+        ``algorithm, dimension, depth`` (how much higher the narrow well lies), ``restarts`` and, of these, ``wide,
+        narrow, saddle, diverged`` (counts), ``share`` of wide among wide and narrow with its 95 % Wilson interval
+        ``low, high`` (in percent; NaN where none ended in a basin), ``p_value``, ``noise_triggers`` (mean a restart).
     """
     rows = []
     for s in samples:
         first, second = s.landscape.minima
         wide, narrow = (0, 1) if first.trace < second.trace else (1, 0)
-        count, n = int(s.counts_by_basin()[wide]), int((~s.diverged).sum())
-        row = {"algorithm": s.algorithm, "dimension": s.landscape.dimension}
-        row |= {"depth": s.landscape.minima[narrow].value - s.landscape.minima[wide].value, "restarts": n}
-        found = proportion(count, n) if n else None
+        saddle = (s.ends - s.ends.new_tensor(s.landscape.passes[0])).norm(dim=-1) < radius
+        settled = ~saddle & ~s.diverged
+        a, b = (int((settled & (s.basin == well)).sum()) for well in (wide, narrow))
+        found = proportion(a, a + b) if a + b else None
         low, high = (found and found.interval) or (np.nan, np.nan)
-        row |= {"wide": 100 * count / n if n else np.nan, "low": 100 * low, "high": 100 * high}
-        rows.append(row | {"p_value": scipy.stats.binomtest(count, n).pvalue if n else np.nan})
+        row = {"algorithm": s.algorithm, "dimension": s.landscape.dimension}
+        row |= {"depth": s.landscape.minima[narrow].value - s.landscape.minima[wide].value, "restarts": len(s.ends)}
+        row |= {"wide": a, "narrow": b, "saddle": int(saddle.sum()), "diverged": int(s.diverged.sum())}
+        row |= {"share": 100 * a / (a + b) if a + b else np.nan, "low": 100 * low, "high": 100 * high}
+        row |= {"p_value": scipy.stats.binomtest(a, a + b).pvalue if a + b else np.nan}
+        rows.append(row | {"noise_triggers": float(s.noise_triggers.double().mean())})
+    return pd.DataFrame(rows)
+
+
+def at_saddles(samples: Iterable[Sample], radius: float) -> pd.DataFrame:
+    """Count, of the end points near no minimum ("Else"), those within `radius` of a saddle that separates basins."""
+    rows = []
+    for s in samples:
+        left = s.ends[(s.distance > radius) & ~s.diverged]
+        away = (left.unsqueeze(1) - left.new_tensor(s.landscape.saddles)).norm(dim=-1)
+        beside = int((away.amin(dim=1) <= radius).sum()) if len(left) else 0
+        rows.append({"algorithm": s.algorithm, "landscape": s.landscape.name, "else": len(left), "at a saddle": beside})
     return pd.DataFrame(rows)

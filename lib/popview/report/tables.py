@@ -75,13 +75,21 @@ def symmetric_pairs(printed: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
 
 def preferences(wells: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     """Lay out `popview.table_one.wide_well`, with Holm's p-values in ``adjusted``, and a preference by rule."""
-    found = wells["wide"].gt(50).map({True: "wide", False: "narrow"}).where(wells["adjusted"] <= alpha, "none found")
+    found = wells["share"].gt(50).map({True: "wide", False: "narrow"}).where(wells["adjusted"] <= alpha, "none found")
+
+    def interval(row: pd.Series) -> str:
+        return f"{row['share']:.1f} [{row['low']:.1f},\u00a0{row['high']:.1f}]"
+
     return pd.DataFrame(
         {
             "dimensions": wells["dimension"],
             "narrow well": wells["depth"].map(lambda depth: "equal" if depth == 0 else f"{depth:g} higher"),
             "algorithm": wells["algorithm"],
-            "in the wide well, %": wells.apply(lambda r: f"{r['wide']:.1f} [{r['low']:.1f}, {r['high']:.1f}]", axis=1),
+            "noise, times a restart": wells["noise_triggers"],
+            "wide": wells["wide"],
+            "narrow": wells["narrow"],
+            "at the saddle": wells["saddle"],
+            "wide of wide + narrow, %": wells.apply(interval, axis=1),
             "p (Holm)": wells["adjusted"],
             "preference": found,
         }
