@@ -211,5 +211,15 @@ page.interactive("hops", draw.interactive(moved, shown=8))
 
 # %% tags=["remove-input"]
 page.provenance(
-    restarts=8, seed=seed, steps=400, shown="every 4th position", step=0.01, ρ=0.6, τ=40, ε=1e-3, gradient="raw"
+    draw.positions(list(moved.values()), 8),
+    "hops.csv",
+    restarts=8,
+    seed=seed,
+    steps=400,
+    shown="every 4th position",
+    step=0.01,
+    ρ=0.6,
+    τ=40,
+    ε=1e-3,
+    gradient="raw",
 )

@@ -27,6 +27,19 @@ from popview.report import landscapes as draw
 from popview.report import page, style
 
 style.use()
+minima = pd.DataFrame(
+    {
+        "landscape": name,
+        "minimum": f"({', '.join(f'{x:.4f}' for x in m.location)})",
+        "kind": m.kind,
+        "value": m.value,
+        "eigenvalues of the Hessian": f"{m.eigenvalues[0]:.2f}, {m.eigenvalues[-1]:.2f}",
+        "trace": m.trace,
+        "escape barrier": m.barrier,
+    }
+    for name, landscape in LANDSCAPES.items()
+    for m in landscape.minima
+)
 
 # %% [markdown]
 # ## The surfaces
@@ -44,7 +57,7 @@ page.figure("surfaces", draw.surfaces([LANDSCAPES[n] for n in ("himmelblau", "th
 # ```
 
 # %% tags=["remove-input"]
-page.provenance(computed="live from the formulas", domain="the window drawn")
+page.provenance(minima, "minima.csv", computed="live from the formulas", domain="the window drawn")
 
 # %% [markdown]
 # The standard formulas are used. The paper's Figure 1 prints two of them otherwise: 1.04 for 1.05 in the three-hump
@@ -61,19 +74,6 @@ page.provenance(computed="live from the formulas", domain="the window drawn")
 # ## Minima, sharpness, and the way out
 
 # %% tags=["hide-input", "remove-output"]
-minima = pd.DataFrame(
-    {
-        "landscape": name,
-        "minimum": f"({', '.join(f'{x:.4f}' for x in m.location)})",
-        "kind": m.kind,
-        "value": m.value,
-        "eigenvalues of the Hessian": f"{m.eigenvalues[0]:.2f}, {m.eigenvalues[-1]:.2f}",
-        "trace": m.trace,
-        "escape barrier": m.barrier,
-    }
-    for name, landscape in LANDSCAPES.items()
-    for m in landscape.minima
-)
 page.table("minima", minima.assign(value=minima["value"].round(6) + 0.0), digits=3)
 
 # %% [markdown]
@@ -113,7 +113,7 @@ page.figure("contours", draw.contours(list(LANDSCAPES.values())))
 # ```
 
 # %% tags=["remove-input"]
-page.provenance(computed="live from the formulas", minima="of the table above")
+page.provenance(minima, "minima.csv", computed="live from the formulas", minima="of the table above")
 
 # %% [markdown]
 # ## Two wells: depth and width apart

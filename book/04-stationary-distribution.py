@@ -14,8 +14,8 @@
 # # 4 Where restarts end: the stationary distribution
 #
 # **Table 1 of the paper, recomputed. For 14 of the 16 rows of Himmelblau and the three-hump camel no difference from
-# the printed ones is found; the six-hump camel's cannot come from uniform starts on any symmetric domain. And SAM does
-# not prefer flat minima where that can be tested: what it does is stop at saddles.** Each cell is computed while this
+# the printed ones is found; the six-hump camel's cannot come from uniform starts on any symmetric domain. And where
+# a preference for flat minima can be tested, none is found; what SAM does is stop at saddles.** Each cell is computed while this
 # page is built.
 #
 # What is sampled is where runs of a finite number of steps end, from random starts: basin hits. It is not the stationary distribution of a Markov chain, as a reviewer of an earlier version of the paper remarked; the name
@@ -170,7 +170,12 @@ page.figure("end-points", draw.end_points({n: {a: row[a] for a in shown} for n, 
 # ```
 
 # %% tags=["remove-input"]
-page.provenance(**facts, shown="the first 50 restarts")
+page.provenance(
+    draw.positions([row[a] for row in samples.values() for a in shown], 50),
+    "end-points.csv",
+    **facts,
+    shown="the first 50 restarts",
+)
 
 # %% [markdown]
 # ## Follow the trajectories
@@ -180,9 +185,11 @@ page.provenance(**facts, shown="the first 50 restarts")
 
 # %% tags=["hide-input", "remove-output"]
 few = replace(protocol, restarts=12, iterations=600)
+drawn = []
 for landscape in table_one.COLUMNS:
     moved = {a: few.sample(landscape, a, seed, record_every=12) for a in table_one.ALGORITHMS}
     page.interactive(f"map-{landscape}", draw.interactive(moved))
+    drawn += moved.values()
 
 # %% [markdown]
 # ```{glue:figure} map-himmelblau
@@ -205,7 +212,14 @@ for landscape in table_one.COLUMNS:
 
 # %% tags=["remove-input"]
 page.provenance(
-    restarts=12, iterations=600, shown="every 12th position", step=learning_rate, ρ=rho, gradient="normalised"
+    draw.positions(drawn, 12),
+    "trajectories.csv",
+    restarts=12,
+    iterations=600,
+    shown="every 12th position",
+    step=learning_rate,
+    ρ=rho,
+    gradient="normalised",
 )
 
 # %% [markdown]

@@ -25,7 +25,6 @@ import pandas as pd
 
 from popview import published, store
 from popview.report import page
-from popview.trajectory import processor
 
 # %% [markdown]
 # ## Trajectories
@@ -106,13 +105,8 @@ page.provenance(paper, "tables-of-the-paper.csv", source="arXiv 2403.00574, the 
 
 # %% tags=["hide-input", "remove-output"]
 packages = ("torch", "numpy", "scipy", "statsmodels", "pandas", "scikit-learn", "jupyter-book")
-page.table(
-    "environment",
-    pd.DataFrame(
-        [{"package": name, "version": version(name)} for name in packages]
-        + [{"package": "processor", "version": processor()}]
-    ),
-)
+environment = pd.DataFrame([{"package": name, "version": version(name)} for name in packages])
+page.table("environment", environment)
 
 # %% [markdown]
 # ````{table} Versions behind this build; the full list is requirements.lock.
@@ -121,6 +115,9 @@ page.table(
 # :format: myst
 # ```
 # ````
+
+# %% tags=["remove-input"]
+page.provenance(environment, "environment.csv")
 
 # %% [markdown]
 # ## How to cite

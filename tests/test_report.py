@@ -93,3 +93,16 @@ class TestFigures:
         median = figure.axes[0].lines[-1]
         assert median.get_label() == "SGD"
         np.testing.assert_allclose(median.get_xydata(), [[0, 10], [1, 20]])
+
+
+def test_positions_are_the_end_points_or_the_recorded_path():
+    from popview.report.landscapes import positions
+    from popview.stationary import sample
+
+    ends = sample("himmelblau", "GD", 5, iterations=10, lr=0.001)
+    moved = sample("himmelblau", "GD", 5, iterations=10, lr=0.001, record_every=5)
+    table = positions([ends, moved], shown=3)
+    assert len(table) == 3 + 3 * 3
+    assert table.iloc[:3][["x", "y"]].to_numpy() == pytest.approx(ends.ends[:3].numpy(), abs=1e-4)
+    last = table.iloc[3:][table.iloc[3:]["record"] == 2]
+    assert last[["x", "y"]].to_numpy() == pytest.approx(ends.ends[:3].numpy(), abs=1e-4)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import torch
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from popview.landscapes import Landscape
 from popview.report.style import MARKERS, colour
 from popview.stationary import Sample
 
-__all__ = ["contours", "end_points", "interactive", "surfaces"]
+__all__ = ["contours", "end_points", "interactive", "positions", "surfaces"]
 
 Window = tuple[tuple[float, float], tuple[float, float]]
 
@@ -194,3 +195,20 @@ def interactive(samples: Mapping[str, Sample], shown: int = 12) -> go.Figure:
         yaxis={"title": "y", "range": list(window[1]), "gridcolor": grey},
     )
     return figure
+
+
+def positions(samples: Sequence[Sample], shown: int) -> pd.DataFrame:
+    """Tabulate what a figure draws of samples: every recorded position of the first restarts, or their end points.
+
+    Returns
+    -------
+    DataFrame
+        ``landscape, algorithm, restart, record, x, y``; one record, 0, where no path was recorded.
+    """
+    frames = []
+    for s in samples:
+        path = (s.ends.unsqueeze(0) if s.path is None else s.path)[:, :shown, :2]
+        index = pd.MultiIndex.from_product([range(len(path)), range(path.shape[1])], names=["record", "restart"])
+        frame = pd.DataFrame(path.reshape(-1, 2).numpy().round(4), columns=["x", "y"], index=index).reset_index()
+        frames.append(frame.assign(landscape=s.landscape.name, algorithm=s.algorithm))
+    return pd.concat(frames)[["landscape", "algorithm", "restart", "record", "x", "y"]]
