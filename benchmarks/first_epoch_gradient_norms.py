@@ -1,27 +1,34 @@
 """Measure the base ε of a task: the 10 % quantile of SGD's minibatch gradient norms over the first epoch.
 
 The number goes into the profile by hand, so that a reader can check it; this script is where it comes from. It also
-prints the quantiles of the last epoch, to show how often ‖g‖ < ε can hold later.
+prints the norm of the initial weights and, where that many epochs are asked for, the quantiles of the last epoch, to
+show how often ‖g‖ < ε can hold later.
 
-    python benchmarks/first_epoch_gradient_norms.py --task digits --profile laptop
+    python benchmarks/first_epoch_gradient_norms.py --task cifar10 --profile laptop --epochs 1
 """
 
 import torch
 import typer
 
+from popview import processes
 from popview.optimizers import SGD, models
+from popview.seeds import stream
 from popview.specs import expand
 from popview.tasks import TASKS
 
 
-def main(task: str = "digits", profile: str = "laptop") -> None:
+def main(task: str = "digits", profile: str = "laptop", epochs: int = 1) -> None:
     """Print quantiles of ‖g‖ over the minibatches of the first and of the last epoch."""
+    processes.keep_pages()
+    torch.set_num_threads(1)
     spec = expand(profile, task, algorithms=("SGD",))[0]
     problem = TASKS[task](spec.seeds, **spec.model)
-    optimizer = SGD(problem.parameters, population=True, **spec.hyperparameters)
+    optimizer = SGD(problem.parameters, population=problem.population, **spec.hyperparameters)
+    gradients = list(problem.parameters)
+    start = models.norm(models.members_of([p.detach() for p in gradients], problem.population))
     norms = []
-    for epoch in range(spec.epochs):
-        for minibatch in problem.minibatches(epoch):
+    for epoch in range(epochs):
+        for step, minibatch in enumerate(problem.minibatches(epoch)):
 
             def closure(minibatch=minibatch):
                 optimizer.zero_grad()
@@ -29,12 +36,14 @@ def main(task: str = "digits", profile: str = "laptop") -> None:
                 losses.sum().backward()
                 return losses.detach()
 
+            torch.manual_seed(stream(spec.seed, f"step/{epoch * problem.steps_per_epoch + step}"))
             optimizer.step(closure)
-            norms.append(models.norm([p.grad for p in problem.parameters]))
+            norms.append(models.norm(models.members_of([p.grad for p in gradients], problem.population)))
+    print(f"{task}, {profile}, {spec.restarts} restarts: norm of the initial weights {start.mean():.1f}")
     for name, part in (("first", norms[: problem.steps_per_epoch]), ("last", norms[-problem.steps_per_epoch :])):
         levels = torch.tensor([0.01, 0.1, 0.5, 0.9])
         quantiles = torch.stack(part).flatten().quantile(levels)
-        print(f"{task}, {profile}, {spec.restarts} restarts, {name} epoch:", end=" ")
+        print(f"{name} of {epochs} epochs:", end=" ")
         print(", ".join(f"{level:.0%} quantile {q:.4f}" for level, q in zip(levels, quantiles, strict=True)))
 
 

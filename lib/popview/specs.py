@@ -4,14 +4,21 @@ import hashlib
 import json
 import math
 import tomllib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from popview import reads
 from popview.errors import UsageError, check_name
 
-__all__ = ["PROFILES", "RunSpec", "expand", "settings", "tasks"]
+__all__ = ["PROFILES", "VARIANTS", "RunSpec", "expand", "search", "settings", "tasks"]
+
+#: "base": the profile's one setting per algorithm; "trial": the settings that a search tries, at half the budget;
+#: "tuned": the best of these, with other seeds.
+VARIANTS = ("base", "tuned", "trial")
+
+#: Seed of every trial, far from those of the restarts.
+TRIAL_SEED = 10_000
 
 #: Raised when the arithmetic of an algorithm or of a task changes, so that its old results count as missing.
 REVISIONS: dict[str, int] = {}
@@ -27,7 +34,7 @@ class RunSpec:
     Attributes
     ----------
     task, profile, algorithm, variant : str
-        `variant` is "base" or "tuned".
+        `variant` is one of `VARIANTS`.
     hyperparameters : dict
         Of the optimizer.
     seed : int
@@ -65,6 +72,14 @@ class RunSpec:
         return hashlib.sha256(self.canonical.encode()).hexdigest()[:16]
 
     @property
+    def alongside(self) -> "RunSpec | None":
+        """The spec that a run of this one serves as well: SWA averages along SGD's own trajectory."""
+        if self.algorithm != "SWA":
+            return None
+        own = {name: value for name, value in self.hyperparameters.items() if not name.startswith("average_")}
+        return replace(self, algorithm="SGD", hyperparameters=own)
+
+    @property
     def seeds(self) -> range:
         """The seeds of the restarts."""
         return range(self.seed, self.seed + self.restarts)
@@ -74,7 +89,7 @@ FOLDER = Path(__file__).parent / "profiles"
 PROFILES = tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
 
 #: What a task's table in a profile holds.
-_SETTINGS = ("restarts", "stack", "epochs", "checkpoints", "margin", "algorithms", "model", "base")
+_SETTINGS = ("restarts", "stack", "epochs", "checkpoints", "margin", "algorithms", "model", "base", "search")
 
 #: What `expand` may change, and the least that it may be.
 _CHANGES = {"epochs": 1, "checkpoints": 2}
@@ -110,12 +125,23 @@ def settings(profile: str, task: str) -> dict[str, Any]:
     return tables[task]
 
 
+def search(profile: str, task: str) -> dict[str, dict[str, Any]]:
+    """Return what `popview.tuning` wrote: per algorithm the settings of its ``trials``, and which was ``chosen``.
+
+    Empty where nothing was drawn yet; without ``chosen`` where the trials have not all run.
+    """
+    file = FOLDER / "searches" / f"{profile}.json"
+    reads.record(file)
+    return json.loads(file.read_text("utf-8")).get(task, {}) if file.is_file() else {}
+
+
 def expand(
     profile: str,
     task: str,
     *,
     algorithms: tuple[str, ...] | None = None,
     restarts: int | None = None,
+    variant: str = "base",
     hyperparameters: dict[str, Any] | None = None,
     **changes: Any,
 ) -> list[RunSpec]:
@@ -124,9 +150,11 @@ def expand(
     Parameters
     ----------
     algorithms : tuple of str, optional
-        Some of the profile's.
+        Some of the profile's; by default all that have this variant.
     restarts : int, optional
-        Restarts per algorithm; the last stack may hold more.
+        Restarts per algorithm; the last stack may hold more. Of a trial there is one stack.
+    variant : {"base", "tuned", "trial"}
+        See `VARIANTS`.
     hyperparameters : dict, optional
         Change these hyperparameters of every algorithm.
     **changes
@@ -135,33 +163,49 @@ def expand(
     Raises
     ------
     UsageError
-        If a name is unknown, `restarts` or `epochs` below 1, or `checkpoints` below 2 (the start and the end).
+        If a name is unknown, `restarts` or `epochs` below 1, `checkpoints` below 2 (the start and the end), or an
+        algorithm asked for by name has no trials, or none chosen.
     """
     table = settings(profile, task)
+    check_name("variant", variant, VARIANTS)
     for name in changes:
         check_name("change", name, _CHANGES)
     wanted = table["restarts"] if restarts is None else restarts
-    budget = {"epochs": table["epochs"], "checkpoints": table["checkpoints"]} | changes
+    budget = {"epochs": table["epochs"], "checkpoints": table["checkpoints"]}
+    if variant == "trial":
+        budget = {name: max(-(-value // 2), _CHANGES[name]) for name, value in budget.items()}
+    budget |= changes
     for name, value, least in (("restarts", wanted, 1), *((n, budget[n], least) for n, least in _CHANGES.items())):
         if value < least:
             raise UsageError(f"{name} must be {least} or above, got {value!r}")
     for algorithm in algorithms or ():
         check_name(f"algorithm of {task} in profile {profile}", algorithm, table["algorithms"])
-    return [
-        RunSpec(
-            task=task,
-            profile=profile,
-            algorithm=algorithm,
-            variant="base",
-            seed=stack * table["stack"],
-            restarts=table["stack"],
-            hyperparameters=_base(table["base"], algorithm) | (hyperparameters or {}),
-            model=table["model"],
-            **budget,
-        )
-        for algorithm in algorithms or table["algorithms"]
-        for stack in range(math.ceil(wanted / table["stack"]))
-    ]
+    found = []
+    for algorithm in algorithms or table["algorithms"]:
+        tried = {} if variant == "base" else search(profile, task).get(algorithm, {})
+        varied: list[dict[str, Any]] = [{}] if variant == "base" else tried.get("trials", [])
+        if variant == "tuned":
+            varied = [varied[tried["chosen"]]] if "chosen" in tried else []
+        if not varied and algorithms is not None:
+            command = f"`popview tune --profile {profile} --task {task} --algorithm {algorithm}`"
+            raise UsageError(f"{algorithm} on {task} has no {variant} setting in profile {profile}: run {command}")
+        stacks = 1 if variant == "trial" else math.ceil(wanted / table["stack"])
+        found += [
+            RunSpec(
+                task=task,
+                profile=profile,
+                algorithm=algorithm,
+                variant=variant,
+                seed=TRIAL_SEED if variant == "trial" else stack * table["stack"],
+                restarts=table["stack"],
+                hyperparameters=_base(table["base"], algorithm) | more | (hyperparameters or {}),
+                model=table["model"],
+                **budget,
+            )
+            for more in varied
+            for stack in range(stacks)
+        ]
+    return found
 
 
 def _base(base: dict[str, Any], algorithm: str) -> dict[str, Any]:

@@ -13,16 +13,25 @@ import pyarrow.parquet as pq
 
 from popview import reads
 from popview.errors import UsageError
+from popview.locks import is_held
 from popview.paths import TRAJECTORIES
-from popview.specs import RunSpec, expand, tasks
+from popview.specs import VARIANTS, RunSpec, expand, tasks
 
-__all__ = ["inventory", "load", "metadata", "missing", "path", "save"]
+__all__ = ["beside", "inventory", "load", "metadata", "missing", "path", "save"]
+
+#: What may lie beside a trajectory's file while it is computed, or on request.
+SUFFIXES = {"lock": ".lock", "unfinished": ".unfinished", "weights": ".weights.safetensors"}
 
 
 def path(spec: RunSpec, root: Path = TRAJECTORIES) -> Path:
     """Return the file of a spec: ``<profile>/<task>/<algorithm>/<variant>-<seed>-<digest>.parquet``."""
     folder = root / spec.profile / spec.task / spec.algorithm
     return folder / f"{spec.variant}-{spec.seed}-{spec.digest}.parquet"
+
+
+def beside(spec: RunSpec, what: str, root: Path = TRAJECTORIES) -> Path:
+    """Return the file of `SUFFIXES` that belongs to a spec: its lock, its half-done state, its models' weights."""
+    return path(spec, root).with_suffix(SUFFIXES[what])
 
 
 def save(spec: RunSpec, table: pa.Table, root: Path = TRAJECTORIES) -> Path:
@@ -119,15 +128,32 @@ def metadata(spec: RunSpec, root: Path = TRAJECTORIES) -> dict[str, Any]:
 
 
 def inventory(profile: str, root: Path = TRAJECTORIES) -> list[dict[str, Any]]:
-    """Return, per task and algorithm of a profile, the restarts wanted, done and diverged, and their bytes."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for spec in (spec for task in tasks(profile) for spec in expand(profile, task)):
-        empty = {"task": spec.task, "algorithm": spec.algorithm, "wanted": 0, "done": 0, "diverged": 0, "bytes": 0}
-        row, file = rows.setdefault((spec.task, spec.algorithm), empty), path(spec, root)
+    """Return, per task, variant and algorithm of a profile, how many restarts there are of each kind, and the bytes.
+
+    ``wanted``; ``done``, of which ``diverged``; ``running`` (a living process works on them); ``half_done`` (begun, to
+    be continued); ``damaged`` (their file cannot be read, or was set aside and not replaced).
+    """
+    counts = ("wanted", "done", "running", "half_done", "diverged", "damaged", "bytes")
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    wanted = (s for task in tasks(profile) for variant in VARIANTS for s in expand(profile, task, variant=variant))
+    for spec in wanted:
+        names = {"task": spec.task, "variant": spec.variant, "algorithm": spec.algorithm}
+        row, file = rows.setdefault(tuple(names.values()), names | dict.fromkeys(counts, 0)), path(spec, root)
         reads.record(file)
         row["wanted"] += spec.restarts
         if file.is_file():
+            try:
+                diverged = sum(json.loads(pq.read_metadata(file).metadata[b"popview"])["diverged"])
+            except (pa.ArrowException, OSError, LookupError, TypeError, ValueError):
+                row["damaged"] += spec.restarts
+                continue
             row["done"] += spec.restarts
-            row["diverged"] += sum(metadata(spec, root)["diverged"])
+            row["diverged"] += diverged
             row["bytes"] += file.stat().st_size
+        elif is_held(beside(spec, "lock", root)):
+            row["running"] += spec.restarts
+        elif beside(spec, "unfinished", root).is_file():
+            row["half_done"] += spec.restarts
+        elif file.with_suffix(".damaged").is_file():
+            row["damaged"] += spec.restarts
     return list(rows.values())

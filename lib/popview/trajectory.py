@@ -1,9 +1,14 @@
-"""One spec → one trajectory: train, evaluate at checkpoints, return a table with its provenance."""
+"""One spec → one trajectory: train, evaluate at checkpoints, measure the end, return a table with its provenance."""
 
 import json
 import platform
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,57 +16,21 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from popview import states
+from popview.endings import Best, measures
 from popview.optimizers import Optimizer, make
 from popview.seeds import stream
 from popview.specs import RunSpec
 from popview.tasks import SPLITS, TASKS, Problem
 
-__all__ = ["FAR", "processor", "run"]
+__all__ = ["COLUMNS", "FAR", "Trajectory", "compute", "processor", "run"]
 
 #: A restart counts as diverged if its training loss ends above this many times what it was at the start, as it does
 #: where the loss is not finite: units that a huge step has switched off leave a loss that is finite, in the millions.
 FAR = 10
 
-
-def run(spec: RunSpec) -> pa.Table:
-    """Train the restarts of a spec and return their trajectories.
-
-    Returns
-    -------
-    pyarrow.Table
-        One row per restart and checkpoint: ``seed, step, epoch, gradient_evaluations, loss_evaluations, train_loss,
-        validation_loss, validation_metric, test_loss, test_metric, seconds`` (since the start, of the whole stack).
-        A restart ends with its first row whose training loss is not finite. The metadata under ``popview`` is JSON:
-        spec, digest, and per restart the counts of noise, hops and whether it diverged (see `FAR`); versions and
-        processor.
-    """
-    problem = TASKS[spec.task](spec.seeds, **spec.model)
-    optimizer = make(
-        spec.algorithm,
-        problem.parameters,
-        buffers=problem.buffers,
-        population=True,
-        seed=stream(spec.seed, "noise"),
-        **spec.hyperparameters,
-    )
-    started = time.perf_counter()
-    due = set(np.linspace(0, spec.epochs * problem.steps_per_epoch, spec.checkpoints, dtype=int).tolist())
-    frames, losses, alive = [], [], np.ones(spec.restarts, dtype=bool)
-    for step in _train(problem, optimizer, spec):
-        if step in due:
-            columns = _checkpoint(problem, optimizer)
-            columns |= {"seed": np.array(spec.seeds), "step": np.full(spec.restarts, step)}
-            columns["epoch"] = columns["step"] / problem.steps_per_epoch
-            columns["seconds"] = np.full(spec.restarts, time.perf_counter() - started)
-            frames.append(pa.table(columns).filter(pa.array(alive)))
-            losses.append(columns["train_loss"])
-            alive &= np.isfinite(losses[-1])
-            if not alive.any():
-                break
-    table = pa.concat_tables(frames).select(COLUMNS)
-    diverged = ~(alive & (losses[-1] <= FAR * losses[0]))
-    return table.replace_schema_metadata({"popview": json.dumps(_metadata(spec, optimizer, diverged))})
-
+#: Seconds between two writings of a half-done run's state.
+EVERY = 60.0
 
 COLUMNS = [
     "seed",
@@ -78,12 +47,86 @@ COLUMNS = [
 ]
 
 
-def _train(problem: Problem, optimizer: Optimizer, spec: RunSpec) -> Iterator[int]:
-    """Take the steps, and yield the number of steps taken: 0 first, then after each."""
-    yield 0
-    step = 0
-    for epoch in range(spec.epochs):
-        for minibatch in problem.minibatches(epoch):
+@dataclass
+class Trajectory:
+    """A finished trajectory: its spec, its table, and the models of lowest training loss (`Best.models`)."""
+
+    spec: RunSpec
+    table: pa.Table
+    best: Best
+
+
+def run(spec: RunSpec) -> pa.Table:
+    """Train the restarts of a spec and return their trajectories.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row per restart and checkpoint: ``seed, step, epoch, gradient_evaluations, loss_evaluations, train_loss,
+        validation_loss, validation_metric, test_loss, test_metric, seconds`` (since the start, of the whole stack).
+        A restart ends with its first row whose training loss is not finite. For tasks that train one restart a file,
+        ``probabilities`` in the last row: what the ten models of lowest training loss predict on average on the test
+        sample, float16, examples × classes in a row.
+        The metadata under ``popview`` is JSON: spec, digest, and per restart the counts of noise, hops and whether it
+        diverged (see `FAR`); what `popview.endings` measures; for NiM-SGD ``equals`` ("SGD" where no noise was ever
+        injected: the rows are SGD's); precision, versions, processor, seconds.
+    """
+    return compute(spec)[-1].table
+
+
+def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY) -> list[Trajectory]:
+    """Train the restarts of a spec, continuing where an interrupted run left off; see `run`.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    unfinished : Path, optional
+        Where the state of the half-done run is read from, if there, and written to.
+    every : float
+        Seconds between two writings; nothing that is computed depends on them.
+
+    Returns
+    -------
+    list of Trajectory
+        Of the specs that this run serves: `RunSpec.alongside`, if there is one, and last `spec` itself.
+    """
+    problem = TASKS[spec.task](spec.seeds, **spec.model)
+    optimizer = make(
+        spec.algorithm,
+        problem.parameters,
+        buffers=problem.buffers,
+        population=problem.population,
+        seed=stream(spec.seed, "noise"),
+        **spec.hyperparameters,
+    )
+    served = [(spec.alongside, True)] if spec.alongside else []
+    records = [Record(s, problem, optimizer, beside) for s, beside in [*served, (spec, False)]]
+    start = [p.detach().clone() for p in problem.parameters]
+    first, spent = _resumed(unfinished, problem, optimizer, records)
+    began = saved = time.perf_counter()
+    due = set(np.linspace(0, spec.epochs * problem.steps_per_epoch, spec.checkpoints, dtype=int).tolist())
+    with torch.random.fork_rng([]):
+        for step in _train(problem, optimizer, spec, first):
+            if step in due and step > first:
+                now = time.perf_counter()
+                for record in records:
+                    record.checkpoint(step, spent + now - began)
+                if not any(record.alive.any() for record in records):
+                    break
+                if unfinished is not None and now - saved >= every:
+                    _write(unfinished, problem, optimizer, records, step, spent + time.perf_counter() - began)
+                    saved = time.perf_counter()
+        seconds = spent + time.perf_counter() - began
+        return [Trajectory(r.spec, r.finish(start, seconds), r.best) for r in records]
+
+
+def _train(problem: Problem, optimizer: Optimizer, spec: RunSpec, first: int) -> Iterator[int]:
+    """Take the steps after the first ones, and yield the number of steps taken: 0 first, then after each."""
+    step = max(first, 0)
+    yield step
+    while step < spec.epochs * problem.steps_per_epoch:
+        epoch, done = divmod(step, problem.steps_per_epoch)
+        for minibatch in islice(problem.minibatches(epoch), done, None):
 
             def closure(minibatch: Any = minibatch) -> Tensor:
                 optimizer.zero_grad()
@@ -91,30 +134,137 @@ def _train(problem: Problem, optimizer: Optimizer, spec: RunSpec) -> Iterator[in
                 losses.sum().backward()
                 return losses.detach()
 
+            torch.manual_seed(stream(spec.seed, f"step/{step}"))  # dropout: the same for every algorithm
             optimizer.step(closure, lambda: problem.evaluate("train")[0])
             step += 1
             yield step
 
 
-def _checkpoint(problem: Problem, optimizer: Optimizer) -> dict[str, np.ndarray]:
-    """Evaluate what each restart would return if it ended here."""
-    columns = {name: optimizer.counts[name].numpy().copy() for name in ("gradient_evaluations", "loss_evaluations")}
-    with optimizer.solution():
-        for split in SPLITS:
-            loss, metric = problem.evaluate(split)
-            columns[f"{split}_loss"], columns[f"{split}_metric"] = loss.double().numpy(), metric.double().numpy()
-    return columns
+class Record:
+    """What one spec's trajectory consists of so far.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    problem : Problem
+    optimizer : Optimizer
+    alongside : bool
+        Whether the spec is the one alongside the optimizer's own: its models are where the optimizer stands.
+    """
+
+    def __init__(self, spec: RunSpec, problem: Problem, optimizer: Optimizer, alongside: bool) -> None:
+        self.spec, self.problem, self.optimizer, self.alongside = spec, problem, optimizer, alongside
+        self.frames: list[pa.Table] = []
+        self.losses: list[np.ndarray] = []
+        self.alive = np.ones(spec.restarts, dtype=bool)
+        self.best = Best(problem)
+
+    @contextmanager
+    def _solution(self) -> Iterator[None]:
+        """Within this context the models are what each restart would return if it ended here."""
+        if self.alongside:
+            yield
+            return
+        with self.optimizer.solution():
+            if self.optimizer.averages:
+                self.problem.recompute_statistics()
+            yield
+
+    @torch.no_grad()
+    def checkpoint(self, step: int, seconds: float) -> None:
+        """Evaluate the models and add a row for each restart that has not diverged."""
+        counts = {name: self.optimizer.counts[name].numpy() for name in ("gradient_evaluations", "loss_evaluations")}
+        columns = {name: count.copy() for name, count in counts.items()}
+        with self._solution():
+            for split in SPLITS:
+                logits = self.problem.logits(split)
+                loss, metric = self.problem.score(split, logits)
+                columns[f"{split}_loss"], columns[f"{split}_metric"] = loss.double().numpy(), metric.double().numpy()
+            self.best.offer(step, columns["train_loss"], self.problem.probabilities(logits))
+        columns |= {"seed": np.array(self.spec.seeds), "step": np.full(self.spec.restarts, step)}
+        columns["epoch"] = columns["step"] / self.problem.steps_per_epoch
+        columns["seconds"] = np.full(self.spec.restarts, seconds)
+        self.frames.append(pa.table(columns).select(COLUMNS).filter(pa.array(self.alive)))
+        self.losses.append(columns["train_loss"])
+        self.alive &= np.isfinite(self.losses[-1])
+
+    def finish(self, start: list[Tensor], seconds: float) -> pa.Table:
+        """Measure the models that the restarts return; return the table with its metadata."""
+        began = time.perf_counter()
+        with self._solution():
+            ending = measures(self.problem, start, self.spec.seed) | self.best.measures()
+        ending["seconds"] |= {"training_and_checkpoints": seconds, "measures": time.perf_counter() - began}
+        table = pa.concat_tables(self.frames)
+        if not self.problem.population:
+            probabilities = self.best.mean_probabilities().flatten().half().numpy()
+            column = pa.array([None] * (len(table) - 1) + [probabilities], type=pa.list_(pa.float16()))
+            table = table.append_column("probabilities", column)
+        return table.replace_schema_metadata({"popview": json.dumps(self._metadata() | ending)})
+
+    def _metadata(self) -> dict[str, Any]:
+        counts = {name: count.tolist() for name, count in self.optimizer.counts.items()}
+        silent = self.spec.algorithm == "NiM-SGD"
+        return {
+            "spec": json.loads(self.spec.canonical),
+            "digest": self.spec.digest,
+            "diverged": (~(self.alive & (self.losses[-1] <= FAR * self.losses[0]))).tolist(),
+            **counts,
+            "equals": ["SGD" if silent and not fired else None for fired in counts["noise_triggers"]],
+            "precision": self.problem.precision,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
+            "processor": processor(),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that a resumed run needs."""
+        rows = pa.concat_tables(self.frames)
+        return {
+            "columns": {name: torch.from_numpy(rows[name].to_numpy()) for name in COLUMNS},
+            "losses": [torch.from_numpy(losses) for losses in self.losses],
+            "alive": torch.from_numpy(self.alive),
+            "best": self.best.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a `state_dict`."""
+        self.frames = [pa.table({name: column.numpy() for name, column in state["columns"].items()})]
+        self.losses, self.alive = [losses.numpy() for losses in state["losses"]], state["alive"].numpy()
+        self.best.load_state_dict(state["best"])
 
 
-def _metadata(spec: RunSpec, optimizer: Optimizer, diverged: np.ndarray) -> dict[str, Any]:
-    return {
-        "spec": json.loads(spec.canonical),
-        "digest": spec.digest,
-        "diverged": diverged.tolist(),
-        **{name: count.tolist() for name, count in optimizer.counts.items()},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
-        "processor": processor(),
+def _write(file: Path, problem: Problem, optimizer: Optimizer, records: list[Record], step: int, spent: float) -> None:
+    """Write the state of a half-done run: to a temporary file, then renamed."""
+    part = file.with_name(file.name + ".part")
+    state = {
+        "step": step,
+        "spent": spent,
+        "parameters": list(problem.parameters),
+        "buffers": list(problem.buffers),
+        "optimizer": optimizer.state_dict(),
+        "records": [record.state_dict() for record in records],
     }
+    states.save(part, state)
+    part.replace(file)
+
+
+def _resumed(file: Path | None, problem: Problem, optimizer: Optimizer, records: list[Record]) -> tuple[int, float]:
+    """Bring everything to where an interrupted run left off; return its step and seconds, -1 and 0 without one."""
+    if file is None or not file.is_file():
+        return -1, 0.0
+    try:
+        state = states.load(file)
+    except ValueError as error:
+        print(f"popview: {file.name} is damaged ({error}): the run starts over", file=sys.stderr)
+        return -1, 0.0
+    with torch.no_grad():
+        for now, kept in zip(
+            [*problem.parameters, *problem.buffers], [*state["parameters"], *state["buffers"]], strict=True
+        ):
+            now.copy_(kept)
+    optimizer.load_state_dict(state["optimizer"])
+    for record, kept in zip(records, state["records"], strict=True):
+        record.load_state_dict(kept)
+    return state["step"], state["spent"]
 
 
 def processor() -> str:

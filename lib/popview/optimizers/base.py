@@ -27,8 +27,10 @@ BOUNDS: dict[str, tuple[float, bool, float, str]] = {
     "temperature": (0, True, math.inf, "0 or above"),
     "average_from": (0, True, math.inf, "a whole number, 0 or above"),
     "average_every": (1, True, math.inf, "a whole number, 1 or above"),
+    "history": (1, True, math.inf, "a whole number, 1 or above"),
+    "evaluations": (1, True, math.inf, "a whole number, 1 or above"),
 }
-_WHOLE = ("tau", "average_from", "average_every")
+_WHOLE = ("tau", "average_from", "average_every", "history", "evaluations")
 _MAY_BE_INFINITE = ("epsilon",)  # ε = ∞: the condition on the gradient's norm always holds
 
 
@@ -74,6 +76,8 @@ class Optimizer(torch.optim.Optimizer):
     replays = False
     #: Hyperparameters that may differ between param groups; the others belong to the model as a whole.
     per_group: tuple[str, ...] = ("lr", "momentum", "weight_decay")
+    #: Whether what a run returns now is an average of models, whose BatchNorm statistics are the caller's to recompute.
+    averages = False
 
     def __init__(
         self,

@@ -100,6 +100,11 @@ class SWA(SGD):
                 self._average(average, models, self._averaged)
             self._averaged += 1
 
+    @property
+    def averages(self) -> bool:  # type: ignore[override]
+        """Whether a model was averaged yet."""
+        return self._averaged > 0
+
     def _returns(self) -> tuple[list[Tensor], list[Tensor], Tensor] | None:
         return (self._of_state("average", "zeros"), self._buffers(), self._everyone) if self._averaged else None
 

@@ -1,9 +1,11 @@
 """What a trajectory needs of a task: parameters, minibatches, losses and a metric, for P restarts at once."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor
 
 __all__ = ["SPLITS", "Problem"]
@@ -14,20 +16,29 @@ SPLITS = ("train", "validation", "test")
 class Problem(ABC):
     """A task set up for the restarts of given seeds: data, models, loss and metric.
 
-    The seed of a restart draws its initialisation, its train/validation split and the order of its minibatches, and
-    nothing that an algorithm does changes these: they are common random numbers. The test split is fixed.
+    The seed of a restart draws its initialisation, its train/validation split, the order of its minibatches and their
+    augmentation, and nothing that an algorithm does changes these: they are common random numbers. The test split is
+    fixed. Each split is evaluated on a fixed sample of it.
 
     Attributes
     ----------
     parameters : sequence of Parameter
-        Dimension 0 indexes the restarts.
+        Those that are trained. With `population` dimension 0 indexes the restarts; else there is one restart.
     buffers : sequence of Tensor
+    population : bool
+    precision : str
+        Of the arithmetic in forward and backward passes, as it is on this processor.
     steps_per_epoch : int
+    curvature : bool
+        Whether Hessian-vector products are affordable at the end of each trajectory.
     """
 
     parameters: Sequence[Tensor]
     buffers: Sequence[Tensor] = ()
+    population: bool = True
+    precision: str = "float32"
     steps_per_epoch: int
+    curvature: bool = True
 
     @abstractmethod
     def minibatches(self, epoch: int) -> Iterator[Any]:
@@ -35,8 +46,49 @@ class Problem(ABC):
 
     @abstractmethod
     def loss(self, minibatch: Any) -> Tensor:
-        """Return the mean loss on a minibatch for each restart, shape ``(P,)``, with gradients."""
+        """Return the mean loss on a minibatch with gradients: shape ``(P,)``, or ``()`` without `population`."""
 
     @abstractmethod
+    def logits(self, split: str) -> Tensor:
+        """Return each restart's outputs on the sample of a split, in evaluation mode: ``(P, n, classes)``."""
+
+    @abstractmethod
+    def score(self, split: str, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean loss and metric of `logits` on the sample of a split, each of shape ``(P,)``."""
+
+    @abstractmethod
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the predicted probabilities that belong to logits, of the same shape."""
+
+    @abstractmethod
+    def metric(self, split: str, probabilities: Tensor) -> Tensor:
+        """Return the metric of predicted probabilities on the sample of a split, shape ``(P,)``."""
+
+    @torch.no_grad()
     def evaluate(self, split: str) -> tuple[Tensor, Tensor]:
-        """Return mean loss and metric on a split of `SPLITS` for each restart, each of shape ``(P,)``."""
+        """Return mean loss and metric on the sample of a split, each of shape ``(P,)``."""
+        return self.score(split, self.logits(split))
+
+    def evaluate_whole_test(self) -> tuple[Tensor, Tensor]:
+        """Return mean loss and metric on the whole test split, each of shape ``(P,)``; here the sample is the whole."""
+        return self.evaluate("test")
+
+    def recompute_statistics(self) -> None:
+        """Recompute what belongs to the weights but is not trained: BatchNorm statistics of averaged weights."""
+        return
+
+    def corrupted(self) -> dict[str, list[Tensor]]:
+        """Return the metric under each corruption, one entry of shape ``(P,)`` per severity; {} where none apply."""
+        return {}
+
+    @abstractmethod
+    def sample_loss(self) -> Tensor:
+        """Return the mean loss on the training sample, float32 and in evaluation mode, with gradients; as `loss`."""
+
+    @abstractmethod
+    def input_losses(self) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+        """Return a function from inputs to each example's loss, ``(P, n)`` or ``(n,)``, and the test inputs for it."""
+
+    def measuring(self) -> AbstractContextManager[Any]:
+        """Return the context in which `sample_loss` and `input_losses` are called."""
+        return nullcontext()

@@ -5,7 +5,7 @@ for training and 200 for validation.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -82,25 +82,43 @@ class Digits(Problem):
             chosen = order[:, step * self.batch_size : (step + 1) * self.batch_size]
             yield images[restart, chosen], labels[restart, chosen]
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the logits ``(P, n, 10)`` for images ``(P, n, 64)``."""
+    def _logits(self, images: Tensor) -> Tensor:
         first, first_bias, second, second_bias = self.parameters
         return torch.baddbmm(second_bias, torch.relu(torch.baddbmm(first_bias, images, first)), second)
 
     def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape).mean(1)
+        return cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
 
     def loss(self, minibatch: Any) -> Tensor:
         """Return the mean cross-entropy of each restart on its own minibatch, shape ``(P,)``."""
         images, labels = minibatch
-        return self._losses(self.logits(images), labels)
+        return self._losses(self._logits(images), labels).mean(1)
 
-    @torch.no_grad()
-    def evaluate(self, split: str) -> tuple[Tensor, Tensor]:
+    def logits(self, split: str) -> Tensor:
+        """Return the logits ``(P, n, 10)`` on a split."""
+        return self._logits(self._splits[split][0])
+
+    def score(self, split: str, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return cross-entropy and accuracy of each restart on a split."""
-        images, labels = self._splits[split]
-        logits = self.logits(images)
-        return self._losses(logits, labels), (logits.argmax(-1) == labels).double().mean(1)
+        return self._losses(logits, self._splits[split][1]).mean(1), self.metric(split, logits)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the softmax over the classes."""
+        return logits.softmax(-1)
+
+    def metric(self, split: str, probabilities: Tensor) -> Tensor:
+        """Return the accuracy of each restart on a split, from its probabilities (or logits)."""
+        return (probabilities.argmax(-1) == self._splits[split][1]).double().mean(1)
+
+    def sample_loss(self) -> Tensor:
+        """Return the cross-entropy of each restart on its training split."""
+        images, labels = self._splits["train"]
+        return self._losses(self._logits(images), labels).mean(1)
+
+    def input_losses(self) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+        """Return the cross-entropy per image and the test images."""
+        images, labels = self._splits["test"]
+        return lambda inputs: self._losses(self._logits(inputs), labels), images.clone()
 
 
 def majority_accuracy() -> float:

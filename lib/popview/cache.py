@@ -1,0 +1,95 @@
+"""Arrays that are made once and memory-mapped ever after: decoded images, tokens, states of frozen layers."""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from platformdirs import user_cache_path
+
+from popview.errors import UsageError
+from popview.locks import claim
+
+__all__ = ["arrays", "digest", "folder"]
+
+MANIFEST = "sha256.json"
+
+
+def folder() -> Path:
+    """Return the cache's folder: the one that POPVIEW_CACHE names, else the user's cache folder for popview."""
+    named = os.environ.get("POPVIEW_CACHE")
+    return Path(named).expanduser() if named else user_cache_path("popview")
+
+
+def digest(array: np.ndarray) -> str:
+    """Return the SHA-256 of an array's bytes, in C order."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def arrays(name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return the arrays kept under `name`, memory-mapped and read-only, making them where they are not there.
+
+    Parameters
+    ----------
+    name : str
+        Says everything that the arrays depend on; it becomes a folder's name.
+    make : callable
+        Returns them. Of several processes one makes them and the others wait.
+
+    Raises
+    ------
+    UsageError
+        If the cache's folder cannot be written.
+
+    Notes
+    -----
+    Each array's SHA-256 is kept beside it and checked at every opening; what does not agree is made anew.
+    """
+    place = folder() / name
+    found = _opened(place)
+    if found is not None:
+        return found
+    try:
+        with claim(place.with_name(name + ".lock"), wait=True):
+            found = _opened(place)
+            return found if found is not None else _written(place, make())
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"cannot write to the cache {folder()}: {reason}; name another in POPVIEW_CACHE") from error
+
+
+def _opened(place: Path) -> dict[str, np.ndarray] | None:
+    try:
+        sums = json.loads((place / MANIFEST).read_text("utf-8"))
+        found = {key: np.load(place / f"{key}.npy", mmap_mode="r", allow_pickle=False) for key in sums}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        print(f"popview: {place} is damaged ({error}): made anew", file=sys.stderr)
+        return None
+    wrong = [key for key, array in found.items() if digest(array) != sums[key]]
+    if wrong:
+        print(f"popview: wrong checksum of {', '.join(wrong)} in {place}: made anew", file=sys.stderr)
+        return None
+    return found
+
+
+def _written(place: Path, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Write to a temporary folder, then rename it."""
+    part = Path(tempfile.mkdtemp(dir=place.parent, suffix=".part"))
+    try:
+        for key, array in made.items():
+            np.save(part / f"{key}.npy", array, allow_pickle=False)
+        (part / MANIFEST).write_text(json.dumps({key: digest(array) for key, array in made.items()}), "utf-8")
+        if place.exists():
+            shutil.rmtree(place)
+        part.rename(place)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return {key: np.load(place / f"{key}.npy", mmap_mode="r", allow_pickle=False) for key in made}

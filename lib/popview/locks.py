@@ -1,0 +1,54 @@
+"""Who may work on what: a lock file that the system releases when its holder dies."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["claim", "is_held"]
+
+
+@contextmanager
+def claim(file: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold `file` as a lock within this context; yield whether it could be had.
+
+    The lock is the kernel's (``flock``), so a killed process holds nothing. Whoever gets it must look again whether the
+    work is still to be done: the holder before may just have finished. The file is removed at the end.
+
+    Parameters
+    ----------
+    file : Path
+        Its folder is made where it is missing.
+    wait : bool
+        Whether to wait for another holder; else False is yielded at once.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            file.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def is_held(file: Path) -> bool:
+    """Whether a living process holds the lock `file`."""
+    try:
+        descriptor = os.open(file, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

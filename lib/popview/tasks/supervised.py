@@ -1,0 +1,230 @@
+"""One network trained by minibatches, on images or on texts: precision, losses, metrics and fixed samples."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import f1_score
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.optim.swa_utils import update_bn
+
+from popview.errors import UsageError
+from popview.seeds import generator
+from popview.tasks.base import Problem
+
+__all__ = ["THRESHOLD", "Batch", "Supervised", "draw_split", "sample_with_every_label"]
+
+Batch = tuple[Any, Tensor]
+
+#: Probability above which a label of a multi-label task is predicted: fixed, never tuned (Demszky et al. 2020's 0.3).
+THRESHOLD = 0.3
+
+
+class Supervised(Problem):
+    """A task with one network and one restart.
+
+    Parameters
+    ----------
+    network : Module
+        Its parameters that require gradients are trained.
+    multilabel : bool
+        Sigmoid and binary cross-entropy for labels of shape ``(n, classes)``; else softmax and cross-entropy.
+    macro : bool
+        Whether the metric is the macro-averaged F1 (0 where a class is neither present nor predicted); else accuracy.
+    precision : {"bfloat16", "float32"}
+        Of forward and backward passes. Where the processor has no bfloat16 arithmetic, float32 is taken instead.
+
+    Raises
+    ------
+    UsageError
+        If the precision is unknown.
+    """
+
+    population = False
+
+    def __init__(self, network: nn.Module, *, multilabel: bool, macro: bool, precision: str) -> None:
+        self.precision = available(precision)
+        self.network: Any = network
+        self.multilabel, self.macro = multilabel, macro
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self.buffers = list(network.buffers())
+
+    @abstractmethod
+    def sample(self, split: str) -> list[Batch]:
+        """Return the fixed sample of a split, in batches."""
+
+    @abstractmethod
+    def forward(self, inputs: Any) -> Tensor:
+        """Return the network's logits ``(n, classes)`` for a batch's inputs."""
+
+    def _autocast(self) -> torch.autocast:
+        return autocast(self.precision)
+
+    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each example, in float32; of a multi-label example, the mean over the labels."""
+        if self.multilabel:
+            return binary_cross_entropy_with_logits(logits.float(), labels, reduction="none").mean(-1)
+        return cross_entropy(logits.float(), labels, reduction="none")
+
+    def loss(self, minibatch: Batch) -> Tensor:
+        """Return the mean loss on a minibatch in training mode, a scalar with gradients."""
+        inputs, labels = minibatch
+        self.network.train()
+        with self._autocast():
+            logits = self.forward(inputs)
+        return self._losses(logits, labels).mean()
+
+    @torch.no_grad()
+    def predict(self, batches: Sequence[Batch]) -> Tensor:
+        """Return the logits on batches in evaluation mode, float32 of shape ``(1, n, classes)``."""
+        self.network.eval()
+        with self._autocast():
+            return torch.cat([self.forward(inputs).float() for inputs, _ in batches]).unsqueeze(0)
+
+    def logits(self, split: str) -> Tensor:
+        """Return the logits on the sample of a split."""
+        return self.predict(self.sample(split))
+
+    def score(self, split: str, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean loss and metric of logits on the sample of a split."""
+        return self._score(logits, labels_of(self.sample(split)))
+
+    def _score(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        losses = torch.stack([self._losses(row, labels).double().mean() for row in logits])
+        return losses, self._metric(self.probabilities(logits), labels)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return softmax, or for a multi-label task sigmoid, of the logits."""
+        return logits.sigmoid() if self.multilabel else logits.softmax(-1)
+
+    def metric(self, split: str, probabilities: Tensor) -> Tensor:
+        """Return accuracy or macro-F1 on the sample of a split."""
+        return self._metric(probabilities, labels_of(self.sample(split)))
+
+    def _metric(self, probabilities: Tensor, labels: Tensor) -> Tensor:
+        predicted = probabilities > THRESHOLD if self.multilabel else probabilities.argmax(-1)
+        if not self.macro:
+            return (predicted == labels).double().mean(-1)
+        every = {} if self.multilabel else {"labels": np.arange(probabilities.shape[-1])}
+        true = labels.numpy().astype(int)
+        scores = [f1_score(true, p.numpy().astype(int), average="macro", zero_division=0, **every) for p in predicted]
+        return torch.tensor(scores, dtype=torch.float64)
+
+    @abstractmethod
+    def whole_test(self) -> list[Batch]:
+        """Return the whole test split, in batches."""
+
+    def evaluate_whole_test(self) -> tuple[Tensor, Tensor]:
+        """Return mean loss and metric on the whole test split."""
+        batches = self.whole_test()
+        return self._score(self.predict(batches), labels_of(batches))
+
+    @abstractmethod
+    def statistics_batches(self) -> Iterator[Tensor]:
+        """Yield the training inputs from which BatchNorm statistics are recomputed."""
+
+    def recompute_statistics(self) -> None:
+        """Recompute the BatchNorm statistics as plain means over training inputs, without augmentation."""
+        if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.network.modules()):
+            with self._autocast():
+                update_bn(self.statistics_batches(), self.network)
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Keep the network in evaluation mode."""
+        self.network.eval()
+        yield
+
+    @abstractmethod
+    def measured(self) -> Batch:
+        """Return the training examples on which flatness is measured, as one batch."""
+
+    def sample_loss(self) -> Tensor:
+        """Return the mean loss on `measured`, in float32, a scalar with gradients."""
+        inputs, labels = self.measured()
+        return self._losses(self.forward(inputs), labels).mean()
+
+    @abstractmethod
+    def differentiable(self) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor]:
+        """Return a function from inputs to logits, and test inputs and labels to differentiate at."""
+
+    def input_losses(self) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+        """Return a function from inputs to each example's loss, and the test inputs for it."""
+        forward, inputs, labels = self.differentiable()
+        return lambda given: self._losses(forward(given), labels), inputs
+
+
+def available(precision: str) -> str:
+    """Return the precision to compute in: bfloat16 only where the processor has it, since emulation is slow.
+
+    Raises
+    ------
+    UsageError
+        If it is neither bfloat16 nor float32.
+    """
+    if precision not in ("bfloat16", "float32"):
+        raise UsageError(f"precision must be bfloat16 or float32, got {precision!r}")
+    return precision if torch.cpu._is_avx512_bf16_supported() else "float32"
+
+
+def autocast(precision: str) -> torch.autocast:
+    """Return the context in which forward passes run in a precision."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def labels_of(batches: Sequence[Batch]) -> Tensor:
+    """Return the labels of batches in one tensor."""
+    return torch.cat([labels for _, labels in batches])
+
+
+def one_seed(seeds: Sequence[int]) -> int:
+    """Return the only seed.
+
+    Raises
+    ------
+    UsageError
+        If there are more: these tasks train one restart a file.
+    """
+    if len(seeds) != 1:
+        raise UsageError(f"this task trains one restart a file, got {len(seeds)}: set stack = 1 in the profile")
+    return seeds[0]
+
+
+def draw_split(rows: int, train: int, validation: int, seed: int) -> dict[str, np.ndarray]:
+    """Draw the rows of the train and validation splits from those that are not for testing.
+
+    Raises
+    ------
+    UsageError
+        If there are not so many.
+    """
+    if train + validation > rows:
+        raise UsageError(f"{train} training and {validation} validation examples wanted, the data set has {rows} rows")
+    order = torch.randperm(rows, generator=generator(seed, "split")).numpy()
+    return {"train": order[:train], "validation": order[train : train + validation]}
+
+
+def sample_with_every_label(labels: np.ndarray, size: int) -> np.ndarray:
+    """Return the first `size` rows, but so that every label is present: its first row replaces one of the last.
+
+    Parameters
+    ----------
+    labels : array
+        Whole numbers of shape ``(n,)``, or 0 and 1 of shape ``(n, classes)``; in random order.
+    size : int
+
+    Raises
+    ------
+    UsageError
+        If there are more labels than places, or fewer rows.
+    """
+    member = labels.astype(bool) if labels.ndim == 2 else labels[:, None] == np.unique(labels)
+    firsts = np.unique(member.argmax(0)[member.any(0)])
+    if not len(firsts) <= size <= len(labels):
+        raise UsageError(f"a sample of {size} cannot be drawn from {len(labels)} rows with {member.shape[1]} labels")
+    others = np.setdiff1d(np.arange(len(labels)), firsts)[: size - len(firsts)]
+    return np.sort(np.concatenate([firsts, others]))

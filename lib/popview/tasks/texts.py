@@ -1,0 +1,338 @@
+"""GoEmotions and TweetEval: texts tokenised once, batched by length, classified by a BERT of any size."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from popview import cache, corruptions
+from popview.errors import UsageError
+from popview.seeds import generator, stream
+from popview.tasks import hub
+from popview.tasks.supervised import (
+    Batch,
+    Supervised,
+    autocast,
+    available,
+    draw_split,
+    labels_of,
+    one_seed,
+    sample_with_every_label,
+)
+
+__all__ = ["Texts", "goemotions", "tweeteval"]
+
+#: SHA-256 of the labels and test texts that the results of this project come from.
+KNOWN: dict[str, dict[str, str]] = {
+    "cardiffnlp/tweet_eval": {
+        "train_labels": "da5660cfc666a0227bc4674fa3624bfd8e355a82e66441d417df63c36e6d6856",
+        "test_labels": "f61d0d642f2ce56be759dd886bc5a138963d26bc860648d7e069ec3b7ace8f37",
+        "test_texts": "e3df20d162ce90e4a2d36947ac0b9716d46a59b5026b264f1afbeeae85e075ce",
+    },
+    "google-research-datasets/go_emotions": {
+        "train_labels": "77155d4ceb4a6c63531a579ad3b854512112bfb1d7d31d078028d4ae318b7baa",
+        "test_labels": "0bbcd5e64fae5e21a45d46d2635d762c6b043edd5b04df677f0e7bef94294352",
+        "test_texts": "6bee3fbddc3634b15fe515589a1c16cbb4e68f40fa7be05285afb2ff4bc94a91",
+    },
+}
+
+EVALUATED_AT_ONCE = 100  # texts per forward pass in evaluation
+SORTED_AT_ONCE = 50  # minibatches whose texts are sorted by length together
+MEASURED = 64  # texts on which flatness is measured
+CORRUPTED = 200  # texts of the test sample that are corrupted
+
+
+class Encoded(NamedTuple):
+    """Many texts in a row: what stands for each token, where each text starts (one more than texts), the labels."""
+
+    tokens: np.ndarray
+    starts: np.ndarray
+    labels: np.ndarray
+
+
+class Texts(Supervised):
+    """A text classifier on BERT, measured by macro-F1.
+
+    Parameters
+    ----------
+    seeds : sequence of int
+        Exactly one.
+    data, config : str
+        Hub name and configuration of the data set.
+    multilabel : bool
+        Whether a text may have several labels.
+    classes : int
+    model : str
+        A BERT of `transformers`: a package's, a folder, or a Hub name.
+    pretrained : bool
+        Whether to load its weights; else they are drawn at random and only its configuration is read.
+    frozen : int
+        Layers of the encoder, from below and with the embeddings, that are not trained: their outputs are computed
+        once, without dropout, and cached as float16.
+    length : int
+        Tokens after which a text is cut.
+    train, validation : int
+        Sizes of the splits drawn by the seed from the data set's own train and validation rows together.
+    evaluated, tested : int
+        Sizes of the samples evaluated at checkpoints: of the train and validation splits, and of the test split.
+    batch_size : int
+    precision : str
+        See `Supervised`.
+    """
+
+    curvature = False  # Hessian-vector products need eager attention in float32: minutes a trajectory
+
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        *,
+        data: str,
+        config: str,
+        multilabel: bool,
+        classes: int,
+        model: str,
+        pretrained: bool = True,
+        frozen: int = 0,
+        length: int = 64,
+        train: int,
+        validation: int,
+        evaluated: int = 200,
+        tested: int = 700,
+        batch_size: int = 32,
+        precision: str = "bfloat16",
+    ) -> None:
+        self.seed, self.batch_size, self.length = one_seed(seeds), batch_size, length
+        self.data, self.config, self.model, self.classes = data, config, model, classes
+        network = _classifier(model, classes, multilabel, pretrained, stream(self.seed, "initialisation"))
+        layers = network.bert.encoder.layer
+        if not 0 <= frozen <= len(layers):
+            raise UsageError(f"frozen must be between 0 and {len(layers)} (layers of {model}), got {frozen!r}")
+        if frozen and not pretrained:
+            raise UsageError("frozen layers need pretrained = true: random ones are nothing to keep")
+        self.frozen = frozen
+        self.precision = available(precision)
+        self.name = f"{hub.name_of(data, config)}-{model.replace('/', '--')}-{length}"
+        arrays = hub.splits(self.name, self._decoded, KNOWN.get(data, {}))
+        self._test_texts = arrays["test_texts"]
+        encoded = {s: Encoded(*(arrays[f"{s}_{field}"] for field in Encoded._fields)) for s in ("train", "test")}
+        self._rest, self._test = self._below(network.bert, self.name, encoded).values()
+        if frozen:
+            network.bert.encoder.layer = layers[frozen:]
+            network.bert.embeddings = Given()
+        super().__init__(network, multilabel=multilabel, macro=True, precision=precision)
+        rows = draw_split(len(self._rest.labels), train, validation, self.seed)
+        self._train = rows["train"]
+        order = torch.randperm(len(self._test.labels), generator=generator(0, "test")).numpy()
+        self._samples = {
+            split: chosen[sample_with_every_label(source.labels[chosen], min(size, len(chosen)))]
+            for split, source, chosen, size in (
+                ("train", self._rest, rows["train"], evaluated),
+                ("validation", self._rest, rows["validation"], evaluated),
+                ("test", self._test, order, tested),
+            )
+        }
+        self.steps_per_epoch = max(1, train // batch_size)
+
+    # ---------------------------------------------------------------- data
+
+    def _decoded(self) -> dict[str, np.ndarray]:
+        """Return token ids, starts and labels of both splits, and the texts of the test split."""
+        rows = hub.load(self.data, self.config)
+        found = {}
+        for split, sources in (("train", ("train", "validation")), ("test", ("test",))):
+            parts = [rows[source] for source in sources]
+            label = hub.column(parts[0], ("label", "labels"))
+            texts = [text for part in parts for text in part[hub.column(part, ("text",))]]
+            found[f"{split}_tokens"], found[f"{split}_starts"] = self._encode(texts)
+            found[f"{split}_labels"] = self._table([value for part in parts for value in part[label]])
+        return found | {"test_texts": np.array(texts)}
+
+    def _table(self, labels: list[Any]) -> np.ndarray:
+        """Return labels as whole numbers ``(n,)``, or lists of them as 0 and 1 of shape ``(n, classes)``."""
+        if not isinstance(labels[0], list):
+            return np.asarray(labels, dtype=np.int64)
+        table = np.zeros((len(labels), self.classes), dtype=np.float32)
+        for row, present in zip(table, labels, strict=True):
+            row[present] = 1
+        return table
+
+    def _encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return token ids and starts."""
+        ids = _tokenizer(self.model)(list(texts), truncation=True, max_length=self.length)["input_ids"]
+        return np.concatenate([np.asarray(i, dtype=np.int32) for i in ids]), np.cumsum([0, *map(len, ids)])
+
+    @torch.no_grad()
+    def _below(self, bert: Any, name: str, texts: dict[str, Encoded]) -> dict[str, Encoded]:
+        """Return texts as what enters the trained layers: token ids, or what the frozen layers make of them."""
+        if not self.frozen:
+            return texts
+
+        def make() -> dict[str, np.ndarray]:
+            upper, bert.encoder.layer = bert.encoder.layer, bert.encoder.layer[: self.frozen]
+            bert.eval()
+            found = {}
+            for split, encoded in texts.items():
+                states = np.empty((len(encoded.tokens), bert.config.hidden_size), dtype=np.float16)
+                lengths = np.diff(encoded.starts)
+                for rows in np.array_split(np.argsort(lengths, kind="stable"), max(1, len(lengths) // 100)):
+                    ids, mask = _padded(encoded, rows)
+                    with autocast(self.precision):
+                        out = bert(input_ids=ids.long(), attention_mask=mask).last_hidden_state.half().numpy()
+                    for i, row in zip(rows, out, strict=True):
+                        states[encoded.starts[i] : encoded.starts[i + 1]] = row[: lengths[i]]
+                found[split] = states
+            bert.encoder.layer = upper
+            return found
+
+        weights = cache.digest(np.array([p.double().sum().item() for p in bert.parameters()]))[:12]
+        states = cache.arrays(f"{name}-below-{self.frozen}-{self.precision}-{weights}", make)
+        return {split: encoded._replace(tokens=states[split]) for split, encoded in texts.items()}
+
+    def _batch(self, texts: Encoded, rows: np.ndarray) -> Batch:
+        """Return some texts, padded to the longest."""
+        tokens, mask = _padded(texts, rows)
+        inputs = {"inputs_embeds": tokens.float()} if self.frozen else {"input_ids": tokens.long()}
+        return {**inputs, "attention_mask": mask}, torch.from_numpy(np.array(texts.labels[rows]))
+
+    def _batches(self, texts: Encoded, rows: np.ndarray) -> list[Batch]:
+        """Return some texts in batches of like length (so in another order)."""
+        ordered = rows[np.argsort(np.diff(texts.starts)[rows], kind="stable")]
+        return [self._batch(texts, part) for part in np.array_split(ordered, max(1, len(rows) // EVALUATED_AT_ONCE))]
+
+    def minibatches(self, epoch: int) -> Iterator[Batch]:
+        """Yield texts of like length together, in an order drawn by the seed; what does not fill a batch is left out.
+
+        Fifty minibatches' texts at a time are sorted by length; the batches made of them then come in random order.
+        """
+        draws = generator(self.seed, f"order/{epoch}")
+        order = self._train[torch.randperm(len(self._train), generator=draws).numpy()]
+        lengths = np.diff(self._rest.starts)
+        size = self.batch_size
+        batches = []
+        for start in range(0, len(order), SORTED_AT_ONCE * size):
+            pool = order[start : start + SORTED_AT_ONCE * size]
+            pool = pool[np.argsort(lengths[pool], kind="stable")]
+            batches += [pool[i : i + size] for i in range(0, len(pool), size)]
+        whole = [batch for batch in batches if len(batch) == size] or batches
+        for step in torch.randperm(len(whole), generator=draws).tolist()[: self.steps_per_epoch]:
+            yield self._batch(self._rest, whole[step])
+
+    # ---------------------------------------------------------------- what Supervised asks for
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Return the logits of a padded batch."""
+        return self.network(**inputs).logits
+
+    def sample(self, split: str) -> list[Batch]:
+        """Return the fixed sample of a split."""
+        return self._batched_samples[split]
+
+    @cached_property
+    def _batched_samples(self) -> dict[str, list[Batch]]:
+        return {s: self._batches(self._test if s == "test" else self._rest, r) for s, r in self._samples.items()}
+
+    def whole_test(self) -> list[Batch]:
+        """Return the whole test split."""
+        return self._batches(self._test, np.arange(len(self._test.labels)))
+
+    def statistics_batches(self) -> Iterator[Tensor]:
+        """Yield nothing: BERT has no BatchNorm."""
+        return iter(())
+
+    def measured(self) -> Batch:
+        """Return the first 64 texts of the training sample."""
+        return self._batch(self._rest, self._samples["train"][:MEASURED])
+
+    def differentiable(self) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor]:
+        """Return the network as a function of what enters its trained layers, and 64 test texts."""
+        inputs, labels = self._batch(self._test, self._samples["test"][:MEASURED])
+        embedded = inputs["inputs_embeds"] if self.frozen else self.network.get_input_embeddings()(inputs["input_ids"])
+        mask = inputs["attention_mask"]
+        return lambda given: self.forward({"inputs_embeds": given, "attention_mask": mask}), embedded.detach(), labels
+
+    def corrupted(self) -> dict[str, list[Tensor]]:
+        """Return the macro-F1 on the first 200 texts of the test sample under seeded noise of characters and words."""
+        rows = self._samples["test"][:CORRUPTED]
+        texts, labels = [str(text) for text in self._test_texts[rows]], np.array(self._test.labels[rows])
+        pairs = [(name, severity) for name in corruptions.TEXT_CORRUPTIONS for severity in corruptions.SEVERITIES]
+
+        def make() -> dict[str, np.ndarray]:
+            found = {}
+            for corruption, severity in pairs:
+                key = f"{corruption}-{severity}"
+                noisy = corruptions.corrupt_texts(texts, corruption, severity, seed=0)
+                found[f"{key}_tokens"], found[f"{key}_starts"] = self._encode(noisy)
+            return found
+
+        name = f"{self.name}-corrupted-{cache.digest(np.array(texts))[:12]}"
+        kept = cache.arrays(name, make)
+        keys = [f"{corruption}-{severity}" for corruption, severity in pairs]
+        encoded = {key: Encoded(kept[f"{key}_tokens"], kept[f"{key}_starts"], labels) for key in keys}
+        whole = _classifier(self.model, self.classes, self.multilabel, True, 0).bert if self.frozen else None
+        found: dict[str, list[Tensor]] = {corruption: [] for corruption, _ in pairs}
+        for (corruption, _), noisy in zip(pairs, self._below(whole, name, encoded).values(), strict=True):
+            batches = self._batches(noisy, np.arange(len(rows)))
+            found[corruption].append(self._score(self.predict(batches), labels_of(batches))[1])
+        return found
+
+
+class Given(nn.Module):
+    """Stands in for BERT's embeddings where what they and the frozen layers give is at hand."""
+
+    def forward(self, inputs_embeds: Tensor, **_: Any) -> Tensor:
+        """Return the states unchanged."""
+        return inputs_embeds
+
+
+def _padded(texts: Encoded, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return the tokens of some texts, padded with zeros to the longest, and the mask of what is text."""
+    parts = [torch.from_numpy(np.array(texts.tokens[texts.starts[i] : texts.starts[i + 1]])) for i in rows]
+    mask = nn.utils.rnn.pad_sequence([torch.ones(len(part), dtype=torch.int64) for part in parts], batch_first=True)
+    return nn.utils.rnn.pad_sequence(parts, batch_first=True), mask
+
+
+def _tokenizer(model: str) -> Any:
+    from transformers import AutoTokenizer
+
+    return _from_pretrained(AutoTokenizer, model)
+
+
+def _from_pretrained(loader: Any, model: str, **options: Any) -> Any:
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    place = hub.model_folder(model)
+    try:
+        return loader.from_pretrained(place, **options)
+    except (OSError, ValueError) as error:
+        where = f"in {place}" if Path(place).is_dir() else "on the Hub"
+        reason = " ".join(str(error).split())[:160]
+        advice = f"get it with `hf download {model} --local-dir $POPVIEW_HUB/{model}`"
+        raise UsageError(f"cannot read model {model} {where}: {reason}; {advice}") from error
+
+
+def _classifier(model: str, classes: int, multilabel: bool, pretrained: bool, seed: int) -> Any:
+    """Return BERT with a fresh classification head, drawn by the seed; without `pretrained` all of it is."""
+    from transformers import AutoConfig, BertForSequenceClassification
+
+    config = _from_pretrained(AutoConfig, model, num_labels=classes)
+    config.problem_type = "multi_label_classification" if multilabel else "single_label_classification"
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        if not pretrained:
+            return BertForSequenceClassification(config)
+        return _from_pretrained(BertForSequenceClassification, model, config=config, use_safetensors=True)
+
+
+#: GoEmotions: 28 labels, several to a text, in its simplified configuration (Demszky et al. 2020).
+goemotions = partial(
+    Texts, data="google-research-datasets/go_emotions", config="simplified", multilabel=True, classes=28
+)
+
+#: TweetEval's task emotion: 4 classes (Barbieri et al. 2020).
+tweeteval = partial(Texts, data="cardiffnlp/tweet_eval", config="emotion", multilabel=False, classes=4)
