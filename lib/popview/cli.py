@@ -1,4 +1,4 @@
-"""The command line: run, status, chapter, book. A mistake is answered in one line, never a traceback."""
+"""The command line: run, tune, data, status, compare, chapter, book. A mistake is one line, never a traceback."""
 
 import sys
 from pathlib import Path
@@ -76,34 +76,99 @@ def build_book(
 
 @app.command()
 def run(
-    profile: Annotated[str, typer.Option(help="smoke or laptop: how much to compute.")] = "laptop",
-    task: Annotated[str, typer.Option(help="Which task.")] = "digits",
+    profile: Annotated[str, typer.Option(help="smoke, laptop or paper: how much to compute.")] = "laptop",
+    task: Annotated[list[str] | None, typer.Option(help="Only this task; repeatable.")] = None,
     algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
+    variant: Annotated[str, typer.Option(help="base or tuned.")] = "base",
     restarts: Annotated[int | None, typer.Option(help="Restarts per algorithm; the profile's by default.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+    backend: Annotated[str, typer.Option(help="loky (this machine) or dask.")] = "loky",
+    scheduler: Annotated[str | None, typer.Option(help="Of dask: a scheduler's address, or slurm.")] = None,
+    keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep each run's ten best models.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute nothing; say what it would take.")] = False,
 ) -> None:
     """Compute the trajectories that are missing; what was finished before is kept."""
-    from popview import engine, specs
+    from popview import specs
 
-    wanted = specs.expand(profile, task, algorithms=tuple(algorithm) if algorithm else None, restarts=restarts)
-    computed = engine.run(wanted, workers=workers)
-    typer.echo(
-        f"{profile}/{task}: {len(wanted)} files wanted, {computed} computed, {len(wanted) - computed} there before"
-    )
+    algorithms = tuple(algorithm) if algorithm else None
+    chosen = tuple(task) if task else specs.tasks(profile)
+    wanted = {
+        name: specs.expand(profile, name, algorithms=algorithms, restarts=restarts, variant=variant) for name in chosen
+    }
+    if dry_run:
+        from popview import bill
+
+        typer.echo(bill.text([spec for found in wanted.values() for spec in found]))
+        return
+    from popview import engine
+
+    options = {"workers": workers, "backend": backend, "scheduler": scheduler, "keep_weights": keep_weights}
+    for name, found in wanted.items():
+        computed = engine.run(found, **options)
+        there = f"{len(found)} files wanted, {computed} computed, {len(found) - computed} there before"
+        typer.echo(f"{profile}/{name}: {there}")
+
+
+@app.command()
+def tune(
+    task: Annotated[str, typer.Option(help="Which task.")],
+    profile: Annotated[str, typer.Option(help="smoke or laptop.")] = "laptop",
+    algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+) -> None:
+    """Search for hyperparameters: compute the trials that are missing and choose the best on the validation split."""
+    from popview import tuning
+
+    found = tuning.tune(profile, task, tuple(algorithm) if algorithm else None, workers=workers)
+    for name, entry in found.items():
+        values = ", ".join(f"{key} = {value:g}" for key, value in entry["trials"][entry["chosen"]].items())
+        best = entry["scores"][entry["chosen"]]
+        typer.echo(f"{profile}/{task}/{name}: {values} (validation metric {best:.4f}, {len(entry['trials'])} trials)")
+
+
+@app.command()
+def data(
+    task: Annotated[list[str] | None, typer.Argument(help="Which tasks; all of the profile by default.")] = None,
+    profile: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop",
+) -> None:
+    """Load the data and models of tasks once, into the cache, or say what is missing."""
+    from popview import cache, specs
+    from popview.tasks import TASKS
+
+    for name in task or specs.tasks(profile):
+        TASKS[name]([0], **specs.settings(profile, name)["model"])
+        typer.echo(f"{name}: ready in {cache.folder()}")
 
 
 @app.command()
 def status(
-    profile: Annotated[str, typer.Option(help="smoke or laptop.")] = "laptop",
+    profile: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop",
 ) -> None:
-    """Say how many restarts are wanted, done and diverged, per task and algorithm."""
+    """Say how many restarts are wanted, done, running and so on, per task, variant and algorithm."""
     from popview import store
 
     rows = store.inventory(profile)
+    kinds = ("wanted", "done", "running", "half_done", "diverged", "damaged")
     for row in rows:
-        counts = f"{row['wanted']} wanted, {row['done']} done, {row['diverged']} diverged"
-        typer.echo(f"{profile}/{row['task']}/{row['algorithm']}: {counts}")
-    typer.echo(f"{sum(row['bytes'] for row in rows) / 1e6:.1f} MB")
+        counts = ", ".join(f"{row[kind]} {kind.replace('_', '-')}" for kind in kinds)
+        typer.echo(f"{profile}/{row['task']}/{row['variant']}/{row['algorithm']}: {counts}")
+    totals = ", ".join(f"{sum(row[kind] for row in rows)} {kind.replace('_', '-')}" for kind in kinds)
+    typer.echo(f"in all: {totals}; {sum(row['bytes'] for row in rows) / 1e6:.1f} MB")
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="An algorithm, such as SAM.")],
+    b: Annotated[str, typer.Argument(help="What it is compared with, such as SGD.")],
+    task: Annotated[str, typer.Option(help="Which task.")] = "digits",
+    profile: Annotated[str, typer.Option(help="smoke or laptop.")] = "laptop",
+    variant: Annotated[str, typer.Option(help="base or tuned.")] = "base",
+    metric: Annotated[str, typer.Option(help="test_metric, validation_metric, or a loss.")] = "test_metric",
+) -> None:
+    """Compare two algorithms as chapter 7 does: effect, intervals, tests, verdict."""
+    from popview.report import terminal
+
+    typer.echo(terminal.comparison(a, b, task=task, profile=profile, variant=variant, metric=metric))
 
 
 def _root() -> Path:

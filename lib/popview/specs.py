@@ -122,6 +122,9 @@ def settings(profile: str, task: str) -> dict[str, Any]:
     for name, value in tables[task]["base"].items():
         if isinstance(value, dict):
             check_name(f"algorithm in base of {task} in profile {profile}", name, tables[task]["algorithms"])
+    for name, value in tables[task].get("search", {}).items():
+        if isinstance(value, dict):
+            check_name(f"algorithm in search of {task} in profile {profile}", name, tables[task]["algorithms"])
     return tables[task]
 
 
