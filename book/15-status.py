@@ -23,8 +23,46 @@ from importlib.metadata import version
 
 import pandas as pd
 
-from popview import published, store
+from popview import ledger, published, store
+from popview.report import ledger as claims
 from popview.report import page
+
+# %% [markdown]
+# ## Ledger of claims
+#
+# Every claim, where it is made, and its verdict by rule at every scale, with the numbers behind it. The same on one
+# line each is on [the first page](01-question.ipynb).
+
+# %% tags=["hide-input", "remove-output"]
+entries = ledger.entries(profile)
+pages = ledger.written()
+for document in ledger.DOCUMENTS:
+    page.table(f"ledger-{document}", claims.full(entries, document, pages))
+
+# %% [markdown]
+# ````{table} Claims of the paper.
+# :name: table-ledger-full
+# ```{glue:md} ledger-inan2024
+# :format: myst
+# ```
+# ````
+#
+# ````{table} Claims of Yu and Morozov.
+# :name: table-ledger-full-topography
+# ```{glue:md} ledger-yu2026
+# :format: myst
+# ```
+# ````
+#
+# ````{table} Claims of the article on flat minima and distribution shift.
+# :name: table-ledger-full-article
+# ```{glue:md} ledger-article
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(entries, "ledger.csv", profile=profile, rules="in lib/popview/rules, stated in each docstring")
 
 # %% [markdown]
 # ## Trajectories
@@ -59,7 +97,9 @@ page.provenance(
 # | 5 tasks and trajectories | `digits` at laptop scale, 100 restarts | CIFAR-10, CIFAR-100, GoEmotions and TweetEval not run yet |
 # | 6 optimization against generalization | `digits` | the same |
 # | 7 optimizers compared | `digits` | the same |
-# | 8–14 | | not written yet: what tests can say, budget, noise magnitude, topography, flatness and shift, errata, bring your own optimizer |
+# | 8 what the tests can and cannot say | simulated while the page is built; `digits` | the same |
+# | 13 errata and forensics | computed while the page is built, from the printed tables | whole |
+# | 9–12, 14 | | not written yet: budget, noise magnitude, topography, flatness and shift, bring your own optimizer |
 #
 # ## The paper's tables
 

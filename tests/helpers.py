@@ -52,6 +52,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "AdamW": ("AdamW", {}),
     "SWA": ("SWA", {"average_from": 2, "average_every": 2}),
     "SGLD": ("SGLD", {"temperature": 0.1}),
+    "L-BFGS-GSS": ("L-BFGS-GSS", {}),
 }
 
 

@@ -1,4 +1,6 @@
-"""Comparisons of populations, on tables small enough to compute by hand."""
+"""Comparisons of populations, on tables small enough to compute by hand, and how chapters 6 and 7 word them."""
+
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -6,31 +8,71 @@ import pytest
 import scipy.stats
 
 from popview import comparisons
-from popview.report import tables
+from popview.errors import UsageError
+from popview.report import answers, printed
+from popview.report import comparisons as show
+from popview.statistics import detectable_effect, holm
 
 
 def population(algorithm: str, seeds: int, values: np.ndarray, steps: list[int]) -> pd.DataFrame:
     """One row per restart and step, as `popview.populations.select` returns them."""
     index = pd.MultiIndex.from_product([range(seeds), steps], names=["seed", "step"])
-    return pd.DataFrame({"test_metric": values}, index=index).reset_index().assign(algorithm=algorithm)
+    kind = {"task": "digits", "profile": "smoke", "variant": "base", "algorithm": algorithm}
+    return pd.DataFrame({"test_metric": values}, index=index).reset_index().assign(**kind)
+
+
+def restarts(n: int, shifts: dict[str, float], noise: float = 0.001, seed: int = 1) -> pd.DataFrame:
+    """One value per restart around a luck that the algorithms share."""
+    generator = np.random.default_rng(seed)
+    luck = generator.normal(0.9, 0.01, n)
+    return pd.DataFrame({name: luck + shift + generator.normal(0, noise, n) for name, shift in shifts.items()})
 
 
 class TestSets:
-    def test_overlap_regret_and_pooled_tests(self):
-        a = population("SGD", 2, np.array([0.1, 0.2, 0.3, 0.4]), [1, 2])
+    def test_the_papers_tests_and_both_readings_of_its_spread(self):
+        a = population("SGD", 2, np.array([0.1, 0.2, 0.3, 0.8]), [1, 2])
         b = population("SGD", 2, np.array([0.2, 0.5, 0.4, 0.5]), [2, 3])
         (row,) = comparisons.set_a_against_set_b(a, b).to_dict("records")
-        assert row["overlap"] == 0.5
-        assert row["regret"] == pytest.approx(np.mean([0.35 - 0.15, 0.45 - 0.35]))
-        assert row["regret_error"] == pytest.approx(np.std([0.2, 0.1], ddof=1) / np.sqrt(2))
         expected = scipy.stats.mannwhitneyu(a["test_metric"], b["test_metric"], alternative="two-sided").pvalue
         assert row["mann_whitney"] == pytest.approx(expected)
         assert row["t_test"] == pytest.approx(scipy.stats.ttest_ind(a["test_metric"], b["test_metric"]).pvalue)
+        assert (row["restarts"], row["models"]) == (2, 4)
+        assert (row["median_a"], row["median_b"]) == (0.25, 0.45)
+        assert row["sd_a"] == pytest.approx(np.std([0.1, 0.2, 0.3, 0.8], ddof=1))
+        assert row["within_a"] == pytest.approx(np.mean([0.1, 0.5]) / np.sqrt(2))  # of two numbers: |x − y| / √2
 
     def test_a_set_against_itself_differs_in_nothing(self):
         a = population("SGD", 3, np.linspace(0, 1, 6), [1, 2])
         (row,) = comparisons.set_a_against_set_b(a, a).to_dict("records")
-        assert (row["overlap"], row["regret"], row["mann_whitney"]) == (1.0, 0.0, 1.0)
+        assert (row["mann_whitney"], row["t_test"]) == (1.0, 1.0)
+
+    def test_the_papers_five_restarts_stand_above_all_of_them(self):
+        generator = np.random.default_rng(0)
+        rows = population("SGD", 8, generator.uniform(size=32), [1, 2, 3, 4])
+        rows["train_loss"] = generator.uniform(size=32)
+        found = comparisons.paper_sets(rows, per_trajectory=2)
+        assert found["restarts"].tolist() == [5, 8]
+        alone = comparisons.paper_sets(rows[rows["seed"] < 5], per_trajectory=2)
+        pd.testing.assert_frame_equal(found.iloc[:1], alone)
+        assert found.loc[1, "median_b"] >= found.loc[1, "median_a"]
+
+
+class TestTally:
+    def test_by_hand(self):
+        found = comparisons.tally([0.01, 0.04, 0.05, np.nan])
+        assert found == {"tests": 3, "rejected": 2, "expected": pytest.approx(0.15), "adjusted": pytest.approx(0.03)}
+
+    def test_the_printed_tables_reject_as_often_as_their_readers_count(self):
+        from popview import published
+
+        six = comparisons.tally(published.table("6")["p_value"])
+        assert (six["tests"], six["rejected"]) == (12, 2)
+        assert six["adjusted"] == pytest.approx(12 * 0.035478)
+
+    def test_of_nothing(self):
+        found = comparisons.tally([])
+        assert (found["tests"], found["rejected"]) == (0, 0)
+        assert np.isnan(found["adjusted"])
 
 
 class TestPairs:
@@ -41,31 +83,142 @@ class TestPairs:
         one, other = (both.loc[both["algorithm"] == name, "test_metric"] for name in ("SGD", "SAM"))
         assert row["pooled_p"] == pytest.approx(scipy.stats.mannwhitneyu(one, other).pvalue)
 
+    def test_all_pairs_are_one_family_and_keep_the_pooled_p(self):
+        generator = np.random.default_rng(0)
+        names = ("SGD", "SAM", "NiM-BH")
+        three = pd.concat([population(name, 5, generator.normal(size=10), [1, 2]) for name in names])
+        found = comparisons.all_pairs(three, margin=0.1)
+        assert list(zip(found["a"], found["b"], strict=True)) == list(combinations(names, 2))
+        np.testing.assert_allclose(found["adjusted_p"], holm(found["p"]))
+        np.testing.assert_allclose(found["pooled_p"], comparisons.pairwise(three, names)["pooled_p"])
+
     def test_printed_values_stand_beside_their_own_comparison(self):
         """Table 6 is joined by name: once it was joined by position, which swapped two of its rows."""
-        from popview import published
+        ours = pd.DataFrame({"task": "digits", "label": "base", "comparison": ["SAM vs. NiM-BH"], "p": [0.5]})
+        table = printed.beside(ours, "6", "comparison").set_index("comparison")
+        assert table.loc["SAM vs. NiM-BH", "digits: base"] == 0.5
+        assert table.loc["SAM vs. NiM-BH", "cifar100: printed"] == 0.0458
+        assert table.loc["SGD vs. SAM", "goemotions: printed"] == 0.035478
+        assert np.isnan(table.loc["SGD vs. SAM", "digits: base"])
 
-        names = set(published.table("6")["comparison"])
-        assert names == {"SGD vs. SAM", "SGD vs. NiM-BH", "SAM vs. NiM-BH"}
 
+class TestAgainst:
     @pytest.mark.parametrize(("shift", "verdict"), [(0.0, "equivalent"), (0.05, "better"), (-0.05, "worse")])
-    def test_against_and_its_sentence(self, shift, verdict):
-        generator = np.random.default_rng(1)
-        base = generator.normal(0.9, 0.01, 12)
-        values = pd.DataFrame({"SGD": base, "SAM": base + shift + generator.normal(0, 0.001, 12)})
-        found = comparisons.against(values, [("SAM", "SGD")], margin=0.005)
+    def test_verdicts(self, shift, verdict):
+        found = comparisons.against(restarts(12, {"SGD": 0.0, "SAM": shift}), [("SAM", "SGD")], margin=0.005)
         assert found["verdict"][0].split(" ")[0] == verdict
         assert found["low"][0] <= found["estimate"][0] <= found["high"][0]
-        assert tables.sentence(found) == f"SAM: {verdict}"
+        assert found["difference"][0] == pytest.approx(shift, abs=0.001)
+
+    def test_a_loss_is_better_where_it_is_lower_and_has_no_margin(self):
+        values = restarts(12, {"SGD": 0.0, "SAM": -0.05})
+        (row,) = comparisons.against(values, [("SAM", "SGD")], None, higher_is_better=False).to_dict("records")
+        assert row["verdict"] == "better"
+        assert np.isnan(row["margin"])
+        assert np.isnan(row["equivalence_p"])
+
+    @pytest.mark.parametrize(("n", "paired"), [(7, False), (8, True)])
+    def test_detectable_is_the_design_s_effect_times_the_spread_seen(self, n, paired):
+        values = restarts(n, {"SGD": 0.0, "SAM": 0.01, "NiM-BH": 0.0})
+        pairs = [("SAM", "SGD"), ("NiM-BH", "SGD")]
+        row = comparisons.against(values, pairs, 0.005).iloc[0]
+        effect = detectable_effect(n, n, family_size=2, paired=paired).effect
+        if paired:
+            spread = np.std(values["SAM"] - values["SGD"], ddof=1)
+        else:
+            spread = np.sqrt((np.var(values["SAM"], ddof=1) + np.var(values["SGD"], ddof=1)) / 2)
+        assert row["paired"] == paired
+        assert row["detectable"] == pytest.approx(effect * spread)
+        assert row["correlation"] == pytest.approx(np.corrcoef(values["SAM"], values["SGD"])[0, 1])
+
+    def test_a_design_that_can_find_nothing_says_so(self):
+        values = restarts(3, {"SGD": 0.0, "SAM": 0.05})
+        row = comparisons.against(values, [("SAM", "SGD")], None).iloc[0]
+        assert row["detectable"] == np.inf
+        assert row["smallest_adjusted_p"] == pytest.approx(0.1)
+        assert row["verdict"] == "undecidable at this n"
+
+    def test_constant_and_missing_values(self):
+        values = pd.DataFrame({"SGD": [0.5] * 6, "SAM": [0.5, np.nan, 0.5, 0.5, 0.5, 0.5]})
+        row = comparisons.against(values, [("SAM", "SGD")], margin=0.01).iloc[0]
+        assert (row["restarts"], row["p"], row["verdict"]) == (5, 1.0, "equivalent")
+        assert np.isnan(row["correlation"])
+
+    def test_the_order_of_seeds_does_not_matter(self):
+        """Seeds come in the order in which they were loaded; once the drawn p-values depended on it."""
+        values = restarts(30, {"SGD": 0.0, "SAM": 0.0003})
+        shuffled = values.sample(frac=1, random_state=0)
+        found = [comparisons.against(table, [("SAM", "SGD")], 0.005) for table in (values, shuffled)]
+        pd.testing.assert_frame_equal(*found)
+
+    def test_one_restart_is_a_mistake(self):
+        with pytest.raises(UsageError, match="a comparison needs 2 restarts or more, got 1"):
+            comparisons.against(pd.DataFrame({"SGD": [0.5], "SAM": [0.6]}), [("SAM", "SGD")], 0.01)
+
+    def test_each_family_is_corrected_by_itself(self):
+        names = ["SGD", *comparisons.PAPER_FAMILY, *comparisons.SECOND_FAMILY[:2]]
+        values = restarts(6, {name: 0.002 * i for i, name in enumerate(names)})
+        found = comparisons.against_reference(values, 0.005)
+        assert found.groupby("family", sort=False).size().to_dict() == {"the paper's": 5, "second": 2}
+        for _, rows in found.groupby("family"):
+            np.testing.assert_allclose(rows["adjusted_p"], holm(rows["p"]))
+        assert comparisons.against_reference(values.drop(columns="SGD"), 0.005).empty
+
+
+class TestWords:
+    """The answers hold what the numbers say, and a page without results says so."""
+
+    def family(self, **shifts: float) -> pd.DataFrame:
+        values = restarts(12, {"SGD": 0.0, **shifts})
+        return show.stack({("digits", "base"): comparisons.against_reference(values, 0.005)})
+
+    def test_worse_and_equivalent_are_told_apart_and_a_real_small_difference_is_named(self):
+        text = answers.optimizers(self.family(SAM=0.003, **{"NiM-SGD": -0.05, "NiG-BH": 0.0}))
+        assert text.startswith("- **digits, base, 12 restarts.** Against SGD, the paper's family: ")
+        assert "*equivalent* within ±0.5 points: SAM, NiG-BH" in text
+        assert "*worse*: NiM-SGD (−" in text
+        assert "A difference that is there (Holm's p ≤ 0.05), but inside the margin: SAM (+0.2" in text
 
     def test_square_mirrors_the_verdicts(self):
-        verdicts = pd.DataFrame({"a": ["x"], "b": ["y"], "verdict": ["better"]})
-        square = tables.square(verdicts, ["x", "y"]).set_index("")
+        verdicts = pd.DataFrame({"a": ["x", "x"], "b": ["y", "z"], "verdict": ["better", "undecidable at this n"]})
+        square = show.square(verdicts, ["x", "y", "z"]).set_index("")
         assert (square.loc["x", "y"], square.loc["y", "x"], square.loc["x", "x"]) == ("+", "−", "")
+        assert (square.loc["x", "z"], square.loc["z", "x"], square.loc["y", "z"]) == ("?", "?", "")
+
+    def test_outcomes_give_points_and_signs(self):
+        row = show.outcomes(self.family(**{"NiM-SGD": -0.05})).iloc[0]
+        assert row["task"] == "digits, base"
+        assert row["difference of means"].startswith("−5.0")
+        assert row["shift"].count("−") == 3
+
+    def test_nothing_has_been_run(self):
+        nothing = show.stack({})
+        for text in (
+            answers.optimizers(nothing),
+            answers.all_pairs(nothing),
+            answers.times(nothing, nothing),
+            answers.selection(nothing, nothing, nothing, nothing, nothing),
+        ):
+            assert text == "Not run here yet."
+        assert printed.beside(nothing, "2b").empty
+        assert printed.printed_pairs(nothing).empty
+        assert list(printed.medians(nothing)["algorithm"].unique()[:2]) == ["SGD", "NiG-SGD"]
+
+    def test_tasks_stand_in_order_with_the_printed_column_last(self):
+        ours = pd.DataFrame({"task": ["goemotions", "cifar10"], "label": "base", "algorithm": "SGD", "p": [0.2, 0.1]})
+        columns = list(printed.beside(ours, "2a").columns)
+        assert columns[:3] == ["algorithm", "cifar10: base", "cifar10: printed"]
+        assert columns[-3:] == ["goemotions: base", "goemotions: printed", "tweeteval: printed"]
 
 
-def test_clustering_of_models_that_do_not_vary_within_restarts():
-    fixed = population("SGD", 4, np.repeat([0.1, 0.2, 0.3, 0.4], 3), [1, 2, 3])
-    (row,) = comparisons.clustering(fixed).to_dict("records")
-    assert row["icc"] == 1.0
-    assert row["effective"] == pytest.approx(4)
+class TestClustering:
+    def test_models_that_do_not_vary_within_restarts(self):
+        fixed = population("SGD", 4, np.repeat([0.1, 0.2, 0.3, 0.4], 3), [1, 2, 3])
+        (row,) = comparisons.clustering(fixed).to_dict("records")
+        assert row["icc"] == 1.0
+        assert row["effective"] == pytest.approx(4)
+
+    def test_one_model_per_restart_counts_in_full(self):
+        (row,) = comparisons.clustering(population("SGD", 4, np.linspace(0, 1, 4), [1])).to_dict("records")
+        assert np.isnan(row["icc"])
+        assert row["effective"] == 4

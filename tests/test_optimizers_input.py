@@ -56,6 +56,8 @@ MAKING: dict[str, tuple[str, Any, dict[str, Any], type[Exception], tuple[str, ..
     "weight decay": ("SWA", [two()], {"weight_decay": -0.1}, ValueError, ("weight_decay must be 0 or above",)),
     "average_from": ("SWA", [two()], {"average_from": 0.5}, ValueError, ("average_from must be a whole number",)),
     "average_every": ("SWA", [two()], {"average_every": 0}, ValueError, ("average_every must be a whole number",)),
+    "history": ("L-BFGS-GSS", [two()], {"history": 0}, ValueError, ("history must be a whole number, 1 or above",)),
+    "evaluations": ("L-BFGS-GSS", [two()], {"evaluations": 2.5}, ValueError, ("evaluations must be a whole number",)),
     "betas": ("AdamW", [two()], {"betas": (0.9, 1.0)}, ValueError, ("betas[1] must be in [0, 1)", "1.0")),
     "eps": ("AdamW", [two()], {"eps": -1e-8}, ValueError, ("eps must be 0 or above", "-1e-08")),
     "no parameters": ("SGD", [], {}, ValueError, ("empty parameter list",)),
@@ -118,7 +120,9 @@ CLOSURES: dict[str, tuple[bool, Any, type[Exception], tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["SGD", "NiG-SGD", "NiM-SGD", "SAM", "NiG-MBH", "NiM-MBH", "AdamW", "SWA", "SGLD"])
+@pytest.mark.parametrize(
+    "name", ["SGD", "NiG-SGD", "NiM-SGD", "SAM", "NiG-MBH", "NiM-MBH", "AdamW", "SWA", "SGLD", "L-BFGS-GSS"]
+)
 @pytest.mark.parametrize("row", CLOSURES)
 def test_closures(row, name):
     population, closure, exception, words = CLOSURES[row]

@@ -106,3 +106,68 @@ def test_positions_are_the_end_points_or_the_recorded_path():
     assert table.iloc[:3][["x", "y"]].to_numpy() == pytest.approx(ends.ends[:3].numpy(), abs=1e-4)
     last = table.iloc[3:][table.iloc[3:]["record"] == 2]
     assert last[["x", "y"]].to_numpy() == pytest.approx(ends.ends[:3].numpy(), abs=1e-4)
+
+
+class TestIntervals:
+    """Effects, regrets and the share of restarts at a target hold what they were given."""
+
+    def rows(self) -> pd.DataFrame:
+        return pd.DataFrame(
+            {
+                "task": ["digits", "digits", "cifar10"],
+                "variant": "base",
+                "name": ["SAM", "NiM-BH", "SAM"],
+                "estimate": [0.1, -0.2, 0.3],
+                "low": [0.0, -np.inf, 0.2],
+                "high": [0.2, np.inf, 0.4],
+                "margin": [0.5, 0.5, 1.0],
+            }
+        )
+
+    def test_effects_have_a_panel_and_a_band_for_each_task(self):
+        figure = trajectories.effects(self.rows(), label="points")
+        digits, cifar10 = (axes for axes in figure.axes if axes.get_visible())
+        assert digits.get_title() == "digits, base (equivalence margin ±0.5)"
+        assert [tick.get_text() for tick in digits.get_yticklabels()] == ["SAM", "NiM-BH"]
+        assert sorted(digits.patches[0].get_x() + w for w in (0, digits.patches[0].get_width())) == [-0.5, 0.5]
+        assert sorted(cifar10.patches[0].get_x() + w for w in (0, cifar10.patches[0].get_width())) == [-1.0, 1.0]
+        np.testing.assert_allclose(digits.lines[0].get_xdata(), [0.0, 0.2])
+
+    def test_an_infinite_interval_ends_in_arrows_inside_the_panel(self):
+        figure = trajectories.effects(self.rows(), label="points")
+        digits = figure.axes[0]
+        marks = {line.get_marker(): line.get_xdata()[0] for line in digits.lines if len(line.get_xdata()) == 1}
+        assert {"<", ">"} <= set(marks)
+        assert (marks["<"], marks[">"]) == pytest.approx(digits.get_xlim())
+        drawn = np.concatenate([np.asarray(line.get_xdata(), dtype=float) for line in digits.lines])
+        assert np.isfinite(drawn).all()
+
+    def test_forest_is_in_points(self):
+        table = self.rows().rename(columns={"name": "a"})
+        axes = trajectories.forest(table, label="points").axes[0]
+        np.testing.assert_allclose(axes.lines[0].get_xdata(), [0.0, 20.0])
+        assert axes.get_title().endswith("±50)")
+
+    def test_reached_counts_restarts(self):
+        times = {("digits", "base"): pd.DataFrame({"SGD": [10.0, 30.0, np.inf, 30.0]})}
+        (line,) = trajectories.reached(times, {("digits", "base"): 100.0}, ["SGD", "SAM"]).axes[0].lines
+        np.testing.assert_allclose(line.get_xdata(), [0, 10, 30, 30, 100])
+        np.testing.assert_allclose(line.get_ydata(), [0, 0.25, 0.5, 0.75, 0.75])
+
+    def test_without_results_a_figure_says_so(self):
+        nothing = pd.DataFrame()
+        for figure in (
+            trajectories.effects(nothing, label=""),
+            trajectories.forest(nothing, label=""),
+            trajectories.reached({}, {}, ["SGD"]),
+            trajectories.loss_against_metric({}, ["SGD"], 0.1),
+        ):
+            assert [text.get_text() for text in figure.axes[0].texts] == ["not run here yet"]
+
+    def test_loss_against_metric_leaves_out_the_beginning(self):
+        rows = [("SGD", 0, epoch, 1.0 / (1 + epoch), epoch / 10) for epoch in range(11)]
+        table = pd.DataFrame(rows, columns=["algorithm", "seed", "epoch", "train_loss", "test_metric"])
+        figure = trajectories.loss_against_metric({("tweeteval", "tuned"): table}, ["SGD"], from_share=0.5)
+        axes = figure.axes[0]
+        np.testing.assert_allclose(np.sort(axes.collections[0].get_offsets()[:, 1]), np.arange(5, 11) / 10)
+        assert axes.get_ylabel() == "test macro-F1"

@@ -5,8 +5,8 @@ import json
 import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -51,38 +51,53 @@ def arrays(name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np
     Each array's SHA-256 is kept beside it and checked at every opening; what does not agree is made anew.
     """
     place = folder() / name
-    found = _opened(place)
+    found = _opened(place, quiet=True)
     if found is not None:
         return found
+    with ExitStack() as stack:
+        with _told_if_not_writable():
+            stack.enter_context(claim(place.with_name(name + ".lock"), wait=True))
+        found = _opened(place)
+        if found is not None:
+            return found
+        made = make()
+        with _told_if_not_writable():
+            return _written(place, made)
+
+
+@contextmanager
+def _told_if_not_writable() -> Iterator[None]:
     try:
-        with claim(place.with_name(name + ".lock"), wait=True):
-            found = _opened(place)
-            return found if found is not None else _written(place, make())
+        yield
     except OSError as error:
         reason = error.strerror or error
         raise UsageError(f"cannot write to the cache {folder()}: {reason}; name another in POPVIEW_CACHE") from error
 
 
-def _opened(place: Path) -> dict[str, np.ndarray] | None:
+def _opened(place: Path, quiet: bool = False) -> dict[str, np.ndarray] | None:
+    """Open the arrays of a folder; None where they are not there, or damaged, which is told unless `quiet`."""
     try:
-        sums = json.loads((place / MANIFEST).read_text("utf-8"))
+        sums = dict(json.loads((place / MANIFEST).read_text("utf-8")))
         found = {key: np.load(place / f"{key}.npy", mmap_mode="r", allow_pickle=False) for key in sums}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        print(f"popview: {place} is damaged ({error}): made anew", file=sys.stderr)
-        return None
-    wrong = [key for key, array in found.items() if digest(array) != sums[key]]
-    if wrong:
-        print(f"popview: wrong checksum of {', '.join(wrong)} in {place}: made anew", file=sys.stderr)
-        return None
-    return found
+        wrong = [key for key, array in found.items() if digest(array) != sums[key]]
+        reason = f"wrong checksum of {', '.join(wrong)}" if wrong else "" if found else "it names no arrays"
+    except FileNotFoundError as error:
+        if not place.exists():
+            return None
+        reason = f"{Path(error.filename).name} is missing"
+    except (OSError, EOFError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+    if reason and not quiet:
+        print(f"popview: {place} is damaged ({reason}): made anew", file=sys.stderr)
+    return None if reason else found
 
 
 def _written(place: Path, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Write to a temporary folder, then rename it."""
-    part = Path(tempfile.mkdtemp(dir=place.parent, suffix=".part"))
+    """Write to a folder beside it, then rename that; whoever calls this holds the lock."""
+    part = place.with_name(place.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     try:
+        part.mkdir()
         for key, array in made.items():
             np.save(part / f"{key}.npy", array, allow_pickle=False)
         (part / MANIFEST).write_text(json.dumps({key: digest(array) for key, array in made.items()}), "utf-8")

@@ -1,18 +1,49 @@
 """The paper's comparisons of populations, and beside each what holds when the restart is the unit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
+from math import inf
 
 import numpy as np
 import pandas as pd
 
-from popview.statistics import compare, icc, mann_whitney, t_test
+from popview.errors import UsageError
+from popview.populations import per_restart, select
+from popview.statistics import compare, detectable_effect, holm, icc, mann_whitney, t_test
+from popview.statistics.results import Array, constant
 
-__all__ = ["PAPER_FAMILY", "SECOND_FAMILY", "against", "clustering", "pairwise", "set_a_against_set_b"]
+__all__ = [
+    "FAMILIES",
+    "HIGHER_IS_BETTER",
+    "PAPER_FAMILY",
+    "PRINTED_PAIRS",
+    "SECOND_FAMILY",
+    "against",
+    "against_reference",
+    "all_pairs",
+    "clustering",
+    "pairwise",
+    "paper_sets",
+    "set_a_against_set_b",
+    "tally",
+]
 
 #: Compared with SGD as one Holm family each: the paper's five algorithms; then references and both monotonic ones.
 PAPER_FAMILY = ("NiG-SGD", "NiM-SGD", "SAM", "NiG-BH", "NiM-BH")
 SECOND_FAMILY = ("NiG-MBH", "NiM-MBH", "AdamW", "SWA", "SGLD")
+FAMILIES = {"the paper's": PAPER_FAMILY, "second": SECOND_FAMILY}
+
+#: The pairs of the paper's Table 6.
+PRINTED_PAIRS = (("SGD", "SAM"), ("SGD", "NiM-BH"), ("SAM", "NiM-BH"))
+
+#: Column that two algorithms can be compared by → whether more of it is better.
+HIGHER_IS_BETTER = {
+    "test_metric": True,
+    "validation_metric": True,
+    "test_loss": False,
+    "validation_loss": False,
+    "train_loss": False,
+}
 
 
 def _by_algorithm(population: pd.DataFrame, value: str) -> dict[str, np.ndarray]:
@@ -20,42 +51,49 @@ def _by_algorithm(population: pd.DataFrame, value: str) -> dict[str, np.ndarray]
 
 
 def set_a_against_set_b(set_a: pd.DataFrame, set_b: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame:
-    """Compare SetA with SetB for each algorithm: the paper's two tests on pooled models, and what lies under them.
+    """Compare SetA with SetB for each algorithm as the paper does (Tables 2 to 5): two tests on pooled models.
 
     SetB is chosen by the test metric, so it exceeds SetA by construction, and both are parts of the same trajectories:
-    the p-values answer no question about optimizers. ``overlap`` is the share of models that are in both sets, and
-    ``regret`` what selection by loss costs in the metric, paired within each restart, with its standard error.
+    the p-values answer no question about optimizers. `popview.selections` has what does.
 
     Returns
     -------
     DataFrame
-        ``algorithm, models, median_a, sd_a, median_b, sd_b, mann_whitney, t_test, overlap, regret, regret_error``.
+        ``algorithm, restarts, models`` (per set), ``median_a, sd_a, within_a, median_b, sd_b, within_b, mann_whitney,
+        t_test``. ``sd`` is over the pooled models, ``within`` the median over restarts of the SD inside a restart: the
+        paper's "median standard deviation" can be read as either. Both are NaN where there is one model.
     """
+    restarts = set_a.groupby("algorithm")["seed"].nunique()
     a, b = _by_algorithm(set_a, value), _by_algorithm(set_b, value)
-    keys = ["algorithm", "seed", "step"]
-    both = set_a.merge(set_b[keys], on=keys).groupby("algorithm").size()
-    rows = []
-    for name in a:
-        means = [
-            population[population["algorithm"] == name].groupby("seed")[value].mean() for population in (set_a, set_b)
-        ]
-        regret = means[1] - means[0]
-        rows.append(
-            {
-                "algorithm": name,
-                "models": len(a[name]),
-                "median_a": float(np.median(a[name])),
-                "sd_a": float(a[name].std(ddof=1)),
-                "median_b": float(np.median(b[name])),
-                "sd_b": float(b[name].std(ddof=1)),
-                "mann_whitney": mann_whitney(a[name], b[name]).p_value,
-                "t_test": t_test(a[name], b[name]).p_value,
-                "overlap": both.get(name, 0) / len(a[name]),
-                "regret": float(regret.mean()),
-                "regret_error": float(regret.sem()),
-            }
-        )
-    return pd.DataFrame(rows)
+    within = [s.groupby(["algorithm", "seed"])[value].std().groupby("algorithm").median() for s in (set_a, set_b)]
+    return pd.DataFrame(
+        {
+            "algorithm": name,
+            "restarts": int(restarts[name]),
+            "models": len(a[name]),
+            "median_a": float(np.median(a[name])),
+            "sd_a": float(a[name].std(ddof=1)),
+            "within_a": float(within[0][name]),
+            "median_b": float(np.median(b[name])),
+            "sd_b": float(b[name].std(ddof=1)),
+            "within_b": float(within[1][name]),
+            "mann_whitney": mann_whitney(a[name], b[name]).p_value,
+            "t_test": t_test(a[name], b[name]).p_value,
+        }
+        for name in a
+    )
+
+
+def paper_sets(
+    trajectories: pd.DataFrame, per_trajectory: int = 10, value: str = "test_metric", few: int = 5
+) -> pd.DataFrame:
+    """Return `set_a_against_set_b` for the first `few` restarts (the paper has five) and, below, for all of them."""
+    frames = []
+    for restarts in sorted({min(few, trajectories["seed"].nunique()), trajectories["seed"].nunique()}):
+        rows = trajectories[trajectories["seed"].isin(sorted(trajectories["seed"].unique())[:restarts])]
+        set_a, set_b = (select(rows, by, per_trajectory) for by in ("train_loss", "test_metric"))
+        frames.append(set_a_against_set_b(set_a, set_b, value))
+    return pd.concat(frames, ignore_index=True)
 
 
 def pairwise(population: pd.DataFrame, algorithms: Sequence[str], value: str = "test_metric") -> pd.DataFrame:
@@ -68,47 +106,140 @@ def pairwise(population: pd.DataFrame, algorithms: Sequence[str], value: str = "
     )
 
 
-def against(values: pd.DataFrame, pairs: Sequence[tuple[str, str]], margin: float) -> pd.DataFrame:
+def tally(p_values: Iterable[float], alpha: float = 0.05) -> dict[str, float]:
+    """Count a table's p-values below `alpha`, beside how many chance alone gives, and Holm's smallest over the table.
+
+    Returns
+    -------
+    dict
+        ``tests, rejected, expected`` (tests × alpha, if every hypothesis were true), ``adjusted`` (the smallest
+        adjusted p-value; NaN where there are none). NaN among the p-values is left out.
+    """
+    known = np.array([p for p in p_values if not np.isnan(p)], dtype=float)
+    return {
+        "tests": known.size,
+        "rejected": int((known < alpha).sum()),
+        "expected": known.size * alpha,
+        "adjusted": float(holm(known).min()) if known.size else np.nan,
+    }
+
+
+def against(
+    values: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    margin: float | None,
+    *,
+    higher_is_better: bool = True,
+    paired_from: int = 8,
+) -> pd.DataFrame:
     """Compare pairs of algorithms as one Holm family, on one value per restart; see `popview.statistics.compare`.
+
+    Below `paired_from` restarts the tests take the groups as independent, which is conservative where the values of a
+    seed correlate: ``correlation`` says how far they do. From there on they are paired by seed.
 
     Parameters
     ----------
     values : DataFrame
-        Rows: seeds; columns: algorithms.
+        Rows: seeds; columns: algorithms. A seed that lacks one of them is left out.
     pairs : sequence of (str, str)
-        First against second; positive estimates favour the first.
-    margin : float
+        First against second; positive estimates are first minus second.
+    margin : float, optional
         Of equivalence.
+    higher_is_better : bool
+        False for losses.
+    paired_from : int
+        Restarts from which the tests are paired by seed.
 
     Returns
     -------
     DataFrame
-        ``comparison, restarts, estimate, low, high`` (Hodges–Lehmann shift), ``p, adjusted_p, equivalence_p, a12,
-        a12_low, a12_high, verdict``.
+        ``comparison, a, b, restarts, paired, correlation`` (Pearson's, between the values of a seed), ``difference``
+        (of means, which the tests are about), ``estimate, low, high`` (Hodges–Lehmann shift), ``p, adjusted_p,
+        smallest_adjusted_p`` (that could have come out), ``equivalence_p, margin, a12, a12_low, a12_high, detectable``
+        (the difference of means found with probability 0.8 at the level of Holm's first rejection, given the spread
+        that was seen; infinite where none can be), ``verdict``.
+
+    Raises
+    ------
+    UsageError
+        If fewer than two restarts have all the values.
     """
-    complete = values.dropna()
+    complete = values.dropna().sort_index()  # the random relabellings, and so the p-value, depend on the order of seeds
+    if len(complete) < 2:
+        raise UsageError(f"a comparison needs 2 restarts or more, got {len(complete)}")
     groups = {str(name): complete[name].to_numpy() for name in complete.columns}
     rows = []
-    for (a, b), c in compare(groups, pairs, margin=margin).items():
+    found = compare(groups, pairs, margin=margin, higher_is_better=higher_is_better, paired_from=paired_from)
+    for (a, b), c in found.items():
         low, high = c.shift.interval or (np.nan, np.nan)
         a12_low, a12_high = c.a12.interval or (np.nan, np.nan)
         rows.append(
             {
                 "comparison": f"{a} – {b}",
+                "a": a,
+                "b": b,
                 "restarts": len(complete),
+                "paired": c.paired,
+                "correlation": _correlation(groups[a], groups[b]),
+                "difference": c.test.estimate,
                 "estimate": c.shift.estimate,
                 "low": low,
                 "high": high,
                 "p": c.test.p_value,
                 "adjusted_p": c.adjusted_p,
+                "smallest_adjusted_p": c.smallest_adjusted_p,
                 "equivalence_p": c.equivalence.p_value if c.equivalence else np.nan,
+                "margin": np.nan if margin is None else margin,
                 "a12": c.a12.estimate,
                 "a12_low": a12_low,
                 "a12_high": a12_high,
+                "detectable": _detectable(groups[a], groups[b], len(pairs), c.paired),
                 "verdict": str(c.verdict),
             }
         )
     return pd.DataFrame(rows)
+
+
+def against_reference(values: pd.DataFrame, margin: float | None, reference: str = "SGD") -> pd.DataFrame:
+    """Compare every algorithm with a reference, in the two families of `FAMILIES`, as far as they have been run.
+
+    Returns
+    -------
+    DataFrame
+        As `against`, after ``family``; without rows where the reference or all others have not been run.
+    """
+    frames = [pd.DataFrame()]
+    for family, members in FAMILIES.items():
+        pairs = [(name, reference) for name in members if name in values and reference in values]
+        if pairs:
+            frames.append(against(values, pairs, margin).assign(family=family))
+    table = pd.concat(frames, ignore_index=True)
+    return table if table.empty else table[["family", *table.columns.drop("family")]]
+
+
+def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test_metric") -> pd.DataFrame:
+    """Compare all pairs of algorithms as one Holm family, with the paper's p-value on pooled models beside.
+
+    Returns
+    -------
+    DataFrame
+        As `against`, and ``pooled_p``.
+    """
+    pooled = pairwise(population, list(population["algorithm"].unique()), value)
+    pairs = list(zip(pooled["a"], pooled["b"], strict=True))
+    return against(per_restart(population, value), pairs, margin).assign(pooled_p=pooled["pooled_p"])
+
+
+def _correlation(a: Array, b: Array) -> float:
+    """Return Pearson's correlation, NaN where one of the two is constant."""
+    return np.nan if constant(a) or constant(b) else float(np.corrcoef(a, b)[0, 1])
+
+
+def _detectable(a: Array, b: Array, family_size: int, paired: bool) -> float:
+    """Return the smallest difference of means that the design detects, in the unit of the data."""
+    effect = detectable_effect(len(a), len(b), family_size=family_size, paired=paired).effect
+    spread = (a - b).std(ddof=1) if paired else np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
+    return inf if effect == inf else float(effect * spread)
 
 
 def clustering(population: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame:
@@ -118,22 +249,18 @@ def clustering(population: pd.DataFrame, value: str = "test_metric") -> pd.DataF
     -------
     DataFrame
         ``algorithm, icc, low, high, models, effective`` (models that would carry as much information if independent).
+        With one model per restart the correlation is NaN and all models count.
     """
     rows = []
     for name, models in population.groupby("algorithm", sort=False):
         groups = [restart[value].to_numpy() for _, restart in models.groupby("seed")]
-        found = icc(groups)
-        low, high = found.interval or (np.nan, np.nan)
-        size = np.mean([len(group) for group in groups])
-        effective = len(models) / (1 + (size - 1) * max(found.estimate, 0.0))
-        rows.append(
-            {
-                "algorithm": name,
-                "icc": found.estimate,
-                "low": low,
-                "high": high,
-                "models": len(models),
-                "effective": effective,
-            }
-        )
+        row = {"algorithm": name, "icc": np.nan, "low": np.nan, "high": np.nan, "models": len(models)}
+        effective = float(len(models))
+        if max(len(group) for group in groups) > 1:
+            found = icc(groups)
+            row["icc"] = found.estimate
+            row["low"], row["high"] = found.interval or (np.nan, np.nan)
+            size = len(models) / len(groups)
+            effective = len(models) / (1 + (size - 1) * max(found.estimate, 0.0))
+        rows.append(row | {"effective": effective})
     return pd.DataFrame(rows)

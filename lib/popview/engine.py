@@ -1,18 +1,25 @@
 """Many specs: compute those that are missing, one process a core with one thread each, here or on a cluster."""
 
+import os
+import platform
+import shutil
 import sys
+import tempfile
+import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from safetensors import SafetensorError
 from tqdm import tqdm
 
 from popview import processes, states, store, trajectory
 from popview.errors import UsageError, check_name
-from popview.locks import claim
+from popview.locks import claim, is_held
 from popview.paths import TRAJECTORIES
 from popview.specs import RunSpec
 
@@ -20,6 +27,16 @@ __all__ = ["BACKENDS", "run"]
 
 #: How often what a killed worker left is tried before giving up.
 ATTEMPTS = 3
+
+#: Seconds that a Dask scheduler has to answer.
+PATIENCE = 15
+
+#: What became of a job: digest → whether this job stored that file (else another driver did, or is at it), or a
+#: user's mistake.
+Outcome = dict[str, bool] | UsageError
+
+#: Torch's random state is one per process: where a Dask worker has several threads, one of them trains at a time.
+_training = threading.Lock()
 
 
 def run(
@@ -29,6 +46,7 @@ def run(
     backend: str = "loky",
     scheduler: str | None = None,
     keep_weights: bool = False,
+    every: float = trajectory.EVERY,
     root: Path = TRAJECTORIES,
     quiet: bool = False,
 ) -> int:
@@ -45,10 +63,12 @@ def run(
         Processes; by default one a core. With 1 and "loky" nothing is forked.
     backend : {"loky", "dask"}
     scheduler : str, optional
-        Of "dask": the address of a running scheduler, whose workers share the store's folder; "slurm" for jobs started
-        through dask-jobqueue (its configuration file says how); by default a cluster on this machine.
+        Of "dask": the address of a running scheduler, or "slurm" for jobs started through dask-jobqueue (its
+        configuration file says how); by default a cluster on this machine. See Notes.
     keep_weights : bool
-        Whether to keep the ten models of lowest training loss beside each trajectory, as safetensors.
+        Whether to keep the ten models of lowest training loss beside each trajectory computed now, as safetensors.
+    every : float
+        Seconds between two writings of a half-done trajectory's state.
     root : Path
         The store.
     quiet : bool
@@ -62,98 +82,169 @@ def run(
     Raises
     ------
     UsageError
-        If the backend is unknown, its scheduler cannot be reached, workers are killed again and again (by a lack of
-        memory for example), or another driver is still at work on some of the specs.
+        If the backend is unknown, its scheduler cannot be reached or goes away, the store cannot be written, workers
+        are killed again and again (by a lack of memory for example), or another driver is still at work on some specs.
+
+    Notes
+    -----
+    Workers of a Dask scheduler need this version of popview, the store's folder under the same name, and in their own
+    environment what a task needs: POPVIEW_HUB or the network, POPVIEW_CACHE. Start them with
+    ``MALLOC_ARENA_MAX=1 dask worker <address> --nthreads 1 --nworkers <cores>``; the variable makes them as fast as
+    local workers. An interrupted driver's futures are cancelled; what their workers have begun they finish and store.
     """
     check_name("backend", backend, BACKENDS)
     if scheduler is not None and backend != "dask":
         raise UsageError(f"scheduler {scheduler!r} needs the backend dask")
-    wanted = store.missing(specs, root)
-    todo, elsewhere = wanted, 0
-    for _ in range(ATTEMPTS):
-        jobs = _jobs(todo)
-        if not jobs:
-            break
-        with BACKENDS[backend](jobs, workers or cpu_count(), scheduler, root, keep_weights) as done:
-            try:
-                finished = list(tqdm(done, total=len(jobs), desc="trajectories", unit="file", disable=quiet))
-                elsewhere = finished.count(False)
-            except TerminatedWorkerError:
-                elsewhere = 0
-                print("popview: a worker was killed; what it had not finished is computed again", file=sys.stderr)
-        todo = store.missing(todo, root)
-        if elsewhere:
-            break
-    if todo and elsewhere:
+    root = root.absolute()
+    wanted = todo = store.missing(specs, root)
+    ours: dict[str, bool] = {}
+    kills = 0
+    while jobs := _jobs(todo, root):
+        before = kills
+        try:
+            with BACKENDS[backend](jobs, workers or cpu_count(), scheduler, root, keep_weights, every) as outcomes:
+                for outcome in tqdm(outcomes, total=len(jobs), desc="trajectories", unit="file", disable=quiet):
+                    if isinstance(outcome, UsageError):
+                        raise outcome
+                    ours |= outcome
+        except TerminatedWorkerError:
+            kills += 1
+            print("popview: a worker was killed; what it had not finished is computed again", file=sys.stderr)
+        if kills == before and any(job.digest not in ours for job in jobs):
+            raise UsageError("the workers have another version of popview: start them anew")
+        todo = [spec for spec in store.missing(todo, root) if not ours.get(spec.digest)]
+        if todo and kills == ATTEMPTS:
+            raise UsageError(f"workers were killed {kills} times, {len(todo)} files are missing: try fewer --workers")
+    if todo:
         raise UsageError(
             f"{len(todo)} of {len(wanted)} files are being computed by another driver on this store, the others are "
             "done: run again when it has finished"
         )
-    if todo:
-        raise UsageError(f"workers were killed {ATTEMPTS} times, {len(todo)} files are missing: try fewer --workers")
-    return len(wanted)
+    return sum(ours.get(spec.digest, True) for spec in wanted)
 
 
-def _jobs(todo: list[RunSpec]) -> list[RunSpec]:
-    """Leave out the specs that the run of another one serves as well."""
-    served = [spec.alongside for spec in todo]
-    return [spec for spec in todo if spec not in served]
+def _served(spec: RunSpec) -> list[RunSpec]:
+    """Return the specs that a run of `spec` serves, itself last."""
+    return [*filter(None, [spec.alongside]), spec]
 
 
-def _compute(spec: RunSpec, root: Path, keep_weights: bool) -> bool:
-    """Compute and store a spec, and the one alongside it; say whether they are there now."""
-    processes.keep_pages()
+def _jobs(todo: list[RunSpec], root: Path) -> list[RunSpec]:
+    """Leave out the specs that the run of another one serves as well, and those that another driver is at."""
+    also = {served.digest for spec in todo for served in _served(spec)[:-1]}
+    jobs = [spec for spec in todo if spec.digest not in also]
+    return [spec for spec in jobs if not any(is_held(store.beside(s, "lock", root)) for s in _served(spec))]
+
+
+def _compute(spec: RunSpec, root: Path, keep_weights: bool, every: float) -> Outcome:
+    """Compute and store a spec, and the one alongside it."""
+    served = _served(spec)
+    try:
+        with _training, ExitStack() as stack:
+            for one in served:
+                if not stack.enter_context(claim(store.beside(one, "lock", root))):
+                    return {one.digest: False for one in served}
+            missing = {one.digest: not store.path(one, root).is_file() for one in served}
+            if missing[spec.digest]:
+                processes.keep_pages()
+                stack.enter_context(processes.one_thread())
+                for found in trajectory.compute(spec, store.beside(spec, "unfinished", root), every):
+                    if keep_weights:
+                        states.save(store.beside(found.spec, "weights", root), found.best.state_dict())
+                    if missing[found.spec.digest]:
+                        store.save(found.spec, found.table, root)
+            for one in served:
+                store.sweep(one, root)
+            return missing
+    except UsageError as error:
+        return error
+    except (OSError, SafetensorError) as error:
+        return UsageError(f"cannot write {store.path(spec, root).with_suffix('')}.*: {error}")
+
+
+@contextmanager
+def _loky(jobs: list[RunSpec], workers: int, _: str | None, *given: Any) -> Iterator[Iterable[Outcome]]:
+    parallel = Parallel(n_jobs=min(workers, len(jobs)), batch_size=1, return_as="generator_unordered")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="joblib")  # that workers were stopped, or anew
+        with closing(parallel(delayed(_child)(os.getpid(), spec, *given) for spec in jobs)) as outcomes:
+            yield outcomes
+
+
+def _child(driver: int, *given: Any) -> Outcome:
+    processes.serve(driver)
+    return _compute(*given)
+
+
+@contextmanager
+def _dask(jobs: list[RunSpec], workers: int, scheduler: str | None, root: Path, *given: Any) -> Iterator[Any]:
+    from distributed import Client
+
     with ExitStack() as stack:
-        for served in filter(None, (spec.alongside, spec)):
-            if not stack.enter_context(claim(store.beside(served, "lock", root))):
-                return False
-        if not store.path(spec, root).is_file():
-            unfinished = store.beside(spec, "unfinished", root)
-            stack.enter_context(processes.one_thread())
-            for found in trajectory.compute(spec, unfinished):
-                if keep_weights:
-                    states.save(store.beside(found.spec, "weights", root), found.best.state_dict())
-                if not store.path(found.spec, root).is_file():
-                    store.save(found.spec, found.table, root)
-            unfinished.unlink(missing_ok=True)
-        return True
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            mark = stack.enter_context(tempfile.NamedTemporaryFile(dir=root, prefix=".driver-")).name
+        except OSError as error:
+            raise UsageError(f"cannot write in {root}: {error.strerror or error}") from error
+        cluster = _cluster(scheduler, workers, stack)
+        try:
+            client = stack.enter_context(Client(cluster, timeout=PATIENCE))
+        except Exception as error:  # a server of another kind may answer anything
+            raise UsageError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+        if not client.nthreads():
+            print("popview: no Dask worker is there yet; waiting for one", file=sys.stderr)
+        many = ([value] * len(jobs) for value in (mark, root, *given))
+        futures = client.map(_far, jobs, *many, pure=False, retries=ATTEMPTS)
+        yield _results(futures, scheduler)
 
 
-@contextmanager
-def _loky(jobs: list[RunSpec], workers: int, _: str | None, *given: Any) -> Iterator[Iterable[bool]]:
-    parallel = Parallel(n_jobs=min(workers, len(jobs)), return_as="generator_unordered")
-    yield parallel(delayed(_compute)(spec, *given) for spec in jobs)
+def _cluster(scheduler: str | None, workers: int, stack: ExitStack) -> Any:
+    """Return what a Dask client connects to: an address, or a cluster started here that ends with the stack."""
+    if scheduler is None:
+        from dask import config
+        from distributed import LocalCluster
+
+        with config.set({"distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1}), processes.uninterrupted():
+            local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+        return stack.enter_context(local)
+    if scheduler != "slurm":
+        return scheduler
+    if shutil.which("sbatch") is None:
+        raise UsageError("scheduler slurm: there is no sbatch on this machine")
+    try:
+        from dask_jobqueue import SLURMCluster
+
+        cluster = stack.enter_context(SLURMCluster())
+    except ModuleNotFoundError as error:
+        raise UsageError("scheduler slurm needs dask-jobqueue: `pip install dask-jobqueue`") from error
+    except ValueError as error:
+        raise UsageError(f"scheduler slurm: dask-jobqueue's configuration file: {error}") from error
+    cluster.scale(workers)
+    return cluster
 
 
-@contextmanager
-def _dask(jobs: list[RunSpec], workers: int, scheduler: str | None, *given: Any) -> Iterator[Iterable[bool]]:
-    from distributed import Client, LocalCluster, as_completed
+def _results(futures: list[Any], scheduler: str | None) -> Iterator[Outcome]:
+    """Yield the outcomes as they come; what killed workers is told at the end, when the others are done."""
+    from distributed import CancelledError, as_completed
     from distributed.scheduler import KilledWorker
 
-    with ExitStack() as stack:
-        cluster: Any = scheduler
-        if scheduler is None:
-            local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50)
-            cluster = stack.enter_context(local)
-        elif scheduler == "slurm":
-            from dask_jobqueue import SLURMCluster
-
-            cluster = stack.enter_context(SLURMCluster())
-            cluster.scale(jobs=workers)
+    killed: KilledWorker | None = None
+    for future in as_completed(futures):
         try:
-            client = stack.enter_context(Client(cluster, timeout=20))
-        except (OSError, TimeoutError, ValueError) as error:
-            raise UsageError(f"no Dask scheduler answers at {scheduler}: {error}") from error
-        futures = client.map(_compute, jobs, *([value] * len(jobs) for value in given), pure=False, retries=ATTEMPTS)
+            yield future.result()
+        except KilledWorker as error:
+            killed = error
+        except CancelledError as error:
+            message = f"the Dask scheduler {scheduler or ''} has gone away; what was finished is kept: run again"
+            raise UsageError(message) from error
+    if killed is not None:
+        raise TerminatedWorkerError(str(killed)) from killed
 
-        def results() -> Iterator[bool]:
-            try:
-                for future in as_completed(futures):
-                    yield future.result()
-            except KilledWorker as error:
-                raise TerminatedWorkerError(str(error)) from error
 
-        yield results()
+def _far(spec: RunSpec, mark: str, root: Path, *given: Any) -> Outcome:
+    """Compute on a worker that may be on another machine."""
+    if not Path(mark).exists():
+        return UsageError(f"{root} on worker {platform.node()} is not the driver's folder: they must share it")
+    return _compute(spec, root, *given)
 
 
 Backend = Callable[..., Any]

@@ -22,27 +22,44 @@ def claim(file: Path, *, wait: bool = False) -> Iterator[bool]:
         Its folder is made where it is missing.
     wait : bool
         Whether to wait for another holder; else False is yielded at once.
+
+    Raises
+    ------
+    OSError
+        If the lock file cannot be made, as on a read-only disk.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
+    held = False
+    while not held:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        try:
-            yield True
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            held = _is_at(descriptor, file)  # else the holder before has removed it, and others may hold a new one
+            if held:
+                try:
+                    yield True
+                finally:
+                    file.unlink(missing_ok=True)
         finally:
-            file.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
+            os.close(descriptor)
+
+
+def _is_at(descriptor: int, file: Path) -> bool:
+    """Whether the open file is still the one of this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), file.stat())
+    except FileNotFoundError:
+        return False
 
 
 def is_held(file: Path) -> bool:
     """Whether a living process holds the lock `file`."""
     try:
-        descriptor = os.open(file, os.O_RDWR)
+        descriptor = os.open(file, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:

@@ -9,12 +9,100 @@ import pandas as pd
 from popview import store
 from popview.errors import UsageError, check_name
 from popview.paths import TRAJECTORIES
-from popview.specs import RunSpec
+from popview.specs import RunSpec, expand, search, settings
+from popview.specs import tasks as tasks_of
 
-__all__ = ["CRITERIA", "final", "load", "per_restart", "select", "within"]
+__all__ = [
+    "CRITERIA",
+    "TASKS",
+    "VARIANTS",
+    "chances",
+    "coverage",
+    "final",
+    "load",
+    "load_complete",
+    "per_restart",
+    "select",
+    "wanted",
+    "within",
+]
+
+#: The embedded task, then the paper's four.
+TASKS = ("digits", "cifar10", "cifar100", "goemotions", "tweeteval")
+
+VARIANTS = ("base", "tuned")
+
+#: What names a restart.
+RESTART = ["task", "profile", "algorithm", "variant", "seed"]
 
 #: Column that ranks the checkpoints of a trajectory → whether the lowest is best.
 CRITERIA = {"train_loss": True, "validation_metric": False, "test_metric": False}
+
+
+def wanted(
+    profile: str,
+    task: str,
+    variant: str = "base",
+    *,
+    algorithms: tuple[str, ...] | None = None,
+    restarts: int | None = None,
+) -> list[RunSpec]:
+    """Return the specs of a task and variant as `popview.specs.expand` does, and none where there is nothing to compare.
+
+    That is where the profile lacks the task, or, unless algorithms are named, where a search for the tuned settings has
+    not ended, or has not come to SGD and another algorithm.
+
+    Raises
+    ------
+    UsageError
+        If the task is not one of `TASKS`, the variant not one of `VARIANTS`, or as `popview.specs.expand` says.
+    """
+    check_name("task", task, TASKS)
+    check_name("variant", variant, VARIANTS)
+    if task not in tasks_of(profile):
+        return []
+    found = expand(profile, task, algorithms=algorithms, restarts=restarts, variant=variant)
+    if variant == "base" or algorithms is not None:
+        return found
+    ended = all("chosen" in tried for tried in search(profile, task).values())
+    return found if ended and {"SGD"} < {spec.algorithm for spec in found} else []
+
+
+def coverage(
+    profile: str,
+    tasks: Iterable[str] = TASKS,
+    variants: Iterable[str] = VARIANTS,
+    restarts: int | None = None,
+    root: Path = TRAJECTORIES,
+) -> pd.DataFrame:
+    """Say which tasks have results; nothing is computed.
+
+    Returns
+    -------
+    DataFrame
+        ``task, variant, restarts`` (per algorithm), ``files`` (wanted), ``present, state``: "complete", "in part" or
+        "not run here yet".
+    """
+    rows = []
+    for task in tasks:
+        for variant in variants:
+            files = wanted(profile, task, variant, restarts=restarts)
+            absent = len(store.missing(files, root))
+            state = "complete" if files and not absent else "in part" if absent < len(files) else "not run here yet"
+            number = (restarts or settings(profile, task)["restarts"]) if files else 0
+            row = {"task": task, "variant": variant, "restarts": number, "files": len(files)}
+            rows.append(row | {"present": len(files) - absent, "state": state})
+    return pd.DataFrame(rows)
+
+
+def load_complete(
+    profile: str, covered: pd.DataFrame, root: Path = TRAJECTORIES
+) -> dict[tuple[str, str], pd.DataFrame]:
+    """Load each task and variant that `coverage` calls complete; by (task, variant), in its order."""
+    return {
+        (row.task, row.variant): load(wanted(profile, row.task, row.variant, restarts=row.restarts), row.restarts, root)
+        for row in covered[covered["state"] == "complete"].itertuples()
+    }
 
 
 def load(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = TRAJECTORIES) -> pd.DataFrame:
@@ -67,14 +155,45 @@ def select(trajectories: pd.DataFrame, by: str, per_trajectory: int = 10) -> pd.
     UsageError
         If `by` is unknown, or `per_trajectory` below 1 or above the checkpoints of every trajectory.
     """
+    finite = _eligible(trajectories, by, per_trajectory)
+    ranked = finite.sort_values([by, "step"], ascending=[CRITERIA[by], True], kind="stable")
+    return ranked.groupby(RESTART).head(per_trajectory).sort_index().reset_index(drop=True)
+
+
+def chances(trajectories: pd.DataFrame, by: str, per_trajectory: int = 10) -> pd.Series:
+    """Return each checkpoint's chance of being selected, were ties broken at random.
+
+    `select` takes the earlier of equal checkpoints, and an accuracy on few examples has many of them; averages with
+    these weights favour neither end of the trajectory. They sum to `per_trajectory` in each restart, or to the number
+    of its eligible checkpoints where there are fewer.
+
+    Parameters
+    ----------
+    trajectories, by, per_trajectory : see `select`
+
+    Returns
+    -------
+    Series
+        Of the index of `trajectories`; 0 for checkpoints that `select` never takes.
+
+    Raises
+    ------
+    UsageError
+        As `select`.
+    """
+    restarts = _eligible(trajectories, by, per_trajectory).groupby(RESTART)[by]
+    better = restarts.rank(method="min", ascending=CRITERIA[by]) - 1
+    tied = restarts.rank(method="max", ascending=CRITERIA[by]) - better
+    return ((per_trajectory - better) / tied).clip(0, 1).reindex(trajectories.index, fill_value=0.0).rename("chance")
+
+
+def _eligible(trajectories: pd.DataFrame, by: str, per_trajectory: int) -> pd.DataFrame:
+    """Return the checkpoints that may be selected, after checking the request."""
     check_name("criterion", by, CRITERIA)
-    keys = ["task", "profile", "algorithm", "variant", "seed"]
-    longest = int(trajectories.groupby(keys).size().max())
+    longest = int(trajectories.groupby(RESTART).size().max())
     if not 1 <= per_trajectory <= longest:
         raise UsageError(f"per_trajectory must be between 1 and {longest} (checkpoints), got {per_trajectory!r}")
-    finite = trajectories[np.isfinite(trajectories[[by, "train_loss"]]).all(axis=1)]
-    ranked = finite.sort_values([by, "step"], ascending=[CRITERIA[by], True], kind="stable")
-    return ranked.groupby(keys).head(per_trajectory).sort_index().reset_index(drop=True)
+    return trajectories[np.isfinite(trajectories[[by, "train_loss"]]).all(axis=1)]
 
 
 def within(trajectories: pd.DataFrame, gradient_evaluations: int) -> pd.DataFrame:

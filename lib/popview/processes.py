@@ -1,12 +1,18 @@
-"""How a process that trains is set up: one thread, and an allocator that keeps its pages."""
+"""How a process that trains is set up: one thread, an allocator that keeps its pages, an end with its driver's."""
 
 import ctypes
+import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from multiprocessing import resource_tracker
 
 import torch
 
-__all__ = ["keep_pages", "one_thread"]
+__all__ = ["keep_pages", "one_thread", "serve", "uninterrupted"]
 
 # Parameters of glibc's mallopt (malloc.h)
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
@@ -17,13 +23,14 @@ def keep_pages() -> bool:
     """Let glibc keep freed memory for the next tensor instead of returning it to the kernel; say whether it does.
 
     Otherwise every large buffer is a new mapping, whose page faults cost more than the arithmetic on it. Without glibc
-    nothing is changed. Results do not depend on it.
+    nothing is changed. Results do not depend on it. Outside the main thread it holds for all memory only if the process
+    was started with ``MALLOC_ARENA_MAX=1``.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return False
-    return bool(mallopt(MMAP_THRESHOLD, LARGEST)) and bool(mallopt(TRIM_THRESHOLD, LARGEST))
+    return all([mallopt(MMAP_THRESHOLD, LARGEST), mallopt(TRIM_THRESHOLD, LARGEST)])
 
 
 @contextmanager
@@ -35,3 +42,43 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of this context, and never reach the threads and processes that are started in it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    resource_tracker.ensure_running()  # else the first process that is started would start it, and unblock the signal
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)
+        for number in came:
+            signal.raise_signal(number)
+
+
+@cache
+def serve(driver: int) -> None:
+    """Let this process, a child of `driver`, end when that has ended, however it did; and leave Ctrl-C to it.
+
+    Parameters
+    ----------
+    driver : int
+        Process id. That of this very process changes nothing.
+    """
+    if driver == os.getpid():
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch, args=(driver,), name="watch", daemon=True).start()
+
+
+def _watch(driver: int) -> None:
+    while os.getppid() == driver:
+        time.sleep(0.2)
+    os._exit(1)

@@ -1,6 +1,7 @@
 """The state of a half-done run as a file: nested dicts and lists of tensors and plain values, in safetensors."""
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ __all__ = ["load", "save"]
 
 
 def save(file: Path, state: Any) -> None:
-    """Write a state; tensors as such, everything else as JSON in the file's metadata."""
+    """Write a state; tensors as such, everything else as JSON in the file's metadata, with a checksum of both."""
     tensors: dict[str, Tensor] = {}
-    outline = _outline(state, tensors)
-    save_file(tensors, file, metadata={"outline": json.dumps(outline)})
+    outline = json.dumps(_outline(state, tensors))
+    save_file(tensors, file, metadata={"outline": outline, "crc32": _checksum(outline, tensors)})
 
 
 def load(file: Path) -> Any:
@@ -29,18 +30,27 @@ def load(file: Path) -> Any:
     """
     try:
         with safe_open(file, framework="pt") as opened:
-            outline = json.loads(opened.metadata()["outline"])
-            return _filled(outline, {name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
-    except (SafetensorError, TypeError, LookupError, json.JSONDecodeError) as error:
+            metadata, tensors = opened.metadata(), {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        if metadata["crc32"] != _checksum(metadata["outline"], tensors):
+            raise ValueError("wrong checksum")
+        return _filled(json.loads(metadata["outline"]), tensors)
+    except (SafetensorError, TypeError, LookupError, UnicodeDecodeError) as error:
         raise ValueError(str(error).partition("\n")[0]) from error
 
 
+def _checksum(outline: str, tensors: dict[str, Tensor]) -> str:
+    found = zlib.crc32(outline.encode())
+    for name in sorted(tensors, key=int):
+        found = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy(), found)
+    return str(found)
+
+
 def _outline(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Replace tensors by their names; a dict becomes pairs, so that its keys keep their types."""
+    """Replace tensors by their names and memory layouts; a dict becomes pairs, so that its keys keep their types."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
         tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
-        return {"tensor": name}
+        return {"tensor": [name, torch.empty_like(value, device="meta").stride()]}
     if isinstance(value, dict):
         return {"dict": [[key, _outline(item, tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
@@ -49,9 +59,10 @@ def _outline(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def _filled(outline: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
-    (kind, value), *_ = outline.items()
+    ((kind, value),) = outline.items()
     if kind == "tensor":
-        return tensors[value]
+        name, strides = value
+        return torch.empty_strided(tensors[name].shape, strides, dtype=tensors[name].dtype).copy_(tensors[name])
     if kind == "dict":
         return {key: _filled(item, tensors) for key, item in value}
     if kind == "list":

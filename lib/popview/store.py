@@ -17,7 +17,7 @@ from popview.locks import is_held
 from popview.paths import TRAJECTORIES
 from popview.specs import VARIANTS, RunSpec, expand, tasks
 
-__all__ = ["beside", "inventory", "load", "metadata", "missing", "path", "save"]
+__all__ = ["beside", "inventory", "load", "metadata", "missing", "path", "save", "sweep"]
 
 #: What may lie beside a trajectory's file while it is computed, or on request.
 SUFFIXES = {"lock": ".lock", "unfinished": ".unfinished", "weights": ".weights.safetensors"}
@@ -45,7 +45,9 @@ def save(spec: RunSpec, table: pa.Table, root: Path = TRAJECTORIES) -> Path:
     target = path(spec, root)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as part:
+        with tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=f"{target.stem}.", suffix=".part", delete=False
+        ) as part:
             try:
                 pq.write_table(table, part, compression="zstd", write_page_checksum=True)
                 part.flush()  # else what is still in the buffer would be missing when the file gets its name
@@ -53,11 +55,18 @@ def save(spec: RunSpec, table: pa.Table, root: Path = TRAJECTORIES) -> Path:
                 os.chmod(part.name, 0o644)
                 os.replace(part.name, target)
             except BaseException:
-                os.unlink(part.name)
+                Path(part.name).unlink(missing_ok=True)
                 raise
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror or error}") from error
     return target
+
+
+def sweep(spec: RunSpec, root: Path = TRAJECTORIES) -> None:
+    """Remove what interrupted runs left beside a trajectory that is there now: its state, and half-written files."""
+    target = path(spec, root)
+    for left in (beside(spec, "unfinished", root), *target.parent.glob(f"{target.stem}.*.part")):
+        left.unlink(missing_ok=True)
 
 
 def _read(file: Path, spec: RunSpec) -> pa.Table:
@@ -82,6 +91,8 @@ def _readable(file: Path, spec: RunSpec) -> bool:
     aside = file.with_suffix(".damaged")
     try:
         file.rename(aside)
+    except FileNotFoundError:  # another driver was faster
+        return False
     except OSError as error:
         message = f"{file} is damaged ({reason}) and cannot be set aside: {error.strerror or error}"
         raise UsageError(message) from error

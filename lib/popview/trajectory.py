@@ -219,7 +219,7 @@ class Record:
         """Return everything that a resumed run needs."""
         rows = pa.concat_tables(self.frames)
         return {
-            "columns": {name: torch.from_numpy(rows[name].to_numpy()) for name in COLUMNS},
+            "columns": {name: torch.tensor(rows[name].to_numpy()) for name in COLUMNS},
             "losses": [torch.from_numpy(losses) for losses in self.losses],
             "alive": torch.from_numpy(self.alive),
             "best": self.best.state_dict(),

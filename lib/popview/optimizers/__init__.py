@@ -15,6 +15,7 @@ from torch import Tensor
 from popview.errors import check_name
 from popview.optimizers.base import Optimizer
 from popview.optimizers.basin_hopping import ACCEPT_RULES, AcceptRule, BasinHopping, Perturb, hopping
+from popview.optimizers.lbfgs import LBFGS
 from popview.optimizers.noise import NOISES, SCOPES
 from popview.optimizers.references import SWA, AdamW
 from popview.optimizers.sam import SAM
@@ -23,6 +24,7 @@ from popview.optimizers.sgd import SGD, SGLD, NiGSGD, NiMSGD, sgd_
 __all__ = [
     "ACCEPT_RULES",
     "ALGORITHMS",
+    "LBFGS",
     "NOISES",
     "SAM",
     "SCOPES",
@@ -57,6 +59,7 @@ ALGORITHMS: dict[str, Callable[..., Optimizer]] = {
     "AdamW": AdamW,
     "SWA": SWA,
     "SGLD": SGLD,
+    "L-BFGS-GSS": LBFGS,
 }
 
 

@@ -23,6 +23,7 @@ COLOURS = {
     "AdamW": _PALETTE[8],
     "SWA": "#333333",
     "SGLD": _PALETTE[7],
+    "L-BFGS-GSS": "#005f60",
 }
 
 MARKERS = {"global": "*", "local": "o"}

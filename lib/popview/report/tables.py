@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from popview.report.page import MINUS, number
+from popview.report.page import number
 
-__all__ = ["beside_printed", "preferences", "protocols", "symmetric_pairs", "verdicts"]
+__all__ = ["beside_printed", "preferences", "protocols", "restarts_summary", "symmetric_pairs", "verdicts"]
 
 
 def beside_printed(cells: pd.DataFrame, landscape: str) -> pd.DataFrame:
@@ -96,26 +96,6 @@ def preferences(wells: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     )
 
 
-def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
-    """Lay out `popview.comparisons.against`, effects multiplied by `scale` (100: percentage points)."""
-
-    def interval(row: pd.Series) -> str:
-        text = f"{scale * row['estimate']:+.2f} [{scale * row['low']:+.2f},\u00a0{scale * row['high']:+.2f}]"
-        return text.replace("-", MINUS)
-
-    return pd.DataFrame(
-        {
-            "comparison": comparison["comparison"],
-            "shift, points": comparison.apply(interval, axis=1),
-            "A₁₂": comparison.apply(lambda r: f"{r['a12']:.2f} [{r['a12_low']:.2f},\u00a0{r['a12_high']:.2f}]", axis=1),
-            "p": comparison["p"],
-            "p (Holm)": comparison["adjusted_p"],
-            "p (equivalence)": comparison["equivalence_p"],
-            "verdict": comparison["verdict"],
-        }
-    )
-
-
 def restarts_summary(values: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
     """Lay out one value per restart (rows: seeds; columns: algorithms): mean, SD and range, multiplied by `scale`."""
     scaled = values * scale
@@ -129,22 +109,3 @@ def restarts_summary(values: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame
             "highest": scaled.max().to_list(),
         }
     )
-
-
-def sentence(comparison: pd.DataFrame) -> str:
-    """Word the verdicts of `popview.comparisons.against` as one clause: "SAM is equivalent …; NiG-SGD is worse …"."""
-    names = comparison["comparison"].str.split(" – ").str[0]
-    by_verdict = names.groupby(comparison["verdict"].str.split(" \\(").str[0], sort=False).agg(list)
-    return "; ".join(f"{', '.join(found)}: {word}" for word, found in by_verdict.items())
-
-
-def square(comparisons: pd.DataFrame, algorithms: list[str]) -> pd.DataFrame:
-    """Lay out the verdicts of all pairs as a square of signs: the row against the column."""
-    signs = {"equivalent": "=", "better": "+", "worse": "−"}
-    mirrored = {"+": "−", "−": "+"}
-    table = pd.DataFrame("", index=algorithms, columns=algorithms)
-    for _, row in comparisons.iterrows():
-        sign = signs.get(row["verdict"].split(" ")[0], "·")
-        table.loc[row["a"], row["b"]] = sign
-        table.loc[row["b"], row["a"]] = mirrored.get(sign, sign)
-    return table.reset_index(names="")

@@ -1,15 +1,23 @@
 """Figures of trajectories and populations: learning curves, distributions over restarts, effects with intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from popview.report.style import colour
 
-__all__ = ["distributions", "effects", "learning_curves", "loss_against_metric"]
+__all__ = ["distributions", "effects", "forest", "learning_curves", "loss_against_metric", "metric_name", "reached"]
+
+#: Shown where a task that was asked for has no results.
+NOT_RUN = "not run here yet"
+
+#: Marks of the series of `effects`; the first is filled.
+MARKS = ("o", "s", "D")
 
 #: Column → what its axis is called.
 LABELS = {
@@ -88,47 +96,157 @@ def distributions(values: pd.DataFrame, label: str) -> Figure:
     return figure
 
 
-def loss_against_metric(trajectories: pd.DataFrame, algorithms: Sequence[str], from_epoch: float) -> Figure:
-    """Draw test metric against training loss: one point per checkpoint from an epoch on, one panel per algorithm."""
-    columns = min(4, len(algorithms))
-    lines = -(-len(algorithms) // columns)
-    figure, grid = plt.subplots(
-        lines, columns, figsize=(2.7 * columns, 2.4 * lines), sharex=True, sharey=True, squeeze=False
-    )
-    late = trajectories[trajectories["epoch"] >= from_epoch]
-    for axes, algorithm in zip(grid.flat, algorithms, strict=False):
-        rows = late[late["algorithm"] == algorithm]
-        axes.scatter(rows["train_loss"], rows["test_metric"], s=3, alpha=0.15, color=colour(algorithm), linewidth=0)
-        axes.set(title=algorithm, xscale="log")
-    for axes in list(grid.flat)[len(algorithms) :]:
-        axes.set_visible(False)
+def metric_name(task: str) -> str:
+    """Return what a task's metric is: macro-F1 for the paper's texts, else accuracy."""
+    return "macro-F1" if task in ("goemotions", "tweeteval") else "accuracy"
+
+
+def loss_against_metric(
+    results: Mapping[tuple[str, str], pd.DataFrame], algorithms: Sequence[str], from_share: float
+) -> Figure:
+    """Draw test metric against training loss: one point per checkpoint of every restart.
+
+    Parameters
+    ----------
+    results : mapping of (task, variant) to DataFrame
+        As `popview.populations.load_complete` returns it; one line of panels each.
+    algorithms : sequence of str
+        One panel each, where the task has it.
+    from_share : float
+        Leave out the first checkpoints, up to this share of the epochs.
+    """
+    if not results:
+        return _empty()
+    size = (2.7 * len(algorithms), 2.4 * len(results) + 0.3)
+    figure, grid = plt.subplots(len(results), len(algorithms), figsize=size, sharex="row", sharey="row", squeeze=False)
+    for ((task, variant), trajectories), line in zip(results.items(), grid, strict=True):
+        late = trajectories[trajectories["epoch"] >= from_share * trajectories["epoch"].max()]
+        for axes, algorithm in zip(line, algorithms, strict=True):
+            rows = late[late["algorithm"] == algorithm]
+            axes.scatter(rows["train_loss"], rows["test_metric"], s=3, alpha=0.15, color=colour(algorithm), linewidth=0)
+            axes.set(title=f"{algorithm}: {task}, {variant}", xscale="log")
+            axes.title.set_fontsize(9)
+        line[0].set(ylabel=f"test {metric_name(task)}")
     figure.supxlabel("training loss", fontsize=10)
-    figure.supylabel("test accuracy", fontsize=10)
     return figure
 
 
-def effects(table: pd.DataFrame, *, label: str, margin: float | None = None) -> Figure:
-    """Draw effects with their intervals, one line per comparison, and the band of equivalence.
+def effects(table: pd.DataFrame, *, label: str, zero: bool = True) -> Figure:
+    """Draw estimates with their intervals: one panel per task and variant, one line per name, one mark per series.
+
+    An interval that reaches to infinity ends in an arrow at the panel's edge.
 
     Parameters
     ----------
     table : DataFrame
-        Index: names of the comparisons; columns ``estimate, low, high``.
+        ``task, variant, name, estimate, low, high``; optionally ``margin`` (half width of a band around zero, by task)
+        and ``series`` (what a name's marks stand for). The colour is that of the algorithm with which a name begins.
     label : str
         Of the horizontal axis.
-    margin : float, optional
-        Half width of the band around zero.
+    zero : bool
+        Whether to draw a line at zero.
     """
-    figure, axes = plt.subplots(figsize=(7.2, 0.4 * len(table) + 1.2))
-    if margin is not None:
-        axes.axvspan(-margin, margin, color="#999999", alpha=0.18, label=f"equivalence margin ±{margin:g}")
-        axes.legend(loc="lower right", fontsize=8)
-    axes.axvline(0, color="#444444", linewidth=0.8)
-    for place, (name, row) in enumerate(table.iterrows()):
-        shade = colour(str(name).split(" ")[0])
-        axes.plot([row["low"], row["high"]], [place, place], color=shade, linewidth=2.4)
-        axes.plot(row["estimate"], place, "o", color=shade)
-    axes.set_yticks(range(len(table)), list(table.index))
+    if table.empty:
+        return _empty()
+    panels = [(key, rows) for key, rows in table.groupby(["task", "variant"], sort=False)]
+    series = list(table["series"].unique()) if "series" in table else []
+    columns = min(2, len(panels))
+    lines = -(-len(panels) // columns)
+    height = (0.3 + 0.06 * len(series)) * max(rows["name"].nunique() for _, rows in panels) + 1.2
+    figure, grid = plt.subplots(lines, columns, figsize=(7.2 if columns == 1 else 11, height * lines), squeeze=False)
+    for axes, (key, rows) in zip(grid.flat, panels, strict=False):
+        _panel(axes, rows, series)
+        margin = f" (equivalence margin ±{rows['margin'].iloc[0]:g})" if "margin" in rows else ""
+        axes.set(xlabel=label, title=", ".join(key) + margin)
+        if zero:
+            axes.axvline(0, color="#444444", linewidth=0.8)
+    for axes in list(grid.flat)[len(panels) :]:
+        axes.set_visible(False)
+    marks = [
+        Line2D([], [], color="#444444", marker=mark, linewidth=0, markersize=5, markerfacecolor=_fill(i), label=name)
+        for i, (mark, name) in enumerate(zip(MARKS, series, strict=False))
+    ]
+    if marks:
+        figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=8)
+    return figure
+
+
+def forest(comparison: pd.DataFrame, *, label: str, scale: float = 100.0) -> Figure:
+    """Draw the shifts of `popview.comparisons.against_reference`, multiplied by `scale` (100: points)."""
+    if comparison.empty:
+        return _empty()
+    table = comparison.assign(name=comparison["a"])
+    table[["estimate", "low", "high", "margin"]] *= scale
+    return effects(table, label=label)
+
+
+def _fill(which: int, shade: str = "#444444") -> str:
+    """Return the inner colour of a mark: only those of the first series are filled."""
+    return shade if which == 0 else "white"
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, series: Sequence[str]) -> None:
+    """Draw one panel of `effects`."""
+    margin = float(rows["margin"].iloc[0]) if "margin" in rows else np.nan
+    if np.isfinite(margin):
+        axes.axvspan(-margin, margin, color="#999999", alpha=0.18)
+    ends = rows[["estimate", "low", "high"]].to_numpy()
+    reach = [*ends[np.isfinite(ends)], *([-margin, margin] if np.isfinite(margin) else []), 0.0]
+    edge = 0.04 * (max(reach) - min(reach) or 1.0)
+    left, right = min(reach) - edge, max(reach) + edge
+    names = list(rows["name"].unique())
+    for _, row in rows.iterrows():
+        which = series.index(row["series"]) if series else 0
+        place = names.index(row["name"]) + 0.26 * (which - (len(series) - 1) / 2 if series else 0)
+        shade, low, high = colour(str(row["name"]).split(" ")[0]), max(row["low"], left), min(row["high"], right)
+        axes.plot([low, high], [place, place], color=shade, linewidth=2.2, alpha=1 if which == 0 else 0.55)
+        fill = _fill(which, shade)
+        axes.plot(row["estimate"], place, MARKS[which], color=shade, markersize=5, markerfacecolor=fill)
+        for end, at, mark in ((row["low"], left, "<"), (row["high"], right, ">")):
+            if np.isinf(end):
+                axes.plot(at, place, mark, color=shade, markersize=5)
+    axes.set_xlim(left, right)
+    axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set(xlabel=label)
+
+
+def reached(
+    times: Mapping[tuple[str, str], pd.DataFrame], budgets: Mapping[tuple[str, str], float], algorithms: Sequence[str]
+) -> Figure:
+    """Draw the share of restarts that have reached the target by each number of gradient evaluations.
+
+    Parameters
+    ----------
+    times : mapping of (task, variant) to DataFrame
+        As `popview.targets.time_to_target` returns it; one panel each.
+    budgets : mapping of (task, variant) to float
+        Where each panel ends.
+    algorithms : sequence of str
+    """
+    if not times:
+        return _empty()
+    columns = min(2, len(times))
+    lines = -(-len(times) // columns)
+    size = (7.2 if columns == 1 else 11, 3.6 * lines)
+    figure, grid = plt.subplots(lines, columns, figsize=size, sharey=True, squeeze=False)
+    for axes, (key, table) in zip(grid.flat, times.items(), strict=False):
+        for algorithm in (name for name in algorithms if name in table):
+            ordered = np.sort(table[algorithm].to_numpy())
+            known = ordered[np.isfinite(ordered)]
+            heights = np.arange(len(known) + 1) / len(ordered)
+            across = np.concatenate([[0.0], known, [budgets[key]]])
+            axes.step(across, [*heights, heights[-1]], where="post", color=colour(algorithm), label=algorithm)
+        axes.set(xlabel="gradient evaluations", title=", ".join(key), ylim=(0, 1), xlim=(0, budgets[key]))
+    grid[0][0].set(ylabel="share of restarts at the target")
+    grid[0][0].legend(ncols=2, fontsize=8)
+    for axes in list(grid.flat)[len(times) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def _empty() -> Figure:
+    """Return a figure that says that there is nothing to draw yet."""
+    figure, axes = plt.subplots(figsize=(7.2, 0.8))
+    axes.axis("off")
+    axes.text(0.5, 0.5, NOT_RUN, ha="center", va="center")
     return figure

@@ -194,13 +194,13 @@ def compare(
     margin: float | None = None,
     alpha: float = 0.05,
     higher_is_better: bool = True,
-    paired_from: int = 8,
+    paired_from: float = 8,
     family_size: int | None = None,
 ) -> dict[tuple[str, str], Comparison]:
-    """Compare optimizers pair by pair, as one Holm family.
+    """Compare optimizers pair by pair, as one Holm family: for any numbers, one per restart.
 
     Exact tests of independent groups below `paired_from` restarts (a sign-flip test of 5 pairs can't reject), tests
-    paired by seed from there on.
+    paired by seed from there on. Values that are all equal differ in nothing (p = 1, A12 = 0.5) and are equivalent.
 
     Parameters
     ----------
@@ -211,7 +211,8 @@ def compare(
     margin : float, optional
         Of equivalence, fixed before the run.
     alpha, higher_is_better : see `verdict`
-    paired_from : int
+    paired_from : float
+        ``math.inf`` for groups that share no seeds: they are never paired, and may differ in length.
     family_size : int, optional
         Where the family has more members than `pairs`.
 
@@ -223,6 +224,13 @@ def compare(
     ------
     ValueError
         Where a group is unusable (it is named), `pairs` is empty, or paired groups differ in length.
+
+    Examples
+    --------
+    >>> accuracy = {"mine": [91.2, 90.8, 91.5, 91.0, 91.4], "SGD": [90.1, 89.9, 90.4, 90.0, 90.3]}
+    >>> found = compare(accuracy, [("mine", "SGD")], margin=0.5)["mine", "SGD"]
+    >>> round(found.test.estimate, 2), round(found.test.p_value, 4), found.a12.estimate, str(found.verdict)
+    (1.04, 0.0079, 1.0, 'better')
     """
     family = list(pairs)
     size = len(family) if family_size is None else family_size
@@ -245,7 +253,7 @@ def compare(
 
 
 def _measure(
-    groups: Mapping[str, ArrayLike], pair: tuple[str, str], margin: float | None, alpha: float, paired_from: int
+    groups: Mapping[str, ArrayLike], pair: tuple[str, str], margin: float | None, alpha: float, paired_from: float
 ) -> tuple[Result, Equivalence | None, Result, Result]:
     """Return the test, the equivalence test, A12 and the shift of one pair, or an error that names the pair."""
     try:

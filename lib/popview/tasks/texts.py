@@ -144,11 +144,14 @@ class Texts(Supervised):
         rows = hub.load(self.data, self.config)
         found = {}
         for split, sources in (("train", ("train", "validation")), ("test", ("test",))):
-            parts = [rows[source] for source in sources]
-            label = hub.column(parts[0], ("label", "labels"))
+            parts = [hub.split_of(rows, source) for source in sources]
             texts = [text for part in parts for text in part[hub.column(part, ("text",))]]
+            others = {type(text).__name__ for text in texts if not isinstance(text, str)}
+            if others:
+                raise UsageError(f"column text of data set {self.data} ({self.config}) holds {', '.join(others)}")
             found[f"{split}_tokens"], found[f"{split}_starts"] = self._encode(texts)
-            found[f"{split}_labels"] = self._table([value for part in parts for value in part[label]])
+            labels = [value for part in parts for value in part[hub.column(part, ("label", "labels"))]]
+            found[f"{split}_labels"] = self._table(labels)
         return found | {"test_texts": np.array(texts)}
 
     def _table(self, labels: list[Any]) -> np.ndarray:

@@ -1,0 +1,111 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Beyond single-model views: recomputed, checked, extended
+#
+# **Does better optimization give better generalization? The paper {cite:t}`inan2024` answers by comparing *populations*
+# of models instead of single ones. This book recomputes its tables, tests its claims with statistics that survive
+# review, and extends it.** Every table and figure is computed by the code beside it, with the paper's printed values
+# beside ours wherever they can be read.
+#
+# The short answer is the next table: what the paper claims, and what became of each claim. The count on `digits`, the
+# one task that needs no download: {glue:text}`digits-tally`.
+
+# %% tags=["parameters"]
+profile: str = "laptop"  # scale of the runs
+restarts: int = 500  # restarts per cell of Table 1 behind the verdicts on landscapes
+two_well_restarts: int = 2000  # restarts per algorithm behind the verdict on flat minima
+seed: int = 0  # of starts and noise
+
+# %% tags=["remove-cell"]
+import pandas as pd
+import torch
+from myst_nb import glue
+
+from popview import ledger
+from popview.report import ledger as draw
+from popview.report import page
+from popview.rules import Computed
+
+torch.set_num_threads(1)
+entries = ledger.entries(profile, Computed(restarts=restarts, two_well_restarts=two_well_restarts, seed=seed))
+pages = ledger.written()
+facts = {"profile": profile, "restarts": f"{restarts} a cell on landscapes, the profile's on tasks", "seed": seed}
+
+# %% [markdown]
+# ## What the paper claims, and what we find
+
+# %% tags=["hide-input", "remove-output"]
+for document in ledger.DOCUMENTS:
+    page.table(f"ledger-{document}", draw.compact(entries, document, pages))
+glue("digits-tally", draw.tally(entries, "inan2024", "digits"), display=False)
+glue("missing", ", ".join(draw.missing(entries)) or "none", display=False)
+
+# %% [markdown]
+# ````{table} The claims of the paper, in our words, and their verdicts by rule: from its printed tables alone, from landscapes and simulations, and from trained networks. A dash: this kind of evidence does not bear on it.
+# :name: table-ledger
+# ```{glue:md} ledger-inan2024
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(entries, "ledger.csv", **facts, csv="has where each claim is made, and the numbers behind each verdict")
+
+# %% [markdown]
+# *Holds*: the evidence supports it. *Does not hold*: the evidence contradicts it. *In part*: for some algorithms or
+# comparisons. *Inconclusive*: these numbers cannot tell, or disagree with each other. No verdict is written by hand;
+# the rule and the numbers behind each are on [the status page](15-status.ipynb). Not run here yet:
+# {glue:text}`missing`. Networks and tasks differ from the paper's in scale, so "does not hold" is said of the claim as
+# a general one, on the task that the column names.
+#
+# Two more documents ask the same question from other sides, the topography of the landscape {cite:p}`yu2026` and
+# flatness under distribution shift (an unsigned article). Their claims are chapters of this book too.
+#
+# ````{table} Claims of Yu and Morozov.
+# :name: table-ledger-topography
+# ```{glue:md} ledger-yu2026
+# :format: myst
+# ```
+# ````
+#
+# ````{table} Claims of the article on flat minima and distribution shift.
+# :name: table-ledger-article
+# ```{glue:md} ledger-article
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(pd.DataFrame(ledger.claims()), "claims.csv", csv="the claims and the names of their rules")
+
+# %% [markdown]
+# ## How to read a page
+#
+# - The sentence in bold at the top is the point of the page.
+# - Under every table and figure a line says what is behind it: profile, restarts, seeds, spread, processor; and offers
+#   the numbers as a CSV.
+# - **Restart** means one run from one seed. **Population** means the models of many restarts. **SetA** is the ten models
+#   of each trajectory with the lowest training loss, **SetB** the ten with the highest test metric.
+# - A verdict on two optimizers is *better*, *worse*, *equivalent* or *inconclusive*, and follows a rule. "p > 0.05" is
+#   never read as "the same": [chapter 8](08-what-tests-can-say.ipynb) shows why.
+# - Cells of the paper that the only text at hand does not show legibly are dashes. They are never guessed. What is
+#   printed and cannot be right is in [chapter 13](13-errata-and-forensics.ipynb).
+#
+# ## How to rerun a page
+#
+# ```
+# popview chapter 04 --list                # its parameters
+# popview chapter 04 -p restarts=2000      # run it with your own
+# popview book                             # rebuild what is stale
+# ```

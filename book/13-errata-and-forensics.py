@@ -1,0 +1,253 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 13 Errata and forensics
+#
+# **Of {glue:text}`number-checks` checks of what the paper prints, {glue:text}`number-impossible` find two statements
+# that cannot both hold, {glue:text}`number-flags` raise a flag, and {glue:text}`number-clear` find nothing.** Most have
+# an innocent explanation, which is printed beside them: a lost digit, a caption, a table from another run. They
+# matter because conclusions rest on some of them.
+#
+# *Cannot both hold*: no data could give both printed statements, and no caption leaves room. *Flag*: unlikely by chance
+# or inconsistent, but a reading exists under which it is not. Numbers are read from the printed tables as they could
+# be transcribed; the only text at hand went through a character reader, so a misread digit is always possible.
+
+# %% tags=["parameters"]
+gate_restarts: int = 200  # restarts behind the rate of noise injection
+acceptance_restarts: int = 150  # restarts behind the rate of uphill hops
+hops: int = 20  # hops of each of these
+seed: int = 0  # of starts and noise
+
+# %% tags=["remove-cell"]
+import numpy as np
+import pandas as pd
+from myst_nb import glue
+
+from popview import forensics, implied, misprints, published
+from popview.report import forensics as draw
+from popview.report import page, style
+
+style.use()
+tables = {number: published.table(number) for number in ("1", "2a", "3a", "4", "6")}
+printed = forensics.printed_checks()
+gate = misprints.gate_table(restarts=gate_restarts, seed=seed)
+followed = [
+    *misprints.printed_formulas(),
+    misprints.acceptance(restarts=acceptance_restarts, hops=hops, seed=seed),
+    misprints.noise_gate(gate),
+]
+checks = [*printed, *followed]
+source = {"source": "arXiv 2403.00574, the only text at hand"}
+
+# %% [markdown]
+# ## All checks
+
+# %% tags=["hide-input", "remove-output"]
+page.table("overview", draw.overview(checks))
+verdicts = [check.verdict for check in checks]
+glue("number-checks", len(checks), display=False)
+glue("number-impossible", verdicts.count("cannot both hold"), display=False)
+glue("number-flags", verdicts.count("flag"), display=False)
+glue("number-clear", verdicts.count("no flag"), display=False)
+
+# %% [markdown]
+# ````{table} Every check, its verdict by rule, and how likely the printed numbers would be by chance where the argument is one of chance (not corrected for the number of checks).
+# :name: table-overview
+# ```{glue:md} overview
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(draw.records(checks), "checks.csv", **source, csv="has every check in full")
+
+# %% [markdown]
+# ## The printed numbers
+
+# %% tags=["hide-input", "remove-output"]
+page.table("printed", draw.evidence(printed))
+
+# %% [markdown]
+# ````{table} Checks of the printed tables: what is printed, what follows from it, and the most innocent explanation.
+# :name: table-printed
+# ```{glue:md} printed
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(draw.records(printed), "printed-checks.csv", **source)
+
+# %% [markdown]
+# Table 1 has a page of its own: the symmetry test, cell by cell, and a search over protocols are in
+# [chapter 4](04-stationary-distribution.ipynb).
+#
+# **Why SetB cannot lie below SetA.** Sort the ten best scores of a trajectory, and the scores of any other ten of its
+# checkpoints: each of the first is at least its counterpart. That stays so when trajectories are pooled, and it holds
+# for means, medians and medians of medians alike. So no reading of the caption helps.
+#
+# ## What Table 4 implies for Tables 3a and 6
+#
+# A test needs two centres, two spreads and two sizes, and Table 4 prints the first four. Read as mean and SD of fifty
+# models, they give the p-values in red; the printed ones are black. Read as five restarts they give the pale ones.
+
+# %% tags=["hide-input", "remove-output"]
+sets = implied.implied_by_table_four(tables["4"], tables["3a"])
+sets.insert(0, "cell", sets["algorithm"] + ", " + sets["task"])
+pairs = implied.implied_for_table_six(tables["4"], tables["6"])
+pairs.insert(0, "cell", pairs["comparison"] + ", " + pairs["task"])
+panels = {"SetA against SetB (Table 3a)": sets, "Optimizer against optimizer (Table 6)": pairs}
+page.figure("implied", draw.implied_p_values(panels))
+columns = {
+    "cell": "cell",
+    "center_a": "first centre",
+    "center_b": "second",
+    "printed": "printed p",
+    "implied": "implied p, 50 models",
+    "restarts": "implied p, 5 restarts",
+    "needed": "SD that the printed p needs",
+    "allowed": "largest SD possible",
+}
+everything = pd.concat([sets, pairs])[["printed", "implied", "restarts"]]
+logs = np.log10(everything)
+nearer = (logs["printed"] - logs["restarts"]).abs() < (logs["printed"] - logs["implied"]).abs()
+glue("nearer", int(nearer.sum()), display=False)
+glue("cells", len(nearer), display=False)
+page.table("implied-pairs", pairs[list(columns)].rename(columns=columns), digits=3)
+
+# %% [markdown]
+# ```{glue:figure} implied
+# :name: figure-implied
+#
+# Printed p-values, and Welch's t from the centres and spreads of Table 4. Two that agree lie on top of each other.
+# ```
+#
+# ````{table} The pairs of Table 6. The last column is the largest standard deviation that values between 0 and 1 can have around the mean of the two centres.
+# :name: table-implied
+# ```{glue:md} implied-pairs
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(
+    pd.concat([sets.assign(beside="Table 3a"), pairs.assign(beside="Table 6")]),
+    "implied-p-values.csv",
+    **source,
+    test="Welch's t from printed centre and spread; Table 6 prints Mann–Whitney",
+)
+
+# %% [markdown]
+# A gap of 3.8 points on CIFAR-10 (SGD 0.934 ± 0.004, NiM-BH 0.896 ± 0.019) is printed with p = 0.6542 and read as
+# "cannot distinguish". If these are means, no standard deviation that accuracies can have gives that p-value with fifty
+# models. The caption leaves a way out: medians, and a "median standard deviation" that may leave the spread between
+# trajectories out. Then the table does not show the spread that the test used, and a reader cannot check it. In
+# {glue:text}`nearer` of the {glue:text}`cells` cells the printed p-value is nearer to the one implied by five restarts
+# than to the one implied by fifty models. If the tests were in fact run on one value per trajectory, they were sounder
+# than the text says, and nearly blind ([chapter 8](08-what-tests-can-say.ipynb)).
+#
+# ## Formulas and algorithms, followed to the letter
+
+# %% tags=["hide-input", "remove-output"]
+page.table("followed", draw.evidence(followed))
+page.table(
+    "gate",
+    pd.DataFrame(
+        {
+            "ε": gate["epsilon"].map("{:g}".format),
+            "t from the start (printed)": gate["printed"],
+            "t from the last noise": gate["since_last"],
+        }
+    ),
+    digits=1,
+)
+
+# %% [markdown]
+# ````{table} What the printed formulas and pseudo-code would do.
+# :name: table-followed
+# ```{glue:md} followed
+# :format: myst
+# ```
+# ````
+#
+# ````{table} How often NiM-GD injects noise, times a restart of 1,000 steps, by the reading of t in Algorithm 2.
+# :name: table-gate
+# ```{glue:md} gate
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(
+    gate,
+    "noise-gate.csv",
+    landscape="six-hump camel",
+    restarts=gate_restarts,
+    seed=seed,
+    steps="1,000 of 0.01",
+    ρ=0.1,
+    τ=50,
+    gradient="raw",
+)
+
+# %% [markdown]
+# This book uses the standard formulas, and t from the start as printed. More on the accept rules in
+# [chapter 2](02-optimizers.ipynb), on sharpness and barriers in [chapter 3](03-landscapes.ipynb).
+#
+# ## Slips of the text
+
+# %% tags=["hide-input", "remove-output"]
+slips = forensics.slips()
+for document in ("inan2024", "yu2026", "article"):
+    page.table(f"slips-{document}", draw.slips(slips[slips["document"] == document]))
+
+# %% [markdown]
+# ````{table} The paper: statements that disagree with each other or with their source. None changes a result by itself.
+# :name: table-slips-paper
+# ```{glue:md} slips-inan2024
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(slips, "slips.csv", **source, csv="has the sources, and the slips of the other two documents")
+
+# %% [markdown]
+# The benchmark's own results are in {cite:t}`barbieri2020`.
+#
+# ## The two other documents
+#
+# [Chapter 1](01-question.ipynb) lists what they claim. What follows was read, not computed.
+#
+# ````{table} Yu and Morozov: where the released code differs from its own comments or from the paper's description.
+# :name: table-slips-topography
+# ```{glue:md} slips-yu2026
+# :format: myst
+# ```
+# ````
+#
+# The paper is {cite:t}`yu2026`; its code is public, without a licence, and none of it is used here.
+#
+# ````{table} The article on flat minima and distribution shift: statements that their sources do not carry.
+# :name: table-slips-article
+# ```{glue:md} slips-article
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(slips[slips["document"] != "inan2024"], "slips-of-others.csv", sources="read, abstracts at least")
+
+# %% [markdown]
+# Sources: {cite:t}`keskar2017`, {cite:t}`dinh2017`, {cite:t}`wu2020`, {cite:t}`andriushchenko2023`. The article is
+# unsigned and gives no numbers, so it is taken as a list of hypotheses; where studies disagree, this book tests.

@@ -1,0 +1,169 @@
+"""The ledger of claims: what the three documents say, where it is tested, and the verdict at each scale.
+
+The claims are in ``data/paper/claims.csv``, in our words, with the names of the rules that judge them
+(`popview.rules`). No verdict is in that file.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from popview import populations, reads, rules, specs
+from popview.errors import UsageError, check_name
+from popview.paths import PAPER, ROOT
+from popview.rules import Computed, Finding, Results
+
+__all__ = ["CHAPTERS", "DOCUMENTS", "PRINTED_SCALE", "claims", "entries", "judge", "written"]
+
+#: Every chapter that the book has or plans.
+CHAPTERS = {
+    "01": "the question",
+    "02": "optimizers",
+    "03": "landscapes",
+    "04": "stationary distribution",
+    "05": "tasks and trajectories",
+    "06": "optimization against generalization",
+    "07": "optimizers compared",
+    "08": "what the tests can and cannot say",
+    "09": "the budget",
+    "10": "noise magnitude",
+    "11": "topography",
+    "12": "flatness and distribution shift",
+    "13": "errata and forensics",
+    "14": "bring your own optimizer",
+    "15": "status",
+}
+
+DOCUMENTS = {
+    "inan2024": "Inan, Liu and Shehu 2024",
+    "yu2026": "Yu and Morozov 2026",
+    "article": "article on flat minima and distribution shift",
+}
+
+PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE = "printed tables", "landscapes and simulations", "any"
+
+COLUMNS = ("id", "document", "where", "claim", "chapter", "printed", "computed", "task", "reason")
+
+#: Column of the claims → the rules that it may name.
+RULES: dict[str, Mapping] = {"printed": rules.PRINTED, "computed": rules.COMPUTED, "task": rules.TASK}
+
+
+def claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
+    """Read the claims, one row each.
+
+    Returns
+    -------
+    DataFrame
+        ``id, document, where, claim, chapter`` (two digits), ``printed, computed, task`` (names of rules, or empty),
+        ``reason`` (why nothing tests it; "chapter": its chapter does).
+
+    Raises
+    ------
+    UsageError
+        If the file is missing, a name is unknown, or a claim has neither a rule nor a reason.
+    """
+    reads.record(file)
+    if not file.is_file():
+        raise UsageError(f"the claims should be at {file}, where there is no file")
+    table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    if tuple(table.columns) != COLUMNS:
+        raise UsageError(f"{file.name} has columns {', '.join(table.columns)}, wanted {', '.join(COLUMNS)}")
+    for row in table.to_dict("records"):
+        check_name(f"document of claim {row['id']}", row["document"], DOCUMENTS)
+        check_name(f"chapter of claim {row['id']}", row["chapter"], CHAPTERS)
+        for column, known in RULES.items():
+            if row[column]:
+                check_name(f"{column} rule of claim {row['id']}", row[column], known)
+        if not any(row[column] for column in ("printed", "computed", "task", "reason")):
+            raise UsageError(f"claim {row['id']} of {file.name} has neither a rule nor a reason")
+    return table
+
+
+def written(root: Path = ROOT) -> dict[str, str]:
+    """Return the pages that the book's table of contents names, by chapter: ``{"06": "06-optimization-…"}``."""
+    contents = root / "_toc.yml"
+    reads.record(contents)
+    names = re.findall(r"book/(?:run/)?((\d\d)-[\w-]+)", contents.read_text("utf-8")) if contents.is_file() else []
+    return {number: name for name, number in names}
+
+
+def entries(profile: str = "laptop", computed: Computed | None = None, root: Path = ROOT) -> pd.DataFrame:
+    """Judge every claim at every scale, from the printed tables, from landscapes and simulations, and from results.
+
+    A task without complete results gets 'not run here'; nothing is trained.
+
+    Parameters
+    ----------
+    profile : str
+        Scale of the runs.
+    computed : Computed, optional
+        How much to compute on landscapes; chapter 4's numbers by default.
+    root : Path
+        Of the book, whose table of contents says which chapters there are.
+
+    Returns
+    -------
+    DataFrame
+        One row per claim and scale: ``id, document, where, claim, chapter, scale, verdict, detail``.
+    """
+    covered = populations.coverage(profile, variants=("base",))
+    results = {
+        task: Results(task, rows, float(specs.settings(profile, task)["margin"]))
+        for (task, _), rows in populations.load_complete(profile, covered).items()
+    }
+    scales = {task: results.get(task) for task in covered["task"]}
+    return judge(claims(), scales, computed or Computed(), set(written(root)))
+
+
+def judge(
+    table: pd.DataFrame, results: Mapping[str, Results | None], computed: Computed, chapters: set[str]
+) -> pd.DataFrame:
+    """Judge the claims of a table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `claims` returns it.
+    results : mapping of str to Results or None
+        Task → its results, None where there are none.
+    computed : Computed
+    chapters : set of str
+        Numbers of the chapters that are written.
+
+    Returns
+    -------
+    DataFrame
+        As `entries`.
+    """
+    checks = rules.checks_by_name()
+    rows = []
+    for claim in table.to_dict("records"):
+        found: dict[str, Finding] = {}
+        if claim["printed"]:
+            found[PRINTED_SCALE] = rules.PRINTED[claim["printed"]](checks)
+        if claim["computed"]:
+            found[COMPUTED_SCALE] = rules.COMPUTED[claim["computed"]](computed)
+        if claim["task"]:
+            for task, evidence in results.items():
+                found[task] = (
+                    Finding("not run here", "no results of this task yet")
+                    if evidence is None
+                    else rules.TASK[claim["task"]](evidence)
+                )
+        if claim["reason"]:
+            found[NO_SCALE] = _untested(claim["reason"], claim["chapter"], chapters)
+        fixed = {name: claim[name] for name in ("id", "document", "where", "claim", "chapter")}
+        for scale, finding in found.items():
+            rows.append({**fixed, "scale": scale, "verdict": finding.word, "detail": finding.detail})
+    return pd.DataFrame(rows)
+
+
+def _untested(reason: str, chapter: str, chapters: set[str]) -> Finding:
+    """Return 'not run here' with the reason; where that is "chapter", whether the chapter is written."""
+    if reason != "chapter":
+        return Finding("not run here", reason)
+    if chapter in chapters:
+        return Finding("see the chapter", f"chapter {int(chapter)} tests it")
+    return Finding("not tested yet", f"chapter {int(chapter)}, {CHAPTERS[chapter]}, is not written")

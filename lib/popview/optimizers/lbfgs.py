@@ -1,0 +1,182 @@
+"""L-BFGS with a golden-section line search: the full-batch quasi-Newton method of arXiv 2602.21276."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from popview.optimizers.base import Closure, Optimizer
+from popview.optimizers.models import broadcast
+
+__all__ = ["LBFGS"]
+
+#: Golden section: the shorter part of an interval, and what a bracket grows by so that its middle divides it so.
+SHORTER = (3 - 5**0.5) / 2
+GROWTH = (1 + 5**0.5) / 2
+
+
+class LBFGS(Optimizer):
+    """Limited-memory BFGS whose step along p = −H g is found by golden-section search (Yu and Morozov 2026).
+
+    One step takes one gradient and `evaluations` losses, for each model of a population in lock step. H comes from the
+    two-loop recursion (Nocedal 1980) over the last `history` steps. The search starts with the full step and looks for
+    a bracket: it goes on in steps that grow by the golden ratio while the loss falls, back to 0.382 of the step while
+    nothing lower than the start is found; the evaluations that remain divide the bracket by golden section. A loss that
+    is not finite counts as infinitely high. The model moves to the lowest point seen, and only if that is lower than
+    where it stood: the loss never rises. (The seed's bracket starts at 0.2 of the full step and grows by doubling.)
+
+    Parameters
+    ----------
+    params, buffers, scaler, population, seed
+        See `Optimizer`. Nothing here is random.
+    lr : float
+        First trial of the search, as a multiple of the full step. Without curvature information p is −g, shortened so
+        that the trial is no longer than the last step (than 1, at the start), then times `lr`.
+    history : int
+        Steps remembered. A step that measured no positive curvature, yᵀs ≤ 0 up to rounding, is remembered as empty.
+    evaluations : int
+        Losses per line search, all of which are used.
+
+    Notes
+    -----
+    Both closures must return the same deterministic loss at each step, regularisation included: use the full batch.
+    Without a `loss_closure` the closure itself is evaluated, gradient and all; with one, the search starts by
+    evaluating it once more where the model stands. Where p is no descent direction, and after a search that found
+    nothing lower, the model's history is forgotten and the gradient followed, by an ever shorter step as long as
+    nothing lower is found. `stalled` tells where that step has come down to rounding; there, steps change nothing.
+    """
+
+    replays = True
+    per_group = ()
+
+    def __init__(
+        self, params: Iterable, *, lr: float = 1.0, history: int = 10, evaluations: int = 6, **others: Any
+    ) -> None:
+        super().__init__(params, {"lr": lr, "history": history, "evaluations": evaluations}, **others)
+        kind = {"dtype": self._flat(self._models()).dtype, "device": self.device}
+        self._previous: tuple[Tensor, Tensor] | None = None  # position and gradient of the last step, (P, d) each
+        self._pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # s, y, 1/yᵀs; zeros where a step taught nothing
+        self._scale = torch.ones(self.size, **kind)  # yᵀs/yᵀy of the last pair
+        self._length = torch.ones(self.size, **kind)  # of the last step; of the shortest trial where none was lower
+        self._stalled = torch.zeros(self.size, dtype=torch.bool, device=self.device)
+
+    @property
+    def stalled(self) -> bool | Tensor:
+        """Whether no shorter step along the gradient could change the model: per model, as the counters are."""
+        return self._stalled.clone() if self.population else bool(self._stalled)
+
+    @torch.no_grad()
+    def step(self, closure: Closure, loss_closure: Closure | None = None) -> Any:  # type: ignore[override]
+        """Make one update; return the loss before it.
+
+        Parameters
+        ----------
+        closure : callable
+            Clears the gradients, backpropagates the full batch's loss, returns the loss.
+        loss_closure : callable, optional
+            Returns that same loss without gradients: what line searches evaluate.
+        """
+        self._check_closure(closure)
+        self.steps += 1
+        loss = self._first_pass(closure)
+        if not self._overflowed():
+            position, gradient = self._flat(self._models()), self._flat(self._gradients())
+            self._remember(position, gradient)
+            slope = torch.linalg.vector_norm(gradient, dim=1)
+            searching = torch.isfinite(slope) & (slope > 0) & ~self._stalled
+            if searching.any():
+                direction, first = self._direction(gradient, slope)
+                direction = torch.where(searching.unsqueeze(1), direction, 0)
+                evaluate = torch.enable_grad()(closure) if loss_closure is None else loss_closure
+                start = loss if loss_closure is None else self._counted(evaluate, searching)
+                self._search(position, direction, first, start, evaluate, searching)
+            self._stalled |= slope == 0
+        return loss
+
+    @staticmethod
+    def _flat(models: list[Tensor]) -> Tensor:
+        """Return a copy of the models as ``(P, d)``."""
+        return torch.cat([t.reshape(len(t), -1) for t in models], dim=1)
+
+    def _counted(self, evaluate: Closure, searching: Tensor) -> Tensor:
+        self.counts["loss_evaluations"] += searching
+        return self._losses(evaluate)
+
+    def _remember(self, position: Tensor, gradient: Tensor) -> None:
+        """Learn curvature from the step before: s and y, where yᵀs is positive beyond rounding."""
+        if self._previous is not None and self._previous[0].shape == position.shape:  # no group was added since
+            s, y = position - self._previous[0], gradient - self._previous[1]
+            product, square = (s * y).sum(1), (y * y).sum(1)
+            good = product > 100 * torch.finfo(s.dtype).eps * torch.linalg.vector_norm(s, dim=1) * square.sqrt()
+            good &= torch.isfinite(square)
+            rows = good.unsqueeze(1)
+            pair = (torch.where(rows, s, 0), torch.where(rows, y, 0), torch.where(good, 1 / product, 0))
+            self._pairs = [*self._pairs, pair][-self.hyperparameter("history") :]
+            self._scale = torch.where(good, product / square, self._scale)
+        else:
+            self._pairs = []
+        self._previous = position, gradient
+
+    def _direction(self, gradient: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+        """Return p, and the first trial along it; forget the history of models for which p would not descend."""
+        p, steps = -gradient, []
+        for s, y, inverse in reversed(self._pairs):
+            steps.append(inverse * (s * p).sum(1))
+            p = p - broadcast(steps[-1], y) * y
+        p = p * broadcast(self._scale, p)
+        for (s, y, inverse), step in zip(self._pairs, reversed(steps), strict=True):
+            p = p + broadcast(step - inverse * (y * p).sum(1), s) * s
+        learnt = torch.stack([torch.zeros_like(slope), *(inverse for _, _, inverse in self._pairs)]).sum(0) > 0
+        descends = learnt & ((p * gradient).sum(1) < 0) & torch.isfinite(torch.linalg.vector_norm(p, dim=1))
+        self._forget(~descends)
+        p = torch.where(descends.unsqueeze(1), p, -gradient)
+        return p, self.hyperparameter("lr") * torch.where(descends, 1, (self._length / slope).clamp(max=1))
+
+    def _forget(self, where: Tensor) -> None:
+        self._pairs = [(s, y, torch.where(where, 0, inverse)) for s, y, inverse in self._pairs]
+        self._scale = torch.where(where, 1, self._scale)
+
+    def _search(
+        self, position: Tensor, direction: Tensor, trial: Tensor, start: Any, evaluate: Closure, searching: Tensor
+    ) -> None:
+        """Move each model to the lowest of the points tried along its direction, or leave it where it stands."""
+        value = torch.as_tensor(start, dtype=torch.float64, device=self.device).reshape(self.size)
+        value = value.nan_to_num(torch.inf, torch.inf, -torch.inf)
+        trial = torch.where(searching, trial, 0)
+        low, best, high = torch.zeros_like(trial), torch.zeros_like(trial), torch.full_like(trial, torch.inf)
+        for _ in range(self.hyperparameter("evaluations")):
+            tried = trial
+            self._place(position + trial.unsqueeze(1) * direction)
+            found = self._counted(evaluate, searching)
+            better = searching & torch.isfinite(found) & (found < value)
+            beyond = trial > best
+            low, high = (
+                torch.where(better & beyond, best, torch.where(~better & ~beyond, trial, low)),
+                torch.where(better & ~beyond, best, torch.where(~better & beyond, trial, high)),
+            )
+            best, value = torch.where(better, trial, best), torch.where(better, found, value)
+            inside = torch.where(high - best > best - low, SHORTER * (high - best), -SHORTER * (best - low))
+            trial = best + torch.where(torch.isinf(high), GROWTH * (best - low), inside)
+        moved = best > 0
+        self._place(torch.where(moved.unsqueeze(1), position + best.unsqueeze(1) * direction, position))
+        reached = torch.where(moved, best, tried) * torch.linalg.vector_norm(direction, dim=1)
+        self._length = torch.where(searching, reached, self._length)
+        self._forget(searching & ~moved)
+        rounding = torch.finfo(position.dtype).eps * torch.linalg.vector_norm(position, dim=1)
+        self._stalled |= searching & ~moved & (self._length <= rounding)
+
+    def _place(self, flat: Tensor) -> None:
+        """Put models given as ``(P, d)`` into the parameters."""
+        models = self._models()
+        pieces = flat.split([t[0].numel() for t in models], dim=1)
+        torch._foreach_copy_(models, [piece.reshape(t.shape) for piece, t in zip(pieces, models, strict=True)])
+
+    def _run_state(self) -> dict[str, Any]:
+        own = {"previous": self._previous, "pairs": self._pairs, "scale": self._scale, "length": self._length}
+        return {**super()._run_state(), **own, "stalled": self._stalled.clone()}
+
+    def _load_run_state(self, run: dict[str, Any]) -> None:
+        super()._load_run_state(run)
+        self._previous, self._pairs = run["previous"], list(run["pairs"])
+        self._scale, self._length, self._stalled = run["scale"], run["length"], run["stalled"].clone()

@@ -1,0 +1,160 @@
+"""The answers of chapters 6 and 7, worded by rule from the numbers: one paragraph per task and variant."""
+
+import numpy as np
+import pandas as pd
+
+from popview.comparisons import tally
+from popview.report.page import MINUS
+from popview.report.trajectories import NOT_RUN
+from popview.selections import REGRETS
+
+__all__ = ["all_pairs", "optimizers", "selection", "times"]
+
+ALPHA = 0.05
+
+
+def optimizers(comparison: pd.DataFrame) -> str:
+    """Word `popview.comparisons.against_reference` of each task and variant, one paragraph each, by rule."""
+    if comparison.empty:
+        return NOT_RUN.capitalize() + "."
+    items = []
+    for (task, variant), rows in comparison.groupby(["task", "variant"], sort=False):
+        words = [f"**{task}, {variant}, {rows['restarts'].iloc[0]} restarts.**"]
+        margin = 100 * rows["margin"].iloc[0]
+        for family, members in rows.groupby("family", sort=False):
+            words.append(f"Against {members['b'].iloc[0]}, {family} family: {_by_verdict(members, margin)}.")
+            real = members[members["verdict"].str.startswith("equivalent") & (members["adjusted_p"] <= ALPHA)]
+            if len(real):
+                words.append(
+                    f"A difference that is there (Holm's p ≤ {ALPHA:g}), but inside the margin: {_gains(real)}."
+                )
+        known = 100 * rows["detectable"][np.isfinite(rows["detectable"])]
+        if len(known):
+            words.append(f"Differences of {known.min():.2f} to {known.max():.2f} points would be found 4 times in 5.")
+        items.append("- " + " ".join(words))
+    return "\n".join(items)
+
+
+def _by_verdict(members: pd.DataFrame, margin: float) -> str:
+    kinds = members["verdict"].str.split(" \\(").str[0]
+    parts = []
+    for word, rows in members.groupby(kinds, sort=False):
+        equivalent = word == "equivalent"
+        names = ", ".join(rows["a"]) if equivalent else _gains(rows)
+        parts.append(f"*{word}*{f' within ±{margin:g} points' if equivalent else ''}: {names}")
+    return "; ".join(parts)
+
+
+def _gains(rows: pd.DataFrame) -> str:
+    gains = (100 * rows["difference"]).map("{:+.2f}".format).str.replace("-", MINUS)
+    return ", ".join(f"{name} ({gain})" for name, gain in zip(rows["a"], gains, strict=True))
+
+
+def selection(
+    sets: pd.DataFrame,
+    regrets: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    overlaps: pd.DataFrame,
+    correlations: pd.DataFrame,
+) -> str:
+    """Word what choosing by training loss costs, for each task and variant, by rule.
+
+    Parameters
+    ----------
+    sets : DataFrame
+        Of `popview.comparisons.paper_sets`.
+    regrets, verdicts, overlaps, correlations : DataFrame
+        Of the functions of these names in `popview.selections`.
+    """
+    if sets.empty:
+        return NOT_RUN.capitalize() + "."
+    items = []
+    for (task, variant), rows in sets.groupby(["task", "variant"], sort=False):
+        tables = [
+            t[(t["task"] == task) & (t["variant"] == variant)] for t in (regrets, verdicts, overlaps, correlations)
+        ]
+        regret, rule, common, tau = tables
+        oracle = regret[regret["series"] == next(iter(REGRETS))]
+        shared = common[common["split"] == "test"]
+        late = tau[(tau["split"] == "test") & (tau["series"] == "second half")]
+        tests = " and ".join(
+            f"for {(group['mann_whitney'] < ALPHA).sum()} of {len(group)} algorithms with {n} restarts"
+            for n, group in rows.groupby("restarts")
+        )
+        kinds = rule["verdict"].str.split(" \\(").str[0]
+        found = "; ".join(f"*{word}* for {_names(part, rule)}" for word, part in rule.groupby(kinds, sort=False))
+        real = rule[rule["adjusted_p"] <= ALPHA].assign(mean=lambda table: -table["difference"])
+        there = ""
+        if len(real):
+            there = f", though a difference is there for {len(real)}: {_range(real, 100)} points of regret"
+            there += " (below zero the loss does better)"
+        margin, chance = 100 * rule["margin"].iloc[0], 100 * shared["chance"].iloc[0]
+        items.append(
+            f"- **{task}, {variant}, {rows['restarts'].max()} restarts.** Choosing by training loss instead of by "
+            f"validation metric: {found} (margin ±{margin:g} points of test metric){there}. Instead of by "
+            f"the test metric itself, which nobody can do, it gives away {_range(oracle, 100)} points. SetA and SetB "
+            f"share {_range(shared, 100, 0)} % of their models, where unrelated choices would share "
+            f"{chance:.0f} %; in the second half of training, Kendall's τ between −loss and test "
+            f"metric is {_range(late)}. The paper's Mann–Whitney test rejects {tests}."
+        )
+    return "\n".join(items)
+
+
+def _names(part: pd.DataFrame, family: pd.DataFrame) -> str:
+    return f"all {len(family)} algorithms" if len(part) == len(family) else ", ".join(part["algorithm"])
+
+
+def _range(rows: pd.DataFrame, scale: float = 1.0, digits: int = 2) -> str:
+    """Write the lowest and the highest mean, and whose they are: "0.06 (AdamW) to 0.80 (NiM-SGD)"."""
+    known = rows[rows["mean"].notna()]
+    if known.empty:
+        return "undefined"
+    ends = [known.loc[known["mean"].idxmin()], known.loc[known["mean"].idxmax()]][: len(known)]
+    numbers = [f"{scale * end['mean']:.{digits}f}".replace("-", MINUS) for end in ends]
+    return " to ".join(f"{text} ({end['algorithm']})" for text, end in zip(numbers, ends, strict=True))
+
+
+def all_pairs(comparison: pd.DataFrame) -> str:
+    """Count the verdicts and the rejections of `popview.comparisons.all_pairs`, for each task and variant."""
+    if comparison.empty:
+        return NOT_RUN.capitalize() + "."
+    items = []
+    for (task, variant), rows in comparison.groupby(["task", "variant"], sort=False):
+        counts = rows["verdict"].str.split(" \\(").str[0].value_counts()
+        words = ", ".join(f"{number} *{word}*" for word, number in counts.items())
+        pooled, restarts = tally(rows["pooled_p"]), tally(rows["p"])
+        items.append(
+            f"- **{task}, {variant}:** {pooled['tests']} pairs. Pooled models reject {pooled['rejected']} at 0.05, "
+            f"restarts {restarts['rejected']}, where chance alone would give {pooled['expected']:.1f}. Verdicts with "
+            f"restarts, after Holm over all pairs: {words}."
+        )
+    return "\n".join(items)
+
+
+def times(table: pd.DataFrame, misses: pd.DataFrame) -> str:
+    """Word `popview.targets.times` and `popview.targets.shared_misses`, for each task and variant."""
+    if table.empty:
+        return NOT_RUN.capitalize() + "."
+    items = []
+    for (task, variant), rows in table.groupby(["task", "variant"], sort=False):
+        aims = rows.groupby("series", sort=False)["level"].first()
+        levels = " and ".join(f"{100 * level:.2f} ({series})" for series, level in aims.items())
+        own = rows[(rows["algorithm"] == "SGD") & (rows["series"] == aims.index[0])].iloc[0]
+        both = misses[(misses["task"] == task) & (misses["variant"] == variant)].iloc[0]
+        paid = rows[rows["series"] == aims.index[-1]]
+        paid = paid[paid["passes"] > 0]
+        passes = ", ".join(
+            f"{name} {number:.0f}" for name, number in zip(paid["algorithm"], paid["passes"], strict=True)
+        )
+        items.append(
+            f"- **{task}, {variant}:** {levels} points of validation metric. SGD itself misses the target in "
+            f"{own['missed']} of {own['restarts']} restarts. All algorithms reach it in {both['all_reach']} seeds and "
+            f"none in {both['all_miss']}; independent misses would give {both['expected_reach']:.1f} and "
+            f"{both['expected_miss']:.1f}."
+            + (
+                f" Passes over the training split for the accept rule come on top, in the median: {passes}."
+                if passes
+                else ""
+            )
+        )
+    return "\n".join(items)

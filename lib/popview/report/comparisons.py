@@ -1,0 +1,252 @@
+"""Comparisons of populations as a reader wants them: layouts with the printed values beside ours.
+
+Every table here may hold several tasks and variants; one without rows, since nothing has been run, is shown as such.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+from myst_nb import glue
+
+from popview import engine
+from popview.populations import TASKS, VARIANTS, coverage, load_complete, wanted
+from popview.report.page import MINUS
+from popview.report.page import table as page_table
+from popview.report.trajectories import NOT_RUN, metric_name
+from popview.specs import settings
+from popview.tasks.digits import TEST_IMAGES
+
+__all__ = [
+    "absent",
+    "covered",
+    "designs",
+    "each",
+    "gather",
+    "margin",
+    "outcomes",
+    "power",
+    "setting",
+    "show",
+    "square",
+    "squares",
+    "stack",
+    "text",
+    "times",
+    "with_interval",
+]
+
+ALPHA = 0.05
+
+
+def gather(
+    task: str, variant: str, profile: str, restarts: int | None
+) -> tuple[pd.DataFrame, dict[tuple[str, str], pd.DataFrame]]:
+    """Return which tasks have results, and the trajectories of those that are complete.
+
+    What is missing of `digits` is computed; another task is never trained for a page.
+
+    Parameters
+    ----------
+    task, variant : str
+        One, or "all".
+    profile : str
+    restarts : int, optional
+        Per algorithm; the profile's by default.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown.
+    """
+    tasks = TASKS if task == "all" else (task,)
+    variants = VARIANTS if variant == "all" else (variant,)
+    if "digits" in tasks:
+        engine.run(spec for v in variants for spec in wanted(profile, "digits", v, restarts=restarts))
+    found = coverage(profile, tasks, variants, restarts)
+    return found, load_complete(profile, found)
+
+
+def show(
+    name: str, frame: pd.DataFrame, layout: Callable[[pd.DataFrame], pd.DataFrame] | None = None, digits: int = 2
+) -> None:
+    """Hand a table to the page, laid out; or, where it has no rows, the words that nothing has been run yet."""
+    if frame.empty:
+        text(name, f"*{NOT_RUN.capitalize()}.*")
+    else:
+        page_table(name, layout(frame) if layout else frame, digits)
+
+
+def text(name: str, words: str) -> None:
+    """Hand Markdown to the page."""
+    glue(name, Markdown(words), display=False)
+
+
+def stack(frames: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+    """Put readings of several tasks and variants under each other, after columns ``task, variant``."""
+    parts = [pd.DataFrame()]
+    for (task, variant), frame in frames.items():
+        rest = frame.drop(columns=["task", "variant"], errors="ignore")
+        parts.append(pd.DataFrame({"task": task, "variant": variant}, index=rest.index).join(rest))
+    return pd.concat(parts, ignore_index=True)
+
+
+def each(
+    results: dict[tuple[str, str], pd.DataFrame], profile: str, reading: Callable[[pd.DataFrame, float], pd.DataFrame]
+) -> pd.DataFrame:
+    """Apply a reading to the trajectories and the margin of each task and variant, and `stack` what it returns."""
+    return stack({key: reading(rows, margin(profile, key)) for key, rows in results.items()})
+
+
+def margin(profile: str, key: tuple[str, str]) -> float:
+    """Return the equivalence margin that the profile fixes for a task; `key` is (task, variant)."""
+    return float(settings(profile, key[0])["margin"])
+
+
+def absent(coverage: pd.DataFrame, variant: str) -> str:
+    """Say which tasks have no results in a variant, for a line under a table."""
+    missing = coverage[(coverage["variant"] == variant) & (coverage["state"] != "complete")]["task"]
+    return f"{NOT_RUN}, {variant}: {', '.join(missing)}" if len(missing) else f"all tasks have been run, {variant}"
+
+
+def covered(coverage: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.coverage`: tasks down, variants across."""
+    words = coverage["state"].where(
+        coverage["state"] != "complete", coverage["restarts"].map("{:d} restarts an algorithm".format)
+    )
+    partly = coverage["state"] == "in part"
+    words = words.where(~partly, coverage["present"].astype(str) + " of " + coverage["files"].astype(str) + " files")
+    wide = coverage.assign(words=words).pivot(index="task", columns="variant", values="words")
+    return wide.loc[coverage["task"].unique(), coverage["variant"].unique()].reset_index().rename_axis(columns=None)
+
+
+def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame], profile: str) -> pd.DataFrame:
+    """Lay out what the comparisons with SGD rest on: restarts, pairing, margin, and the sampling error of the test set.
+
+    The sampling error is that of SGD's accuracy on so many test examples; none is given for macro-F1, nor where the
+    profile does not say how many there are.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+        Of `popview.comparisons.against_reference`.
+    values : mapping of (task, variant) to DataFrame
+        The values that were compared: rows: seeds; columns: algorithms.
+    profile : str
+    """
+    rows = []
+    for (task, variant), members in comparison.groupby(["task", "variant"], sort=False):
+        examples = settings(profile, task)["model"].get("tested", TEST_IMAGES if task == "digits" else None)
+        mean = float(values[task, variant]["SGD"].mean())
+        known = examples is not None and metric_name(task) == "accuracy"
+        rows.append(
+            {
+                "task": f"{task}, {variant}",
+                "restarts": members["restarts"].iloc[0],
+                "tests": "paired by seed" if members["paired"].all() else "unpaired, exact",
+                "metric": metric_name(task),
+                "SGD, points": 100 * mean,
+                "margin, points": f"±{100 * members['margin'].iloc[0]:g}",
+                "sampling error of the test set, points": 100 * np.sqrt(mean * (1 - mean) / examples)
+                if known
+                else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def with_interval(rows: pd.DataFrame, estimate: str = "mean", scale: float = 1.0, digits: int = 2) -> pd.Series:
+    """Write estimates as "+0.12 [+0.08, +0.16]", from the columns `estimate`, ``low`` and ``high``."""
+
+    def write(value: float) -> str:
+        if np.isnan(value):
+            return "–"
+        return f"{scale * value:+.{digits}f}".replace("inf", "∞").replace("-", MINUS)
+
+    return rows.apply(lambda r: f"{write(r[estimate])} [{write(r['low'])},\u00a0{write(r['high'])}]", axis=1)
+
+
+def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
+    """Lay out `popview.comparisons.against`: what was found. Effects are multiplied by `scale` (100: points)."""
+    above = comparison.apply(lambda r: f"{r['a12']:.2f} [{r['a12_low']:.2f},\u00a0{r['a12_high']:.2f}]", axis=1)
+    return pd.DataFrame(
+        {
+            "task": setting(comparison),
+            "comparison": comparison["comparison"],
+            "difference of means": (scale * comparison["difference"]).map("{:+.2f}".format).str.replace("-", MINUS),
+            "shift": with_interval(comparison, "estimate", scale),
+            "A₁₂": above,
+            "p": comparison["p"],
+            "p (Holm)": comparison["adjusted_p"],
+            "p (equivalence)": comparison["equivalence_p"],
+            "verdict": comparison["verdict"],
+        }
+    )
+
+
+def power(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
+    """Lay out `popview.comparisons.against`: what could have been found; and `popview.comparisons.clustering`."""
+    keys = ["task", "variant"]
+    named = clusters.rename(columns={"algorithm": "a", "low": "icc_low", "high": "icc_high"})
+    rows = comparison.merge(named, on=[*keys, "a"], validate="one_to_one")
+    alike = rows.apply(lambda r: f"{r['icc']:.2f} [{r['icc_low']:.2f},\u00a0{r['icc_high']:.2f}]", axis=1)
+    return pd.DataFrame(
+        {
+            "task": setting(rows),
+            "comparison": rows["comparison"],
+            "restarts": rows["restarts"],
+            "tests": rows["paired"].map({True: "paired by seed", False: "unpaired"}),
+            "least p (Holm)": rows["smallest_adjusted_p"],
+            "detectable, points": (scale * rows["detectable"]).map("{:.2f}".format).str.replace("inf", "∞"),
+            "r by seed": rows["correlation"],
+            "ICC of the first": alike,
+            "its models": rows["models"],
+            "worth": rows["effective"].map("{:.0f}".format),
+        }
+    )
+
+
+def times(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.targets.times`: one line per algorithm, both levels."""
+
+    def write(value: float) -> str:
+        return "∞" if np.isinf(value) else f"{value:,.0f}"
+
+    parts = []
+    for series, rows in table.groupby("series", sort=False):
+        cells = rows.apply(lambda r: f"{write(r['median'])} [{write(r['low'])},\u00a0{write(r['high'])}]", axis=1)
+        missed = rows["missed"].astype(str) + " of " + rows["restarts"].astype(str)
+        parts.append(pd.DataFrame({f"{series}: gradients": cells, "missed": missed}).reset_index(drop=True))
+    first = table[table["series"] == table["series"].iloc[0]].reset_index(drop=True)
+    start = pd.DataFrame({"task": setting(first), "algorithm": first["algorithm"]})
+    return pd.concat([start, *parts], axis=1)
+
+
+def squares(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.comparisons.all_pairs`: a `square` for each task and variant, one under the other."""
+    frames = []
+    for (task, variant), rows in pairs.groupby(["task", "variant"], sort=False):
+        names = list(pd.concat([rows["a"], rows["b"]]).unique())
+        frame = square(rows, names)
+        frame.insert(0, "task", [f"{task}, {variant}"] + [""] * (len(frame) - 1))
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True).fillna("")
+
+
+def square(comparison: pd.DataFrame, algorithms: Sequence[str]) -> pd.DataFrame:
+    """Lay out the verdicts of all pairs as a square of signs: the row against the column."""
+    signs = {"equivalent": "=", "better": "+", "worse": "−", "undecidable": "?"}
+    mirrored = {"+": "−", "−": "+"}
+    table = pd.DataFrame("", index=list(algorithms), columns=list(algorithms))
+    for _, row in comparison.iterrows():
+        sign = signs.get(row["verdict"].split(" ")[0], "·")
+        table.loc[row["a"], row["b"]] = sign
+        table.loc[row["b"], row["a"]] = mirrored.get(sign, sign)
+    return table.reset_index(names="")
+
+
+def setting(table: pd.DataFrame) -> pd.Series:
+    """Return "task, variant" for the first line of each, and nothing for the others."""
+    setting = table["task"] + ", " + table["variant"]
+    return setting.where(setting != setting.shift(), "")

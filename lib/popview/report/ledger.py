@@ -1,0 +1,88 @@
+"""The ledger of claims as tables: a line per claim for the first page, a line per scale for the status page."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from popview.ledger import COMPUTED_SCALE, NO_SCALE, PRINTED_SCALE
+from popview.rules import WORDS
+
+__all__ = ["compact", "full", "missing", "tally"]
+
+
+def _link(chapter: str, pages: Mapping[str, str]) -> str:
+    """Return a link to a chapter's page beside this one, or its number where there is no such page."""
+    words = f"chapter\u00a0{int(chapter)}"
+    return f"[{words}]({pages[chapter]}.ipynb)" if chapter in pages else words
+
+
+def _there(entries: pd.DataFrame) -> list[str]:
+    """Return the tasks that have a verdict for some claim, in order."""
+    fixed = {PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE}
+    judged = entries[~entries["scale"].isin(fixed) & (entries["verdict"] != "not run here")]
+    return list(dict.fromkeys(judged["scale"]))
+
+
+def missing(entries: pd.DataFrame) -> list[str]:
+    """Return the tasks without any verdict, in order."""
+    there = {*_there(entries), PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE}
+    return [scale for scale in dict.fromkeys(entries["scale"]) if scale not in there]
+
+
+def compact(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> pd.DataFrame:
+    """Lay out one document's claims, one line each: the verdict on the printed tables, here, and on each task there is.
+
+    Parameters
+    ----------
+    entries : DataFrame
+        As `popview.ledger.entries` returns it.
+    document : str
+    pages : mapping of str to str
+        Chapter → page, as `popview.ledger.written` returns it.
+    """
+    chosen = entries[entries["document"] == document]
+    here = chosen["scale"].replace({COMPUTED_SCALE: "computed here", NO_SCALE: "computed here"})
+    wide = chosen.assign(scale=here).pivot(index="id", columns="scale", values="verdict")
+    order = [PRINTED_SCALE, "computed here", *_there(chosen)]
+    wide = wide.reindex(index=list(dict.fromkeys(chosen["id"])), columns=[name for name in order if name in wide])
+    first = chosen.drop_duplicates("id").set_index("id")
+    table = wide.fillna("–").rename_axis(columns=None)
+    table.insert(0, "claim", first["claim"])
+    table["read on"] = first["chapter"].map(lambda chapter: _link(chapter, pages))
+    return table.reset_index(drop=True)
+
+
+def full(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> pd.DataFrame:
+    """Lay out one document's claims, one line per claim and scale, with where it is made and the numbers behind it.
+
+    Tasks without a verdict for any claim share one line per claim.
+    """
+    chosen = entries[entries["document"] == document]
+    absent = missing(entries)
+    lines = []
+    for _, rows in chosen.groupby("id", sort=False):
+        shown = rows[~rows["scale"].isin(absent)]
+        left = rows[rows["scale"].isin(absent)]
+        if len(left):
+            joined = {**left.iloc[0].to_dict(), "scale": ", ".join(left["scale"])}
+            shown = pd.concat([shown, pd.DataFrame([joined])])
+        for place, row in enumerate(shown.to_dict("records")):
+            first = place == 0
+            lines.append(
+                {
+                    "claim": row["claim"] if first else "",
+                    "where": row["where"] if first else "",
+                    "scale": "–" if row["scale"] == NO_SCALE else row["scale"],
+                    "verdict": f"**{row['verdict']}**",
+                    "numbers": row["detail"].replace("|", "\\|"),
+                    "tested in": _link(row["chapter"], pages) if first else "",
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def tally(entries: pd.DataFrame, document: str, scale: str) -> str:
+    """Count the verdicts of a document's claims at one scale: "holds 3, holds in part 2, …"."""
+    chosen = entries[(entries["document"] == document) & (entries["scale"] == scale)]
+    counts = chosen["verdict"].value_counts()
+    return ", ".join(f"{word} {counts[word]}" for word in WORDS if word in counts) or "none"

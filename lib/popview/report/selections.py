@@ -1,0 +1,83 @@
+"""Chapter 6's layouts and figures of what choosing models by training loss costs."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from popview.report.comparisons import ALPHA, setting, with_interval
+from popview.report.trajectories import effects
+from popview.selections import REGRETS
+
+__all__ = ["choices", "correlations", "correlations_figure", "regrets_figure", "upper_bounds"]
+
+BY_TEST, ON_VALIDATION, CAN_BE_HAD = REGRETS
+
+
+def regrets_figure(regrets: pd.DataFrame) -> Figure:
+    """Draw `popview.selections.regrets` with the band of equivalence, in points."""
+    return effects(_points(regrets), label="regret of choosing by training loss, points")
+
+
+def correlations_figure(correlations: pd.DataFrame) -> Figure:
+    """Draw `popview.selections.correlations` on the test split."""
+    if correlations.empty:
+        return effects(correlations, label="")
+    shown = correlations[correlations["split"] == "test"]
+    return effects(
+        shown.assign(name=shown["algorithm"], estimate=shown["mean"]),
+        label="Kendall's τ of −training loss, test metric",
+    )
+
+
+def _points(regrets: pd.DataFrame) -> pd.DataFrame:
+    if regrets.empty:
+        return regrets
+    scaled = regrets.assign(name=regrets["algorithm"], estimate=regrets["mean"])
+    scaled[["estimate", "low", "high", "margin"]] *= 100
+    return scaled
+
+
+def upper_bounds(regrets: pd.DataFrame, overlaps: pd.DataFrame) -> pd.DataFrame:
+    """Lay out overlaps, and the regrets to choices by the very score that is then compared."""
+    test, validation = (overlaps[overlaps["split"] == split].reset_index() for split in ("test", "validation"))
+    oracle, other = (regrets[regrets["series"] == name].reset_index() for name in (BY_TEST, ON_VALIDATION))
+    return pd.DataFrame(
+        {
+            "task": setting(oracle),
+            "algorithm": oracle["algorithm"],
+            "also best by test, %": (100 * test["mean"]).round().astype(int),
+            "also best by validation, %": (100 * validation["mean"]).round().astype(int),
+            "regret on test": with_interval(oracle, scale=100),
+            "below the margin": (oracle["equivalence_p"] <= ALPHA).map({True: "shown", False: "not shown"}),
+            "regret on validation": with_interval(other, scale=100),
+        }
+    )
+
+
+def choices(regrets: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Lay out the regret that can be had, and the verdict on choosing by loss."""
+    rows = regrets[regrets["series"] == CAN_BE_HAD].reset_index()
+    return pd.DataFrame(
+        {
+            "task": setting(rows),
+            "algorithm": rows["algorithm"],
+            "regret": with_interval(rows, scale=100),
+            "p": verdicts["p"],
+            "p (Holm)": verdicts["adjusted_p"],
+            "least p (Holm)": verdicts["smallest_adjusted_p"],
+            "p (equivalence)": verdicts["equivalence_p"],
+            "choosing by loss is": verdicts["verdict"],
+        }
+    )
+
+
+def correlations(summaries: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.selections.correlations`: one line per algorithm."""
+    keys = ["task", "variant", "algorithm"]
+    table = summaries[keys].drop_duplicates().reset_index(drop=True)
+    for (split, period), rows in summaries.groupby(["split", "series"], sort=False):
+        column = rows[keys].assign(**{f"{split}, {period}": with_interval(rows)})
+        table = table.merge(column, on=keys, validate="one_to_one")
+    undefined = summaries.groupby(keys)["undefined"].max().rename("undefined, at most").reset_index()
+    table = table.merge(undefined, on=keys, validate="one_to_one")
+    table.insert(0, "setting", setting(table))
+    return table.drop(columns=["task", "variant"]).rename(columns={"setting": "task"})

@@ -1,0 +1,170 @@
+"""Claims judged by landscapes and simulations, computed on the spot."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+import scipy.stats
+
+from popview import misprints, simulations, table_one
+from popview.landscapes import two_well
+from popview.rules.findings import ALPHA, Finding, Word, share
+from popview.stationary import sample
+from popview.statistics import holm
+
+__all__ = ["COMPUTED", "Computed"]
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What the landscape rules need, computed when first asked for, with chapter 4's protocol.
+
+    Attributes
+    ----------
+    restarts : int
+        Per cell of Table 1.
+    two_well_restarts : int
+        Per algorithm on the two-well landscape.
+    iterations : int
+        Updates per restart, on all landscapes.
+    repeats : int
+        Of the simulation of pooled tests.
+    seed : int
+    """
+
+    restarts: int = 500
+    two_well_restarts: int = 2000
+    iterations: int = 1000
+    repeats: int = 5000
+    seed: int = 0
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """Table 1, as `popview.table_one.cells` returns it."""
+        protocol = table_one.Protocol(restarts=self.restarts, iterations=self.iterations)
+        names = [(landscape, algorithm) for landscape in table_one.COLUMNS for algorithm in table_one.ALGORITHMS]
+        return table_one.cells([protocol.sample(*pair, self.seed) for pair in names], protocol.radius)
+
+    @cached_property
+    def wells(self) -> pd.DataFrame:
+        """Where restarts end on two wells of equal depth: `popview.table_one.wide_well`, with Holm's p-values."""
+        surface, samples = two_well(), []
+        for algorithm in table_one.ALGORITHMS:
+            own = {} if algorithm == "GD" else {"rho": 0.3}
+            own |= {"tau": 50, "epsilon": 1e-3} if algorithm.startswith("NiM") or algorithm.endswith("BH") else {}
+            settings: dict[str, Any] = {
+                "iterations": self.iterations,
+                "seed": self.seed,
+                "lr": 0.01,
+                "normalized": True,
+                **own,
+            }
+            samples.append(sample(surface, algorithm, self.two_well_restarts, **settings))
+        return table_one.wide_well(samples).assign(adjusted=lambda table: holm(table["p_value"]))
+
+    @cached_property
+    def nowhere(self) -> pd.DataFrame:
+        """Restarts at no minimum, in percent: rows algorithms, columns landscapes."""
+        left = self.cells[self.cells["column"].isin(["Else", "Diverged"])]
+        return left.pivot_table(index="algorithm", columns="landscape", values="percent", aggfunc="sum", sort=False)
+
+
+def pooled_tests(evidence: Computed) -> Finding:
+    """'does not hold' if pooled Mann–Whitney is wrong in more than 6 % of cases at an ICC of 0.5 or 0.8."""
+    table = simulations.false_positives((0.5, 0.8), repeats=evidence.repeats, seed=evidence.seed)
+    rows = table[table["test"] == "pooled Mann–Whitney"]
+    rates = " and ".join(f"{100 * row.rate:.0f} % (ICC {row.icc:g})" for row in rows.itertuples())
+    word: Word = "does not hold" if (rows["low"] > 0.06).any() else "holds"
+    return Finding(word, f"simulated false positives {rates}, where 5 % are promised")
+
+
+def accept_rule(evidence: Computed) -> Finding:
+    """'does not hold' if hops go uphill under the accept rule as printed."""
+    check = misprints.acceptance(seed=evidence.seed)
+    return Finding("does not hold" if check.found else "holds", check.computed)
+
+
+def sharpest_minima(evidence: Computed) -> Finding:
+    """'does not hold' if the pair of highest value is not the sharpest of the local minima."""
+    check = misprints.printed_formulas()[2]
+    return Finding("does not hold" if check.found else "holds", check.computed)
+
+
+def prefers_flat(evidence: Computed) -> Finding:
+    """'holds' if NiG-GD and SAM end in the wide well more often than in the narrow one (Holm's p ≤ 0.05), and no other.
+
+    'does not hold' if both shares lie within 45 to 55 % with their intervals; else 'inconclusive'.
+    """
+    wells = evidence.wells.set_index("algorithm")
+    prefers = set(wells.index[(wells["adjusted"] <= ALPHA) & (wells["share"] > 50)])
+    two = wells.loc[["NiG-GD", "SAM"]]
+    detail = "; ".join(f"{name} {r.share:.1f} % [{r.low:.1f}, {r.high:.1f}]" for name, r in two.iterrows())
+    detail = f"two wells of equal depth, share of the wide one: {detail}; without preference 50 %"
+    if prefers == set(two.index):
+        return Finding("holds", detail)
+    level = (two["low"] >= 45).all() and (two["high"] <= 55).all()
+    return Finding("does not hold" if level and not prefers & set(two.index) else "inconclusive", detail)
+
+
+def mirror_images_here(evidence: Computed) -> Finding:
+    """'holds' if our GM1 and GM2 of any row differ beyond chance (symmetry test, Holm), 'does not hold' if of none."""
+    found = table_one.symmetry(evidence.cells, "percent", evidence.restarts)
+    adjusted = holm(found["p_value"])
+    ours = (found["landscape"] == "six-hump-camel") & (found["pair"] == "GM1 – GM2")
+    unequal = int((adjusted[ours] <= ALPHA).sum())
+    first, second = (found.loc[ours, name].mean() for name in ("first", "second"))
+    detail = f"GM1 {first:.1f} %, GM2 {second:.1f} % (mean of {int(ours.sum())} algorithms); {unequal} rows differ"
+    return Finding("holds" if unequal else "does not hold", detail)
+
+
+def six_hump_is_hardest(evidence: Computed) -> Finding:
+    """'holds' if more restarts end at no minimum than on both other landscapes (Fisher, Holm's p ≤ 0.05, all rows)."""
+    total = evidence.restarts * len(evidence.nowhere)
+    counts = (evidence.nowhere.sum() * evidence.restarts / 100).round().astype(int)
+    ours = int(counts.pop("six-hump-camel"))
+    tests = [
+        scipy.stats.fisher_exact([[ours, total - ours], [other, total - other]], "greater").pvalue for other in counts
+    ]
+    detail = f"six-hump {100 * ours / total:.1f} %, " + ", ".join(
+        f"{name} {100 * count / total:.1f} %" for name, count in counts.items()
+    )
+    who = ", ".join(evidence.nowhere.index[evidence.nowhere["six-hump-camel"] > 0]) or "none"
+    return Finding(
+        "holds" if (holm(tests) <= ALPHA).all() else "does not hold", f"at no minimum: {detail}; all of them {who}"
+    )
+
+
+def a_third_at_no_minimum(evidence: Computed) -> Finding:
+    """'holds' for an algorithm if our share is within 10 points of the printed one."""
+    rows, near = [], 0
+    for name, said in (("NiG-GD", 38.0), ("SAM", 34.0)):
+        ours = evidence.nowhere.loc[name, "six-hump-camel"]
+        near += abs(ours - said) <= 10
+        rows.append(f"{name} {ours:.1f} %")
+    return share(near, 2, f"under our protocol {', '.join(rows)}")
+
+
+def hopping_reaches_minima(evidence: Computed) -> Finding:
+    """'holds' if NiG-BH and NiM-BH end at a minimum in more than half of the restarts on every landscape."""
+    reached = 100 - evidence.nowhere
+    found = reached.loc[["NiG-BH", "NiM-BH"]].min()
+    detail = f"at least {found.min():.1f} % at a minimum; plain GD at least {reached.loc['GD'].min():.1f} %"
+    return Finding("holds" if (found > 50).all() else "does not hold", detail)
+
+
+#: Rule → finding from landscapes and simulations.
+COMPUTED: dict[str, Callable[[Computed], Finding]] = {
+    rule.__name__: rule
+    for rule in (
+        pooled_tests,
+        accept_rule,
+        sharpest_minima,
+        prefers_flat,
+        mirror_images_here,
+        six_hump_is_hardest,
+        a_third_at_no_minimum,
+        hopping_reaches_minima,
+    )
+}

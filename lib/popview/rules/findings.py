@@ -1,0 +1,33 @@
+"""The words that a rule may say, and what goes with them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["ALPHA", "WORDS", "Finding", "Word", "share"]
+
+Word = Literal[
+    "holds",
+    "holds in part",
+    "does not hold",
+    "inconclusive",
+    "not applicable",
+    "not run here",
+    "not tested yet",
+    "see the chapter",
+]
+WORDS: tuple[Word, ...] = Word.__args__  # type: ignore[attr-defined]
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one rule says of one claim: a word of `WORDS`, and the numbers behind it."""
+
+    word: Word
+    detail: str
+
+
+def share(found: int, of: int, detail: str) -> Finding:
+    """'holds' if all of them do, 'does not hold' if none does, else 'holds in part'."""
+    return Finding("holds" if found == of else "does not hold" if found == 0 else "holds in part", detail)

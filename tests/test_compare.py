@@ -1,0 +1,109 @@
+"""`popview compare`: the numbers of chapter 7 for one pair, in a few lines, and one line for every mistake."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from popview import cli, comparisons, populations, specs
+from popview.report import terminal
+from popview.specs import settings
+
+
+def numbers(text: str, name: str) -> list[float]:
+    """Return the numbers of one line of the output."""
+    (line,) = [line for line in text.splitlines() if line.startswith(f"  {name}  ")]
+    return [float(n) for n in re.findall(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", line.removeprefix(f"  {name}"))]
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    """Rows of chapter 7's table, from the trajectories of all algorithms as the chapter loads them."""
+    trajectories = populations.load(populations.wanted("laptop", "digits"), settings("laptop", "digits")["restarts"])
+    models = populations.select(trajectories, "train_loss", 10)
+    values = populations.per_restart(models)
+    shown = values[["SGD", "NiM-SGD", "SAM", "AdamW"]]
+    table = comparisons.against_reference(shown, settings("laptop", "digits")["margin"])
+    return table.set_index("a"), comparisons.clustering(models).set_index("algorithm"), values
+
+
+@pytest.mark.parametrize("name", ["SAM", "NiM-SGD", "AdamW"])
+def test_numbers_are_those_of_chapter_seven(name, chapter, capsys):
+    table, clusters, values = chapter
+    assert cli.main(["compare", name, "SGD"]) == 0
+    text = capsys.readouterr().out
+    row = table.loc[name]
+    points = 5e-3 + 1e-9  # printed with two decimals
+    assert numbers(text, "shift")[:3] == pytest.approx([100 * row[k] for k in ("estimate", "low", "high")], abs=points)
+    assert numbers(text, "difference")[0] == pytest.approx(100 * row["difference"], abs=points)
+    assert numbers(text, "A12")[-4:-1] == pytest.approx([row[k] for k in ("a12", "a12_low", "a12_high")], abs=points)
+    assert numbers(text, "p")[0] == pytest.approx(row["p"], rel=1e-3)
+    assert re.search(r"p \(equivalence\) +(\S+) \(TOST, margin ±0.5 points\)", text)[1] == f"{row['equivalence_p']:.4g}"
+    assert numbers(text, name) == pytest.approx([100 * values[name].mean(), 100 * values[name].std()], abs=points)
+    assert f"r by seed        {row['correlation']:.2f}" in text
+    assert f"{name} {clusters.loc[name, 'icc']:.2f} (1000 models worth {clusters.loc[name, 'effective']:.0f})" in text
+    assert text.endswith(f"{row['verdict']}\n")
+    assert "100 restarts each" in text
+
+
+def test_one_pair_is_a_family_of_one():
+    """Its minimum detectable effect is smaller than in chapter 7's family of five, and the text says which it is."""
+    text = terminal.comparison("SAM", "SGD")
+    assert "one pair: no family correction" in text
+    trajectories = populations.load(populations.wanted("laptop", "digits", algorithms=("SAM", "SGD")), 100)
+    values = populations.per_restart(populations.select(trajectories, "train_loss", 10))
+    (row,) = comparisons.against(values, [("SAM", "SGD")], 0.005).to_dict("records")
+    assert numbers(text, "detectable")[0] == pytest.approx(100 * row["detectable"], abs=5e-3)
+
+
+def test_a_loss_has_no_margin_and_less_is_better():
+    text = terminal.comparison("SAM", "SGD", metric="train_loss")
+    assert "TOST" not in text
+    assert numbers(text, "difference")[0] < 0
+    assert text.endswith("better")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["SAMM", "SGD"], "unknown algorithm of digits in profile laptop 'SAMM': did you mean 'SAM'?"),
+        (["SAM", "sgd"], "did you mean 'SGD'?"),
+        (["SAM", "SAM"], "compare needs two algorithms, got SAM twice"),
+        (["SAM", "SGD", "--metric", "test_metrc"], "unknown metric 'test_metrc': did you mean 'test_metric'?"),
+        (["SAM", "SGD", "--task", "digit"], "did you mean 'digits'?"),
+        (["SAM", "SGD", "--profile", "latop"], "did you mean 'laptop'?"),
+        (["SAM", "SGD", "--variant", "tuneed"], "unknown variant 'tuneed': did you mean 'tuned'?"),
+        (["SAM"], "Missing argument"),
+    ],
+)
+def test_mistakes_are_one_line(words, message, capsys):
+    assert cli.main(["compare", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_missing_trajectories_come_with_their_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(populations.load, "__defaults__", (None, tmp_path))
+    assert cli.main(["compare", "SAM", "SGD"]) == 2
+    err = capsys.readouterr().err
+    assert "no trajectory of SAM on digits" in err
+    assert "popview run --profile laptop --task digits" in err
+    assert err.count("\n") == 1
+
+
+def test_an_algorithm_that_is_not_tuned_comes_with_its_command(monkeypatch, capsys):
+    monkeypatch.setattr(specs, "search", lambda profile, task: {})
+    assert cli.main(["compare", "SAM", "SGD", "--variant", "tuned"]) == 2
+    err = capsys.readouterr().err
+    assert "popview tune --profile laptop --task digits --algorithm SAM" in err
+    assert err.count("\n") == 1
+
+
+def test_torch_is_not_imported():
+    code = "import sys\nfrom popview.cli import main\nmain(['compare', 'SAM', 'SGD'])\nsys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("SAM against SGD: digits")

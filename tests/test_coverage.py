@@ -1,0 +1,109 @@
+"""Which tasks have results: told from the store, never computed."""
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from popview import populations, specs, store
+from popview.errors import UsageError
+from popview.report import comparisons as show
+
+
+def fill(root, wanted) -> None:
+    """Write a trajectory of two checkpoints for each spec."""
+    for spec in wanted:
+        rows = [{"seed": seed, "step": step, "train_loss": 1.0} for seed in spec.seeds for step in (0, 1)]
+        table = pa.Table.from_pylist(rows)
+        store.save(spec, table.replace_schema_metadata({"popview": f'{{"digest": "{spec.digest}"}}'}), root)
+
+
+class TestCoverage:
+    def state(self, root, **options) -> str:
+        found = populations.coverage("smoke", ["digits"], ["base"], root=root, **options)
+        (state,) = found["state"]
+        return state
+
+    def test_counts_files(self, tmp_path):
+        wanted = populations.wanted("smoke", "digits")
+        assert self.state(tmp_path) == "not run here yet"
+        fill(tmp_path, wanted[:2])
+        assert self.state(tmp_path) == "in part"
+        found = populations.coverage("smoke", ["digits"], ["base"], root=tmp_path)
+        assert populations.load_complete("smoke", found, tmp_path) == {}
+        fill(tmp_path, wanted[2:])
+        assert self.state(tmp_path) == "complete"
+        found = populations.coverage("smoke", ["digits"], ["base"], root=tmp_path)
+        assert found[["restarts", "files", "present"]].iloc[0].tolist() == [4, len(wanted), len(wanted)]
+        ((key, table),) = populations.load_complete("smoke", found, tmp_path).items()
+        assert key == ("digits", "base")
+        assert sorted(table["seed"].unique()) == [0, 1, 2, 3]
+
+    def test_fewer_restarts_are_kept_and_more_are_missing(self, tmp_path):
+        fill(tmp_path, populations.wanted("smoke", "digits"))
+        assert self.state(tmp_path, restarts=3) == "complete"
+        found = populations.coverage("smoke", ["digits"], ["base"], 3, tmp_path)
+        assert populations.load_complete("smoke", found, tmp_path)["digits", "base"]["seed"].max() == 2
+        assert self.state(tmp_path, restarts=9) == "in part"
+
+    def test_every_task_of_the_paper_has_its_line(self, tmp_path):
+        found = populations.coverage("smoke", root=tmp_path)
+        assert len(found) == len(populations.TASKS) * 2
+        table = show.covered(found)
+        assert table["task"].tolist() == list(populations.TASKS)
+        assert (table[["base", "tuned"]] == "not run here yet").all(axis=None)
+        assert show.absent(found, "tuned").endswith("digits, cifar10, cifar100, goemotions, tweeteval")
+
+    def test_words(self):
+        rows = [("digits", "base", 9, 4, 4, "complete"), ("digits", "tuned", 9, 4, 1, "in part")]
+        found = pd.DataFrame(rows, columns=["task", "variant", "restarts", "files", "present", "state"])
+        assert show.covered(found).iloc[0].tolist() == ["digits", "9 restarts an algorithm", "1 of 4 files"]
+        assert show.absent(found, "base") == "all tasks have been run, base"
+
+
+class TestWanted:
+    def test_base_is_what_expand_gives(self):
+        assert populations.wanted("laptop", "digits", restarts=60) == specs.expand("laptop", "digits", restarts=60)
+
+    def test_a_task_that_the_profile_lacks_has_none(self):
+        absent = [task for task in populations.TASKS if task not in specs.tasks("smoke")]
+        assert [populations.wanted("smoke", task) for task in absent] == [[]] * len(absent)
+
+    @pytest.mark.parametrize(
+        ("chosen", "algorithms"),
+        [
+            ({"SGD": True, "SAM": True}, {"SGD", "SAM"}),
+            ({"SGD": True, "SAM": False}, set()),  # the search has not ended
+            ({"NiM-BH": True, "SAM": True}, set()),  # nothing to compare with
+            ({"SGD": True}, set()),
+            ({}, set()),
+        ],
+    )
+    def test_tuned_settings_count_once_the_search_has_ended(self, chosen, algorithms, monkeypatch):
+        found = {name: {"trials": [{"lr": 0.1}]} | ({"chosen": 0} if end else {}) for name, end in chosen.items()}
+        for module in (specs, populations):
+            monkeypatch.setattr(module, "search", lambda profile, task: found)
+        wanted = populations.wanted("smoke", "digits", "tuned")
+        assert {spec.algorithm for spec in wanted} == algorithms
+        assert all(spec.variant == "tuned" and spec.hyperparameters["lr"] == 0.1 for spec in wanted)
+
+    @pytest.mark.parametrize("variant", ["base", "tuned"])
+    def test_mistakes_are_not_taken_for_missing_results(self, variant):
+        for arguments, message in (
+            (("laptop", "digts", variant), "unknown task 'digts': did you mean 'digits'"),
+            (("laptop", "digits", variant + "x"), f"did you mean '{variant}'"),
+            (("latop", "digits", variant), "did you mean 'laptop'"),
+        ):
+            with pytest.raises(UsageError, match=message):
+                populations.wanted(*arguments)
+        with pytest.raises(UsageError, match="unknown algorithm of digits"):
+            populations.wanted("laptop", "digits", variant, algorithms=("SMA",))
+
+
+def test_gather_computes_nothing_but_digits(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(show.engine, "run", lambda wanted: asked.extend(wanted))
+    for task in ("cifar10", "tweeteval"):
+        show.gather(task, "all", "laptop", None)
+    assert asked == []
+    show.gather("all", "base", "laptop", 3)
+    assert {spec.task for spec in asked} == {"digits"}

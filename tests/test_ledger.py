@@ -1,0 +1,228 @@
+"""The ledger of claims: complete, judged by rules, and rules that answer as the numbers say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from popview import ledger, rules
+from popview.errors import UsageError
+from popview.paths import PAPER, ROOT
+from popview.report import ledger as layout
+from popview.rules import Computed, Finding, Results, tasks
+
+SIX = tasks.SIX
+
+
+def trajectories(shifts: dict[str, float], restarts: int = 12, checkpoints: int = 30, seed: int = 0) -> pd.DataFrame:
+    """Return trajectories whose loss falls and score rises with noise; `shifts` moves an algorithm's scores."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    base = generator.normal(0.9, 0.004, restarts)
+    for algorithm, shift in shifts.items():
+        for restart in range(restarts):
+            step = np.arange(1, checkpoints + 1)
+            score = base[restart] + shift + 0.002 * generator.standard_normal(checkpoints)
+            cost = 2 if algorithm == "SAM" else 1
+            rows.append(
+                pd.DataFrame(
+                    {
+                        "task": "digits",
+                        "profile": "laptop",
+                        "algorithm": algorithm,
+                        "variant": "base",
+                        "seed": restart,
+                        "step": step,
+                        "epoch": step,
+                        "gradient_evaluations": cost * step,
+                        "train_loss": np.exp(-step / 5) * (1 + 0.1 * generator.random(checkpoints)),
+                        "validation_metric": score,
+                        "test_metric": score + 0.002 * generator.standard_normal(checkpoints),
+                    }
+                )
+            )
+    return pd.concat(rows, ignore_index=True)
+
+
+def results(shifts: dict[str, float] | None = None, task: str = "digits", **settings) -> Results:
+    moved = dict.fromkeys((*SIX, "NiG-MBH", "NiM-MBH"), 0.0) | (shifts or {})
+    return Results(task, trajectories(moved, **settings), 0.005)
+
+
+class TestClaims:
+    def test_every_claim_has_a_chapter_a_place_and_something_to_say(self):
+        table = ledger.claims()
+        assert table["id"].is_unique
+        assert (table[["id", "document", "where", "claim", "chapter"]] != "").all(axis=None)
+        assert set(table["chapter"]) <= set(ledger.CHAPTERS)
+        assert set(table["document"]) == set(ledger.DOCUMENTS)
+
+    def test_no_verdict_is_in_the_file(self):
+        text = (PAPER / "claims.csv").read_text()
+        assert not any(word in text for word in rules.WORDS if word != "holds")
+
+    def test_every_rule_is_used(self):
+        table = ledger.claims()
+        for column, known in ledger.RULES.items():
+            assert set(table[column]) - {""} == set(known)
+
+    def test_written_chapters_are_the_books(self):
+        for number, name in ledger.written().items():
+            assert (ROOT / "book" / f"{name}.py").is_file()
+            assert number in ledger.CHAPTERS
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"document": "nobody"}, "unknown document of claim a 'nobody'"),
+            ({"chapter": "16"}, "unknown chapter of claim a '16'"),
+            ({"task": "on_par_with_sad"}, "unknown task rule of claim a 'on_par_with_sad': did you mean"),
+            ({"task": ""}, "claim a of claims.csv has neither a rule nor a reason"),
+        ],
+    )
+    def test_bad_rows_are_refused(self, tmp_path, change, message):
+        row = dict.fromkeys(ledger.COLUMNS, "") | {"id": "a", "document": "inan2024", "chapter": "06"}
+        file = tmp_path / "claims.csv"
+        pd.DataFrame([row | {"task": "sets_alike"} | change]).to_csv(file, index=False)
+        with pytest.raises(UsageError, match=message):
+            ledger.claims(file)
+
+    def test_a_missing_file_is_named(self, tmp_path):
+        with pytest.raises(UsageError, match="where there is no file"):
+            ledger.claims(tmp_path / "claims.csv")
+
+
+@pytest.fixture(scope="module")
+def judged() -> pd.DataFrame:
+    """All claims that need no landscape, with results of one task and none of another."""
+    table = ledger.claims()
+    quick = table.assign(computed="").query("printed != '' or task != '' or reason != ''")
+    return ledger.judge(quick, {"digits": results(), "cifar10": None}, Computed(), {"02", "12"})
+
+
+class TestJudge:
+    def test_no_claim_is_left_out_and_no_verdict_is_blank(self, judged):
+        assert (judged[["scale", "verdict", "detail"]] != "").all(axis=None)
+        table = ledger.claims()
+        wanted = table[(table["printed"] != "") | (table["task"] != "") | (table["reason"] != "")]
+        assert set(judged["id"]) == set(wanted["id"])
+        assert set(judged["verdict"]) <= set(rules.WORDS)
+
+    def test_a_task_without_results_is_said_to_be_not_run(self, judged):
+        here = judged[judged["scale"] == "cifar10"]
+        assert set(here["verdict"]) == {"not run here"}
+        assert len(here) == (ledger.claims()["task"] != "").sum()
+
+    def test_chapters_decide_what_is_not_tested_yet(self, judged):
+        by_claim = judged.set_index("id")["verdict"]
+        assert by_claim["barriers"] == "not tested yet"
+        assert by_claim["flat-robust"] == "see the chapter"
+        assert by_claim["code"] == "not run here"
+
+    def test_layouts_have_every_claim(self, judged):
+        pages = {"06": "06-name"}
+        compact = layout.compact(judged, "inan2024", pages)
+        assert len(compact) == judged.query("document == 'inan2024'")["id"].nunique()
+        assert list(compact.columns) == ["claim", "printed tables", "computed here", "digits", "read on"]
+        assert compact["read on"][0] == "[chapter\u00a06](06-name.ipynb)"
+        assert (compact != "").all(axis=None)
+        full = layout.full(judged, "inan2024", pages)
+        assert (full[["scale", "verdict", "numbers"]] != "").all(axis=None)
+        assert full["claim"].ne("").sum() == len(compact)
+        assert layout.missing(judged) == ["cifar10"]
+        assert "holds" in layout.tally(judged, "inan2024", "digits")
+
+    def test_computed_rules_on_few_restarts(self):
+        evidence = Computed(restarts=20, two_well_restarts=60, iterations=60, repeats=300)
+        found = {name: rule(evidence) for name, rule in rules.COMPUTED.items()}
+        assert all(finding.word in rules.WORDS and finding.detail for finding in found.values())
+        assert found["pooled_tests"].word == "does not hold"
+        assert found["accept_rule"].word == "does not hold"
+        assert found["sharpest_minima"].word == "does not hold"
+
+    def test_printed_rules(self):
+        checks = rules.checks_by_name()
+        found = {name: rule(checks).word for name, rule in rules.PRINTED.items()}
+        assert found["sentence_under_six"] == "does not hold"
+        assert found["top_three"] == "holds"
+        assert found["ahead_by_f1_printed"] == "holds in part"
+
+
+class TestTaskRules:
+    def test_every_rule_answers_on_five_and_on_twelve_restarts(self):
+        for restarts in (5, 12):
+            evidence = results(restarts=restarts)
+            for name, rule in rules.TASK.items():
+                finding = rule(evidence)
+                assert finding.word in rules.WORDS, name
+                assert finding.detail, name
+
+    def test_missing_algorithms_are_said_to_be_missing(self):
+        evidence = Results("digits", trajectories({"SGD": 0.0, "NiG-SGD": 0.0}), 0.005)
+        for name, rule in rules.TASK.items():
+            assert rule(evidence).word in rules.WORDS, name
+        assert tasks.on_par_with_sam(evidence) == Finding("not run here", "no results of NiM-SGD, SAM, NiG-BH, NiM-BH")
+
+    def test_equivalent_better_and_both(self):
+        assert tasks.on_par_with_sam(results()).word == "holds"
+        assert tasks.on_par_with_sam(results({"SAM": 0.03})).word == "does not hold"
+        assert tasks.on_par_with_sam(results({"NiG-SGD": -0.03})).word == "holds in part"
+        assert tasks.on_par_with_sam(results(restarts=3)).word == "inconclusive"
+
+    def test_a_real_difference_inside_the_margin_can_be_told_apart(self):
+        assert tasks.indistinguishable(results()).word == "holds"
+        finding = tasks.indistinguishable(results({"SAM": 0.003}))
+        assert finding.word == "holds in part"
+        assert "inside the margin: SGD – SAM" in finding.detail
+
+    def test_sets_alike_where_score_follows_loss_and_where_it_does_not(self):
+        assert tasks.sets_alike(results()).word == "does not hold"
+        frame = trajectories(dict.fromkeys(SIX, 0.0))
+        tied = frame.assign(test_metric=0.9 - frame["train_loss"])
+        assert tasks.sets_alike(Results("digits", tied, 0.005)).word == "holds"
+
+    def test_gradients(self):
+        finding = tasks.half_the_gradients(results())
+        assert finding.word == "holds"
+        assert "2.00 × SGD's" in finding.detail
+        frame = trajectories(dict.fromkeys(SIX, 0.0))
+        dear = frame.assign(
+            gradient_evaluations=frame["gradient_evaluations"].where(
+                frame["algorithm"] != "NiM-SGD", 2 * frame["gradient_evaluations"]
+            )
+        )
+        assert tasks.half_the_gradients(Results("digits", dear, 0.005)).word == "holds in part"
+
+    def test_equal_gradients(self):
+        assert tasks.sam_at_equal_gradients(results()).word == "holds"  # half the steps, so a higher loss
+        frame = trajectories(dict.fromkeys(SIX, 0.0))
+        fast = frame.assign(train_loss=frame["train_loss"].where(frame["algorithm"] != "SAM", 1e-9))
+        assert tasks.sam_at_equal_gradients(Results("digits", fast, 0.005)).word == "does not hold"
+
+    def test_top_three(self):
+        ahead = {"SGD": 0.02, "NiM-SGD": 0.02, "SAM": 0.02}
+        assert tasks.top_three_by_accuracy(results(ahead)).word == "holds"
+        behind = {"NiG-SGD": 0.02, "NiG-BH": 0.02, "NiM-BH": 0.02}
+        assert tasks.top_three_by_accuracy(results(behind)).word == "does not hold"
+        assert tasks.top_three_by_accuracy(results(task="tweeteval")).word == "not applicable"
+
+    def test_ahead_by_f1(self):
+        assert tasks.ahead_by_f1(results()).word == "not applicable"
+        text = {"task": "tweeteval"}
+        assert tasks.ahead_by_f1(results({"SAM": -0.03, "NiM-BH": 0.03}, **text)).word == "holds"
+        assert tasks.ahead_by_f1(results({"SAM": -0.03}, **text)).word == "holds in part"
+        assert tasks.ahead_by_f1(results(**text)).word == "does not hold"
+
+    def test_monotonic(self):
+        assert tasks.monotonic_is_worse(results()).word == "does not hold"
+        assert tasks.monotonic_is_worse(results({"NiG-MBH": -0.03, "NiM-MBH": -0.03})).word == "holds"
+        assert tasks.monotonic_is_worse(results({"NiG-MBH": -0.03})).word == "holds in part"
+
+    def test_one_run(self):
+        assert tasks.one_run_misleads(results({"SAM": 0.03})).word == "does not hold"
+        assert tasks.one_run_misleads(results(restarts=40)).word == "holds"
+        assert "SGD above SAM" in tasks.one_run_misleads(results({"SAM": -0.03})).detail
+
+    def test_pooling(self):
+        finding = tasks.pooled_tests_here(results())
+        assert finding.word == "does not hold"
+        assert "50 models are worth" in finding.detail

@@ -1,0 +1,197 @@
+"""What choosing by training loss costs: against brute force over tie orders and pairs, and closed forms."""
+
+from itertools import combinations, permutations
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from statsmodels.stats.weightstats import DescrStatsW
+
+from popview import populations, selections
+from popview.errors import UsageError
+from popview.populations import chances
+
+
+def trajectories(values: dict[str, np.ndarray], algorithm: str = "SGD", seed: int = 0) -> pd.DataFrame:
+    """One restart: columns by name, one row per checkpoint."""
+    kind = {"task": "digits", "profile": "smoke", "variant": "base", "algorithm": algorithm, "seed": seed}
+    table = pd.DataFrame(values).assign(**kind)
+    return table.assign(step=np.arange(len(table)) * 10, epoch=np.arange(len(table)) / 2)
+
+
+def several(seeds: int, checkpoints: int, levels: int, draw: int = 0) -> pd.DataFrame:
+    """Several restarts with tied metrics, and in one of them a checkpoint that is not finite."""
+    generator = np.random.default_rng(draw)
+    frames = []
+    for algorithm in ("SGD", "SAM"):
+        for seed in range(seeds):
+            metric = {n: generator.integers(0, levels, checkpoints) / levels for n in ("validation", "test")}
+            loss = generator.integers(0, levels, checkpoints) / levels
+            columns = {"train_loss": loss, **{f"{n}_metric": v for n, v in metric.items()}}
+            frames.append(trajectories(columns, algorithm, seed))
+    table = pd.concat(frames, ignore_index=True)
+    table.loc[1, "train_loss"] = np.nan
+    return table.sample(frac=1, random_state=1)
+
+
+def by_tie_order(rows: pd.DataFrame, by: str, number: int) -> np.ndarray:
+    """Return how often each row is selected over all orders of the rows: brute force over ties."""
+    values, finite = rows[by].to_numpy(), np.isfinite(rows["train_loss"].to_numpy())
+    counts = np.zeros(len(rows))
+    orders = list(permutations(np.flatnonzero(finite)))
+    sign = 1 if populations.CRITERIA[by] else -1
+    for order in orders:
+        ranked = sorted(order, key=lambda i: sign * values[i])  # stable: ties stay in this order
+        counts[ranked[:number]] += 1
+    return counts / len(orders)
+
+
+class TestChances:
+    @pytest.mark.parametrize("by", populations.CRITERIA)
+    @pytest.mark.parametrize("number", [1, 2, 3, 5])
+    def test_against_every_order_of_the_ties(self, by, number):
+        table = several(2, 6, levels=3)
+        weights = chances(table, by, number)
+        for _, rows in table.groupby(["algorithm", "seed"]):
+            np.testing.assert_allclose(weights[rows.index], by_tie_order(rows, by, number), atol=1e-12)
+
+    def test_without_ties_it_is_select(self):
+        table = several(3, 8, levels=10**6)
+        chosen = populations.select(table, "train_loss", 3)
+        taken = table[chances(table, "train_loss", 3) > 0]
+        keys = ["algorithm", "seed", "step"]
+        assert set(map(tuple, taken[keys].to_numpy())) == set(map(tuple, chosen[keys].to_numpy()))
+        assert set(chances(table, "train_loss", 3)) == {0.0, 1.0}
+
+    def test_mistakes_are_those_of_select(self):
+        table = several(1, 4, levels=3)
+        with pytest.raises(UsageError, match="unknown criterion 'test_loss'"):
+            chances(table, "test_loss", 2)
+        with pytest.raises(UsageError, match="per_trajectory must be between 1 and 4"):
+            chances(table, "train_loss", 5)
+
+
+class TestRegret:
+    def test_by_hand(self):
+        metric = np.array([0.1, 0.4, 0.9, 0.6])
+        table = trajectories({"train_loss": np.array([4.0, 3.0, 2.0, 1.0]), "test_metric": metric})
+        assert selections.regret(table, per_trajectory=1).loc[0, "SGD"] == pytest.approx(0.9 - 0.6)
+        assert selections.regret(table, per_trajectory=2).loc[0, "SGD"] == pytest.approx(0.0)
+        assert selections.overlap(table, per_trajectory=1).loc[0, "SGD"] == 0.0
+        assert selections.overlap(table, per_trajectory=3).loc[0, "SGD"] == 1.0
+
+    @pytest.mark.parametrize("by", ["validation_metric", "test_metric"])
+    def test_against_every_order_of_the_ties(self, by):
+        table, number = several(2, 6, levels=3), 2
+        regret = selections.regret(table, by, "test_metric", number)
+        overlap = selections.overlap(table, by, number)
+        for (algorithm, seed), rows in table.groupby(["algorithm", "seed"]):
+            ours, rival = (by_tie_order(rows, name, number) for name in ("train_loss", by))
+            value = rows["test_metric"].to_numpy()
+            assert regret.loc[seed, algorithm] == pytest.approx((rival - ours) @ value / number)
+            assert overlap.loc[seed, algorithm] == pytest.approx(ours @ rival / number)
+
+    def test_to_the_best_by_its_own_score_it_is_never_negative(self):
+        table = several(4, 12, levels=4)
+        assert (selections.regret(table, per_trajectory=3).to_numpy() >= -1e-12).all()
+        np.testing.assert_allclose(selections.regret(table, "train_loss", per_trajectory=3), 0, atol=1e-12)
+
+    def test_unrelated_criteria_share_what_chance_gives(self):
+        found = selections.overlaps(several(200, 20, levels=10**6), per_trajectory=5)
+        assert set(found["chance"]) == {0.25}
+        assert (np.abs(found["mean"] - 0.25) < 4 * found["sd"] / np.sqrt(found["restarts"])).all()
+
+    def test_verdicts_are_paired_even_for_few_restarts(self):
+        table = several(5, 12, levels=10**6)
+        found = selections.verdicts(table, 0.9, per_trajectory=3)
+        assert found["algorithm"].tolist() == ["SAM", "SGD"] or found["algorithm"].tolist() == ["SGD", "SAM"]
+        assert found["paired"].all()
+        assert (found["smallest_adjusted_p"] == 2 * 2 / 2**5).all()
+        regret = selections.regret(table, "validation_metric", "test_metric", 3)
+        for row in found.to_dict("records"):
+            assert row["difference"] == pytest.approx(-regret[row["algorithm"]].mean())
+            assert row["verdict"].startswith("equivalent")
+
+
+class TestRankCorrelation:
+    def brute(self, x: np.ndarray, y: np.ndarray) -> float:
+        """τ_b from its definition, pair by pair."""
+        signs = [(np.sign(x[i] - x[j]), np.sign(y[i] - y[j])) for i, j in combinations(range(len(x)), 2)]
+        both = sum(a * b for a, b in signs)
+        return both / np.sqrt(sum(a * a for a, _ in signs) * sum(b * b for _, b in signs))
+
+    def test_against_the_definition(self):
+        table = several(3, 9, levels=4)
+        found = selections.rank_correlation(table)
+        for (algorithm, seed), rows in table.groupby(["algorithm", "seed"]):
+            known = rows[np.isfinite(rows["train_loss"])]
+            expected = self.brute(-known["train_loss"].to_numpy(), known["test_metric"].to_numpy())
+            assert found.loc[seed, algorithm] == pytest.approx(expected)
+
+    def test_full_agreement_and_late_checkpoints(self):
+        loss = np.array([5.0, 4.0, 3.0, 2.0, 1.0, 0.5])
+        table = trajectories({"train_loss": loss, "test_metric": np.array([1.0, 2.0, 3.0, 9.0, 8.0, 7.0])})
+        assert selections.rank_correlation(table, from_epoch=1.5).loc[0, "SGD"] == pytest.approx(-1.0)
+        assert selections.rank_correlation(table.iloc[:4]).loc[0, "SGD"] == pytest.approx(1.0)
+
+    @pytest.mark.parametrize("constant", ["train_loss", "test_metric"])
+    def test_a_constant_column_has_none_and_is_counted(self, constant):
+        table = several(3, 6, levels=10**6)
+        table.loc[(table["seed"] == 2) & (table["algorithm"] == "SAM"), constant] = 0.5
+        found = selections.rank_correlation(table)
+        assert np.isnan(found.loc[2, "SAM"])
+        summary = selections.summary(found).set_index("algorithm")
+        assert summary["undefined"].to_dict() == {"SAM": 1, "SGD": 0}
+        assert summary["restarts"].to_dict() == {"SAM": 2, "SGD": 3}
+
+    def test_one_checkpoint_has_none(self):
+        table = trajectories({"train_loss": np.array([1.0, 0.5]), "test_metric": np.array([0.1, 0.2])})
+        assert np.isnan(selections.rank_correlation(table, from_epoch=0.5).loc[0, "SGD"])
+        assert np.isnan(selections.rank_correlation(table, from_epoch=99).loc[0, "SGD"])
+
+
+class TestSummary:
+    def test_against_statsmodels(self):
+        values = pd.DataFrame({"SGD": np.random.default_rng(0).exponential(size=9)})
+        (row,) = selections.summary(values, margin=2.0).to_dict("records")
+        assert (row["low"], row["high"]) == pytest.approx(DescrStatsW(values["SGD"]).tconfint_mean(0.05))
+        assert row["mean"] == pytest.approx(values["SGD"].mean())
+        upper = scipy.stats.ttest_1samp(values["SGD"], 2.0, alternative="less").pvalue
+        lower = scipy.stats.ttest_1samp(values["SGD"], -2.0, alternative="greater").pvalue
+        assert row["equivalence_p"] == pytest.approx(max(upper, lower))
+
+    @pytest.mark.filterwarnings("error")
+    def test_too_few_values(self):
+        (row,) = selections.summary(pd.DataFrame({"SGD": [np.nan, 0.5]}), margin=1.0).to_dict("records")
+        assert (row["restarts"], row["undefined"], row["mean"]) == (1, 1, 0.5)
+        assert np.isnan([row["low"], row["high"], row["equivalence_p"]]).all()
+        (row,) = selections.summary(pd.DataFrame({"SGD": [np.nan, np.nan]})).to_dict("records")
+        assert row["undefined"] == 2
+        assert np.isnan(row["mean"])
+
+    @pytest.mark.parametrize(("restarts", "least", "most"), [(5, 0.84, 0.96), (100, 0.935, 0.96)])
+    def test_interval_covers_what_its_docstring_says(self, restarts, least, most):
+        """Regrets on `digits`, drawn again: short of 95 % at 5 restarts, not at 100."""
+        table = populations.load(populations.wanted("laptop", "digits", algorithms=("SGD", "AdamW")), 100)
+        regrets = selections.regret(table)
+        generator = np.random.default_rng(0)
+        for name in regrets:
+            values = regrets[name].to_numpy()
+            drawn = generator.choice(values, (4000, restarts))
+            half = scipy.stats.t.isf(0.025, restarts - 1) * drawn.std(axis=1, ddof=1) / np.sqrt(restarts)
+            covered = np.mean(np.abs(drawn.mean(axis=1) - values.mean()) <= half)
+            assert least <= covered <= most
+            found = selections.summary(pd.DataFrame({"one": drawn[0]})).iloc[0]
+            assert found["high"] - found["mean"] == pytest.approx(half[0])
+
+
+def test_readings_name_their_series_and_splits():
+    table = several(3, 12, levels=10**6)
+    regrets = selections.regrets(table, 0.01, 3)
+    assert regrets.groupby("series", sort=False).size().to_dict() == dict.fromkeys(selections.REGRETS, 2)
+    found = selections.correlations(table)
+    late = found[(found["split"] == "validation") & (found["series"] == "second half")].set_index("algorithm")
+    half = table["epoch"].max() / 2
+    expected = selections.rank_correlation(table, "validation_metric", half).mean()
+    assert late["mean"].to_dict() == pytest.approx(expected.to_dict())
