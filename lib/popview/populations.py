@@ -47,7 +47,7 @@ def wanted(
     algorithms: tuple[str, ...] | None = None,
     restarts: int | None = None,
 ) -> list[RunSpec]:
-    """Return the specs of a task and variant as `popview.specs.expand` does, and none where there is nothing to compare.
+    """Return the specs of a task and variant as `popview.specs.expand` does; none where there is nothing to compare.
 
     That is where the profile lacks the task, or, unless algorithms are named, where a search for the tuned settings has
     not ended, or has not come to SGD and another algorithm.
@@ -126,7 +126,7 @@ def load(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = TRA
     """
     frames = []
     for spec in specs:
-        frame = store.load(spec, root).to_pandas()
+        frame = store.load(spec, root).to_pandas().drop(columns="probabilities", errors="ignore")
         for place, name in enumerate(("task", "profile", "algorithm", "variant")):
             frame.insert(place, name, getattr(spec, name))
         frames.append(frame if restarts is None else frame[frame["seed"] < restarts])
