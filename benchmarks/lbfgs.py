@@ -2,8 +2,9 @@
 
     PYTHONPATH=lib OMP_NUM_THREADS=1 python benchmarks/lbfgs.py [--restarts 100] [--images 300] [--nets 5]
 
-prints two Markdown tables (about a minute). Both remember 10 steps and end where no component of the gradient is above
-10⁻⁵, or after 5,000 steps; double precision. L-BFGS-GSS runs all restarts as one population, SciPy one after another.
+prints two Markdown tables (about two minutes). Both remember 10 steps and end where no component of the gradient is
+above 10⁻⁵, or after 5,000 steps; double precision. L-BFGS-GSS runs all restarts as one population, SciPy one after
+another.
 
 First, functions whose minima are known: Rosenbrock in 2 and 100 dimensions from (−1.2, 1, −1.2, 1, …) and from starts
 around it, and the paper's three landscapes from starts drawn uniformly over their domains. Reached: within 10⁻³ of a

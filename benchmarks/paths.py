@@ -2,7 +2,7 @@
 
     PYTHONPATH=lib OMP_NUM_THREADS=1 python benchmarks/paths.py [--repeats 3] [--pairs 50] [--workers 2]
 
-prints three Markdown tables (about four minutes on two idle cores).
+prints three Markdown tables (about five minutes on two idle cores).
 
 1. Heights on Himmelblau's function and the six-hump camel, between minima whose lowest pass is known: of the
    sum-of-losses path, of the soft maximum begun with it, and of the straight line. Then the seed's toy,

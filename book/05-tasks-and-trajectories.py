@@ -55,6 +55,46 @@ facts = {
 # SAM and restart 7 of SGD begin at the same weights and see the same images in the same order: differences between
 # algorithms are paired.
 #
+# ## All tasks
+#
+# The paper's tasks are set up the same way, one network a file: CIFAR-10 with a ResNet-8 of He et al.'s family,
+# GoEmotions (28 labels, several to a text) and TweetEval's emotion task with the two upper layers of MiniLM-L6, a small
+# BERT. Random crops and flips of images, and dropout, are drawn by the restart's seed too. At each checkpoint a fixed
+# sample of every split is evaluated in evaluation mode, and at the end the whole test set; the end of a trajectory is
+# also where its flatness, its accuracy under corruption, and its ten models of lowest training loss as an ensemble are
+# measured. This page shows `digits`; for another task, `popview chapter 05 -p task=cifar10 -p restarts=5` trains what is
+# missing first.
+
+# %% tags=["hide-input", "remove-output"]
+coverage = populations.coverage(profile)
+sizes = {name: specs.settings(profile, name) for name in specs.tasks(profile)}
+setup = pd.DataFrame(
+    {
+        "task": name,
+        "network": table["model"].get("network") or table["model"].get("model") or "perceptron 64–32–10",
+        "trained on": table["model"].get("train", 1000),
+        "epochs": table["epochs"],
+        "checkpoints": table["checkpoints"],
+        "algorithms": len(table["algorithms"]),
+        "restarts": table["restarts"],
+        "margin, points": 100 * table["margin"],
+    }
+    for name, table in sizes.items()
+).merge(coverage.loc[coverage["variant"] == "base", ["task", "state"]], how="left", on="task")
+page.table("setup", setup, digits=1)
+
+# %% [markdown]
+# ````{table} The tasks at this scale, and whether their base results are here. Restarts are per algorithm. CIFAR-100 is built and tested on a hundred images, and not run here.
+# :name: table-setup
+# ```{glue:md} setup
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(setup, "tasks.csv", profile=profile)
+
+# %% [markdown]
 # ## The settings
 #
 # "Base" means one stated default per algorithm, nothing tuned. The file `lib/popview/profiles/laptop.toml` gives a

@@ -85,7 +85,10 @@ def write_hub(hub: Path) -> Path:
     """Write the data sets, and the model as ``tiny/bert``; return the folder."""
     write(hub / IMAGES, "plain_text", {"train": pictures(images(150, 0)), "test": pictures(images(60, 1))})
     for name, several in ((TEXTS, False), (MANY, True)):
-        rows = {split: texts(n, i, several) for i, (split, n) in enumerate({"train": 110, "validation": 30, "test": 60}.items())}
+        rows = {
+            split: texts(n, i, several)
+            for i, (split, n) in enumerate({"train": 110, "validation": 30, "test": 60}.items())
+        }
         write(hub / name, "plain_text", rows)
     write_bert(hub / "tiny" / "bert")
     return hub

@@ -271,9 +271,9 @@ def text(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Path
     shown = pd.DataFrame(lines).to_markdown(index=False, tablefmt="simple", disable_numparse=True, colalign=_ALIGN)
     largest = rows["state"].div(rows["trajectories"]).max()
     facts = (
-        f"GPU-hours: FLOP over {amount(throughput, 'FLOP/s')} (default: a fifth of an A100's bfloat16 peak), not a "
-        "measurement: the tasks compute on processors as they stand. Models kept on request: "
-        f"{amount(whole['weights'], 'B')}; state of a run while it lasts: up to {amount(largest, 'B')}. "
+        f"GPU-hours: FLOP over {amount(throughput, 'FLOP/s')} (default: a fifth of an A100's bfloat16 peak), which "
+        "small batches of short texts do not reach; no measurement: the tasks compute on processors as they stand. "
+        f"Models kept on request: {amount(whole['weights'], 'B')}; state of a run: up to {amount(largest, 'B')}. "
         f"Of {whole['files']} files {whole['present']} are there."
     )
     return "\n".join([shown, "", *ASSUMPTIONS, facts])

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -102,7 +102,12 @@ def run(
         return
     from popview import engine
 
-    options = {"workers": workers, "backend": backend, "scheduler": scheduler, "keep_weights": keep_weights}
+    options: dict[str, Any] = {
+        "workers": workers,
+        "backend": backend,
+        "scheduler": scheduler,
+        "keep_weights": keep_weights,
+    }
     for name, found in wanted.items():
         computed = engine.run(found, **options)
         there = f"{len(found)} files wanted, {computed} computed, {len(found) - computed} there before"
@@ -133,10 +138,10 @@ def data(
 ) -> None:
     """Load the data and models of tasks once, into the cache, or say what is missing."""
     from popview import cache, specs
-    from popview.tasks import TASKS
+    from popview.tasks import set_up
 
     for name in task or specs.tasks(profile):
-        TASKS[name]([0], **specs.settings(profile, name)["model"])
+        set_up(name, [0], specs.settings(profile, name)["model"])
         typer.echo(f"{name}: ready in {cache.folder()}")
 
 

@@ -60,7 +60,7 @@ def is_held(file: Path) -> bool:
     """Whether a living process holds the lock `file`."""
     try:
         descriptor = os.open(file, os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

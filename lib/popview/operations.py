@@ -27,9 +27,9 @@ BERT_BASE = {"bert-base-cased": 28_996, "bert-base-uncased": 30_522}
 
 
 class Data(NamedTuple):
-    """Examples that are not for testing, and that are; the shape of an image; tokens of a text in its batch, on average.
+    """Examples that are not for testing, examples that are, the shape of an image, tokens of a text.
 
-    `tokens` is padding included, in batches of like length, as counted here with the uncased vocabulary of BERT.
+    `tokens` is the mean in batches of like length, padding included, counted with the uncased vocabulary of BERT.
     """
 
     rest: int

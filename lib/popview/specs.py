@@ -4,14 +4,16 @@ import hashlib
 import json
 import math
 import tomllib
-from dataclasses import asdict, dataclass, field, replace
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from popview import reads
 from popview.errors import UsageError, check_name
 
-__all__ = ["PROFILES", "VARIANTS", "RunSpec", "expand", "search", "settings", "tasks"]
+__all__ = ["PROFILES", "VARIANTS", "RunSpec", "expand", "searches", "settings", "tasks"]
 
 #: "base": the profile's one setting per algorithm; "trial": the settings that a search tries, at half the budget;
 #: "tuned": the best of these, with other seeds.
@@ -64,7 +66,7 @@ class RunSpec:
     def canonical(self) -> str:
         """The spec and its revisions as JSON with sorted keys and no spaces."""
         revisions = {"task": REVISIONS.get(self.task, 1), "algorithm": REVISIONS.get(self.algorithm, 1)}
-        return json.dumps({**asdict(self), "revisions": revisions}, sort_keys=True, separators=(",", ":"))
+        return json.dumps({**vars(self), "revisions": revisions}, sort_keys=True, separators=(",", ":"))
 
     @property
     def digest(self) -> str:
@@ -89,7 +91,8 @@ FOLDER = Path(__file__).parent / "profiles"
 PROFILES = tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
 
 #: What a task's table in a profile holds.
-_SETTINGS = ("restarts", "stack", "epochs", "checkpoints", "margin", "algorithms", "model", "base", "search")
+_NEEDED = ("restarts", "stack", "epochs", "checkpoints", "margin", "algorithms", "model", "base")
+_SETTINGS = (*_NEEDED, "search")
 
 #: What `expand` may change, and the least that it may be.
 _CHANGES = {"epochs": 1, "checkpoints": 2}
@@ -99,7 +102,13 @@ def _profile(profile: str) -> dict[str, dict[str, Any]]:
     check_name("profile", profile, PROFILES)
     file = FOLDER / f"{profile}.toml"
     reads.record(file)
-    return tomllib.loads(file.read_text("utf-8"))
+    try:
+        return _parsed(file.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"profile {profile} ({file}) cannot be read: {error}") from error
+
+
+_parsed = cache(tomllib.loads)
 
 
 def tasks(profile: str) -> tuple[str, ...]:
@@ -113,29 +122,36 @@ def settings(profile: str, task: str) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        If the profile, the task or one of the table's keys is unknown.
+        If the profile or the task is unknown, or one of the table's keys unknown or missing.
     """
     tables = _profile(profile)
     check_name(f"task of profile {profile}", task, tables)
-    for key in tables[task]:
+    table = deepcopy(tables[task])
+    if not isinstance(table, dict):
+        raise UsageError(f"{task} in profile {profile} must be a table, [{task}]")
+    for key in table:
         check_name(f"key of {task} in profile {profile}", key, _SETTINGS)
-    for name, value in tables[task]["base"].items():
-        if isinstance(value, dict):
-            check_name(f"algorithm in base of {task} in profile {profile}", name, tables[task]["algorithms"])
-    for name, value in tables[task].get("search", {}).items():
-        if isinstance(value, dict):
-            check_name(f"algorithm in search of {task} in profile {profile}", name, tables[task]["algorithms"])
-    return tables[task]
+    for group in ("base", "search"):
+        for name, value in table.get(group, {}).items():
+            if isinstance(value, dict):
+                check_name(f"algorithm in {group} of {task} in profile {profile}", name, table.get("algorithms", ()))
+    for key in _NEEDED:
+        if key not in table:
+            raise UsageError(f"{task} in profile {profile} has no {key}")
+    return table
 
 
-def search(profile: str, task: str) -> dict[str, dict[str, Any]]:
-    """Return what `popview.tuning` wrote: per algorithm the settings of its ``trials``, and which was ``chosen``.
+def searches(profile: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what `popview.tuning` wrote, by task and algorithm: its ``trials``' settings and which was ``chosen``.
 
-    Empty where nothing was drawn yet; without ``chosen`` where the trials have not all run.
+    Nothing is there where nothing was drawn yet, and no ``chosen`` where the trials have not all run.
     """
     file = FOLDER / "searches" / f"{profile}.json"
     reads.record(file)
-    return json.loads(file.read_text("utf-8")).get(task, {}) if file.is_file() else {}
+    try:
+        return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else {}
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read ({error}): remove it and run `popview tune` again") from error
 
 
 def expand(
@@ -183,9 +199,10 @@ def expand(
             raise UsageError(f"{name} must be {least} or above, got {value!r}")
     for algorithm in algorithms or ():
         check_name(f"algorithm of {task} in profile {profile}", algorithm, table["algorithms"])
+    searched = {} if variant == "base" else searches(profile).get(task, {})
     found = []
     for algorithm in algorithms or table["algorithms"]:
-        tried = {} if variant == "base" else search(profile, task).get(algorithm, {})
+        tried = searched.get(algorithm, {})
         varied: list[dict[str, Any]] = [{}] if variant == "base" else tried.get("trials", [])
         if variant == "tuned":
             varied = [varied[tried["chosen"]]] if "chosen" in tried else []

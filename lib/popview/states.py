@@ -41,7 +41,7 @@ def load(file: Path) -> Any:
 def _checksum(outline: str, tensors: dict[str, Tensor]) -> str:
     found = zlib.crc32(outline.encode())
     for name in sorted(tensors, key=int):
-        found = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy(), found)
+        found = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, found)
     return str(found)
 
 

@@ -154,16 +154,19 @@ def inventory(profile: str, root: Path = TRAJECTORIES) -> list[dict[str, Any]]:
         row["wanted"] += spec.restarts
         if file.is_file():
             try:
-                diverged = sum(json.loads(pq.read_metadata(file).metadata[b"popview"])["diverged"])
+                told = json.loads(pq.read_metadata(file).metadata[b"popview"])
+                if told["digest"] != spec.digest:
+                    raise ValueError("it holds another spec")
+                diverged = sum(told["diverged"])
             except (pa.ArrowException, OSError, LookupError, TypeError, ValueError):
                 row["damaged"] += spec.restarts
                 continue
             row["done"] += spec.restarts
             row["diverged"] += diverged
             row["bytes"] += file.stat().st_size
-        elif is_held(beside(spec, "lock", root)):
+        elif is_held(file.with_suffix(SUFFIXES["lock"])):
             row["running"] += spec.restarts
-        elif beside(spec, "unfinished", root).is_file():
+        elif file.with_suffix(SUFFIXES["unfinished"]).is_file():
             row["half_done"] += spec.restarts
         elif file.with_suffix(".damaged").is_file():
             row["damaged"] += spec.restarts

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from popview import states
 from popview.endings import Best, measures
+from popview.errors import UsageError
 from popview.optimizers import Optimizer, make
 from popview.seeds import stream
 from popview.specs import RunSpec
-from popview.tasks import SPLITS, TASKS, Problem
+from popview.tasks import SPLITS, Problem, set_up
 
 __all__ = ["COLUMNS", "FAR", "Trajectory", "compute", "processor", "run"]
 
@@ -89,16 +90,24 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
     -------
     list of Trajectory
         Of the specs that this run serves: `RunSpec.alongside`, if there is one, and last `spec` itself.
+
+    Raises
+    ------
+    UsageError
+        If the task cannot be set up (see `popview.tasks.set_up`), or the optimizer refuses a hyperparameter.
     """
-    problem = TASKS[spec.task](spec.seeds, **spec.model)
-    optimizer = make(
-        spec.algorithm,
-        problem.parameters,
-        buffers=problem.buffers,
-        population=problem.population,
-        seed=stream(spec.seed, "noise"),
-        **spec.hyperparameters,
-    )
+    problem = set_up(spec.task, spec.seeds, spec.model)
+    try:
+        optimizer = make(
+            spec.algorithm,
+            problem.parameters,
+            buffers=problem.buffers,
+            population=problem.population,
+            seed=stream(spec.seed, "noise"),
+            **spec.hyperparameters,
+        )
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{spec.algorithm} on {spec.task} in profile {spec.profile}: {error}") from error
     served = [(spec.alongside, True)] if spec.alongside else []
     records = [Record(s, problem, optimizer, beside) for s, beside in [*served, (spec, False)]]
     start = [p.detach().clone() for p in problem.parameters]

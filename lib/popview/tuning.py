@@ -8,7 +8,10 @@ import numpy as np
 from scipy.stats import qmc
 
 from popview import engine, populations, specs, store
-from popview.errors import UsageError
+from popview.errors import UsageError, check_name
+from popview.locks import claim
+from popview.optimizers import hyperparameters
+from popview.optimizers.base import WHOLE
 from popview.paths import TRAJECTORIES
 from popview.seeds import stream
 
@@ -20,26 +23,39 @@ def draw(profile: str, task: str, algorithm: str) -> list[dict[str, float]]:
 
     Every algorithm gets the same number of trials. The ranges are those of ``[<task>.search]`` that the algorithm has,
     then those of ``[<task>.search.<algorithm>]``, which come first where both name one. Numbers are rounded to three
-    digits.
+    digits, those of steps to whole ones.
 
     Raises
     ------
     UsageError
-        If the profile has no search for this task, or a range is not two numbers above 0, the lower first.
+        If the profile has no search for this task, the algorithm or a hyperparameter is unknown, a range is not two
+        numbers above 0, the lower first, or there is none.
     """
     table = specs.settings(profile, task)
+    check_name(f"algorithm of {task} in profile {profile}", algorithm, table["algorithms"])
     if "search" not in table:
         raise UsageError(f"profile {profile} has no [{task}.search]")
-    common = {name: value for name, value in table["search"].items() if isinstance(value, list)}
-    own = table["search"].get(algorithm, {})
-    ranges = common | own
+    known, own = hyperparameters(algorithm), table["search"].get(algorithm, {})
+    for name in own:
+        check_name(f"hyperparameter of {algorithm} in [{task}.search.{algorithm}]", name, known)
+    shared = {name: span for name, span in table["search"].items() if isinstance(span, list) and name in known}
+    ranges, trials = shared | own, table["search"].get("trials")
+    if not isinstance(trials, int) or trials < 1:
+        raise UsageError(f"trials in [{task}.search] must be a whole number, 1 or above, got {trials!r}")
+    if not ranges:
+        raise UsageError(f"[{task}.search] has no range for {algorithm}")
     for name, span in ranges.items():
-        if len(span) != 2 or not 0 < span[0] < span[1]:
+        numbers = isinstance(span, list) and all(isinstance(end, int | float) for end in span)
+        if not numbers or len(span) != 2 or not 0 < span[0] < span[1] < np.inf:
             raise UsageError(f"range of {name} in [{task}.search] must be two numbers above 0, got {span!r}")
-    low, high = np.log10(np.array(list(ranges.values())).T)
-    points = qmc.Halton(len(ranges), rng=stream(0, f"search/{task}") % 2**32).random(table["search"]["trials"])
+    low, high = np.log10(np.array(list(ranges.values()), dtype=float).T)
+    points = qmc.Halton(len(ranges), rng=stream(0, f"search/{task}") % 2**32).random(trials)
     values = 10 ** (low + points * (high - low))
-    return [{name: float(f"{v:.3g}") for name, v in zip(ranges, row, strict=True)} for row in values]
+    return [{name: _rounded(name, v) for name, v in zip(ranges, row, strict=True)} for row in values]
+
+
+def _rounded(name: str, value: float) -> float:
+    return round(value) if name in WHOLE else float(f"{value:.3g}")
 
 
 def score(spec: specs.RunSpec, root: Path = TRAJECTORIES) -> float:
@@ -54,8 +70,18 @@ def score(spec: specs.RunSpec, root: Path = TRAJECTORIES) -> float:
 
 
 def choose(trials: list[specs.RunSpec], root: Path = TRAJECTORIES) -> int:
-    """Return which trial scores best; of equals the first."""
-    return int(np.argmax([score(spec, root) for spec in trials]))
+    """Return which trial scores best; of equals the first.
+
+    Raises
+    ------
+    UsageError
+        If all diverged.
+    """
+    scores = [score(spec, root) for spec in trials]
+    if max(scores) == -np.inf:
+        one = trials[0]
+        raise UsageError(f"all {len(trials)} trials of {one.algorithm} on {one.task} diverged: lower its ranges")
+    return int(np.argmax(scores))
 
 
 def tune(
@@ -64,7 +90,6 @@ def tune(
     algorithms: tuple[str, ...] | None = None,
     *,
     root: Path = TRAJECTORIES,
-    folder: Path = specs.FOLDER,
     **options: Any,
 ) -> dict[str, dict[str, Any]]:
     """Draw trials, compute those that are missing, choose; write both to ``profiles/searches/<profile>.json``.
@@ -76,35 +101,44 @@ def tune(
         By default all those with a table in ``[<task>.search]``.
     root, **options
         See `popview.engine.run`.
-    folder : Path
-        That of the profiles.
 
     Returns
     -------
     dict
         Algorithm → ``trials, chosen`` and the trials' ``scores``.
+
+    Raises
+    ------
+    UsageError
+        As `draw`, `choose` and `popview.engine.run`, or if the file cannot be written.
     """
-    searched = tuple(n for n, v in specs.settings(profile, task).get("search", {}).items() if isinstance(v, dict))
+    space = specs.settings(profile, task).get("search", {})
+    searched = algorithms or tuple(name for name, value in space.items() if isinstance(value, dict))
+    drawn = {algorithm: draw(profile, task, algorithm) for algorithm in searched}
+    if not drawn:
+        raise UsageError(f"profile {profile} has no [{task}.search.<algorithm>]")
     found = {}
-    for algorithm in algorithms or searched:
-        drawn = draw(profile, task, algorithm)
-        _record(profile, task, algorithm, {"trials": drawn}, folder)
+    for algorithm, settings in drawn.items():
+        _record(profile, task, algorithm, {"trials": settings})
         trials = specs.expand(profile, task, algorithms=(algorithm,), variant="trial")
         engine.run(trials, root=root, **options)
-        chosen = {"trials": drawn, "chosen": choose(trials, root)}
-        _record(profile, task, algorithm, chosen, folder)
+        chosen = {"trials": settings, "chosen": choose(trials, root)}
+        _record(profile, task, algorithm, chosen)
         found[algorithm] = chosen | {"scores": [score(spec, root) for spec in trials]}
     return found
 
 
-def _record(profile: str, task: str, algorithm: str, entry: dict[str, Any], folder: Path) -> None:
+def _record(profile: str, task: str, algorithm: str, entry: dict[str, Any]) -> None:
     """Write an algorithm's entry; one that has the same trials and is chosen already stays."""
-    file = folder / "searches" / f"{profile}.json"
-    searches = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    known = searches.setdefault(task, {}).get(algorithm, {})
-    if known.get("trials") != entry["trials"] or "chosen" in entry:
-        searches[task][algorithm] = entry
-    file.parent.mkdir(exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(searches, indent=1, sort_keys=True) + "\n", "utf-8")
-    part.replace(file)
+    file = specs.FOLDER / "searches" / f"{profile}.json"
+    try:
+        with claim(file.with_suffix(".lock"), wait=True):
+            searches = specs.searches(profile)
+            known = searches.setdefault(task, {}).get(algorithm, {})
+            if known.get("trials") != entry["trials"] or "chosen" in entry:
+                searches[task][algorithm] = entry
+            part = file.with_suffix(".part")
+            part.write_text(json.dumps(searches, indent=1, sort_keys=True) + "\n", "utf-8")
+            part.replace(file)
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror or error}") from error

@@ -1,13 +1,16 @@
 """Real tasks, each as data, model, loss and metric; `TASKS` maps their names."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from popview.errors import UsageError, check_name
 from popview.tasks.base import SPLITS, Problem
 from popview.tasks.digits import Digits
 from popview.tasks.images import cifar10, cifar100, mnist
 from popview.tasks.texts import goemotions, tweeteval
 
-__all__ = ["SPLITS", "TASKS", "Problem"]
+__all__ = ["SPLITS", "TASKS", "Problem", "set_up"]
 
 #: Task → what sets it up for the seeds of restarts, given the settings of its model in the profile.
 TASKS: dict[str, Callable[..., Problem]] = {
@@ -18,3 +21,29 @@ TASKS: dict[str, Callable[..., Problem]] = {
     "goemotions": goemotions,
     "tweeteval": tweeteval,
 }
+
+
+def set_up(task: str, seeds: Sequence[int], model: dict[str, Any]) -> Problem:
+    """Set up a task for the restarts of given seeds.
+
+    Parameters
+    ----------
+    task : str
+        A key of `TASKS`.
+    seeds : sequence of int
+    model : dict
+        The settings of its model: ``model`` of its table in a profile.
+
+    Raises
+    ------
+    UsageError
+        If the task is unknown, one of its settings unknown or missing, or its data or model cannot be had.
+    """
+    check_name("task", task, TASKS)
+    known = {name: entry for name, entry in inspect.signature(TASKS[task]).parameters.items() if name != "seeds"}
+    for name in model:
+        check_name(f"setting of {task}'s model", name, known)
+    for name, entry in known.items():
+        if entry.default is entry.empty and name not in model:
+            raise UsageError(f"the model of {task} needs the setting {name}")
+    return TASKS[task](seeds, **model)

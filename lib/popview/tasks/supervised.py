@@ -195,10 +195,10 @@ def one_seed(seeds: Sequence[int]) -> int:
 
 
 def check_labels(labels: np.ndarray, classes: int) -> None:
-    """Raise UsageError unless all labels are whole numbers from 0 to `classes` − 1 (or, in a table, no more columns)."""
-    found = (0, labels.shape[1] - 1) if labels.ndim == 2 else (int(labels.min()), int(labels.max()))
-    if found[0] < 0 or found[1] >= classes:
-        raise UsageError(f"labels must be between 0 and {classes - 1}, the data set has {found[0]} to {found[1]}")
+    """Raise UsageError unless labels are whole numbers from 0 to `classes` − 1, or a table has that many columns."""
+    low, high = (0, labels.shape[1] - 1) if labels.ndim == 2 else (int(labels.min()), int(labels.max()))
+    if low < 0 or high >= classes:
+        raise UsageError(f"labels must be between 0 and {classes - 1}, the data set has {low} to {high}")
 
 
 def draw_split(rows: int, train: int, validation: int, seed: int) -> dict[str, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,13 +10,16 @@ from torch import Tensor, nn
 
 from popview import cache, corruptions
 from popview.errors import UsageError
+from popview.processes import one_thread
 from popview.seeds import generator, stream
 from popview.tasks import hub
+from popview.tasks.berts import classifier, tokenizer
 from popview.tasks.supervised import (
     Batch,
     Supervised,
     autocast,
     available,
+    check_labels,
     draw_split,
     labels_of,
     one_seed,
@@ -106,8 +108,9 @@ class Texts(Supervised):
         precision: str = "bfloat16",
     ) -> None:
         self.seed, self.batch_size, self.length = one_seed(seeds), batch_size, length
-        self.data, self.config, self.model, self.classes = data, config, model, classes
-        network = _classifier(model, classes, multilabel, pretrained, stream(self.seed, "initialisation"))
+        self.data, self.config, self.model = data, config, model
+        self.classes, self.multilabel = classes, multilabel
+        network = classifier(model, classes, multilabel, pretrained, stream(self.seed, "initialisation"))
         layers = network.bert.encoder.layer
         if not 0 <= frozen <= len(layers):
             raise UsageError(f"frozen must be between 0 and {len(layers)} (layers of {model}), got {frozen!r}")
@@ -117,6 +120,8 @@ class Texts(Supervised):
         self.precision = available(precision)
         self.name = f"{hub.name_of(data, config)}-{model.replace('/', '--')}-{length}"
         arrays = hub.splits(self.name, self._decoded, KNOWN.get(data, {}))
+        for split in ("train", "test"):
+            check_labels(arrays[f"{split}_labels"], classes)
         self._test_texts = arrays["test_texts"]
         encoded = {s: Encoded(*(arrays[f"{s}_{field}"] for field in Encoded._fields)) for s in ("train", "test")}
         self._rest, self._test = self._below(network.bert, self.name, encoded).values()
@@ -151,21 +156,26 @@ class Texts(Supervised):
                 raise UsageError(f"column text of data set {self.data} ({self.config}) holds {', '.join(others)}")
             found[f"{split}_tokens"], found[f"{split}_starts"] = self._encode(texts)
             labels = [value for part in parts for value in part[hub.column(part, ("label", "labels"))]]
-            found[f"{split}_labels"] = self._table(labels)
+            try:
+                found[f"{split}_labels"] = self._table(labels)
+            except (TypeError, ValueError) as error:
+                raise UsageError(f"labels of data set {self.data} ({self.config}) cannot be read: {error}") from error
         return found | {"test_texts": np.array(texts)}
 
     def _table(self, labels: list[Any]) -> np.ndarray:
         """Return labels as whole numbers ``(n,)``, or lists of them as 0 and 1 of shape ``(n, classes)``."""
-        if not isinstance(labels[0], list):
+        if not self.multilabel:
             return np.asarray(labels, dtype=np.int64)
+        rows = np.repeat(np.arange(len(labels)), [len(present) for present in labels])
+        columns = np.concatenate([np.asarray(present, dtype=np.int64) for present in labels])
+        check_labels(columns, self.classes)
         table = np.zeros((len(labels), self.classes), dtype=np.float32)
-        for row, present in zip(table, labels, strict=True):
-            row[present] = 1
+        table[rows, columns] = 1
         return table
 
     def _encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return token ids and starts."""
-        ids = _tokenizer(self.model)(list(texts), truncation=True, max_length=self.length)["input_ids"]
+        ids = tokenizer(self.model)(list(texts), truncation=True, max_length=self.length)["input_ids"]
         return np.concatenate([np.asarray(i, dtype=np.int32) for i in ids]), np.cumsum([0, *map(len, ids)])
 
     @torch.no_grad()
@@ -174,6 +184,7 @@ class Texts(Supervised):
         if not self.frozen:
             return texts
 
+        @one_thread()
         def make() -> dict[str, np.ndarray]:
             upper, bert.encoder.layer = bert.encoder.layer, bert.encoder.layer[: self.frozen]
             bert.eval()
@@ -191,7 +202,8 @@ class Texts(Supervised):
             bert.encoder.layer = upper
             return found
 
-        weights = cache.digest(np.array([p.double().sum().item() for p in bert.parameters()]))[:12]
+        with one_thread():  # sums in another order round otherwise
+            weights = cache.digest(np.array([p.double().sum().item() for p in bert.parameters()]))[:12]
         states = cache.arrays(f"{name}-below-{self.frozen}-{self.precision}-{weights}", make)
         return {split: encoded._replace(tokens=states[split]) for split, encoded in texts.items()}
 
@@ -275,7 +287,7 @@ class Texts(Supervised):
         kept = cache.arrays(name, make)
         keys = [f"{corruption}-{severity}" for corruption, severity in pairs]
         encoded = {key: Encoded(kept[f"{key}_tokens"], kept[f"{key}_starts"], labels) for key in keys}
-        whole = _classifier(self.model, self.classes, self.multilabel, True, 0).bert if self.frozen else None
+        whole = classifier(self.model, self.classes, self.multilabel, True, 0).bert if self.frozen else None
         found: dict[str, list[Tensor]] = {corruption: [] for corruption, _ in pairs}
         for (corruption, _), noisy in zip(pairs, self._below(whole, name, encoded).values(), strict=True):
             batches = self._batches(noisy, np.arange(len(rows)))
@@ -296,40 +308,6 @@ def _padded(texts: Encoded, rows: np.ndarray) -> tuple[Tensor, Tensor]:
     parts = [torch.from_numpy(np.array(texts.tokens[texts.starts[i] : texts.starts[i + 1]])) for i in rows]
     mask = nn.utils.rnn.pad_sequence([torch.ones(len(part), dtype=torch.int64) for part in parts], batch_first=True)
     return nn.utils.rnn.pad_sequence(parts, batch_first=True), mask
-
-
-def _tokenizer(model: str) -> Any:
-    from transformers import AutoTokenizer
-
-    return _from_pretrained(AutoTokenizer, model)
-
-
-def _from_pretrained(loader: Any, model: str, **options: Any) -> Any:
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    place = hub.model_folder(model)
-    try:
-        return loader.from_pretrained(place, **options)
-    except (OSError, ValueError) as error:
-        where = f"in {place}" if Path(place).is_dir() else "on the Hub"
-        reason = " ".join(str(error).split())[:160]
-        advice = f"get it with `hf download {model} --local-dir $POPVIEW_HUB/{model}`"
-        raise UsageError(f"cannot read model {model} {where}: {reason}; {advice}") from error
-
-
-def _classifier(model: str, classes: int, multilabel: bool, pretrained: bool, seed: int) -> Any:
-    """Return BERT with a fresh classification head, drawn by the seed; without `pretrained` all of it is."""
-    from transformers import AutoConfig, BertForSequenceClassification
-
-    config = _from_pretrained(AutoConfig, model, num_labels=classes)
-    config.problem_type = "multi_label_classification" if multilabel else "single_label_classification"
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
-        if not pretrained:
-            return BertForSequenceClassification(config)
-        return _from_pretrained(BertForSequenceClassification, model, config=config, use_safetensors=True)
 
 
 #: GoEmotions: 28 labels, several to a text, in its simplified configuration (Demszky et al. 2020).

@@ -129,10 +129,10 @@ def along(loss: Loss, weights: Tensor, basis: Tensor, batch: int) -> Tensor:
 class FourierPathFinder:
     """Find low paths between pairs of points: straight lines bent by `terms` sines, fitted by Adam.
 
-    Minimises, over the coefficients bₙ, Σₘ loss(ω(m/M)) + penalty · Σₘ ‖ω(m/M) − ω((m − 1)/M)‖², both ends included. With
-    ``objective="maximum"`` the first sum is replaced by the soft maximum T log Σₘ exp(loss/T): the sum may be lowered
-    by a path that crosses high ground fast, and is not the height. What is reported is the loss on a finer grid, since
-    the fitted points step over the top.
+    Minimises, over the coefficients bₙ, Σₘ loss(ω(m/M)) + penalty · Σₘ ‖ω(m/M) − ω((m − 1)/M)‖², both ends included.
+    With ``objective="maximum"`` the first sum is replaced by the soft maximum T log Σₘ exp(loss/T): the sum may be
+    lowered by a path that crosses high ground fast, and is not the height. What is reported is the loss on a finer
+    grid, since the fitted points step over the top.
 
     The fit is a descent from the straight line (or from `coefficients`), and the height so found depends on it: it
     bounds the lowest pass from above. Pairs don't influence each other.

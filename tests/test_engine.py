@@ -1,0 +1,435 @@
+"""The engine: what is missing is computed once, by whoever and however many; mistakes and faults are one line."""
+
+import errno
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import SafetensorError
+
+from popview import engine, locks, processes, states, store, trajectory
+from popview.errors import UsageError
+from popview.specs import RunSpec, expand
+
+torch.set_num_threads(1)
+
+POPVIEW = [sys.executable, "-c", "import sys; from popview.cli import main; sys.exit(main())"]
+
+
+def spec_of(algorithm: str, **changes: Any) -> RunSpec:
+    """Return a spec that runs in a moment: three restarts, one epoch of 20 steps, 11 checkpoints."""
+    own = {"average_from": 6, "average_every": 2} if algorithm == "SWA" else {}
+    base = RunSpec("digits", "smoke", algorithm, "base", 0, 3, 1, 11, {"lr": 0.05, **own}, {"hidden": 16})
+    return replace(base, **changes)
+
+
+def timeless(value: Any) -> Any:
+    """Drop what is a time from metadata."""
+    return {k: timeless(v) for k, v in value.items() if k != "seconds"} if isinstance(value, dict) else value
+
+
+def contents(spec: RunSpec, root: Path) -> tuple[Any, Any]:
+    """Return a trajectory's columns and metadata, without times."""
+    table = store.load(spec, root)
+    return table.drop_columns(["seconds"]).to_pydict(), timeless(store.metadata(spec, root))
+
+
+def run(specs: list[RunSpec], root: Path, **options: Any) -> int:
+    return engine.run(specs, root=root, quiet=True, **({"workers": 1} | options))
+
+
+@pytest.fixture
+def counted(monkeypatch) -> list[str]:
+    """Names of the algorithms that are run, in this process."""
+    ran: list[str] = []
+    compute = trajectory.compute
+
+    def counting(spec: RunSpec, *given: Any) -> list[trajectory.Trajectory]:
+        ran.append(spec.algorithm)
+        return compute(spec, *given)
+
+    monkeypatch.setattr(engine.trajectory, "compute", counting)
+    return ran
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory) -> Path:
+    """A store that one worker filled with smoke's digits, without a break."""
+    root = tmp_path_factory.mktemp("reference")
+    assert run(expand("smoke", "digits"), root) == 11
+    return root
+
+
+class TestWhatIsComputed:
+    def test_what_is_missing_once(self, tmp_path, counted):
+        wanted = [spec_of(a) for a in ("NiG-SGD", "SAM", "AdamW")]
+        assert run(wanted[:1], tmp_path) == 1
+        assert run(wanted, tmp_path) == 2
+        before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
+        assert run(wanted, tmp_path) == 0
+        assert counted == ["NiG-SGD", "SAM", "AdamW"]
+        assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()} == before
+        assert {p.suffix for p in before} == {".parquet"}  # nothing else is left
+
+    def test_swa_serves_sgd_as_well(self, tmp_path, counted):
+        wanted = [spec_of("SGD"), spec_of("SWA")]
+        assert run(wanted, tmp_path / "both") == 2
+        assert counted == ["SWA"]
+        run(wanted[:1], tmp_path / "alone")
+        assert contents(wanted[0], tmp_path / "both") == contents(wanted[0], tmp_path / "alone")
+
+    def test_sgd_that_is_there_stays(self, tmp_path, counted):
+        wanted = [spec_of("SGD"), spec_of("SWA")]
+        run(wanted[:1], tmp_path)
+        before = store.path(wanted[0], tmp_path).stat().st_mtime_ns
+        assert run(wanted, tmp_path) == 1
+        assert counted == ["SGD", "SWA"]
+        assert store.path(wanted[0], tmp_path).stat().st_mtime_ns == before
+
+    def test_a_damaged_file_again(self, tmp_path, counted, capsys):
+        wanted = [spec_of("SGD"), spec_of("SAM")]
+        run(wanted, tmp_path)
+        first = contents(wanted[1], tmp_path)
+        store.path(wanted[1], tmp_path).write_bytes(b"PAR1")
+        assert run(wanted, tmp_path) == 1
+        assert counted == ["SGD", "SAM", "SAM"]
+        assert "is damaged" in capsys.readouterr().err
+        assert contents(wanted[1], tmp_path) == first
+
+    def test_weights_on_request(self, tmp_path):
+        run([spec_of("SWA")], tmp_path, keep_weights=True)
+        for spec in (spec_of("SWA"), spec_of("SGD")):
+            kept = states.load(store.beside(spec, "weights", tmp_path))
+            assert sorted(kept["steps"][:, 0].tolist()) == store.metadata(spec, tmp_path)["kept"][0]
+
+    def test_threads_are_one_while_it_runs_and_as_before_after(self, tmp_path, monkeypatch):
+        seen = []
+        compute = trajectory.compute
+        monkeypatch.setattr(
+            engine.trajectory, "compute", lambda *given: seen.append(torch.get_num_threads()) or compute(*given)
+        )
+        torch.set_num_threads(2)
+        try:
+            run([spec_of("SGD")], tmp_path)
+            assert (seen, torch.get_num_threads()) == ([1], 2)
+        finally:
+            torch.set_num_threads(1)
+
+    def test_in_one_process_one_trains_at_a_time(self, tmp_path, monkeypatch):
+        """Torch's random state belongs to the process: a Dask worker may have several threads."""
+        at_once, most = [0], [0]
+        compute = trajectory.compute
+
+        def watched(*given: Any) -> list[trajectory.Trajectory]:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+            time.sleep(0.05)
+            found = compute(*given)
+            at_once[0] -= 1
+            return found
+
+        monkeypatch.setattr(engine.trajectory, "compute", watched)
+        wanted = [spec_of("SGD", seed=seed) for seed in (0, 3, 6)]
+        threads = [threading.Thread(target=engine._compute, args=(spec, tmp_path, False, 60.0)) for spec in wanted]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert most == [1]
+        assert store.missing(wanted, tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["loky", "dask"])
+def test_two_workers_give_what_one_gives(backend, reference, tmp_path):
+    wanted = expand("smoke", "digits")
+    assert run(wanted, tmp_path, workers=2, backend=backend) == 11
+    for spec in wanted:
+        assert contents(spec, tmp_path) == contents(spec, reference)
+    assert run(wanted, tmp_path, workers=2, backend=backend) == 0
+
+
+# ---------------------------------------------------------------- several drivers
+
+
+class TestLocks:
+    def test_one_at_a_time(self, tmp_path):
+        file = tmp_path / "folder" / "a.lock"
+        assert not locks.is_held(file)
+        with locks.claim(file) as mine:
+            assert mine
+            assert locks.is_held(file)
+            with locks.claim(file) as again:
+                assert not again
+            assert locks.is_held(file)
+        assert not locks.is_held(file)
+        assert not file.exists()
+
+    def test_a_lock_whose_file_was_removed_meanwhile_is_none(self, tmp_path, monkeypatch):
+        """Who waited gets the lock on a file that the holder before removed: another may hold the new file."""
+        file, flock = tmp_path / "a.lock", fcntl.flock
+
+        def slow(descriptor: int, how: int) -> None:
+            monkeypatch.setattr(locks.fcntl, "flock", flock)
+            file.unlink()
+            flock(descriptor, how)
+
+        monkeypatch.setattr(locks.fcntl, "flock", slow)
+        with locks.claim(file) as mine:
+            assert mine
+            assert locks.is_held(file)
+
+    def test_many_that_wait_are_never_two_at_once(self, tmp_path):
+        inside, most, times = [0], [0], [0]
+
+        def work() -> None:
+            for _ in range(40):
+                with locks.claim(tmp_path / "a.lock", wait=True):
+                    inside[0] += 1
+                    most[0] = max(most[0], inside[0])
+                    time.sleep(0.0002)
+                    inside[0] -= 1
+                    times[0] += 1
+
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (most, times) == ([1], [240])
+
+
+class TestTwoDrivers:
+    def test_what_another_is_at_is_left_to_it(self, tmp_path, counted):
+        wanted = [spec_of("SAM"), spec_of("NiG-SGD")]
+        with (
+            locks.claim(store.beside(wanted[0], "lock", tmp_path)),
+            pytest.raises(UsageError, match="1 of 2 files are being computed by another driver"),
+        ):
+            run(wanted, tmp_path)
+        assert counted == ["NiG-SGD"]
+        assert run(wanted, tmp_path) == 1
+
+    @pytest.mark.parametrize("algorithm", ["SGD", "SWA"])
+    def test_neither_is_what_one_run_would_serve(self, tmp_path, counted, algorithm):
+        wanted = [spec_of("SGD"), spec_of("SWA")]
+        with locks.claim(store.beside(spec_of(algorithm), "lock", tmp_path)), pytest.raises(UsageError, match="2 of 2"):
+            run(wanted, tmp_path)
+        assert counted == []
+
+    def test_what_another_finished_in_the_meantime_is_not_counted(self, tmp_path, counted, monkeypatch):
+        wanted = [spec_of("SAM"), spec_of("NiG-SGD")]
+        jobs = engine._jobs
+
+        def late(todo: list[RunSpec], root: Path) -> list[RunSpec]:
+            found = jobs(todo, root)
+            monkeypatch.setattr(engine, "_jobs", jobs)
+            run(wanted[:1], tmp_path)
+            return found
+
+        monkeypatch.setattr(engine, "_jobs", late)
+        assert run(wanted, tmp_path) == 1
+        assert counted == ["SAM", "NiG-SGD"]
+
+    def test_a_driver_that_died_holds_nothing(self, tmp_path, counted, monkeypatch):
+        """Found locked by a job, and no longer when all is done: it is computed after all."""
+        wanted, claim = [spec_of("SAM")], locks.claim
+
+        def taken(file: Path) -> Any:
+            monkeypatch.setattr(engine, "claim", claim)
+            holder = claim(file)
+            holder.__enter__()
+            try:
+                return claim(file)
+            finally:
+                threading.Timer(0.2, holder.__exit__, (None, None, None)).start()
+
+        monkeypatch.setattr(engine, "claim", taken)
+        monkeypatch.setattr(engine, "is_held", lambda file: time.sleep(0.5) or locks.is_held(file))
+        assert run(wanted, tmp_path) == 1
+        assert counted == ["SAM"]
+
+    @pytest.mark.slow
+    def test_two_at_once_compute_each_file_once(self, tmp_path, reference):
+        code = (
+            "import sys\nfrom pathlib import Path\nfrom popview import engine, specs, trajectory\n"
+            "root, log, compute = Path(sys.argv[1]), Path(sys.argv[2]), trajectory.compute\n"
+            "def logged(spec, *given):\n"
+            "    with log.open('a') as lines:\n        lines.write(spec.algorithm + chr(10))\n"
+            "    return compute(spec, *given)\n"
+            "trajectory.compute = logged\n"
+            "try:\n    engine.run(specs.expand('smoke', 'digits'), workers=1, root=root, quiet=True)\n"
+            "except engine.UsageError as error:\n    sys.exit(str(error))\n"
+        )
+        log = tmp_path / "log"
+        command = [sys.executable, "-c", code, str(tmp_path / "store"), str(log)]
+        drivers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        told = [driver.communicate(timeout=120)[1] for driver in drivers]
+        wanted = expand("smoke", "digits")
+        assert sorted(log.read_text().split()) == sorted(spec.algorithm for spec in wanted if spec.algorithm != "SGD")
+        codes = [driver.returncode for driver in drivers]
+        assert 0 in codes  # the last one finds everything there
+        for code, text in zip(codes, told, strict=True):
+            assert code == 0 or (text.count("\n") == 1 and "by another driver on this store" in text)
+        for spec in wanted:
+            assert contents(spec, tmp_path / "store") == contents(spec, reference)
+
+
+# ---------------------------------------------------------------- mistakes and faults
+
+
+class TestFaults:
+    def test_a_mistake_in_a_spec(self, tmp_path):
+        wrong = spec_of("SGD", hyperparameters={"momentun": 0.9})
+        with pytest.raises(UsageError, match="did you mean 'momentum'"):
+            run([wrong], tmp_path)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("backend", ["loky", "dask"])
+    def test_a_mistake_told_by_a_worker_keeps_what_is_finished(self, tmp_path, backend):
+        fine, wrong = spec_of("SAM"), spec_of("SGD", hyperparameters={"momentun": 0.9}, epochs=2)
+        run([fine], tmp_path)
+        with pytest.raises(UsageError, match="did you mean 'momentum'"):
+            run([fine, wrong, replace(wrong, seed=3)], tmp_path, workers=2, backend=backend)
+        assert store.missing([fine], tmp_path) == []
+
+    @pytest.mark.parametrize(
+        ("backend", "told"), [("lokky", "did you mean 'loky'"), ("loky", "needs the backend dask")]
+    )
+    def test_backends(self, tmp_path, backend, told):
+        with pytest.raises(UsageError, match=told):
+            run([spec_of("SGD")], tmp_path, backend=backend, scheduler="tcp://127.0.0.1:1")
+
+    @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "slurm"])
+    def test_a_scheduler_that_is_not_there(self, tmp_path, monkeypatch, address):
+        monkeypatch.setattr(engine, "PATIENCE", 1)
+        monkeypatch.setattr(engine.shutil, "which", lambda _: None)
+        with pytest.raises(UsageError, match=r"no Dask scheduler answers|no sbatch on this machine") as caught:
+            run([spec_of("SGD")], tmp_path, backend="dask", scheduler=address)
+        assert "\n" not in str(caught.value)
+        assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+    @pytest.mark.parametrize("place", ["a file", "/proc"])
+    @pytest.mark.parametrize("backend", ["loky", "dask"])
+    def test_a_store_that_cannot_be_written(self, tmp_path, place, backend):
+        (tmp_path / "a file").write_text("")
+        with pytest.raises(UsageError, match="cannot write") as caught:
+            run([spec_of("SGD")], Path(place) if place == "/proc" else tmp_path / place / "store", backend=backend)
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("what", ["result", "half-done state", "half-done state's checksummed tensors"])
+    def test_a_full_disk(self, tmp_path, monkeypatch, what):
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def save(file: Path, *_: Any) -> None:
+            if what == "half-done state":
+                raise full
+            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+        def write_table(table: Any, part: Any, **_: Any) -> None:
+            part.write(b"PAR1")
+            raise full
+
+        fine, spec = spec_of("SAM"), spec_of("NiG-SGD")
+        run([fine], tmp_path)
+        with monkeypatch.context() as patch:
+            if what == "result":
+                patch.setattr(store.pq, "write_table", write_table)
+            else:
+                patch.setattr(states, "save", save)
+            with pytest.raises(UsageError, match="No space left on device") as caught:
+                run([fine, spec], tmp_path, every=0.0)
+        assert "\n" not in str(caught.value)
+        assert str(store.path(spec, tmp_path).with_suffix("")) in str(caught.value)
+        assert run([fine, spec], tmp_path) == 1
+        run([spec], tmp_path / "whole")
+        assert contents(spec, tmp_path) == contents(spec, tmp_path / "whole")
+        assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} == {".parquet"}
+
+    def test_workers_of_another_version(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(engine, "_compute", lambda *_: {"another digest": True})
+        with pytest.raises(UsageError, match="another version of popview"):
+            run([spec_of("SGD")], tmp_path)
+
+    def test_a_worker_that_does_not_see_the_store(self, tmp_path):
+        outcome = engine._far(spec_of("SGD"), str(tmp_path / "no mark"), tmp_path, False, 60.0)
+        assert isinstance(outcome, UsageError)
+        assert "must share it" in str(outcome)
+
+
+# ---------------------------------------------------------------- interrupts
+
+
+class TestInterrupts:
+    def test_a_half_done_run_goes_on_where_it_was(self, tmp_path, monkeypatch):
+        spec, checkpoint, calls = spec_of("NiG-SGD"), trajectory.Record.checkpoint, []
+
+        def stop(*given: Any) -> None:
+            calls.append(1)
+            if len(calls) == 6:
+                raise KeyboardInterrupt
+            checkpoint(*given)
+
+        monkeypatch.setattr(trajectory.Record, "checkpoint", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run([spec], tmp_path, every=0.0)
+        assert store.beside(spec, "unfinished", tmp_path).is_file()
+        assert not locks.is_held(store.beside(spec, "lock", tmp_path))
+        assert run([spec], tmp_path) == 1
+        assert len(calls) == 6 + 6  # five were kept
+        run([spec], tmp_path / "whole")
+        assert contents(spec, tmp_path) == contents(spec, tmp_path / "whole")
+        assert not store.beside(spec, "unfinished", tmp_path).exists()
+
+    def test_ctrl_c_waits_and_children_never_see_it(self):
+        codes = []
+
+        def both() -> None:
+            with processes.uninterrupted():
+                child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.3)"])
+                os.kill(child.pid, signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+                codes.append(child.wait())
+
+        with pytest.raises(KeyboardInterrupt):
+            both()
+        assert codes == [0]
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("words", [["--workers", "1"], ["--workers", "2"], ["--workers", "2", "--backend", "dask"]])
+    def test_ctrl_c_is_one_line(self, tmp_path, words):
+        """To the whole process group, as a terminal sends it, while trajectories are in work."""
+        driver = subprocess.Popen(
+            [*POPVIEW, "run", "--profile", "smoke", "--task", "digits", *words],
+            env={**os.environ, "POPVIEW_ROOT": str(tmp_path)},
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in until(120):
+            if any(tmp_path.rglob("*.lock")):
+                break
+        os.killpg(driver.pid, signal.SIGINT)
+        out, error = driver.communicate(timeout=60)
+        lines = [line for line in error.replace("\r", "\n").split("\n") if line and "trajectories:" not in line]
+        assert (driver.returncode, out, lines) == (130, "", ["popview: interrupted; what was finished is kept"])
+
+
+def until(seconds: float) -> Iterator[None]:
+    """Yield now and again until the time is over, and fail then."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.02)
+    pytest.fail(f"it took more than {seconds} s")
