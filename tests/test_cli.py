@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import popview.paths
-from popview import book, cli, store
+from popview import book, cli, engine, store
 
 CHAPTER = '# %% tags=["parameters"]\nrestarts: int = 5  # how many\n\n# %%\nprint(restarts)\n'
 
@@ -90,7 +90,21 @@ class TestRuns:
     def test_status_counts_what_run_computes(self, tmp_path, capsys, monkeypatch):
         monkeypatch.setattr(store.inventory, "__defaults__", (tmp_path,))
         assert cli.main(["status", "--profile", "smoke"]) == 0
-        assert "smoke/digits/SGD: 4 wanted, 0 done, 0 diverged" in capsys.readouterr().out
+        told = capsys.readouterr().out
+        nothing = "0 done, 0 running, 0 half-done, 0 diverged, 0 damaged"
+        assert f"smoke/digits/base/SGD: 4 wanted, {nothing}\n" in told
+        assert told.endswith(f"{nothing}; 0.0 MB\n")
+        monkeypatch.setitem(engine.run.__kwdefaults__, "root", tmp_path)
+        words = ["run", "--profile", "smoke", "--task", "digits", "--algorithm", "SWA", "--workers", "1"]
+        assert cli.main(words) == 0
+        assert "smoke/digits: 1 files wanted, 1 computed, 0 there before\n" in capsys.readouterr().out
+        assert cli.main(["status", "--profile", "smoke"]) == 0
+        told = capsys.readouterr().out
+        for algorithm in ("SWA", "SGD"):  # SGD's trajectory was made along with it
+            assert f"smoke/digits/base/{algorithm}: 4 wanted, 4 done, 0 running" in told
+        assert "8 done" in told.splitlines()[-1]
+        assert cli.main(words) == 0
+        assert "1 files wanted, 0 computed, 1 there before" in capsys.readouterr().out
 
     @pytest.mark.parametrize(
         ("words", "told"),

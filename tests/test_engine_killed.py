@@ -1,16 +1,31 @@
-"""A killed worker costs one spec, and workers killed again and again are one line."""
+"""Killed workers and drivers: what was finished is kept, the rest goes on, and every file is as it would have been."""
 
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from test_engine import contents, run, until
 
-from popview import engine, specs, store
+from popview import engine, locks, specs, store
 from popview.errors import UsageError
 
 WANTED = specs.expand("smoke", "digits", algorithms=("SGD", "SAM"))
 
+#: Long enough to be killed on the way: 2 × 400 steps with 201 checkpoints, whose states are all written.
+LONG = specs.expand("smoke", "digits", algorithms=("SAM", "NiM-MBH"), epochs=20, checkpoints=201)
 
-def killer(times: int):
-    """A stand-in for joblib.Parallel that finishes one job and is then killed, `times` times."""
+
+def killer(times: int, first: int = 1):
+    """A stand-in for joblib.Parallel that finishes `first` jobs and is then killed, `times` times."""
     left = [times]
 
     class Killed:
@@ -18,24 +33,148 @@ def killer(times: int):
             pass
 
         def __call__(self, jobs):
-            for function, arguments, options in jobs:
-                yield function(*arguments, **options)
-                if left[0]:
+            for number, (function, arguments, options) in enumerate(jobs):
+                if left[0] and number == first:
                     left[0] -= 1
                     raise TerminatedWorkerError("killed")
+                yield function(*arguments, **options)
 
     return Killed
 
 
 def test_what_was_finished_is_kept_and_the_rest_computed_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(engine, "Parallel", killer(1))
-    assert engine.run(WANTED, root=tmp_path, quiet=True) == 2
+    assert run(WANTED, tmp_path) == 2
     assert store.missing(WANTED, tmp_path) == []
-    assert "a worker was killed" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "a worker was killed" in error
+    assert error.count("\n") == 1
 
 
 def test_giving_up_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "Parallel", killer(99))
-    monkeypatch.setattr(engine.store, "missing", lambda wanted, root: list(wanted))
-    with pytest.raises(UsageError, match="workers were killed 3 times, 2 files are missing"):
-        engine.run(WANTED, root=tmp_path, quiet=True)
+    monkeypatch.setattr(engine, "Parallel", killer(99, first=0))
+    with pytest.raises(UsageError, match="workers were killed 3 times, 2 files are missing") as caught:
+        run(WANTED, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------- real kills
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory) -> Path:
+    """A store that one worker filled without a break, and without half-done states."""
+    root = tmp_path_factory.mktemp("reference")
+    assert run(LONG, root) == 2
+    return root
+
+
+def equal(root: Path, reference: Path) -> None:
+    """Check that the stores hold the same, and nothing but results."""
+    for spec in LONG:
+        assert contents(spec, root) == contents(spec, reference)
+    assert {p.suffix for p in root.rglob("*") if p.is_file()} == {".parquet"}
+
+
+@contextmanager
+def killing(root: Path, victims: Callable[[], list[psutil.Process]]) -> Iterator[list[int]]:
+    """Kill the first of the victims as soon as a half-done state is there; yield the list of those killed."""
+    killed: list[int] = []
+
+    def kill() -> None:
+        for _ in until(120):
+            if any(root.rglob("*.unfinished")):
+                victim = victims()[0]
+                victim.kill()
+                killed.append(victim.pid)
+                return
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    yield killed
+    thread.join()
+
+
+def children(of: int, word: str) -> list[psutil.Process]:
+    """Return the processes below one whose command line has this word, the youngest first."""
+    below = psutil.Process(of).children(recursive=True)
+    return sorted((p for p in below if word in " ".join(p.cmdline())), key=lambda p: -p.create_time())
+
+
+@pytest.mark.slow
+def test_a_killed_worker_of_loky(tmp_path, reference, capsys):
+    with killing(tmp_path, lambda: children(os.getpid(), "popen_loky")) as killed:
+        assert run(LONG, tmp_path, workers=2, every=0.0) == 2
+    assert len(killed) == 1
+    assert "a worker was killed" in capsys.readouterr().err
+    equal(tmp_path, reference)
+
+
+@pytest.mark.slow
+def test_a_killed_driver_takes_its_workers_along(tmp_path, reference):
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom popview import engine\nfrom test_engine_killed import LONG\n"
+        "engine.run(LONG, workers=2, root=Path(sys.argv[1]), quiet=True, every=0.0)"
+    )
+    driver = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parent)
+    for _ in until(120):
+        if len(list(tmp_path.rglob("*.unfinished"))) == 2:
+            break
+    workers = children(driver.pid, "popen_loky")
+    driver.kill()
+    assert driver.wait() == -signal.SIGKILL
+    gone, alive = psutil.wait_procs(workers, timeout=10)
+    assert (len(gone), alive) == (2, [])
+    assert not any(locks.is_held(store.beside(spec, "lock", tmp_path)) for spec in LONG)
+    assert len(store.missing(LONG, tmp_path)) == 2
+    assert run(LONG, tmp_path, every=0.0) == 2
+    for spec in LONG:  # it went on: what the killed run spent counts
+        assert store.metadata(spec, tmp_path)["seconds"]["training_and_checkpoints"] > 0
+    equal(tmp_path, reference)
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[Any]]]]:
+    """Start a Dask scheduler and two workers with nannies; yield its address and the nannies."""
+    file = folder / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
+    with ExitStack() as stack:
+
+        def start(*words: str) -> subprocess.Popen[Any]:
+            started = subprocess.Popen([*dask, *words, "--scheduler-file", str(file), "--no-dashboard"], **quiet)
+            stack.callback(started.wait)
+            stack.callback(started.terminate)
+            return started
+
+        start("scheduler", "--host", "127.0.0.1", "--port", "0")
+        nannies = [start("worker", "--nthreads", "1", "--host", "127.0.0.1") for _ in range(2)]
+        from distributed import Client
+
+        with Client(scheduler_file=str(file), timeout=60) as client:
+            client.wait_for_workers(2, timeout=60)
+            address = client.scheduler.address
+        yield address, nannies
+
+
+@pytest.mark.slow
+def test_a_killed_worker_of_dask_reached_by_address(tmp_path, reference, capsys):
+    with cluster(tmp_path) as (address, nannies):
+        root = tmp_path / "store"
+        with killing(root, lambda: children(nannies[0].pid, "spawn_main")) as killed:
+            assert run(LONG, root, backend="dask", scheduler=address, every=0.0) == 2
+        assert len(killed) == 1
+    equal(root, reference)
+
+
+@pytest.mark.slow
+def test_a_dask_scheduler_that_dies_is_one_line(tmp_path, reference):
+    with cluster(tmp_path) as (address, _):
+        root = tmp_path / "store"
+        scheduler = next(p for p in psutil.Process().children() if "scheduler" in p.cmdline())
+        with killing(root, lambda: [scheduler]), pytest.raises(UsageError, match="has gone away") as caught:
+            run(LONG, root, backend="dask", scheduler=address, every=0.0)
+        assert "\n" not in str(caught.value)
+    run(LONG, root)
+    for spec in LONG:
+        assert contents(spec, root) == contents(spec, reference)

@@ -121,3 +121,10 @@ class TestConventions:
         assert np.isnan(icc(np.full((4, 3), 0.9)).estimate)
         with pytest.raises(ValueError, match="groups has 1 restarts, needs 2 or more"):
             icc([[0.9, 0.8]])
+
+
+def test_detectable_effect_where_statsmodels_changes_its_solver():
+    """100 pairs in a family of 7 made it return an array, at which the page of the tuned runs failed."""
+    six, seven, eight = (detectable_effect(100, 100, family_size=m, paired=True).effect for m in (6, 7, 8))
+    assert six < seven < eight
+    assert isinstance(seven, float)

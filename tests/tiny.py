@@ -21,6 +21,7 @@ def write(folder: Path, config: str, splits: dict[str, Any]) -> None:
     """Write splits, each a `datasets.Dataset` or a dict of columns, as the Hub keeps them."""
     import datasets
 
+    datasets.disable_progress_bars()
     (folder / config).mkdir(parents=True)
     (folder / "README.md").write_text(readme(config, list(splits)))
     for split, rows in splits.items():
@@ -71,11 +72,13 @@ def write_bert(folder: Path, **changes: Any) -> None:
     from transformers.utils import logging
 
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *(chr(c) for c in range(97, 123))]
     folder.mkdir(parents=True)
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
     BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
     shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    shape["initializer_range"] = 0.3  # else all texts would give the same
     with torch.random.fork_rng([]):
         torch.manual_seed(1)
         BertModel(BertConfig(vocab_size=len(words), **shape, **changes)).save_pretrained(folder)

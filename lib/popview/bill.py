@@ -90,14 +90,20 @@ class Cost:
 
 
 class _Evaluated(NamedTuple):
-    """How many examples are evaluated: samples of the splits, the whole test split, and so on."""
+    """How many examples are evaluated: samples of the splits, the whole test split, corrupted ones, and so on.
+
+    `flat` are those of the measures of flatness, `curved` of Hessian-vector products, `inputs` of input gradients,
+    `statistics` of BatchNorm statistics.
+    """
 
     train: int
     validation: int
     test: int
     whole_test: int
     corrupted: int
-    measured: int
+    flat: int
+    curved: int
+    inputs: int
     statistics: int
 
     @property
@@ -109,14 +115,17 @@ def _evaluated(task: str, model: dict[str, Any], normalized: bool) -> _Evaluated
     data, given = DATA[task], model_settings(task, model)
     if task == "digits":
         train = data.rest - digits.VALIDATION_IMAGES
-        return _Evaluated(train, digits.VALIDATION_IMAGES, data.test, data.test, 0, train, 0)
+        return _Evaluated(train, digits.VALIDATION_IMAGES, data.test, data.test, 0, train, train, data.test, 0)
     train, validation = (min(given["evaluated"], given[split]) for split in ("train", "validation"))
     test = min(given["tested"], data.test)
     whole = test if "data" in model else data.test  # of another data set no more is known
-    kinds, module = (IMAGE_CORRUPTIONS, images) if kind(task) is images.Images else (TEXT_CORRUPTIONS, texts)
+    pictures = kind(task) is images.Images
+    kinds, module = (IMAGE_CORRUPTIONS, images) if pictures else (TEXT_CORRUPTIONS, texts)
     corrupted = min(module.CORRUPTED, test) * len(kinds) * len(SEVERITIES)
+    part, inputs = min(module.MEASURED, train), min(module.MEASURED, test)
     statistics = min(STATISTICS, given["train"]) if normalized else 0
-    return _Evaluated(train, validation, test, whole, corrupted, min(module.MEASURED, train), statistics)
+    flat = train if pictures else part
+    return _Evaluated(train, validation, test, whole, corrupted, flat, part, inputs, statistics)
 
 
 def cost(spec: RunSpec) -> Cost:
@@ -173,12 +182,12 @@ def _measures(spec: RunSpec, evaluated: _Evaluated, one: Example) -> float:
     """Return the FLOPs at the end of a restart: see `popview.endings`."""
     forwards = evaluated.whole_test + evaluated.corrupted
     forwards += evaluated.test + evaluated.statistics * (2 if spec.algorithm == "SWA" else 1)  # the averaged weights
-    forwards += evaluated.measured * (2 + 2 + 1 + 2 * endings.NOISE_DRAWS)  # both maxima, average sharpness
-    gradients = 3 * evaluated.measured  # both maxima, and that of the inputs
+    forwards += evaluated.flat * (2 + 2 + 1 + 2 * endings.NOISE_DRAWS)  # both maxima, average sharpness
+    gradients = 2 * evaluated.flat + evaluated.inputs  # both maxima
     if kind(spec.task).curvature:
         deflation = inspect.signature(endings.flatness.trace).parameters["deflation"].default
         products = endings.LANCZOS_STEPS + deflation + endings.TRACE_DRAWS
-        gradients += evaluated.measured * (2 + 2 * products)
+        gradients += evaluated.curved * (2 + 2 * products)
     return forwards * one.forward + gradients * one.gradient
 
 

@@ -1,5 +1,6 @@
 """Many specs: compute those that are missing, one process a core with one thread each, here or on a cluster."""
 
+import logging
 import os
 import platform
 import shutil
@@ -178,8 +179,10 @@ def _child(driver: int, *given: Any) -> Outcome:
 @contextmanager
 def _dask(jobs: list[RunSpec], workers: int, scheduler: str | None, root: Path, *given: Any) -> Iterator[Any]:
     from distributed import Client
+    from distributed.utils import silence_logging_cmgr
 
     with ExitStack() as stack:
+        stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # errors are told in one line
         try:
             root.mkdir(parents=True, exist_ok=True)
             mark = stack.enter_context(tempfile.NamedTemporaryFile(dir=root, prefix=".driver-")).name

@@ -130,7 +130,7 @@ def trace(
     loss: Loss,
     parameters: Tensors,
     draws: int = 4,
-    deflation: int = 12,
+    deflation: int = 8,
     *,
     generator: Generator,
     population: bool = False,

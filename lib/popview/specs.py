@@ -13,7 +13,7 @@ from typing import Any
 from popview import reads
 from popview.errors import UsageError, check_name
 
-__all__ = ["PROFILES", "VARIANTS", "RunSpec", "expand", "searches", "settings", "tasks"]
+__all__ = ["PROFILES", "VARIANTS", "RunSpec", "expand", "search", "searches", "settings", "tasks"]
 
 #: "base": the profile's one setting per algorithm; "trial": the settings that a search tries, at half the budget;
 #: "tuned": the best of these, with other seeds.
@@ -141,11 +141,16 @@ def settings(profile: str, task: str) -> dict[str, Any]:
     return table
 
 
-def searches(profile: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return what `popview.tuning` wrote, by task and algorithm: its ``trials``' settings and which was ``chosen``.
+def search(profile: str, task: str) -> dict[str, dict[str, Any]]:
+    """Return what `popview.tuning` wrote: per algorithm the settings of its ``trials``, and which was ``chosen``.
 
-    Nothing is there where nothing was drawn yet, and no ``chosen`` where the trials have not all run.
+    Empty where nothing was drawn yet; without ``chosen`` where the trials have not all run.
     """
+    return searches(profile).get(task, {})
+
+
+def searches(profile: str) -> dict[str, dict[str, Any]]:
+    """Return what `search` does for each task."""
     file = FOLDER / "searches" / f"{profile}.json"
     reads.record(file)
     try:
@@ -199,7 +204,7 @@ def expand(
             raise UsageError(f"{name} must be {least} or above, got {value!r}")
     for algorithm in algorithms or ():
         check_name(f"algorithm of {task} in profile {profile}", algorithm, table["algorithms"])
-    searched = {} if variant == "base" else searches(profile).get(task, {})
+    searched = {} if variant == "base" else search(profile, task)
     found = []
     for algorithm in algorithms or table["algorithms"]:
         tried = searched.get(algorithm, {})

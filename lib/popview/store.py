@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ __all__ = ["beside", "inventory", "load", "metadata", "missing", "path", "save",
 
 #: What may lie beside a trajectory's file while it is computed, or on request.
 SUFFIXES = {"lock": ".lock", "unfinished": ".unfinished", "weights": ".weights.safetensors"}
+
+#: Key of the checksum beside the metadata.
+SEAL = b"popview crc32"
 
 
 def path(spec: RunSpec, root: Path = TRAJECTORIES) -> Path:
@@ -49,7 +53,7 @@ def save(spec: RunSpec, table: pa.Table, root: Path = TRAJECTORIES) -> Path:
             dir=target.parent, prefix=f"{target.stem}.", suffix=".part", delete=False
         ) as part:
             try:
-                pq.write_table(table, part, compression="zstd", write_page_checksum=True)
+                pq.write_table(_sealed(table), part, compression="zstd", write_page_checksum=True)
                 part.flush()  # else what is still in the buffer would be missing when the file gets its name
                 os.fsync(part.fileno())
                 os.chmod(part.name, 0o644)
@@ -62,6 +66,21 @@ def save(spec: RunSpec, table: pa.Table, root: Path = TRAJECTORIES) -> Path:
     return target
 
 
+def _sealed(table: pa.Table) -> pa.Table:
+    """Add a checksum of the metadata, which Parquet protects by none of its own."""
+    metadata = table.schema.metadata
+    return table.replace_schema_metadata({**metadata, SEAL: str(zlib.crc32(metadata[b"popview"]))})
+
+
+def _unsealed(table: pa.Table) -> pa.Table:
+    """Take the checksum off again; ValueError where it is wrong. Files written before there was one have none."""
+    metadata = dict(table.schema.metadata or {})
+    seal = metadata.pop(SEAL, None)
+    if seal is not None and seal != str(zlib.crc32(metadata[b"popview"])).encode():
+        raise ValueError("wrong checksum of its metadata")
+    return table.replace_schema_metadata(metadata)
+
+
 def sweep(spec: RunSpec, root: Path = TRAJECTORIES) -> None:
     """Remove what interrupted runs left beside a trajectory that is there now: its state, and half-written files."""
     target = path(spec, root)
@@ -72,7 +91,7 @@ def sweep(spec: RunSpec, root: Path = TRAJECTORIES) -> None:
 def _read(file: Path, spec: RunSpec) -> pa.Table:
     """Read a spec's file; raise ValueError, with the reason in a few words, where it is damaged or another spec's."""
     try:
-        table = pq.read_table(file, page_checksum_verification=True)
+        table = _unsealed(pq.read_table(file, page_checksum_verification=True))
         digest = metadata_of(table.schema)["digest"]
     except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
         raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from error

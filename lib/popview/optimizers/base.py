@@ -30,7 +30,7 @@ BOUNDS: dict[str, tuple[float, bool, float, str]] = {
     "history": (1, True, math.inf, "a whole number, 1 or above"),
     "evaluations": (1, True, math.inf, "a whole number, 1 or above"),
 }
-_WHOLE = ("tau", "average_from", "average_every", "history", "evaluations")
+WHOLE = ("tau", "average_from", "average_every", "history", "evaluations")
 _MAY_BE_INFINITE = ("epsilon",)  # ε = ∞: the condition on the gradient's norm always holds
 
 
@@ -40,9 +40,9 @@ def _checked_hyperparameter(name: str, value: Any) -> float | int:
         raise TypeError(f"{name} must be a number ({words}), got {value!r}")
     number = float(value)
     right = (low <= number if inclusive else low < number) and (number < high or name in _MAY_BE_INFINITE)
-    if not right or (name in _WHOLE and not number.is_integer()):
+    if not right or (name in WHOLE and not number.is_integer()):
         raise ValueError(f"{name} must be {words}, got {value!r}")
-    return int(number) if name in _WHOLE else number  # no NumPy scalars: torch.load(weights_only=True) refuses them
+    return int(number) if name in WHOLE else number  # no NumPy scalars: torch.load(weights_only=True) refuses them
 
 
 class Optimizer(torch.optim.Optimizer):

@@ -129,9 +129,8 @@ def detectable_effect(
         effect = TTestPower().solve_power(nobs=n_a, alpha=level, power=power)
     else:
         effect = TTestIndPower().solve_power(nobs1=n_a, ratio=n_b / n_a, alpha=level, power=power)
-    return DetectableEffect(
-        float(effect), f"{design} find {effect:.2f} standard deviations with probability {power:g}."
-    )
+    effect = float(np.squeeze(effect))  # where statsmodels falls back on another solver, it returns an array
+    return DetectableEffect(effect, f"{design} find {effect:.2f} standard deviations with probability {power:g}.")
 
 
 def verdict(

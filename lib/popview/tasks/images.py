@@ -33,7 +33,7 @@ KNOWN: dict[str, dict[str, str]] = {
 }
 
 EVALUATED_AT_ONCE = 500  # images per forward pass in evaluation
-MEASURED = 250  # images on which flatness is measured: a Hessian-vector product costs several passes
+MEASURED = 250  # images for Hessian-vector products, each of which costs several passes, and for input gradients
 CORRUPTED = 500  # images of the test sample that are corrupted
 
 
@@ -204,9 +204,14 @@ class Images(Supervised):
         return found
 
     def measured(self) -> Batch:
-        """Return the first 250 images of the training sample as one batch, without augmentation."""
-        images, labels = (part[:MEASURED] for part in self._samples["train"])
+        """Return the training sample as one batch, without augmentation."""
+        images, labels = self._samples["train"]
         return self.normalized(images), labels
+
+    def curvature_loss(self) -> Tensor:
+        """Return the mean loss on the first 250 images of the training sample."""
+        inputs, labels = (part[:MEASURED] for part in self.measured())
+        return self._losses(self.forward(inputs), labels).mean()
 
     def differentiable(self) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor]:
         """Return the network and the first 250 images of the test sample."""

@@ -150,12 +150,12 @@ class Texts(Supervised):
         found = {}
         for split, sources in (("train", ("train", "validation")), ("test", ("test",))):
             parts = [hub.split_of(rows, source) for source in sources]
-            texts = [text for part in parts for text in part[hub.column(part, ("text",))]]
+            texts = [text for part in parts for text in hub.values(part, ("text",))]
             others = {type(text).__name__ for text in texts if not isinstance(text, str)}
             if others:
                 raise UsageError(f"column text of data set {self.data} ({self.config}) holds {', '.join(others)}")
             found[f"{split}_tokens"], found[f"{split}_starts"] = self._encode(texts)
-            labels = [value for part in parts for value in part[hub.column(part, ("label", "labels"))]]
+            labels = [value for part in parts for value in hub.values(part, ("label", "labels"))]
             try:
                 found[f"{split}_labels"] = self._table(labels)
             except (TypeError, ValueError) as error:

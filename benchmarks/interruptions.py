@@ -1,0 +1,201 @@
+"""Runs that are killed at random moments, against one that is not: are the files the same, bit for bit?
+
+    PYTHONPATH=lib OMP_NUM_THREADS=1 python benchmarks/interruptions.py [--kills 20] [--seed 0]
+
+Seven specs of digits, with several checkpoints, and three of CIFAR-10 (smoke's network, the data from POPVIEW_HUB or
+the Hub) are computed once without a break; then again under SIGKILL:
+
+(a) of the driver, at a random moment after each of its starts, with one worker and with two by turns, till the store is
+    complete; then the next store is begun, till all kills are spent.
+(b) of one worker under loky with two workers, when a file is finished and a half-done state is there;
+(c) of one worker of a Dask scheduler reached by its address, which has two.
+
+Half-done states are written at every checkpoint, so that every kill in the midst of a trajectory meets one. Compared
+are all columns but `seconds` and all metadata but `seconds`. Exits with 1 if any file differs. A quarter of an hour.
+"""
+
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import typer
+
+from popview import engine, locks, store, trajectory
+from popview.specs import RunSpec, expand
+
+DIGITS = ("SGD", "SWA", "SAM", "NiM-BH", "NiG-MBH", "AdamW", "SGLD")
+IMAGES = ("SGD", "SWA", "NiM-MBH")
+
+
+def wanted() -> list[RunSpec]:
+    """Return the specs: 200 steps and 21 checkpoints on digits, 16 steps and 9 checkpoints on CIFAR-10."""
+    digits = expand("smoke", "digits", algorithms=DIGITS, epochs=10, checkpoints=21)
+    images = expand("smoke", "cifar10", algorithms=IMAGES, epochs=2, checkpoints=9)
+    return digits[:4] + images + digits[4:]
+
+
+def drive(root: Path, workers: int, address: str = "") -> None:
+    """Compute what is missing; note in a file each trajectory that this process continues from a half-done state."""
+    resume = trajectory._resumed
+
+    def noted(file: Path | None, *given: Any) -> tuple[int, float]:
+        step, spent = resume(file, *given)
+        if file is not None and step >= 0:
+            with (root / "resumed").open("a") as lines:
+                lines.write(f"{file.stem} {step}\n")
+        return step, spent
+
+    trajectory._resumed = noted
+    how = {"backend": "dask", "scheduler": address} if address else {"workers": workers}
+    engine.run(wanted(), root=root, quiet=True, every=0.0, **how)
+
+
+def start(root: Path, workers: int, address: str = "") -> subprocess.Popen[str]:
+    """Start a process that drives."""
+    root.mkdir(exist_ok=True)
+    words = [sys.executable, __file__, "--drive", str(root), "--workers", str(workers), "--address", address]
+    return subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+
+
+def contents(spec: RunSpec, root: Path) -> bytes:
+    """Return a file's columns and metadata but for times, as bytes."""
+
+    def timeless(value: Any) -> Any:
+        return {k: timeless(v) for k, v in value.items() if k != "seconds"} if isinstance(value, dict) else value
+
+    table = store.load(spec, root).drop_columns(["seconds"]).combine_chunks()
+    facts = json.dumps(timeless(store.metadata(spec, root)))
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema.remove_metadata()) as stream:
+        stream.write_table(table.replace_schema_metadata())
+    return sink.getvalue() + facts.encode()
+
+
+def equal(root: Path, reference: Path) -> int:
+    """Return how many files are the same in both stores, and check that nothing else is left over."""
+    left = [p for p in root.rglob("*") if p.is_file() and p.suffix != ".parquet" and p.name != "resumed"]
+    assert not [p for p in left if p.suffix != ".lock"], left
+    return sum(contents(spec, root) == contents(spec, reference) for spec in wanted())
+
+
+def counts(root: Path) -> tuple[int, int, int]:
+    """Return how many files are finished, half-done, untouched."""
+    done = [store.path(spec, root).is_file() for spec in wanted()]
+    half = [store.beside(spec, "unfinished", root).is_file() for spec in wanted()]
+    finished, begun = sum(done), sum(h and not d for d, h in zip(done, half, strict=True))
+    return finished, begun, len(done) - finished - begun
+
+
+def kill_drivers(folder: Path, reference: Path, kills: int, draws: random.Random, span: float) -> tuple[int, int]:
+    """(a) Kill and start again; return how many files were compared and how many were the same."""
+    compared = same = stores = spent = resumed = 0
+    print("| kill | workers | seconds after the start | finished | half-done | untouched |\n|---|---|---|---|---|---|")
+    while spent < kills:
+        stores += 1
+        root = folder / f"killed-{stores}"
+        while True:
+            workers = 1 + (spent % 2)
+            driver, moment = start(root, workers), draws.uniform(0, span)
+            try:
+                error = driver.communicate(timeout=moment if spent < kills else None)[1]
+                assert driver.returncode == 0, error
+                break
+            except subprocess.TimeoutExpired:
+                driver.kill()
+                driver.communicate()
+                spent += 1
+                finished, half, untouched = counts(root)
+                print(f"| {spent} | {workers} | {moment:.1f} | {finished} | {half} | {untouched} |", flush=True)
+            while any(locks.is_held(file) for file in root.rglob("*.lock")):  # till its workers have noticed
+                time.sleep(0.05)
+        resumed += len((root / "resumed").read_text().split("\n")) - 1 if (root / "resumed").is_file() else 0
+        compared, same = compared + len(wanted()), same + equal(root, reference)
+    print(f"\n{spent} kills of the driver, {stores} stores; {resumed} trajectories continued (seen with one worker)")
+    return compared, same
+
+
+def kill_one(driver: subprocess.Popen[str], root: Path, victim: Callable[[], psutil.Process]) -> None:
+    """Kill a worker once half-done states are there, and let the driver finish."""
+    while not (any(root.rglob("*.parquet")) and any(root.rglob("*.unfinished"))):
+        time.sleep(0.02)
+    victim().kill()
+    finished, half, untouched = counts(root)
+    error = driver.communicate()[1]
+    assert driver.returncode == 0, error
+    print(f"{finished} finished, {half} half-done, {untouched} untouched; the driver: {error.strip() or 'nothing'}")
+
+
+def below(process: int, word: str) -> psutil.Process:
+    """Return the youngest process below another whose command line has this word."""
+    found = [p for p in psutil.Process(process).children(recursive=True) if word in " ".join(p.cmdline())]
+    return max(found, key=lambda p: p.create_time())
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Start a Dask scheduler and two workers with nannies on loopback; yield its address and a nanny."""
+    file = folder / "scheduler.json"
+    with ExitStack() as stack:
+
+        def begin(*words: str) -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-m", "dask", *words, "--scheduler-file", str(file), "--no-dashboard"]
+            log = stack.enter_context((folder / f"{words[0]}.log").open("ab"))
+            begun = subprocess.Popen([*command, "--host", "127.0.0.1"], stdout=log, stderr=log, cwd=folder)
+            stack.callback(begun.wait)
+            stack.callback(begun.terminate)
+            return begun
+
+        begin("scheduler", "--port", "0")
+        _, nanny = (begin("worker", "--nthreads", "1") for _ in range(2))
+        while not (file.is_file() and file.read_text()):
+            time.sleep(0.1)
+        yield json.loads(file.read_text())["address"], nanny
+
+
+def main(
+    kills: int = 20, seed: int = 0, drive_in: str = typer.Option("", "--drive"), workers: int = 1, address: str = ""
+) -> None:
+    """Print what was killed when, and how many files are the same."""
+    if drive_in:
+        drive(Path(drive_in), workers, address)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        reference = folder / "reference"
+        began = time.perf_counter()
+        driver = start(reference, 1)
+        error = driver.communicate()[1]
+        assert driver.returncode == 0, error
+        whole = time.perf_counter() - began
+        print(f"{trajectory.processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; ", end="")
+        print(f"{len(wanted())} files, computed without a break in {whole:.0f} s by one worker\n")
+        results = {"driver": kill_drivers(folder, reference, kills, random.Random(seed), whole)}
+        print("\nOne worker of loky's two killed:", end=" ")
+        driver = start(folder / "loky", 2)
+        kill_one(driver, folder / "loky", lambda: below(driver.pid, "popen_loky"))
+        results["worker of loky"] = len(wanted()), equal(folder / "loky", reference)
+        print("One worker of Dask's two, by address, killed:", end=" ")
+        with cluster(folder) as (reached, nanny):
+            driver = start(folder / "dask", 2, reached)
+            kill_one(driver, folder / "dask", lambda: below(nanny.pid, "spawn_main"))
+        results["worker of Dask"] = len(wanted()), equal(folder / "dask", reference)
+    print("\n| killed | files compared | the same, bit for bit |\n|---|---|---|")
+    for what, (compared, same) in results.items():
+        print(f"| {what} | {compared} | {same} |")
+    if any(compared != same for compared, same in results.values()):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,162 @@
+"""What each optimizer pays, optimizers at the same price, and what measuring adds to training."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from popview import bill, store
+from popview.comparisons import HIGHER_IS_BETTER, against
+from popview.errors import check_name
+from popview.operations import example
+from popview.paths import TRAJECTORIES
+from popview.populations import final
+from popview.specs import RunSpec, expand, settings, tasks
+from popview.targets import dearer, equal_gradients
+
+__all__ = ["equal_budgets", "evaluations", "measuring", "scales"]
+
+
+def evaluations(trajectories: pd.DataFrame, reference: str = "SGD") -> pd.DataFrame:
+    """Return what a restart of each algorithm pays for its epochs.
+
+    Returns
+    -------
+    DataFrame
+        ``algorithm, gradients`` (mean over restarts, at the end), ``lowest, highest`` (restart), ``ratio`` (of means,
+        to the reference's), ``losses`` (loss evaluations of accept rules, mean).
+
+    Raises
+    ------
+    UsageError
+        If the reference is not among the trajectories.
+    """
+    names = list(trajectories["algorithm"].unique())
+    check_name("reference", reference, names)
+    gradients, losses = (final(trajectories, column)[names] for column in ("gradient_evaluations", "loss_evaluations"))
+    return pd.DataFrame(
+        {
+            "algorithm": names,
+            "gradients": gradients.mean().to_numpy(dtype=float),
+            "lowest": gradients.min().to_numpy(dtype=float),
+            "highest": gradients.max().to_numpy(dtype=float),
+            "ratio": (gradients.mean() / gradients[reference].mean()).to_numpy(dtype=float),
+            "losses": losses.mean().to_numpy(dtype=float),
+        }
+    )
+
+
+def equal_budgets(
+    trajectories: pd.DataFrame, margin: float | None, value: str = "test_metric", reference: str = "SGD"
+) -> pd.DataFrame:
+    """Compare the dearer algorithms with the reference at equal epochs, and stopped where its gradients end.
+
+    Each is taken at its last checkpoint within the budget: at constant learning rates, as here, a run that is stopped
+    early is the run of the smaller budget. All comparisons are one Holm family.
+
+    Parameters
+    ----------
+    trajectories : DataFrame
+        As `popview.populations.load` returns it.
+    margin : float, optional
+        Of equivalence; losses are compared without.
+    value : str
+        A key of `popview.comparisons.HIGHER_IS_BETTER`; of losses the logarithm to base 10 is compared.
+    reference : str
+
+    Returns
+    -------
+    DataFrame
+        ``algorithm, budget`` ("equal epochs" or "equal gradients"), ``gradients`` (paid, mean over restarts), ``own,
+        other`` (medians of the algorithm's values and of the reference's), and the columns of
+        `popview.comparisons.against`; without rows where no algorithm is dearer.
+
+    Raises
+    ------
+    UsageError
+        If the reference is not among the trajectories, or the value is unknown.
+    """
+    check_name("value", value, HIGHER_IS_BETTER)
+    loss = not HIGHER_IS_BETTER[value]
+    cut, names = equal_gradients(trajectories, reference), dearer(trajectories, reference)
+    values, rows = {reference: final(trajectories, value)[reference]}, []
+    for budget, allowed in (("equal epochs", trajectories), ("equal gradients", cut)):
+        ends, gradients = final(allowed, value), final(allowed, "gradient_evaluations").mean()
+        for name in names:
+            values[f"{name}, {budget}"] = ends[name]
+            medians = {"own": ends[name].median(), "other": values[reference].median()}
+            rows.append({"algorithm": name, "budget": budget, "gradients": gradients[name], **medians})
+    if not rows:
+        return pd.DataFrame()
+    table = pd.DataFrame(values)
+    pairs = [(str(name), reference) for name in table.columns[1:]]
+    compared = against(np.log10(table) if loss else table, pairs, None if loss else margin, higher_is_better=not loss)
+    return pd.concat([pd.DataFrame(rows), compared], axis=1)
+
+
+def measuring(specs: Iterable[RunSpec], root: Path = TRAJECTORIES) -> pd.DataFrame:
+    """Return what the measures at the end add to training and checkpoints: by the clock, and by counted operations.
+
+    Returns
+    -------
+    DataFrame
+        ``task, variant, algorithm, files`` (in the store, and timed), ``clock`` (share of the seconds, mean over these
+        files; NaN where there is none), ``counted`` (share of the FLOPs that `popview.bill.cost` charges).
+    """
+    rows: dict[tuple[str, str, str], list[float]] = {}
+    counted = {}
+    for spec in specs:
+        key = (spec.task, spec.variant, spec.algorithm)
+        shares, cost = rows.setdefault(key, []), bill.cost(spec)
+        counted[key] = cost.measures / (cost.training + cost.evaluation)
+        clock = store.metadata(spec, root).get("seconds") if store.path(spec, root).is_file() else None
+        if clock:
+            shares.append(clock["measures"] / clock["training_and_checkpoints"])
+    return pd.DataFrame(
+        {
+            **dict(zip(("task", "variant", "algorithm"), key, strict=True)),
+            "files": len(shares),
+            "clock": float(np.mean(shares)) if shares else np.nan,
+            "counted": counted[key],
+        }
+        for key, shares in rows.items()
+    )
+
+
+def scales(profiles: Iterable[str], of: Iterable[str]) -> pd.DataFrame:
+    """Return what one trajectory of SGD is at each scale: what was traded against the paper's.
+
+    Parameters
+    ----------
+    profiles, of : iterable of str
+        Profiles, and tasks; a profile that lacks a task has no line.
+
+    Returns
+    -------
+    DataFrame
+        ``task, profile, network, frozen`` (layers), ``parameters`` (trained, with buffers), ``train`` (examples),
+        ``batch_size, epochs, restarts, steps, flops`` (of one trajectory).
+    """
+    rows = []
+    for task in of:
+        for profile in (name for name in profiles if task in tasks(name)):
+            table, (spec, *_) = settings(profile, task), expand(profile, task, algorithms=("SGD",), restarts=1)
+            model, cost = table["model"], bill.cost(spec)
+            steps = cost.steps // cost.trajectories
+            rows.append(
+                {
+                    "task": task,
+                    "profile": profile,
+                    "network": model.get("network") or model.get("model") or f"perceptron 64–{model['hidden']}–10",
+                    "frozen": model.get("frozen", 0),
+                    "parameters": example(task, model).bytes // 4,
+                    "train": model.get("train") or steps // spec.epochs * model["batch_size"],
+                    "batch_size": model["batch_size"],
+                    "epochs": spec.epochs,
+                    "restarts": table["restarts"],
+                    "steps": steps,
+                    "flops": cost.flops / cost.trajectories,
+                }
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,216 @@
+"""Chapter 9's layouts, its figure and its answer: what optimizers pay, and what the whole design costs."""
+
+from collections.abc import Iterable
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from popview.bill import amount
+from popview.report.comparisons import setting, with_interval
+from popview.report.page import MINUS
+from popview.report.style import colour
+from popview.report.trajectories import NOT_RUN, metric_name
+
+__all__ = ["answer", "equal", "hours_figure", "prices", "shares", "totals", "traded"]
+
+WITHIN = "within the margin of it"
+
+
+def prices(paid: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.budget.evaluations` beside the time to within the margin of the target.
+
+    Parameters
+    ----------
+    paid : DataFrame
+        Of each task and variant.
+    times : DataFrame
+        Of `popview.targets.times`.
+    """
+    near = times[times["series"] == WITHIN]
+    both = paid.merge(near, on=["task", "variant", "algorithm"], validate="one_to_one")
+
+    def write(value: float) -> str:
+        return "∞" if np.isinf(value) else f"{value:,.0f}"
+
+    return pd.DataFrame(
+        {
+            "task": setting(both),
+            "algorithm": both["algorithm"],
+            "gradients": both["gradients"].map("{:,.0f}".format),
+            "× SGD": both["ratio"].map("{:.2f}".format),
+            "losses for acceptance": both["losses"].map("{:,.0f}".format),
+            "gradients to the target": both.apply(
+                lambda r: f"{write(r['median'])} [{write(r['low'])},\u00a0{write(r['high'])}]", axis=1
+            ),
+            "missed": both["missed"].astype(str) + "\u00a0of\u00a0" + both["restarts"].astype(str),
+        }
+    )
+
+
+def equal(metric: pd.DataFrame, loss: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.budget.equal_budgets` of the test metric, in points, and of the training loss."""
+    change = loss[["estimate", "low", "high"]]
+    factors = (10**change).map("{:.2f}".format)
+    return pd.DataFrame(
+        {
+            "task": setting(metric),
+            "against SGD": metric["algorithm"],
+            "at": metric["budget"],
+            "gradients": metric["gradients"].map("{:,.0f}".format),
+            "test metric, shift": with_interval(metric, "estimate", 100.0),
+            "verdict": _word(metric["verdict"]),
+            "training loss, factor": factors["estimate"] + " [" + factors["low"] + ",\u00a0" + factors["high"] + "]",
+            "verdict ": _word(loss["verdict"]),
+        }
+    )
+
+
+def _word(verdicts: pd.Series) -> pd.Series:
+    """Keep the verdict itself, without the side on which the estimate lies."""
+    return verdicts.str.split(" \\(").str[0]
+
+
+def shares(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.budget.measuring`: the median and the highest share over the algorithms of a task."""
+    rows = []
+    for (task, variant), members in table.groupby(["task", "variant"], sort=False):
+        row = {"task": f"{task}, {variant}", "files timed": int(members["files"].sum())}
+        for column, label in (("clock", "by the clock"), ("counted", "by operations")):
+            known = members[members[column].notna()]
+            row[f"{label}, median, %"] = 100 * known[column].median() if len(known) else np.nan
+            row[f"{label}, highest"] = _highest(known, column) if len(known) else "–"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _highest(members: pd.DataFrame, column: str) -> str:
+    row = members.loc[members[column].idxmax()]
+    return f"{100 * row[column]:.1f} % ({row['algorithm']})"
+
+
+def totals(bills: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.bill.table` of several profiles: a line per profile and task, and one for each profile."""
+    lines = []
+    for profile, rows in bills.groupby("profile", sort=False):
+        parts = [(str(task), members) for task, members in rows.groupby("task", sort=False)]
+        for task, members in [*parts, ("in all", rows)]:
+            runs = members[members["trajectories"] > 0]
+            least, most = (int(members[name].sum()) for name in ("gradients_least", "gradients"))
+            lines.append(
+                {
+                    "profile": profile if task == parts[0][0] else "",
+                    "task": task,
+                    "trajectories": int(members["trajectories"].sum()),
+                    "gradient evaluations": f"{most:,}" if least == most else f"{least:,} to {most:,}",
+                    "FLOP": _amount(members["flops"].sum()),
+                    "not training, %": 100 * (1 - members["training"].sum() / members["flops"].sum()),
+                    "files": _amount(members["storage"].sum(), "B"),
+                    "models kept on request": _amount(members["weights"].sum(), "B"),
+                    "GPU-hours": _hours(members["gpu_hours"].sum()),
+                    "core-hours taken": _hours(runs["core_hours"].sum(skipna=False)),
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def _amount(value: float, unit: str = "") -> str:
+    """Write a quantity that a line does not break."""
+    return amount(value, unit).replace(" ", "\u00a0")
+
+
+def _hours(value: float) -> str:
+    if np.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if value >= 9.95 else f"{value:.2g}" if value >= 0.01 else "<0.01"
+
+
+def hours_figure(rows: pd.DataFrame) -> Figure:
+    """Draw the GPU-hours of one profile and variant of `popview.bill.table`: a bar per algorithm, a panel per task."""
+    tasks = list(rows["task"].unique())
+    names = list(rows["algorithm"].unique())
+    size = (2.9 * len(tasks) + 1.2, 0.28 * len(names) + 1.1)
+    figure, grid = plt.subplots(1, len(tasks), figsize=size, sharex=True, sharey=True, squeeze=False)
+    for axes, task in zip(grid[0], tasks, strict=True):
+        members = rows[rows["task"] == task].set_index("algorithm")["gpu_hours"].reindex(names)
+        axes.barh(range(len(names)), members.fillna(0), color=[colour(name) for name in names], height=0.7)
+        for place, value in enumerate(members):
+            words = " not in the profile" if np.isnan(value) else f" {_hours(value)}"
+            axes.text(0 if np.isnan(value) else value, place, words, va="center", fontsize=7.5, color="#444444")
+        axes.set(title=task, xlabel="GPU-hours", xlim=(0, 1.25 * rows["gpu_hours"].max()))
+        axes.grid(axis="y", visible=False)
+    grid[0][0].set_yticks(range(len(names)), names)
+    grid[0][0].invert_yaxis()
+    return figure
+
+
+def traded(scales: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.budget.scales`, and how many times the FLOPs of the scale before it each has."""
+    above = scales.groupby("task")["flops"].shift()
+    return pd.DataFrame(
+        {
+            "task": scales["task"].where(scales["task"] != scales["task"].shift(), ""),
+            "profile": scales["profile"],
+            "network": scales["network"],
+            "trained numbers": scales["parameters"].map("{:,}".format),
+            "frozen layers": scales["frozen"],
+            "training examples": scales["train"].map("{:,.0f}".format),
+            "batch": scales["batch_size"],
+            "epochs": scales["epochs"],
+            "steps": scales["steps"].map("{:,}".format),
+            "FLOP": scales["flops"].map(_amount),
+            "times the line above": (scales["flops"] / above).map(
+                lambda ratio: "" if np.isnan(ratio) else f"{ratio:,.0f}"
+            ),
+        }
+    )
+
+
+def answer(paid: pd.DataFrame, metric: pd.DataFrame, loss: pd.DataFrame, times: pd.DataFrame) -> str:
+    """Word what SAM costs beside SGD, for each task and variant, by rule.
+
+    Parameters
+    ----------
+    paid, metric, loss, times : DataFrame
+        As for `prices` and `equal`.
+    """
+    if paid.empty:
+        return NOT_RUN.capitalize() + "."
+    items = []
+    for (task, variant), rows in paid.groupby(["task", "variant"], sort=False):
+        own, values, losses, near = (_of(frame, task, variant) for frame in (rows, metric, loss, times))
+        dear = own[own["algorithm"].isin(values["algorithm"])] if len(values) else own.iloc[:0]
+        words = [f"**{task}, {variant}.**"]
+        if len(dear):
+            times_sgd = (f"{r['algorithm']} {r['ratio']:.2f}" for _, r in dear.iterrows())
+            words.append(f"Times SGD's gradients for the same epochs: {', '.join(times_sgd)}; all others one.")
+        if len(dear) and "SAM" in set(values["algorithm"]):
+            words.append(f"SAM against SGD at the end, in test {metric_name(task)}: {_both(values)}.")
+            words.append(f"In training loss: {_both(losses, factor=True)}.")
+        words.append(_arrival(near[near["series"] == WITHIN], ("SGD", "SAM")))
+        items.append("- " + " ".join(words))
+    return "\n".join(items)
+
+
+def _of(frame: pd.DataFrame, task: str, variant: str) -> pd.DataFrame:
+    return frame[(frame["task"] == task) & (frame["variant"] == variant)] if len(frame) else frame
+
+
+def _both(values: pd.DataFrame, factor: bool = False) -> str:
+    """Word both budgets of SAM: "at equal epochs +0.12 points (equivalent), at equal gradients …"."""
+    parts = []
+    for _, row in values[values["algorithm"] == "SAM"].iterrows():
+        size = f"{10 ** row['estimate']:.2f} times SGD's" if factor else f"{100 * row['difference']:+.2f} points"
+        parts.append(f"at {row['budget']} {size.replace('-', MINUS)} (*{row['verdict'].split(' (')[0]}*)")
+    return ", ".join(parts)
+
+
+def _arrival(near: pd.DataFrame, names: Iterable[str]) -> str:
+    """Word how many gradients the median restart needs."""
+    rows = near.set_index("algorithm")
+    parts = []
+    for name in (name for name in names if name in rows.index):
+        median = rows.loc[name, "median"]
+        parts.append(f"{name} {'does not get there' if np.isinf(median) else f'after {median:,.0f} gradients'}")
+    return f"Within the margin of SGD's usual best validation metric in the median restart: {', '.join(parts)}."

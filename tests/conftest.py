@@ -1,0 +1,43 @@
+"""What several test files share: small data sets in the Hub's layout, the real ones, and caches of their own."""
+
+import os
+from pathlib import Path
+
+import pytest
+import tiny
+
+from popview.paths import ROOT
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # tests never ask the network
+
+
+@pytest.fixture(scope="session")
+def tiny_folders(tmp_path_factory) -> dict[str, str]:
+    """Environment variables that lead to the data sets of `tiny` and to a cache."""
+    place = tmp_path_factory.mktemp("tiny")
+    return {"POPVIEW_HUB": str(tiny.write_hub(place / "hub")), "POPVIEW_CACHE": str(place / "cache")}
+
+
+@pytest.fixture
+def tiny_hub(tiny_folders, monkeypatch) -> Path:
+    """Return the folder of the small data sets, which tasks read within this test."""
+    for name, value in tiny_folders.items():
+        monkeypatch.setenv(name, value)
+    return Path(tiny_folders["POPVIEW_HUB"])
+
+
+@pytest.fixture(scope="session")
+def real_folders(tmp_path_factory) -> dict[str, str]:
+    """Environment variables that lead to the real data sets, where there are any, and to an empty cache."""
+    place = Path(os.environ.get("POPVIEW_HUB") or ROOT.parent / "shared" / "hub")
+    if not place.is_dir():
+        pytest.skip("no folder of real data sets: name it in POPVIEW_HUB")
+    return {"POPVIEW_HUB": str(place), "POPVIEW_CACHE": str(tmp_path_factory.mktemp("cache"))}
+
+
+@pytest.fixture
+def real_hub(real_folders, monkeypatch) -> Path:
+    """Return the folder of the real data sets, which tasks read within this test."""
+    for name, value in real_folders.items():
+        monkeypatch.setenv(name, value)
+    return Path(real_folders["POPVIEW_HUB"])

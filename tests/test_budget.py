@@ -1,0 +1,178 @@
+"""Chapter 9: prices, equal budgets, the share of measuring, scales, and how they are worded and drawn."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+from popview import bill, budget, engine, specs, store, targets
+from popview.errors import UsageError
+from popview.report import budget as lay
+
+SEEDS, CHECKPOINTS = 12, 11
+PRICES = {"SGD": 1, "SAM": 2, "NiM-MBH": 1}
+
+
+def trajectories(losses: bool = True) -> pd.DataFrame:
+    """Checkpoints every 10 steps; the metric grows with the steps, and SAM is 0.02 better at equal steps.
+
+    So at SGD's 100 gradients SAM stands at step 50, 0.03 below SGD.
+    """
+    noise = np.random.default_rng(0)
+    rows = []
+    for seed in range(SEEDS):
+        for name, price in PRICES.items():
+            shift = 0.02 * (name == "SAM") + 1e-4 * noise.normal()
+            for step in range(0, 10 * CHECKPOINTS, 10):
+                metric = 0.5 + 0.001 * step + shift
+                row = {"task": "digits", "profile": "laptop", "algorithm": name, "variant": "base", "seed": seed}
+                row |= {"step": step, "epoch": step / 10, "gradient_evaluations": price * step}
+                row |= {"loss_evaluations": step // 5 if name == "NiM-MBH" and losses else 0}
+                row |= {"train_loss": 10 ** -(metric * 2), "validation_metric": metric, "test_metric": metric}
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def test_evaluations():
+    table = budget.evaluations(trajectories()).set_index("algorithm")
+    assert list(table.index) == list(PRICES)
+    assert list(table["gradients"]) == [100, 200, 100]
+    assert list(table["ratio"]) == [1, 2, 1]
+    assert list(table["losses"]) == [0, 0, 20]
+    assert (table["lowest"] == table["highest"]).all()
+    with pytest.raises(UsageError, match="unknown reference 'AdamW'"):
+        budget.evaluations(trajectories(), "AdamW")
+
+
+def test_sam_is_better_at_equal_epochs_and_worse_at_equal_gradients():
+    table = budget.equal_budgets(trajectories(), 0.005).set_index("budget")
+    assert list(table["algorithm"]) == ["SAM", "SAM"]
+    assert list(table["gradients"]) == [200, 100]
+    np.testing.assert_allclose(table["difference"], [0.02, -0.03], atol=2e-4)
+    assert list(table["verdict"]) == ["better", "worse"]
+    assert (table["adjusted_p"] >= table["p"]).all()
+
+
+def test_losses_are_compared_on_a_logarithmic_scale_and_lower_is_better():
+    table = budget.equal_budgets(trajectories(), 0.005, "train_loss").set_index("budget")
+    np.testing.assert_allclose(table["estimate"], [-0.04, 0.06], atol=4e-4)  # 10^(−2 metric)
+    assert list(table["verdict"]) == ["better", "worse"]
+    assert table["margin"].isna().all()
+    np.testing.assert_allclose(np.log10(table["own"] / table["other"]), table["estimate"], atol=4e-4)
+
+
+def test_nothing_to_compare_where_no_algorithm_is_dearer():
+    rows = trajectories()
+    assert budget.equal_budgets(rows[rows["algorithm"] != "SAM"], 0.005).empty
+    with pytest.raises(UsageError, match="unknown value 'accuracy'"):
+        budget.equal_budgets(rows, 0.005, "accuracy")
+
+
+def test_measuring(tmp_path):
+    wanted = specs.expand("smoke", "digits", algorithms=("SGD", "SAM"))
+    engine.run(wanted[:1], workers=1, root=tmp_path, quiet=True)
+    table = budget.measuring(wanted, tmp_path).set_index("algorithm")
+    clock = store.metadata(wanted[0], tmp_path)["seconds"]
+    assert table.loc["SGD", "clock"] == clock["measures"] / clock["training_and_checkpoints"]
+    assert np.isnan(table.loc["SAM", "clock"])
+    assert list(table["files"]) == [1, 0]
+    cost = bill.cost(wanted[1])
+    assert table.loc["SAM", "counted"] == cost.measures / (cost.training + cost.evaluation)
+
+    old = store.load(wanted[0], tmp_path)  # a file from before its measures were timed
+    silent = {name: value for name, value in store.metadata_of(old.schema).items() if name != "seconds"}
+    store.save(wanted[0], old.replace_schema_metadata({"popview": json.dumps(silent)}), tmp_path)
+    assert budget.measuring(wanted, tmp_path)["clock"].isna().all()
+
+
+def test_scales():
+    table = budget.scales(("laptop", "paper"), ("digits", "cifar10", "cifar100"))
+    assert list(zip(table["task"], table["profile"], strict=True)) == [
+        ("digits", "laptop"),
+        ("cifar10", "laptop"),
+        ("cifar10", "paper"),
+        ("cifar100", "paper"),
+    ]
+    digits, small, large, _ = table.to_dict("records")
+    assert (digits["parameters"], digits["train"], digits["steps"]) == (64 * 32 + 32 + 320 + 10, 1000, 2000)
+    assert (large["steps"], large["train"], large["network"]) == (300 * (45_000 // 128), 45_000, "resnet-50")
+    laid = lay.traded(table)
+    assert laid["times the line above"].tolist()[2] == f"{large['flops'] / small['flops']:,.0f}"
+    assert laid["times the line above"].tolist()[3] == ""
+
+
+# ---------------------------------------------------------------- words and layouts
+
+
+@pytest.fixture(scope="module")
+def readings():
+    rows = trajectories()
+    key = {"task": "digits", "variant": "base"}
+    return {
+        "paid": budget.evaluations(rows).assign(**key),
+        "metric": budget.equal_budgets(rows, 0.005).assign(**key),
+        "loss": budget.equal_budgets(rows, 0.005, "train_loss").assign(**key),
+        "times": targets.times(rows, 0.005).assign(**key),
+    }
+
+
+def test_answer_says_what_was_built_in(readings):
+    words = lay.answer(**readings)
+    assert words.startswith("- **digits, base.** Times SGD's gradients for the same epochs: SAM 2.00; all others one.")
+    assert "at equal epochs +2.00 points (*better*), at equal gradients −3.00 points (*worse*)" in words
+    assert "at equal epochs 0.91 times SGD's (*better*), at equal gradients 1.15 times SGD's (*worse*)" in words
+    assert words.endswith("SGD after 100 gradients, SAM does not get there.")
+
+
+def test_answer_without_results_or_dearer_algorithms(readings):
+    none = pd.DataFrame()
+    assert lay.answer(none, none, none, none) == "Not run here yet."
+    words = lay.answer(readings["paid"], none, none, readings["times"])
+    assert "SAM against SGD" not in words
+    assert "SGD after 100 gradients" in words
+
+
+def test_layouts(readings):
+    prices = lay.prices(readings["paid"], readings["times"])
+    assert list(prices["algorithm"]) == list(PRICES)
+    assert list(prices["× SGD"]) == ["1.00", "2.00", "1.00"]
+    assert prices["missed"][1] == f"{SEEDS}\u00a0of\u00a0{SEEDS}"
+    assert prices["gradients to the target"][1].startswith("∞")
+    equal = lay.equal(readings["metric"], readings["loss"])
+    assert list(equal["at"]) == ["equal epochs", "equal gradients"]
+    assert list(equal["verdict"]) == list(equal["verdict "]) == ["better", "worse"]
+    assert equal["training loss, factor"][1].startswith("1.15 [")
+    shares = lay.shares(
+        pd.DataFrame(
+            {
+                "task": "digits",
+                "variant": "base",
+                "algorithm": ["SGD", "SAM", "SWA"],
+                "files": [2, 2, 0],
+                "clock": [0.10, 0.14, np.nan],
+                "counted": [0.2, 0.1, 0.3],
+            }
+        )
+    )
+    assert shares["by the clock, median, %"].item() == pytest.approx(12)
+    assert shares["by the clock, highest"].item() == "14.0 % (SAM)"
+    assert shares["by operations, highest"].item() == "30.0 % (SWA)"
+
+
+def test_totals_add_up_and_the_figure_shows_every_bar():
+    rows = bill.table([spec for task in ("cifar10", "tweeteval") for spec in specs.expand("paper", task)])
+    laid = lay.totals(rows)
+    assert list(laid["task"]) == ["cifar10", "tweeteval", "in all"]
+    assert laid["trajectories"].tolist()[:2] == [50, 40]
+    assert laid["trajectories"].tolist()[2] == 90
+    assert laid["FLOP"].tolist()[2] == bill.amount(rows["flops"].sum(), "").replace(" ", "\u00a0")
+    assert set(laid["core-hours taken"]) == {"–"}
+    figure = lay.hours_figure(rows)
+    assert [axes.get_title() for axes in figure.axes] == ["cifar10", "tweeteval"]
+    assert [len(axes.patches) for axes in figure.axes] == [10, 10]
+    widths = [bar.get_width() for bar in figure.axes[0].patches]
+    np.testing.assert_allclose(widths, rows.loc[rows["task"] == "cifar10", "gpu_hours"])
+    assert sum("not in the profile" in text.get_text() for text in figure.axes[1].texts) == 2  # both MBH
+    plt.close(figure)

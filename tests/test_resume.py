@@ -1,0 +1,323 @@
+"""A run continued is the run uninterrupted; what rides along, or never leaves SGD's path, is SGD's own run."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import tiny
+import torch
+from test_runs import ALGORITHMS, spec_of
+from torch.optim.swa_utils import AveragedModel, update_bn
+
+from popview import store, trajectory
+from popview.errors import UsageError
+from popview.optimizers import make
+from popview.seeds import stream
+from popview.specs import RunSpec
+from popview.tasks import Problem, set_up
+from popview.tasks.digits import Digits
+from popview.tasks.images import Images
+from popview.tasks.texts import Texts
+
+torch.set_num_threads(1)
+
+KINDS: dict[str, type[Problem]] = {"digits": Digits, "cifar10": Images, "tweeteval": Texts}
+HOP = {"tau": 3, "rho": 0.1, "epsilon": 0.0}
+OWN: dict[str, dict[str, Any]] = {
+    "SGD": {},
+    "SWA": {"average_from": 4, "average_every": 2},
+    "SAM": {},
+    "NiM-MBH": HOP,
+    "AdamW": {"lr": 0.005, "momentum": None},
+}
+MODELS = {"cifar10": tiny.IMAGE_MODEL, "tweeteval": tiny.TEXT_MODEL}
+
+
+def small(task: str, algorithm: str, **changes: Any) -> RunSpec:
+    """Return a spec of 12 steps (images, with BatchNorm) or 10 (texts, with dropout), 6 checkpoints."""
+    given = {"lr": 0.05, "momentum": 0.9, **OWN[algorithm]}
+    own = {name: value for name, value in given.items() if value is not None}
+    return replace(RunSpec(task, "smoke", algorithm, "base", 2, 1, 2, 6, own, MODELS[task]), **changes)
+
+
+def told(table: pa.Table) -> dict[str, Any]:
+    """Return a table's metadata without times."""
+    return {k: v for k, v in json.loads(table.schema.metadata[b"popview"]).items() if k != "seconds"}
+
+
+def assert_same(found: trajectory.Trajectory, expected: trajectory.Trajectory) -> None:
+    """Compare rows, metadata and best models bit for bit; times aside."""
+    assert found.spec == expected.spec
+    assert found.table.drop_columns(["seconds"]).equals(expected.table.drop_columns(["seconds"]))
+    assert told(found.table) == told(expected.table)
+    for a, b in zip(found.best.models, expected.best.models, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.fixture
+def quick(monkeypatch) -> None:
+    """Leave out the measures at the end: they need not be repeated for every algorithm."""
+
+    def measures(problem: Problem, start: list[torch.Tensor], seed: int) -> dict[str, Any]:
+        moved = [float((p.detach() - s).double().norm()) for p, s in zip(problem.parameters, start, strict=True)]
+        return {"moved": moved, "test": problem.evaluate_whole_test()[0].tolist(), "seconds": {}}
+
+    monkeypatch.setattr(trajectory, "measures", measures)
+
+
+@contextmanager
+def interrupted(kind: type[Problem], after: int, where: str = "loss") -> Iterator[None]:
+    """Raise KeyboardInterrupt at the next call of a problem's method after so many."""
+    method: Callable[..., Any] = getattr(kind, where)
+    calls = 0
+
+    def counting(*given: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > after:
+            raise KeyboardInterrupt
+        return method(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kind, where, counting)
+        yield
+
+
+def check(spec: RunSpec, file: Path, stops: tuple[int, ...], where: str = "loss") -> list[trajectory.Trajectory]:
+    """Interrupt a run again and again, each time after so many more calls; compare with one left alone; return it."""
+    expected = trajectory.compute(spec)
+    for stop in stops:
+        with interrupted(KINDS[spec.task], stop, where), pytest.raises(KeyboardInterrupt):
+            trajectory.compute(spec, file, every=0)
+        assert file.is_file()
+        assert [p.name for p in file.parent.iterdir()] == [file.name]
+    found = trajectory.compute(spec, file, every=0)
+    for a, b in zip(found, expected, strict=True):
+        assert_same(a, b)
+    return found
+
+
+@pytest.mark.usefixtures("quick")
+class TestResume:
+    @pytest.mark.parametrize("algorithm", [*ALGORITHMS, "L-BFGS-GSS"])
+    def test_digits(self, algorithm, tmp_path):
+        own = {} if algorithm in ("AdamW", "L-BFGS-GSS") else {"momentum": 0.9}
+        check(spec_of(algorithm, hyperparameters=own, checkpoints=6), tmp_path / "state", (7, 6))
+
+    @pytest.mark.parametrize("after", [2, 8, 19])
+    def test_wherever_it_is_interrupted(self, after, tmp_path):
+        """Between any two checkpoints, and while one is evaluated."""
+        spec = spec_of("NiM-MBH")
+        for name in "ab":
+            (tmp_path / name).mkdir()
+        check(spec, tmp_path / "a" / "state", (after,))
+        check(spec, tmp_path / "b" / "state", (after + 3,), "logits")
+
+    @pytest.mark.usefixtures("tiny_hub")
+    @pytest.mark.parametrize("algorithm", OWN)
+    @pytest.mark.parametrize("task", MODELS)
+    def test_networks(self, task, algorithm, tmp_path):
+        check(small(task, algorithm), tmp_path / "state", (7,))
+
+    @pytest.mark.usefixtures("tiny_hub")
+    def test_in_bfloat16_where_the_processor_has_it(self, tmp_path):
+        model = tiny.IMAGE_MODEL | {"precision": "bfloat16"}
+        check(small("cifar10", "SGD", model=model), tmp_path / "state", (8,))
+
+    @pytest.mark.usefixtures("tiny_hub")
+    def test_frozen_layers(self, tmp_path):
+        check(small("tweeteval", "SGD", model=tiny.TEXT_MODEL | {"frozen": 1}), tmp_path / "state", (8,))
+
+    def test_a_damaged_state_is_told_and_the_run_starts_over(self, tmp_path, capsys):
+        spec, file = spec_of("SAM"), tmp_path / "some.unfinished"
+        expected = trajectory.compute(spec)
+        with interrupted(Digits, 30), pytest.raises(KeyboardInterrupt):
+            trajectory.compute(spec, file, every=0)
+        whole = file.read_bytes()
+        for broken in (b"", whole[:-1], whole[:2000] + bytes([whole[2000] ^ 4]) + whole[2001:]):
+            file.write_bytes(broken)
+            assert_same(trajectory.compute(spec, file)[0], expected[0])
+            error = capsys.readouterr().err
+            assert error.startswith("popview: some.unfinished is damaged (")
+            assert error.endswith("): the run starts over\n")
+            assert error.count("\n") == 1
+
+    def test_seconds_go_on(self, tmp_path):
+        spec, file = spec_of("SGD"), tmp_path / "state"
+        with interrupted(Digits, 15), pytest.raises(KeyboardInterrupt):
+            trajectory.compute(spec, file, every=0)
+        found = trajectory.compute(spec, file)[0].table["seconds"].to_pylist()
+        assert found == sorted(found)
+        assert found[0] > 0
+
+    def test_nothing_is_written_before_its_time(self, tmp_path):
+        trajectory.compute(spec_of("SGD"), tmp_path / "state", every=60)
+        assert list(tmp_path.iterdir()) == []
+
+
+# ---------------------------------------------------------------- what is SGD's
+
+
+class TestAlongside:
+    @pytest.mark.usefixtures("tiny_hub")
+    def test_the_trajectory_of_sgd_is_its_own(self, tmp_path):
+        """With all measures at the end, and when it is continued."""
+        expected = check(small("cifar10", "SWA"), tmp_path / "state", (9,))
+        (alone,) = trajectory.compute(small("cifar10", "SGD"))
+        assert_same(expected[0], alone)
+        assert [told(found.table)["spec"]["algorithm"] for found in expected] == ["SGD", "SWA"]
+        assert set(told(alone.table)) > {"whole_test", "flatness", "corrupted", "ensemble", "averaged_weights"}
+
+    @pytest.mark.usefixtures("tiny_hub", "quick")
+    def test_of_texts(self):
+        beside, _ = trajectory.compute(small("tweeteval", "SWA"))
+        (alone,) = trajectory.compute(small("tweeteval", "SGD"))
+        assert_same(beside, alone)
+
+    def test_of_digits(self):
+        beside, _ = trajectory.compute(spec_of("SWA"))
+        (alone,) = trajectory.compute(spec_of("SGD"))
+        assert_same(beside, alone)
+
+    @pytest.mark.usefixtures("tiny_hub", "quick")
+    def test_swa_is_the_mean_of_models_with_its_own_statistics(self):
+        """Against torch's AveragedModel along an SGD of ours: 12 steps, averaged after 6, 8, 10 and 12."""
+        spec = small("cifar10", "SWA")
+        sgd, swa = (found.table.to_pandas() for found in trajectory.compute(spec))
+        assert sgd.query("step < 5").equals(swa.query("step < 5").assign(seconds=sgd["seconds"]))
+        problem: Any = set_up(spec.task, spec.seeds, spec.model)
+        optimizer = make("SGD", problem.parameters, buffers=problem.buffers, lr=0.05, momentum=0.9)
+        average, step = None, 0
+        for epoch in range(2):
+            for minibatch in problem.minibatches(epoch):
+
+                def closure(minibatch: Any = minibatch) -> torch.Tensor:
+                    optimizer.zero_grad()
+                    loss = problem.loss(minibatch)
+                    loss.backward()
+                    return loss
+
+                optimizer.step(closure)
+                step += 1
+                if step >= 6 and step % 2 == 0:
+                    average = average or AveragedModel(problem.network)
+                    average.update_parameters(problem.network)
+        assert average is not None
+        update_bn([problem.normalized(problem._train[0])], average)
+        problem.network = average.module
+        last = swa.iloc[-1]
+        for split in ("train", "validation", "test"):
+            loss, metric = problem.evaluate(split)
+            assert loss.item() == pytest.approx(last[f"{split}_loss"], rel=1e-4)
+            if split != "train":
+                assert metric.item() == pytest.approx(last[f"{split}_metric"], abs=0.04)
+        assert abs(last["train_loss"] - sgd.iloc[-1]["train_loss"]) > 1e-3
+
+
+class TestSilentNoise:
+    """NiM-SGD whose condition never holds is SGD."""
+
+    @pytest.mark.usefixtures("tiny_hub", "quick")
+    @pytest.mark.parametrize("task", MODELS)
+    def test_rows_are_sgd_s(self, task):
+        spec = small(task, "SGD")
+        silent = replace(spec, algorithm="NiM-SGD", hyperparameters=spec.hyperparameters | {"epsilon": 0.0, "rho": 5.0})
+        (found,), (sgd,) = trajectory.compute(silent), trajectory.compute(spec)
+        assert found.table.drop_columns(["seconds"]).equals(sgd.table.drop_columns(["seconds"]))
+        assert told(found.table)["noise_triggers"] == [0]
+        assert told(found.table)["equals"] == ["SGD"]
+        assert told(sgd.table)["equals"] == [None]
+
+    def test_restart_by_restart(self):
+        """With ε among the gradients' norms it fires in some restarts of a stack only."""
+        options = {"tau": 1, "rho": 0.1, "epsilon": 0.0}
+        sgd = trajectory.run(spec_of("SGD", restarts=6, epochs=2)).to_pandas()
+        for epsilon in (0.3, 0.35, 0.4, 0.5, 0.6):
+            table = trajectory.run(
+                spec_of("NiM-SGD", restarts=6, epochs=2, hyperparameters=options | {"epsilon": epsilon})
+            )
+            fired, equals = (told(table)[name] for name in ("noise_triggers", "equals"))
+            if 0 < sum(count > 0 for count in fired) < 6:
+                break
+        assert equals == [None if count else "SGD" for count in fired]
+        rows = table.to_pandas().drop(columns="seconds")
+        for seed, count in enumerate(fired):
+            a, b = (
+                frame.query(f"seed == {seed}").reset_index(drop=True) for frame in (rows, sgd.drop(columns="seconds"))
+            )
+            assert a.equals(b) == (count == 0)
+
+
+# ---------------------------------------------------------------- what a run leaves
+
+
+@pytest.mark.usefixtures("tiny_hub")
+class TestTable:
+    def test_probabilities_stand_in_the_last_row(self, tmp_path):
+        spec = small("cifar10", "SGD")
+        (made,) = trajectory.compute(spec)
+        store.save(spec, made.table, tmp_path)
+        table = store.load(spec, tmp_path)
+        assert table.equals(made.table)
+        assert table.schema.field("probabilities").type == pa.list_(pa.float16())
+        column = table["probabilities"].to_pylist()
+        assert column[:-1] == [None] * 5
+        probabilities = torch.tensor(column[-1]).view(40, tiny.CLASSES)
+        torch.testing.assert_close(probabilities.sum(1), torch.ones(40), atol=2e-3, rtol=0)
+        torch.testing.assert_close(probabilities, made.best.mean_probabilities()[0], atol=5e-4, rtol=0)
+
+    @pytest.mark.usefixtures("quick")
+    def test_precision_is_recorded(self, monkeypatch):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        asked = small("cifar10", "SGD", epochs=1, checkpoints=2)
+        (exact,) = trajectory.compute(asked)
+        (fallen,) = trajectory.compute(replace(asked, model=asked.model | {"precision": "bfloat16"}))
+        assert told(fallen.table)["precision"] == "float32"
+        assert fallen.table.drop_columns(["seconds"]).equals(exact.table.drop_columns(["seconds"]))
+
+    @pytest.mark.usefixtures("quick")
+    def test_all_algorithms_start_alike(self):
+        for task in MODELS:
+            starts = [
+                trajectory.run(small(task, algorithm, epochs=1, checkpoints=2)).drop_columns(["seconds"]).slice(0, 1)
+                for algorithm in ("SGD", "SAM")
+            ]
+            assert starts[0].drop_columns(["probabilities"]).equals(starts[1].drop_columns(["probabilities"]))
+
+    @pytest.mark.usefixtures("quick")
+    def test_dropout_is_the_step_s(self):
+        """What is drawn before the run does not matter, nor does the run for what is drawn after it."""
+        spec = small("tweeteval", "SAM", epochs=1, checkpoints=2)
+        torch.manual_seed(5)
+        first, drawn = trajectory.run(spec), torch.rand(3)
+        torch.manual_seed(6)
+        assert trajectory.run(spec).drop_columns(["seconds"]).equals(first.drop_columns(["seconds"]))
+        torch.manual_seed(5)
+        assert torch.equal(torch.rand(3), drawn)
+        problem: Any = set_up(spec.task, spec.seeds, spec.model)
+        minibatch = next(problem.minibatches(0))
+        losses = []
+        for step in (0, 0, 1):
+            with torch.random.fork_rng([]):
+                torch.manual_seed(stream(spec.seed, f"step/{step}"))
+                losses.append(problem.loss(minibatch).item())
+        assert losses[0] == losses[1] != losses[2]
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("own", "message"),
+        [
+            ({"lr": -1.0}, "^SGD on digits in profile smoke: lr must be above 0, got -1.0$"),
+            ({"momentum": "much"}, "^SGD on digits in profile smoke: momentum must be a number"),
+            ({"population": False}, "^SGD on digits in profile smoke: .*population"),
+        ],
+    )
+    def test_values_of_hyperparameters(self, own, message):
+        with pytest.raises(UsageError, match=message):
+            trajectory.run(spec_of("SGD", hyperparameters=own))
