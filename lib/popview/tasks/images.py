@@ -122,11 +122,13 @@ class Images(Supervised):
         rows = draw_split(len(self._arrays["train_labels"]), train, validation, self.seed)
         self._train = self._take("train", rows["train"])
         test_order = torch.randperm(len(self._arrays["test_labels"]), generator=generator(0, "test")).numpy()
-        test_labels = self._arrays["test_labels"][test_order]
         chosen = {
-            "train": rows["train"][:evaluated],
-            "validation": rows["validation"][:evaluated],
-            "test": test_order[sample_with_every_label(test_labels, min(tested, len(test_order)))],
+            split: order[sampled(self._arrays[f"{source}_labels"][order], min(size, len(order)))]
+            for split, source, order, size in (
+                ("train", "train", rows["train"], evaluated),
+                ("validation", "train", rows["validation"], evaluated),
+                ("test", "test", test_order, tested),
+            )
         }
         self._samples = {
             split: self._take("test" if split == "test" else "train", order) for split, order in chosen.items()
@@ -217,6 +219,11 @@ class Images(Supervised):
         """Return the network and the first 250 images of the test sample."""
         images, labels = (part[:MEASURED] for part in self._samples["test"])
         return self.forward, self.normalized(images), labels
+
+
+def sampled(labels: np.ndarray, size: int) -> np.ndarray:
+    """Return the first `size` rows, with every label where there are places enough."""
+    return sample_with_every_label(labels, size) if len(np.unique(labels)) <= size else np.arange(size)
 
 
 def channel_statistics(images: np.ndarray) -> tuple[Tensor, Tensor]:
