@@ -179,7 +179,7 @@ class TestOfTrajectories:
     def test_averaged_weights_get_statistics_of_their_own(self):
         (found,) = trajectory.compute(small("cifar10", "SGD"))
         told = found.best.measures()
-        assert len(told["kept"][0]) == 6  # all checkpoints
+        assert len(told["kept"][0]) == 4  # all checkpoints
         problem: Any = set_up("cifar10", [2], tiny.IMAGE_MODEL)
         for now, models in zip([*problem.parameters, *problem.buffers], found.best.models, strict=True):
             if now.is_floating_point():
