@@ -133,8 +133,9 @@ class Images(Supervised):
         self._samples = {
             split: self._take("test" if split == "test" else "train", order) for split, order in chosen.items()
         }
-        self._mean, self._deviation = channel_statistics(self._arrays["train_images"])
-        height, breadth, channels = self._arrays["train_images"].shape[1:]
+        height, breadth, channels = shape = self._arrays["train_images"].shape[1:]
+        statistics = channel_statistics(self._arrays["train_images"])
+        self._mean, self._deviation = (values.expand(shape).contiguous() for values in statistics)  # whole rows: fast
         with torch.random.fork_rng([]):
             torch.manual_seed(stream(self.seed, "initialisation"))
             made = networks.make(network, (channels, height, breadth), classes, width)

@@ -4,7 +4,7 @@ import re
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad, relu
+from torch.nn.functional import avg_pool2d, pad, relu
 
 from popview.errors import UsageError
 
@@ -67,7 +67,8 @@ class Block(nn.Module):
         shortcut = x
         if self.stride > 1 or self.added:
             before = self.added // 2
-            shortcut = pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.added - before))
+            strided = avg_pool2d(x, 1, self.stride)  # as x[:, :, ::stride, ::stride]; gradients stay channels last
+            shortcut = pad(strided, (0, 0, 0, 0, before, self.added - before))
         x = relu(self.first_norm(self.first(x)), inplace=True)
         return relu(self.second_norm(self.second(x)) + shortcut, inplace=True)
 
