@@ -176,8 +176,8 @@ page.provenance(bills, "bill.csv", throughput=bill.amount(throughput, "FLOP/s"),
 #   NiM-SGD is charged as if its noise fired at every step after τ, which at most doubles it.
 # - The throughput is an assumption, not a measurement. The default is a fifth of an A100's peak; NVIDIA's own ResNet-50
 #   for images of 224 × 224 (DeepLearningExamples, 2,470 images a second) gets 19 % of it. A batch of 16 short texts is
-#   too small to keep a GPU that busy: hours for texts may be several times as many. The tasks, as they stand, compute on
-#   processors.
+#   too small to keep a GPU that busy: hours for texts may be several times as many. Where there is a GPU the networks
+#   for images and texts are trained on it; no GPU was at hand to try that on.
 # - The paper states neither batch sizes nor which BERT it used; those of the profile are this book's.
 #
 # ## What was traded

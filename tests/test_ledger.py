@@ -96,7 +96,18 @@ def judged() -> pd.DataFrame:
     """All claims that need no landscape, with results of one task and none of another."""
     table = ledger.claims()
     quick = table.assign(computed="").query("printed != '' or task != '' or reason != ''")
-    return ledger.judge(quick, {"digits": results(), "cifar10": None}, Computed(), {"02", "12"})
+    return ledger.judge(
+        quick,
+        {
+            "digits (base)": results(),
+            "digits (tuned)": results({"SAM": 0.03}),
+            "cifar10 (base)": None,
+            "cifar10 (tuned)": None,
+            "mnist (tuned)": None,
+        },
+        Computed(),
+        {"02", "12"},
+    )
 
 
 class TestJudge:
@@ -108,7 +119,7 @@ class TestJudge:
         assert set(judged["verdict"]) <= set(rules.WORDS)
 
     def test_a_task_without_results_is_said_to_be_not_run(self, judged):
-        here = judged[judged["scale"] == "cifar10"]
+        here = judged[judged["scale"] == "cifar10 (base)"]
         assert set(here["verdict"]) == {"not run here"}
         assert len(here) == (ledger.claims()["task"] != "").sum()
 
@@ -128,8 +139,11 @@ class TestJudge:
         full = layout.full(judged, "inan2024", pages)
         assert (full[["scale", "verdict", "numbers"]] != "").all(axis=None)
         assert full["claim"].ne("").sum() == len(compact)
-        assert layout.missing(judged) == ["cifar10"]
-        assert "holds" in layout.tally(judged, "inan2024", "digits")
+        comparable = compact.set_index("claim")["digits"][lambda cells: cells.str.contains("base: ")]
+        assert "base: holds; tuned: does not hold" in set(comparable)  # five on par with SAM, or SAM ahead
+        assert layout.missing(judged) == ["cifar10 (base)", "cifar10 (tuned)", "mnist (tuned)"]
+        assert layout.named(layout.missing(judged)) == "cifar10, mnist (tuned)"
+        assert "holds" in layout.tally(judged, "inan2024", "digits (base)")
 
     def test_computed_rules_on_few_restarts(self):
         evidence = Computed(restarts=20, two_well_restarts=60, iterations=60, repeats=300)

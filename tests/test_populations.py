@@ -1,5 +1,6 @@
 """SetA, SetB and per-restart values against tables small enough to read."""
 
+import json
 import math
 from typing import Any
 
@@ -167,3 +168,42 @@ class TestLoad:
     def test_what_is_not_there_is_named(self, stored, tmp_path):
         with pytest.raises(UsageError, match="no trajectory of SGD on digits, seed 7"):
             load([RunSpec("digits", "smoke", "SGD", "base", 7, 3, 1, 2)], root=tmp_path)
+
+
+class TestParting:
+    def table(self, other: dict[int, list[float]]) -> pd.DataFrame:
+        own = {0: [2.0, 1.0, 0.5], 1: [2.5, 1.5, 0.75]}
+        rows = [
+            (name, seed, 10 * place, loss, 0.5, 0.5)
+            for name, losses in (("SGD", own), ("SAM", other))
+            for seed, values in losses.items()
+            for place, loss in enumerate(values)
+        ]
+        return frame(rows).assign(epoch=lambda table: table["step"] / 10)
+
+    @pytest.mark.parametrize(
+        ("other", "epoch"),
+        [
+            ({0: [2.0, 1.1, 0.5], 1: [2.5, 1.5, 0.7]}, 2),  # the later of the two restarts
+            ({0: [2.0, 1.1, 0.5], 1: [2.5, 1.5, 0.75]}, INF),
+            ({0: [2.0, NAN], 1: [2.5, 1.4, 0.7]}, 1),
+        ],
+    )
+    def test_by_hand(self, other, epoch):
+        found = populations.parting(self.table(other))
+        assert found["SAM"] == epoch
+        assert found["SGD"] == INF
+
+    def test_an_absent_reference_is_named(self):
+        with pytest.raises(UsageError, match="unknown reference 'SGE'"):
+            populations.parting(self.table({0: [2.0], 1: [2.5]}), "SGE")
+
+
+def test_records_are_the_metadatas(tmp_path):
+    spec = RunSpec("digits", "smoke", "NiM-SGD", "base", seed=3, restarts=2, epochs=1, checkpoints=2)
+    told = {name: [10 * place, 10 * place + 1] for place, name in enumerate(populations.COUNTS)}
+    table = pa.table({"seed": [3, 4]}).replace_schema_metadata({"popview": json.dumps({"digest": spec.digest, **told})})
+    store.save(spec, table, tmp_path)
+    found = populations.records([spec], root=tmp_path)
+    assert found.to_dict("list") == {"algorithm": ["NiM-SGD"] * 2, "seed": [3, 4], **told}
+    assert list(populations.records([spec], 4, tmp_path)["seed"]) == [3]

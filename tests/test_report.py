@@ -12,7 +12,7 @@ import torch
 
 from popview.landscapes import LANDSCAPES, get
 from popview.optimizers import ALGORITHMS
-from popview.report import landscapes, page, style, trajectories
+from popview.report import landscapes, page, style, tables, trajectories
 from popview.stationary import sample
 
 torch.set_num_threads(1)
@@ -89,10 +89,31 @@ class TestFigures:
     def test_learning_curves_draw_medians_over_restarts(self):
         rows = [("SGD", seed, step, step / 10, 10.0 * seed + step) for seed in (0, 1, 5) for step in (0, 10)]
         table = pd.DataFrame(rows, columns=["algorithm", "seed", "step", "epoch", "train_loss"])
-        figure = trajectories.learning_curves(table, ["SGD"], y="train_loss", across=["epoch"])
-        median = figure.axes[0].lines[-1]
+        results = {("digits", "base"): table, ("cifar10", "base"): table}
+        figure = trajectories.learning_curves(results, ["SGD", "SAM"], y="train_loss", across=["epoch"])
+        assert [axes.get_title() for axes in figure.axes] == ["digits, base", "cifar10, base"]
+        median = figure.axes[1].lines[-1]
         assert median.get_label() == "SGD"
         np.testing.assert_allclose(median.get_xydata(), [[0, 10], [1, 20]])
+        late = trajectories.learning_curves(results, ["SGD"], y="train_loss", across=["epoch"], from_share=0.5)
+        np.testing.assert_allclose(late.axes[0].lines[-1].get_xydata(), [[1, 20]])
+        assert len(trajectories.learning_curves({}, ["SGD"], y="train_loss", across=["epoch"]).axes) == 1
+
+    def test_distributions_have_a_panel_for_each_task(self):
+        values = pd.DataFrame({"SGD": [1.0, 2.0], "SAM": [3.0, np.nan]})
+        figure = trajectories.distributions({("a", "base"): values, ("b", "base"): values[["SAM"]]}, "points")
+        first, second = figure.axes
+        assert [text.get_text() for text in first.get_yticklabels()] == ["SGD", "SAM"]
+        assert sorted(first.collections[0].get_offsets()[:, 0]) == [1, 2]
+        assert [text.get_text() for text in second.get_yticklabels()] == ["SAM"]
+
+    def test_final_values_are_laid_out_by_variant(self):
+        values = pd.DataFrame({"SGD": [0.5, 0.75], "SAM": [0.25, 0.25]})
+        table = tables.finals({("a", "base"): values, ("a", "tuned"): values[["SGD"]], ("b", "base"): values})
+        assert list(table["task"]) == ["a", "", "b", ""]
+        assert list(table["algorithm"]) == ["SGD", "SAM", "SGD", "SAM"]
+        assert table["base"][0] == f"62.50 ± {25 / np.sqrt(2):.2f} [50.00,\u00a075.00]"
+        assert list(table["tuned"].eq("–")) == [False, True, True, True]
 
 
 def test_positions_are_the_end_points_or_the_recorded_path():

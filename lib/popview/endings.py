@@ -135,7 +135,7 @@ class Best:
         at = torch.from_numpy(place), torch.from_numpy(restart)
         self.probabilities[at] = probabilities[at[1]].float()
         for kept, now in zip(self.models, self._members(), strict=True):
-            kept[at] = now.detach()[at[1]]
+            kept[at] = now.detach()[at[1].to(now.device)].cpu()
 
     def mean_probabilities(self) -> Tensor:
         """Return what the kept models of each restart predict on average, ``(P, n, classes)``; 0 if there is none."""

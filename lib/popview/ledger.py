@@ -92,7 +92,7 @@ def written(root: Path = ROOT) -> dict[str, str]:
 def entries(profile: str = "laptop", computed: Computed | None = None, root: Path = ROOT) -> pd.DataFrame:
     """Judge every claim at every scale, from the printed tables, from landscapes and simulations, and from results.
 
-    A task without complete results gets 'not run here'; nothing is trained.
+    A task and variant without complete results gets 'not run here'; nothing is trained.
 
     Parameters
     ----------
@@ -106,14 +106,13 @@ def entries(profile: str = "laptop", computed: Computed | None = None, root: Pat
     Returns
     -------
     DataFrame
-        One row per claim and scale: ``id, document, where, claim, chapter, scale, verdict, detail``.
+        One row per claim and scale: ``id, document, where, claim, chapter, scale, verdict, detail``. Of a task the
+        scale is "<task> (<variant>)".
     """
-    covered = populations.coverage(profile, variants=("base",))
-    results = {
-        task: Results(task, rows, float(specs.settings(profile, task)["margin"]))
-        for (task, _), rows in populations.load_complete(profile, covered).items()
-    }
-    scales = {task: results.get(task) for task in covered["task"]}
+    covered = populations.coverage(profile)
+    scales: dict[str, Results | None] = {f"{row.task} ({row.variant})": None for row in covered.itertuples()}
+    for (task, variant), rows in populations.load_complete(profile, covered).items():
+        scales[f"{task} ({variant})"] = Results(task, rows, float(specs.settings(profile, task)["margin"]))
     return judge(claims(), scales, computed or Computed(), set(written(root)))
 
 
@@ -127,7 +126,7 @@ def judge(
     table : DataFrame
         As `claims` returns it.
     results : mapping of str to Results or None
-        Task → its results, None where there are none.
+        Scale, a task and variant → its results, None where there are none.
     computed : Computed
     chapters : set of str
         Numbers of the chapters that are written.
@@ -146,9 +145,9 @@ def judge(
         if claim["computed"]:
             found[COMPUTED_SCALE] = rules.COMPUTED[claim["computed"]](computed)
         if claim["task"]:
-            for task, evidence in results.items():
-                found[task] = (
-                    Finding("not run here", "no results of this task yet")
+            for scale, evidence in results.items():
+                found[scale] = (
+                    Finding("not run here", "no complete results yet")
                     if evidence is None
                     else rules.TASK[claim["task"]](evidence)
                 )

@@ -21,7 +21,9 @@ __all__ = [
     "final",
     "load",
     "load_complete",
+    "parting",
     "per_restart",
+    "records",
     "select",
     "wanted",
     "within",
@@ -34,6 +36,16 @@ VARIANTS = ("base", "tuned")
 
 #: What names a restart.
 RESTART = ["task", "profile", "algorithm", "variant", "seed"]
+
+#: What a file's metadata counts for each restart.
+COUNTS = (
+    "gradient_evaluations",
+    "loss_evaluations",
+    "noise_triggers",
+    "hops_tried",
+    "hops_accepted",
+    "diverged",
+)
 
 #: Column that ranks the checkpoints of a trajectory → whether the lowest is best.
 CRITERIA = {"train_loss": True, "validation_metric": False, "test_metric": False}
@@ -133,6 +145,58 @@ def load(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = TRA
     if not frames:
         raise UsageError("no specs to load")
     return pd.concat(frames, ignore_index=True)
+
+
+def records(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = TRAJECTORIES) -> pd.DataFrame:
+    """Read what each restart did: one row per restart, ``algorithm, seed`` and the numbers of `COUNTS`.
+
+    Parameters
+    ----------
+    specs, restarts, root : see `load`
+
+    Raises
+    ------
+    UsageError
+        If a trajectory is not in the store.
+    """
+    found = ((spec, store.metadata(spec, root)) for spec in specs)
+    return pd.DataFrame(
+        {"algorithm": spec.algorithm, "seed": seed, **{name: record[name][place] for name in COUNTS}}
+        for spec, record in found
+        for place, seed in enumerate(spec.seeds)
+        if restarts is None or seed < restarts
+    )
+
+
+def parting(trajectories: pd.DataFrame, reference: str = "SGD") -> pd.Series:
+    """Return the epoch by which every restart of an algorithm has parted from the reference's of the same seed.
+
+    Two restarts have parted at the first checkpoint at which their training losses differ; all algorithms of a seed
+    start together.
+
+    Parameters
+    ----------
+    trajectories : DataFrame
+        As `load` returns it.
+    reference : str
+
+    Returns
+    -------
+    Series
+        Algorithm → epoch; infinite where a restart never parts, so that an algorithm is another one under its name.
+
+    Raises
+    ------
+    UsageError
+        If the reference is not among the trajectories.
+    """
+    _check_one_kind(trajectories)
+    check_name("reference", reference, list(trajectories["algorithm"].unique()))
+    losses = trajectories.pivot_table(index=["seed", "epoch"], columns="algorithm", values="train_loss", sort=False)
+    apart = losses.ne(losses[reference], axis=0)
+    epochs = apart.index.get_level_values("epoch").to_numpy(dtype=float)
+    first = apart.apply(lambda column: pd.Series(np.where(column, epochs, np.inf), index=column.index))
+    return first.groupby("seed").min().max()
 
 
 def select(trajectories: pd.DataFrame, by: str, per_trajectory: int = 10) -> pd.DataFrame:

@@ -49,7 +49,7 @@ def _outline(value: Any, tensors: dict[str, Tensor]) -> Any:
     """Replace tensors by their names and memory layouts; a dict becomes pairs, so that its keys keep their types."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
-        tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
+        tensors[name] = value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         return {"tensor": [name, torch.empty_like(value, device="meta").stride()]}
     if isinstance(value, dict):
         return {"dict": [[key, _outline(item, tensors)] for key, item in value.items()]}

@@ -182,8 +182,8 @@ class Record:
     @torch.no_grad()
     def checkpoint(self, step: int, seconds: float) -> None:
         """Evaluate the models and add a row for each restart that has not diverged."""
-        counts = {name: self.optimizer.counts[name].numpy() for name in ("gradient_evaluations", "loss_evaluations")}
-        columns = {name: count.copy() for name, count in counts.items()}
+        names = ("gradient_evaluations", "loss_evaluations")
+        columns = {name: self.optimizer.counts[name].cpu().numpy().copy() for name in names}
         with self._solution():
             for split in SPLITS:
                 logits = self.problem.logits(split)
@@ -221,7 +221,7 @@ class Record:
             "equals": ["SGD" if silent and not fired else None for fired in counts["noise_triggers"]],
             "precision": self.problem.precision,
             "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
-            "processor": processor(),
+            "processor": processor(self.problem.device),
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -276,8 +276,10 @@ def _resumed(file: Path | None, problem: Problem, optimizer: Optimizer, records:
     return state["step"], state["spent"]
 
 
-def processor() -> str:
-    """Return the processor's name as the system gives it."""
+def processor(device: torch.device = torch.device("cpu")) -> str:  # noqa: B008
+    """Return the name of the processor, or of the GPU that a device is, as the system gives it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     try:
         with open("/proc/cpuinfo") as lines:
             return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

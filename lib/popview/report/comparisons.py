@@ -3,7 +3,8 @@
 Every table here may hold several tasks and variants; one without rows, since nothing has been run, is shown as such.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from popview.tasks.digits import TEST_IMAGES
 __all__ = [
     "absent",
     "covered",
+    "deeds",
     "designs",
     "each",
     "gather",
@@ -35,6 +37,7 @@ __all__ = [
     "text",
     "times",
     "with_interval",
+    "written",
 ]
 
 ALPHA = 0.05
@@ -121,6 +124,39 @@ def covered(coverage: pd.DataFrame) -> pd.DataFrame:
     return wide.loc[coverage["task"].unique(), coverage["variant"].unique()].reset_index().rename_axis(columns=None)
 
 
+def deeds(records: pd.DataFrame, apart: Mapping[tuple[str, str], pd.Series]) -> pd.DataFrame:
+    """Lay out stacked `popview.populations.records`: means over restarts, and when each algorithm parted from SGD.
+
+    Parameters
+    ----------
+    records : DataFrame
+    apart : mapping of (task, variant) to Series
+        As `popview.populations.parting` returns it.
+    """
+    keys = ["task", "variant", "algorithm"]
+    table = records.groupby(keys, sort=False).mean(numeric_only=True).reset_index()
+    parted = [apart[row.task, row.variant][row.algorithm] for row in table.itertuples()]
+    own = table["algorithm"] == "SGD"
+    return pd.DataFrame(
+        {
+            "task": setting(table),
+            "algorithm": table["algorithm"],
+            "gradients": table["gradient_evaluations"].map("{:,.0f}".format),
+            "losses": table["loss_evaluations"],
+            "noise": table["noise_triggers"],
+            "hops": table["hops_tried"],
+            "accepted": table["hops_accepted"],
+            "parted": pd.Series(parted).map(lambda epoch: "never" if np.isinf(epoch) else f"{epoch:g}").mask(own, "–"),
+            "diverged": records.groupby(keys, sort=False)["diverged"].sum().to_numpy(),
+        }
+    )
+
+
+def written(hyperparameters: Mapping[str, Any]) -> str:
+    """Write hyperparameters as "lr = 0.1, momentum = 0.9"."""
+    return ", ".join(f"{name} = {value:.3g}" for name, value in hyperparameters.items())
+
+
 def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame], profile: str) -> pd.DataFrame:
     """Lay out what the comparisons with SGD rest on: restarts, pairing, margin, and the sampling error of the test set.
 
@@ -174,13 +210,13 @@ def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
         {
             "task": setting(comparison),
             "comparison": comparison["comparison"],
+            "verdict": comparison["verdict"],
             "difference of means": (scale * comparison["difference"]).map("{:+.2f}".format).str.replace("-", MINUS),
             "shift": with_interval(comparison, "estimate", scale),
             "A₁₂": above,
             "p": comparison["p"],
             "p (Holm)": comparison["adjusted_p"],
             "p (equivalence)": comparison["equivalence_p"],
-            "verdict": comparison["verdict"],
         }
     )
 

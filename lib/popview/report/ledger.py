@@ -7,7 +7,7 @@ import pandas as pd
 from popview.ledger import COMPUTED_SCALE, NO_SCALE, PRINTED_SCALE
 from popview.rules import WORDS
 
-__all__ = ["compact", "full", "missing", "tally"]
+__all__ = ["compact", "full", "missing", "named", "tally"]
 
 
 def _link(chapter: str, pages: Mapping[str, str]) -> str:
@@ -17,20 +17,28 @@ def _link(chapter: str, pages: Mapping[str, str]) -> str:
 
 
 def _there(entries: pd.DataFrame) -> list[str]:
-    """Return the tasks that have a verdict for some claim, in order."""
+    """Return the scales of tasks that have a verdict for some claim, in order."""
     fixed = {PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE}
     judged = entries[~entries["scale"].isin(fixed) & (entries["verdict"] != "not run here")]
     return list(dict.fromkeys(judged["scale"]))
 
 
 def missing(entries: pd.DataFrame) -> list[str]:
-    """Return the tasks without any verdict, in order."""
+    """Return the scales of tasks without any verdict, in order."""
     there = {*_there(entries), PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE}
     return [scale for scale in dict.fromkeys(entries["scale"]) if scale not in there]
 
 
+def named(scales: list[str]) -> str:
+    """Name scales of tasks in a line: the task alone where all of its variants are meant, as far as they are listed."""
+    words = [task if len(found) > 1 else next(iter(found.values())) for task, found in _variants(scales).items()]
+    return ", ".join(words) or "none"
+
+
 def compact(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> pd.DataFrame:
     """Lay out one document's claims, one line each: the verdict on the printed tables, here, and on each task there is.
+
+    A task has one column: one word where its variants agree, else one for each.
 
     Parameters
     ----------
@@ -42,14 +50,30 @@ def compact(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> p
     """
     chosen = entries[entries["document"] == document]
     here = chosen["scale"].replace({COMPUTED_SCALE: "computed here", NO_SCALE: "computed here"})
-    wide = chosen.assign(scale=here).pivot(index="id", columns="scale", values="verdict")
-    order = [PRINTED_SCALE, "computed here", *_there(chosen)]
-    wide = wide.reindex(index=list(dict.fromkeys(chosen["id"])), columns=[name for name in order if name in wide])
+    wide = chosen.assign(scale=here).pivot(index="id", columns="scale", values="verdict").fillna("–")
+    wide = wide.reindex(index=list(dict.fromkeys(chosen["id"])))
+    columns = {name: wide[name] for name in (PRINTED_SCALE, "computed here") if name in wide}
+    for task, variants in _variants(_there(chosen)).items():
+        columns[task] = wide[list(variants.values())].set_axis(list(variants), axis=1).apply(_agreed, axis=1)
     first = chosen.drop_duplicates("id").set_index("id")
-    table = wide.fillna("–").rename_axis(columns=None)
+    table = pd.DataFrame(columns)
     table.insert(0, "claim", first["claim"])
     table["read on"] = first["chapter"].map(lambda chapter: _link(chapter, pages))
     return table.reset_index(drop=True)
+
+
+def _variants(scales: list[str]) -> dict[str, dict[str, str]]:
+    """Sort scales "<task> (<variant>)": task → variant → scale."""
+    found: dict[str, dict[str, str]] = {}
+    for scale in scales:
+        task, _, variant = scale.rstrip(")").partition(" (")
+        found.setdefault(task, {})[variant] = scale
+    return found
+
+
+def _agreed(words: pd.Series) -> str:
+    """Return the word that all variants share, else each with its variant's name."""
+    return words.iloc[0] if words.nunique() == 1 else "; ".join(f"{name}: {word}" for name, word in words.items())
 
 
 def full(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> pd.DataFrame:
@@ -64,7 +88,7 @@ def full(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> pd.D
         shown = rows[~rows["scale"].isin(absent)]
         left = rows[rows["scale"].isin(absent)]
         if len(left):
-            joined = {**left.iloc[0].to_dict(), "scale": ", ".join(left["scale"])}
+            joined = {**left.iloc[0].to_dict(), "scale": named(list(left["scale"]))}
             shown = pd.concat([shown, pd.DataFrame([joined])])
         for place, row in enumerate(shown.to_dict("records")):
             first = place == 0

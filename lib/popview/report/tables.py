@@ -1,10 +1,12 @@
 """Tables as a reader wants them: our value with its interval, the printed one beside it."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from popview.report.page import number
 
-__all__ = ["beside_printed", "preferences", "protocols", "restarts_summary", "symmetric_pairs", "verdicts"]
+__all__ = ["beside_printed", "finals", "preferences", "protocols", "symmetric_pairs", "verdicts"]
 
 
 def beside_printed(cells: pd.DataFrame, landscape: str) -> pd.DataFrame:
@@ -96,16 +98,21 @@ def preferences(wells: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     )
 
 
-def restarts_summary(values: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
-    """Lay out one value per restart (rows: seeds; columns: algorithms): mean, SD and range, multiplied by `scale`."""
-    scaled = values * scale
-    return pd.DataFrame(
-        {
-            "algorithm": scaled.columns,
-            "restarts": scaled.count().to_list(),
-            "mean": scaled.mean().to_list(),
-            "SD": scaled.std().to_list(),
-            "lowest": scaled.min().to_list(),
-            "highest": scaled.max().to_list(),
-        }
-    )
+def finals(values: Mapping[tuple[str, str], pd.DataFrame], scale: float = 100.0) -> pd.DataFrame:
+    """Lay out one value per restart: a line per task and algorithm, "mean ± SD [lowest, highest]" for each variant.
+
+    Parameters
+    ----------
+    values : mapping of (task, variant) to DataFrame
+        Rows: seeds; columns: algorithms. Multiplied by `scale`.
+    """
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    for (task, variant), frame in values.items():
+        for algorithm, column in (scale * frame).items():
+            spread = f"[{column.min():.2f},\u00a0{column.max():.2f}]"
+            words = f"{column.mean():.2f} ± {column.std():.2f} {spread}"
+            lines.setdefault((task, str(algorithm)), {})[variant] = words
+    columns = {variant: [words.get(variant, "–") for words in lines.values()] for _, variant in values}
+    tasks = pd.Series([task for task, _ in lines], dtype=str)
+    first = {"task": tasks.where(tasks != tasks.shift(), ""), "algorithm": [name for _, name in lines]}
+    return pd.DataFrame(first | columns)

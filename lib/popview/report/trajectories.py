@@ -24,62 +24,92 @@ LABELS = {
     "epoch": "epoch",
     "gradient_evaluations": "gradient evaluations",
     "train_loss": "training loss",
-    "test_loss": "test loss",
-    "test_metric": "test accuracy",
-    "validation_metric": "validation accuracy",
 }
 
 
 def learning_curves(
-    trajectories: pd.DataFrame, algorithms: Sequence[str], *, y: str, across: Sequence[str], log: bool = False
+    results: Mapping[tuple[str, str], pd.DataFrame],
+    algorithms: Sequence[str],
+    *,
+    y: str,
+    across: Sequence[str],
+    log: bool = False,
+    from_share: float = 0.0,
 ) -> Figure:
-    """Draw the median over restarts, with all restarts behind it: one panel per horizontal axis (the paper's Figure 4).
+    """Draw the median over restarts, with all restarts behind it (the paper's Figure 4).
 
     Parameters
     ----------
-    trajectories : DataFrame
-        As `popview.populations.load` returns it.
+    results : mapping of (task, variant) to DataFrame
+        As `popview.populations.load_complete` returns it; one line of panels each.
     algorithms : sequence of str
-    y : str
+        Those to draw, where a task has them.
+    y : {"train_loss", "test_metric"}
         Column to draw.
     across : sequence of str
-        Columns for the horizontal axes: "epoch", "gradient_evaluations".
+        Columns for the horizontal axes: "epoch", "gradient_evaluations"; one panel each.
     log : bool
         Whether the vertical axis is logarithmic.
+    from_share : float
+        Leave out the first checkpoints, up to this share of the epochs.
     """
-    figure, grid = plt.subplots(1, len(across), figsize=(5.2 * len(across), 4), sharey=True, squeeze=False)
-    for axes, x in zip(grid[0], across, strict=True):
-        for algorithm in algorithms:
-            rows = trajectories[trajectories["algorithm"] == algorithm]
-            restarts = [restart for _, restart in rows.groupby("seed")]
-            for restart in restarts:
-                axes.plot(restart[x], restart[y], color=colour(algorithm), alpha=0.045, linewidth=0.8)
-            median = rows.groupby("step")[[x, y]].median()
-            axes.plot(median[x], median[y], color=colour(algorithm), linewidth=2, label=algorithm)
-        axes.set(xlabel=LABELS.get(x, x), ylabel=LABELS.get(y, y) if axes is grid[0][0] else "")
-        if log:
-            axes.set_yscale("log")
+    if not results:
+        return _empty()
+    size = (5.2 * len(across), 3.4 * len(results) + 0.3)
+    figure, grid = plt.subplots(len(results), len(across), figsize=size, sharey="row", squeeze=False)
+    for ((task, variant), trajectories), line in zip(results.items(), grid, strict=True):
+        late = trajectories[trajectories["epoch"] >= from_share * trajectories["epoch"].max()]
+        for axes, x in zip(line, across, strict=True):
+            for algorithm in algorithms:
+                _curves(axes, late[late["algorithm"] == algorithm], algorithm, x, y)
+            axes.set(xlabel=LABELS.get(x, x), title=f"{task}, {variant}", yscale="log" if log else "linear")
+        line[0].set(ylabel=LABELS.get(y, f"test {metric_name(task)}"))
     grid[0][0].legend(ncols=2, fontsize=8)
     return figure
 
 
-def distributions(values: pd.DataFrame, label: str) -> Figure:
+def _curves(axes: Axes, rows: pd.DataFrame, algorithm: str, x: str, y: str) -> None:
+    """Draw an algorithm's restarts, the fainter the more there are, and their median."""
+    if rows.empty:
+        return
+    faint = float(np.clip(4.5 / rows["seed"].nunique(), 0.04, 0.35))
+    for _, restart in rows.groupby("seed"):
+        axes.plot(restart[x], restart[y], color=colour(algorithm), alpha=faint, linewidth=0.8)
+    median = rows.groupby("step")[[x, y]].median()
+    axes.plot(median[x], median[y], color=colour(algorithm), linewidth=2, label=algorithm)
+
+
+def distributions(values: Mapping[tuple[str, str], pd.DataFrame], label: str) -> Figure:
     """Draw one value per restart for each algorithm: every restart as a point, the quartiles as a box.
 
     Parameters
     ----------
-    values : DataFrame
-        Rows: restarts; columns: algorithms.
+    values : mapping of (task, variant) to DataFrame
+        Rows: restarts; columns: algorithms. One panel each.
     label : str
-        Of the horizontal axis.
+        Of the horizontal axes.
     """
-    figure, axes = plt.subplots(figsize=(7.2, 0.42 * values.shape[1] + 1.2))
+    if not values:
+        return _empty()
+    columns = min(2, len(values))
+    lines = -(-len(values) // columns)
+    height = 0.36 * max(frame.shape[1] for frame in values.values()) + 1.2
+    figure, grid = plt.subplots(lines, columns, figsize=(7.2 if columns == 1 else 11, height * lines), squeeze=False)
+    for axes, (key, frame) in zip(grid.flat, values.items(), strict=False):
+        _spread(axes, frame)
+        axes.set(xlabel=label, title=", ".join(key))
+    for axes in list(grid.flat)[len(values) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def _spread(axes: Axes, values: pd.DataFrame) -> None:
+    """Draw one panel of `distributions`."""
     jitter = np.random.default_rng(0)
     for place, algorithm in enumerate(values.columns):
         column = values[algorithm].dropna()
         height = place + jitter.uniform(-0.22, 0.22, len(column))
         axes.scatter(column, height, s=9, color=colour(str(algorithm)), alpha=0.55, linewidth=0)
-        box = {"facecolor": "none", "edgecolor": "#444444"}
         axes.boxplot(
             column,
             positions=[place],
@@ -87,13 +117,11 @@ def distributions(values: pd.DataFrame, label: str) -> Figure:
             widths=0.6,
             showfliers=False,
             patch_artist=True,
-            boxprops=box,
+            boxprops={"facecolor": "none", "edgecolor": "#444444"},
         )
     axes.set_yticks(range(values.shape[1]), list(values.columns))
     axes.invert_yaxis()
-    axes.set(xlabel=label)
     axes.grid(axis="y", visible=False)
-    return figure
 
 
 def metric_name(task: str) -> str:

@@ -26,8 +26,10 @@ class Problem(ABC):
         Those that are trained. With `population` dimension 0 indexes the restarts; else there is one restart.
     buffers : sequence of Tensor
     population : bool
+    device : device
+        Where the models are trained; minibatches, logits and scores are the processor's.
     precision : str
-        Of the arithmetic in forward and backward passes, as it is on this processor.
+        Of the arithmetic in forward and backward passes, as it is on this device.
     steps_per_epoch : int
     curvature : bool
         Whether Hessian-vector products are affordable at the end of each trajectory.
@@ -36,6 +38,7 @@ class Problem(ABC):
     parameters: Sequence[Tensor]
     buffers: Sequence[Tensor] = ()
     population: bool = True
+    device: torch.device = torch.device("cpu")
     precision: str = "float32"
     steps_per_epoch: int
     curvature: bool = True

@@ -30,6 +30,12 @@ KNOWN: dict[str, dict[str, str]] = {
         "test_images": "f9b1e2130bab680db56eb06d886f7f1ad0f1183907ceff4659d1735c890f5b04",
         "test_labels": "cbb7365de8ed11f05cc4c3a1e7f78144127c5e851efd83762fb18202461230bb",
     },
+    "ylecun/mnist": {
+        "train_images": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+        "train_labels": "e474323ac02fc156161b0bbb1f8c9cfeb327a74bcd9f9680a8385269a24f566c",
+        "test_images": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
+        "test_labels": "2fd8de6bdb8d11780b4b96dc57847bcfe6953f7c32aa48bfcd8237c3b7847243",
+    },
 }
 
 EVALUATED_AT_ONCE = 500  # images per forward pass in evaluation
@@ -168,7 +174,7 @@ class Images(Supervised):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits of normalised images."""
-        return self.network(inputs)
+        return self.network(inputs.to(self.device, non_blocking=True))
 
     def _batches(self, images: Tensor, labels: Tensor) -> list[Batch]:
         size = EVALUATED_AT_ONCE
@@ -253,14 +259,16 @@ def augment(images: Tensor, draws: torch.Generator, padding: int = 4) -> Tensor:
     padding : int
         Pixels on each side.
     """
-    n, height, width, _ = images.shape
+    n, height, width, channels = images.shape
     padded = torch.nn.functional.pad(images, (0, 0, padding, padding, padding, padding))
     top, left = (torch.randint(0, 2 * padding + 1, (n, 1), generator=draws) for _ in range(2))
     flipped = torch.rand((n, 1), generator=draws) < 0.5
     columns = torch.arange(width)
     rows = top + torch.arange(height)
     columns = left + torch.where(flipped, width - 1 - columns, columns)
-    return padded[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    lines = torch.arange(n)[:, None] * padded.shape[1] + rows
+    pixels = lines[:, :, None] * padded.shape[2] + columns[:, None, :]
+    return padded.view(-1, channels).index_select(0, pixels.flatten()).view(images.shape)  # thrice as fast as [,,]
 
 
 #: CIFAR-10: 50,000 training and 10,000 test images in 10 classes (Krizhevsky 2009).

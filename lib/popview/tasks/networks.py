@@ -70,7 +70,7 @@ class Block(nn.Module):
             strided = avg_pool2d(x, 1, self.stride)  # as x[:, :, ::stride, ::stride]; gradients stay channels last
             shortcut = pad(strided, (0, 0, 0, 0, before, self.added - before))
         x = relu(self.first_norm(self.first(x)), inplace=True)
-        return relu(self.second_norm(self.second(x)) + shortcut, inplace=True)
+        return relu(self.second_norm(self.second(x)).add_(shortcut), inplace=True)
 
 
 class CifarResNet(nn.Module):
@@ -91,7 +91,7 @@ class CifarResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits ``(n, classes)`` for images ``(n, channels, height, width)``."""
         x = self.blocks(relu(self.stem_norm(self.stem(x)), inplace=True))
-        return self.head(x.mean((2, 3)))
+        return self.head(avg_pool2d(x, x.shape[2:]).flatten(1))  # the mean, whose gradients stay channels last
 
 
 def _resnet_50(channels: int, classes: int) -> nn.Module:

@@ -25,7 +25,7 @@ THRESHOLD = 0.3
 
 
 class Supervised(Problem):
-    """A task with one network and one restart.
+    """A task with one network and one restart, trained on a GPU where there is one.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Supervised(Problem):
     macro : bool
         Whether the metric is the macro-averaged F1 (0 where a class is neither present nor predicted); else accuracy.
     precision : {"bfloat16", "float32"}
-        Of forward and backward passes. Where the processor has no bfloat16 arithmetic, float32 is taken instead.
+        Of forward and backward passes. Where the device has no bfloat16 arithmetic, float32 is taken instead.
 
     Raises
     ------
@@ -47,8 +47,9 @@ class Supervised(Problem):
     population = False
 
     def __init__(self, network: nn.Module, *, multilabel: bool, macro: bool, precision: str) -> None:
-        self.precision = available(precision)
-        self.network: Any = network
+        self.device = device()
+        self.precision = available(precision, self.device)
+        self.network: Any = network.to(self.device)
         self.multilabel, self.macro = multilabel, macro
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.buffers = list(network.buffers())
@@ -59,13 +60,14 @@ class Supervised(Problem):
 
     @abstractmethod
     def forward(self, inputs: Any) -> Tensor:
-        """Return the network's logits ``(n, classes)`` for a batch's inputs."""
+        """Return the network's logits ``(n, classes)`` for a batch's inputs, which it moves to the network's device."""
 
     def _autocast(self) -> torch.autocast:
-        return autocast(self.precision)
+        return autocast(self.precision, self.device)
 
     def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each example, in float32; of a multi-label example, the mean over the labels."""
+        labels = labels.to(logits.device)
         if self.multilabel:
             return binary_cross_entropy_with_logits(logits.float(), labels, reduction="none").mean(-1)
         return cross_entropy(logits.float(), labels, reduction="none")
@@ -83,7 +85,7 @@ class Supervised(Problem):
         """Return the logits on batches in evaluation mode, float32 of shape ``(1, n, classes)``."""
         self.network.eval()
         with self._autocast():
-            return torch.cat([self.forward(inputs).float() for inputs, _ in batches]).unsqueeze(0)
+            return torch.cat([self.forward(inputs).float().cpu() for inputs, _ in batches]).unsqueeze(0)
 
     def logits(self, split: str) -> Tensor:
         """Return the logits on the sample of a split."""
@@ -131,7 +133,7 @@ class Supervised(Problem):
         """Recompute the BatchNorm statistics as plain means over training inputs, without augmentation."""
         if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.network.modules()):
             with self._autocast():
-                update_bn(self.statistics_batches(), self.network)
+                update_bn(self.statistics_batches(), self.network, self.device)
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
@@ -158,8 +160,13 @@ class Supervised(Problem):
         return lambda given: self._losses(forward(given), labels), inputs
 
 
-def available(precision: str) -> str:
-    """Return the precision to compute in: bfloat16 only where the processor has it, since emulation is slow.
+def device() -> torch.device:
+    """Return where networks are trained: the first GPU that this process sees, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def available(precision: str, on: torch.device) -> str:
+    """Return the precision to compute in: bfloat16 only where the device has it, since emulation is slow.
 
     Raises
     ------
@@ -168,12 +175,13 @@ def available(precision: str) -> str:
     """
     if precision not in ("bfloat16", "float32"):
         raise UsageError(f"precision must be bfloat16 or float32, got {precision!r}")
-    return precision if torch.cpu._is_avx512_bf16_supported() else "float32"
+    has = torch.cuda.is_bf16_supported(False) if on.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+    return precision if has else "float32"
 
 
-def autocast(precision: str) -> torch.autocast:
+def autocast(precision: str, on: torch.device) -> torch.autocast:
     """Return the context in which forward passes run in a precision."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
+    return torch.autocast(on.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def labels_of(batches: Sequence[Batch]) -> Tensor:

@@ -46,6 +46,7 @@ EVALUATED_AT_ONCE = 100  # texts per forward pass in evaluation
 SORTED_AT_ONCE = 50  # minibatches whose texts are sorted by length together
 MEASURED = 64  # texts on which flatness is measured
 CORRUPTED = 200  # texts of the test sample that are corrupted
+PROCESSOR = torch.device("cpu")  # frozen layers are computed there, once
 
 
 class Encoded(NamedTuple):
@@ -117,7 +118,7 @@ class Texts(Supervised):
         if frozen and not pretrained:
             raise UsageError("frozen layers need pretrained = true: random ones are nothing to keep")
         self.frozen = frozen
-        self.precision = available(precision)
+        self._precision_below = available(precision, PROCESSOR)
         self.name = f"{hub.name_of(data, config)}-{model.replace('/', '--')}-{length}"
         arrays = hub.splits(self.name, self._decoded, KNOWN.get(data, {}))
         for split in ("train", "test"):
@@ -194,7 +195,7 @@ class Texts(Supervised):
                 lengths = np.diff(encoded.starts)
                 for rows in np.array_split(np.argsort(lengths, kind="stable"), max(1, len(lengths) // 100)):
                     ids, mask = _padded(encoded, rows)
-                    with autocast(self.precision):
+                    with autocast(self._precision_below, PROCESSOR):
                         out = bert(input_ids=ids.long(), attention_mask=mask).last_hidden_state.half().numpy()
                     for i, row in zip(rows, out, strict=True):
                         states[encoded.starts[i] : encoded.starts[i + 1]] = row[: lengths[i]]
@@ -204,7 +205,7 @@ class Texts(Supervised):
 
         with one_thread():  # sums in another order round otherwise
             weights = cache.digest(np.array([p.double().sum().item() for p in bert.parameters()]))[:12]
-        states = cache.arrays(f"{name}-below-{self.frozen}-{self.precision}-{weights}", make)
+        states = cache.arrays(f"{name}-below-{self.frozen}-{self._precision_below}-{weights}", make)
         return {split: encoded._replace(tokens=states[split]) for split, encoded in texts.items()}
 
     def _batch(self, texts: Encoded, rows: np.ndarray) -> Batch:
@@ -224,23 +225,21 @@ class Texts(Supervised):
         Fifty minibatches' texts at a time are sorted by length; the batches made of them then come in random order.
         """
         draws = generator(self.seed, f"order/{epoch}")
-        order = self._train[torch.randperm(len(self._train), generator=draws).numpy()]
-        lengths = np.diff(self._rest.starts)
-        size = self.batch_size
+        lengths, size = np.diff(self._rest.starts), self.batch_size
+        order = self._train[torch.randperm(len(self._train), generator=draws).numpy()][: self.steps_per_epoch * size]
         batches = []
         for start in range(0, len(order), SORTED_AT_ONCE * size):
             pool = order[start : start + SORTED_AT_ONCE * size]
             pool = pool[np.argsort(lengths[pool], kind="stable")]
             batches += [pool[i : i + size] for i in range(0, len(pool), size)]
-        whole = [batch for batch in batches if len(batch) == size] or batches
-        for step in torch.randperm(len(whole), generator=draws).tolist()[: self.steps_per_epoch]:
-            yield self._batch(self._rest, whole[step])
+        for step in torch.randperm(len(batches), generator=draws).tolist():
+            yield self._batch(self._rest, batches[step])
 
     # ---------------------------------------------------------------- what Supervised asks for
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         """Return the logits of a padded batch."""
-        return self.network(**inputs).logits
+        return self.network(**{name: given.to(self.device) for name, given in inputs.items()}).logits
 
     def sample(self, split: str) -> list[Batch]:
         """Return the fixed sample of a split."""
@@ -265,7 +264,10 @@ class Texts(Supervised):
     def differentiable(self) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor]:
         """Return the network as a function of what enters its trained layers, and 64 test texts."""
         inputs, labels = self._batch(self._test, self._samples["test"][:MEASURED])
-        embedded = inputs["inputs_embeds"] if self.frozen else self.network.get_input_embeddings()(inputs["input_ids"])
+        if self.frozen:
+            embedded = inputs["inputs_embeds"]
+        else:
+            embedded = self.network.get_input_embeddings()(inputs["input_ids"].to(self.device))
         mask = inputs["attention_mask"]
         return lambda given: self.forward({"inputs_embeds": given, "attention_mask": mask}), embedded.detach(), labels
 
