@@ -12,12 +12,13 @@ import tiny
 import torch
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from popview import corruptions
 from popview.errors import UsageError
-from popview.tasks import TASKS, Problem, networks, set_up
+from popview.tasks import TASKS, Problem, networks, set_up, supervised
 from popview.tasks.berts import classifier, tokenizer
-from popview.tasks.images import augment, channel_statistics, sampled
+from popview.tasks.images import Images, augment, channel_statistics, sampled
 from popview.tasks.supervised import check_labels, draw_split, sample_with_every_label
 
 torch.set_num_threads(1)
@@ -255,7 +256,6 @@ class TestImages:
         for minibatch in problem.minibatches(0):
             problem.loss(minibatch)
         before = [p.detach().clone() for p in problem.parameters]
-        problem.recompute_statistics()
         with torch.no_grad():
             values = problem.network.stem(problem.normalized(problem._train[0]))
         torch.testing.assert_close(problem.network.stem_norm.running_mean, values.mean((0, 2, 3)))
@@ -596,3 +596,38 @@ class TestSettings:
 
     def test_tasks(self):
         assert list(TASKS) == ["digits", "cifar10", "cifar100", "mnist", "goemotions", "tweeteval"]
+
+
+# ---------------------------------------------------------------- devices
+
+
+class OnGpu(Images):
+    """A ResNet as it would be on a GPU: its parameters lie there, its batches in the processor's memory."""
+
+    def __init__(self) -> None:
+        with torch.device("cuda"):
+            network = networks.make("resnet-8", (3, 8, 8), 3, width=4)
+        supervised.Supervised.__init__(self, network, multilabel=False, macro=False, precision="float32")
+        self.batch = torch.zeros(5, 3, 8, 8), torch.zeros(5, dtype=torch.int64)
+
+    def sample(self, split: str) -> list[Any]:
+        return [self.batch] * 2
+
+    def measured(self) -> Any:
+        return self.batch
+
+
+def test_batches_meet_the_network_on_its_device_and_scores_come_back(monkeypatch):
+    """Torch's fake tensors refuse to mix devices as real ones do, and need no GPU (but for backward passes)."""
+    monkeypatch.setattr(supervised, "device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(nn.Module, "to", lambda module, *_: module)  # fake parameters cannot be moved
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        problem = OnGpu()
+        assert problem.device.type == problem.parameters[0].device.type == "cuda"
+        assert problem.loss(problem.batch).device.type == "cuda"
+        assert problem.sample_loss().device.type == "cuda"
+        logits = problem.logits("train")
+        assert logits.shape == (1, 10, 3)
+        assert {t.device.type for t in (logits, *problem.score("train", logits))} == {"cpu"}
+        with pytest.raises(RuntimeError, match="device"):
+            problem.network(problem.batch[0])
