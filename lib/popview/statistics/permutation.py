@@ -55,7 +55,7 @@ def exact_permutation(
     if comb(sum(n), n[0]) <= ENUMERATED:
         p_value = _two_sided(_relabellings(*n) @ scaled)
     else:
-        p_value = _sampled(scaled[: n[0]], scaled[n[0] :], "independent", resamples, seed)
+        p_value = _sampled(scaled[: n[0]], scaled[n[0] :], resamples, seed)
     return Result(float(first.mean() - second.mean()), None, p_value, n, unit)
 
 
@@ -64,7 +64,7 @@ def paired_permutation(
 ) -> Result:
     """Sign-flip test of the mean difference between restarts that share a seed.
 
-    Exact up to 17 pairs, above that with `resamples` sign vectors drawn by SciPy; p-value and ties as in
+    Exact up to 17 pairs, above that with `resamples` sign vectors drawn at random; p-value and ties as in
     `exact_permutation`.
 
     Parameters
@@ -95,7 +95,8 @@ def paired_permutation(
     if 2**scaled.size <= ENUMERATED:
         p_value = _two_sided(_sign_flips(scaled.size) @ scaled)
     else:
-        p_value = _sampled(scaled, np.zeros_like(scaled), "samples", resamples, seed)
+        drawn = np.concatenate([flips @ scaled for flips in _drawn_flips(scaled.size, resamples, seed)])
+        p_value = _two_sided(drawn / scaled.size, float(scaled.mean()))
     return Result(float((first - second).mean()), None, p_value, (scaled.size,), unit)
 
 
@@ -157,6 +158,13 @@ def _sign_flips(n: int) -> Array:
     return np.array(list(product((1.0, -1.0), repeat=n))) / n
 
 
+@lru_cache(maxsize=2)
+def _drawn_flips(n: int, resamples: int, seed: int) -> list[Array]:
+    """Return random signs, shape (resamples, n) in parts that bound the memory of a product with them."""
+    signs = np.random.default_rng(seed).choice(np.array([-1, 1], dtype=np.int8), (resamples, n))
+    return np.array_split(signs, -(-signs.size // 2_000_000))
+
+
 def _two_sided(differences: Array, observed: float | None = None) -> float:
     """Return twice the smaller tail: of all relabellings, ours first, or of drawn ones beside the `observed`."""
     extra = 0 if observed is None else 1
@@ -166,12 +174,12 @@ def _two_sided(differences: Array, observed: float | None = None) -> float:
     return float(min(1.0, 2 * min(above, below) / (differences.size + extra)))
 
 
-def _sampled(a: Array, b: Array, kind: str, resamples: int, seed: int) -> float:
-    """Return the p-value from `resamples` relabellings, drawn by SciPy in batches that bound the memory."""
+def _sampled(a: Array, b: Array, resamples: int, seed: int) -> float:
+    """Return the p-value of two groups from `resamples` relabellings, drawn by SciPy in parts that bound the memory."""
     drawn = scipy.stats.permutation_test(
         (a, b),
         lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis),
-        permutation_type=kind,
+        permutation_type="independent",
         vectorized=True,
         n_resamples=resamples,
         batch=max(1, 2_000_000 // (a.size + b.size)),
