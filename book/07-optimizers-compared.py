@@ -67,7 +67,7 @@ for number, family in enumerate(comparisons.FAMILIES):
 # equivalence margin, fixed in the profile before the runs.
 # ```
 #
-# ````{table} The paper's five algorithms against SGD: one Holm family per task and variant. Positive favours the first; points of test metric. A₁₂ is the probability that a restart of the first beats one of the second; its interval does not use the pairing. The tests are about means; the shift is the median difference.
+# ````{table} The paper's five algorithms against SGD: one Holm family per task and variant. Positive favours the first; points of test metric. A₁₂ is the probability that a restart of the first beats one of the second; its interval does not use the pairing. Difference: of means, which the tests are about; shift: the median difference. TOST: the larger of two one-sided t tests of equivalence.
 # :name: table-against-sgd
 # ```{glue:md} family-0
 # :format: myst
@@ -93,8 +93,8 @@ page.provenance(
 # %% [markdown]
 # The verdict follows a rule. *Equivalent*: two one-sided tests reject a difference as large as the margin; this takes
 # precedence, so an effect may be real and still too small to matter. Otherwise *better* or *worse*: Holm's p ≤ 0.05.
-# Otherwise *inconclusive*, or *undecidable at this n* if no result could have rejected. A word in brackets says on
-# which side the difference of means lies; it is no claim.
+# Otherwise *inconclusive*, or *undecidable at this n* if no result could have rejected. The sign of such a difference
+# is no claim.
 #
 # Epochs are equal, gradients are not: SAM pays two a step, and NiM-SGD a second one where its noise fires. The same
 # comparison with their trajectories cut where SGD's gradients end:

@@ -274,7 +274,7 @@ def per_restart(population: pd.DataFrame, value: str = "test_metric") -> pd.Data
 def final(trajectories: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame:
     """Return a column at each restart's last checkpoint. Rows: seeds; columns: algorithms."""
     _check_one_kind(trajectories)
-    last = trajectories.loc[trajectories.groupby(["algorithm", "seed"])["step"].idxmax()]
+    last = trajectories.loc[trajectories.groupby(["algorithm", "seed"], sort=False)["step"].idxmax()]
     return last.pivot_table(index="seed", columns="algorithm", values=value, sort=False)
 
 

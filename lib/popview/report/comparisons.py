@@ -37,6 +37,7 @@ __all__ = [
     "text",
     "times",
     "with_interval",
+    "word",
     "written",
 ]
 
@@ -204,21 +205,29 @@ def with_interval(rows: pd.DataFrame, estimate: str = "mean", scale: float = 1.0
 
 
 def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
-    """Lay out `popview.comparisons.against`: what was found. Effects are multiplied by `scale` (100: points)."""
+    """Lay out `popview.comparisons.against`: what was found. Effects are multiplied by `scale` (100: points).
+
+    The side of an equivalent or inconclusive difference is left to its sign.
+    """
     above = comparison.apply(lambda r: f"{r['a12']:.2f} [{r['a12_low']:.2f},\u00a0{r['a12_high']:.2f}]", axis=1)
     return pd.DataFrame(
         {
             "task": setting(comparison),
             "comparison": comparison["comparison"],
-            "verdict": comparison["verdict"],
-            "difference of means": (scale * comparison["difference"]).map("{:+.2f}".format).str.replace("-", MINUS),
+            "verdict": word(comparison["verdict"]),
+            "difference": (scale * comparison["difference"]).map("{:+.2f}".format).str.replace("-", MINUS),
             "shift": with_interval(comparison, "estimate", scale),
             "A₁₂": above,
             "p": comparison["p"],
             "p (Holm)": comparison["adjusted_p"],
-            "p (equivalence)": comparison["equivalence_p"],
+            "p (TOST)": comparison["equivalence_p"],
         }
     )
+
+
+def word(verdicts: pd.Series) -> pd.Series:
+    """Return verdicts without the side of the estimate, which its sign says."""
+    return verdicts.str.split(" (", regex=False).str[0]
 
 
 def power(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:

@@ -64,8 +64,8 @@ def choices(regrets: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
             "p": verdicts["p"],
             "p (Holm)": verdicts["adjusted_p"],
             "least p (Holm)": verdicts["smallest_adjusted_p"],
-            "p (equivalence)": verdicts["equivalence_p"],
-            "choosing by loss is": verdicts["verdict"],
+            "p (TOST)": verdicts["equivalence_p"],
+            "choosing by loss is": word(verdicts["verdict"]),
         }
     )
 
