@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from popview.report.comparisons import ALPHA, setting, with_interval
+from popview.report.comparisons import ALPHA, setting, with_interval, word
 from popview.report.trajectories import effects
 from popview.selections import REGRETS
 
