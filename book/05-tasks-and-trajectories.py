@@ -175,9 +175,8 @@ page.provenance(
 # An algorithm whose noise never fires is SGD under another name, so the counts are part of the result.
 
 # %% tags=["hide-input", "remove-output"]
-counts = show.stack(
-    {(n, v): populations.records(populations.wanted(profile, n, v, restarts=restarts)) for n, v in results}
-)
+run = {(n, v): populations.available(profile, n, v, restarts=restarts) for n, v in results}
+counts = show.stack({key: populations.records(found, restarts) for key, found in run.items()})
 apart = {key: populations.parting(table) for key, table in results.items()}
 show.show("counts", counts, lambda table: show.deeds(table, apart), digits=1)
 
@@ -203,8 +202,8 @@ page.provenance(counts, "counts.csv", **facts, spread="means over restarts; ever
 # %% tags=["hide-input", "remove-output"]
 hyperparameters = pd.DataFrame(
     {"task": n, "variant": v, "algorithm": name, "hyperparameters": show.written(spec.hyperparameters)}
-    for n, v in results
-    for name, spec in {s.algorithm: s for s in populations.wanted(profile, n, v, restarts=restarts)}.items()
+    for (n, v), found in run.items()
+    for name, spec in {spec.algorithm: spec for spec in found}.items()
 )
 show.show("hyperparameters", hyperparameters)
 

@@ -46,7 +46,7 @@ from popview.statistics import effective_n
 
 style.use()
 covered = populations.coverage(profile, variants=("base",))
-results = {task: found for (task, _), found in populations.load_complete(profile, covered).items()}
+results = {task: found for (task, _), found in populations.load_available(profile, covered).items()}
 sets = {task: populations.select(found, "train_loss", per_trajectory) for task, found in results.items()}
 design = {"restarts": f"{paper_restarts} each", "checkpoints": f"{per_trajectory} a restart"}
 monte_carlo = "95 % Wilson intervals for the finite number of repeats"

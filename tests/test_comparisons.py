@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from popview import comparisons
+from popview import comparisons, populations
 from popview.errors import UsageError
 from popview.report import answers, printed
 from popview.report import comparisons as show
@@ -156,7 +156,7 @@ class TestAgainst:
             comparisons.against(pd.DataFrame({"SGD": [0.5], "SAM": [0.6]}), [("SAM", "SGD")], 0.01)
 
     def test_each_family_is_corrected_by_itself(self):
-        names = ["SGD", *comparisons.PAPER_FAMILY, *comparisons.SECOND_FAMILY[:2]]
+        names = ["SGD", *populations.PAPER_FAMILY, *comparisons.SECOND_FAMILY[:2]]
         values = restarts(6, {name: 0.002 * i for i, name in enumerate(names)})
         found = comparisons.against_reference(values, 0.005)
         assert found.groupby("family", sort=False).size().to_dict() == {"the paper's": 5, "second": 2}
@@ -188,7 +188,7 @@ class TestWords:
     def test_outcomes_give_points_and_signs(self):
         row = show.outcomes(self.family(**{"NiM-SGD": -0.05})).iloc[0]
         assert row["task"] == "digits, base"
-        assert row["difference of means"].startswith("−5.0")
+        assert row["difference"].startswith("−5.0")
         assert row["shift"].count("−") == 3
 
     def test_nothing_has_been_run(self):

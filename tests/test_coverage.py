@@ -29,12 +29,12 @@ class TestCoverage:
         fill(tmp_path, wanted[:2])
         assert self.state(tmp_path) == "in part"
         found = populations.coverage("smoke", ["digits"], ["base"], root=tmp_path)
-        assert populations.load_complete("smoke", found, tmp_path) == {}
+        assert populations.load_available("smoke", found, tmp_path) == {}
         fill(tmp_path, wanted[2:])
         assert self.state(tmp_path) == "complete"
         found = populations.coverage("smoke", ["digits"], ["base"], root=tmp_path)
         assert found[["restarts", "files", "present"]].iloc[0].tolist() == [4, len(wanted), len(wanted)]
-        ((key, table),) = populations.load_complete("smoke", found, tmp_path).items()
+        ((key, table),) = populations.load_available("smoke", found, tmp_path).items()
         assert key == ("digits", "base")
         assert sorted(table["seed"].unique()) == [0, 1, 2, 3]
 
@@ -42,7 +42,7 @@ class TestCoverage:
         fill(tmp_path, populations.wanted("smoke", "digits"))
         assert self.state(tmp_path, restarts=3) == "complete"
         found = populations.coverage("smoke", ["digits"], ["base"], 3, tmp_path)
-        assert populations.load_complete("smoke", found, tmp_path)["digits", "base"]["seed"].max() == 2
+        assert populations.load_available("smoke", found, tmp_path)["digits", "base"]["seed"].max() == 2
         assert self.state(tmp_path, restarts=9) == "in part"
 
     def test_every_task_of_the_paper_has_its_line(self, tmp_path):
@@ -54,10 +54,30 @@ class TestCoverage:
         assert show.absent(found, "tuned").endswith("digits, cifar10, cifar100, goemotions, tweeteval")
 
     def test_words(self):
-        rows = [("digits", "base", 9, 4, 4, "complete"), ("digits", "tuned", 9, 4, 1, "in part")]
-        found = pd.DataFrame(rows, columns=["task", "variant", "restarts", "files", "present", "state"])
-        assert show.covered(found).iloc[0].tolist() == ["digits", "9 restarts an algorithm", "1 of 4 files"]
+        rows = [
+            ("digits", "base", 9, 4, 4, 2, 2, "complete"),
+            ("digits", "tuned", 9, 4, 1, 2, 0, "in part"),
+            ("cifar10", "base", 5, 10, 8, 2, 1, "in part"),
+            ("cifar10", "tuned", 0, 0, 0, 0, 0, "not run here yet"),
+        ]
+        names = ["task", "variant", "restarts", "files", "present", "algorithms", "whole", "state"]
+        found = pd.DataFrame(rows, columns=names)
+        digits, cifar10 = show.covered(found).to_numpy().tolist()
+        assert digits == ["digits", "9 restarts an algorithm", "1 of 4 files"]
+        assert cifar10 == ["cifar10", "5 restarts of 1 of 2 algorithms", "not run here yet"]
         assert show.absent(found, "base") == "all tasks have been run, base"
+        assert show.absent(found, "tuned") == "not run here yet, tuned: digits, cifar10"
+
+    def test_algorithms_that_are_whole_are_shown_once_the_papers_are(self, tmp_path):
+        wanted = populations.wanted("smoke", "digits")
+        others = ("AdamW", "SWA")
+        fill(tmp_path, [spec for spec in wanted if spec.algorithm not in (*others, "SAM")])
+        assert populations.available("smoke", "digits", root=tmp_path) == []
+        fill(tmp_path, [spec for spec in wanted if spec.algorithm == "SAM"])
+        found = populations.coverage("smoke", ["digits"], ["base"], root=tmp_path)
+        ((_, table),) = populations.load_available("smoke", found, tmp_path).items()
+        assert set(table["algorithm"]) == {spec.algorithm for spec in wanted} - set(others)
+        assert found[["algorithms", "whole", "state"]].iloc[0].tolist() == [11, 9, "in part"]
 
 
 class TestWanted:

@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 
 from popview.errors import UsageError
-from popview.populations import per_restart, select
+from popview.populations import PAPER_FAMILY, per_restart, select
 from popview.statistics import compare, detectable_effect, holm, icc, mann_whitney, t_test
 from popview.statistics.results import Array, constant
 
 __all__ = [
     "FAMILIES",
     "HIGHER_IS_BETTER",
-    "PAPER_FAMILY",
     "PRINTED_PAIRS",
     "SECOND_FAMILY",
     "against",
@@ -29,7 +28,6 @@ __all__ = [
 ]
 
 #: Compared with SGD as one Holm family each: the paper's five algorithms; then references and both monotonic ones.
-PAPER_FAMILY = ("NiG-SGD", "NiM-SGD", "SAM", "NiG-BH", "NiM-BH")
 SECOND_FAMILY = ("NiG-MBH", "NiM-MBH", "AdamW", "SWA", "SGLD")
 FAMILIES = {"the paper's": PAPER_FAMILY, "second": SECOND_FAMILY}
 

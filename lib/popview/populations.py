@@ -14,13 +14,15 @@ from popview.specs import tasks as tasks_of
 
 __all__ = [
     "CRITERIA",
+    "PAPER_FAMILY",
     "TASKS",
     "VARIANTS",
+    "available",
     "chances",
     "coverage",
     "final",
     "load",
-    "load_complete",
+    "load_available",
     "parting",
     "per_restart",
     "records",
@@ -33,6 +35,9 @@ __all__ = [
 TASKS = ("digits", "cifar10", "cifar100", "goemotions", "tweeteval")
 
 VARIANTS = ("base", "tuned")
+
+#: The algorithms that the paper sets against SGD, in its order: results without one of them are not shown.
+PAPER_FAMILY = ("NiG-SGD", "NiM-SGD", "SAM", "NiG-BH", "NiM-BH")
 
 #: What names a restart.
 RESTART = ["task", "profile", "algorithm", "variant", "seed"]
@@ -80,6 +85,28 @@ def wanted(
     return found if ended and {"SGD"} < {spec.algorithm for spec in found} else []
 
 
+def available(
+    profile: str, task: str, variant: str = "base", *, restarts: int | None = None, root: Path = TRAJECTORIES
+) -> list[RunSpec]:
+    """Return the specs of the algorithms that are `wanted` and have all of their restarts in the store.
+
+    None where SGD lacks a restart, or one of `PAPER_FAMILY` that is wanted, so that this family is always whole.
+
+    Raises
+    ------
+    UsageError
+        As `wanted`.
+    """
+    specs = wanted(profile, task, variant, restarts=restarts)
+    return _whole(specs, store.missing(specs, root))
+
+
+def _whole(specs: list[RunSpec], missing: list[RunSpec]) -> list[RunSpec]:
+    """Return the specs of the algorithms of which none is missing, as `available` does."""
+    lacking = {spec.algorithm for spec in missing}
+    return [] if lacking & {"SGD", *PAPER_FAMILY} else [spec for spec in specs if spec.algorithm not in lacking]
+
+
 def coverage(
     profile: str,
     tasks: Iterable[str] = TASKS,
@@ -92,29 +119,41 @@ def coverage(
     Returns
     -------
     DataFrame
-        ``task, variant, restarts`` (per algorithm), ``files`` (wanted), ``present, state``: "complete", "in part" or
-        "not run here yet".
+        ``task, variant, restarts`` (per algorithm), ``files`` (wanted), ``present, algorithms`` (wanted), ``whole``
+        (of them, `available`), ``state``: "complete", "in part" or "not run here yet".
     """
     rows = []
     for task in tasks:
         for variant in variants:
             files = wanted(profile, task, variant, restarts=restarts)
-            absent = len(store.missing(files, root))
-            state = "complete" if files and not absent else "in part" if absent < len(files) else "not run here yet"
+            absent = store.missing(files, root)
+            present = len(files) - len(absent)
+            state = "complete" if files and not absent else "in part" if present else "not run here yet"
             number = (restarts or settings(profile, task)["restarts"]) if files else 0
-            row = {"task": task, "variant": variant, "restarts": number, "files": len(files)}
-            rows.append(row | {"present": len(files) - absent, "state": state})
+            rows.append(
+                {
+                    "task": task,
+                    "variant": variant,
+                    "restarts": number,
+                    "files": len(files),
+                    "present": present,
+                    "algorithms": len({spec.algorithm for spec in files}),
+                    "whole": len({spec.algorithm for spec in _whole(files, absent)}),
+                    "state": state,
+                }
+            )
     return pd.DataFrame(rows)
 
 
-def load_complete(
+def load_available(
     profile: str, covered: pd.DataFrame, root: Path = TRAJECTORIES
 ) -> dict[tuple[str, str], pd.DataFrame]:
-    """Load each task and variant that `coverage` calls complete; by (task, variant), in its order."""
-    return {
-        (row.task, row.variant): load(wanted(profile, row.task, row.variant, restarts=row.restarts), row.restarts, root)
-        for row in covered[covered["state"] == "complete"].itertuples()
-    }
+    """Load what is `available` of each task and variant of `coverage`; by (task, variant), in its order."""
+    found = {}
+    for row in covered[covered["whole"] > 0].itertuples():
+        specs = available(profile, row.task, row.variant, restarts=row.restarts, root=root)
+        found[row.task, row.variant] = load(specs, row.restarts, root)
+    return found
 
 
 def load(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = TRAJECTORIES) -> pd.DataFrame:

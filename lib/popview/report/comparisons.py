@@ -12,7 +12,7 @@ from IPython.display import Markdown
 from myst_nb import glue
 
 from popview import engine
-from popview.populations import TASKS, VARIANTS, coverage, load_complete, wanted
+from popview.populations import TASKS, VARIANTS, coverage, load_available, wanted
 from popview.report.page import MINUS
 from popview.report.page import table as page_table
 from popview.report.trajectories import NOT_RUN, metric_name
@@ -47,7 +47,7 @@ ALPHA = 0.05
 def gather(
     task: str, variant: str, profile: str, restarts: int | None
 ) -> tuple[pd.DataFrame, dict[tuple[str, str], pd.DataFrame]]:
-    """Return which tasks have results, and the trajectories of those that are complete.
+    """Return which tasks have results, and the trajectories of the algorithms that are complete.
 
     What is missing of `digits` is computed; another task is never trained for a page.
 
@@ -69,7 +69,7 @@ def gather(
     if "digits" in tasks:
         engine.run(spec for v in variants for spec in wanted(profile, "digits", v, restarts=restarts))
     found = coverage(profile, tasks, variants, restarts)
-    return found, load_complete(profile, found)
+    return found, load_available(profile, found)
 
 
 def show(
@@ -110,18 +110,22 @@ def margin(profile: str, key: tuple[str, str]) -> float:
 
 def absent(coverage: pd.DataFrame, variant: str) -> str:
     """Say which tasks have no results in a variant, for a line under a table."""
-    missing = coverage[(coverage["variant"] == variant) & (coverage["state"] != "complete")]["task"]
+    missing = coverage[(coverage["variant"] == variant) & (coverage["whole"] == 0)]["task"]
     return f"{NOT_RUN}, {variant}: {', '.join(missing)}" if len(missing) else f"all tasks have been run, {variant}"
 
 
 def covered(coverage: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.coverage`: tasks down, variants across."""
-    words = coverage["state"].where(
-        coverage["state"] != "complete", coverage["restarts"].map("{:d} restarts an algorithm".format)
-    )
-    partly = coverage["state"] == "in part"
-    words = words.where(~partly, coverage["present"].astype(str) + " of " + coverage["files"].astype(str) + " files")
-    wide = coverage.assign(words=words).pivot(index="task", columns="variant", values="words")
+
+    def words(row: pd.Series) -> str:
+        if row["state"] == "complete":
+            return f"{row['restarts']} restarts an algorithm"
+        if row["whole"]:
+            return f"{row['restarts']} restarts of {row['whole']} of {row['algorithms']} algorithms"
+        return f"{row['present']} of {row['files']} files" if row["present"] else row["state"]
+
+    table = coverage.assign(words=coverage.apply(words, axis=1))
+    wide = table.pivot(index="task", columns="variant", values="words")
     return wide.loc[coverage["task"].unique(), coverage["variant"].unique()].reset_index().rename_axis(columns=None)
 
 

@@ -41,7 +41,7 @@ def learning_curves(
     Parameters
     ----------
     results : mapping of (task, variant) to DataFrame
-        As `popview.populations.load_complete` returns it; one line of panels each.
+        As `popview.populations.load_available` returns it; one line of panels each.
     algorithms : sequence of str
         Those to draw, where a task has them.
     y : {"train_loss", "test_metric"}
@@ -137,7 +137,7 @@ def loss_against_metric(
     Parameters
     ----------
     results : mapping of (task, variant) to DataFrame
-        As `popview.populations.load_complete` returns it; one line of panels each.
+        As `popview.populations.load_available` returns it; one line of panels each.
     algorithms : sequence of str
         One panel each, where the task has it.
     from_share : float

@@ -19,7 +19,7 @@ ACCURACY = ("digits", "cifar10", "cifar100")
 #: The paper's design: trajectories, and models of each.
 RESTARTS, MODELS = 5, 10
 
-SIX = ("SGD", *comparisons.PAPER_FAMILY)
+SIX = ("SGD", *populations.PAPER_FAMILY)
 
 
 @dataclass(frozen=True)
