@@ -94,11 +94,11 @@ page.provenance(
 # | 2 optimizers | computed while the page is built | whole |
 # | 3 landscapes | computed while the page is built | whole |
 # | 4 stationary distribution | computed while the page is built, 500 restarts a cell as in the paper | whole |
-# | 5 tasks and trajectories | `digits` at laptop scale, 100 restarts | the other tasks are built; which have results, the chapter says |
-# | 6 optimization against generalization | every task that has results: `digits`, base and tuned | CIFAR-10, CIFAR-100, GoEmotions and TweetEval not run yet |
+# | 5 tasks and trajectories | every task that has results | whole; results grow with computing time, as the table above says |
+# | 6 optimization against generalization | the same | the same |
 # | 7 optimizers compared | the same | the same |
 # | 8 what the tests can and cannot say | simulated while the page is built; tasks that have results | whole |
-# | 9 the budget | counted while the page is built; times from `digits` | whole |
+# | 9 the budget | counted while the page is built; every task that has results | the same |
 # | 13 errata and forensics | computed while the page is built, from the printed tables | whole |
 # | 10, 11, 12, 14 | | not written yet: noise magnitude, topography (its library is there), flatness and shift (measured at the end of every trajectory), bring your own optimizer |
 #
