@@ -14,9 +14,9 @@
 # # Beyond single-model views: recomputed, checked, extended
 #
 # **Does better optimization give better generalization? The paper {cite:t}`inan2024` answers by comparing *populations*
-# of models instead of single ones. This book recomputes its tables, tests its claims with statistics that survive
-# review, and extends it.** Every table and figure is computed by the code beside it, with the paper's printed values
-# beside ours wherever they can be read.
+# of models instead of single ones. This book recomputes its tables, tests its claims with one value per restart,
+# and extends it.** Every table of numbers and every figure is computed by the code beside it, with the paper's printed
+# values beside ours wherever they can be read.
 #
 # The short answer is the next table: what the paper claims, and what became of each claim. The count on `digits`, the
 # one task that needs no download: {glue:text}`base-tally` with one stated setting per algorithm, and
@@ -66,11 +66,11 @@ glue("missing", draw.named(draw.missing(entries)), display=False)
 page.provenance(entries, "ledger.csv", **facts, csv="has where each claim is made, and the numbers behind each verdict")
 
 # %% [markdown]
-# *Holds*: the evidence supports it. *Does not hold*: the evidence contradicts it. *In part*: for some algorithms or
-# comparisons. *Inconclusive*: these numbers cannot tell, or disagree with each other. No verdict is written by hand;
-# the rule and the numbers behind each are on [the status page](15-status.ipynb). Not run here yet:
-# {glue:text}`missing`. Networks and tasks differ from the paper's in scale, so "does not hold" is said of the claim as
-# a general one, on the task that the column names.
+# *Holds*: the evidence supports it. *Does not hold*: the evidence contradicts it. *In part*: for some algorithms, or
+# with a reservation that the numbers state. *Inconclusive*: these numbers cannot tell, or disagree with each other. No
+# verdict is written by hand; the rule and the numbers behind each are on [the status page](15-status.ipynb). Not run
+# here yet: {glue:text}`missing`. Networks and tasks differ from the paper's in scale, and base settings are this book's,
+# since the paper states none: "does not hold" is said of the claim as a general one, on the task that the column names.
 #
 # Two more documents ask the same question from other sides, the topography of the landscape {cite:p}`yu2026` and
 # flatness under distribution shift (an unsigned article). Their claims are chapters of this book too.

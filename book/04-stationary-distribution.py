@@ -39,10 +39,8 @@ import pandas as pd
 from myst_nb import glue
 
 from popview import table_one
-from popview.landscapes import two_well
 from popview.report import landscapes as draw
 from popview.report import page, style, tables
-from popview.stationary import sample
 from popview.statistics import holm
 
 style.use()
@@ -313,16 +311,7 @@ page.provenance(
 # are set independently and gradient flow splits the starts 50 : 50, that can be tested.
 
 # %% tags=["hide-input", "remove-output"]
-settings = {"lr": learning_rate, "normalized": True}
-wells = []
-for dimension, depth in ((2, 0.0), (10, 0.0), (2, 0.3)):
-    surface = two_well(dimension, depth=depth)
-    for algorithm in table_one.ALGORITHMS:
-        own = {} if algorithm == "GD" else {"rho": 0.3}
-        own |= {"tau": 50, "epsilon": 1e-3} if algorithm.startswith("NiM") or algorithm.endswith("BH") else {}
-        wells.append(sample(surface, algorithm, two_well_restarts, iterations=iterations, seed=seed, **settings, **own))
-preference = table_one.wide_well(wells)
-preference["adjusted"] = holm(preference["p_value"])
+preference = table_one.preferences(two_well_restarts, iterations, seed, learning_rate)
 page.table("preference", tables.preferences(preference), digits=3)
 
 # %% [markdown]

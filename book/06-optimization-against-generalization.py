@@ -49,9 +49,10 @@ facts = {
 sets = show.each(results, profile, lambda t, _: comparisons.paper_sets(t, per_trajectory, few=paper_restarts))
 regrets = show.each(results, profile, lambda t, margin: selections.regrets(t, margin, per_trajectory))
 verdicts = show.each(results, profile, lambda t, m: selections.verdicts(t, m, per_trajectory=per_trajectory))
+chance = show.each(results, profile, lambda t, m: selections.against_late(t, m, per_trajectory=per_trajectory))
 overlaps = show.each(results, profile, lambda t, _: selections.overlaps(t, per_trajectory))
 correlations = show.each(results, profile, lambda t, _: selections.correlations(t))
-show.text("answer", answers.selection(sets, regrets, verdicts, overlaps, correlations))
+show.text("answer", answers.selection(sets, regrets, verdicts, chance, overlaps, correlations))
 for kind in ("base", "tuned"):
     glue(f"absent-{kind}", show.absent(coverage, kind), display=False)
 
@@ -80,24 +81,24 @@ page.provenance(coverage, "coverage.csv", **facts)
 
 # %% tags=["hide-input", "remove-output"]
 page.figure("regret", lay.regrets_figure(regrets))
-show.show("choices", regrets, lambda table: lay.choices(table, verdicts), digits=4)
+show.show("choices", regrets, lambda table: lay.choices(table, verdicts, chance), digits=4)
 show.show("bounds", regrets, lambda table: lay.upper_bounds(table, overlaps))
 
 # %% [markdown]
 # ```{glue:figure} regret
 # :name: figure-regret
 #
-# What choosing by training loss gives away, in points: mean over restarts with its 95 % interval; the band is the equivalence margin, fixed in the profile before the runs.
+# What choosing by training loss gives away, in points: mean over restarts with its 95 % interval; the band is the equivalence margin, fixed in the profile.
 # ```
 #
-# ````{table} Choosing by training loss against choosing by validation metric, judged by the test metric. Regret in points, with 95 % t interval over restarts: below zero the loss chooses better. One Holm family per task and variant, paired within restarts; equivalence: two one-sided tests at 5 % each.
+# ````{table} Choosing by training loss against choosing by validation metric, judged by the test metric. Regret in points, with 95 % t interval over restarts: below zero the loss chooses better. TOST: the larger p of two one-sided tests of equivalence. Then the loss against a model of the second half drawn at random: gain in points with 95 % t interval. One Holm family per task, variant and rival, paired within restarts.
 # :name: table-choices
 # ```{glue:md} choices
 # :format: myst
 # ```
 # ````
 #
-# ````{table} SetA against SetB, and the same on the validation split: the share of the models chosen by loss that the score chooses too, and the regret in points with 95 % t interval over restarts. "Shown": two one-sided tests at 5 % put the mean regret below the margin.
+# ````{table} SetA against SetB, and the same on the validation split: the share of the models chosen by loss that the score chooses too, and the regret in points with 95 % t interval over restarts. The margin: below, if two one-sided tests at 5 % put the mean regret inside it; above, if the interval lies beyond it.
 # :name: table-bounds
 # ```{glue:md} bounds
 # :format: myst
@@ -116,8 +117,7 @@ page.provenance(
 
 # %% [markdown]
 # The regret to SetB cannot be negative, and part of it is luck: SetB takes the checkpoints that happened to do best on
-# these very test examples. It is an upper bound on what the loss misses, and "not shown" does not mean that it exceeds
-# the margin. Accuracies on few examples tie often; these numbers are expectations over a random order of tied
+# these very test examples. It is an upper bound on what the loss misses. Accuracies on few examples tie often; these numbers are expectations over a random order of tied
 # checkpoints, since "the earlier one" would favour the beginning of training. A t interval covers less than it says
 # where restarts are few and values skewed, as at five restarts; `popview.selections.summary` says by how much. The
 # rule of the verdicts is in chapter 7. All of it is conditional on the fixed test set.
@@ -225,8 +225,8 @@ page.provenance(
 )
 
 # %% [markdown]
-# The same runs give both columns of a task: only the number of restarts that are pooled differs. SetB can only lie
-# above SetA, so the hypothesis is false unless both criteria choose models of equal score; a small p-value says that
+# The same runs give both columns of a task: only the number of restarts that are pooled differs (the first five seeds,
+# or all). SetB can only lie at or above SetA, so the hypothesis is false unless both criteria choose models of equal score; a small p-value says that
 # enough models were pooled to see it, a large one that they were too few or too alike.
 #
 # ## Table 4: medians and standard deviations

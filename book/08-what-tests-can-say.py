@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 8 What the tests can and cannot say
 #
-# **The paper tests pooled checkpoints. Between two optimizers that are the same, that test finds a difference in
+# **The paper tests pooled checkpoints. Between two optimizers that are the same, run from seeds of their own, that test finds a difference in
 # {glue:text}`pooled-half` % of cases when the checkpoints of a run correlate by one half, and in
 # {glue:text}`pooled-ours` % at the correlation of our own runs on `digits`; it promises 5 %. Tests on restarts keep the
 # promise. But with five restarts they are nearly blind: a true difference of one standard deviation gives
@@ -86,7 +86,9 @@ page.provenance(positives, "false-positives.csv", **design, repeats=repeats, see
 
 # %% [markdown]
 # Mann–Whitney on five restarts stays below 5 % because its p-value can take few values, and none just
-# below 0.05. At an ICC of 0, where checkpoints are independent, the paper's tests are right. That is the only case.
+# below 0.05. At an ICC of 0, where checkpoints are independent, the paper's tests are right. With
+# seeds that are not shared that is the only case; where the optimizers share seeds, as in this book, the correlation
+# between them works the other way, and the two errors may cancel in part ([chapter 7](07-optimizers-compared.ipynb)).
 #
 # ## How alike are checkpoints in practice?
 #
@@ -346,7 +348,7 @@ glue("equivalent-twenty", f"{100 * twenty.loc[0.0, 'equivalent']:.0f}", display=
 # ```{glue:figure} silence
 # :name: figure-silence
 #
-# The same data, two questions. "p > 0.05" is common with and without a difference; equivalence is claimed wrongly in at most 5 % of cases, and can be shown only with enough restarts.
+# The same data, two questions. "p > 0.05" is common with and without a difference; equivalence is claimed wrongly in about 5 % of cases, and can be shown only with enough restarts.
 # ```
 #
 # ````{table} Shares of cases in percent: permutation test not significant, and equivalence shown by two one-sided tests with the true difference as margin.
@@ -369,15 +371,15 @@ page.provenance(
 
 # %% [markdown]
 # At five restarts "p > 0.05" comes in {glue:text}`quiet-five` % of cases with the difference and in
-# {glue:text}`quiet-none` % without: seeing it tells next to nothing apart. The test of equivalence errs in
+# {glue:text}`quiet-none` % without: it hardly tells the two apart. The test of equivalence errs in
 # {glue:text}`equivalent-five` % of cases, and where there is no difference at all it says so in only
-# {glue:text}`equivalent-none` % at five restarts and in {glue:text}`equivalent-twenty` % at twenty. It is silent where
-# the data are; that is what non-rejection cannot do.
+# {glue:text}`equivalent-none` % at five restarts and in {glue:text}`equivalent-twenty` % at twenty. Where
+# restarts are too few it claims nothing, which non-rejection cannot do.
 #
 # ## A test decided by construction
 #
 # The paper's first test compares SetA (lowest loss) with SetB (highest test score) on that very score. Whatever the
-# optimizer, SetB lies above SetA. How often the test notices depends on one number: how tightly loss and score are tied
+# optimizer, SetB lies at or above SetA. How often the test notices depends on one number: how tightly loss and score are tied
 # along a trajectory.
 
 # %% tags=["hide-input", "remove-output"]

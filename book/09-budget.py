@@ -16,8 +16,8 @@
 # **The paper's design at its own scale ({glue:text}`number-tasks` tasks, {glue:text}`number-trajectories` trajectories
 # of 300 epochs with the references that this book adds) takes {glue:text}`paper-gradients` gradient evaluations, about
 # {glue:text}`paper-hours` GPU-hours at {glue:text}`throughput` sustained, or {glue:text}`core-years` years of one
-# processor core. This book runs a laptop scale that is {glue:text}`cheaper` times cheaper. Equal epochs are not equal
-# prices: SAM pays two gradients a step, and NiM-SGD a second one wherever its noise fires.** What that changes:
+# processor core. The laptop scale of this book is planned {glue:text}`cheaper` times cheaper, and
+# {glue:text}`done` % of its operations have been run. Equal epochs are not equal prices: SAM pays two gradients a step, and NiM-SGD a second one wherever its noise fires.** What that changes:
 #
 # ```{glue:md} answer
 # :format: myst
@@ -35,7 +35,7 @@ core_throughput: float = 1.25e11  # FLOP/s of one core: a step of ResNet-50, bat
 import pandas as pd
 from myst_nb import glue
 
-from popview import bill, budget, specs, targets
+from popview import bill, budget, specs, store, targets
 from popview.report import budget as draw
 from popview.report import comparisons as show
 from popview.report import page, style
@@ -64,6 +64,8 @@ glue("paper-gradients", f"{least / 1e6:.0f} to {most / 1e6:.0f} million", displa
 glue("paper-hours", f"{paper['gpu_hours'].sum():.0f}", display=False)
 glue("throughput", bill.amount(throughput, "FLOP/s"), display=False)
 glue("core-years", f"{paper['flops'].sum() / core_throughput / (365.25 * 86400):.1f}", display=False)
+done = bill.table([spec for spec in wanted["laptop"] if store.path(spec).is_file()], throughput=throughput)
+glue("done", f"{100 * done['flops'].sum() / laptop['flops'].sum():.2g}", display=False)
 glue("cheaper", f"{paper['flops'].sum() / laptop['flops'].sum():,.0f}", display=False)
 
 # %% [markdown]
@@ -95,7 +97,7 @@ page.provenance(paid, "prices.csv", **facts, spread="95 % intervals between orde
 show.show("equal", metric, lambda table: draw.equal(table, loss), digits=4)
 
 # %% [markdown]
-# ````{table} The algorithms that pay more than SGD, at their last checkpoint: for the same epochs, and stopped where SGD's gradients end. Shift of the test metric in points, factor on the training loss (above 1: higher than SGD's), each with its 95 % interval (Hodges–Lehmann, paired by seed from 8 restarts). Verdicts by the rule of chapter 7, one Holm family per task, variant and column; p-values in the CSV.
+# ````{table} The algorithms that pay more than SGD, at their last checkpoint: for the same epochs, and stopped where SGD's gradients end. Difference of mean test metric in points, factor on the (geometric) mean training loss (above 1: higher than SGD's), each with its 95 % t interval, paired by seed from 8 restarts. Verdicts by the rule of chapter 7, for the loss without a margin; one Holm family per task, variant and column; p-values in the CSV.
 # :name: table-equal-budgets
 # ```{glue:md} equal
 # :format: myst

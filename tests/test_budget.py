@@ -139,7 +139,7 @@ def test_layouts(readings):
     assert list(prices["algorithm"]) == list(PRICES)
     assert list(prices["× SGD"]) == ["1.00", "2.00", "1.00"]
     assert prices["missed"][1] == f"{SEEDS}\u00a0of\u00a0{SEEDS}"
-    assert prices["gradients to the target"][1].startswith("∞")
+    assert prices["gradients to within the margin"][1].startswith("∞")
     equal = lay.equal(readings["metric"], readings["loss"])
     assert list(equal["at"]) == ["equal epochs", "equal gradients"]
     assert list(equal["verdict"]) == list(equal["verdict "]) == ["better", "worse"]

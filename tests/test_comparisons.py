@@ -188,8 +188,15 @@ class TestWords:
     def test_outcomes_give_points_and_signs(self):
         row = show.outcomes(self.family(**{"NiM-SGD": -0.05})).iloc[0]
         assert row["task"] == "digits, base"
-        assert row["difference"].startswith("−5.0")
-        assert row["shift"].count("−") == 3
+        assert row["difference of means"].startswith("−5.0")
+        assert row["difference of means"].count("−") == 3
+        assert row["verdict"] == "worse"
+
+    def test_the_side_is_named_where_it_is_real(self):
+        verdicts = ["equivalent (estimate on the worse side)"] * 2 + ["equivalent (no difference)", "better"]
+        found = show.word(pd.DataFrame({"verdict": verdicts, "adjusted_p": [0.01, 0.06, 0.01, 0.01]}))
+        assert list(found)[:2] == ["equivalent, slightly worse", "equivalent"]
+        assert found[3] == "better"
 
     def test_nothing_has_been_run(self):
         nothing = show.stack({})
@@ -197,7 +204,7 @@ class TestWords:
             answers.optimizers(nothing),
             answers.all_pairs(nothing),
             answers.times(nothing, nothing),
-            answers.selection(nothing, nothing, nothing, nothing, nothing),
+            answers.selection(nothing, nothing, nothing, nothing, nothing, nothing),
         ):
             assert text == "Not run here yet."
         assert printed.beside(nothing, "2b").empty

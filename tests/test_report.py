@@ -165,8 +165,11 @@ class TestIntervals:
 
     def test_forest_is_in_points(self):
         table = self.rows().rename(columns={"name": "a"})
+        table = table.assign(difference=0.15, difference_low=0.05, difference_high=0.25)
         axes = trajectories.forest(table, label="points").axes[0]
-        np.testing.assert_allclose(axes.lines[0].get_xdata(), [0.0, 20.0])
+        intervals = [list(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2]
+        np.testing.assert_allclose(intervals[0], [5.0, 25.0])  # of the means
+        assert any(np.allclose(ends, [0.0, 20.0]) for ends in intervals[1:])  # of the shift
         assert axes.get_title().endswith("±50)")
 
     def test_reached_counts_restarts(self):

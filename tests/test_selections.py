@@ -195,3 +195,29 @@ def test_readings_name_their_series_and_splits():
     half = table["epoch"].max() / 2
     expected = selections.rank_correlation(table, "validation_metric", half).mean()
     assert late["mean"].to_dict() == pytest.approx(expected.to_dict())
+
+
+class TestLate:
+    def table(self) -> pd.DataFrame:
+        """Four checkpoints, of which the last three are the second half: the loss picks the last."""
+        rows = [
+            ("SGD", seed, epoch, 1 - 0.1 * epoch, score + 0.01 * seed)
+            for seed in range(6)
+            for epoch, score in ((0, 0.1), (2, 0.5), (3, 0.6), (4, 0.7))
+        ]
+        table = pd.DataFrame(rows, columns=["algorithm", "seed", "epoch", "train_loss", "test_metric"])
+        return table.assign(task="digits", profile="smoke", variant="base", step=table["epoch"])
+
+    def test_is_the_mean_of_the_second_half(self):
+        found = selections.late(self.table())["SGD"]
+        np.testing.assert_allclose(found, 0.6 + 0.01 * np.arange(6))
+
+    def test_a_checkpoint_that_is_not_finite_is_never_drawn(self):
+        table = self.table()
+        table.loc[table["epoch"] == 4, "train_loss"] = np.inf
+        np.testing.assert_allclose(selections.late(table)["SGD"], 0.55 + 0.01 * np.arange(6))
+
+    def test_choosing_by_loss_is_compared_with_it(self):
+        row = selections.against_late(self.table(), 0.05, per_trajectory=1).iloc[0]
+        assert row["difference"] == pytest.approx(0.1)
+        assert (row["algorithm"], row["verdict"], row["paired"]) == ("SGD", "better", True)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from popview.errors import UsageError
 from popview.populations import PAPER_FAMILY, per_restart, select
-from popview.statistics import compare, detectable_effect, holm, icc, mann_whitney, t_test
+from popview.statistics import compare, detectable_effect, holm, icc, mann_whitney, mean_difference, t_test
 from popview.statistics.results import Array, constant
 
 __all__ = [
@@ -151,11 +151,12 @@ def against(
     Returns
     -------
     DataFrame
-        ``comparison, a, b, restarts, paired, correlation`` (Pearson's, between the values of a seed), ``difference``
-        (of means, which the tests are about), ``estimate, low, high`` (Hodges–Lehmann shift), ``p, adjusted_p,
-        smallest_adjusted_p`` (that could have come out), ``equivalence_p, margin, a12, a12_low, a12_high, detectable``
-        (the difference of means found with probability 0.8 at the level of Holm's first rejection, given the spread
-        that was seen; infinite where none can be), ``verdict``.
+        ``comparison, a, b, restarts, paired, correlation`` (Pearson's, between the values of a seed), ``difference,
+        difference_low, difference_high`` (of means, which the tests are about, with its 95 % t interval), ``estimate,
+        low, high`` (Hodges–Lehmann shift), ``p, adjusted_p, smallest_adjusted_p`` (that could have come out),
+        ``equivalence_p, margin, a12, a12_low, a12_high, detectable`` (the difference of means found with probability
+        0.8 at the level of Holm's first rejection, given the spread that was seen; infinite where none can be),
+        ``verdict``.
 
     Raises
     ------
@@ -169,6 +170,7 @@ def against(
     rows = []
     found = compare(groups, pairs, margin=margin, higher_is_better=higher_is_better, paired_from=paired_from)
     for (a, b), c in found.items():
+        means = mean_difference(groups[a], groups[b], paired=c.paired).interval or (np.nan, np.nan)
         low, high = c.shift.interval or (np.nan, np.nan)
         a12_low, a12_high = c.a12.interval or (np.nan, np.nan)
         rows.append(
@@ -180,6 +182,8 @@ def against(
                 "paired": c.paired,
                 "correlation": _correlation(groups[a], groups[b]),
                 "difference": c.test.estimate,
+                "difference_low": means[0],
+                "difference_high": means[1],
                 "estimate": c.shift.estimate,
                 "low": low,
                 "high": high,

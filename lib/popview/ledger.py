@@ -160,9 +160,9 @@ def judge(
 
 
 def _untested(reason: str, chapter: str, chapters: set[str]) -> Finding:
-    """Return 'not run here' with the reason; where that is "chapter", whether the chapter is written."""
+    """Return 'not tested' with the reason; where that is "chapter", whether the chapter is written."""
     if reason != "chapter":
-        return Finding("not run here", reason)
+        return Finding("not tested", reason)
     if chapter in chapters:
         return Finding("see the chapter", f"chapter {int(chapter)} tests it")
     return Finding("not tested yet", f"chapter {int(chapter)}, {CHAPTERS[chapter]}, is not written")

@@ -10,8 +10,10 @@ from popview.statistics import tost
 
 __all__ = [
     "REGRETS",
+    "against_late",
     "chosen",
     "correlations",
+    "late",
     "overlap",
     "overlaps",
     "rank_correlation",
@@ -98,12 +100,50 @@ def verdicts(
     UsageError
         As `popview.populations.select`, and if there are fewer than two restarts.
     """
-    tables = {criterion: chosen(trajectories, criterion, value, per_trajectory) for criterion in ("train_loss", by)}
-    values = pd.concat([table.add_suffix(f", {criterion}") for criterion, table in tables.items()], axis=1)
-    algorithms = list(tables["train_loss"].columns)
-    pairs = [(f"{name}, train_loss", f"{name}, {by}") for name in algorithms]
+    ours, rival = (chosen(trajectories, criterion, value, per_trajectory) for criterion in ("train_loss", by))
+    return _within_restarts(ours, rival, by, margin)
+
+
+def late(trajectories: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame:
+    """Return what a checkpoint of the second half, drawn at random, has on average: the mean of a column there.
+
+    A choice by loss that is no better than this one uses nothing but that late models are better than early ones.
+
+    Returns
+    -------
+    DataFrame
+        Rows: seeds; columns: algorithms.
+    """
+    second = trajectories["epoch"] >= trajectories["epoch"].max() / 2
+    finite = np.isfinite(trajectories[["train_loss", value]]).all(axis=1)
+    return per_restart(trajectories[second & finite], value)
+
+
+def against_late(
+    trajectories: pd.DataFrame, margin: float | None, value: str = "test_metric", per_trajectory: int = 10
+) -> pd.DataFrame:
+    """Compare choosing by training loss with a random choice in the second half, as `verdicts` does.
+
+    Returns
+    -------
+    DataFrame
+        As `verdicts`; 'better' means that the loss chooses better than chance.
+
+    Raises
+    ------
+    UsageError
+        As `verdicts`.
+    """
+    ours = chosen(trajectories, "train_loss", value, per_trajectory)
+    return _within_restarts(ours, late(trajectories, value)[ours.columns], "late", margin)
+
+
+def _within_restarts(ours: pd.DataFrame, rival: pd.DataFrame, name: str, margin: float | None) -> pd.DataFrame:
+    """Compare two choices among the checkpoints of the same trajectories, for each algorithm: one Holm family."""
+    values = pd.concat([ours.add_suffix(", train_loss"), rival.add_suffix(f", {name}")], axis=1)
+    pairs = [(f"{algorithm}, train_loss", f"{algorithm}, {name}") for algorithm in ours.columns]
     table = against(values, pairs, margin, paired_from=2)
-    table.insert(0, "algorithm", algorithms)
+    table.insert(0, "algorithm", list(ours.columns))
     return table
 
 

@@ -7,6 +7,7 @@ which an end point counts as a minimum. A *protocol* here is one choice of all o
 import itertools
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,9 @@ import scipy.stats
 from joblib import Parallel, delayed
 
 from popview import published
+from popview.landscapes import two_well
 from popview.stationary import Sample, sample
-from popview.statistics import proportion
+from popview.statistics import holm, proportion
 
 __all__ = [
     "ALGORITHMS",
@@ -26,6 +28,7 @@ __all__ = [
     "closest",
     "compare",
     "grid",
+    "preferences",
     "symmetry",
     "wide_well",
 ]
@@ -265,6 +268,27 @@ def wide_well(samples: Iterable[Sample], radius: float = 0.2) -> pd.DataFrame:
         row |= {"p_value": scipy.stats.binomtest(a, a + b).pvalue if a + b else np.nan}
         rows.append(row | {"noise_triggers": float(s.noise_triggers.double().mean())})
     return pd.DataFrame(rows)
+
+
+def preferences(restarts: int, iterations: int, seed: int, lr: float = 0.01) -> pd.DataFrame:
+    """Run the eight algorithms on three `two_well` landscapes: equally deep in 2 and in 10 dimensions, unequally in 2.
+
+    Normalised gradients of step `lr`, ρ = 0.3, and where an algorithm has them τ = 50 and ε = 0.001.
+
+    Returns
+    -------
+    DataFrame
+        As `wide_well`, one row per landscape and algorithm, with Holm's p-values over all rows in ``adjusted``.
+    """
+    samples = []
+    for dimension, depth in ((2, 0.0), (10, 0.0), (2, 0.3)):
+        surface = two_well(dimension, depth=depth)
+        for algorithm in ALGORITHMS:
+            own: dict[str, Any] = {} if algorithm == "GD" else {"rho": 0.3}
+            own |= {"tau": 50, "epsilon": 1e-3} if algorithm.startswith("NiM") or algorithm.endswith("BH") else {}
+            own |= {"iterations": iterations, "seed": seed, "lr": lr, "normalized": True}
+            samples.append(sample(surface, algorithm, restarts, **own))
+    return wide_well(samples).assign(adjusted=lambda table: holm(table["p_value"]))
 
 
 def at_saddles(samples: Iterable[Sample], radius: float) -> pd.DataFrame:

@@ -54,6 +54,7 @@ def selection(
     sets: pd.DataFrame,
     regrets: pd.DataFrame,
     verdicts: pd.DataFrame,
+    chance: pd.DataFrame,
     overlaps: pd.DataFrame,
     correlations: pd.DataFrame,
 ) -> str:
@@ -65,15 +66,18 @@ def selection(
         Of `popview.comparisons.paper_sets`.
     regrets, verdicts, overlaps, correlations : DataFrame
         Of the functions of these names in `popview.selections`.
+    chance : DataFrame
+        Of `popview.selections.against_late`.
     """
     if sets.empty:
         return NOT_RUN.capitalize() + "."
     items = []
     for (task, variant), rows in sets.groupby(["task", "variant"], sort=False):
         tables = [
-            t[(t["task"] == task) & (t["variant"] == variant)] for t in (regrets, verdicts, overlaps, correlations)
+            t[(t["task"] == task) & (t["variant"] == variant)]
+            for t in (regrets, verdicts, chance, overlaps, correlations)
         ]
-        regret, rule, common, tau = tables
+        regret, rule, luck, common, tau = tables
         oracle = regret[regret["series"] == next(iter(REGRETS))]
         shared = common[common["split"] == "test"]
         late = tau[(tau["split"] == "test") & (tau["series"] == "second half")]
@@ -88,16 +92,27 @@ def selection(
         if len(real):
             there = f", though a difference is there for {len(real)}: {_range(real, 100)} points of regret"
             there += " (below zero the loss does better)"
-        margin, chance = 100 * rule["margin"].iloc[0], 100 * shared["chance"].iloc[0]
+        margin, unrelated = 100 * rule["margin"].iloc[0], 100 * shared["chance"].iloc[0]
         items.append(
             f"- **{task}, {variant}, {rows['restarts'].max()} restarts.** Choosing by training loss instead of by "
-            f"validation metric: {found} (margin ±{margin:g} points of test metric){there}. Instead of by "
-            f"the test metric itself, which nobody can do, it gives away {_range(oracle, 100)} points. SetA and SetB "
-            f"share {_range(shared, 100, 0)} % of their models, where unrelated choices would share "
-            f"{chance:.0f} %; in the second half of training, Kendall's τ between −loss and test "
-            f"metric is {_range(late)}. The paper's Mann–Whitney test rejects {tests}."
+            f"validation metric: {found} (margin ±{margin:g} points of test metric){there}. "
+            f"{_over_chance(luck)} Instead of by the test metric itself, which nobody can do, it gives away "
+            f"{_range(oracle, 100)} points. SetA and SetB share {_range(shared, 100, 0)} % of their models, where "
+            f"unrelated choices would share {unrelated:.0f} %; in the second half of training, Kendall's τ between −loss "
+            f"and test metric is {_range(late)}. The paper's Mann–Whitney test rejects {tests}."
         )
     return "\n".join(items)
+
+
+def _over_chance(luck: pd.DataFrame) -> str:
+    """Say for which algorithms the loss chooses better or worse than a draw from the second half (Holm's p ≤ 0.05)."""
+    real = luck["adjusted_p"] <= ALPHA
+    sides = {"better": luck[real & (luck["difference"] > 0)], "worse": luck[real & (luck["difference"] < 0)]}
+    words = [f"*{side}* for {_names(rows, luck)}" for side, rows in sides.items() if len(rows)]
+    rest = luck[~real]
+    if len(rest):
+        words.append(f"no difference found for {_names(rest, luck)}")
+    return f"Against a model of the second half drawn at random: {'; '.join(words)}."
 
 
 def _names(part: pd.DataFrame, family: pd.DataFrame) -> str:

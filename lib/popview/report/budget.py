@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from popview.bill import amount
-from popview.report.comparisons import setting, with_interval
+from popview.report.comparisons import setting, with_interval, word
 from popview.report.page import MINUS
 from popview.report.style import colour
 from popview.report.trajectories import NOT_RUN, metric_name
@@ -41,7 +41,7 @@ def prices(paid: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
             "gradients": both["gradients"].map("{:,.0f}".format),
             "× SGD": both["ratio"].map("{:.2f}".format),
             "losses for acceptance": both["losses"].map("{:,.0f}".format),
-            "gradients to the target": both.apply(
+            "gradients to within the margin": both.apply(
                 lambda r: f"{write(r['median'])} [{write(r['low'])},\u00a0{write(r['high'])}]", axis=1
             ),
             "missed": both["missed"].astype(str) + "\u00a0of\u00a0" + both["restarts"].astype(str),
@@ -51,25 +51,20 @@ def prices(paid: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
 
 def equal(metric: pd.DataFrame, loss: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.budget.equal_budgets` of the test metric, in points, and of the training loss."""
-    change = loss[["estimate", "low", "high"]]
-    factors = (10**change).map("{:.2f}".format)
+    change = loss[["difference", "difference_low", "difference_high"]]
+    factors = (10**change).map("{:.2f}".format).set_axis(["factor", "low", "high"], axis=1)
     return pd.DataFrame(
         {
             "task": setting(metric),
             "against SGD": metric["algorithm"],
             "at": metric["budget"],
             "gradients": metric["gradients"].map("{:,.0f}".format),
-            "test metric, shift": with_interval(metric, "estimate", 100.0),
-            "verdict": _word(metric["verdict"]),
-            "training loss, factor": factors["estimate"] + " [" + factors["low"] + ",\u00a0" + factors["high"] + "]",
-            "verdict ": _word(loss["verdict"]),
+            "test metric": with_interval(metric, "difference", 100.0, ends="difference_"),
+            "verdict": word(metric),
+            "training loss, factor": factors["factor"] + " [" + factors["low"] + ",\u00a0" + factors["high"] + "]",
+            "verdict ": word(loss),
         }
     )
-
-
-def _word(verdicts: pd.Series) -> pd.Series:
-    """Keep the verdict itself, without the side on which the estimate lies."""
-    return verdicts.str.split(" \\(").str[0]
 
 
 def shares(table: pd.DataFrame) -> pd.DataFrame:
@@ -201,7 +196,7 @@ def _both(values: pd.DataFrame, factor: bool = False) -> str:
     """Word both budgets of SAM: "at equal epochs +0.12 points (equivalent), at equal gradients …"."""
     parts = []
     for _, row in values[values["algorithm"] == "SAM"].iterrows():
-        size = f"{10 ** row['estimate']:.2f} times SGD's" if factor else f"{100 * row['difference']:+.2f} points"
+        size = f"{10 ** row['difference']:.2f} times SGD's" if factor else f"{100 * row['difference']:+.2f} points"
         parts.append(f"at {row['budget']} {size.replace('-', MINUS)} (*{row['verdict'].split(' (')[0]}*)")
     return ", ".join(parts)
 

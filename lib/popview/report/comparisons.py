@@ -159,7 +159,7 @@ def deeds(records: pd.DataFrame, apart: Mapping[tuple[str, str], pd.Series]) -> 
 
 def written(hyperparameters: Mapping[str, Any]) -> str:
     """Write hyperparameters as "lr = 0.1, momentum = 0.9"."""
-    return ", ".join(f"{name} = {value:.3g}" for name, value in hyperparameters.items())
+    return ", ".join(f"{name} = {value:.4g}" for name, value in hyperparameters.items())
 
 
 def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame], profile: str) -> pd.DataFrame:
@@ -197,30 +197,29 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
     return pd.DataFrame(rows)
 
 
-def with_interval(rows: pd.DataFrame, estimate: str = "mean", scale: float = 1.0, digits: int = 2) -> pd.Series:
-    """Write estimates as "+0.12 [+0.08, +0.16]", from the columns `estimate`, ``low`` and ``high``."""
+def with_interval(
+    rows: pd.DataFrame, estimate: str = "mean", scale: float = 1.0, digits: int = 2, ends: str = ""
+) -> pd.Series:
+    """Write estimates as "+0.12 [+0.08, +0.16]", from the columns `estimate`, ``<ends>low`` and ``<ends>high``."""
 
     def write(value: float) -> str:
         if np.isnan(value):
             return "–"
         return f"{scale * value:+.{digits}f}".replace("inf", "∞").replace("-", MINUS)
 
-    return rows.apply(lambda r: f"{write(r[estimate])} [{write(r['low'])},\u00a0{write(r['high'])}]", axis=1)
+    low, high = f"{ends}low", f"{ends}high"
+    return rows.apply(lambda r: f"{write(r[estimate])} [{write(r[low])},\u00a0{write(r[high])}]", axis=1)
 
 
 def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
-    """Lay out `popview.comparisons.against`: what was found. Effects are multiplied by `scale` (100: points).
-
-    The side of an equivalent or inconclusive difference is left to its sign.
-    """
+    """Lay out `popview.comparisons.against`: what was found. Effects are multiplied by `scale` (100: points)."""
     above = comparison.apply(lambda r: f"{r['a12']:.2f} [{r['a12_low']:.2f},\u00a0{r['a12_high']:.2f}]", axis=1)
     return pd.DataFrame(
         {
             "task": setting(comparison),
             "comparison": comparison["comparison"],
-            "verdict": word(comparison["verdict"]),
-            "difference": (scale * comparison["difference"]).map("{:+.2f}".format).str.replace("-", MINUS),
-            "shift": with_interval(comparison, "estimate", scale),
+            "verdict": word(comparison),
+            "difference of means": with_interval(comparison, "difference", scale, ends="difference_"),
             "A₁₂": above,
             "p": comparison["p"],
             "p (Holm)": comparison["adjusted_p"],
@@ -229,9 +228,14 @@ def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
     )
 
 
-def word(verdicts: pd.Series) -> pd.Series:
-    """Return verdicts without the side of the estimate, which its sign says."""
-    return verdicts.str.split(" (", regex=False).str[0]
+def word(comparison: pd.DataFrame) -> pd.Series:
+    """Return the verdicts of `popview.comparisons.against`: the side of the estimate is named only where it is real.
+
+    That is where the two are equivalent and Holm's p is at most 0.05 all the same: "equivalent, slightly worse".
+    """
+    parts = comparison["verdict"].str.extract(r"^([^(]*?)(?: \(estimate on the (\w+) side\))?$")
+    real = (parts[0] == "equivalent") & (comparison["adjusted_p"] <= ALPHA) & parts[1].notna()
+    return parts[0] + (", slightly " + parts[1]).where(real, "")
 
 
 def power(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:

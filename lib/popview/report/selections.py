@@ -47,25 +47,32 @@ def upper_bounds(regrets: pd.DataFrame, overlaps: pd.DataFrame) -> pd.DataFrame:
             "also best by test, %": (100 * test["mean"]).round().astype(int),
             "also best by validation, %": (100 * validation["mean"]).round().astype(int),
             "regret on test": with_interval(oracle, scale=100),
-            "below the margin": (oracle["equivalence_p"] <= ALPHA).map({True: "shown", False: "not shown"}),
+            "the margin": oracle.apply(_beside_margin, axis=1),
             "regret on validation": with_interval(other, scale=100),
         }
     )
 
 
-def choices(regrets: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Lay out the regret that can be had, and the verdict on choosing by loss."""
+def _beside_margin(regret: pd.Series) -> str:
+    """Say on which side of the margin a regret lies with its interval, if it does."""
+    if regret["equivalence_p"] <= ALPHA:
+        return "below"
+    return "above" if regret["low"] > regret["margin"] else "not known"
+
+
+def choices(regrets: pd.DataFrame, verdicts: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
+    """Lay out the regret that can be had, and the verdicts on choosing by loss, also against a random late choice."""
     rows = regrets[regrets["series"] == CAN_BE_HAD].reset_index()
     return pd.DataFrame(
         {
             "task": setting(rows),
             "algorithm": rows["algorithm"],
             "regret": with_interval(rows, scale=100),
-            "p": verdicts["p"],
             "p (Holm)": verdicts["adjusted_p"],
-            "least p (Holm)": verdicts["smallest_adjusted_p"],
             "p (TOST)": verdicts["equivalence_p"],
-            "choosing by loss is": word(verdicts["verdict"]),
+            "choosing by loss is": word(verdicts),
+            "gain over a random late model": with_interval(chance, "difference", 100, ends="difference_"),
+            "against that it is": word(chance),
         }
     )
 

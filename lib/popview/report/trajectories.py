@@ -69,14 +69,15 @@ def learning_curves(
 
 
 def _curves(axes: Axes, rows: pd.DataFrame, algorithm: str, x: str, y: str) -> None:
-    """Draw an algorithm's restarts, the fainter the more there are, and their median."""
+    """Draw an algorithm's restarts, the fainter the more there are, and their median; SGD's dashed and on top."""
     if rows.empty:
         return
     faint = float(np.clip(4.5 / rows["seed"].nunique(), 0.04, 0.35))
     for _, restart in rows.groupby("seed"):
         axes.plot(restart[x], restart[y], color=colour(algorithm), alpha=faint, linewidth=0.8)
     median = rows.groupby("step")[[x, y]].median()
-    axes.plot(median[x], median[y], color=colour(algorithm), linewidth=2, label=algorithm)
+    style = {"linestyle": "--", "zorder": 3} if algorithm == "SGD" else {}
+    axes.plot(median[x], median[y], color=colour(algorithm), linewidth=2, label=algorithm, **style)
 
 
 def distributions(values: Mapping[tuple[str, str], pd.DataFrame], label: str) -> Figure:
@@ -200,10 +201,18 @@ def effects(table: pd.DataFrame, *, label: str, zero: bool = True) -> Figure:
 
 
 def forest(comparison: pd.DataFrame, *, label: str, scale: float = 100.0) -> Figure:
-    """Draw the shifts of `popview.comparisons.against_reference`, multiplied by `scale` (100: points)."""
+    """Draw the effects of `popview.comparisons.against_reference`, multiplied by `scale` (100: points).
+
+    Two marks each: the difference of means, which the verdicts are about, and the Hodges–Lehmann shift.
+    """
     if comparison.empty:
         return _empty()
-    table = comparison.assign(name=comparison["a"])
+    keys = ["task", "variant", "a", "margin"]
+    means = comparison[[*keys, "difference", "difference_low", "difference_high"]]
+    shifts = comparison[[*keys, "estimate", "low", "high"]]
+    columns = ["task", "variant", "name", "margin", "estimate", "low", "high"]
+    parts = {"difference of means": means, "Hodges–Lehmann shift": shifts}
+    table = pd.concat([part.set_axis(columns, axis=1).assign(series=name) for name, part in parts.items()])
     table[["estimate", "low", "high", "margin"]] *= scale
     return effects(table, label=label)
 

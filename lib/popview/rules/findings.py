@@ -12,6 +12,7 @@ Word = Literal[
     "inconclusive",
     "not applicable",
     "not run here",
+    "not tested",
     "not tested yet",
     "see the chapter",
 ]

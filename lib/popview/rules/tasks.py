@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -71,14 +72,18 @@ class Results:
         return comparisons.against(self.values[names], pairs, self.margin)
 
 
+def _words(table: pd.DataFrame) -> pd.Series:
+    """Return the verdicts without the side of the estimate."""
+    return table["verdict"].str.split(" \\(").str[0]
+
+
 def _listed(table: pd.DataFrame, names: pd.Series) -> str:
-    words = table["verdict"].str.split(" \\(").str[0]
-    return "; ".join(f"{word}: {', '.join(found)}" for word, found in names.groupby(words, sort=False))
+    return "; ".join(f"{word}: {', '.join(found)}" for word, found in names.groupby(_words(table), sort=False))
 
 
 def _equivalence(table: pd.DataFrame, names: pd.Series, margin: float) -> Finding:
     """'holds' if all are equivalent; 'does not hold' if all differ, or some do and none is; else in part, or open."""
-    words = table["verdict"].str.split(" \\(").str[0]
+    words = _words(table)
     equivalent, differ = (words == "equivalent").sum(), words.isin(["better", "worse"]).sum()
     detail = f"within ±{100 * margin:g} points: {_listed(table, names)}"
     if equivalent == len(table):
@@ -100,27 +105,41 @@ def sets_alike(results: Results) -> Finding:
 
 
 def tests_alike(results: Results) -> Finding:
-    """'holds' if both tests fall on the same side of 0.05 for all algorithms, with five restarts each."""
+    """'holds' if neither test is below 0.05 for any algorithm, with five restarts each: the paper's finding.
+
+    'holds in part' if both are on the same side of 0.05 for all, though below it for some; else 'does not hold'.
+    """
     few = results.tests[0]
-    same = ((few["mann_whitney"] < ALPHA) == (few["t_test"] < ALPHA)).sum()
-    return share(int(same), len(few), f"both on the same side of {ALPHA:g} for {same} of {len(few)} algorithms")
+    both = ((few["mann_whitney"] < ALPHA) & (few["t_test"] < ALPHA)).sum()
+    neither = ((few["mann_whitney"] >= ALPHA) & (few["t_test"] >= ALPHA)).sum()
+    detail = f"with {RESTARTS} restarts both reject for {both} of {len(few)} algorithms, neither for {neither}"
+    if both and both + neither == len(few):
+        return Finding("holds in part", f"{detail}: they agree, but not on the paper's finding")
+    return Finding("holds" if neither == len(few) else "does not hold", detail)
 
 
 def loss_costs_nothing(results: Results) -> Finding:
-    """Selection by training loss against selection by validation metric, on the test metric: `selections.verdicts`.
+    """Selection by training loss on the test metric, against selection by validation metric and against chance.
 
-    'holds' if it is equivalent or better for all algorithms, 'holds in part' if for some, 'does not hold' if it is
-    worse for some and good for none, else 'inconclusive'.
+    It costs nothing where it is equivalent to selection by validation metric, or better (`selections.verdicts`); but
+    lower loss goes with a better model only where it is also better than a random choice in the second half of the
+    trajectory (Holm's p ≤ 0.05, `selections.against_late`). 'holds' if both are so for all algorithms, 'holds in part'
+    if for some, 'does not hold' if it is worse than selection by validation metric for some and good for none; else
+    'inconclusive'.
     """
     table = selections.verdicts(results.trajectories, results.margin, per_trajectory=MODELS)
-    words = table["verdict"].str.split(" \\(").str[0]
-    good = words.isin(["equivalent", "better"]).sum()
-    detail = f"against selection by validation metric, within ±{100 * results.margin:g} points: " + _listed(
-        table, table["algorithm"]
+    chance = selections.against_late(results.trajectories, results.margin, per_trajectory=MODELS)
+    good = _words(table).isin(["equivalent", "better"])
+    real = (chance["adjusted_p"] <= ALPHA) & (chance["difference"] > 0)
+    ahead = ", ".join(chance.loc[real, "algorithm"]) or "none"
+    detail = (
+        f"against selection by validation metric, within ±{100 * results.margin:g} points: "
+        f"{_listed(table, table['algorithm'])}; better than a random model of the second half for: {ahead}"
     )
-    if good == 0 and not (words == "worse").any():
-        return Finding("inconclusive", detail)
-    return share(int(good), len(words), detail)
+    if not good.any():
+        return Finding("does not hold" if (_words(table) == "worse").any() else "inconclusive", detail)
+    both = int((good & real).sum())
+    return share(both, len(table), detail) if both else Finding("inconclusive", detail)
 
 
 def on_par_with_sam(results: Results) -> Finding:
@@ -133,20 +152,19 @@ def on_par_with_sam(results: Results) -> Finding:
 
 
 def indistinguishable(results: Results) -> Finding:
-    """The three pairs of Table 6: 'holds' if all are equivalent within the margin and no difference is significant.
+    """The three pairs of Table 6: 'does not hold' if any can be told apart (Holm's p ≤ 0.05), as in the printed table.
 
-    'holds in part' if all are equivalent and a difference inside the margin is significant (Holm's p ≤ 0.05); where not
-    all are equivalent, see `_equivalence`.
+    'holds' if none can and all are equivalent within the margin; else 'inconclusive'.
     """
     if absent := results.lacks(("SGD", "SAM", "NiM-BH")):
         return absent
     table = results.against([("SGD", "SAM"), ("SGD", "NiM-BH"), ("SAM", "NiM-BH")])
     found = _equivalence(table, table["comparison"], results.margin)
     real = table[table["adjusted_p"] <= ALPHA]
-    if found.word != "holds" or real.empty:
+    if real.empty:
         return found
-    inside = ", ".join(f"{row.comparison} {100 * row.difference:+.2f}" for row in real.itertuples())
-    return Finding("holds in part", f"{found.detail}; a difference is there, inside the margin: {inside} points")
+    apart = ", ".join(f"{row.comparison} {100 * row.difference:+.2f}" for row in real.itertuples())
+    return Finding("does not hold", f"told apart: {apart} points; {found.detail}")
 
 
 def half_the_gradients(results: Results) -> Finding:
@@ -160,37 +178,49 @@ def half_the_gradients(results: Results) -> Finding:
 
 
 def sam_at_equal_gradients(results: Results) -> Finding:
-    """'holds' if SAM, stopped at SGD's gradient evaluations, ends at a higher loss than SGD and NiM-BH (Holm ≤ 0.05).
+    """SAM's training loss against SGD's and NiM-BH's: stopped at SGD's gradient evaluations, and with all its epochs.
 
-    On the logarithm of the training loss, one value per restart. 'does not hold' if it is higher than neither and one
-    difference goes the other way; 'holds in part' if higher than one; else 'inconclusive'.
+    On the logarithm of the loss, one value per restart, Holm's p ≤ 0.05. 'holds' if it is higher than both at equal
+    gradients and stays higher than both with all epochs; 'holds in part' if it is higher than one of them at equal
+    gradients; 'does not hold' if higher than neither and lower than one; else 'inconclusive'.
     """
     if absent := results.lacks(("SGD", "SAM", "NiM-BH")):
         return absent
     rows = results.trajectories
     budget = int(rows.loc[rows["algorithm"] == "SGD"].groupby("seed")["gradient_evaluations"].max().min())
-    table = populations.final(populations.within(rows, budget), "train_loss")[["SAM", "SGD", "NiM-BH"]]
     pairs = [("SAM", "SGD"), ("SAM", "NiM-BH")]
-    words = list(comparisons.against(np.log10(table), pairs, None, higher_is_better=False)["verdict"])
-    higher = words.count("worse")
-    detail = f"median training loss at {budget:,} gradients: " + ", ".join(
-        f"{name} {value:.2g}" for name, value in table.median().items()
-    )
+    words, medians = [], []
+    for name, allowed in ((f"at {budget:,} gradients", populations.within(rows, budget)), ("at equal epochs", rows)):
+        table = populations.final(allowed, "train_loss")[["SAM", "SGD", "NiM-BH"]]
+        words.append(list(comparisons.against(np.log10(table), pairs, None, higher_is_better=False)["verdict"]))
+        medians.append(f"{name} " + ", ".join(f"{who} {value:.2g}" for who, value in table.median().items()))
+    detail = f"median training loss {'; '.join(medians)}"
+    higher = words[0].count("worse")
     if higher == 0:
-        return Finding("does not hold" if "better" in words else "inconclusive", detail)
-    return share(higher, 2, detail)
+        return Finding("does not hold" if "better" in words[0] else "inconclusive", detail)
+    return Finding("holds" if words[0] == words[1] == ["worse", "worse"] else "holds in part", detail)
 
 
 def top_three_by_accuracy(results: Results) -> Finding:
-    """'holds' if the three of highest mean are SGD, NiM-SGD and SAM, 'holds in part' if some are."""
+    """SGD, NiM-SGD and SAM against NiG-SGD, NiG-BH and NiM-BH: nine pairs, one Holm family.
+
+    'holds' if all are better, 'does not hold' if one of the claimed is worse, 'holds in part' if some are better and
+    none worse; else 'inconclusive'.
+    """
     if results.task not in ACCURACY:
         return Finding("not applicable", "measured by macro-F1")
     if absent := results.lacks(SIX):
         return absent
+    claimed = ("SGD", "NiM-SGD", "SAM")
+    words = list(_words(results.against([(a, b) for a in claimed for b in SIX if b not in claimed])))
     means = 100 * results.values[list(SIX)].mean().sort_values(ascending=False, kind="stable")
-    claimed = [name for name in means.index[:3] if name in ("SGD", "NiM-SGD", "SAM")]
-    detail = "ours: " + ", ".join(f"{name} {value:.2f}" for name, value in means.items())
-    return share(len(claimed), 3, detail)
+    better, worse = words.count("better"), words.count("worse")
+    detail = f"of nine pairs {better} better, {worse} worse; means " + ", ".join(
+        f"{name} {value:.2f}" for name, value in means.items()
+    )
+    if worse or not better:
+        return Finding("does not hold" if worse else "inconclusive", detail)
+    return share(better, len(words), detail)
 
 
 def ahead_by_f1(results: Results) -> Finding:
@@ -203,7 +233,7 @@ def ahead_by_f1(results: Results) -> Finding:
     if absent := results.lacks(("SGD", "SAM", "NiG-BH", "NiM-BH")):
         return absent
     table = results.against([("SAM", "SGD"), ("NiG-BH", "SGD"), ("NiM-BH", "SGD")])
-    words = list(table["verdict"].str.split(" \\(").str[0])
+    words = list(_words(table))
     found = (words[0] == "worse") + ("better" in words[1:])
     detail = f"against SGD: {_listed(table, table['a'])}"
     if found == 0 and words.count("equivalent") < 3:
@@ -212,24 +242,29 @@ def ahead_by_f1(results: Results) -> Finding:
 
 
 def one_run_misleads(results: Results) -> Finding:
-    """'holds' if one run each of SAM and SGD ranks them as the populations do with a probability surely below 0.71.
+    """Of the paper's six, the pairs that differ (better or worse, Holm over all pairs): does one run of each show it?
 
-    0.71 is where Vargha and Delaney call an effect large. 'does not hold' if it is surely above; else 'inconclusive'.
+    One run each ranks a pair as the populations do with a probability, A12; 0.71 is where Vargha and Delaney call an
+    effect large. 'does not hold' if it is surely above 0.71 for all of these pairs, 'holds' if for none, 'holds in
+    part' if for some; 'inconclusive' where no pair differs, or none does surely either way.
     """
-    if absent := results.lacks(("SGD", "SAM")):
-        return absent
-    row = results.against([("SAM", "SGD")]).iloc[0]
-    ahead = row["a12"] >= 0.5
-    chance, low, high = (
-        (row["a12"], row["a12_low"], row["a12_high"])
-        if ahead
-        else (1 - row["a12"], 1 - row["a12_high"], 1 - row["a12_low"])
+    names = [name for name in SIX if name in results.values]
+    table = results.against(list(combinations(names, 2)))
+    differ = table[_words(table).isin(["better", "worse"])]
+    if differ.empty:
+        return Finding("inconclusive", f"no pair of {len(names)} algorithms differs by more than the margin")
+    first = differ["difference"] > 0
+    right = differ["a12"].where(first, 1 - differ["a12"])
+    low = differ["a12_low"].where(first, 1 - differ["a12_high"])
+    high = differ["a12_high"].where(first, 1 - differ["a12_low"])
+    sure = int((low > 0.71).sum())
+    detail = (
+        f"{len(differ)} of {len(table)} pairs differ; one run each ranks them rightly with probability "
+        f"{right.min():.2f} to {right.max():.2f}, surely above 0.71 for {sure}"
     )
-    word: Word = "holds" if high < 0.71 else "does not hold" if low > 0.71 else "inconclusive"
-    better, other = ("SAM", "SGD") if ahead else ("SGD", "SAM")
-    return Finding(
-        word, f"one run each ranks {better} above {other} with probability {chance:.2f} [{low:.2f}, {high:.2f}]"
-    )
+    if sure == 0 and not (high < 0.71).any():
+        return Finding("inconclusive", detail)
+    return Finding("does not hold" if sure == len(differ) else "holds in part" if sure else "holds", detail)
 
 
 def pooled_tests_here(results: Results) -> Finding:
@@ -239,23 +274,30 @@ def pooled_tests_here(results: Results) -> Finding:
     row = table[table["test"] == "pooled Mann–Whitney"].iloc[0]
     worth = effective_n(RESTARTS, MODELS, icc)
     detail = f"median ICC {icc:.2f}: {RESTARTS * MODELS} models are worth {worth:.1f}, false positives "
-    return Finding("does not hold" if row["low"] > 0.06 else "holds", f"{detail}{100 * row['rate']:.0f} %")
+    detail += f"{100 * row['rate']:.0f} % where no seeds are shared"
+    return Finding("does not hold" if row["low"] > 0.06 else "holds", detail)
 
 
 def monotonic_is_worse(results: Results) -> Finding:
-    """'holds' if NiG-MBH and NiM-MBH are worse than NiG-BH and NiM-BH (Holm's p ≤ 0.05), 'in part' if one is.
+    """NiG-MBH and NiM-MBH against NiG-BH and NiM-BH: training loss at the end (logarithm), and the test metric.
 
-    'does not hold' if neither is worse, and both are equivalent within the margin or better; else 'inconclusive'.
+    'holds' if both end at a higher loss (Holm's p ≤ 0.05) and one is worse by the test metric; 'holds in part' if one
+    ends at a higher loss; 'does not hold' if none does and both are equivalent or better by the test metric; else
+    'inconclusive'.
     """
     if absent := results.lacks(("NiG-BH", "NiM-BH", "NiG-MBH", "NiM-MBH")):
         return absent
-    table = results.against([("NiG-MBH", "NiG-BH"), ("NiM-MBH", "NiM-BH")])
-    words = table["verdict"].str.split(" \\(").str[0]
-    worse = int((words == "worse").sum())
-    detail = f"within ±{100 * results.margin:g} points: {_listed(table, table['comparison'])}"
-    if worse == 0 and not words.isin(["equivalent", "better"]).all():
-        return Finding("inconclusive", detail)
-    return share(worse, 2, detail)
+    pairs = [("NiG-MBH", "NiG-BH"), ("NiM-MBH", "NiM-BH")]
+    losses = np.log10(populations.final(results.trajectories, "train_loss"))
+    loss = comparisons.against(losses, pairs, None, higher_is_better=False)
+    metric = results.against(pairs)
+    higher, words = int((_words(loss) == "worse").sum()), _words(metric)
+    factors = (10 ** loss["difference"]).map("{:.2f}".format) + " (" + _words(loss) + ")"
+    detail = f"training loss times that without monotonicity: {', '.join(loss['a'] + ' ' + factors)}; test metric "
+    detail += f"within ±{100 * results.margin:g} points: {_listed(metric, metric['comparison'])}"
+    if higher:
+        return Finding("holds" if higher == 2 and (words == "worse").any() else "holds in part", detail)
+    return Finding("does not hold" if words.isin(["equivalent", "better"]).all() else "inconclusive", detail)
 
 
 #: Rule → finding from a task's results.

@@ -17,7 +17,7 @@ from popview.statistics.effects import a12, hodges_lehmann, hodges_lehmann_paire
 from popview.statistics.nested import effective_n, icc, simulate_nested
 from popview.statistics.permutation import exact_permutation, paired_permutation, smallest_p, smallest_p_paired
 from popview.statistics.results import Equivalence, Result
-from popview.statistics.significance import holm, mann_whitney, t_test, tost
+from popview.statistics.significance import holm, mann_whitney, mean_difference, t_test, tost
 
 __all__ = [
     "Comparison",
@@ -35,6 +35,7 @@ __all__ = [
     "holm",
     "icc",
     "mann_whitney",
+    "mean_difference",
     "paired_permutation",
     "proportion",
     "simulate_nested",

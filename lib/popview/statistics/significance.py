@@ -17,7 +17,7 @@ from popview.statistics.results import (
     sample,
 )
 
-__all__ = ["holm", "mann_whitney", "t_test", "tost"]
+__all__ = ["holm", "mann_whitney", "mean_difference", "t_test", "tost"]
 
 
 def mann_whitney(a: ArrayLike, b: ArrayLike, *, unit: str = "checkpoint") -> Result:
@@ -128,6 +128,40 @@ def holm(p_values: ArrayLike, *, family_size: int | None = None) -> Array:
     return np.where(np.isnan(raw), np.nan, adjusted)
 
 
+def mean_difference(
+    a: ArrayLike, b: ArrayLike, *, paired: bool = False, level: float = 0.95, unit: str = "restart"
+) -> Result:
+    """Difference of means with its t interval: Welch's, or paired.
+
+    Parameters
+    ----------
+    a, b : array_like, shapes (n_a,) and (n_b,)
+        One value per restart. Without any spread the interval has length zero.
+    paired : bool
+        Entry i of both comes from seed i.
+    level : float
+    unit : str
+
+    Returns
+    -------
+    Result
+        `estimate` is mean(a) − mean(b); no p-value.
+
+    Raises
+    ------
+    ValueError
+        As `tost`.
+
+    References
+    ----------
+    Welch 1947, Biometrika 34, 28: groups of unequal variance.
+    """
+    check_fraction(level, "level")
+    first, second = paired_samples(a, b) if paired else (sample(a, "a"), sample(b, "b"))
+    n = (first.size,) if paired else (first.size, second.size)
+    return Result(float(first.mean() - second.mean()), _t_interval(first, second, paired, 1 - level), None, n, unit)
+
+
 def tost(
     a: ArrayLike, b: ArrayLike, margin: float, *, paired: bool = False, alpha: float = 0.05, unit: str = "restart"
 ) -> Equivalence:
@@ -169,17 +203,25 @@ def tost(
     first, second = paired_samples(a, b) if paired else (sample(a, "a"), sample(b, "b"))
     n = (first.size,) if paired else (first.size, second.size)
     difference = float(first.mean() - second.mean())
+    interval = _t_interval(first, second, paired, 2 * alpha)
     if _no_spread(first, second, paired):
-        inside = abs(difference) < margin
-        return Equivalence(difference, (difference, difference), float(not inside), n, unit, margin)
-    if paired:
+        p_value = float(abs(difference) >= margin)
+    elif paired:
         p_value = ttost_paired(first, second, -margin, margin)[0]
-        low, high = DescrStatsW(first - second).tconfint_mean(2 * alpha)
     else:
         p_value = ttost_ind(first, second, -margin, margin, usevar="unequal")[0]
-        means = CompareMeans(DescrStatsW(first), DescrStatsW(second))
-        low, high = means.tconfint_diff(2 * alpha, usevar="unequal")
-    return Equivalence(difference, (float(low), float(high)), float(p_value), n, unit, margin)
+    return Equivalence(difference, interval, float(p_value), n, unit, margin)
+
+
+def _t_interval(a: Array, b: Array, paired: bool, alpha: float) -> tuple[float, float]:
+    """Return the 1 − alpha interval of mean(a) − mean(b)."""
+    if _no_spread(a, b, paired):
+        return (float(a.mean() - b.mean()),) * 2
+    if paired:
+        low, high = DescrStatsW(a - b).tconfint_mean(alpha)
+    else:
+        low, high = CompareMeans(DescrStatsW(a), DescrStatsW(b)).tconfint_diff(alpha, usevar="unequal")
+    return float(low), float(high)
 
 
 def _no_spread(a: Array, b: Array, paired: bool) -> bool:
