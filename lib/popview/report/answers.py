@@ -98,8 +98,8 @@ def selection(
             f"validation metric: {found} (margin ±{margin:g} points of test metric){there}. "
             f"{_over_chance(luck)} Instead of by the test metric itself, which nobody can do, it gives away "
             f"{_range(oracle, 100)} points. SetA and SetB share {_range(shared, 100, 0)} % of their models, where "
-            f"unrelated choices would share {unrelated:.0f} %; in the second half of training, Kendall's τ between −loss "
-            f"and test metric is {_range(late)}. The paper's Mann–Whitney test rejects {tests}."
+            f"unrelated choices would share {unrelated:.0f} %; in the second half of training, Kendall's τ between "
+            f"−loss and test metric is {_range(late)}. The paper's Mann–Whitney test rejects {tests}."
         )
     return "\n".join(items)
 

@@ -76,8 +76,8 @@ def _curves(axes: Axes, rows: pd.DataFrame, algorithm: str, x: str, y: str) -> N
     for _, restart in rows.groupby("seed"):
         axes.plot(restart[x], restart[y], color=colour(algorithm), alpha=faint, linewidth=0.8)
     median = rows.groupby("step")[[x, y]].median()
-    style = {"linestyle": "--", "zorder": 3} if algorithm == "SGD" else {}
-    axes.plot(median[x], median[y], color=colour(algorithm), linewidth=2, label=algorithm, **style)
+    line, level = ("--", 3) if algorithm == "SGD" else ("-", 2)
+    axes.plot(median[x], median[y], line, color=colour(algorithm), linewidth=2, label=algorithm, zorder=level)
 
 
 def distributions(values: Mapping[tuple[str, str], pd.DataFrame], label: str) -> Figure:
