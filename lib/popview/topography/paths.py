@@ -1,7 +1,7 @@
 """Low paths between two points of a loss: FourierPathFinder (Yu and Morozov, arXiv 2602.21276), batched over pairs."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from popview.errors import UsageError, check_name
 
-__all__ = ["OBJECTIVES", "FourierPath", "FourierPathFinder", "along"]
+__all__ = ["OBJECTIVES", "Bend", "FourierPath", "FourierPathFinder", "Profile", "along", "profile"]
 
 #: Parameter vectors of shape ``(N, d)`` → losses of shape ``(N,)``.
 Loss = Callable[[Tensor], Tensor]
@@ -82,6 +82,35 @@ class FourierPath:
         return _weights(points, self.coefficients.shape[-2]).to(basis) @ basis
 
 
+@dataclass(frozen=True)
+class Bend:
+    """What a fit found: see `FourierPath` for the coefficients, the objective, steps and whether it converged."""
+
+    coefficients: Tensor
+    objective: Tensor
+    steps: Tensor
+    converged: Tensor
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The loss along paths, on a grid that was filled in where it is highest.
+
+    Attributes
+    ----------
+    points : Tensor of shape ``(n,)``
+        The t of the coarse grid, from 0 to 1.
+    losses : Tensor of shape ``(pairs, n)``
+        There.
+    height : Tensor of shape ``(pairs,)``
+        Highest loss found.
+    """
+
+    points: Tensor
+    losses: Tensor
+    height: Tensor
+
+
 def _weights(points: Tensor, terms: int) -> Tensor:
     """Return what multiplies start, end and each bₙ at t = `points`: shape ``(n, 2 + terms)``."""
     t = points.to(torch.float64).unsqueeze(1)
@@ -124,6 +153,46 @@ def along(loss: Loss, weights: Tensor, basis: Tensor, batch: int) -> Tensor:
             raise UsageError(f"loss must map vectors {tuple(vectors.shape)} to losses ({len(vectors)},), got {shape}")
         parts.append(losses.view(len(basis), -1))
     return torch.cat(parts, 1)
+
+
+@torch.no_grad()
+def profile(
+    loss: Loss, start: Tensor, end: Tensor, coefficients: Tensor, *, coarse: int = 100, fine: int = 2000, batch: int = 8
+) -> Profile:
+    """Return the loss along paths and its height, from few points: a coarse grid, filled in around its highest point.
+
+    Heights are those of a grid of `fine` segments as long as its highest point lies within a coarse segment of the
+    coarse grid's highest: a path of ten sines crosses several points of a coarse grid of 100 between two turns.
+
+    Parameters
+    ----------
+    loss : callable
+    start, end : Tensor of shape ``(pairs, d)``
+    coefficients : Tensor of shape ``(pairs, terms, d)``
+        With no terms: the straight line.
+    coarse, fine : int
+        Segments; `fine` is a multiple of `coarse`.
+    batch : int
+        Vectors evaluated at once.
+
+    Raises
+    ------
+    UsageError
+        If `fine` is no multiple of `coarse`, or the loss returns another shape than one loss per vector.
+    """
+    if coarse < 1 or fine % coarse:
+        raise UsageError(f"fine must be a multiple of coarse, got {fine!r} and {coarse!r}")
+    basis = torch.cat([torch.stack([start, end], 1), coefficients], 1)
+    grid = torch.linspace(0, 1, fine + 1, dtype=torch.float64, device=start.device)
+    weights, step = _weights(grid, coefficients.shape[1]).to(start), fine // coarse
+    losses = along(loss, weights[::step], basis, batch)
+    heights = []
+    for own, row in zip(losses, basis, strict=True):
+        top = int(own.nan_to_num(math.inf).argmax()) * step
+        near = [i for i in range(max(0, top - step + 1), min(fine, top + step)) if i % step]
+        more = [along(loss, weights[near], row.unsqueeze(0), batch)[0]] if near else []
+        heights.append(torch.cat([own, *more]).amax())
+    return Profile(grid[::step].to(start), losses, torch.stack(heights))
 
 
 class FourierPathFinder:
@@ -233,18 +302,30 @@ class FourierPathFinder:
         single = start.dim() == 1
         if single:
             start, end, coefficients = start.unsqueeze(0), end.unsqueeze(0), coefficients.unsqueeze(0)
-        batch = max(1, NUMBERS // start.shape[1]) if self.batch is None else self.batch
         points = torch.linspace(0, 1, self.fine + 1, dtype=torch.float64, device=start.device)
         parts = []
-        for rows in torch.arange(len(start)).split(max(1, batch // (self.points + 1))):
-            group = start[rows], end[rows]
-            found = self._fit(*group, coefficients[rows], batch)
-            straight = self._profile(points, *group, found[0][:, :0], batch)
-            parts.append((found[0], self._profile(points, *group, found[0], batch), straight, *found[1:]))
+        for group in self._groups(start, end, coefficients):
+            found = self._fit(*group)
+            straight = self._profile(points, *group[:2], found[0][:, :0])
+            parts.append((found[0], self._profile(points, *group[:2], found[0]), straight, *found[1:]))
         fitted = [torch.cat(part) for part in zip(*parts, strict=True)]
         if single:
             start, end, fitted = start.squeeze(0), end.squeeze(0), [part.squeeze(0) for part in fitted]
         return FourierPath(start, end, fitted[0], points.to(start), *fitted[1:])
+
+    def bend(self, start: Tensor, end: Tensor, coefficients: Tensor | None = None) -> Bend:
+        """Fit as `fit` does, for pairs ``(pairs, d)``, without evaluating the losses on the finer grid."""
+        given = self._checked(start, end, coefficients)
+        parts = [self._fit(*group) for group in self._groups(*given)]
+        return Bend(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+    def _groups(self, *given: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """Yield start, end and coefficients of as many pairs as are fitted at once."""
+        size = max(1, self._batch(given[0]) // (self.points + 1))
+        return zip(*(t.split(size) for t in given), strict=True)
+
+    def _batch(self, vectors: Tensor) -> int:
+        return max(1, NUMBERS // vectors.shape[1]) if self.batch is None else self.batch
 
     def _checked(self, start: Tensor, end: Tensor, coefficients: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         for name, value in (("start", start), ("end", end)):
@@ -263,7 +344,7 @@ class FourierPathFinder:
         return start.detach(), end.detach(), coefficients.detach().to(start)
 
     @torch.enable_grad()
-    def _fit(self, start: Tensor, end: Tensor, coefficients: Tensor, batch: int) -> tuple[Tensor, ...]:
+    def _fit(self, start: Tensor, end: Tensor, coefficients: Tensor) -> tuple[Tensor, ...]:
         """Fit a group of pairs; return coefficients, objective, steps taken, and whether each converged."""
         unit = (end - start).square().mean(1).sqrt().view(-1, 1, 1)
         unit = torch.where(unit > 0, unit, 1)
@@ -281,7 +362,7 @@ class FourierPathFinder:
         recent = torch.full((WINDOW, len(start)), math.inf).to(start)
         for step in range(1, self.steps + 1):
             bent = unit * moving
-            losses = along(self.loss, weights, torch.cat([ends, bent], 1), batch)
+            losses = along(self.loss, weights, torch.cat([ends, bent], 1), self._batch(start))
             if spread is None:
                 if not losses.requires_grad:
                     raise UsageError("loss must be differentiable: what it returned carries no gradient")
@@ -312,7 +393,7 @@ class FourierPathFinder:
         return (temperature * torch.logsumexp(losses / temperature, 1, keepdim=True)).squeeze(1)
 
     @torch.no_grad()
-    def _profile(self, points: Tensor, start: Tensor, end: Tensor, coefficients: Tensor, batch: int) -> Tensor:
+    def _profile(self, points: Tensor, start: Tensor, end: Tensor, coefficients: Tensor) -> Tensor:
         """Return the losses at all `points` of each pair, shape ``(pairs, n)``."""
-        weights = _weights(points, coefficients.shape[1]).to(start)
-        return along(self.loss, weights, torch.cat([torch.stack([start, end], 1), coefficients], 1), batch)
+        weights, basis = _weights(points, coefficients.shape[1]).to(start), torch.stack([start, end], 1)
+        return along(self.loss, weights, torch.cat([basis, coefficients], 1), self._batch(start))
