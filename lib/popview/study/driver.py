@@ -7,13 +7,13 @@ from typing import Any
 
 from popview import engine
 from popview.paths import TOPOGRAPHY
-from popview.study import pathways, solutions
+from popview.study import pathways, training
 from popview.study.parts import Part, networks, parts
-from popview.study.solutions import Found
+from popview.study.training import Found
 
 __all__ = ["compute", "run"]
 
-KINDS = {"solutions": solutions.stored, "products": pathways.products, "barriers": pathways.barriers}
+KINDS = {"solutions": training.stored, "products": pathways.products, "barriers": pathways.barriers}
 
 
 def compute(part: Part, unfinished: Path, every: float, *, root: Path) -> list[Found]:
@@ -54,8 +54,9 @@ def run(
         If a name is unknown, or as `popview.engine.run`.
     """
     found = {}
-    for network in only or networks(profile):
-        wanted, computed = parts(profile, network), 0
+    everything = {network: parts(profile, network) for network in only or networks(profile)}
+    for network, wanted in everything.items():
+        computed = 0
         for kinds in (("solutions",), ("products", "barriers")):
             chosen = [part for part in wanted if part.kind in kinds]
             how: dict[str, Any] = {

@@ -20,11 +20,28 @@ PROFILES = tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
 #: or below; at the lowest training loss.
 STAGES = ("early", "equal", "fitted")
 
+#: Solutions as they are, or the second of a pair with its hidden units permuted; what the paths minimise.
+ENDS, OBJECTIVES = ("plain", "aligned"), ("sum", "maximum")
+
 #: Raised when the arithmetic of a kind of part changes, so that its old results count as missing.
 REVISIONS = {"solutions": 1, "products": 1, "barriers": 1}
 
 #: What a network's table in a profile holds, and what one of its algorithms' does.
-KEYS = ("task", "model", "solutions", "stack", "level", "images", "fitted", "coarse", "chunk", "pairs", "group", "path")
+KEYS = (
+    "task",
+    "model",
+    "solutions",
+    "stack",
+    "level",
+    "floor",
+    "images",
+    "fitted",
+    "grids",
+    "chunk",
+    "pairs",
+    "group",
+    "path",
+)
 TABLES = ("algorithms", "barriers")
 RUN_KEYS = ("epochs", "checkpoints", "hyperparameters", "model")
 
@@ -123,11 +140,11 @@ def settings(profile: str, network: str) -> dict[str, Any]:
     for name, run in table["algorithms"].items():
         for key in run:
             check_name(f"key of {name} of {where}", key, RUN_KEYS)
+    kinds = {"algorithms": table["algorithms"], "stages": STAGES, "ends": ENDS, "objectives": OBJECTIVES}
     for wanted in table["barriers"]:
-        for name in wanted["algorithms"]:
-            check_name(f"algorithm of {where}", name, table["algorithms"])
-        for name in wanted["stages"]:
-            check_name(f"stage of {where}", name, STAGES)
+        for key, known in kinds.items():
+            for name in wanted[key]:
+                check_name(f"{key} of {where}", name, known)
     return table
 
 
@@ -137,7 +154,7 @@ def solution_parts(profile: str, network: str, algorithm: str) -> list[Part]:
     check_name(f"algorithm of {network} in profile {profile}", algorithm, table["algorithms"])
     run = {"hyperparameters": {}, **table["algorithms"][algorithm], "task": table["task"]}
     run["model"] = table["model"] | run.get("model", {})
-    measured = {name: table[name] for name in ("level", "images", "fitted", "chunk")}
+    measured = {name: table[name] for name in ("level", "floor", "fitted", "chunk")}
     return [
         Part("solutions", profile, network, algorithm, seed, {**run, "restarts": restarts, **measured})
         for seed in range(0, table["solutions"], table["stack"])
@@ -153,7 +170,7 @@ def parts(profile: str, network: str) -> list[Part]:
     sources = {name: [asdict(part) for part in found] for name, found in trained.items()}
     of_all = [source for found in sources.values() for source in found]
     products = [Part("products", profile, network, "all", 0, {"stage": stage, "sources": of_all}) for stage in STAGES]
-    measured = {name: table[name] for name in ("images", "fitted", "coarse", "chunk", "pairs", "path", "solutions")}
+    measured = {name: table[name] for name in ("images", "fitted", "grids", "chunk", "pairs", "path", "solutions")}
     barriers = [
         Part(
             "barriers",
@@ -167,7 +184,7 @@ def parts(profile: str, network: str) -> list[Part]:
         )
         for wanted in table["barriers"]
         for objective, stage, algorithm, ends in product(
-            wanted["objectives"], wanted["stages"], wanted["algorithms"], ("plain", "aligned")
+            wanted["objectives"], wanted["stages"], wanted["algorithms"], wanted["ends"]
         )
         for first in range(0, table["pairs"], table["group"])
     ]

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from popview.study.nets import Network
 from popview.study.parts import Part
-from popview.study.solutions import Found, described, weights
+from popview.study.training import Found, described, weights
 from popview.topography import FourierPathFinder, gram, match, profile, random_pairs
 
-__all__ = ["KEPT", "barriers", "products"]
+__all__ = ["barriers", "products"]
 
-#: Segments of the profiles that are kept, and of the grid for heights.
-KEPT, FINE = 100, 2000
+#: Segments of the profiles that are kept, at most.
+KEPT = 100
 
 #: Of the drawing of pairs: the same pairs of seeds for every algorithm and stage.
 PAIRS_SEED = 0
@@ -31,9 +31,9 @@ def barriers(part: Part, root: Path) -> Found:
     -------
     Found
         One row per pair: ``first, second`` (the seeds), ``distance`` between the ends, ``start_loss, end_loss``,
-        ``height, rise`` (above the higher end), ``straight_height, straight_rise``, ``steps, converged, profile`` and
-        ``straight_profile`` (losses at 101 points from 0 to 1, float32). Pairs of which a run did not reach the stage
-        are left out; the metadata say how many.
+        ``height, rise`` (above the higher end), ``straight_height, straight_rise``, ``steps, converged``, ``profile``
+        and ``straight_profile`` (losses at equally spaced points from 0 to 1, 101 at most, float32). Pairs of which a
+        run did not reach the stage are left out; the metadata say how many.
     """
     began, given = time.perf_counter(), part.settings
     network = Network.of(given["sources"][0]["settings"]["task"], given["sources"][0]["settings"]["model"])
@@ -67,8 +67,8 @@ def _aligned(network: Network, start: Tensor, end: Tensor) -> Tensor:
 def _paths(network: Network, start: Tensor, end: Tensor, given: dict[str, Any]) -> dict[str, Any]:
     """Fit paths on the smaller sample and measure them on the larger; return the columns."""
     bent, steps, converged = fitted(network.loss(given["fitted"], given["chunk"]), start, end, given)
-    loss, grid = network.loss(given["images"], given["chunk"]), {"coarse": given["coarse"], "fine": FINE}
-    path, straight = profile(loss, start, end, bent, **grid), profile(loss, start, end, bent[:, :0], **grid)
+    loss, grids = network.loss(given["images"], given["chunk"]), given["grids"]
+    path, straight = (profile(loss, start, end, terms, grids=grids) for terms in (bent, bent[:, :0]))
     ends = straight.losses[:, [0, -1]].double()
     columns: dict[str, Any] = {
         "distance": (start - end).double().norm(dim=1).numpy(),
@@ -80,7 +80,7 @@ def _paths(network: Network, start: Tensor, end: Tensor, given: dict[str, Any]) 
         columns |= {f"{name}height": height.numpy(), f"{name}rise": (height - ends.amax(1)).numpy()}
     columns |= {"steps": steps.numpy(), "converged": converged.numpy()}
     for name, found in (("profile", path), ("straight_profile", straight)):
-        kept = found.losses[:, :: given["coarse"] // KEPT]
+        kept = found.losses[:, :: max(1, grids[0] // KEPT)]
         columns[name] = pa.array(list(kept.numpy()), type=pa.list_(pa.float32()))
     return columns
 

@@ -25,7 +25,7 @@ def _frame(found: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def solutions(profile: str, network: str, root: Path = TOPOGRAPHY) -> pd.DataFrame:
-    """Return the solutions of a network: ``network, algorithm`` and the columns of `popview.study.solutions.stored`.
+    """Return the solutions of a network: ``network, algorithm`` and the columns of `popview.study.training.stored`.
 
     Only algorithms of which every part is there; empty where there are none.
     """

@@ -1,8 +1,9 @@
 """Low paths between two points of a loss: FourierPathFinder (Yu and Morozov, arXiv 2602.21276), batched over pairs."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -157,12 +158,18 @@ def along(loss: Loss, weights: Tensor, basis: Tensor, batch: int) -> Tensor:
 
 @torch.no_grad()
 def profile(
-    loss: Loss, start: Tensor, end: Tensor, coefficients: Tensor, *, coarse: int = 100, fine: int = 2000, batch: int = 8
+    loss: Loss,
+    start: Tensor,
+    end: Tensor,
+    coefficients: Tensor,
+    *,
+    grids: Sequence[int] = (100, 2000),
+    batch: int = 8,
 ) -> Profile:
     """Return the loss along paths and its height, from few points: a coarse grid, filled in around its highest point.
 
-    Heights are those of a grid of `fine` segments as long as its highest point lies within a coarse segment of the
-    coarse grid's highest: a path of ten sines crosses several points of a coarse grid of 100 between two turns.
+    The height is that of the finest grid as long as the highest point of each grid lies within a segment of the highest
+    of the grid before. A path of ten sines crosses five points of a grid of 50 between two turns of its last one.
 
     Parameters
     ----------
@@ -170,29 +177,34 @@ def profile(
     start, end : Tensor of shape ``(pairs, d)``
     coefficients : Tensor of shape ``(pairs, terms, d)``
         With no terms: the straight line.
-    coarse, fine : int
-        Segments; `fine` is a multiple of `coarse`.
+    grids : sequence of int
+        Segments of the grids, from coarse to fine, each a multiple of the one before.
     batch : int
         Vectors evaluated at once.
 
     Raises
     ------
     UsageError
-        If `fine` is no multiple of `coarse`, or the loss returns another shape than one loss per vector.
+        If a grid is no multiple of the one before, or the loss returns another shape than one loss per vector.
     """
-    if coarse < 1 or fine % coarse:
-        raise UsageError(f"fine must be a multiple of coarse, got {fine!r} and {coarse!r}")
+    if not grids or grids[0] < 1 or any(fine % coarse for coarse, fine in pairwise(grids)):
+        raise UsageError(f"grids must be numbers of segments, each a multiple of the one before, got {tuple(grids)!r}")
     basis = torch.cat([torch.stack([start, end], 1), coefficients], 1)
-    grid = torch.linspace(0, 1, fine + 1, dtype=torch.float64, device=start.device)
-    weights, step = _weights(grid, coefficients.shape[1]).to(start), fine // coarse
+    points = torch.linspace(0, 1, grids[-1] + 1, dtype=torch.float64, device=start.device)
+    weights, step = _weights(points, coefficients.shape[1]).to(start), grids[-1] // grids[0]
     losses = along(loss, weights[::step], basis, batch)
     heights = []
-    for own, row in zip(losses, basis, strict=True):
-        top = int(own.nan_to_num(math.inf).argmax()) * step
-        near = [i for i in range(max(0, top - step + 1), min(fine, top + step)) if i % step]
-        more = [along(loss, weights[near], row.unsqueeze(0), batch)[0]] if near else []
-        heights.append(torch.cat([own, *more]).amax())
-    return Profile(grid[::step].to(start), losses, torch.stack(heights))
+    for row, one in zip(losses, basis.split(1), strict=True):
+        known = dict(zip(range(0, grids[-1] + 1, step), row.nan_to_num(math.inf).tolist(), strict=True))
+        for coarse, fine in pairwise(grids):
+            top = max(known, key=known.__getitem__)
+            width, gap = grids[-1] // coarse, grids[-1] // fine
+            low, high = max(0, top - width), min(grids[-1], top + width)
+            near = [i for i in range(low, high + 1, gap) if i not in known]
+            found = along(loss, weights[near], one, batch)[0] if near else row[:0]
+            known |= dict(zip(near, found.nan_to_num(math.inf).tolist(), strict=True))
+        heights.append(max(known.values()))
+    return Profile(points[::step].to(start), losses, losses.new_tensor(heights))
 
 
 class FourierPathFinder:
@@ -306,8 +318,9 @@ class FourierPathFinder:
         parts = []
         for group in self._groups(start, end, coefficients):
             found = self._fit(*group)
-            straight = self._profile(points, *group[:2], found[0][:, :0])
-            parts.append((found[0], self._profile(points, *group[:2], found[0]), straight, *found[1:]))
+            first, last, _ = group
+            straight = self._profile(points, first, last, found[0][:, :0])
+            parts.append((found[0], self._profile(points, first, last, found[0]), straight, *found[1:]))
         fitted = [torch.cat(part) for part in zip(*parts, strict=True)]
         if single:
             start, end, fitted = start.squeeze(0), end.squeeze(0), [part.squeeze(0) for part in fitted]

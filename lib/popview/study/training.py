@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +104,10 @@ def stored(part: Part, root: Path) -> Found:
         for stage in STAGES
     }
     file = store.beside(part, "weights", root)
-    partial = file.with_name(f"{file.name}.part")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    states.save(partial, state)
-    partial.replace(file)
+    half = file.with_name(f"{file.name}.part")
+    half.parent.mkdir(parents=True, exist_ok=True)
+    states.save(half, state)
+    half.replace(file)
     facts = {"parameters": network.parameters, "seconds": time.perf_counter() - began}
     return Found(part, described(pa.concat_tables(frames), part, **facts))
 
@@ -149,8 +150,10 @@ def _run(part: Part, seeds: Any, network: Network) -> tuple[pa.Table, Stages]:
         for step in train(problem, optimizer, spec):
             if step in due:
                 with optimizer.solution():
-                    losses = [problem.evaluate(split)[0].double().numpy() for split in SPLITS[:2]]
-                    stages.offer(step, *losses, vectors(problem))
+                    train_loss, validation_loss = (problem.evaluate(split)[0].double().numpy() for split in SPLITS[:2])
+                    stages.offer(step, train_loss, validation_loss, vectors(problem))
+                if (train_loss <= run["floor"]).all():
+                    break
     evaluations = {
         name: np.broadcast_to(optimizer.counts[name].numpy(), len(seeds))
         for name in ("gradient_evaluations", "loss_evaluations")
@@ -193,7 +196,7 @@ def sharpness(found: Tensor, network: Network, images: int, chunk: int) -> dict[
     for some in found.split(AT_ONCE):
         models = some.clone().requires_grad_()
         with torch.enable_grad():
-            parts.append(_measured(lambda models=models: loss(models), models))
+            parts.append(_measured(partial(loss, models), models))
     return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
 
 
