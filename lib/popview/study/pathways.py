@@ -35,7 +35,7 @@ def barriers(part: Part, root: Path) -> Found:
         and ``straight_profile`` (losses at equally spaced points from 0 to 1, 101 at most, float32). Pairs of which a
         run did not reach the stage are left out; the metadata say how many.
     """
-    began, given = time.perf_counter(), part.settings
+    began, given = time.process_time(), part.settings
     network = Network.of(given["sources"][0]["settings"]["task"], given["sources"][0]["settings"]["model"])
     solutions, there = _solutions(part, root)
     drawn = random_pairs(given["solutions"], given["pairs"], PAIRS_SEED)[part.seed : part.seed + given["count"]]
@@ -47,7 +47,7 @@ def barriers(part: Part, root: Path) -> Found:
     start, end = solutions[usable[:, 0]], torch.stack(ends) if ends else solutions[:0]
     columns = _paths(network, start, end, given) if len(usable) else {}
     names = {"first": usable[:, 0], "second": usable[:, 1]}
-    facts = {"missing": len(drawn) - len(usable), "seconds": time.perf_counter() - began}
+    facts = {"missing": len(drawn) - len(usable), "seconds": time.process_time() - began}
     return Found(part, described(pa.table(names | columns), part, **facts))
 
 
@@ -104,7 +104,7 @@ def products(part: Part, root: Path) -> Found:
     Found
         One row per solution: ``algorithm, seed``, and ``products`` with every solution of the table, float32.
     """
-    began, names, found = time.perf_counter(), [], []
+    began, names, found = time.process_time(), [], []
     for source in part.sources:
         state = weights(source, root)[part.settings["stage"]]
         reached = (state["steps"] >= 0).nonzero().flatten()
@@ -119,5 +119,5 @@ def products(part: Part, root: Path) -> Found:
             "products": pa.array(list(inner), type=pa.list_(pa.float32())),
         }
     )
-    facts = {"parameters": together.shape[1], "seconds": time.perf_counter() - began}
+    facts = {"parameters": together.shape[1], "seconds": time.process_time() - began}
     return Found(part, described(table, part, **facts))

@@ -86,7 +86,7 @@ def stored(part: Part, root: Path) -> Found:
         run), loss and accuracy on ``train``, ``validation`` and the whole ``test`` split, ``weight_norm, distance``
         from the initial weights, and sharpness on the sample where paths are fitted (`popview.flatness`).
     """
-    began = time.perf_counter()
+    began = time.process_time()
     run = part.settings
     network = Network.of(run["task"], run["model"])
     stacked = set_up(run["task"], [part.seed], run["model"]).population
@@ -108,7 +108,7 @@ def stored(part: Part, root: Path) -> Found:
     half.parent.mkdir(parents=True, exist_ok=True)
     states.save(half, state)
     half.replace(file)
-    facts = {"parameters": network.parameters, "seconds": time.perf_counter() - began}
+    facts = {"parameters": network.parameters, "seconds": time.process_time() - began}
     return Found(part, described(pa.concat_tables(frames), part, **facts))
 
 
