@@ -78,7 +78,7 @@ def products(
 
 
 def coverage(profile: str, root: Path = TOPOGRAPHY) -> pd.DataFrame:
-    """Return what there is: ``network, kind, algorithm, set, wanted, done`` (files), ``seconds`` (of a processor), ``bytes``."""
+    """Return what there is: ``network, kind, algorithm, set, wanted, done`` (files), processor ``seconds, bytes``."""
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
     for network in networks(profile):
         wanted = parts(profile, network)
