@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from popview import populations, reads, rules, specs
+from popview import populations, reads, rules, specs, study
 from popview.errors import UsageError, check_name
 from popview.paths import PAPER, ROOT
-from popview.rules import Computed, Finding, Results
+from popview.rules import Computed, Finding, Results, Study
 
 __all__ = ["CHAPTERS", "DOCUMENTS", "PRINTED_SCALE", "claims", "entries", "judge", "written"]
 
@@ -44,10 +44,15 @@ DOCUMENTS = {
 
 PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE = "printed tables", "landscapes and simulations", "any"
 
-COLUMNS = ("id", "document", "where", "claim", "chapter", "printed", "computed", "task", "reason")
+COLUMNS = ("id", "document", "where", "claim", "chapter", "printed", "computed", "task", "study", "reason")
 
 #: Column of the claims → the rules that it may name.
-RULES: dict[str, Mapping] = {"printed": rules.PRINTED, "computed": rules.COMPUTED, "task": rules.TASK}
+RULES: dict[str, Mapping] = {
+    "printed": rules.PRINTED,
+    "computed": rules.COMPUTED,
+    "task": rules.TASK,
+    "study": rules.STUDY,
+}
 
 
 def claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
@@ -56,7 +61,7 @@ def claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``id, document, where, claim, chapter`` (two digits), ``printed, computed, task`` (names of rules, or empty),
+        ``id, document, where, claim, chapter`` (two digits), ``printed, computed, task, study`` (names of rules),
         ``reason`` (why nothing tests it; "chapter": its chapter does).
 
     Raises
@@ -76,7 +81,7 @@ def claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
         for column, known in RULES.items():
             if row[column]:
                 check_name(f"{column} rule of claim {row['id']}", row[column], known)
-        if not any(row[column] for column in ("printed", "computed", "task", "reason")):
+        if not any(row[column] for column in (*RULES, "reason")):
             raise UsageError(f"claim {row['id']} of {file.name} has neither a rule nor a reason")
     return table
 
@@ -92,7 +97,7 @@ def written(root: Path = ROOT) -> dict[str, str]:
 def entries(profile: str = "laptop", computed: Computed | None = None, root: Path = ROOT) -> pd.DataFrame:
     """Judge every claim at every scale, from the printed tables, from landscapes and simulations, and from results.
 
-    A task without complete results gets 'not run here'; nothing is trained.
+    A task or a network without complete results gets 'not run here'; nothing is trained.
 
     Parameters
     ----------
@@ -114,11 +119,21 @@ def entries(profile: str = "laptop", computed: Computed | None = None, root: Pat
         for (task, _), rows in populations.load_complete(profile, covered).items()
     }
     scales = {task: results.get(task) for task in covered["task"]}
-    return judge(claims(), scales, computed or Computed(), set(written(root)))
+    return judge(claims(), scales, computed or Computed(), set(written(root)), studies(profile))
+
+
+def studies(profile: str) -> dict[str, Study | None]:
+    """Return what the study of solutions has of each network, by its title; None where nothing is there."""
+    known = study.networks(profile) if profile in study.PROFILES else ()
+    return {study.settings(profile, name)["title"]: Study.load(profile, name) for name in known}
 
 
 def judge(
-    table: pd.DataFrame, results: Mapping[str, Results | None], computed: Computed, chapters: set[str]
+    table: pd.DataFrame,
+    results: Mapping[str, Results | None],
+    computed: Computed,
+    chapters: set[str],
+    networks: Mapping[str, Study | None] | None = None,
 ) -> pd.DataFrame:
     """Judge the claims of a table.
 
@@ -131,6 +146,8 @@ def judge(
     computed : Computed
     chapters : set of str
         Numbers of the chapters that are written.
+    networks : mapping of str to Study or None, optional
+        Title of a network → what the study has of it, None where there is nothing.
 
     Returns
     -------
@@ -145,12 +162,16 @@ def judge(
             found[PRINTED_SCALE] = rules.PRINTED[claim["printed"]](checks)
         if claim["computed"]:
             found[COMPUTED_SCALE] = rules.COMPUTED[claim["computed"]](computed)
-        if claim["task"]:
-            for task, evidence in results.items():
-                found[task] = (
-                    Finding("not run here", "no results of this task yet")
+        kinds: tuple[tuple[str, Mapping, Mapping], ...] = (
+            ("task", rules.TASK, results),
+            ("study", rules.STUDY, networks or {}),
+        )
+        for kind, known, scales in kinds:
+            for scale, evidence in scales.items() if claim[kind] else ():
+                found[scale] = (
+                    Finding("not run here", "no results of it yet")
                     if evidence is None
-                    else rules.TASK[claim["task"]](evidence)
+                    else known[claim[kind]](evidence)
                 )
         if claim["reason"]:
             found[NO_SCALE] = _untested(claim["reason"], claim["chapter"], chapters)

@@ -42,7 +42,7 @@ KEYS = (
     "group",
     "path",
 )
-TABLES = ("algorithms", "barriers")
+OTHERS = ("title", "algorithms", "barriers")
 RUN_KEYS = ("epochs", "checkpoints", "hyperparameters", "model")
 
 
@@ -133,8 +133,8 @@ def settings(profile: str, network: str) -> dict[str, Any]:
     check_name(f"network of profile {profile}", network, tables)
     table, where = deepcopy(tables[network]), f"{network} in profile {profile}"
     for key in table:
-        check_name(f"key of {where}", key, (*KEYS, *TABLES))
-    for key in (*KEYS, *TABLES):
+        check_name(f"key of {where}", key, (*KEYS, *OTHERS))
+    for key in (*KEYS, *OTHERS):
         if key not in table:
             raise UsageError(f"{where} has no {key}")
     for name, run in table["algorithms"].items():
