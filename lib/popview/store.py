@@ -55,7 +55,9 @@ def save(spec: Stored, table: pa.Table, root: Path = TRAJECTORIES) -> Path:
             dir=target.parent, prefix=f"{target.stem}.", suffix=".part", delete=False
         ) as part:
             try:
-                pq.write_table(_sealed(table), part, compression="zstd", write_page_checksum=True)
+                single = [field.name for field in table.schema if not pa.types.is_list(field.type)]
+                options: dict[str, Any] = {"compression": "zstd", "use_dictionary": single}
+                pq.write_table(_sealed(table), part, write_page_checksum=True, **options)
                 part.flush()  # else what is still in the buffer would be missing when the file gets its name
                 os.fsync(part.fileno())
                 os.chmod(part.name, 0o644)
