@@ -43,7 +43,7 @@ from popview.study import passes, readings
 
 style.use()
 names = study.networks(profile) if network == "all" else (network,)
-titles = {name: study.settings(profile, name)["title"] for name in names}
+titles = {name: title for name, title in study.titles(profile).items() if name in names}
 evidence = {title: found for title, found in ledger.studies(profile).items() if title in titles.values()}
 coverage = study.coverage(profile)
 coverage = coverage[coverage["network"].isin(names)]
@@ -119,7 +119,7 @@ printed = readings.printed_losses()
 page.table("covered", lay.covered(coverage, titles), digits=1)
 page.figure("accuracies", draw.accuracies(solutions, titles))
 show.show("solutions", solutions, lambda t: lay.solutions(t, printed, titles))
-page.table("printed", printed)
+page.table("printed", printed.assign(printed=printed["printed"].map("{:.2e}".format)))
 
 # %% [markdown]
 # ````{table} What this page rests on: sets that are there, of those wanted.
@@ -214,7 +214,8 @@ listed = barriers.drop(columns=["profile", "straight_profile"], errors="ignore")
 page.provenance(listed, "barriers.csv", **facts, grid="2,000 segments, filled in around the highest point")
 
 # %% [markdown]
-# The soft maximum lowers the height where the sum of losses leaves a peak, if its steps suffice; where it is higher than
+# A finder's steps are proportional to the distance between the ends: aligned pairs lie nearer, and their paths bend
+# less in as many steps. The soft maximum lowers the height where the sum of losses leaves a peak, if its steps suffice; where it is higher than
 # the path that it began with, they did not, and the lower of the two is the bound.
 #
 # ## Sharpness, measured

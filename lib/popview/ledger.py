@@ -124,8 +124,8 @@ def entries(profile: str = "laptop", computed: Computed | None = None, root: Pat
 
 def studies(profile: str) -> dict[str, Study | None]:
     """Return what the study of solutions has of each network, by its title; None where nothing is there."""
-    known = study.networks(profile) if profile in study.PROFILES else ()
-    return {study.settings(profile, name)["title"]: Study.load(profile, name) for name in known}
+    known = study.titles(profile) if profile in study.PROFILES else {}
+    return {title: Study.load(profile, name) for name, title in known.items()}
 
 
 def judge(

@@ -68,7 +68,7 @@ def passes(table: pd.DataFrame) -> pd.DataFrame:
             "sum of losses": table["sum of losses"],
             "soft maximum": table["soft maximum"],
             "straight line": table["straight"],
-            "soft maximum above the pass, %": 100 * (table["soft maximum"] / table["pass"] - 1),
+            "soft maximum above the pass, %": (100 * (table["soft maximum"] / table["pass"] - 1)).round(3),
         }
     )
 
@@ -140,7 +140,7 @@ def differences(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     """Lay out `popview.study.readings.barrier_differences`, one line per set, height and rise side by side."""
     keys = ["network", "stage", "ends", "objective"]
     height, rise = (table[table["value"] == value].set_index(keys) for value in ("height", "rise"))
-    both = height.join(rise, lsuffix="_height", rsuffix="_rise").reset_index()
+    both = height.reset_index().merge(rise.reset_index(), on=keys, suffixes=("_height", "_rise"))
     shown = {
         f"{value}, difference": _interval(both, *(f"{name}_{value}" for name in ("difference", "low", "high")))
         for value in ("height", "rise")
@@ -183,9 +183,11 @@ def spreads(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
             "norm": table["norm"],
             "weight SD": table["deviation"],
             "distance": table["distance"],
-            "distance less SGD's": intervals["distance less SGD's"],
+            "distance less SGD's": intervals["distance less SGD's"].where(table["more"].notna(), "–"),
             "between directions": table["direction"],
-            "between directions, less SGD's": intervals["between directions, less SGD's"],
+            "between directions, less SGD's": intervals["between directions, less SGD's"].where(
+                table["direction_more"].notna(), "–"
+            ),
         }
     )
 

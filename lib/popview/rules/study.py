@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from popview import comparisons, study
+from popview import study
 from popview.rules.findings import ALPHA, Finding, Word, share
-from popview.statistics import holm
+from popview.statistics import Result, holm, paired_permutation
 from popview.study import readings
 from popview.study.readings import QUASI_NEWTON
 
@@ -61,15 +61,15 @@ class Study:
         wide = rows.pivot(index="seed", columns="algorithm", values=name)
         return np.log10(wide.clip(lower=TINY)) if logarithm else wide
 
-    def against(
-        self, stage: str, name: str, *, higher_is_better: bool = False, logarithm: bool = True
-    ) -> pd.Series | None:
+    def against(self, stage: str, name: str, *, logarithm: bool = True) -> Result | None:
         """Compare quasi-Newton's solutions with SGD's, paired by seed; None where fewer than three seeds have both."""
         wide = self.values(stage, name, logarithm)
-        if not {QUASI_NEWTON, "SGD"} <= set(wide) or len(wide[[QUASI_NEWTON, "SGD"]].dropna()) < readings.FEWEST:
+        if not {QUASI_NEWTON, "SGD"} <= set(wide):
             return None
-        pair = [(QUASI_NEWTON, "SGD")]
-        return comparisons.against(wide[[QUASI_NEWTON, "SGD"]], pair, None, higher_is_better=higher_is_better).iloc[0]
+        both = wide[[QUASI_NEWTON, "SGD"]].dropna()
+        if len(both) < readings.FEWEST:
+            return None
+        return paired_permutation(both[QUASI_NEWTON], both["SGD"], unit="solution")
 
     @cached_property
     def differences(self) -> dict[str, pd.DataFrame]:
@@ -122,17 +122,18 @@ def deeper_minima(evidence: Study) -> Finding:
 
     'does not hold' if they are above; else 'inconclusive'.
     """
-    row = evidence.against("fitted", "train_loss")
-    if row is None:
+    found = evidence.against("fitted", "train_loss")
+    if found is None:
         return _absent("solutions")
-    median = 10 ** evidence.values("fitted", "train_loss", logarithm=True)[[QUASI_NEWTON, "SGD"]].median()
+    median = evidence.values("fitted", "train_loss")[[QUASI_NEWTON, "SGD"]].median()
     detail = f"median training loss {QUASI_NEWTON} {median[QUASI_NEWTON]:.2g}, SGD {median['SGD']:.2g}"
-    return Finding(_word(row, "better", "worse"), f"{detail}; p = {row['p']:.2g}")
+    word: Word = "holds" if found.estimate < 0 else "does not hold"
+    return Finding(word if _p(found) <= ALPHA else "inconclusive", f"{detail}; p = {_p(found):.2g}")
 
 
-def _word(row: pd.Series, yes: str, no: str) -> Word:
-    verdict = row["verdict"].split(" (")[0]
-    return "holds" if verdict == yes else "does not hold" if verdict == no else "inconclusive"
+def _p(result: Result) -> float:
+    assert result.p_value is not None
+    return result.p_value
 
 
 def less_general(evidence: Study) -> Finding:
@@ -142,19 +143,21 @@ def less_general(evidence: Study) -> Finding:
     it: the test accuracy at equal training loss.
     """
     loss = evidence.against("fitted", "test_loss")
-    accuracy = evidence.against("fitted", "test_accuracy", higher_is_better=True, logarithm=False)
+    accuracy = evidence.against("fitted", "test_accuracy", logarithm=False)
     if loss is None or accuracy is None:
         return _absent("solutions")
-    real = holm([loss["p"], accuracy["p"]]) <= ALPHA
-    worse = int(real[0] and loss["difference"] > 0) + int(real[1] and accuracy["difference"] < 0)
-    better = int(real[0] and loss["difference"] < 0) + int(real[1] and accuracy["difference"] > 0)
-    detail = f"test loss × {10 ** loss['difference']:.3g}, accuracy {100 * accuracy['difference']:+.2f} points"
-    equal = evidence.against("equal", "test_accuracy", higher_is_better=True, logarithm=False)
+    real = holm([_p(loss), _p(accuracy)]) <= ALPHA
+    worse = real & np.array([loss.estimate > 0, accuracy.estimate < 0])
+    detail = f"test loss × {10**loss.estimate:.3g}, accuracy {100 * accuracy.estimate:+.2f} points"
+    equal = evidence.against("equal", "test_accuracy", logarithm=False)
     if equal is not None:
-        detail += f"; at equal training loss accuracy {100 * equal['difference']:+.2f} points (p = {equal['p']:.2g})"
-    if not worse:
-        return Finding("does not hold" if better else "inconclusive", detail)
-    return share(worse, 2, detail)
+        detail += f"; at equal training loss accuracy {100 * equal.estimate:+.2f} points (p = {_p(equal):.2g})"
+    return _share(worse, real & ~worse, detail)
+
+
+def _share(yes: np.ndarray, no: np.ndarray, detail: str) -> Finding:
+    """Return `share` of those that say yes; where none does and none says no, 'inconclusive'."""
+    return share(int(yes.sum()), len(yes), detail) if (yes | no).any() else Finding("inconclusive", detail)
 
 
 def smoother_basins(evidence: Study) -> Finding:
@@ -163,17 +166,13 @@ def smoother_basins(evidence: Study) -> Finding:
     'in part' if by some, 'does not hold' if by none and sharper by one, else 'inconclusive'. Sharpness shrinks with the
     loss itself, so fully fitted solutions cannot be compared.
     """
-    rows = [evidence.against("equal", name) for name in SHARPNESS]
-    if any(row is None for row in rows):
+    found = [result for name in SHARPNESS if (result := evidence.against("equal", name)) is not None]
+    if len(found) < len(SHARPNESS):
         return _absent("solutions at equal training loss")
-    table = pd.DataFrame(rows).assign(measure=SHARPNESS)
-    real = holm(table["p"]) <= ALPHA
-    flatter, sharper = int((real & (table["difference"] > 0)).sum()), int((real & (table["difference"] < 0)).sum())
-    listed = ", ".join(f"{row.measure.replace('_', ' ')} × {10**row.difference:.2g}" for row in table.itertuples())
+    real, change = holm([_p(result) for result in found]) <= ALPHA, np.array([result.estimate for result in found])
+    listed = ", ".join(f"{name.replace('_', ' ')} × {10**by:.2g}" for name, by in zip(SHARPNESS, change, strict=True))
     detail = f"at equal training loss {QUASI_NEWTON} against SGD: {listed}"
-    if not flatter:
-        return Finding("does not hold" if sharper else "inconclusive", detail)
-    return share(flatter, len(SHARPNESS), detail)
+    return _share(real & (change > 0), real & (change < 0), detail)
 
 
 def more_spread_out(evidence: Study) -> Finding:
@@ -199,10 +198,11 @@ def more_spread_out(evidence: Study) -> Finding:
 
 
 def apart_by_norm(evidence: Study) -> Finding:
-    """'holds' if kernel PCA of fully fitted solutions separates the sets by norm alone, as the printed text says.
+    """'holds' if kernel PCA of fully fitted solutions tells the sets apart by norm alone, as the printed text says.
 
-    Three parts: the RBF kernel separates them on its first component; linear, polynomial and sigmoid kernels do not;
-    with every solution scaled to norm 1 the RBF kernel does not. To separate: A12 of 0.71 or more (Vargha and Delaney's
+    That is: an RBF kernel separates them on its first component, but not once every solution is scaled to norm 1, and
+    linear, polynomial and sigmoid kernels do not. 'in part' if one of the latter does as well; 'does not hold' if the
+    RBF kernel does not separate them, or still does at norm 1. To separate: A12 of 0.71 or more (Vargha and Delaney's
     large effect).
     """
     if "fitted" not in evidence.products:
@@ -214,9 +214,11 @@ def apart_by_norm(evidence: Study) -> Finding:
     raw = table.xs("as they are", level="weights")
     others = raw[["linear", "polynomial", "sigmoid"]]
     scaled = table["rbf", "norm 1"]
-    found = [raw["rbf"] >= LARGE, not (others >= LARGE).any(), not scaled >= LARGE]
     listed = ", ".join(f"{name} {value:.2f}" for name, value in raw.items())
-    return share(sum(map(bool, found)), 3, f"A12 on the first component: {listed}; rbf with norms of 1 {scaled:.2f}")
+    detail = f"A12 on the first component: {listed}; rbf with norms of 1 {scaled:.2f}"
+    if not raw["rbf"] >= LARGE or scaled >= LARGE:
+        return Finding("does not hold", detail)
+    return Finding("holds in part" if (others >= LARGE).any() else "holds", detail)
 
 
 def low_paths(evidence: Study) -> Finding:

@@ -6,7 +6,7 @@
 """
 
 from popview.study.driver import compute, run
-from popview.study.parts import PROFILES, STAGES, Part, networks, parts, settings, solution_parts
+from popview.study.parts import PROFILES, STAGES, Part, networks, parts, settings, solution_parts, titles
 from popview.study.results import barriers, coverage, products, solutions
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "settings",
     "solution_parts",
     "solutions",
+    "titles",
 ]

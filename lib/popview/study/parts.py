@@ -11,7 +11,7 @@ from typing import Any
 from popview import reads, specs
 from popview.errors import UsageError, check_name
 
-__all__ = ["PROFILES", "STAGES", "Part", "networks", "parts", "settings", "solution_parts"]
+__all__ = ["PROFILES", "STAGES", "Part", "networks", "parts", "settings", "solution_parts", "titles"]
 
 FOLDER = Path(specs.__file__).parent / "profiles" / "topography"
 PROFILES = tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
@@ -119,6 +119,11 @@ def _tables(profile: str) -> dict[str, Any]:
 def networks(profile: str) -> tuple[str, ...]:
     """Return the names of a profile's networks."""
     return tuple(_tables(profile))
+
+
+def titles(profile: str) -> dict[str, str]:
+    """Return what a reader is told for each of a profile's networks."""
+    return {name: settings(profile, name)["title"] for name in networks(profile)}
 
 
 def settings(profile: str, network: str) -> dict[str, Any]:
