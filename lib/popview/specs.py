@@ -13,7 +13,19 @@ from typing import Any, Protocol
 from popview import reads
 from popview.errors import UsageError, check_name
 
-__all__ = ["PROFILES", "VARIANTS", "RunSpec", "Stored", "digest", "expand", "search", "searches", "settings", "tasks"]
+__all__ = [
+    "PROFILES",
+    "VARIANTS",
+    "RunSpec",
+    "Stored",
+    "digest",
+    "expand",
+    "search",
+    "searches",
+    "settings",
+    "tables",
+    "tasks",
+]
 
 #: "base": the profile's one setting per algorithm; "trial": the settings that a search tries, at half the budget;
 #: "tuned": the best of these, with other seeds.
@@ -129,14 +141,25 @@ _SETTINGS = (*_NEEDED, "search")
 _CHANGES = {"epochs": 1, "checkpoints": 2}
 
 
-def _profile(profile: str) -> dict[str, dict[str, Any]]:
-    check_name("profile", profile, PROFILES)
-    file = FOLDER / f"{profile}.toml"
+def tables(profile: str, folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the tables of a profile in a folder of profiles, ``<folder>/<profile>.toml``.
+
+    Raises
+    ------
+    UsageError
+        If the profile is unknown or cannot be read.
+    """
+    check_name("profile", profile, sorted(file.stem for file in folder.glob("*.toml")))
+    file = folder / f"{profile}.toml"
     reads.record(file)
     try:
         return _parsed(file.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"profile {profile} ({file}) cannot be read: {error}") from error
+
+
+def _profile(profile: str) -> dict[str, dict[str, Any]]:
+    return tables(profile, FOLDER)
 
 
 _parsed = cache(tomllib.loads)
@@ -155,9 +178,9 @@ def settings(profile: str, task: str) -> dict[str, Any]:
     UsageError
         If the profile or the task is unknown, or one of the table's keys unknown or missing.
     """
-    tables = _profile(profile)
-    check_name(f"task of profile {profile}", task, tables)
-    table = deepcopy(tables[task])
+    known = _profile(profile)
+    check_name(f"task of profile {profile}", task, known)
+    table = deepcopy(known[task])
     if not isinstance(table, dict):
         raise UsageError(f"{task} in profile {profile} must be a table, [{task}]")
     for key in table:

@@ -1,14 +1,13 @@
 """What the study of solutions consists of: one `Part` names one file. No torch here."""
 
 import json
-import tomllib
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from popview import reads, specs
+from popview import specs
 from popview.errors import UsageError, check_name
 
 __all__ = ["PROFILES", "STAGES", "Part", "networks", "parts", "settings", "solution_parts", "titles"]
@@ -106,19 +105,9 @@ class Part:
         return [Part(**given) for given in self.settings["sources"]]
 
 
-def _tables(profile: str) -> dict[str, Any]:
-    check_name("profile of the study", profile, PROFILES)
-    file = FOLDER / f"{profile}.toml"
-    reads.record(file)
-    try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"profile {profile} ({file}) cannot be read: {error}") from error
-
-
 def networks(profile: str) -> tuple[str, ...]:
     """Return the names of a profile's networks."""
-    return tuple(_tables(profile))
+    return tuple(specs.tables(profile, FOLDER))
 
 
 def titles(profile: str) -> dict[str, str]:
@@ -134,9 +123,9 @@ def settings(profile: str, network: str) -> dict[str, Any]:
     UsageError
         If the profile or the network is unknown, or one of the table's keys unknown or missing.
     """
-    tables = _tables(profile)
-    check_name(f"network of profile {profile}", network, tables)
-    table, where = deepcopy(tables[network]), f"{network} in profile {profile}"
+    known = specs.tables(profile, FOLDER)
+    check_name(f"network of profile {profile}", network, known)
+    table, where = deepcopy(known[network]), f"{network} in profile {profile}"
     for key in table:
         check_name(f"key of {where}", key, (*KEYS, *OTHERS))
     for key in (*KEYS, *OTHERS):
@@ -147,9 +136,9 @@ def settings(profile: str, network: str) -> dict[str, Any]:
             check_name(f"key of {name} of {where}", key, RUN_KEYS)
     kinds = {"algorithms": table["algorithms"], "stages": STAGES, "ends": ENDS, "objectives": OBJECTIVES}
     for wanted in table["barriers"]:
-        for key, known in kinds.items():
+        for key, names in kinds.items():
             for name in wanted[key]:
-                check_name(f"{key} of {where}", name, known)
+                check_name(f"{key} of {where}", name, names)
     return table
 
 
