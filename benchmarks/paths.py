@@ -137,7 +137,7 @@ def seconds(run: Callable[..., object], *arguments: Any) -> float:
 def fit(loss: Callable[[Tensor], Tensor], start: Tensor, end: Tensor, steps: int) -> None:
     """Fit one path with this package, without its profiles."""
     finder = FourierPathFinder(loss, points=POINTS, steps=steps, tolerance=0)
-    finder._fit(start[None], end[None], torch.zeros(1, 10, len(start)), POINTS + 1)
+    finder.bend(start[None], end[None])
 
 
 @torch.no_grad()

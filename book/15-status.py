@@ -23,9 +23,11 @@ from importlib.metadata import version
 
 import pandas as pd
 
-from popview import ledger, published, store
+from popview import ledger, published, store, study
+from popview.report import comparisons as show
 from popview.report import ledger as claims
 from popview.report import page
+from popview.report import topography as lay
 
 # %% [markdown]
 # ## Ledger of claims
@@ -85,7 +87,30 @@ page.provenance(
 )
 
 # %% [markdown]
-# The same list in a terminal is `popview status`; `popview run` computes what is missing.
+# The same list in a terminal is `popview status`; `popview run` computes what is missing. The study of solutions behind
+# chapter 11:
+
+# %% tags=["hide-input", "remove-output"]
+studied = study.coverage(profile) if profile in study.PROFILES else pd.DataFrame()
+show.show("studied", studied, lambda table: lay.covered(table, study.titles(profile)), digits=1)
+
+# %% [markdown]
+# ````{table} The study of solutions: sets that are there, of those wanted, and what they took.
+# :name: table-studied
+# ```{glue:md} studied
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(
+    studied,
+    "study.csv",
+    profile=profile,
+    size=f"{studied['bytes'].sum() / 1e6 if len(studied) else 0:.1f} MB in the repository",
+)
+
+# %% [markdown]
 #
 # ## Chapters
 #
@@ -99,8 +124,9 @@ page.provenance(
 # | 7 optimizers compared | the same | the same |
 # | 8 what the tests can and cannot say | simulated while the page is built; tasks that have results | whole |
 # | 9 the budget | counted while the page is built; every task that has results | the same |
+# | 11 topography | landscapes computed while the page is built; solutions and paths of three small networks, 24 solutions an algorithm, 50 pairs a set | which sets have results, the chapter says |
 # | 13 errata and forensics | computed while the page is built, from the printed tables | whole |
-# | 10, 11, 12, 14 | | not written yet: noise magnitude, topography (its library is there), flatness and shift (measured at the end of every trajectory), bring your own optimizer |
+# | 10, 12, 14 | | not written yet: noise magnitude, flatness and shift (measured at the end of every trajectory), bring your own optimizer |
 #
 # ## The paper's tables
 

@@ -125,7 +125,7 @@ class TestJudge:
 
     def test_chapters_decide_what_is_not_tested_yet(self, judged):
         by_claim = judged.set_index("id")["verdict"]
-        assert by_claim["barriers"] == "not tested yet"
+        assert by_claim["exploration"] == "not tested yet"
         assert by_claim["flat-robust"] == "see the chapter"
         assert by_claim["code"] == "not tested"
 

@@ -1,4 +1,4 @@
-"""The command line: run, tune, data, status, compare, chapter, book. A mistake is one line, never a traceback."""
+"""The command line: run, topography, tune, data, status, … A mistake is one line, never a traceback."""
 
 import sys
 from pathlib import Path
@@ -112,6 +112,19 @@ def run(
         computed = engine.run(found, **options)
         there = f"{len(found)} files wanted, {computed} computed, {len(found) - computed} there before"
         typer.echo(f"{profile}/{name}: {there}")
+
+
+@app.command()
+def topography(
+    profile: Annotated[str, typer.Option(help="smoke or laptop.")] = "laptop",
+    network: Annotated[list[str] | None, typer.Option(help="Only this network; repeatable.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+) -> None:
+    """Train the solutions of chapter 11 and find paths between them; what was finished before is kept."""
+    from popview import study
+
+    for name, (wanted, computed) in study.run(profile, network, workers=workers).items():
+        typer.echo(f"{profile}/{name}: {wanted} files wanted, {computed} computed, {wanted - computed} there before")
 
 
 @app.command()

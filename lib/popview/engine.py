@@ -22,7 +22,7 @@ from popview import processes, states, store, trajectory
 from popview.errors import UsageError, check_name
 from popview.locks import claim, is_held
 from popview.paths import TRAJECTORIES
-from popview.specs import RunSpec
+from popview.specs import Stored
 
 __all__ = ["BACKENDS", "run"]
 
@@ -36,18 +36,23 @@ PATIENCE = 15
 #: user's mistake.
 Outcome = dict[str, bool] | UsageError
 
+#: Spec, file of the half-done state, seconds between writings → what is to be stored, each with `spec` and `table`.
+Compute = Callable[[Any, Path, float], list[Any]]
+
 #: Torch's random state is one per process: where a Dask worker has several threads, one of them trains at a time.
 _training = threading.Lock()
 
 
 def run(
-    specs: Iterable[RunSpec],
+    specs: Iterable[Stored],
     *,
     workers: int | None = None,
     backend: str = "loky",
     scheduler: str | None = None,
     keep_weights: bool = False,
     every: float = trajectory.EVERY,
+    compute: Compute = trajectory.compute,
+    kind: str = "trajectories",
     root: Path = TRAJECTORIES,
     quiet: bool = False,
 ) -> int:
@@ -59,7 +64,7 @@ def run(
 
     Parameters
     ----------
-    specs : iterable of RunSpec
+    specs : iterable of RunSpec, or of whatever else is stored
     workers : int, optional
         Processes; by default one a core. With 1 and "loky" nothing is forked.
     backend : {"loky", "dask"}
@@ -70,6 +75,10 @@ def run(
         Whether to keep the ten models of lowest training loss beside each trajectory computed now, as safetensors.
     every : float
         Seconds between two writings of a half-done trajectory's state.
+    compute : callable
+        What computes a spec: from the spec, the file for its half-done state, and `every`.
+    kind : str
+        What the progress bar says is computed.
     root : Path
         The store.
     quiet : bool
@@ -103,8 +112,10 @@ def run(
     while jobs := _jobs(todo, root):
         before = kills
         try:
-            with BACKENDS[backend](jobs, workers or cpu_count(), scheduler, root, keep_weights, every) as outcomes:
-                for outcome in tqdm(outcomes, total=len(jobs), desc="trajectories", unit="file", disable=quiet):
+            with BACKENDS[backend](
+                jobs, workers or cpu_count(), scheduler, root, keep_weights, every, compute
+            ) as outcomes:
+                for outcome in tqdm(outcomes, total=len(jobs), desc=kind, unit="file", disable=quiet):
                     if isinstance(outcome, UsageError):
                         raise outcome
                     ours |= outcome
@@ -124,19 +135,19 @@ def run(
     return sum(ours.get(spec.digest, True) for spec in wanted)
 
 
-def _served(spec: RunSpec) -> list[RunSpec]:
+def _served(spec: Stored) -> list[Stored]:
     """Return the specs that a run of `spec` serves, itself last."""
     return [*filter(None, [spec.alongside]), spec]
 
 
-def _jobs(todo: list[RunSpec], root: Path) -> list[RunSpec]:
+def _jobs(todo: list[Stored], root: Path) -> list[Stored]:
     """Leave out the specs that the run of another one serves as well, and those that another driver is at."""
     also = {served.digest for spec in todo for served in _served(spec)[:-1]}
     jobs = [spec for spec in todo if spec.digest not in also]
     return [spec for spec in jobs if not any(is_held(store.beside(s, "lock", root)) for s in _served(spec))]
 
 
-def _compute(spec: RunSpec, root: Path, keep_weights: bool, every: float) -> Outcome:
+def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute: Compute) -> Outcome:
     """Compute and store a spec, and the one alongside it."""
     served = _served(spec)
     try:
@@ -148,7 +159,7 @@ def _compute(spec: RunSpec, root: Path, keep_weights: bool, every: float) -> Out
             if missing[spec.digest]:
                 processes.keep_pages()
                 stack.enter_context(processes.one_thread())
-                for found in trajectory.compute(spec, store.beside(spec, "unfinished", root), every):
+                for found in compute(spec, store.beside(spec, "unfinished", root), every):
                     if keep_weights:
                         states.save(store.beside(found.spec, "weights", root), found.best.state_dict())
                     if missing[found.spec.digest]:
@@ -163,7 +174,7 @@ def _compute(spec: RunSpec, root: Path, keep_weights: bool, every: float) -> Out
 
 
 @contextmanager
-def _loky(jobs: list[RunSpec], workers: int, _: str | None, *given: Any) -> Iterator[Iterable[Outcome]]:
+def _loky(jobs: list[Stored], workers: int, _: str | None, *given: Any) -> Iterator[Iterable[Outcome]]:
     parallel = Parallel(n_jobs=min(workers, len(jobs)), batch_size=1, return_as="generator_unordered")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="joblib")  # that workers were stopped, or anew
@@ -177,7 +188,7 @@ def _child(driver: int, *given: Any) -> Outcome:
 
 
 @contextmanager
-def _dask(jobs: list[RunSpec], workers: int, scheduler: str | None, root: Path, *given: Any) -> Iterator[Any]:
+def _dask(jobs: list[Stored], workers: int, scheduler: str | None, root: Path, *given: Any) -> Iterator[Any]:
     from distributed import Client
     from distributed.utils import silence_logging_cmgr
 
@@ -243,7 +254,7 @@ def _results(futures: list[Any], scheduler: str | None) -> Iterator[Outcome]:
         raise TerminatedWorkerError(str(killed)) from killed
 
 
-def _far(spec: RunSpec, mark: str, root: Path, *given: Any) -> Outcome:
+def _far(spec: Stored, mark: str, root: Path, *given: Any) -> Outcome:
     """Compute on a worker that may be on another machine."""
     if not Path(mark).exists():
         return UsageError(f"{root} on worker {platform.node()} is not the driver's folder: they must share it")

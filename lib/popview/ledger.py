@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from popview import populations, reads, rules, specs
+from popview import populations, reads, rules, specs, study
 from popview.errors import UsageError, check_name
 from popview.paths import PAPER, ROOT
-from popview.rules import Computed, Finding, Results
+from popview.rules import Computed, Finding, Results, Study
 
 __all__ = ["CHAPTERS", "DOCUMENTS", "PRINTED_SCALE", "claims", "entries", "judge", "written"]
 
@@ -44,10 +44,15 @@ DOCUMENTS = {
 
 PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE = "printed tables", "landscapes and simulations", "any"
 
-COLUMNS = ("id", "document", "where", "claim", "chapter", "printed", "computed", "task", "reason")
+COLUMNS = ("id", "document", "where", "claim", "chapter", "printed", "computed", "task", "study", "reason")
 
 #: Column of the claims → the rules that it may name.
-RULES: dict[str, Mapping] = {"printed": rules.PRINTED, "computed": rules.COMPUTED, "task": rules.TASK}
+RULES: dict[str, Mapping] = {
+    "printed": rules.PRINTED,
+    "computed": rules.COMPUTED,
+    "task": rules.TASK,
+    "study": rules.STUDY,
+}
 
 
 def claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
@@ -56,7 +61,7 @@ def claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``id, document, where, claim, chapter`` (two digits), ``printed, computed, task`` (names of rules, or empty),
+        ``id, document, where, claim, chapter`` (two digits), ``printed, computed, task, study`` (names of rules),
         ``reason`` (why nothing tests it; "chapter": its chapter does).
 
     Raises
@@ -76,9 +81,13 @@ def claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
         for column, known in RULES.items():
             if row[column]:
                 check_name(f"{column} rule of claim {row['id']}", row[column], known)
-        if not any(row[column] for column in ("printed", "computed", "task", "reason")):
+        if not any(row[column] for column in (*RULES, "reason")):
             raise UsageError(f"claim {row['id']} of {file.name} has neither a rule nor a reason")
     return table
+
+
+#: Kind of results → what is said where there are none.
+_LACKING = {"task": "no results yet of the paper's six algorithms", "study": "no results yet"}
 
 
 def written(root: Path = ROOT) -> dict[str, str]:
@@ -92,7 +101,8 @@ def written(root: Path = ROOT) -> dict[str, str]:
 def entries(profile: str = "laptop", computed: Computed | None = None, root: Path = ROOT) -> pd.DataFrame:
     """Judge every claim at every scale, from the printed tables, from landscapes and simulations, and from results.
 
-    A task and variant without results of SGD and the paper's five gets 'not run here'; nothing is trained.
+    A task and variant without results of SGD and the paper's five, or a network without results, gets 'not run here';
+    nothing is trained.
 
     Parameters
     ----------
@@ -113,11 +123,21 @@ def entries(profile: str = "laptop", computed: Computed | None = None, root: Pat
     scales: dict[str, Results | None] = {f"{row.task} ({row.variant})": None for row in covered.itertuples()}
     for (task, variant), rows in populations.load_available(profile, covered).items():
         scales[f"{task} ({variant})"] = Results(task, rows, float(specs.settings(profile, task)["margin"]))
-    return judge(claims(), scales, computed or Computed(), set(written(root)))
+    return judge(claims(), scales, computed or Computed(), set(written(root)), studies(profile))
+
+
+def studies(profile: str) -> dict[str, Study | None]:
+    """Return what the study of solutions has of each network, by its title; None where nothing is there."""
+    known = study.titles(profile) if profile in study.PROFILES else {}
+    return {title: Study.load(profile, name) for name, title in known.items()}
 
 
 def judge(
-    table: pd.DataFrame, results: Mapping[str, Results | None], computed: Computed, chapters: set[str]
+    table: pd.DataFrame,
+    results: Mapping[str, Results | None],
+    computed: Computed,
+    chapters: set[str],
+    networks: Mapping[str, Study | None] | None = None,
 ) -> pd.DataFrame:
     """Judge the claims of a table.
 
@@ -130,6 +150,8 @@ def judge(
     computed : Computed
     chapters : set of str
         Numbers of the chapters that are written.
+    networks : mapping of str to Study or None, optional
+        Title of a network → what the study has of it, None where there is nothing.
 
     Returns
     -------
@@ -144,12 +166,14 @@ def judge(
             found[PRINTED_SCALE] = rules.PRINTED[claim["printed"]](checks)
         if claim["computed"]:
             found[COMPUTED_SCALE] = rules.COMPUTED[claim["computed"]](computed)
-        if claim["task"]:
-            for scale, evidence in results.items():
+        kinds: tuple[tuple[str, Mapping, Mapping], ...] = (
+            ("task", rules.TASK, results),
+            ("study", rules.STUDY, networks or {}),
+        )
+        for kind, known, scales in kinds:
+            for scale, evidence in scales.items() if claim[kind] else ():
                 found[scale] = (
-                    Finding("not run here", "no results yet of the paper's six algorithms")
-                    if evidence is None
-                    else rules.TASK[claim["task"]](evidence)
+                    Finding("not run here", _LACKING[kind]) if evidence is None else known[claim[kind]](evidence)
                 )
         if claim["reason"]:
             found[NO_SCALE] = _untested(claim["reason"], claim["chapter"], chapters)

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-__all__ = ["DATA", "PAPER", "ROOT", "TRAJECTORIES"]
+__all__ = ["DATA", "PAPER", "ROOT", "TOPOGRAPHY", "TRAJECTORIES"]
 
 
 def _root() -> Path:
@@ -19,3 +19,4 @@ ROOT = _root()
 DATA = ROOT / "data"
 PAPER = DATA / "paper"
 TRAJECTORIES = DATA / "trajectories"
+TOPOGRAPHY = DATA / "topography"

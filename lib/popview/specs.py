@@ -8,12 +8,24 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from popview import reads
 from popview.errors import UsageError, check_name
 
-__all__ = ["PROFILES", "VARIANTS", "RunSpec", "expand", "search", "searches", "settings", "tasks"]
+__all__ = [
+    "PROFILES",
+    "VARIANTS",
+    "RunSpec",
+    "Stored",
+    "digest",
+    "expand",
+    "search",
+    "searches",
+    "settings",
+    "tables",
+    "tasks",
+]
 
 #: "base": the profile's one setting per algorithm; "trial": the settings that a search tries, at half the budget;
 #: "tuned": the best of these, with other seeds.
@@ -24,6 +36,32 @@ TRIAL_SEED = 10_000
 
 #: Raised when the arithmetic of an algorithm or of a task changes, so that its old results count as missing.
 REVISIONS: dict[str, int] = {}
+
+
+class Stored(Protocol):
+    """What names a file of the store, and the command that computes it."""
+
+    @property
+    def profile(self) -> str: ...
+    @property
+    def task(self) -> str: ...
+    @property
+    def algorithm(self) -> str: ...
+    @property
+    def variant(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def command(self) -> str: ...
+    @property
+    def alongside(self) -> "Stored | None": ...
+
+
+def digest(canonical: str) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of a spec's canonical JSON."""
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -71,7 +109,12 @@ class RunSpec:
     @property
     def digest(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of `canonical`."""
-        return hashlib.sha256(self.canonical.encode()).hexdigest()[:16]
+        return digest(self.canonical)
+
+    @property
+    def command(self) -> str:
+        """The command that computes it."""
+        return f"`popview run --profile {self.profile} --task {self.task}`"
 
     @property
     def alongside(self) -> "RunSpec | None":
@@ -98,14 +141,25 @@ _SETTINGS = (*_NEEDED, "search")
 _CHANGES = {"epochs": 1, "checkpoints": 2}
 
 
-def _profile(profile: str) -> dict[str, dict[str, Any]]:
-    check_name("profile", profile, PROFILES)
-    file = FOLDER / f"{profile}.toml"
+def tables(profile: str, folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the tables of a profile in a folder of profiles, ``<folder>/<profile>.toml``.
+
+    Raises
+    ------
+    UsageError
+        If the profile is unknown or cannot be read.
+    """
+    check_name("profile", profile, sorted(file.stem for file in folder.glob("*.toml")))
+    file = folder / f"{profile}.toml"
     reads.record(file)
     try:
         return _parsed(file.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"profile {profile} ({file}) cannot be read: {error}") from error
+
+
+def _profile(profile: str) -> dict[str, dict[str, Any]]:
+    return tables(profile, FOLDER)
 
 
 _parsed = cache(tomllib.loads)
@@ -124,9 +178,9 @@ def settings(profile: str, task: str) -> dict[str, Any]:
     UsageError
         If the profile or the task is unknown, or one of the table's keys unknown or missing.
     """
-    tables = _profile(profile)
-    check_name(f"task of profile {profile}", task, tables)
-    table = deepcopy(tables[task])
+    known = _profile(profile)
+    check_name(f"task of profile {profile}", task, known)
+    table = deepcopy(known[task])
     if not isinstance(table, dict):
         raise UsageError(f"{task} in profile {profile} must be a table, [{task}]")
     for key in table:

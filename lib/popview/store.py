@@ -7,7 +7,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,29 +16,31 @@ from popview import reads
 from popview.errors import UsageError
 from popview.locks import is_held
 from popview.paths import TRAJECTORIES
-from popview.specs import VARIANTS, RunSpec, expand, tasks
+from popview.specs import VARIANTS, Stored, expand, tasks
 
 __all__ = ["beside", "inventory", "load", "metadata", "missing", "path", "save", "sweep"]
 
 #: What may lie beside a trajectory's file while it is computed, or on request.
 SUFFIXES = {"lock": ".lock", "unfinished": ".unfinished", "weights": ".weights.safetensors"}
 
+Wanted = TypeVar("Wanted", bound=Stored)
+
 #: Key of the checksum beside the metadata.
 SEAL = b"popview crc32"
 
 
-def path(spec: RunSpec, root: Path = TRAJECTORIES) -> Path:
+def path(spec: Stored, root: Path = TRAJECTORIES) -> Path:
     """Return the file of a spec: ``<profile>/<task>/<algorithm>/<variant>-<seed>-<digest>.parquet``."""
     folder = root / spec.profile / spec.task / spec.algorithm
     return folder / f"{spec.variant}-{spec.seed}-{spec.digest}.parquet"
 
 
-def beside(spec: RunSpec, what: str, root: Path = TRAJECTORIES) -> Path:
+def beside(spec: Stored, what: str, root: Path = TRAJECTORIES) -> Path:
     """Return the file of `SUFFIXES` that belongs to a spec: its lock, its half-done state, its models' weights."""
     return path(spec, root).with_suffix(SUFFIXES[what])
 
 
-def save(spec: RunSpec, table: pa.Table, root: Path = TRAJECTORIES) -> Path:
+def save(spec: Stored, table: pa.Table, root: Path = TRAJECTORIES) -> Path:
     """Write a trajectory: to a temporary file in the same folder, then renamed.
 
     Raises
@@ -53,7 +55,9 @@ def save(spec: RunSpec, table: pa.Table, root: Path = TRAJECTORIES) -> Path:
             dir=target.parent, prefix=f"{target.stem}.", suffix=".part", delete=False
         ) as part:
             try:
-                pq.write_table(_sealed(table), part, compression="zstd", write_page_checksum=True)
+                single = [field.name for field in table.schema if not pa.types.is_list(field.type)]
+                options: dict[str, Any] = {"compression": "zstd", "use_dictionary": single}
+                pq.write_table(_sealed(table), part, write_page_checksum=True, **options)
                 part.flush()  # else what is still in the buffer would be missing when the file gets its name
                 os.fsync(part.fileno())
                 os.chmod(part.name, 0o644)
@@ -81,14 +85,14 @@ def _unsealed(table: pa.Table) -> pa.Table:
     return table.replace_schema_metadata(metadata)
 
 
-def sweep(spec: RunSpec, root: Path = TRAJECTORIES) -> None:
+def sweep(spec: Stored, root: Path = TRAJECTORIES) -> None:
     """Remove what interrupted runs left beside a trajectory that is there now: its state, and half-written files."""
     target = path(spec, root)
     for left in (beside(spec, "unfinished", root), *target.parent.glob(f"{target.stem}.*.part")):
         left.unlink(missing_ok=True)
 
 
-def _read(file: Path, spec: RunSpec) -> pa.Table:
+def _read(file: Path, spec: Stored) -> pa.Table:
     """Read a spec's file; raise ValueError, with the reason in a few words, where it is damaged or another spec's."""
     try:
         table = _unsealed(pq.read_table(file, page_checksum_verification=True))
@@ -100,7 +104,7 @@ def _read(file: Path, spec: RunSpec) -> pa.Table:
     return table
 
 
-def _readable(file: Path, spec: RunSpec) -> bool:
+def _readable(file: Path, spec: Stored) -> bool:
     """Whether the file holds this spec's trajectory; a damaged one is named and set aside."""
     try:
         _read(file, spec)
@@ -119,7 +123,7 @@ def _readable(file: Path, spec: RunSpec) -> bool:
     return False
 
 
-def missing(specs: Iterable[RunSpec], root: Path = TRAJECTORIES) -> list[RunSpec]:
+def missing(specs: Iterable[Wanted], root: Path = TRAJECTORIES) -> list[Wanted]:
     """Return the specs whose trajectory is not in the store, in the order given."""
     wanted = list(specs)
     for spec in wanted:
@@ -127,7 +131,7 @@ def missing(specs: Iterable[RunSpec], root: Path = TRAJECTORIES) -> list[RunSpec
     return [spec for spec in wanted if not path(spec, root).is_file() or not _readable(path(spec, root), spec)]
 
 
-def load(spec: RunSpec, root: Path = TRAJECTORIES) -> pa.Table:
+def load(spec: Stored, root: Path = TRAJECTORIES) -> pa.Table:
     """Read a trajectory.
 
     Raises
@@ -136,15 +140,14 @@ def load(spec: RunSpec, root: Path = TRAJECTORIES) -> pa.Table:
         If it is not in the store, or damaged.
     """
     file = path(spec, root)
-    command = f"`popview run --profile {spec.profile} --task {spec.task}`"
     if not file.is_file():
         what = f"{spec.algorithm} on {spec.task}, seed {spec.seed}"
-        raise UsageError(f"no trajectory of {what}, in {file.parent}: compute it with {command}")
+        raise UsageError(f"no trajectory of {what}, in {file.parent}: compute it with {spec.command}")
     reads.record(file)
     try:
         return _read(file, spec)
     except ValueError as error:
-        raise UsageError(f"{file} is damaged ({error}): compute it anew with {command}") from error
+        raise UsageError(f"{file} is damaged ({error}): compute it anew with {spec.command}") from error
 
 
 def metadata_of(schema: pa.Schema) -> dict[str, Any]:
@@ -152,7 +155,7 @@ def metadata_of(schema: pa.Schema) -> dict[str, Any]:
     return json.loads((schema.metadata or {})[b"popview"])
 
 
-def metadata(spec: RunSpec, root: Path = TRAJECTORIES) -> dict[str, Any]:
+def metadata(spec: Stored, root: Path = TRAJECTORIES) -> dict[str, Any]:
     """Return the metadata of a trajectory in the store; see `popview.trajectory.run`."""
     return metadata_of(load(spec, root).schema)
 

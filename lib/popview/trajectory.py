@@ -24,7 +24,7 @@ from popview.seeds import stream
 from popview.specs import RunSpec
 from popview.tasks import SPLITS, Problem, set_up
 
-__all__ = ["COLUMNS", "FAR", "Trajectory", "compute", "processor", "run"]
+__all__ = ["COLUMNS", "FAR", "Trajectory", "compute", "optimizer_of", "processor", "run", "train", "versions"]
 
 #: A restart counts as diverged if its training loss ends above this many times what it was at the start, as it does
 #: where the loss is not finite: units that a huge step has switched off leave a loss that is finite, in the millions.
@@ -97,17 +97,7 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
         If the task cannot be set up (see `popview.tasks.set_up`), or the optimizer refuses a hyperparameter.
     """
     problem = set_up(spec.task, spec.seeds, spec.model)
-    try:
-        optimizer = make(
-            spec.algorithm,
-            problem.parameters,
-            buffers=problem.buffers,
-            population=problem.population,
-            seed=stream(spec.seed, "noise"),
-            **spec.hyperparameters,
-        )
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{spec.algorithm} on {spec.task} in profile {spec.profile}: {error}") from error
+    optimizer = optimizer_of(spec, problem)
     served = [(spec.alongside, True)] if spec.alongside else []
     records = [Record(s, problem, optimizer, beside) for s, beside in [*served, (spec, False)]]
     start = [p.detach().clone() for p in problem.parameters]
@@ -115,7 +105,7 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
     began = saved = time.perf_counter()
     due = set(np.linspace(0, spec.epochs * problem.steps_per_epoch, spec.checkpoints, dtype=int).tolist())
     with torch.random.fork_rng([]):
-        for step in _train(problem, optimizer, spec, first):
+        for step in train(problem, optimizer, spec, first):
             if step in due and step > first:
                 now = time.perf_counter()
                 for record in records:
@@ -129,7 +119,28 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
         return [Trajectory(r.spec, r.finish(start, seconds), r.best) for r in records]
 
 
-def _train(problem: Problem, optimizer: Optimizer, spec: RunSpec, first: int) -> Iterator[int]:
+def optimizer_of(spec: RunSpec, problem: Problem) -> Optimizer:
+    """Return a spec's optimizer of a problem's parameters, with the noise of the spec's seed.
+
+    Raises
+    ------
+    UsageError
+        If it refuses a hyperparameter.
+    """
+    try:
+        return make(
+            spec.algorithm,
+            problem.parameters,
+            buffers=problem.buffers,
+            population=problem.population,
+            seed=stream(spec.seed, "noise"),
+            **spec.hyperparameters,
+        )
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{spec.algorithm} on {spec.task} in profile {spec.profile}: {error}") from error
+
+
+def train(problem: Problem, optimizer: Optimizer, spec: RunSpec, first: int = 0) -> Iterator[int]:
     """Take the steps after the first ones, and yield the number of steps taken: 0 first, then after each."""
     step = max(first, 0)
     yield step
@@ -220,7 +231,7 @@ class Record:
             **counts,
             "equals": ["SGD" if silent and not fired else None for fired in counts["noise_triggers"]],
             "precision": self.problem.precision,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
+            "versions": versions(),
             "processor": processor(self.problem.device),
         }
 
@@ -274,6 +285,11 @@ def _resumed(file: Path | None, problem: Problem, optimizer: Optimizer, records:
     for record, kept in zip(records, state["records"], strict=True):
         record.load_state_dict(kept)
     return state["step"], state["spent"]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that results may depend on."""
+    return {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]}
 
 
 def processor(device: torch.device = torch.device("cpu")) -> str:  # noqa: B008

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from popview.landscapes import Landscape
 from popview.report.style import MARKERS, colour
 from popview.stationary import Sample
+from popview.topography import FourierPath
 
-__all__ = ["contours", "end_points", "interactive", "positions", "surfaces"]
+__all__ = ["contours", "end_points", "interactive", "passes", "positions", "surfaces"]
 
 Window = tuple[tuple[float, float], tuple[float, float]]
 
@@ -24,6 +25,10 @@ WINDOWS: dict[str, Window] = {
     "six-hump-camel": ((-2.1, 2.1), (-1.3, 1.3)),
     "two-well": ((-1.9, 1.9), (-1.2, 1.2)),
 }
+
+
+#: Colours of paths on a landscape, one per kind.
+PATH_COLOURS = ("#0173b2", "#de8f05")
 
 
 def _mesh(landscape: Landscape, window: Window | None, points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -123,19 +128,10 @@ def _window_of(samples: Sequence[Sample], shown: int) -> Window:
     return (float(x_low), float(x_high)), (float(y_low), float(y_high))
 
 
-def interactive(samples: Mapping[str, Sample], shown: int = 12) -> go.Figure:
-    """Draw a landscape with the trajectories of each algorithm, to be switched on and off in the legend.
-
-    Parameters
-    ----------
-    samples : mapping of algorithm to Sample with recorded `path`
-    shown : int
-        Restarts drawn per algorithm: the same starts for each.
-    """
-    landscape = next(iter(samples.values())).landscape
-    window = tuple((low, high) for low, high in landscape.domain[:2])
-    x, y, height = _mesh(landscape, window, 81)  # type: ignore[arg-type]
-    figure = go.Figure(
+def _map(landscape: Landscape, window: Window) -> go.Figure:
+    """Return an interactive contour of a landscape, to be drawn on."""
+    x, y, height = _mesh(landscape, window, 81)
+    return go.Figure(
         go.Contour(
             x=x.round(3),
             y=y.round(3),
@@ -147,24 +143,10 @@ def interactive(samples: Mapping[str, Sample], shown: int = 12) -> go.Figure:
             hoverinfo="skip",
         )
     )
-    for i, (algorithm, s) in enumerate(samples.items()):
-        if s.path is None:
-            raise ValueError(f"the sample of {algorithm} has no recorded path: pass record_every")
-        points: list[np.ndarray] = []
-        for restart in range(min(shown, len(s.ends))):
-            points += [s.path[:, restart].numpy(), np.full((1, 2), np.nan)]
-        line = np.concatenate(points).round(3)
-        shown_first = True if i == 0 else "legendonly"
-        figure.add_scatter(
-            x=line[:, 0],
-            y=line[:, 1],
-            mode="lines+markers",
-            marker={"size": 3},
-            line={"color": colour(algorithm), "width": 1.5},
-            name=algorithm,
-            visible=shown_first,
-            hoverinfo="name",
-        )
+
+
+def _finish(figure: go.Figure, landscape: Landscape, window: Window) -> go.Figure:
+    """Mark the minima on an interactive contour, and lay it out."""
     minima = landscape.minima
     figure.add_scatter(
         x=[m.location[0] for m in minima],
@@ -195,6 +177,83 @@ def interactive(samples: Mapping[str, Sample], shown: int = 12) -> go.Figure:
         yaxis={"title": "y", "range": list(window[1]), "gridcolor": grey},
     )
     return figure
+
+
+def interactive(samples: Mapping[str, Sample], shown: int = 12) -> go.Figure:
+    """Draw a landscape with the trajectories of each algorithm, to be switched on and off in the legend.
+
+    Parameters
+    ----------
+    samples : mapping of algorithm to Sample with recorded `path`
+    shown : int
+        Restarts drawn per algorithm: the same starts for each.
+    """
+    landscape = next(iter(samples.values())).landscape
+    window = tuple((low, high) for low, high in landscape.domain[:2])
+    figure = _map(landscape, window)  # type: ignore[arg-type]
+    for i, (algorithm, s) in enumerate(samples.items()):
+        if s.path is None:
+            raise ValueError(f"the sample of {algorithm} has no recorded path: pass record_every")
+        points: list[np.ndarray] = []
+        for restart in range(min(shown, len(s.ends))):
+            points += [s.path[:, restart].numpy(), np.full((1, 2), np.nan)]
+        line = np.concatenate(points).round(3)
+        shown_first = True if i == 0 else "legendonly"
+        figure.add_scatter(
+            x=line[:, 0],
+            y=line[:, 1],
+            mode="lines+markers",
+            marker={"size": 3},
+            line={"color": colour(algorithm), "width": 1.5},
+            name=algorithm,
+            visible=shown_first,
+            hoverinfo="name",
+        )
+    return _finish(figure, landscape, window)  # type: ignore[arg-type]
+
+
+def passes(landscape: Landscape, pairs: Sequence[tuple[int, int]], found: Mapping[str, FourierPath]) -> go.Figure:
+    """Draw paths between minima over the contour, to be switched on and off in the legend; the highest point is marked.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        Of two variables.
+    pairs : sequence of (int, int)
+        Of minima.
+    found : mapping of str to FourierPath
+        As `popview.study.passes.paths` returns it.
+    """
+    window = WINDOWS[landscape.name]
+    figure = _map(landscape, window)
+    for (kind, path), tint in zip(found.items(), PATH_COLOURS, strict=False):
+        _draw_path(figure, kind, path, tint)
+    gap = (np.nan, np.nan)
+    ends = [point for pair in pairs for point in (*(landscape.minima[i].location for i in pair), gap)]
+    x, y = zip(*ends, strict=True)
+    dotted = {"color": "#777777", "dash": "dot"}
+    figure.add_scatter(x=x, y=y, mode="lines", line=dotted, name="straight lines", hoverinfo="name")
+    return _finish(figure, landscape, window)
+
+
+def _draw_path(figure: go.Figure, kind: str, path: FourierPath, tint: str) -> None:
+    """Draw one kind of path between all pairs, and their highest points."""
+    lines, tops = path.at(torch.linspace(0, 1, 201)).numpy(), path.points[path.losses.argmax(-1)]
+    pairs = range(len(lines))
+    highest = path.at(tops)[pairs, pairs].numpy()
+    line = np.concatenate([lines, np.full((len(lines), 1, 2), np.nan)], axis=1).reshape(-1, 2).round(3)
+    solid = {"color": tint, "width": 2}
+    figure.add_scatter(x=line[:, 0], y=line[:, 1], mode="lines", line=solid, name=kind, hoverinfo="name")
+    rises = zip(path.rise.tolist(), path.straight_rise.tolist(), strict=True)
+    figure.add_scatter(
+        x=highest[:, 0],
+        y=highest[:, 1],
+        mode="markers",
+        marker={"color": tint, "symbol": "x", "size": 9},
+        name=f"highest point, {kind}",
+        text=[f"{kind}<br>rise {rise:.4g}<br>straight line {straight:.4g}" for rise, straight in rises],
+        hoverinfo="text",
+    )
 
 
 def positions(samples: Sequence[Sample], shown: int) -> pd.DataFrame:

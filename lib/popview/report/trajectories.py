@@ -11,7 +11,16 @@ from matplotlib.lines import Line2D
 
 from popview.report.style import colour
 
-__all__ = ["distributions", "effects", "forest", "learning_curves", "loss_against_metric", "metric_name", "reached"]
+__all__ = [
+    "distributions",
+    "effects",
+    "empty",
+    "forest",
+    "learning_curves",
+    "loss_against_metric",
+    "metric_name",
+    "reached",
+]
 
 #: Shown where a task that was asked for has no results.
 NOT_RUN = "not run here yet"
@@ -54,7 +63,7 @@ def learning_curves(
         Leave out the first checkpoints, up to this share of the epochs.
     """
     if not results:
-        return _empty()
+        return empty()
     size = (5.2 * len(across), 3.4 * len(results) + 0.3)
     figure, grid = plt.subplots(len(results), len(across), figsize=size, sharey="row", squeeze=False)
     for ((task, variant), trajectories), line in zip(results.items(), grid, strict=True):
@@ -91,7 +100,7 @@ def distributions(values: Mapping[tuple[str, str], pd.DataFrame], label: str) ->
         Of the horizontal axes.
     """
     if not values:
-        return _empty()
+        return empty()
     columns = min(2, len(values))
     lines = -(-len(values) // columns)
     height = 0.36 * max(frame.shape[1] for frame in values.values()) + 1.2
@@ -145,7 +154,7 @@ def loss_against_metric(
         Leave out the first checkpoints, up to this share of the epochs.
     """
     if not results:
-        return _empty()
+        return empty()
     size = (2.7 * len(algorithms), 2.4 * len(results) + 0.3)
     figure, grid = plt.subplots(len(results), len(algorithms), figsize=size, sharex="row", sharey="row", squeeze=False)
     for ((task, variant), trajectories), line in zip(results.items(), grid, strict=True):
@@ -176,7 +185,7 @@ def effects(table: pd.DataFrame, *, label: str, zero: bool = True) -> Figure:
         Whether to draw a line at zero.
     """
     if table.empty:
-        return _empty()
+        return empty()
     panels = [(key, rows) for key, rows in table.groupby(["task", "variant"], sort=False)]
     series = list(table["series"].unique()) if "series" in table else []
     columns = min(2, len(panels))
@@ -206,7 +215,7 @@ def forest(comparison: pd.DataFrame, *, label: str, scale: float = 100.0) -> Fig
     Two marks each: the difference of means, which the verdicts are about, and the Hodges–Lehmann shift.
     """
     if comparison.empty:
-        return _empty()
+        return empty()
     keys = ["task", "variant", "a", "margin"]
     means = comparison[[*keys, "difference", "difference_low", "difference_high"]]
     shifts = comparison[[*keys, "estimate", "low", "high"]]
@@ -261,7 +270,7 @@ def reached(
     algorithms : sequence of str
     """
     if not times:
-        return _empty()
+        return empty()
     columns = min(2, len(times))
     lines = -(-len(times) // columns)
     size = (7.2 if columns == 1 else 11, 3.6 * lines)
@@ -281,7 +290,7 @@ def reached(
     return figure
 
 
-def _empty() -> Figure:
+def empty() -> Figure:
     """Return a figure that says that there is nothing to draw yet."""
     figure, axes = plt.subplots(figsize=(7.2, 0.8))
     axes.axis("off")

@@ -10,6 +10,7 @@ import scipy.stats
 from popview import misprints, simulations, table_one
 from popview.rules.findings import ALPHA, Finding, Word, share
 from popview.statistics import holm
+from popview.study import passes
 
 __all__ = ["COMPUTED", "Computed"]
 
@@ -151,6 +152,19 @@ def hopping_reaches_minima(evidence: Computed) -> Finding:
     return Finding("holds" if hopping > 50 else "does not hold", detail)
 
 
+def paths_reach_passes(evidence: Computed) -> Finding:
+    """'holds' for neighbouring minima of Himmelblau's function if their path rises within 1 % of the true pass.
+
+    And lies below the straight line. Neighbours: the pairs whose lowest pass is one saddle between them.
+    """
+    table = passes.neighbours()
+    near = (table["path"] <= 1.01 * table["pass"]) & (table["path"] < table["straight"])
+    listed = ", ".join(
+        f"{r.path:.2f} (pass {r['pass']:.2f}, straight line {r.straight:.2f})" for _, r in table.iterrows()
+    )
+    return share(int(near.sum()), len(table), f"rises between neighbours: {listed}")
+
+
 #: Rule → finding from landscapes and simulations.
 COMPUTED: dict[str, Callable[[Computed], Finding]] = {
     rule.__name__: rule
@@ -163,5 +177,6 @@ COMPUTED: dict[str, Callable[[Computed], Finding]] = {
         six_hump_is_hardest,
         a_third_at_no_minimum,
         hopping_reaches_minima,
+        paths_reach_passes,
     )
 }

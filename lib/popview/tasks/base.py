@@ -33,6 +33,8 @@ class Problem(ABC):
     steps_per_epoch : int
     curvature : bool
         Whether Hessian-vector products are affordable at the end of each trajectory.
+    transposed : bool
+        Whether weights have shape ``(inputs, outputs)`` and biases ``(1, outputs)``, unlike `torch.nn.Linear`'s.
     """
 
     parameters: Sequence[Tensor]
@@ -42,6 +44,7 @@ class Problem(ABC):
     precision: str = "float32"
     steps_per_epoch: int
     curvature: bool = True
+    transposed: bool = False
 
     @abstractmethod
     def minibatches(self, epoch: int) -> Iterator[Any]:

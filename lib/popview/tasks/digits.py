@@ -1,14 +1,16 @@
 """The embedded task: scikit-learn's bundled 8×8 digits and a small perceptron, many restarts as one stacked population.
 
 1,797 images in 10 classes. 597 test images, fixed for all; the other 1,200 are split by each restart's seed into 1,000
-for training and 200 for validation.
+for training and 200 for validation, or with `shared` into the same 1,000 for all and 100 of the rest.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
@@ -17,10 +19,12 @@ from torch.nn.functional import cross_entropy
 
 from popview.seeds import generator
 from popview.tasks.base import Problem
+from popview.tasks.supervised import draw_split
 
 __all__ = ["Digits"]
 
 TEST_IMAGES, VALIDATION_IMAGES = 597, 200
+SHARED_VALIDATION_IMAGES = 100
 CLASSES = 10
 
 
@@ -39,32 +43,50 @@ class Digits(Problem):
     ----------
     seeds : sequence of int
         One per restart.
-    hidden, batch_size : int
+    hidden : int or sequence of int
+        Units of the hidden layer, or of each.
+    batch_size : int
+    shared : bool
+        Whether every restart trains on the same images, and its seed draws only those for validation.
     """
 
-    def __init__(self, seeds: Sequence[int], *, hidden: int = 32, batch_size: int = 50) -> None:
+    transposed = True
+
+    def __init__(
+        self, seeds: Sequence[int], *, hidden: int | Sequence[int] = 32, batch_size: int = 50, shared: bool = False
+    ) -> None:
         self.seeds, self.batch_size = list(seeds), batch_size
         images, labels = _images()
         rest = len(labels) - TEST_IMAGES
-        splits = torch.stack([torch.randperm(rest, generator=generator(seed, "split")) for seed in self.seeds])
+        train, validation = self._drawn(rest, shared)
         self._splits = {
             "test": (images[:TEST_IMAGES].expand(len(self.seeds), -1, -1), labels[:TEST_IMAGES].expand(len(seeds), -1)),
-            "validation": self._subset(splits[:, :VALIDATION_IMAGES]),
-            "train": self._subset(splits[:, VALIDATION_IMAGES:]),
+            "validation": self._subset(validation),
+            "train": self._subset(train),
         }
-        self.steps_per_epoch = (rest - VALIDATION_IMAGES) // batch_size
-        self.parameters = self._initial(hidden)
+        self.steps_per_epoch = train.shape[1] // batch_size
+        self.parameters = self._initial([hidden] if isinstance(hidden, int) else list(hidden))
+
+    def _drawn(self, rest: int, shared: bool) -> tuple[Tensor, Tensor]:
+        """Return the rows of each restart's train and validation splits: ``(P, n)`` among those not for testing."""
+        if not shared:
+            order = torch.stack([torch.randperm(rest, generator=generator(seed, "split")) for seed in self.seeds])
+            return order[:, VALIDATION_IMAGES:], order[:, :VALIDATION_IMAGES]
+        sizes = rest - VALIDATION_IMAGES, SHARED_VALIDATION_IMAGES
+        drawn = [draw_split(rest, *sizes, seed, shared=True) for seed in self.seeds]
+        train, validation = (torch.tensor(np.stack([d[split] for d in drawn])) for split in ("train", "validation"))
+        return train, validation
 
     @staticmethod
     def _subset(chosen: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = _images()
         return images[TEST_IMAGES + chosen], labels[TEST_IMAGES + chosen]
 
-    def _initial(self, hidden: int) -> list[Parameter]:
+    def _initial(self, hidden: list[int]) -> list[Parameter]:
         """Draw weights and biases as `torch.nn.Linear` does: uniform within 1/√(inputs)."""
-        inputs = _images()[0].shape[1]
-        shapes = [(inputs, hidden), (1, hidden), (hidden, CLASSES), (1, CLASSES)]
-        bounds = [inputs**-0.5] * 2 + [hidden**-0.5] * 2
+        layers = list(pairwise([_images()[0].shape[1], *hidden, CLASSES]))
+        shapes = [shape for inputs, outputs in layers for shape in ((inputs, outputs), (1, outputs))]
+        bounds = [inputs**-0.5 for inputs, _ in layers for _ in range(2)]
         generators = [generator(seed, "initialisation") for seed in self.seeds]
         return [
             Parameter(torch.stack([(2 * torch.rand(shape, generator=g) - 1) * bound for g in generators]))
@@ -83,8 +105,10 @@ class Digits(Problem):
             yield images[restart, chosen], labels[restart, chosen]
 
     def _logits(self, images: Tensor) -> Tensor:
-        first, first_bias, second, second_bias = self.parameters
-        return torch.baddbmm(second_bias, torch.relu(torch.baddbmm(first_bias, images, first)), second)
+        outputs = torch.baddbmm(self.parameters[1], images, self.parameters[0])
+        for weight, bias in zip(self.parameters[2::2], self.parameters[3::2], strict=True):
+            outputs = torch.baddbmm(bias, torch.relu(outputs), weight)
+        return outputs
 
     def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         return cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
@@ -110,9 +134,13 @@ class Digits(Problem):
         """Return the accuracy of each restart on a split, from its probabilities (or logits)."""
         return (probabilities.argmax(-1) == self._splits[split][1]).double().mean(1)
 
+    def measured(self) -> tuple[Tensor, Tensor]:
+        """Return each restart's training images ``(P, n, 64)`` and labels ``(P, n)``."""
+        return self._splits["train"]
+
     def sample_loss(self) -> Tensor:
         """Return the cross-entropy of each restart on its training split."""
-        images, labels = self._splits["train"]
+        images, labels = self.measured()
         return self._losses(self._logits(images), labels).mean(1)
 
     def input_losses(self) -> tuple[Callable[[Tensor], Tensor], Tensor]:

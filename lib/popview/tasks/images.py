@@ -98,6 +98,8 @@ class Images(Supervised):
     batch_size : int
     augmented : bool
         Whether to pad by 4, crop at random and flip: the usual augmentation of CIFAR.
+    shared : bool
+        Whether every seed trains on the same images, and draws only those for validation.
     precision : str
         See `Supervised`.
     """
@@ -118,6 +120,7 @@ class Images(Supervised):
         tested: int = 2000,
         batch_size: int = 128,
         augmented: bool = True,
+        shared: bool = False,
         precision: str = "bfloat16",
     ) -> None:
         self.seed, self.batch_size, self.augmented = one_seed(seeds), batch_size, augmented
@@ -125,7 +128,7 @@ class Images(Supervised):
         self._arrays = decoded(data, config, label)
         for split in ("train", "test"):
             check_labels(self._arrays[f"{split}_labels"], classes)
-        rows = draw_split(len(self._arrays["train_labels"]), train, validation, self.seed)
+        rows = draw_split(len(self._arrays["train_labels"]), train, validation, self.seed, shared)
         self._train = self._take("train", rows["train"])
         test_order = torch.randperm(len(self._arrays["test_labels"]), generator=generator(0, "test")).numpy()
         chosen = {

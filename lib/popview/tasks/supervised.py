@@ -209,8 +209,10 @@ def check_labels(labels: np.ndarray, classes: int) -> None:
         raise UsageError(f"labels must be between 0 and {classes - 1}, the data set has {low} to {high}")
 
 
-def draw_split(rows: int, train: int, validation: int, seed: int) -> dict[str, np.ndarray]:
+def draw_split(rows: int, train: int, validation: int, seed: int, shared: bool = False) -> dict[str, np.ndarray]:
     """Draw the rows of the train and validation splits from those that are not for testing.
+
+    With `shared` the seed draws only the validation split: the rows of the train split are the same for every seed.
 
     Raises
     ------
@@ -219,7 +221,12 @@ def draw_split(rows: int, train: int, validation: int, seed: int) -> dict[str, n
     """
     if train + validation > rows:
         raise UsageError(f"{train} training and {validation} validation examples wanted, the data set has {rows} rows")
-    order = torch.randperm(rows, generator=generator(seed, "split")).numpy()
+    draws = generator(seed, "split")
+    if shared:
+        common = torch.randperm(rows, generator=generator(0, "training"))
+        order = torch.cat([common[:train], common[train:][torch.randperm(rows - train, generator=draws)]]).numpy()
+    else:
+        order = torch.randperm(rows, generator=draws).numpy()
     return {"train": order[:train], "validation": order[train : train + validation]}
 
 

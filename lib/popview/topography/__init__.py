@@ -10,16 +10,18 @@ from popview.topography.kernels import KERNELS, Components, coordinates, distanc
 from popview.topography.matching import Match, match, permute
 from popview.topography.networks import PerceptronLoss, network_loss
 from popview.topography.passes import lowest_passes
-from popview.topography.paths import OBJECTIVES, FourierPath, FourierPathFinder
+from popview.topography.paths import OBJECTIVES, Bend, FourierPath, FourierPathFinder, Profile, profile
 
 __all__ = [
     "KERNELS",
     "OBJECTIVES",
+    "Bend",
     "Components",
     "FourierPath",
     "FourierPathFinder",
     "Match",
     "PerceptronLoss",
+    "Profile",
     "coordinates",
     "difference",
     "distances",
@@ -31,5 +33,6 @@ __all__ = [
     "network_loss",
     "norms",
     "permute",
+    "profile",
     "random_pairs",
 ]

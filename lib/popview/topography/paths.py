@@ -1,15 +1,16 @@
 """Low paths between two points of a loss: FourierPathFinder (Yu and Morozov, arXiv 2602.21276), batched over pairs."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from popview.errors import UsageError, check_name
 
-__all__ = ["OBJECTIVES", "FourierPath", "FourierPathFinder", "along"]
+__all__ = ["OBJECTIVES", "Bend", "FourierPath", "FourierPathFinder", "Profile", "along", "profile"]
 
 #: Parameter vectors of shape ``(N, d)`` → losses of shape ``(N,)``.
 Loss = Callable[[Tensor], Tensor]
@@ -82,6 +83,35 @@ class FourierPath:
         return _weights(points, self.coefficients.shape[-2]).to(basis) @ basis
 
 
+@dataclass(frozen=True)
+class Bend:
+    """What a fit found: see `FourierPath` for the coefficients, the objective, steps and whether it converged."""
+
+    coefficients: Tensor
+    objective: Tensor
+    steps: Tensor
+    converged: Tensor
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The loss along paths, on a grid that was filled in where it is highest.
+
+    Attributes
+    ----------
+    points : Tensor of shape ``(n,)``
+        The t of the coarse grid, from 0 to 1.
+    losses : Tensor of shape ``(pairs, n)``
+        There.
+    height : Tensor of shape ``(pairs,)``
+        Highest loss found.
+    """
+
+    points: Tensor
+    losses: Tensor
+    height: Tensor
+
+
 def _weights(points: Tensor, terms: int) -> Tensor:
     """Return what multiplies start, end and each bₙ at t = `points`: shape ``(n, 2 + terms)``."""
     t = points.to(torch.float64).unsqueeze(1)
@@ -124,6 +154,57 @@ def along(loss: Loss, weights: Tensor, basis: Tensor, batch: int) -> Tensor:
             raise UsageError(f"loss must map vectors {tuple(vectors.shape)} to losses ({len(vectors)},), got {shape}")
         parts.append(losses.view(len(basis), -1))
     return torch.cat(parts, 1)
+
+
+@torch.no_grad()
+def profile(
+    loss: Loss,
+    start: Tensor,
+    end: Tensor,
+    coefficients: Tensor,
+    *,
+    grids: Sequence[int] = (100, 2000),
+    batch: int = 8,
+) -> Profile:
+    """Return the loss along paths and its height, from few points: a coarse grid, filled in around its highest point.
+
+    The height is that of the finest grid as long as the highest point of each grid lies within a segment of the highest
+    of the grid before. A path of ten sines crosses five points of a grid of 50 between two turns of its last one.
+
+    Parameters
+    ----------
+    loss : callable
+    start, end : Tensor of shape ``(pairs, d)``
+    coefficients : Tensor of shape ``(pairs, terms, d)``
+        With no terms: the straight line.
+    grids : sequence of int
+        Segments of the grids, from coarse to fine, each a multiple of the one before.
+    batch : int
+        Vectors evaluated at once.
+
+    Raises
+    ------
+    UsageError
+        If a grid is no multiple of the one before, or the loss returns another shape than one loss per vector.
+    """
+    if not grids or grids[0] < 1 or any(fine % coarse for coarse, fine in pairwise(grids)):
+        raise UsageError(f"grids must be numbers of segments, each a multiple of the one before, got {tuple(grids)!r}")
+    basis = torch.cat([torch.stack([start, end], 1), coefficients], 1)
+    points = torch.linspace(0, 1, grids[-1] + 1, dtype=torch.float64, device=start.device)
+    weights, step = _weights(points, coefficients.shape[1]).to(start), grids[-1] // grids[0]
+    losses = along(loss, weights[::step], basis, batch)
+    heights = []
+    for row, one in zip(losses, basis.split(1), strict=True):
+        known = dict(zip(range(0, grids[-1] + 1, step), row.nan_to_num(math.inf).tolist(), strict=True))
+        for coarse, fine in pairwise(grids):
+            top = max(known, key=known.__getitem__)
+            width, gap = grids[-1] // coarse, grids[-1] // fine
+            low, high = max(0, top - width), min(grids[-1], top + width)
+            near = [i for i in range(low, high + 1, gap) if i not in known]
+            found = along(loss, weights[near], one, batch)[0] if near else row[:0]
+            known |= dict(zip(near, found.nan_to_num(math.inf).tolist(), strict=True))
+        heights.append(max(known.values()))
+    return Profile(points[::step].to(start), losses, losses.new_tensor(heights))
 
 
 class FourierPathFinder:
@@ -233,18 +314,31 @@ class FourierPathFinder:
         single = start.dim() == 1
         if single:
             start, end, coefficients = start.unsqueeze(0), end.unsqueeze(0), coefficients.unsqueeze(0)
-        batch = max(1, NUMBERS // start.shape[1]) if self.batch is None else self.batch
         points = torch.linspace(0, 1, self.fine + 1, dtype=torch.float64, device=start.device)
         parts = []
-        for rows in torch.arange(len(start)).split(max(1, batch // (self.points + 1))):
-            group = start[rows], end[rows]
-            found = self._fit(*group, coefficients[rows], batch)
-            straight = self._profile(points, *group, found[0][:, :0], batch)
-            parts.append((found[0], self._profile(points, *group, found[0], batch), straight, *found[1:]))
+        for group in self._groups(start, end, coefficients):
+            found = self._fit(*group)
+            first, last, _ = group
+            straight = self._profile(points, first, last, found[0][:, :0])
+            parts.append((found[0], self._profile(points, first, last, found[0]), straight, *found[1:]))
         fitted = [torch.cat(part) for part in zip(*parts, strict=True)]
         if single:
             start, end, fitted = start.squeeze(0), end.squeeze(0), [part.squeeze(0) for part in fitted]
         return FourierPath(start, end, fitted[0], points.to(start), *fitted[1:])
+
+    def bend(self, start: Tensor, end: Tensor, coefficients: Tensor | None = None) -> Bend:
+        """Fit as `fit` does, for pairs ``(pairs, d)``, without evaluating the losses on the finer grid."""
+        given = self._checked(start, end, coefficients)
+        parts = [self._fit(*group) for group in self._groups(*given)]
+        return Bend(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+    def _groups(self, *given: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """Yield start, end and coefficients of as many pairs as are fitted at once."""
+        size = max(1, self._batch(given[0]) // (self.points + 1))
+        return zip(*(t.split(size) for t in given), strict=True)
+
+    def _batch(self, vectors: Tensor) -> int:
+        return max(1, NUMBERS // vectors.shape[1]) if self.batch is None else self.batch
 
     def _checked(self, start: Tensor, end: Tensor, coefficients: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         for name, value in (("start", start), ("end", end)):
@@ -263,7 +357,7 @@ class FourierPathFinder:
         return start.detach(), end.detach(), coefficients.detach().to(start)
 
     @torch.enable_grad()
-    def _fit(self, start: Tensor, end: Tensor, coefficients: Tensor, batch: int) -> tuple[Tensor, ...]:
+    def _fit(self, start: Tensor, end: Tensor, coefficients: Tensor) -> tuple[Tensor, ...]:
         """Fit a group of pairs; return coefficients, objective, steps taken, and whether each converged."""
         unit = (end - start).square().mean(1).sqrt().view(-1, 1, 1)
         unit = torch.where(unit > 0, unit, 1)
@@ -281,7 +375,7 @@ class FourierPathFinder:
         recent = torch.full((WINDOW, len(start)), math.inf).to(start)
         for step in range(1, self.steps + 1):
             bent = unit * moving
-            losses = along(self.loss, weights, torch.cat([ends, bent], 1), batch)
+            losses = along(self.loss, weights, torch.cat([ends, bent], 1), self._batch(start))
             if spread is None:
                 if not losses.requires_grad:
                     raise UsageError("loss must be differentiable: what it returned carries no gradient")
@@ -312,7 +406,7 @@ class FourierPathFinder:
         return (temperature * torch.logsumexp(losses / temperature, 1, keepdim=True)).squeeze(1)
 
     @torch.no_grad()
-    def _profile(self, points: Tensor, start: Tensor, end: Tensor, coefficients: Tensor, batch: int) -> Tensor:
+    def _profile(self, points: Tensor, start: Tensor, end: Tensor, coefficients: Tensor) -> Tensor:
         """Return the losses at all `points` of each pair, shape ``(pairs, n)``."""
-        weights = _weights(points, coefficients.shape[1]).to(start)
-        return along(self.loss, weights, torch.cat([torch.stack([start, end], 1), coefficients], 1), batch)
+        weights, basis = _weights(points, coefficients.shape[1]).to(start), torch.stack([start, end], 1)
+        return along(self.loss, weights, torch.cat([basis, coefficients], 1), self._batch(start))

@@ -1,0 +1,311 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 11 Topography: what lies between solutions
+#
+# ```{glue:md} answer
+# :format: myst
+# ```
+#
+# Yu and Morozov {cite:p}`yu2026` train small networks by SGD and by a quasi-Newton method, look for low paths between the
+# solutions of each, and conclude that SGD's lie in smoother basins with lower barriers between them. This page redoes
+# that with what the paper leaves out: the rise above the ends beside the height, the straight line as a control, the
+# symmetry of hidden units, solutions compared at equal training loss, sharpness measured, early stopping on a validation
+# split instead of the test set, and intervals that know that pairs share solutions.
+
+# %% tags=["parameters"]
+profile: str = "laptop"  # scale of the study: laptop or smoke
+network: str = "all"  # all that the profile has, or one: digits, fcp, lenet
+steps: int = 1000  # of the path finder on the landscapes, which are computed with the page
+
+# %% tags=["remove-cell"]
+import pandas as pd
+
+from popview import ledger, study
+from popview.landscapes import get
+from popview.report import comparisons as show
+from popview.report import landscapes, page, style
+from popview.report import ledger as claims
+from popview.report import solutions as draw
+from popview.report import topography as lay
+from popview.rules import Computed
+from popview.study import passes, readings
+
+style.use()
+names = study.networks(profile) if network == "all" else (network,)
+titles = {name: title for name, title in study.titles(profile).items() if name in names}
+evidence = {title: found for title, found in ledger.studies(profile).items() if title in titles.values()}
+coverage = study.coverage(profile)
+coverage = coverage[coverage["network"].isin(names)]
+solutions = pd.concat([study.solutions(profile, name) for name in names], ignore_index=True)
+barriers = pd.concat([study.barriers(profile, name) for name in names], ignore_index=True)
+products = {
+    (name, stage): found
+    for name in names
+    for stage in study.STAGES
+    if (found := study.products(profile, name, stage)) is not None
+}
+means = readings.barrier_means(barriers)
+facts = {"profile": profile, "spread": "95 % intervals of the bootstrap over solutions"}
+show.text("answer", lay.answer(evidence))
+
+# %% [markdown]
+# ## Where the passes are known
+#
+# A path is a straight line bent by ten sines, ω(t) = (1 − t) ωᵢ + t ωⱼ + Σ bₙ sin nπt; the bₙ are fitted so that the sum of
+# the losses along it, plus a penalty on its length, is small. The sum is not the height: a path may cross high ground
+# fast. So a second fit begins with that path and minimises a soft maximum. On landscapes the lowest pass between two
+# minima is known, from the saddles:
+
+# %% tags=["hide-input", "remove-output"]
+chosen = {"himmelblau": [*passes.NEIGHBOURS, (3, 1)], "six-hump-camel": passes.every_pair(get("six-hump-camel"))}
+tables = []
+for name, pairs in chosen.items():
+    landscape = get(name)
+    found = passes.paths(landscape, pairs, steps)
+    tables.append(passes.heights(landscape, pairs, found))
+    page.interactive(f"passes-{name}", landscapes.passes(landscape, pairs, found))
+rises = pd.concat(tables, ignore_index=True)
+page.table("rises", lay.passes(rises), digits=3)
+
+# %% [markdown]
+# ```{glue:figure} passes-himmelblau
+# :name: figure-passes-himmelblau
+#
+# Paths between Himmelblau's minima, interactive. Between (−3.78, −3.28) and (3.58, −1.85) the lowest pass leads around, over the two others.
+# ```
+#
+# ```{glue:figure} passes-six-hump-camel
+# :name: figure-passes-six-hump
+#
+# The six-hump camel, interactive: a control, where straight lines are already nearly right.
+# ```
+#
+# ````{table} Rise above the higher of two minima: of the lowest pass that there is, of the path by the sum of losses, of the soft maximum begun with that path, and of the straight line.
+# :name: table-passes
+# ```{glue:md} rises
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(rises, "passes.csv", computed="with the page", steps=steps, terms=10, grid="10,000 segments")
+
+# %% [markdown]
+# A path found is an upper bound of the lowest pass, never a proof that there is none lower. That holds for the networks
+# below as well: there the number of steps is limited by what it costs, the same for all algorithms.
+#
+# ## The solutions
+#
+# Perceptrons 64-50-50-10 on scikit-learn's digits and 784-50-50-10 without biases on MNIST, and a LeNet on MNIST. All
+# solutions of a network are trained on the same images, so that they lie on one landscape; the seed draws initial
+# weights, order and the validation split, and is the same for every algorithm. Of each run three solutions are kept:
+# the one of lowest validation loss (early-stopped), the first whose training loss is at a common level or below (equal
+# training loss), and the one of lowest training loss (fully fitted). The seed's code has softplus in its perceptron and
+# average pooling in its LeNet; here it is ReLU, as its text says, and maximum pooling. It stops early by the *test* loss.
+
+# %% tags=["hide-input", "remove-output"]
+printed = readings.printed_losses()
+page.table("covered", lay.covered(coverage, titles), digits=1)
+page.figure("accuracies", draw.accuracies(solutions, titles))
+show.show("solutions", solutions, lambda t: lay.solutions(t, printed, titles))
+page.table("printed", printed.assign(printed=printed["printed"].map("{:.2e}".format)))
+
+# %% [markdown]
+# ````{table} What this page rests on: sets that are there, of those wanted.
+# :name: table-covered-eleven
+# ```{glue:md} covered
+# :format: myst
+# ```
+# ````
+#
+# ````{table} Means over solutions, beside the means of 48 that Yu and Morozov print: training loss of their fully fitted solutions, test loss of their early-stopped ones. Their networks are trained on more images, and differ as said above. Gradients: evaluations of the whole run; those of L-BFGS-GSS take the whole training set each.
+# :name: table-solutions
+# ```{glue:md} solutions
+# :format: myst
+# ```
+# ````
+#
+# ```{glue:figure} accuracies
+# :name: figure-accuracies
+#
+# Test accuracy of every solution.
+# ```
+
+# %% tags=["remove-input"]
+page.provenance(solutions, "solutions.csv", profile=profile, unit="one solution per seed", spread="SD over solutions")
+
+# %% [markdown]
+# ````{table} All losses that Yu and Morozov print. The autoencoder and the LSTM are not trained here.
+# :name: table-yu-losses
+# ```{glue:md} printed
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(printed, "yu-losses.csv", source="arXiv 2602.21276", unit="means of 48 solutions")
+
+# %% [markdown]
+# ## Barriers
+#
+# Random pairs of solutions of one algorithm; the same pairs of seeds for all. *Height* is the highest training loss on
+# the path, which is what the seed reports. *Rise* is the height above the higher end, since a height also contains how
+# badly the ends fit. Pairs share solutions, so the bootstrap draws solutions, not pairs. *Aligned*: the hidden units of the
+# second network are permuted to lie as close as possible to the first's, which changes no output.
+
+# %% tags=["hide-input", "remove-output"]
+differences = pd.concat(
+    [readings.barrier_differences(barriers, value) for value in ("height", "rise")], ignore_index=True
+)
+gains = readings.aligned_gains(barriers)
+page.figure("rises-figure", draw.rises(means, titles))
+page.figure("profiles", draw.profiles(barriers, titles, ("SGD", "L-BFGS-GSS")))
+show.show("barriers", means, lambda t: lay.barriers(t, titles))
+show.show("differences", differences, lambda t: lay.differences(t, titles))
+show.show("gains", gains, lambda t: lay.gains(t, titles))
+
+# %% [markdown]
+# ```{glue:figure} rises-figure
+# :name: figure-rises
+#
+# Mean rise of the paths by the sum of losses (filled) and of the straight lines (hollow), with 95 % intervals over solutions.
+# ```
+#
+# ```{glue:figure} profiles
+# :name: figure-profiles
+#
+# Training loss along paths and straight lines between fully fitted solutions: median and middle half over pairs.
+# ```
+#
+# ````{table} Quasi-Newton's barriers less SGD's: difference of means with 95 % interval of the bootstrap over solutions.
+# :name: table-differences
+# ```{glue:md} differences
+# :format: myst
+# ```
+# ````
+#
+# ````{table} What aligning the hidden units changes: mean over pairs with 95 % interval of the bootstrap over solutions.
+# :name: table-gains
+# ```{glue:md} gains
+# :format: myst
+# ```
+# ````
+#
+# ````{table} All sets: mean height and rise with 95 % intervals of the bootstrap over solutions.
+# :name: table-barriers
+# ```{glue:md} barriers
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+listed = barriers.drop(columns=["profile", "straight_profile"], errors="ignore")
+page.provenance(listed, "barriers.csv", **facts, grid="2,000 segments, filled in around the highest point")
+
+# %% [markdown]
+# A finder's steps are proportional to the distance between the ends: aligned pairs lie nearer, and their paths bend
+# less in as many steps. The soft maximum lowers the height where the sum of losses leaves a peak, if its steps suffice; where it is higher than
+# the path that it began with, they did not, and the lower of the two is the bound.
+#
+# ## Sharpness, measured
+
+# %% tags=["hide-input", "remove-output"]
+show.show("sharpness", solutions, lambda t: lay.sharpness(t, titles))
+
+# %% [markdown]
+# ````{table} Medians over solutions of four measures on the training images where paths are fitted: the rise of the loss one SAM step away (ρ = 0.05), the same relative to each weight (ρ = 0.5), its mean under noise relative to each weight (5 %), and the largest eigenvalue of the Hessian.
+# :name: table-sharpness
+# ```{glue:md} sharpness
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(solutions, "solutions.csv", profile=profile, measures="popview.flatness")
+
+# %% [markdown]
+# All of these shrink with the loss: a network that fits its images perfectly looks flat. Only the rows at equal training
+# loss compare like with like, and the first and the last also change when weights are rescaled without changing the
+# function.
+#
+# ## Norms, distances and kernel principal components
+#
+# The seed's kernel PCA separates the two sets with an RBF kernel, not with linear, polynomial or sigmoid kernels. Is it the
+# direction in which solutions lie, or only their norm? Scaled to norm 1, only direction is left.
+
+# %% tags=["hide-input", "remove-output"]
+spreads = pd.concat(
+    [pd.DataFrame(), *(readings.spread(*f).assign(network=n, stage=s) for (n, s), f in products.items())],
+    ignore_index=True,
+)
+apart = pd.concat(
+    [pd.DataFrame(), *(readings.separation(*f).assign(network=n, stage=s) for (n, s), f in products.items())],
+    ignore_index=True,
+)
+page.figure("components", draw.components({n: f for (n, s), f in products.items() if s == "fitted"}, titles))
+show.show("spreads", spreads, lambda t: lay.spreads(t, titles))
+show.show("separations", apart, lambda t: lay.separations(t, titles))
+
+# %% [markdown]
+# ```{glue:figure} components
+# :name: figure-components
+#
+# Fully fitted solutions in the plane of their first two kernel principal components.
+# ```
+#
+# ````{table} Mean norm, root mean square of a weight, mean distance between two solutions of an algorithm, and between their directions (each scaled to norm 1; √2 is a right angle), with 95 % intervals of the bootstrap over solutions.
+# :name: table-spreads
+# ```{glue:md} spreads
+# :format: myst
+# ```
+# ````
+#
+# ````{table} How well the first kernel principal component tells SGD's solutions from quasi-Newton's: the probability that it orders one of each rightly; 0.5 is not at all, 1 entirely.
+# :name: table-separations
+# ```{glue:md} separations
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(spreads, "spreads.csv", **facts, inner_products="float32")
+
+# %% tags=["remove-input"]
+page.provenance(apart, "separation.csv", profile=profile, kernels="scikit-learn's, 2σ² = number of parameters")
+
+# %% [markdown]
+# ## Verdicts
+
+# %% tags=["hide-input", "remove-output"]
+listed = ledger.claims().query("chapter == '11'")
+verdicts = ledger.judge(listed, {}, Computed(), set(), evidence)
+page.table("verdicts", claims.full(verdicts, "yu2026", {}))
+
+# %% [markdown]
+# ````{table} The claims of Yu and Morozov, judged by rule on each network.
+# :name: table-verdicts-eleven
+# ```{glue:md} verdicts
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(
+    verdicts, "verdicts.csv", profile=profile, rules="in lib/popview/rules/study.py, stated in each docstring"
+)
+
+# %% [markdown]
+# The networks have tens of thousands of weights and the paths some hundred numbers to bend them by; all barriers are upper
+# bounds under one budget of steps. `popview topography --profile laptop` computes what is missing and continues where it
+# was interrupted; `study.barriers("laptop", "fcp")` is the table of all pairs.

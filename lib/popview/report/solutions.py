@@ -1,0 +1,129 @@
+"""Chapter 11's figures: accuracies, profiles of paths, rises with intervals, kernel principal components."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from popview import topography
+from popview.report.style import colour
+from popview.report.topography import STAGE_NAMES
+from popview.report.trajectories import empty
+
+__all__ = ["accuracies", "components", "profiles", "rises"]
+
+#: Least rise drawn on a logarithmic axis.
+LEAST = 1e-4
+
+
+def accuracies(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Draw the test accuracy of every solution, one panel per network: stages across, algorithms by colour."""
+    if table.empty:
+        return empty()
+    networks = list(table["network"].unique())
+    figure, grid = plt.subplots(1, len(networks), figsize=(5.4 * len(networks), 3.6), squeeze=False)
+    shown = table.assign(percent=100 * table["test_accuracy"], solutions=table["stage"].map(STAGE_NAMES))
+    for axes, network in zip(grid[0], networks, strict=True):
+        rows = shown[shown["network"] == network]
+        names = list(rows["algorithm"].unique())
+        sns.stripplot(
+            rows, x="solutions", y="percent", hue="algorithm", hue_order=names, palette=[colour(n) for n in names],
+            order=list(STAGE_NAMES.values()), dodge=True, size=3, alpha=0.7, ax=axes, legend=axes is grid[0][0],
+        )  # fmt: skip
+        axes.set(title=titles[network], xlabel="", ylabel="test accuracy, %" if axes is grid[0][0] else "")
+    return figure
+
+
+def profiles(barriers: pd.DataFrame, titles: Mapping[str, str], algorithms: Sequence[str]) -> Figure:
+    """Draw the loss along paths and straight lines between fully fitted solutions: median and middle half over pairs.
+
+    One panel per network and kind of ends (as they are, aligned); paths by the sum of losses.
+    """
+    if len(barriers):
+        barriers = barriers[(barriers["stage"] == "fitted") & (barriers["objective"] == "sum")]
+        barriers = barriers[barriers["algorithm"].isin(algorithms)]
+    if barriers.empty:
+        return empty()
+    panels = [(n, e) for n in barriers["network"].unique() for e in ("plain", "aligned")]
+    size = (10, 3.3 * len(panels) / 2)
+    figure, grid = plt.subplots(len(panels) // 2, 2, figsize=size, sharex=True, sharey="row", squeeze=False)
+    for axes, (network, ends) in zip(grid.flat, panels, strict=True):
+        rows = barriers[(barriers["network"] == network) & (barriers["ends"] == ends)]
+        for algorithm in dict.fromkeys(rows["algorithm"]):
+            own = rows[rows["algorithm"] == algorithm]
+            for column, dashes in (("profile", "-"), ("straight_profile", ":")):
+                losses = np.stack(own[column].to_list())
+                low, middle, high = np.quantile(losses, [0.25, 0.5, 0.75], axis=0)
+                t = np.linspace(0, 1, losses.shape[1])
+                label = algorithm if column == "profile" else f"{algorithm}, straight line"
+                axes.plot(t, middle, dashes, color=colour(algorithm), label=label)
+                axes.fill_between(t, low, high, color=colour(algorithm), alpha=0.12, linewidth=0)
+        words = "as they are" if ends == "plain" else "aligned"
+        axes.set(title=f"{titles[network]}, {words}", yscale="log", ylim=(1e-7, None))
+    for axes in grid[-1]:
+        axes.set(xlabel="t")
+    for axes in grid[:, 0]:
+        axes.set(ylabel="loss on training images")
+    grid[0][0].legend(fontsize=7)
+    return figure
+
+
+def rises(means: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
+    """Draw the mean rise of each set of pairs with its interval, beside that of the straight line (hollow).
+
+    One panel per network; paths by the sum of losses.
+    """
+    if len(means):
+        means = means[means["objective"] == "sum"]
+    if means.empty:
+        return empty()
+    networks = list(means["network"].unique())
+    most = max(len(rows) for _, rows in means.groupby("network"))
+    figure, grid = plt.subplots(1, len(networks), figsize=(5.6 * len(networks), 0.6 + 0.27 * most), squeeze=False)
+    for axes, network in zip(grid[0], networks, strict=True):
+        rows = means[means["network"] == network].sort_values(["stage", "ends", "algorithm"])
+        names = []
+        for place, row in enumerate(rows.to_dict("records")):
+            for value, face in (("straight_rise", "white"), ("rise", colour(row["algorithm"]))):
+                low, middle, high = (max(row[name], LEAST) for name in (f"{value}_low", value, f"{value}_high"))
+                shade = colour(row["algorithm"])
+                axes.plot([low, high], [place, place], color=shade, alpha=0.8 if value == "rise" else 0.4)
+                axes.plot(middle, place, "o", color=shade, markerfacecolor=face, markersize=5)
+            names.append(
+                f"{row['algorithm']}, {STAGE_NAMES[row['stage']]}{', aligned' if row['ends'] == 'aligned' else ''}"
+            )
+        axes.set_yticks(range(len(names)), names, fontsize=7)
+        axes.invert_yaxis()
+        axes.set(title=titles[network], xscale="log", xlabel="rise above the higher end")
+    return figure
+
+
+def components(
+    found: Mapping[str, tuple[pd.DataFrame, np.ndarray, int]],
+    titles: Mapping[str, str],
+    kernels: Sequence[str] = ("rbf", "linear"),
+) -> Figure:
+    """Draw fully fitted solutions in the plane of their first kernel principal components.
+
+    Rows: networks; columns: each kernel on the weights as they are, then the first of them on solutions of norm 1.
+    """
+    if not found:
+        return empty()
+    kinds = [*((kernel, False) for kernel in kernels), (kernels[0], True)]
+    size = (3.6 * len(kinds), 3.2 * len(found))
+    figure, grid = plt.subplots(len(found), len(kinds), figsize=size, squeeze=False)
+    for line, (network, (frame, inner, parameters)) in zip(grid, found.items(), strict=True):
+        points = topography.coordinates(inner)
+        for axes, (kernel, unit) in zip(line, kinds, strict=True):
+            scores = topography.kernel_pca(points, kernel, parameters=parameters, unit_norm=unit).scores
+            for algorithm in dict.fromkeys(frame["algorithm"]):
+                own = (frame["algorithm"] == algorithm).to_numpy()
+                axes.scatter(*scores[own].T, s=14, color=colour(algorithm), label=algorithm)
+            words = "norm 1" if unit else "as they are"
+            axes.set(title=f"{titles[network]}: {kernel}, {words}", xticks=[], yticks=[])
+            axes.title.set_fontsize(8)
+    grid[0][0].legend(fontsize=7)
+    return figure

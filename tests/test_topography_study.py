@@ -1,0 +1,481 @@
+"""The study of solutions: what is trained, kept, measured and resumed; and the rules that judge it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from popview import cli, engine, ledger, rules, store, study
+from popview.errors import UsageError
+from popview.report import solutions as figures
+from popview.report import topography as lay
+from popview.rules import Study
+from popview.study import pathways, readings, training
+from popview.study.nets import Network, place, vectors
+from popview.tasks import set_up
+from popview.tasks.supervised import draw_split
+from popview.topography import FourierPathFinder, profile
+
+torch.set_num_threads(1)
+
+SGD, QUASI = "SGD", readings.QUASI_NEWTON
+MODEL = {"hidden": [8, 8], "batch_size": 50, "shared": True}
+TITLES = {"digits": "perceptron on digits"}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Return a store that holds the whole smoke study."""
+    place = tmp_path_factory.mktemp("study")
+    study.run("smoke", workers=1, root=place, quiet=True)
+    return place
+
+
+@pytest.fixture(scope="module")
+def evidence(root) -> Study:
+    products = {stage: study.products("smoke", "digits", stage, root) for stage in study.STAGES}
+    return Study(
+        "digits",
+        study.solutions("smoke", "digits", root),
+        study.barriers("smoke", "digits", root),
+        {stage: found for stage, found in products.items() if found is not None},
+    )
+
+
+def part_of(kind: str, algorithm: str, **settings) -> study.Part:
+    """Return the first part of the smoke study that has these settings."""
+    found = (p for p in study.parts("smoke", "digits") if p.kind == kind and p.algorithm == algorithm)
+    return next(p for p in found if all(p.settings[name] == value for name, value in settings.items()))
+
+
+class TestShared:
+    def test_training_images_are_the_same_and_validation_images_are_not(self):
+        first, second = (draw_split(100, 60, 20, seed, shared=True) for seed in (0, 1))
+        assert (first["train"] == second["train"]).all()
+        assert set(first["validation"]) != set(second["validation"])
+        for drawn in (first, second):
+            assert not set(drawn["train"]) & set(drawn["validation"])
+            assert len(set(drawn["validation"])) == 20
+
+    def test_digits_share_images_across_restarts(self):
+        problem = set_up("digits", [3, 4], MODEL)
+        images, _ = problem.measured()
+        assert images.shape == (2, 1000, 64)
+        assert torch.equal(images[0], images[1])
+
+    def test_two_hidden_layers_compute_what_torch_computes(self):
+        problem = set_up("digits", [3], MODEL)
+        first, first_bias, second, second_bias, third, third_bias = (p[0] for p in problem.parameters)
+        images, labels = (part[0] for part in problem.measured())
+        hidden = torch.relu(torch.relu(images @ first + first_bias) @ second + second_bias)
+        wanted = cross_entropy(hidden @ third + third_bias, labels)
+        assert torch.allclose(problem.sample_loss(), wanted)
+
+    def test_one_hidden_layer_may_be_written_either_way(self):
+        one, other = (set_up("digits", [0], {"hidden": hidden}) for hidden in (32, [32]))
+        assert all(torch.equal(a, b) for a, b in zip(one.parameters, other.parameters, strict=True))
+
+
+class TestVectors:
+    def test_vectors_and_place_undo_each_other(self):
+        problem = set_up("digits", [0, 1], MODEL)
+        found = vectors(problem)
+        place(problem, found.flip(0))
+        assert torch.equal(vectors(problem), found.flip(0))
+
+    def test_the_loss_of_vectors_is_the_tasks(self):
+        problem = set_up("digits", [0, 1], MODEL)
+        network = Network.of("digits", MODEL)
+        losses = network.loss(1000)(vectors(problem))
+        assert torch.allclose(losses, problem.sample_loss(), atol=1e-6)
+        assert network.parameters == vectors(problem).shape[1] == 64 * 8 + 8 + 8 * 8 + 8 + 8 * 10 + 10
+        assert network.layers == ("0", "1", "2")
+
+    def test_aligning_changes_no_output(self):
+        start, end = vectors(set_up("digits", [0, 1], MODEL))
+        network = Network.of("digits", MODEL)
+        aligned = pathways._aligned(network, start, end)
+        assert not torch.equal(aligned, end)
+        assert (start - aligned).norm() < (start - end).norm()
+        losses = network.loss(1000)(torch.stack([end, aligned]))
+        assert torch.allclose(losses[0], losses[1], atol=1e-6)
+
+
+class TestStages:
+    def test_hand_made_curves(self):
+        """Two runs over five checkpoints: when each stage is, and that the models of that moment are kept."""
+        train = np.array([[2.0, 2.0], [0.5, 1.5], [0.4, 0.9], [0.6, np.nan], [0.1, 0.95]])
+        validation = np.array([[2.0, 2.0], [1.0, 1.0], [0.8, 1.2], [0.7, 0.1], [0.9, 1.0]])
+        stages = training.Stages(2, level=0.5)
+        for step, losses in enumerate(zip(train, validation, strict=True)):
+            stages.offer(10 * step, *losses, torch.tensor([[step], [100.0 + step]]))
+        assert stages.steps["early"].tolist() == [30, 30]
+        assert stages.steps["equal"].tolist() == [10, -1]
+        assert stages.steps["fitted"].tolist() == [40, 20]
+        assert stages.vectors["early"].flatten().tolist() == [3, 103]
+        assert stages.vectors["equal"][0] == 1
+        assert stages.vectors["fitted"].flatten().tolist() == [4, 102]
+
+    def test_of_equal_losses_the_earlier_is_kept(self):
+        stages = training.Stages(1, level=0.0)
+        for step in range(3):
+            stages.offer(step, np.array([1.0]), np.array([1.0]), torch.tensor([[float(step)]]))
+        assert stages.steps["early"].tolist() == stages.steps["fitted"].tolist() == [0]
+
+
+class TestSolutions:
+    def test_every_algorithm_starts_from_the_same_weights(self, root):
+        """The distance from the start, of the step-0 solution of a run of no steps, is 0 for all of them."""
+        starts = [vectors(set_up("digits", range(4), part.settings["model"])) for part in self.trained()]
+        assert len(starts) == 4
+        assert all(torch.equal(start, starts[0]) for start in starts)
+
+    def trained(self) -> list[study.Part]:
+        return [part for part in study.parts("smoke", "digits") if part.kind == "solutions"]
+
+    def test_losses_of_the_table_are_those_of_the_weights(self, root):
+        part = part_of("solutions", SGD)
+        table = store.load(part, root).to_pandas().query("stage == 'fitted'")
+        found = training.weights(part, root)["fitted"]["vectors"]
+        problem = set_up("digits", range(4), MODEL)
+        place(problem, found)
+        for split in ("train", "validation", "test"):
+            loss, accuracy = problem.evaluate(split)
+            assert np.allclose(table[f"{split}_loss"], loss.detach().numpy())
+            assert np.allclose(table[f"{split}_accuracy"], accuracy.numpy())
+        assert np.allclose(table["weight_norm"], np.linalg.norm(found.double().numpy(), axis=1))
+
+    def test_early_has_the_lowest_validation_loss_and_fitted_the_lowest_training_loss(self, evidence):
+        wide = evidence.solutions.pivot(index=["algorithm", "seed"], columns="stage")
+        assert (wide["validation_loss"]["early"] <= wide["validation_loss"]["fitted"]).all()
+        assert (wide["train_loss"]["fitted"] <= wide["train_loss"]["early"]).all()
+        assert (wide["train_loss"]["equal"].dropna() <= 1.0).all()
+
+    def test_lost_weights_are_trained_anew_to_the_same_numbers(self, root):
+        part = part_of("solutions", QUASI)
+        before = training.weights(part, root)
+        store.beside(part, "weights", root).unlink()
+        after = training.weights(part, root)
+        assert all(torch.equal(before[s]["vectors"], after[s]["vectors"]) for s in study.STAGES)
+
+
+class TestBarriers:
+    def test_heights_by_a_plain_loop(self, root):
+        part = part_of("barriers", SGD, stage="fitted", ends="plain", objective="sum")
+        rows = store.load(part, root).to_pandas()
+        solutions = training.weights(part.sources[0], root)["fitted"]["vectors"]
+        network = Network.of("digits", MODEL)
+        images, labels = network.images[:100], network.labels[:100]
+
+        def loss(vector: torch.Tensor) -> float:
+            w = network.named(vector)
+            hidden = images
+            for layer in network.layers:
+                hidden = torch.relu(hidden) if layer != "0" else hidden
+                hidden = hidden @ w[f"{layer}.weight"].T + w[f"{layer}.bias"]
+            return float(cross_entropy(hidden, labels))
+
+        t = torch.linspace(0, 1, 2001, dtype=torch.float64).float()
+        for row in rows.head(2).to_dict("records"):
+            start, end = solutions[row["first"]], solutions[row["second"]]
+            straight = [loss((1 - x) * start + x * end) for x in t]
+            finder = FourierPathFinder(network.loss(50), **part.settings["path"])
+            bent = finder.bend(start[None], end[None]).coefficients[0]
+            order = torch.arange(1, 11)
+            path = [loss((1 - x) * start + x * end + torch.sin(torch.pi * x * order) @ bent) for x in t]
+            assert row["height"] == pytest.approx(max(path), abs=2e-5)
+            assert row["straight_height"] == pytest.approx(max(straight), abs=2e-5)
+            assert row["rise"] == pytest.approx(max(path) - max(straight[0], straight[-1]), abs=4e-5)
+            assert row["profile"] == pytest.approx(path[::20], abs=2e-5)
+
+    def test_grids_that_are_filled_in_find_the_top(self):
+        """On a path with one narrow and one broad hill, against the finest grid in full."""
+
+        def loss(w: torch.Tensor) -> torch.Tensor:
+            return torch.exp(-((w[:, 0] - 0.3) ** 2) / 0.01) + 1.2 * torch.exp(-((w[:, 0] - 0.7) ** 2) / 0.002)
+
+        start, end = torch.zeros(2, 1, dtype=torch.float64), torch.ones(2, 1, dtype=torch.float64)
+        nothing = torch.zeros(2, 0, 1, dtype=torch.float64)
+        full = profile(loss, start, end, nothing, grids=(2000,))
+        for grids in ((500, 2000), (50, 250, 2000)):
+            assert torch.equal(profile(loss, start, end, nothing, grids=grids).height, full.height)
+        with pytest.raises(UsageError, match="each a multiple of the one before"):
+            profile(loss, start, end, nothing, grids=(300, 2000))
+
+    def test_the_same_pairs_for_every_set(self, evidence):
+        fitted = evidence.barriers.query("stage == 'fitted'")
+        sets = [rows[["first", "second"]].to_numpy() for _, rows in fitted.groupby(["algorithm", "ends", "objective"])]
+        assert len(sets) == 12
+        assert all((pairs == sets[0]).all() for pairs in sets)
+
+    def test_pairs_without_a_solution_are_left_out_and_counted(self, root):
+        part = part_of("barriers", QUASI, stage="equal")
+        table = store.load(part, root)
+        reached = (training.weights(part.sources[0], root)["equal"]["steps"] >= 0).sum()
+        assert reached < 4
+        assert store.metadata_of(table.schema)["missing"] == part.settings["count"] - len(table)
+
+    def test_the_soft_maximum_begins_with_the_sum(self, root):
+        network = Network.of("digits", MODEL)
+        start, end = vectors(set_up("digits", [0, 1], MODEL)).split(1)
+        given = {"path": {"points": 12, "steps": 3}, "objective": "maximum"}
+        found, _, _ = pathways.fitted(network.loss(50), start, end, given)
+        first = FourierPathFinder(network.loss(50), points=12, steps=3).bend(start, end).coefficients
+        finder = FourierPathFinder(network.loss(50), points=12, steps=3, objective="maximum")
+        assert torch.equal(found, finder.bend(start, end, first).coefficients)
+
+
+class TestProducts:
+    def test_against_numpy(self, root):
+        frame, inner, parameters = study.products("smoke", "digits", "fitted", root)
+        sources = [part for part in study.parts("smoke", "digits") if part.kind == "solutions"]
+        together = np.concatenate([training.weights(p, root)["fitted"]["vectors"].double().numpy() for p in sources])
+        assert np.allclose(inner, together @ together.T, rtol=1e-6, atol=1e-5)
+        assert parameters == together.shape[1]
+        assert frame["algorithm"].tolist() == [p.algorithm for p in sources for _ in range(4)]
+        spread = readings.spread(frame, inner, parameters).set_index("algorithm")
+        norms = np.linalg.norm(together[:4], axis=1)
+        assert spread.loc[SGD, "norm"] == pytest.approx(norms.mean(), rel=1e-5)
+        assert spread.loc[SGD, "deviation"] == pytest.approx(np.sqrt((together[:4] ** 2).mean()), rel=1e-5)
+        apart = [np.linalg.norm(together[i] - together[j]) for i in range(4) for j in range(i)]
+        assert spread.loc[SGD, "distance"] == pytest.approx(np.mean(apart), rel=1e-4)
+
+
+class TestRun:
+    def test_an_interrupted_run_is_continued_to_the_same_files(self, root, tmp_path, monkeypatch):
+        """Stopped by Ctrl-C at its seventh file, then run again: every table is that of the uninterrupted run."""
+        done, save = [], store.save
+
+        def interrupting(part, table, place):
+            if len(done) == 6:
+                raise KeyboardInterrupt
+            done.append(part.digest)
+            return save(part, table, place)
+
+        monkeypatch.setattr(store, "save", interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            study.run("smoke", workers=1, root=tmp_path, quiet=True)
+        monkeypatch.setattr(store, "save", save)
+        wanted = study.parts("smoke", "digits")
+        assert study.run("smoke", workers=1, root=tmp_path, quiet=True) == {"digits": (len(wanted), len(wanted) - 6)}
+        for part in wanted:
+            assert store.load(part, tmp_path).equals(store.load(part, root))
+        assert study.run("smoke", workers=1, root=tmp_path, quiet=True) == {"digits": (len(wanted), 0)}
+        left = {file.suffix for file in tmp_path.rglob("*") if file.is_file()}
+        assert left == {".parquet", ".safetensors"}
+
+    def test_files_name_their_settings_and_lie_where_git_ignores_weights(self, root):
+        for part in study.parts("smoke", "digits"):
+            file = store.path(part, root)
+            assert file.parent == root / "smoke" / "digits" / part.algorithm
+            told = store.metadata(part, root)
+            assert told["spec"] == json.loads(part.canonical)
+            assert set(told) >= {"digest", "versions", "processor", "seconds"}
+        assert study.coverage("smoke", root)["done"].sum() == len(study.parts("smoke", "digits"))
+
+    def test_laptop_is_as_the_issue_asks(self):
+        for network in study.networks("laptop"):
+            table = study.settings("laptop", network)
+            assert table["solutions"] >= 24
+            assert table["pairs"] == 50
+            assert table["images"] == 1000
+            assert table["grids"][-1] >= 2000
+            digests = [part.digest for part in study.parts("laptop", network)]
+            assert len(set(digests)) == len(digests)
+
+    def test_command_line(self, root, capsys, monkeypatch):
+        monkeypatch.setitem(study.run.__kwdefaults__, "root", root)
+        assert cli.main(["topography", "--profile", "smoke", "--workers", "1"]) == 0
+        count = len(study.parts("smoke", "digits"))
+        assert capsys.readouterr().out == f"smoke/digits: {count} files wanted, 0 computed, {count} there before\n"
+
+    @pytest.mark.parametrize(
+        ("words", "told"),
+        [
+            (["--profile", "latop"], "did you mean 'laptop'?"),
+            (["--network", "digit"], "did you mean 'digits'?"),
+        ],
+    )
+    def test_mistakes_are_one_line(self, words, told, capsys):
+        assert cli.main(["topography", *words]) == 2
+        error = capsys.readouterr().err
+        assert told in error
+        assert error.count("\n") == 1
+
+    def test_what_is_missing_is_named_with_its_command(self, tmp_path):
+        with pytest.raises(UsageError, match="popview topography --profile smoke --network digits"):
+            store.load(part_of("solutions", SGD), tmp_path)
+
+    def test_engine_says_what_it_computes(self):
+        assert engine.run.__kwdefaults__["kind"] == "trajectories"
+
+
+def pairs_of(count: int) -> np.ndarray:
+    return np.stack(np.triu_indices(count, 1), axis=1)
+
+
+def made(
+    rise: dict[str, float], *, test: float = 0.0, accuracy: float = 0.0, train: float = -6.0, sharp: float = 0.0,
+    scale: float = 1.0, direction: bool = False,
+) -> Study:  # fmt: skip
+    """Return a hand-made study of eight seeds.
+
+    Quasi-Newton's log₁₀ losses, accuracies, sharpness differ from SGD's by the given amounts, its norms by a factor,
+    its directions where asked for; `rise`: mean rise of each algorithm.
+    """
+    draws = np.random.default_rng(0)
+    rows, barriers = [], []
+    for algorithm in (SGD, QUASI):
+        ours = algorithm == QUASI
+        for stage in study.STAGES:
+            for seed in range(8):
+                noise = 0.01 * draws.standard_normal()
+                row = {"algorithm": algorithm, "stage": stage, "seed": seed, "network": "digits"}
+                row |= {"train_loss": 10 ** (-3 + ours * (train if stage == "fitted" else 0) + noise)}
+                row |= {"test_loss": 10 ** (-1 + ours * test + noise), "weight_norm": 10.0, "gradient_evaluations": 1}
+                row |= {"test_accuracy": 0.9 + ours * accuracy + 0.1 * noise}
+                row |= dict.fromkeys(rules.study.SHARPNESS, 10 ** (ours * sharp + noise))
+                rows.append(row)
+            for ends in ("plain", "aligned"):
+                for first, second in pairs_of(8):
+                    height = rise[algorithm] + 0.01 * draws.standard_normal()
+                    row = {"network": "digits", "algorithm": algorithm, "stage": stage, "ends": ends}
+                    row |= {"objective": "sum", "first": first, "second": second, "height": height, "rise": height}
+                    row |= {"straight_height": 1.0, "straight_rise": 1.0, "distance": 1.0}
+                    barriers.append(row | {"profile": [0.1] * 3, "straight_profile": [0.1] * 3})
+    points = draws.standard_normal((16, 40))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    points[8:] *= scale
+    if direction:
+        points[8:, 0] += 3
+    names = pd.DataFrame({"algorithm": [SGD] * 8 + [QUASI] * 8, "seed": [*range(8)] * 2})
+    found = (names, points @ points.T, 40)
+    return Study("digits", pd.DataFrame(rows), pd.DataFrame(barriers), dict.fromkeys(study.STAGES, found))
+
+
+EVEN = {SGD: 0.3, QUASI: 0.3}
+
+
+class TestRules:
+    @pytest.mark.parametrize(
+        ("rule", "given", "word"),
+        [
+            ("lower_barriers", {"rise": {SGD: 0.1, QUASI: 0.5}}, "holds"),
+            ("lower_barriers", {"rise": {SGD: 0.5, QUASI: 0.1}}, "does not hold"),
+            ("lower_barriers", {"rise": EVEN}, "inconclusive"),
+            ("deeper_minima", {"rise": EVEN}, "holds"),
+            ("deeper_minima", {"rise": EVEN, "train": 2.0}, "does not hold"),
+            ("deeper_minima", {"rise": EVEN, "train": 0.0}, "inconclusive"),
+            ("less_general", {"rise": EVEN, "test": 1.0, "accuracy": -0.05}, "holds"),
+            ("less_general", {"rise": EVEN, "test": 1.0}, "holds in part"),
+            ("less_general", {"rise": EVEN, "test": -1.0, "accuracy": 0.05}, "does not hold"),
+            ("less_general", {"rise": EVEN}, "inconclusive"),
+            ("smoother_basins", {"rise": EVEN, "sharp": 1.0}, "holds"),
+            ("smoother_basins", {"rise": EVEN, "sharp": -1.0}, "does not hold"),
+            ("smoother_basins", {"rise": EVEN}, "inconclusive"),
+            ("more_spread_out", {"rise": EVEN, "scale": 3.0}, "holds"),
+            ("more_spread_out", {"rise": EVEN, "scale": 0.3}, "does not hold"),
+            ("more_spread_out", {"rise": EVEN}, "inconclusive"),
+            ("apart_by_norm", {"rise": EVEN, "scale": 8.0}, "holds"),
+            ("apart_by_norm", {"rise": EVEN, "direction": True}, "does not hold"),
+            ("apart_by_norm", {"rise": EVEN}, "does not hold"),
+            ("low_paths", {"rise": EVEN}, "holds"),
+            ("low_paths", {"rise": {SGD: 0.3, QUASI: 2.0}}, "holds in part"),
+            ("low_paths", {"rise": {SGD: 2.0, QUASI: 2.0}}, "does not hold"),
+        ],
+    )
+    def test_verdicts_on_hand_made_numbers(self, rule, given, word):
+        finding = rules.STUDY[rule](made(**given))
+        assert finding.word == word
+        assert finding.detail
+
+    def test_every_rule_says_where_nothing_was_run(self, tmp_path):
+        nothing = Study("digits", pd.DataFrame(), pd.DataFrame(), {})
+        for name, rule in rules.STUDY.items():
+            assert rule(nothing).word == "not run here", name
+
+    def test_every_rule_answers_on_a_real_study(self, evidence):
+        for name, rule in rules.STUDY.items():
+            finding = rule(evidence)
+            assert finding.word in rules.WORDS, name
+            assert finding.detail, name
+
+    def test_the_ledger_asks_the_study(self):
+        listed = ledger.claims().query("study != ''").assign(computed="")
+        assert set(listed["document"]) == {"yu2026"}
+        studies = {"perceptron on digits": made(EVEN), "LeNet on MNIST": None}
+        found = ledger.judge(listed, {}, rules.Computed(), set(), studies)
+        assert set(found.query("scale == 'LeNet on MNIST'")["verdict"]) == {"not run here"}
+        assert (found.query("scale == 'perceptron on digits'")["verdict"] != "not run here").all()
+        assert len(found) == 2 * len(listed)
+
+    def test_paths_on_himmelblau(self):
+        finding = rules.COMPUTED["paths_reach_passes"](rules.Computed())
+        assert finding.word == "holds"
+        assert "pass 67.72" in finding.detail
+
+
+class TestReadings:
+    def test_separation_by_norm_and_by_direction(self):
+        table = readings.separation(*made(EVEN, direction=True).products["fitted"])
+        apart = table.set_index(["kernel", "weights"])["a12"]
+        assert apart["linear", "as they are"] == apart["rbf", "norm 1"] == 1
+        assert ((table["a12"] >= 0.5) & (table["a12"] <= 1)).all()
+
+    def test_alignment_is_paired(self):
+        barriers = made({SGD: 0.1, QUASI: 0.5}).barriers
+        barriers.loc[barriers["ends"] == "aligned", "rise"] -= 0.05
+        gains = readings.aligned_gains(barriers)
+        assert len(gains) == 6
+        assert gains["difference"].to_numpy() == pytest.approx(-0.05, abs=0.01)
+        assert (gains["low"] <= gains["difference"]).all()
+
+    def test_means_are_plain_means(self, evidence):
+        means = readings.barrier_means(evidence.barriers)
+        wanted = evidence.barriers.groupby(["algorithm", "stage", "ends", "objective"])["rise"].mean()
+        for row in means.to_dict("records"):
+            key = tuple(row[name] for name in ("algorithm", "stage", "ends", "objective"))
+            assert row["rise"] == pytest.approx(wanted[key])
+            assert not row["rise_low"] > row["rise_high"]
+
+    def test_printed_losses(self):
+        printed = readings.printed_losses()
+        assert len(printed) == 16
+        fcp = printed.query("network == 'FCP' and algorithm == 'SGD'").set_index("split")["printed"]
+        assert fcp.to_dict() == {"train": 6.21e-4, "test": 8.25e-2}
+
+
+class TestLayouts:
+    def test_tables_hold_every_set(self, evidence):
+        means = readings.barrier_means(evidence.barriers)
+        assert len(lay.barriers(means, TITLES)) == len(means)
+        tables = [readings.barrier_differences(evidence.barriers, value) for value in ("height", "rise")]
+        assert len(lay.differences(pd.concat(tables), TITLES)) == len(tables[0])
+        shown = lay.solutions(evidence.solutions, readings.printed_losses(), TITLES)
+        assert len(shown) == evidence.solutions.groupby(["stage", "algorithm"]).ngroups
+        assert len(lay.sharpness(evidence.solutions, TITLES)) == len(shown)
+        spread = readings.spread(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
+        assert len(lay.spreads(spread, TITLES)) == 4
+        apart = readings.separation(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
+        assert len(lay.separations(apart, TITLES)) == 5
+
+    def test_the_answer_names_what_is_there_and_what_is_not(self):
+        words = lay.answer({"perceptron on digits": made({SGD: 0.1, QUASI: 0.5}), "LeNet on MNIST": None})
+        assert "barriers between SGD's solutions are lower: *holds* (perceptron on digits)" in words
+        assert words.endswith("Not run here yet: LeNet on MNIST.")
+        assert "not been run" in lay.answer({"LeNet on MNIST": None})
+
+    def test_figures_with_and_without_results(self, evidence):
+        nothing = pd.DataFrame()
+        means = readings.barrier_means(evidence.barriers)
+        for some in (evidence.solutions, nothing):
+            assert figures.accuracies(some, TITLES).axes
+        for some in (evidence.barriers, nothing):
+            assert figures.profiles(some, TITLES, (SGD, QUASI)).axes
+        for some in (means, nothing):
+            assert figures.rises(some, TITLES).axes
+        for some in ({"digits": evidence.products["fitted"]}, {}):
+            assert figures.components(some, TITLES).axes
