@@ -264,7 +264,7 @@ show.show("separations", apart, lambda t: lay.separations(t, titles))
 # Fully fitted solutions in the plane of their first two kernel principal components.
 # ```
 #
-# ````{table} Mean norm, root mean square of a weight, mean distance between two solutions of an algorithm, and between their directions (each scaled to norm 1; √2 is a right angle), with 95 % intervals of the bootstrap over solutions.
+# ````{table} Mean norm, root mean square of a weight, mean distance between two solutions of an algorithm, from each to SGD's solution that began with the same weights, and between their directions (each scaled to norm 1; √2 is a right angle), with 95 % intervals of the bootstrap over solutions.
 # :name: table-spreads
 # ```{glue:md} spreads
 # :format: myst

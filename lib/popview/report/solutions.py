@@ -1,12 +1,14 @@
 """Chapter 11's figures: accuracies, profiles of paths, rises with intervals, kernel principal components."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from popview import topography
 from popview.report.style import colour
@@ -24,16 +26,17 @@ def accuracies(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     if table.empty:
         return empty()
     networks = list(table["network"].unique())
-    figure, grid = plt.subplots(1, len(networks), figsize=(5.4 * len(networks), 3.6), squeeze=False)
+    figure, grid = plt.subplots(1, len(networks), figsize=(max(6, 4.4 * len(networks)), 3.8), squeeze=False)
     shown = table.assign(percent=100 * table["test_accuracy"], solutions=table["stage"].map(STAGE_NAMES))
+    names = list(table["algorithm"].unique())
+    given: dict[str, Any] = {"hue_order": names, "palette": [colour(name) for name in names]}
     for axes, network in zip(grid[0], networks, strict=True):
         rows = shown[shown["network"] == network]
-        names = list(rows["algorithm"].unique())
-        sns.stripplot(
-            rows, x="solutions", y="percent", hue="algorithm", hue_order=names, palette=[colour(n) for n in names],
-            order=list(STAGE_NAMES.values()), dodge=True, size=3, alpha=0.7, ax=axes, legend=axes is grid[0][0],
-        )  # fmt: skip
+        given |= {"order": list(STAGE_NAMES.values()), "dodge": True, "jitter": False, "size": 3.5, "alpha": 0.5}
+        sns.stripplot(rows, x="solutions", y="percent", hue="algorithm", legend=False, ax=axes, **given)
         axes.set(title=titles[network], xlabel="", ylabel="test accuracy, %" if axes is grid[0][0] else "")
+    marks = [Line2D([], [], color=colour(name), marker="o", linewidth=0, markersize=4, label=name) for name in names]
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=8)
     return figure
 
 
@@ -80,25 +83,33 @@ def rises(means: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
         means = means[means["objective"] == "sum"]
     if means.empty:
         return empty()
-    networks = list(means["network"].unique())
-    most = max(len(rows) for _, rows in means.groupby("network"))
-    figure, grid = plt.subplots(1, len(networks), figsize=(5.6 * len(networks), 0.6 + 0.27 * most), squeeze=False)
-    for axes, network in zip(grid[0], networks, strict=True):
-        rows = means[means["network"] == network].sort_values(["stage", "ends", "algorithm"])
-        names = []
-        for place, row in enumerate(rows.to_dict("records")):
-            for value, face in (("straight_rise", "white"), ("rise", colour(row["algorithm"]))):
-                low, middle, high = (max(row[name], LEAST) for name in (f"{value}_low", value, f"{value}_high"))
-                shade = colour(row["algorithm"])
-                axes.plot([low, high], [place, place], color=shade, alpha=0.8 if value == "rise" else 0.4)
-                axes.plot(middle, place, "o", color=shade, markerfacecolor=face, markersize=5)
-            names.append(
-                f"{row['algorithm']}, {STAGE_NAMES[row['stage']]}{', aligned' if row['ends'] == 'aligned' else ''}"
-            )
-        axes.set_yticks(range(len(names)), names, fontsize=7)
-        axes.invert_yaxis()
-        axes.set(title=titles[network], xscale="log", xlabel="rise above the higher end")
+    order = {name: place for place, name in enumerate([*STAGE_NAMES, "plain", "aligned"])}
+    panels = [
+        rows.sort_values(["stage", "ends"], key=lambda column: column.map(order), kind="stable")
+        for _, rows in means.groupby("network", sort=False)
+    ]
+    lines = [len(rows) for rows in panels]
+    size = (7.6, sum(0.9 + 0.24 * count for count in lines))
+    figure, grid = plt.subplots(len(panels), 1, figsize=size, squeeze=False, height_ratios=lines, sharex=True)
+    for axes, rows in zip(grid[:, 0], panels, strict=True):
+        _draw_rises(axes, rows)
+        axes.set(title=titles[rows["network"].iloc[0]], xscale="log")
+    grid[-1][0].set(xlabel="rise above the higher end")
     return figure
+
+
+def _draw_rises(axes: plt.Axes, rows: pd.DataFrame) -> None:
+    """Draw one panel of `rises`."""
+    names = []
+    for place, row in enumerate(rows.to_dict("records")):
+        shade = colour(row["algorithm"])
+        for value, face, alpha in (("straight_rise", "white", 0.4), ("rise", shade, 0.8)):
+            low, middle, high = (max(row[name], LEAST) for name in (f"{value}_low", value, f"{value}_high"))
+            axes.plot([low, high], [place, place], color=shade, alpha=alpha)
+            axes.plot(middle, place, "o", color=shade, markerfacecolor=face, markersize=5)
+        names.append(f"{row['algorithm']}, {STAGE_NAMES[row['stage']]}{', aligned' * (row['ends'] == 'aligned')}")
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.invert_yaxis()
 
 
 def components(

@@ -183,6 +183,7 @@ def spreads(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
             "norm": table["norm"],
             "weight SD": table["deviation"],
             "distance": table["distance"],
+            "to SGD's of the same seed": table["same_seed"],
             "distance less SGD's": intervals["distance less SGD's"].where(table["more"].notna(), "–"),
             "between directions": table["direction"],
             "between directions, less SGD's": intervals["between directions, less SGD's"].where(

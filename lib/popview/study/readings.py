@@ -137,9 +137,9 @@ def spread(frame: pd.DataFrame, inner: np.ndarray, parameters: int, reference: s
     -------
     DataFrame
         ``algorithm, solutions, norm`` (mean), ``deviation`` (root mean square of a weight), ``distance`` (mean between
-        two solutions) and ``direction`` (the same after scaling each to norm 1); ``more, more_low, more_high``: the
-        distance less the reference's, with the 95 % interval of the bootstrap over solutions, and
-        ``direction_more, …`` alike.
+        two solutions), ``direction`` (the same after scaling each to norm 1), ``same_seed`` (mean distance to the
+        reference's solution from the same seed); ``more, more_low, more_high``: the distance less the reference's, with
+        the 95 % interval of the bootstrap over solutions, and ``direction_more, …`` alike.
     """
     norms = topography.norms(inner)
     kinds = {"distance": topography.distances(inner), "direction": topography.distances(inner, unit_norm=True)}
@@ -147,6 +147,9 @@ def spread(frame: pd.DataFrame, inner: np.ndarray, parameters: int, reference: s
     for algorithm in dict.fromkeys(frame["algorithm"]):
         own, other = (np.flatnonzero(frame["algorithm"] == name) for name in (algorithm, reference))
         row = {"algorithm": algorithm, "solutions": len(own), "norm": norms[own].mean()}
+        shared = frame.loc[own].reset_index().merge(frame.loc[other].reset_index(), on="seed")
+        beside = kinds["distance"][shared["index_x"], shared["index_y"]]
+        row["same_seed"] = beside.mean() if len(beside) and algorithm != reference else np.nan
         row["deviation"] = np.sqrt((norms[own] ** 2).mean() / parameters)
         for (kind, found), prefix in zip(kinds.items(), ("", "direction_"), strict=True):
             ours, theirs = (_within(found[np.ix_(chosen, chosen)]) for chosen in (own, other))
