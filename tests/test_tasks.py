@@ -256,6 +256,7 @@ class TestImages:
         for minibatch in problem.minibatches(0):
             problem.loss(minibatch)
         before = [p.detach().clone() for p in problem.parameters]
+        problem.recompute_statistics()
         with torch.no_grad():
             values = problem.network.stem(problem.normalized(problem._train[0]))
         torch.testing.assert_close(problem.network.stem_norm.running_mean, values.mean((0, 2, 3)))
