@@ -148,7 +148,7 @@ def _jobs(todo: list[Stored], root: Path) -> list[Stored]:
     return [spec for spec in jobs if not any(is_held(store.beside(s, "lock", root)) for s in _served(spec))]
 
 
-def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute: Compute | None) -> Outcome:
+def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute: Compute | None = None) -> Outcome:
     """Compute and store a spec, and the one alongside it."""
     served = _served(spec)
     try:
