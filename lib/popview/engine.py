@@ -51,7 +51,7 @@ def run(
     scheduler: str | None = None,
     keep_weights: bool = False,
     every: float = trajectory.EVERY,
-    compute: Compute = trajectory.compute,
+    compute: Compute | None = None,
     kind: str = "trajectories",
     root: Path = TRAJECTORIES,
     quiet: bool = False,
@@ -75,8 +75,9 @@ def run(
         Whether to keep the ten models of lowest training loss beside each trajectory computed now, as safetensors.
     every : float
         Seconds between two writings of a half-done trajectory's state.
-    compute : callable
-        What computes a spec: from the spec, the file for its half-done state, and `every`.
+    compute : callable, optional
+        What computes a spec: from the spec, the file for its half-done state, and `every`; `popview.trajectory.compute`
+        by default.
     kind : str
         What the progress bar says is computed.
     root : Path
@@ -147,7 +148,7 @@ def _jobs(todo: list[Stored], root: Path) -> list[Stored]:
     return [spec for spec in jobs if not any(is_held(store.beside(s, "lock", root)) for s in _served(spec))]
 
 
-def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute: Compute) -> Outcome:
+def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute: Compute | None = None) -> Outcome:
     """Compute and store a spec, and the one alongside it."""
     served = _served(spec)
     try:
@@ -159,7 +160,8 @@ def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute
             if missing[spec.digest]:
                 processes.keep_pages()
                 stack.enter_context(processes.one_thread())
-                for found in compute(spec, store.beside(spec, "unfinished", root), every):
+                chosen: Compute = compute or trajectory.compute
+                for found in chosen(spec, store.beside(spec, "unfinished", root), every):
                     if keep_weights:
                         states.save(store.beside(found.spec, "weights", root), found.best.state_dict())
                     if missing[found.spec.digest]:
