@@ -160,7 +160,8 @@ def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute
             if missing[spec.digest]:
                 processes.keep_pages()
                 stack.enter_context(processes.one_thread())
-                for found in (compute or trajectory.compute)(spec, store.beside(spec, "unfinished", root), every):
+                chosen: Compute = compute or trajectory.compute
+                for found in chosen(spec, store.beside(spec, "unfinished", root), every):
                     if keep_weights:
                         states.save(store.beside(found.spec, "weights", root), found.best.state_dict())
                     if missing[found.spec.digest]:
