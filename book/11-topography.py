@@ -111,7 +111,8 @@ page.provenance(rises, "passes.csv", computed="with the page", steps=steps, term
 # solutions of a network are trained on the same images, so that they lie on one landscape; the seed draws initial
 # weights, order and the validation split, and is the same for every algorithm. Of each run three solutions are kept:
 # the one of lowest validation loss (early-stopped), the first whose training loss is at a common level or below (equal
-# training loss), and the one of lowest training loss (fully fitted). The seed's code has softplus in its perceptron and
+# training loss), and the one of lowest training loss (fully fitted). They are looked for after every epoch, with
+# L-BFGS-GSS after every step. The seed's code has softplus in its perceptron and
 # average pooling in its LeNet; here it is ReLU, as its text says, and maximum pooling. It stops early by the *test* loss.
 
 # %% tags=["hide-input", "remove-output"]
@@ -306,6 +307,5 @@ page.provenance(
 )
 
 # %% [markdown]
-# The networks have tens of thousands of weights and the paths some hundred numbers to bend them by; all barriers are upper
-# bounds under one budget of steps. `popview topography --profile laptop` computes what is missing and continues where it
+# All barriers are upper bounds under one budget of steps. `popview topography --profile laptop` computes what is missing and continues where it
 # was interrupted; `study.barriers("laptop", "fcp")` is the table of all pairs.

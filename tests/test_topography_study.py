@@ -128,7 +128,7 @@ class TestStages:
 
 class TestSolutions:
     def test_every_algorithm_starts_from_the_same_weights(self, root):
-        """The distance from the start, of the step-0 solution of a run of no steps, is 0 for all of them."""
+        """Whatever an algorithm's batch size is, the models that its runs begin with are the same, bit for bit."""
         starts = [vectors(set_up("digits", range(4), part.settings["model"])) for part in self.trained()]
         assert len(starts) == 4
         assert all(torch.equal(start, starts[0]) for start in starts)
