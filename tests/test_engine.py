@@ -368,6 +368,47 @@ class TestFaults:
         assert "must share it" in str(outcome)
 
 
+# ---------------------------------------------------------------- stand-ins for Slurm's programs
+
+
+def start_with(sbatch: str, folder: Path) -> subprocess.Popen[str]:
+    """Start the command with Slurm's scheduler, where `sbatch` is a line of shell, and scancel notes its words."""
+    for name, line in {"sbatch": sbatch, "scancel": f'echo "$@" >> {folder}/cancelled'}.items():
+        (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / name).chmod(0o755)
+    given = {f"DASK_JOBQUEUE__SLURM__{k}": v for k, v in (("CORES", "1"), ("MEMORY", "1 GiB"), ("INTERFACE", "lo"))}
+    how = ["--workers", "1", "--backend", "dask", "--scheduler", "slurm"]
+    return subprocess.Popen(
+        [*POPVIEW, "run", "--profile", "smoke", "--task", "digits", *how],
+        env={**os.environ, **given, "POPVIEW_ROOT": str(folder), "PATH": f"{folder}:{os.environ['PATH']}"},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+class TestSlurm:
+    def test_what_sbatch_refuses_is_one_line(self, tmp_path):
+        driver = start_with("echo 'sbatch: error: Batch job submission failed' >&2; exit 1", tmp_path)
+        out, error = driver.communicate(timeout=120)
+        told = "popview: scheduler slurm, by dask-jobqueue's configuration file: "
+        assert (driver.returncode, out) == (2, "")
+        assert error == f"{told}sbatch: error: Batch job submission failed\n"
+
+    def test_ctrl_c_cancels_the_jobs(self, tmp_path):
+        driver = start_with("echo Submitted batch job 42", tmp_path)
+        assert driver.stderr is not None
+        assert driver.stderr.readline() == "popview: no Dask worker is there yet; waiting for one\n"
+        os.killpg(driver.pid, signal.SIGINT)
+        out, error = driver.communicate(timeout=120)
+        assert (driver.returncode, out) == (130, "")
+        assert error.endswith("popview: interrupted; what was finished is kept\n")
+        assert "Traceback" not in error
+        assert (tmp_path / "cancelled").read_text() == "42\n"
+
+
 # ---------------------------------------------------------------- interrupts
 
 

@@ -102,6 +102,9 @@ def run(
     environment what a task needs: POPVIEW_HUB or the network, POPVIEW_CACHE. Start them with
     ``MALLOC_ARENA_MAX=1 dask worker <address> --nthreads 1 --nworkers <cores>``; the variable makes them as fast as
     local workers. An interrupted driver's futures are cancelled; what their workers have begun they finish and store.
+
+    The Slurm jobs of "slurm" end with the driver. One that ends before, as at its walltime, is replaced, if it is of
+    one worker (``cores: 1``); what it was at goes on from its half-done state.
     """
     check_name("backend", backend, BACKENDS)
     if scheduler is not None and backend != "dask":
@@ -191,17 +194,22 @@ def _child(driver: int, *given: Any) -> Outcome:
 
 @contextmanager
 def _dask(jobs: list[Stored], workers: int, scheduler: str | None, root: Path, *given: Any) -> Iterator[Any]:
-    from distributed import Client
-    from distributed.utils import silence_logging_cmgr
+    try:
+        from distributed import Client
+        from distributed.utils import silence_logging_cmgr
+    except ValueError as error:  # one of its files is no YAML
+        raise UsageError(f"Dask's configuration: {' '.join(str(error).split())}") from error
 
     with ExitStack() as stack:
         stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # errors are told in one line
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", "Port .* is already in use")  # that of Dask's status, in another driver
         try:
             root.mkdir(parents=True, exist_ok=True)
             mark = stack.enter_context(tempfile.NamedTemporaryFile(dir=root, prefix=".driver-")).name
         except OSError as error:
             raise UsageError(f"cannot write in {root}: {error.strerror or error}") from error
-        cluster = _cluster(scheduler, workers, stack)
+        cluster = _cluster(scheduler, min(workers, len(jobs)), stack)
         try:
             client = stack.enter_context(Client(cluster, timeout=PATIENCE))
         except Exception as error:  # a server of another kind may answer anything
@@ -222,19 +230,41 @@ def _cluster(scheduler: str | None, workers: int, stack: ExitStack) -> Any:
         with config.set({"distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1}), processes.uninterrupted():
             local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50)
         return stack.enter_context(local)
-    if scheduler != "slurm":
-        return scheduler
+    return _slurm(workers, stack) if scheduler == "slurm" else scheduler
+
+
+def _slurm(workers: int, stack: ExitStack) -> Any:
+    """Return a Dask cluster whose workers are Slurm jobs, as dask-jobqueue's configuration file says.
+
+    A job that ends before its time, or at its walltime, is replaced.
+    """
     if shutil.which("sbatch") is None:
         raise UsageError("scheduler slurm: there is no sbatch on this machine")
-    try:
-        from dask_jobqueue import SLURMCluster
+    from dask import config
+    from distributed import Status
 
-        cluster = stack.enter_context(SLURMCluster())
+    async def submitted(cluster: Any) -> None:
+        cluster.scale(workers)
+        try:
+            await cluster  # else nobody would hear what sbatch says
+        except RuntimeError:
+            for job in cluster.workers.values():
+                job.status = Status.failed  # else the cluster could not be closed
+            raise
+
+    try:
+        with processes.uninterrupted():  # Ctrl-C is to mean what it meant: dask-jobqueue makes it a silent exit
+            from dask_jobqueue import SLURMCluster
+
+            options = {"dashboard_address": None} | config.get("jobqueue.slurm.scheduler-options", {})
+            cluster = stack.enter_context(SLURMCluster(silence_logs=50, scheduler_options=options))
+        cluster.sync(submitted, cluster)
     except ModuleNotFoundError as error:
         raise UsageError("scheduler slurm needs dask-jobqueue: `pip install dask-jobqueue`") from error
-    except ValueError as error:
-        raise UsageError(f"scheduler slurm: dask-jobqueue's configuration file: {error}") from error
-    cluster.scale(workers)
+    except (RuntimeError, TypeError, ValueError) as error:
+        said = " ".join(str(error).rpartition("stderr:")[2].split())
+        raise UsageError(f"scheduler slurm, by dask-jobqueue's configuration file: {said}") from error
+    cluster.adapt(minimum=workers, maximum=workers)
     return cluster
 
 
