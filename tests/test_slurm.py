@@ -1,4 +1,4 @@
-"""Dask on a real Slurm of one node, started here on loopback: run by hand, as root, on Debian or Ubuntu.
+"""Dask on a real Slurm of one node, started here on loopback: run by hand, as root, on Debian 12 (Slurm 22.05).
 
     apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
     POPVIEW_SLURM=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/test_slurm.py
