@@ -5,8 +5,8 @@
 Seven specs of digits, with several checkpoints, and three of CIFAR-10 (smoke's network, the data from POPVIEW_HUB or
 the Hub) are computed once without a break; then again under SIGKILL:
 
-(a) of the driver, at random moments of as long as the whole takes: twice for each new store, after which it is started
-    again and left alone; with one worker and with two by turns;
+(a) of the driver, at random moments of as long as the whole takes: twice for each new store, unless it ends before,
+    after which it is started again and left alone; with one worker and with two by turns;
 (b) of one worker under loky with two workers, when a file is finished and a half-done state is there;
 (c) of one worker of a Dask scheduler reached by its address, which has two.
 
@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +103,11 @@ def kill_drivers(folder: Path, reference: Path, kills: int, draws: random.Random
     compared = same = spent = resumed = 0
     print("| kill | store | workers | seconds after the start | finished | half-done | untouched |")
     print("|---|---|---|---|---|---|---|")
-    for number in range(1, kills // 2 + 1):
+    for number in count(1):
+        if spent == kills:
+            break
         root = folder / f"killed-{number}"
-        for time_left in (True, True, False):
+        for time_left in [True] * min(2, kills - spent) + [False]:
             workers = 1 + spent % 2
             driver, moment = start(root, workers), draws.uniform(0, span)
             try:
