@@ -180,6 +180,8 @@ def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute
 
 @contextmanager
 def _loky(jobs: list[Stored], workers: int, _: str | None, *given: Any) -> Iterator[Iterable[Outcome]]:
+    for name, value in processes.HUGE_PAGES.items():
+        os.environ.setdefault(name, value)  # for the workers: it counts when a process starts
     parallel = Parallel(n_jobs=min(workers, len(jobs)), batch_size=1, return_as="generator_unordered")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="joblib")  # that workers were stopped, or anew
@@ -227,7 +229,9 @@ def _cluster(scheduler: str | None, workers: int, stack: ExitStack) -> Any:
         from dask import config
         from distributed import LocalCluster
 
-        with config.set({"distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1}), processes.uninterrupted():
+        environment = {"MALLOC_ARENA_MAX": 1, **processes.HUGE_PAGES}
+        start = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in environment.items()}
+        with config.set(start), processes.uninterrupted():
             local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50)
         return stack.enter_context(local)
     return _slurm(workers, stack) if scheduler == "slurm" else scheduler

@@ -12,7 +12,11 @@ from multiprocessing import resource_tracker
 
 import torch
 
-__all__ = ["keep_pages", "one_thread", "serve", "uninterrupted"]
+__all__ = ["HUGE_PAGES", "keep_pages", "one_thread", "serve", "uninterrupted"]
+
+#: Environment of a process that is started to train: its memory in huge pages, where the kernel gives them on request.
+#: A few percent of the time of memory-bound layers; results do not depend on it, and another libc ignores it.
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 # Parameters of glibc's mallopt (malloc.h)
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
