@@ -447,6 +447,26 @@ class TestInterrupts:
             both()
         assert codes == [0]
 
+    def test_workers_that_are_still_starting_never_see_it(self, tmp_path):
+        """Once a worker that was still importing told of Ctrl-C by a traceback: it must be deaf from its start."""
+        code = (
+            "import signal, sys\n"
+            "from pathlib import Path\n"
+            "from popview import engine\n"
+            "from popview.errors import UsageError\n"
+            "from popview.specs import expand\n"
+            "def tell(spec, unfinished, every):\n"
+            "    raise UsageError(f'deaf: {signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])}')\n"
+            "specs = expand('smoke', 'digits', algorithms=('SGD', 'SAM'))\n"
+            "try:\n"
+            "    engine.run(specs, workers=2, compute=tell, root=Path(sys.argv[1]), quiet=True)\n"
+            "except UsageError as error:\n"
+            "    print(error, signal.pthread_sigmask(signal.SIG_BLOCK, []))\n"
+        )
+        words = [sys.executable, "-c", code, str(tmp_path)]
+        told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        assert told.strip() == "deaf: True set()"
+
     @pytest.mark.slow
     @pytest.mark.parametrize("words", [["--workers", "1"], ["--workers", "2"], ["--workers", "2", "--backend", "dask"]])
     def test_ctrl_c_is_one_line(self, tmp_path, words):

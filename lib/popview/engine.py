@@ -185,7 +185,9 @@ def _loky(jobs: list[Stored], workers: int, _: str | None, *given: Any) -> Itera
     parallel = Parallel(n_jobs=min(workers, len(jobs)), batch_size=1, return_as="generator_unordered")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="joblib")  # that workers were stopped, or anew
-        with closing(parallel(delayed(_child)(os.getpid(), spec, *given) for spec in jobs)) as outcomes:
+        with processes.uninterrupted():  # a worker that is still starting would tell of Ctrl-C in its own words
+            begun = parallel(delayed(_child)(os.getpid(), spec, *given) for spec in jobs)
+        with closing(begun) as outcomes:
             yield outcomes
 
 

@@ -11,6 +11,7 @@ from functools import cache
 from multiprocessing import resource_tracker
 
 import torch
+from joblib.externals.loky.backend import resource_tracker as loky_tracker
 
 __all__ = ["HUGE_PAGES", "keep_pages", "one_thread", "serve", "uninterrupted"]
 
@@ -54,7 +55,8 @@ def uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    resource_tracker.ensure_running()  # else the first process that is started would start it, and unblock the signal
+    for tracker in (resource_tracker, loky_tracker):
+        tracker.ensure_running()  # else the first process that is started would start it, and unblock the signal
     came: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
