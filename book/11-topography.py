@@ -88,7 +88,7 @@ page.table("rises", lay.passes(rises), digits=3)
 # ```{glue:figure} passes-six-hump-camel
 # :name: figure-passes-six-hump
 #
-# The six-hump camel, interactive: a control, where straight lines are already nearly right.
+# The six-hump camel, interactive: a control, where straight lines are already nearly right. The soft maximum minds only the highest point of a path: below it the path wanders, which costs it nothing; a click on its name in the legend hides it.
 # ```
 #
 # ````{table} Rise above the higher of two minima: of the lowest pass that there is, of the path by the sum of losses, of the soft maximum begun with that path, and of the straight line.

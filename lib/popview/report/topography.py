@@ -208,7 +208,7 @@ def answer(networks: Mapping[str, Study | None]) -> str:
     if not there:
         return f"The study of trained networks has {NOT_RUN.removesuffix(' yet').replace('not', 'not been', 1)} yet."
     said = {
-        "barriers between SGD's solutions are lower": "lower_barriers",
+        "Barriers between SGD's solutions are lower": "lower_barriers",
         "L-BFGS-GSS reaches lower training loss": "deeper_minima",
         "and generalises less well there": "less_general",
         "lies in sharper places at equal training loss": "smoother_basins",
