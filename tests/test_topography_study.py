@@ -464,7 +464,7 @@ class TestLayouts:
 
     def test_the_answer_names_what_is_there_and_what_is_not(self):
         words = lay.answer({"perceptron on digits": made({SGD: 0.1, QUASI: 0.5}), "LeNet on MNIST": None})
-        assert "barriers between SGD's solutions are lower: *holds* (perceptron on digits)" in words
+        assert "Barriers between SGD's solutions are lower: *holds* (perceptron on digits)" in words
         assert words.endswith("Not run here yet: LeNet on MNIST.")
         assert "not been run" in lay.answer({"LeNet on MNIST": None})
 
