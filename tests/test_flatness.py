@@ -1,10 +1,11 @@
-"""Flatness against closed forms, full Hessian matrices, brute force, and curvlinops where it is installed."""
+"""Flatness against closed forms, full Hessian matrices, brute force, and curvlinops."""
 
 import math
 from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 
+import curvlinops
 import pytest
 import torch
 from helpers import same
@@ -569,10 +570,9 @@ class TestMistakes:
 
 
 class TestCurvlinops:
-    """Product, top eigenvalue and trace of curvlinops 3.0.1, no dependency: skipped where not installed."""
+    """Product, top eigenvalue and trace against another implementation's."""
 
     def test_agrees(self, net):
-        curvlinops = pytest.importorskip("curvlinops")
         ours = list(net.parameters())
         theirs = curvlinops.HessianLinearOperator(net, nn.CrossEntropyLoss(), ours, [(IMAGES, LABELS)])
         vectors = [normal(*p.shape, seed=i) for i, p in enumerate(ours)]
