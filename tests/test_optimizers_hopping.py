@@ -435,7 +435,7 @@ class Test_Ending:
     """A run that ends in mid-hop."""
 
     @pytest.mark.parametrize("name", ["NiG-MBH", "NiM-MBH"])
-    @pytest.mark.parametrize("accept", ["classical", "metropolis", "printed", helpers.sharp], ids=str)
+    @pytest.mark.parametrize("accept", ["classical", "metropolis", "printed", helpers.sharp])
     def test_under_an_accept_rule_returns_its_incumbent(self, accept, name):
         model = helpers.small_net()
         noise = lambda m, g: [torch.ones_like(t) for t in m]  # noqa: E731
