@@ -281,7 +281,7 @@ def text(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Path
     largest = rows["state"].div(rows["trajectories"]).max()
     facts = (
         f"GPU-hours: FLOP over {amount(throughput, 'FLOP/s')} (default: a fifth of an A100's bfloat16 peak), which "
-        "small batches of short texts do not reach; no measurement: the tasks compute on processors as they stand. "
+        "small batches of short texts do not reach; no measurement. "
         f"Models kept on request: {amount(whole['weights'], 'B')}; state of a run: up to {amount(largest, 'B')}. "
         f"Of {whole['files']} files {whole['present']} are there."
     )
