@@ -100,7 +100,8 @@ page.provenance(pd.DataFrame(ledger.claims()), "claims.csv", csv="the claims and
 #   the numbers as a CSV.
 # - **Restart** means one run from one seed. **Population** means the models of many restarts. **SetA** is the ten models
 #   of each trajectory with the lowest training loss, **SetB** the ten with the highest test metric.
-# - A verdict on two optimizers is *better*, *worse*, *equivalent* or *inconclusive*, and follows a rule. "p > 0.05" is
+# - A verdict on two optimizers is *better*, *worse*, *equivalent* or *inconclusive*, or *undecidable at this n* where
+#   no result could have decided, and follows a rule. "p > 0.05" is
 #   never read as "the same": [chapter 8](08-what-tests-can-say.ipynb) shows why.
 # - Cells of the paper that the only text at hand does not show legibly are dashes. They are never guessed. What is
 #   printed and cannot be right is in [chapter 13](13-errata-and-forensics.ipynb).

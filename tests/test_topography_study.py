@@ -109,7 +109,7 @@ class TestStages:
         """Two runs over five checkpoints: when each stage is, and that the models of that moment are kept."""
         train = np.array([[2.0, 2.0], [0.5, 1.5], [0.4, 0.9], [0.6, np.nan], [0.1, 0.95]])
         validation = np.array([[2.0, 2.0], [1.0, 1.0], [0.8, 1.2], [0.7, 0.1], [0.9, 1.0]])
-        stages = training.Stages(2, level=0.5)
+        stages = training.Stages(2, level=0.5, floor=1e-7)
         for step, losses in enumerate(zip(train, validation, strict=True)):
             stages.offer(10 * step, *losses, torch.tensor([[step], [100.0 + step]]))
         assert stages.steps["early"].tolist() == [30, 30]
@@ -119,8 +119,16 @@ class TestStages:
         assert stages.vectors["equal"][0] == 1
         assert stages.vectors["fitted"].flatten().tolist() == [4, 102]
 
+    def test_a_run_at_the_floor_has_ended_though_others_of_its_stack_go_on(self):
+        stages = training.Stages(2, level=0.5, floor=0.1)
+        for step, losses in enumerate(([0.4, 0.9], [0.05, 0.8], [0.01, 0.7])):
+            stages.offer(step, np.array(losses), np.array(losses), torch.full((2, 1), float(step)))
+        assert stages.steps["fitted"].tolist() == stages.steps["early"].tolist() == [1, 2]
+        assert stages.vectors["fitted"].flatten().tolist() == [1, 2]
+        assert stages.running.tolist() == [False, True]
+
     def test_of_equal_losses_the_earlier_is_kept(self):
-        stages = training.Stages(1, level=0.0)
+        stages = training.Stages(1, level=0.0, floor=0.0)
         for step in range(3):
             stages.offer(step, np.array([1.0]), np.array([1.0]), torch.tensor([[float(step)]]))
         assert stages.steps["early"].tolist() == stages.steps["fitted"].tolist() == [0]

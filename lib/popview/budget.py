@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from popview import bill, store
-from popview.comparisons import HIGHER_IS_BETTER, against
+from popview.comparisons import HIGHER_IS_BETTER, against, log_loss
 from popview.errors import check_name
 from popview.operations import example
 from popview.paths import TRAJECTORIES
@@ -91,7 +91,7 @@ def equal_budgets(
         return pd.DataFrame()
     table = pd.DataFrame(values)
     pairs = [(str(name), reference) for name in table.columns[1:]]
-    compared = against(np.log10(table) if loss else table, pairs, None if loss else margin, higher_is_better=not loss)
+    compared = against(log_loss(table) if loss else table, pairs, None if loss else margin, higher_is_better=not loss)
     return pd.concat([pd.DataFrame(rows), compared], axis=1)
 
 

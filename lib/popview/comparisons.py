@@ -21,6 +21,7 @@ __all__ = [
     "against_reference",
     "all_pairs",
     "clustering",
+    "log_loss",
     "pairwise",
     "paper_sets",
     "set_a_against_set_b",
@@ -129,11 +130,13 @@ def against(
     *,
     higher_is_better: bool = True,
     paired_from: int = 8,
+    family_size: int | None = None,
 ) -> pd.DataFrame:
     """Compare pairs of algorithms as one Holm family, on one value per restart; see `popview.statistics.compare`.
 
-    Below `paired_from` restarts the tests take the groups as independent, which is conservative where the values of a
-    seed correlate: ``correlation`` says how far they do. From there on they are paired by seed.
+    Below `paired_from` restarts the tests take the groups as independent: they reject too rarely where the values of a
+    seed correlate positively, and too often where negatively; ``correlation`` says how far they do. From there on they
+    are paired by seed.
 
     Parameters
     ----------
@@ -147,6 +150,8 @@ def against(
         False for losses.
     paired_from : int
         Restarts from which the tests are paired by seed.
+    family_size : int, optional
+        Where the family has more members than `pairs`: those that have not been run count as p = 1.
 
     Returns
     -------
@@ -168,7 +173,10 @@ def against(
         raise UsageError(f"a comparison needs 2 restarts or more, got {len(complete)}")
     groups = {str(name): complete[name].to_numpy() for name in complete.columns}
     rows = []
-    found = compare(groups, pairs, margin=margin, higher_is_better=higher_is_better, paired_from=paired_from)
+    size = len(pairs) if family_size is None else family_size
+    found = compare(
+        groups, pairs, margin=margin, higher_is_better=higher_is_better, paired_from=paired_from, family_size=size
+    )
     for (a, b), c in found.items():
         means = mean_difference(groups[a], groups[b], paired=c.paired).interval or (np.nan, np.nan)
         low, high = c.shift.interval or (np.nan, np.nan)
@@ -195,15 +203,31 @@ def against(
                 "a12": c.a12.estimate,
                 "a12_low": a12_low,
                 "a12_high": a12_high,
-                "detectable": _detectable(groups[a], groups[b], len(pairs), c.paired),
+                "detectable": _detectable(groups[a], groups[b], size, c.paired),
                 "verdict": str(c.verdict),
             }
         )
     return pd.DataFrame(rows)
 
 
-def against_reference(values: pd.DataFrame, margin: float | None, reference: str = "SGD") -> pd.DataFrame:
+def against_reference(
+    values: pd.DataFrame,
+    margin: float | None,
+    reference: str = "SGD",
+    *,
+    planned: Iterable[str] = (),
+    higher_is_better: bool = True,
+) -> pd.DataFrame:
     """Compare every algorithm with a reference, in the two families of `FAMILIES`, as far as they have been run.
+
+    Parameters
+    ----------
+    values, margin, higher_is_better
+        As in `against`.
+    reference : str
+    planned : iterable of str
+        The algorithms of the profile: they belong to their family before they have been run, lest a verdict be taken
+        back when they arrive.
 
     Returns
     -------
@@ -214,7 +238,9 @@ def against_reference(values: pd.DataFrame, margin: float | None, reference: str
     for family, members in FAMILIES.items():
         pairs = [(name, reference) for name in members if name in values and reference in values]
         if pairs:
-            frames.append(against(values, pairs, margin).assign(family=family))
+            size = len({*members} & {*planned, *values})
+            table = against(values, pairs, margin, higher_is_better=higher_is_better, family_size=size)
+            frames.append(table.assign(family=family))
     table = pd.concat(frames, ignore_index=True)
     return table if table.empty else table[["family", *table.columns.drop("family")]]
 
@@ -230,6 +256,11 @@ def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test
     pooled = pairwise(population, list(population["algorithm"].unique()), value)
     pairs = list(zip(pooled["a"], pooled["b"], strict=True))
     return against(per_restart(population, value), pairs, margin).assign(pooled_p=pooled["pooled_p"])
+
+
+def log_loss(losses: pd.DataFrame) -> pd.DataFrame:
+    """Return the logarithm to base 10 of losses, of 1e-12 where they are below it, and NaN where they are infinite."""
+    return np.log10(losses.clip(lower=1e-12).where(np.isfinite(losses)))
 
 
 def _correlation(a: Array, b: Array) -> float:

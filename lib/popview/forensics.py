@@ -151,7 +151,10 @@ def rejections_by_chance(table: pd.DataFrame, number: str, named: int) -> Check:
         p_value=None if untold else chance,
         found=untold or chance <= ALPHA,
         impossible=False,
-        innocent="the text speaks of the exceptions of Table 2a and means both tables",
+        innocent="the caption says that they are set in bold, so they are disclosed; the text speaks of the exceptions "
+        "of Table 2a and means both tables"
+        if untold
+        else "no more than chance would give",
     )
 
 

@@ -109,9 +109,16 @@ def _over_chance(luck: pd.DataFrame) -> str:
     real = luck["adjusted_p"] <= ALPHA
     sides = {"better": luck[real & (luck["difference"] > 0)], "worse": luck[real & (luck["difference"] < 0)]}
     words = [f"*{side}* for {_names(rows, luck)}" for side, rows in sides.items() if len(rows)]
-    rest = luck[~real]
+    blind = luck["smallest_adjusted_p"] > ALPHA
+    rest = luck[~real & ~blind]
     if len(rest):
         words.append(f"no difference found for {_names(rest, luck)}")
+    if blind.any():
+        least, gains = luck["smallest_adjusted_p"].min(), luck[blind].assign(mean=luck["difference"])
+        words.append(
+            f"*undecidable* with {luck['restarts'].iloc[0]} restarts for {_names(luck[blind], luck)} (the least p that "
+            f"could have come out is {least:.2g}); the gain is {_range(gains, 100)} points"
+        )
     return f"Against a model of the second half drawn at random: {'; '.join(words)}."
 
 
@@ -141,9 +148,19 @@ def all_pairs(comparison: pd.DataFrame) -> str:
         items.append(
             f"- **{task}, {variant}:** {pooled['tests']} pairs. Pooled models reject {pooled['rejected']} at 0.05, "
             f"restarts {restarts['rejected']}, where chance alone would give {pooled['expected']:.1f}. Verdicts with "
-            f"restarts, after Holm over all pairs: {words}."
+            f"restarts, after Holm over all pairs: {words}.{undecided(rows)}"
         )
     return "\n".join(items)
+
+
+def undecided(rows: pd.DataFrame) -> str:
+    """Say of a family's comparisons, where it is so, that none could have come out as a difference."""
+    least = rows["smallest_adjusted_p"].min()
+    if least <= ALPHA:
+        return ""
+    return (
+        f" The least p that could have come out is {least:.2g}: no difference could be found here, whatever its size."
+    )
 
 
 def times(table: pd.DataFrame, misses: pd.DataFrame) -> str:

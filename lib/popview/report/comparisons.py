@@ -12,6 +12,8 @@ from IPython.display import Markdown
 from myst_nb import glue
 
 from popview import engine
+from popview.comparisons import against_reference as compared
+from popview.operations import DATA, model_settings
 from popview.populations import TASKS, VARIANTS, coverage, load_available, wanted
 from popview.report.page import MINUS
 from popview.report.page import table as page_table
@@ -21,6 +23,7 @@ from popview.tasks.digits import TEST_IMAGES
 
 __all__ = [
     "absent",
+    "against_reference",
     "covered",
     "deeds",
     "designs",
@@ -103,6 +106,16 @@ def each(
     return stack({key: reading(rows, margin(profile, key)) for key, rows in results.items()})
 
 
+def against_reference(values: dict[tuple[str, str], pd.DataFrame], profile: str) -> pd.DataFrame:
+    """Apply `popview.comparisons.against_reference` to the values of each task and variant, as the profile plans it."""
+    return stack(
+        {
+            key: compared(table, margin(profile, key), planned=settings(profile, key[0])["algorithms"])
+            for key, table in values.items()
+        }
+    )
+
+
 def margin(profile: str, key: tuple[str, str]) -> float:
     """Return the equivalence margin that the profile fixes for a task; `key` is (task, variant)."""
     return float(settings(profile, key[0])["margin"])
@@ -165,8 +178,7 @@ def written(hyperparameters: Mapping[str, Any]) -> str:
 def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame], profile: str) -> pd.DataFrame:
     """Lay out what the comparisons with SGD rest on: restarts, pairing, margin, and the sampling error of the test set.
 
-    The sampling error is that of SGD's accuracy on so many test examples; none is given for macro-F1, nor where the
-    profile does not say how many there are.
+    The sampling error is that of SGD's accuracy on so many test examples; none is given for macro-F1.
 
     Parameters
     ----------
@@ -178,9 +190,10 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
     """
     rows = []
     for (task, variant), members in comparison.groupby(["task", "variant"], sort=False):
-        examples = settings(profile, task)["model"].get("tested", TEST_IMAGES if task == "digits" else None)
+        examples = TEST_IMAGES
+        if task != "digits":
+            examples = min(model_settings(task, settings(profile, task)["model"])["tested"], DATA[task].test)
         mean = float(values[task, variant]["SGD"].mean())
-        known = examples is not None and metric_name(task) == "accuracy"
         rows.append(
             {
                 "task": f"{task}, {variant}",
@@ -190,7 +203,7 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
                 "SGD, points": 100 * mean,
                 "margin, points": f"±{100 * members['margin'].iloc[0]:g}",
                 "sampling error of the test set, points": 100 * np.sqrt(mean * (1 - mean) / examples)
-                if known
+                if metric_name(task) == "accuracy"
                 else np.nan,
             }
         )

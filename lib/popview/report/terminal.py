@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from popview.comparisons import HIGHER_IS_BETTER, against, clustering
+from popview import store
+from popview.comparisons import FAMILIES, HIGHER_IS_BETTER, against, clustering
 from popview.errors import UsageError, check_name
 from popview.populations import load, per_restart, select, wanted
 from popview.specs import settings
@@ -22,6 +23,9 @@ def comparison(
     per_trajectory: int = 10,
 ) -> str:
     """Compare two algorithms as chapter 7 does, and word it in a few lines.
+
+    Against SGD, an algorithm of one of the `popview.comparisons.FAMILIES` is judged in its family, as there; any other
+    pair by itself, without a correction.
 
     Parameters
     ----------
@@ -44,24 +48,43 @@ def comparison(
     table = settings(profile, task)
     specs = wanted(profile, task, variant, algorithms=(a, b))
     trajectories = load(specs, table["restarts"])
+    family, others = _family(a, b, table["algorithms"])
+    beside = wanted(profile, task, variant, algorithms=tuple(others)) if others else []
+    lacking = {spec.algorithm for spec in store.missing(beside)}
+    there = [name for name in others if name not in lacking]
+    if there:
+        more = load([spec for spec in beside if spec.algorithm in there], table["restarts"])
+        trajectories = pd.concat([trajectories, more], ignore_index=True)
     models = select(trajectories, "train_loss", per_trajectory)
     values = per_restart(models, metric)
     percent = metric.endswith("_metric")
     margin = table["margin"] if percent else None
-    (row,) = against(values, [(a, b)], margin, higher_is_better=HIGHER_IS_BETTER[metric]).to_dict("records")
+    pairs = [(a, b), *((name, "SGD") for name in there)]
+    size = 1 + len(others)
+    found = against(values, pairs, margin, higher_is_better=HIGHER_IS_BETTER[metric], family_size=size)
+    row = found.iloc[0].to_dict()
+    holm = f"{row['adjusted_p']:.4g} ({family} family of {size}, against SGD)" if family else ""
     title = f"{a} against {b}: {task}, {profile}, {variant}, {row['restarts']} restarts each, equal epochs"
     unit = "points" if percent else "nats"
     lines = [
         ("value", f"mean {metric} of a restart's {per_trajectory} models of lowest training loss, in {unit}"),
-        *_lines(row, values, 100.0 if percent else 1.0, unit),
+        *_lines(row, values, 100.0 if percent else 1.0, unit, holm),
         ("ICC", _clusters(models, metric, (a, b))),
-        ("verdict", row["verdict"]),
+        ("verdict", row["verdict"] if family else f"{row['verdict']} (one pair, uncorrected)"),
     ]
     width = max(len(name) for name, _ in lines) + 2
     return "\n".join([title, *(f"  {name:<{width}}{words}" for name, words in lines)])
 
 
-def _lines(row: dict, values: pd.DataFrame, scale: float, unit: str) -> list[tuple[str, str]]:
+def _family(a: str, b: str, planned: list[str]) -> tuple[str, list[str]]:
+    """Return the name of the family in which chapter 7 judges a pair, and its other planned members; "" and none."""
+    for family, members in FAMILIES.items():
+        if "SGD" in (a, b) and (a in members or b in members):
+            return family, [name for name in members if name in planned and name not in (a, b)]
+    return "", []
+
+
+def _lines(row: dict, values: pd.DataFrame, scale: float, unit: str, holm: str) -> list[tuple[str, str]]:
     """Word the numbers of one row of `popview.comparisons.against`."""
     digits = 2 if scale == 100 else 4
 
@@ -72,7 +95,8 @@ def _lines(row: dict, values: pd.DataFrame, scale: float, unit: str) -> list[tup
     if row["paired"]:
         test, advice = "sign-flip permutation test, paired by seed", "used by the pairing"
     else:
-        test, advice = "exact permutation test, unpaired: conservative if seeds correlate", "not used by the test"
+        rejects = "too rarely" if row["correlation"] > 0 else "too often"
+        test, advice = "exact permutation test, unpaired", f"not used: if real, the test rejects {rejects}"
     lines = [
         (name, f"{write(complete[name].mean(), '')} (SD {write(complete[name].std(), '')})")
         for name in (row["a"], row["b"])
@@ -81,8 +105,10 @@ def _lines(row: dict, values: pd.DataFrame, scale: float, unit: str) -> list[tup
         ("difference", f"{write(row['difference'])} (of means)"),
         ("shift", f"{write(row['estimate'])} [{write(row['low'])}, {write(row['high'])}] (Hodges-Lehmann, 95 %)"),
         ("A12", f"{row['a12']:.2f} [{row['a12_low']:.2f}, {row['a12_high']:.2f}] (95 %, without the pairing)"),
-        ("p", f"{row['p']:.4g} ({test}); one pair: no family correction"),
+        ("p", f"{row['p']:.4g} ({test})" + ("" if holm else "; one pair: no family correction")),
     ]
+    if holm:
+        lines.append(("p (Holm)", holm))
     if np.isfinite(row["margin"]):
         lines.append(
             ("p (equivalence)", f"{row['equivalence_p']:.4g} (TOST, margin ±{scale * row['margin']:g} {unit})")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from popview import study
+from popview.comparisons import log_loss
 from popview.rules.findings import ALPHA, Finding, Word, share
 from popview.statistics import Result, holm, paired_permutation
 from popview.study import readings
@@ -22,9 +23,6 @@ LARGE = 0.71
 NEARLY_ALL = 0.95
 
 SHARPNESS = ("ball_maximum", "adaptive_sharpness", "average_sharpness", "top_eigenvalue")
-
-#: Least value of a loss or sharpness before its logarithm is taken.
-TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Study:
             return pd.DataFrame()
         rows = self.solutions[self.solutions["stage"] == stage]
         wide = rows.pivot(index="seed", columns="algorithm", values=name)
-        return np.log10(wide.clip(lower=TINY)) if logarithm else wide
+        return log_loss(wide) if logarithm else wide
 
     def against(self, stage: str, name: str, *, logarithm: bool = True) -> Result | None:
         """Compare quasi-Newton's solutions with SGD's, paired by seed; None where fewer than three seeds have both."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import inf, isnan
+from functools import lru_cache
+from math import comb, inf, isnan
 from typing import Literal
 
 import numpy as np
@@ -10,11 +11,21 @@ from numpy.typing import ArrayLike
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
 from popview.statistics.effects import a12, hodges_lehmann, hodges_lehmann_paired
-from popview.statistics.permutation import exact_permutation, paired_permutation, smallest_p, smallest_p_paired
+from popview.statistics.permutation import (
+    _relabellings,
+    _sign_flips,
+    exact_permutation,
+    paired_permutation,
+    smallest_p,
+    smallest_p_paired,
+)
 from popview.statistics.results import Equivalence, Result, check_fraction
 from popview.statistics.significance import holm, tost
 
 __all__ = ["Comparison", "DetectableEffect", "Verdict", "compare", "detectable_effect", "verdict"]
+
+#: Up to this many relabellings a design's power is simulated, on so many data sets.
+SIMULATED, DRAWS = 5_000, 4_000
 
 Word = Literal["equivalent", "better", "worse", "inconclusive", "undecidable at this n"]
 
@@ -89,8 +100,9 @@ def detectable_effect(
 ) -> DetectableEffect:
     """Return the smallest standardised difference of means that a design detects: print it before the run.
 
-    Computed for the t test at alpha / family_size, the level that the first rejection in Holm's procedure needs; a
-    permutation test of so few restarts can do no better than its smallest p-value, and that is checked.
+    At alpha / family_size, the level that the first rejection in Holm's procedure needs. Of designs with up to
+    `SIMULATED` relabellings (7 restarts a side, 12 pairs) the permutation test itself is simulated on normal data, to
+    0.02 in power: of so few restarts it finds less than a t test. Above, the t test's formula.
 
     Parameters
     ----------
@@ -125,12 +137,38 @@ def detectable_effect(
         reason = f"the smallest adjusted p-value is {min(1.0, smallest):.3g}, above {alpha:g}"
         return DetectableEffect(inf, f"{design} can reject nothing: {reason}.")
     level = alpha / family_size
-    if paired:
+    if (2**n_a if paired else comb(n_a + n_b, n_a)) <= SIMULATED:
+        effect = _simulated_effect(n_a, n_b, paired, level, power)
+    elif paired:
         effect = TTestPower().solve_power(nobs=n_a, alpha=level, power=power)
     else:
         effect = TTestIndPower().solve_power(nobs1=n_a, ratio=n_b / n_a, alpha=level, power=power)
     effect = float(np.squeeze(effect))  # where statsmodels falls back on another solver, it returns an array
     return DetectableEffect(effect, f"{design} find {effect:.2f} standard deviations with probability {power:g}.")
+
+
+@lru_cache
+def _simulated_effect(n_a: int, n_b: int, paired: bool, level: float, power: float) -> float:
+    """Return the difference of means, in SDs, at which the permutation test of normal data rejects with this power."""
+    weights = _sign_flips(n_a) if paired else _relabellings(n_a, n_b)
+    drawn = np.random.default_rng(0).standard_normal((DRAWS, weights.shape[1]))
+    shift = weights[:, :n_a].sum(axis=1)  # what a difference of 1 adds to each relabelling's difference
+
+    def found(effect: float) -> float:
+        rejected = 0
+        for part in np.array_split(drawn, 1 + DRAWS * len(weights) // 2_000_000):
+            differences = part @ weights.T + effect * shift
+            tails = [(sign * (differences - differences[:, :1]) >= -1e-9).sum(axis=1) for sign in (1, -1)]
+            rejected += int((2 * np.minimum(*tails) <= level * len(weights) * (1 + 1e-12)).sum())
+        return rejected / DRAWS
+
+    low, high = 0.0, 1.0
+    while found(high) < power:
+        low, high = high, 2 * high
+    for _ in range(10):
+        middle = (low + high) / 2
+        low, high = (middle, high) if found(middle) < power else (low, middle)
+    return high
 
 
 def verdict(

@@ -31,9 +31,10 @@ def barriers(part: Part, root: Path) -> Found:
     -------
     Found
         One row per pair: ``first, second`` (the seeds), ``distance`` between the ends, ``start_loss, end_loss``,
-        ``height, rise`` (above the higher end), ``straight_height, straight_rise``, ``steps, converged``, ``profile``
-        and ``straight_profile`` (losses at equally spaced points from 0 to 1, 101 at most, float32). Pairs of which a
-        run did not reach the stage are left out; the metadata say how many.
+        ``height, rise`` (above the higher end), ``straight_height, straight_rise``, ``fitted_height, fitted_rise`` (the
+        path's on the images that it is fitted on, where those are fewer), ``steps, converged``, ``profile`` and
+        ``straight_profile`` (losses at equally spaced points from 0 to 1, 101 at most, float32). Pairs of which a run
+        did not reach the stage are left out; the metadata say how many.
     """
     began, given = time.process_time(), part.settings
     network = Network.of(given["sources"][0]["settings"]["task"], given["sources"][0]["settings"]["model"])
@@ -66,8 +67,9 @@ def _aligned(network: Network, start: Tensor, end: Tensor) -> Tensor:
 
 def _paths(network: Network, start: Tensor, end: Tensor, given: dict[str, Any]) -> dict[str, Any]:
     """Fit paths on the smaller sample and measure them on the larger; return the columns."""
-    bent, steps, converged = fitted(network.loss(given["fitted"], given["chunk"]), start, end, given)
-    loss, grids = network.loss(given["images"], given["chunk"]), given["grids"]
+    fewer, loss = (network.loss(given[name], given["chunk"]) for name in ("fitted", "images"))
+    bent, steps, converged = fitted(fewer, start, end, given)
+    grids = given["grids"]
     path, straight = (profile(loss, start, end, terms, grids=grids) for terms in (bent, bent[:, :0]))
     ends = straight.losses[:, [0, -1]].double()
     columns: dict[str, Any] = {
@@ -75,9 +77,12 @@ def _paths(network: Network, start: Tensor, end: Tensor, given: dict[str, Any]) 
         "start_loss": ends[:, 0].numpy(),
         "end_loss": ends[:, 1].numpy(),
     }
-    for name, found in (("", path), ("straight_", straight)):
-        height = found.height.double()
-        columns |= {f"{name}height": height.numpy(), f"{name}rise": (height - ends.amax(1)).numpy()}
+    measured = {"": path, "straight_": straight}
+    if given["fitted"] < given["images"]:
+        measured["fitted_"] = profile(fewer, start, end, bent, grids=grids)
+    for name, found in measured.items():
+        height, higher = found.height.double(), found.losses[:, [0, -1]].double().amax(1)
+        columns |= {f"{name}height": height.numpy(), f"{name}rise": (height - higher).numpy()}
     columns |= {"steps": steps.numpy(), "converged": converged.numpy()}
     for name, found in (("profile", path), ("straight_profile", straight)):
         kept = found.losses[:, :: max(1, grids[0] // KEPT)]

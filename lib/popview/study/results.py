@@ -39,12 +39,15 @@ def solutions(profile: str, network: str, root: Path = TOPOGRAPHY) -> pd.DataFra
 def barriers(profile: str, network: str, root: Path = TOPOGRAPHY) -> pd.DataFrame:
     """Return the pairs of a network: ``network, algorithm, stage, ends, objective`` and those of `pathways.barriers`.
 
-    Only sets of which every part is there; empty where there are none.
+    Where paths are fitted on all of the images that heights are taken on, ``fitted_height`` is ``height``. Only sets of
+    which every part is there; empty where there are none.
     """
     found = []
     for part in _complete(profile, network, "barriers", root):
         names = {name: part.settings[name] for name in ("stage", "ends", "objective")}
         frame = store.load(part, root).to_pandas()
+        if "height" in frame and "fitted_height" not in frame:
+            frame = frame.assign(fitted_height=frame["height"], fitted_rise=frame["rise"])
         found.append(frame.assign(network=network, algorithm=part.algorithm, **names))
     return _frame(found)
 

@@ -45,6 +45,8 @@ class Stages:
         P.
     level : float
         Training loss at which runs are compared.
+    floor : float
+        Training loss at which a run has ended, though others of its stack go on.
 
     Attributes
     ----------
@@ -54,8 +56,9 @@ class Stages:
         Stage → parameter vectors ``(P, d)``; of no meaning where the step is -1.
     """
 
-    def __init__(self, members: int, level: float) -> None:
-        self.level = level
+    def __init__(self, members: int, level: float, floor: float) -> None:
+        self.level, self.floor = level, floor
+        self.running = np.ones(members, dtype=bool)
         self.lowest = {stage: np.full(members, np.inf) for stage in ("early", "fitted")}
         self.steps = {stage: np.full(members, -1) for stage in STAGES}
         self.vectors: dict[str, Tensor] = {}
@@ -69,11 +72,13 @@ class Stages:
         for stage, losses in (("early", validation_loss), ("fitted", train_loss)):
             now[stage] = losses < self.lowest[stage]
             self.lowest[stage] = np.where(now[stage], losses, self.lowest[stage])
-        for stage, members in now.items():
+        for stage, reached in now.items():
+            members = reached & self.running
             kept = self.vectors.setdefault(stage, torch.zeros_like(found))
             chosen = torch.from_numpy(members)
             kept[chosen] = found[chosen]
             self.steps[stage][members] = step
+        self.running &= ~(train_loss <= self.floor)
 
 
 def stored(part: Part, root: Path) -> Found:
@@ -144,7 +149,7 @@ def _run(part: Part, seeds: Any, network: Network) -> tuple[pa.Table, Stages]:
     )  # fmt: skip
     problem = set_up(spec.task, seeds, spec.model)
     optimizer = optimizer_of(spec, problem)
-    stages, start = Stages(len(seeds), run["level"]), vectors(problem)
+    stages, start = Stages(len(seeds), run["level"], run["floor"]), vectors(problem)
     due = set(np.linspace(0, spec.epochs * problem.steps_per_epoch, spec.checkpoints, dtype=int).tolist())
     with torch.random.fork_rng([]), torch.no_grad():
         for step in train(problem, optimizer, spec):
@@ -152,7 +157,7 @@ def _run(part: Part, seeds: Any, network: Network) -> tuple[pa.Table, Stages]:
                 with optimizer.solution():
                     train_loss, validation_loss = (problem.evaluate(split)[0].double().numpy() for split in SPLITS[:2])
                     stages.offer(step, train_loss, validation_loss, vectors(problem))
-                if (train_loss <= run["floor"]).all():
+                if not stages.running.any():
                     break
     evaluations = {
         name: np.broadcast_to(optimizer.counts[name].numpy(), len(seeds))
