@@ -4,7 +4,8 @@
 
 prints two Markdown tables (about four minutes on two idle cores). It calls the public functions, one data set at a
 time, so that what is measured is what a chapter calls. Required: coverage of at least 0.94 in each cell, for A12, for
-the Hodges–Lehmann shift and for the difference of means; false positives of the restart-level tests of at most 0.06.
+the Hodges–Lehmann shift and for the difference of means; false positives of the restart-level tests of at most 0.06
+where both groups have one spread. The intra-class correlation falls short on skewed restarts: its docstring says so.
 """
 
 import argparse
@@ -116,6 +117,21 @@ def shift_cells() -> list[Cell]:
     return cells
 
 
+def icc_cells() -> list[Cell]:
+    """Return the cells for an intra-class correlation of 0.8: restarts of several shapes, ten checkpoints each."""
+
+    def interval(restarts: np.ndarray, checkpoints: np.ndarray) -> statistics.Result:
+        noise = checkpoints.reshape(len(restarts), -1)
+        return statistics.icc(np.sqrt(0.8) * restarts[:, None] + np.sqrt(0.2) * noise)
+
+    deviation = {"normal": 1.0, "exponential": 1.0, "lognormal": float(scipy.stats.lognorm(1).std())}
+    return [
+        Cell("ICC", name, 0.8, (n, 10 * n), shifted(SHAPES[name], 0.0, 1 / sd), SHAPES["normal"], interval, False)
+        for n in (5, 10, 100)
+        for name, sd in deviation.items()
+    ]
+
+
 def coverage(cell: Cell, repeats: int, seed: int) -> tuple[float, float]:
     """Return the share of repeats whose interval holds the truth, and the mean width of the interval."""
     generator = np.random.default_rng(seed)
@@ -139,14 +155,18 @@ RESTART_TESTS: dict[str, Call] = {
 POOLED_TESTS: dict[str, Call] = {"pooled Mann–Whitney": statistics.mann_whitney, "pooled t": statistics.t_test}
 
 
-def false_positives(name: str, restarts: int, correlation: float, repeats: int, seed: int) -> float:
+def false_positives(
+    name: str, restarts: int, correlation: float, repeats: int, seed: int, spreads: float = 1.0
+) -> float:
     """Return how often a test rejects at 0.05 between two alike optimizers (for TOST: two that differ by the margin).
 
-    Ten checkpoints per restart. Restarts of one seed share half their variance, where the test is paired.
+    Ten checkpoints per restart. Restarts of one seed share half their variance, where the test is paired. The first
+    optimizer's values spread `spreads` times as far as the second's.
     """
     generator = np.random.default_rng(seed)
     draw = (restarts, 10, correlation)
     a, b, common = (statistics.simulate_nested(generator, *draw, repeats=repeats) for _ in range(3))
+    a = spreads * a
     if name in POOLED_TESTS:
         test, groups = POOLED_TESTS[name], zip(a, b, strict=True)
     else:
@@ -173,16 +193,18 @@ def main() -> None:
     arguments = parser.parse_args()
     started, repeats = perf_counter(), arguments.repeats
     pool = Parallel(n_jobs=arguments.processes)
-    cells = a12_cells() + shift_cells()
+    cells = a12_cells() + shift_cells() + icc_cells()
     print_coverage(cells, pool(delayed(coverage)(cell, repeats, seed) for seed, cell in enumerate(cells)))
     tests = [*POOLED_TESTS, *RESTART_TESTS]
-    rows = [(restarts, correlation) for restarts in (5, 10) for correlation in (0.0, 0.5, 0.8, 0.95)]
+    rows = [(restarts, correlation, 1.0) for restarts in (5, 10) for correlation in (0.0, 0.5, 0.8, 0.95)]
+    rows += [(restarts, 0.8, 3.0) for restarts in (5, 10)]
     keys = [(name, *row) for row in rows for name in tests]
-    jobs = (delayed(false_positives)(*key, max(1, repeats // 2), seed) for seed, key in enumerate(keys))
+    jobs = (delayed(false_positives)(*key[:3], max(1, repeats // 2), seed, key[3]) for seed, key in enumerate(keys))
     rates = dict(zip(keys, pool(jobs), strict=True))
-    print(f"\n| restarts | ICC | {' | '.join(tests)} |\n|---|---|{'---|' * len(tests)}")
+    print(f"\n| restarts | ICC | spreads | {' | '.join(tests)} |\n|---|---|---|{'---|' * len(tests)}")
     for row in rows:
-        print(f"| {row[0]} | {row[1]:g} | {' | '.join(f'{rates[(name, *row)]:.3f}' for name in tests)} |")
+        found = " | ".join(f"{rates[(name, *row)]:.3f}" for name in tests)
+        print(f"| {row[0]} | {row[1]:g} | {row[2]:g} : 1 | {found} |")
     print(f"\n{repeats} repeats per cell ({max(1, repeats // 2)} below), {perf_counter() - started:.0f} s.")
 
 

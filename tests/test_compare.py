@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from popview import cli, comparisons, populations, specs
@@ -47,14 +48,41 @@ def test_numbers_are_those_of_chapter_seven(name, chapter, capsys):
     assert "100 restarts each" in text
 
 
-def test_one_pair_is_a_family_of_one():
-    """Its minimum detectable effect is smaller than in chapter 7's family of five, and the text says which it is."""
-    text = terminal.comparison("SAM", "SGD")
+def test_a_pair_of_no_family_is_a_family_of_one():
+    """It says that it is not corrected; chapter 7 does not judge it, but among all pairs."""
+    text = terminal.comparison("SAM", "NiM-BH")
     assert "one pair: no family correction" in text
-    trajectories = populations.load(populations.wanted("laptop", "digits", algorithms=("SAM", "SGD")), 100)
+    assert text.endswith(" (one pair, uncorrected)")
+    assert "p (Holm)" not in text
+    trajectories = populations.load(populations.wanted("laptop", "digits", algorithms=("SAM", "NiM-BH")), 100)
     values = populations.per_restart(populations.select(trajectories, "train_loss", 10))
-    (row,) = comparisons.against(values, [("SAM", "SGD")], 0.005).to_dict("records")
+    (row,) = comparisons.against(values, [("SAM", "NiM-BH")], 0.005).to_dict("records")
     assert numbers(text, "detectable")[0] == pytest.approx(100 * row["detectable"], abs=5e-3)
+
+
+@pytest.mark.parametrize("pair", [("SAM", "SGD"), ("SGD", "SAM")])
+def test_at_five_restarts_the_verdict_is_the_family_s(pair, monkeypatch):
+    """A p that alone would do is not enough among the paper's five, of which one has not been run."""
+    shifts = {"SGD": 0.0, "SAM": 2.0, "NiG-SGD": 0.1, "NiM-SGD": 0.1, "NiG-BH": 0.1}
+    noise = {"SGD": [0, 1, 2, 3, 4], "SAM": [0.6, 1.7, 2.5, 3.2, 4.5]}
+    rows = [
+        {"task": "digits", "profile": "laptop", "variant": "base", "algorithm": name, "seed": seed, "step": 0}
+        | {"train_loss": 0.1, "test_metric": 0.9 + 0.01 * (shift + noise.get(name, noise["SGD"])[seed])}
+        for name, shift in shifts.items()
+        for seed in range(5)
+    ]
+
+    def loaded(specs, restarts):
+        return pd.DataFrame(rows).query("algorithm in @names", local_dict={"names": {s.algorithm for s in specs}})
+
+    monkeypatch.setattr(terminal, "load", loaded)
+    monkeypatch.setattr(terminal.store, "missing", lambda specs: [s for s in specs if s.algorithm == "NiM-BH"])
+    text = terminal.comparison(*pair, per_trajectory=1)
+    raw, adjusted = numbers(text, "p")[0], numbers(text, "p (Holm)")[0]
+    assert raw <= 0.05
+    assert adjusted == pytest.approx(min(1, 5 * raw), rel=1e-3)
+    assert "(the paper's family of 5, against SGD)" in text
+    assert text.endswith("inconclusive")
 
 
 def test_a_loss_has_no_margin_and_less_is_better():

@@ -164,6 +164,19 @@ class TestAgainst:
             np.testing.assert_allclose(rows["adjusted_p"], holm(rows["p"]))
         assert comparisons.against_reference(values.drop(columns="SGD"), 0.005).empty
 
+    def test_a_planned_algorithm_counts_before_it_has_been_run(self):
+        values = restarts(5, {"SGD": 0.0, "SWA": 0.05})
+        planned = ["SGD", "NiG-SGD", "NiG-MBH", "NiM-MBH", "AdamW", "SWA"]
+        alone, among = (comparisons.against_reference(values, 0.005, planned=p).iloc[0] for p in ((), planned))
+        assert (alone["adjusted_p"], among["adjusted_p"]) == pytest.approx((2 / 252, 4 * 2 / 252))
+        assert among["smallest_adjusted_p"] == pytest.approx(4 * 2 / 252)
+        assert among["detectable"] > alone["detectable"]
+
+    def test_losses_that_are_not_finite_are_left_out_and_zero_is_a_small_one(self):
+        found = comparisons.log_loss(pd.DataFrame({"SGD": [0.1, 0.0], "SAM": [np.inf, np.nan]}))
+        assert found["SGD"].tolist() == pytest.approx([-1, -12])
+        assert found["SAM"].isna().all()
+
 
 class TestWords:
     """The answers hold what the numbers say, and a page without results says so."""
@@ -197,6 +210,20 @@ class TestWords:
         found = show.word(pd.DataFrame({"verdict": verdicts, "adjusted_p": [0.01, 0.06, 0.01, 0.01]}))
         assert list(found)[:2] == ["equivalent, slightly worse", "equivalent"]
         assert found[3] == "better"
+
+    def test_of_five_restarts_it_is_said_that_nothing_could_come_out(self):
+        """All pairs, and choices within a restart: the least p that could come out, and not "no difference"."""
+        values = restarts(5, {name: 0.01 * i for i, name in enumerate(("SGD", *populations.PAPER_FAMILY))})
+        pairs = list(combinations(values, 2))
+        rows = comparisons.against(values, pairs, 0.005).assign(pooled_p=0.5, task="cifar10", variant="base")
+        assert "The least p that could have come out is 0.12: no difference" in answers.all_pairs(rows)
+        luck = comparisons.against(values, [("SAM", "SGD")], 0.005, paired_from=2).assign(algorithm="SAM")
+        text = answers._over_chance(luck)
+        assert "no difference" not in text
+        assert (
+            "*undecidable* with 5 restarts for all 1 algorithms (the least p that could have come out is 0.06" in text
+        )
+        assert answers.undecided(comparisons.against(values, [("SAM", "SGD")], 0.005)) == ""
 
     def test_nothing_has_been_run(self):
         nothing = show.stack({})

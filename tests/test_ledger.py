@@ -247,7 +247,9 @@ class TestTaskRules:
         assert "NiG-MBH 2.0" in finding.detail
 
     def test_one_run(self):
-        assert tasks.one_run_misleads(results()).word == "inconclusive"  # nothing to mislead about
+        nothing = tasks.one_run_misleads(results())
+        assert nothing.word == "inconclusive"  # nothing to mislead about
+        assert nothing.detail.startswith("none of 15 pairs could be told apart")
         finding = tasks.one_run_misleads(results({"SAM": -0.03}))
         assert finding.word == "does not hold"
         assert finding.detail.startswith("5 of 15 pairs differ; one run each ranks them rightly with probability 1.00")
@@ -270,11 +272,42 @@ class TestTaskRules:
         late = frame.assign(validation_metric=0.9 - frame["step"] / 1000, test_metric=0.9 - frame["step"] / 1000)
         assert tasks.loss_costs_nothing(Results("digits", late, 0.005)).word == "does not hold"
 
-    def test_the_t_test_agrees_on_the_papers_finding_or_on_another(self):
-        assert tasks.tests_alike(results()).word == "holds in part"  # both reject
+    def test_at_five_restarts_it_says_that_nothing_could_beat_chance(self):
+        frame = trajectories(dict.fromkeys(SIX, 0.0), restarts=5)
+        assert tasks.loss_costs_nothing(Results("digits", frame, 0.005)).detail.endswith(
+            "none (at 5 restarts no result could be: least p 0.38)"
+        )
+
+    def test_a_loss_that_is_not_finite_stops_no_rule(self):
         frame = trajectories(dict.fromkeys(SIX, 0.0))
-        tied = frame.assign(test_metric=0.9 - frame["train_loss"])
-        assert tasks.tests_alike(Results("digits", tied, 0.005)).word == "holds"  # neither does
+        first = (frame["algorithm"] == "SAM") & (frame["seed"] == 0)
+        for value in (np.inf, 0.0):
+            broken = frame.assign(train_loss=frame["train_loss"].mask(first, value))
+            assert tasks.sam_at_equal_gradients(Results("digits", broken, 0.005)).word
+
+    def test_the_t_test_agrees_on_the_papers_finding_or_on_another(self):
+        both, tied = results(), self.tied()
+        assert tasks.tests_alike(both).word == "holds"
+        assert "both reject for 6 of 6" in tasks.tests_alike(both).detail
+        assert tasks.tests_alike(tied).word == "holds"
+        assert tasks.tests_alike(tied).detail.endswith("neither for 6")
+
+    def tied(self, gap: float = 0.0) -> Results:
+        """Scores that follow the loss but for one checkpoint, which falls behind by `gap`."""
+        frame = trajectories(dict.fromkeys(SIX, 0.0))
+        score = 0.9 - frame["train_loss"] - gap * (frame["step"] == frame["step"].max())
+        return Results("digits", frame.assign(test_metric=score, validation_metric=score), 0.005)
+
+    def test_a_test_that_does_not_reject_is_no_agreement(self):
+        """SetA is told from SetB by nothing where scores follow the loss; that alone would not be enough to hold."""
+        assert tasks.sets_alike(self.tied()).word == "holds"
+        wide = self.tied(gap=0.2)
+        assert (wide.tests[0]["mann_whitney"] > 0.05).all()
+        found = tasks.sets_alike(wide)
+        assert found.word == "inconclusive"
+        assert "rejects for 0 of 6 algorithms" in found.detail
+        assert "inside ±0.5 points for 0" in found.detail
+        assert tasks.sets_alike(results()).word == "does not hold"
 
     def test_pooling(self):
         finding = tasks.pooled_tests_here(results())

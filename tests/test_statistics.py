@@ -39,6 +39,7 @@ from popview.statistics import (
     tost,
     verdict,
 )
+from popview.statistics.batches import p_values
 
 SEED = 20240301
 PATIENT = settings(deadline=None, max_examples=60)
@@ -399,7 +400,6 @@ class TestNested:
     def test_shrout_and_fleiss(self):
         result = icc(RATINGS)
         assert result.estimate == pytest.approx(0.17, abs=0.005)
-        assert result.interval == pytest.approx((-0.13, 0.72), abs=0.005)
         assert (result.n, result.unit) == ((6,), "restart")
 
     def test_anova_against_scipy(self):
@@ -417,6 +417,18 @@ class TestNested:
         assert isnan(icc(np.ones((3, 4))).estimate)
         assert icc(np.ones((3, 4))).interval is None
         assert icc([[1.0, 2.0], [2.0, 1.0]]).estimate == pytest.approx(-1)
+        assert icc([[1.0, 2.0], [2.0, 3.0]]).interval is None
+        assert icc([[1.0, 2.0], [2.0, 1.0], [4.0, 5.0]]).interval is None
+
+    @pytest.mark.parametrize("sizes", [(4, 4, 4, 4, 4, 4), (2, 4, 3, 4, 4, 3)])
+    def test_interval_is_the_jackknife_of_the_log_variance_ratio(self, sizes):
+        """By hand, with SciPy's analysis of variance."""
+        rows = [np.array(row[:size], dtype=float) for row, size in zip(RATINGS, sizes, strict=True)]
+        logs = np.log([scipy.stats.f_oneway(*(rows[:i] + rows[i + 1 :])).statistic for i in range(6)])
+        pseudo = 6 * np.log(scipy.stats.f_oneway(*rows).statistic) - 5 * logs
+        ratios = np.exp(scipy.stats.t.interval(0.9, 5, pseudo.mean(), scipy.stats.sem(pseudo)))
+        size = (sum(sizes) - sum(n**2 for n in sizes) / sum(sizes)) / 5
+        assert icc(rows, level=0.9).interval == pytest.approx(tuple((ratios - 1) / (ratios + size - 1)))
 
     @pytest.mark.parametrize(
         ("rows", "message"),
@@ -467,15 +479,30 @@ class TestNested:
 
 
 class TestDetectableEffect:
-    @pytest.mark.parametrize(("n", "family"), [(4, 1), (5, 5), (10, 5), (100, 1)])
+    @pytest.mark.parametrize(("n", "family"), [(8, 5), (10, 5), (100, 1)])
     def test_has_the_power_it_states(self, n, family):
         effect = detectable_effect(n, n, family_size=family).effect
         assert TTestIndPower().power(effect, n, 0.05 / family) == pytest.approx(0.8, abs=1e-4)
 
-    @pytest.mark.parametrize(("n", "family"), [(6, 1), (8, 5), (10, 5)])
+    @pytest.mark.parametrize(("n", "family"), [(13, 5), (30, 5)])
     def test_paired(self, n, family):
         effect = detectable_effect(n, n, family_size=family, paired=True).effect
         assert TTestPower().power(effect, n, 0.05 / family) == pytest.approx(0.8, abs=1e-4)
+
+    @pytest.mark.parametrize(("n_a", "n_b", "family"), [(4, 4, 1), (5, 5, 5), (4, 6, 2)])
+    def test_of_few_restarts_it_is_the_permutation_test_s(self, n_a, n_b, family):
+        """Which rejects in 80 % of other data with this difference: a t test of five a side would need less."""
+        effect = detectable_effect(n_a, n_b, family_size=family).effect
+        generator = np.random.default_rng(SEED)
+        a, b = generator.standard_normal((3000, n_a)) + effect, generator.standard_normal((3000, n_b))
+        assert (p_values("permutation", a, b) <= 0.05 / family).mean() == pytest.approx(0.8, abs=0.03)
+
+    @pytest.mark.parametrize(("n", "family"), [(6, 1), (8, 5)])
+    def test_of_few_pairs_it_is_the_sign_flip_test_s(self, n, family):
+        effect = detectable_effect(n, n, family_size=family, paired=True).effect
+        drawn = np.random.default_rng(SEED).standard_normal((1500, n)) + effect
+        rejected = [paired_permutation(row, np.zeros(n)).p_value <= 0.05 / family for row in drawn]
+        assert np.mean(rejected) == pytest.approx(0.8, abs=0.04)
 
     def test_designs_that_can_reject_nothing(self):
         for hopeless in (
@@ -601,18 +628,18 @@ class TestCompare:
 class TestSimulation:
     @pytest.mark.parametrize("cell", REQUIRED, ids=lambda c: f"{c.quantity}-{c.data}-{c.truth:g}-{c.sizes[0]}")
     def test_interval_coverage(self, cell):
-        """At least 94%, with an allowance that a cell at 94% exceeds once in 10,000 tests."""
-        repeats = 1000
+        """At least 94%, with an allowance that a cell at 94% exceeds once in 100 tests, one at 92% seven times in 8."""
+        repeats = 2000
         held, _ = COVERAGE.coverage(cell, repeats, SEED)
-        assert held * repeats >= scipy.stats.binom.ppf(1e-4, repeats, 0.94)
+        assert held * repeats >= scipy.stats.binom.ppf(0.01, repeats, 0.94)
 
     @pytest.mark.parametrize("name", COVERAGE.RESTART_TESTS)
     @pytest.mark.parametrize(("restarts", "correlation"), [(5, 0.8), (10, 0.5)])
     def test_restart_level_false_positives(self, name, restarts, correlation):
         """At most 6%, with the same allowance."""
-        repeats = 1000
+        repeats = 2000
         rate = COVERAGE.false_positives(name, restarts, correlation, repeats, SEED)
-        assert rate * repeats <= scipy.stats.binom.ppf(1 - 1e-4, repeats, 0.06)
+        assert rate * repeats <= scipy.stats.binom.ppf(0.99, repeats, 0.06)
 
     @pytest.mark.parametrize(("correlation", "expected"), [(0, 0.046), (0.5, 0.40), (0.8, 0.52), (0.95, 0.56)])
     def test_pooled_checkpoints_reject_far_too_often(self, correlation, expected):

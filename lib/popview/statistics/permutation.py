@@ -24,6 +24,9 @@ def exact_permutation(
 ) -> Result:
     """Permutation test of a difference of means between two independent groups of restarts.
 
+    It tests that the two groups have one distribution. Where their spreads are 3 : 1 and their means equal, five
+    restarts a side are wholly separated (p = 0.0079) twice as often as that, in 1.6 % of cases.
+
     Exact: all relabellings are enumerated up to `ENUMERATED` of them; above, `resamples` are drawn by SciPy. The
     p-value is twice the smaller tail, 1 at most; differences that agree to 1e-9 of the data's range are ties.
 
