@@ -293,3 +293,15 @@ class TestMeasures:
     def test_numbers(self):
         assert endings.numbers(torch.tensor([1.0, math.nan, math.inf, -2])) == [1.0, None, None, -2.0]
         assert endings.numbers(np.float32(0.5)) == [0.5]
+
+    def test_numbers_of_a_gpu_come_back(self):
+        class OnGpu(Tensor):
+            """Refuses NumPy, as a tensor on a GPU does, until it was copied."""
+
+            def __array__(self, *_: Any) -> Any:
+                raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+            def cpu(self) -> Tensor:
+                return self.as_subclass(Tensor)
+
+        assert endings.numbers(torch.tensor([1.0, math.nan]).as_subclass(OnGpu)) == [1.0, None]

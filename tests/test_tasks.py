@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from popview import corruptions
+from popview import corruptions, flatness, tasks
 from popview.errors import UsageError
 from popview.tasks import TASKS, Problem, networks, set_up, supervised
 from popview.tasks.berts import classifier, tokenizer
@@ -267,14 +267,24 @@ class TestImages:
     def test_corrupted_images_are_those_of_the_test_sample(self):
         problem = images()
         found = problem.corrupted()
-        assert list(found) == list(corruptions.IMAGE_CORRUPTIONS)
+        assert list(found) == ["clean", *corruptions.IMAGE_CORRUPTIONS]
         pixels, labels = problem._samples["test"]
         noisy = corruptions.corrupt_images(pixels.numpy(), "contrast", 4, seed=0)
         problem.network.eval()
         with torch.no_grad():
             right = problem.network(problem.normalized(torch.from_numpy(noisy))).argmax(1) == labels
-        assert [len(values) for values in found.values()] == [5] * 6
+            clean = problem.network(problem.normalized(pixels)).argmax(1) == labels
+        assert [len(values) for values in found.values()] == [1] + [5] * 6
         assert found["contrast"][3].item() == pytest.approx(right.double().mean().item())
+        assert found["clean"][0].item() == pytest.approx(clean.double().mean().item())
+
+    def test_the_clean_metric_is_that_of_the_corrupted_images_alone(self, monkeypatch):
+        monkeypatch.setattr(tasks.images, "CORRUPTED", 7)
+        problem = images()
+        pixels, labels = (part[:7] for part in problem._samples["test"])
+        with torch.no_grad():
+            right = problem.network.eval()(problem.normalized(pixels)).argmax(1) == labels
+        assert problem.corrupted()["clean"][0].item() == pytest.approx(right.double().mean().item())
 
 
 class Fixed:
@@ -477,8 +487,9 @@ class TestTexts:
     def test_corrupted_texts_are_those_of_the_test_sample(self):
         problem = texts()
         found = problem.corrupted()
-        assert list(found) == ["characters", "words"]
+        assert list(found) == ["clean", "characters", "words"]
         source, rows = tiny.texts(60, 2), problem._samples["test"]
+        assert found["clean"][0].item() == pytest.approx(problem.evaluate("test")[1].item())  # all 40 are corrupted
         noisy = corruptions.corrupt_texts([source["text"][row] for row in rows], "words", 5, seed=0)
         inputs = tokenizer("tiny/bert")(noisy, truncation=True, max_length=10, padding=True, return_tensors="pt")
         problem.network.eval()
@@ -630,5 +641,8 @@ def test_batches_meet_the_network_on_its_device_and_scores_come_back(monkeypatch
         logits = problem.logits("train")
         assert logits.shape == (1, 10, 3)
         assert {t.device.type for t in (logits, *problem.score("train", logits))} == {"cpu"}
+        start = [p.detach().clone() for p in problem.parameters]
+        for measured in (flatness.weight_norm(start), flatness.distance(problem.parameters, start)):
+            assert measured.device.type == "cuda"  # `endings.numbers` brings it back
         with pytest.raises(RuntimeError, match="device"):
             problem.network(problem.batch[0])

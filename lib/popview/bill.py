@@ -92,6 +92,7 @@ class Cost:
 class _Evaluated(NamedTuple):
     """How many examples are evaluated: samples of the splits, the whole test split, corrupted ones, and so on.
 
+    `clean` are those that `corrupted` are made of.
     `flat` are those of the measures of flatness, `curved` of Hessian-vector products, `inputs` of input gradients,
     `statistics` of BatchNorm statistics.
     """
@@ -100,6 +101,7 @@ class _Evaluated(NamedTuple):
     validation: int
     test: int
     whole_test: int
+    clean: int
     corrupted: int
     flat: int
     curved: int
@@ -115,17 +117,18 @@ def _evaluated(task: str, model: dict[str, Any], normalized: bool) -> _Evaluated
     data, given = DATA[task], model_settings(task, model)
     if task == "digits":
         train = data.rest - digits.VALIDATION_IMAGES
-        return _Evaluated(train, digits.VALIDATION_IMAGES, data.test, data.test, 0, train, train, data.test, 0)
+        return _Evaluated(train, digits.VALIDATION_IMAGES, data.test, data.test, 0, 0, train, train, data.test, 0)
     train, validation = (min(given["evaluated"], given[split]) for split in ("train", "validation"))
     test = min(given["tested"], data.test)
     whole = test if "data" in model else data.test  # of another data set no more is known
     pictures = kind(task) is images.Images
     kinds, module = (IMAGE_CORRUPTIONS, images) if pictures else (TEXT_CORRUPTIONS, texts)
-    corrupted = min(module.CORRUPTED, test) * len(kinds) * len(SEVERITIES)
+    clean = min(module.CORRUPTED, test)
+    corrupted = clean * len(kinds) * len(SEVERITIES)
     part, inputs = min(module.MEASURED, train), min(module.MEASURED, test)
     statistics = min(STATISTICS, given["train"]) if normalized else 0
     flat = train if pictures else part
-    return _Evaluated(train, validation, test, whole, corrupted, flat, part, inputs, statistics)
+    return _Evaluated(train, validation, test, whole, clean, corrupted, flat, part, inputs, statistics)
 
 
 def cost(spec: RunSpec) -> Cost:
@@ -180,7 +183,7 @@ def _evaluations(spec: RunSpec, steps: int) -> tuple[int, int, int]:
 
 def _measures(spec: RunSpec, evaluated: _Evaluated, one: Example) -> float:
     """Return the FLOPs at the end of a restart: see `popview.endings`."""
-    forwards = evaluated.whole_test + evaluated.corrupted
+    forwards = evaluated.whole_test + evaluated.clean + evaluated.corrupted
     forwards += evaluated.test + evaluated.statistics * (2 if spec.algorithm == "SWA" else 1)  # the averaged weights
     forwards += evaluated.flat * (2 + 2 + 1 + 2 * endings.NOISE_DRAWS)  # both maxima, average sharpness
     gradients = 2 * evaluated.flat + evaluated.inputs  # both maxima

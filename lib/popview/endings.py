@@ -27,7 +27,8 @@ NOISE_DRAWS, TRACE_DRAWS, LANCZOS_STEPS = 10, 4, 12
 
 def numbers(values: Tensor | np.ndarray) -> list[float | None]:
     """Return one number per restart, None where it is not finite."""
-    return [float(v) if math.isfinite(v) else None for v in np.asarray(values, dtype=float).reshape(-1)]
+    here = values.detach().cpu() if isinstance(values, Tensor) else values
+    return [float(v) if math.isfinite(v) else None for v in np.asarray(here, dtype=float).reshape(-1)]
 
 
 def measures(problem: Problem, start: list[Tensor], seed: int) -> dict[str, Any]:
@@ -48,7 +49,8 @@ def measures(problem: Problem, start: list[Tensor], seed: int) -> dict[str, Any]
         ``whole_test`` (loss and metric on the whole test split); ``flatness`` on the training sample in float32:
         ``ball_maximum, adaptive_sharpness, average_sharpness`` and, where `Problem.curvature`, ``top_eigenvalue`` and
         ``trace``; ``weight_norm, distance`` from the start, ``input_gradient_norm`` on test inputs; ``corrupted``: the
-        metric per corruption, one list per severity; ``seconds`` of each of these.
+        metric per corruption, one list per severity, and ``clean``, one list: that of the same examples as they are
+        (older files lack it); ``seconds`` of each of these.
     """
     parameters, population = list(problem.parameters), problem.population
     found: dict[str, Any] = {}

@@ -201,7 +201,7 @@ class Images(Supervised):
         return (self.normalized(part) for part in images.split(EVALUATED_AT_ONCE))
 
     def corrupted(self) -> dict[str, list[Tensor]]:
-        """Return the accuracy on the first 500 images of the test sample under each corruption of C-lite."""
+        """Return the accuracy on the first 500 images of the test sample, clean and under each corruption of C-lite."""
         images, labels = (part[:CORRUPTED] for part in self._samples["test"])
         pairs = [(name, severity) for name in corruptions.IMAGE_CORRUPTIONS for severity in corruptions.SEVERITIES]
 
@@ -209,10 +209,10 @@ class Images(Supervised):
             return {f"{n}-{s}": corruptions.corrupt_images(images.numpy(), n, s, seed=0) for n, s in pairs}
 
         kept = cache.arrays(f"{self.name}-corrupted-{cache.digest(images.numpy())[:12]}", make)
-        found: dict[str, list[Tensor]] = {name: [] for name, _ in pairs}
-        for name, severity in pairs:
-            logits = self.predict(self._batches(torch.from_numpy(np.array(kept[f"{name}-{severity}"])), labels))
-            found[name].append(self._score(logits, labels)[1])
+        shown = [("clean", images)] + [(n, torch.from_numpy(np.array(kept[f"{n}-{s}"]))) for n, s in pairs]
+        found: dict[str, list[Tensor]] = {name: [] for name, _ in shown}
+        for name, pixels in shown:
+            found[name].append(self._score(self.predict(self._batches(pixels, labels)), labels)[1])
         return found
 
     def measured(self) -> Batch:

@@ -272,7 +272,7 @@ class Texts(Supervised):
         return lambda given: self.forward({"inputs_embeds": given, "attention_mask": mask}), embedded.detach(), labels
 
     def corrupted(self) -> dict[str, list[Tensor]]:
-        """Return the macro-F1 on the first 200 texts of the test sample under seeded noise of characters and words."""
+        """Return the macro-F1 on the first 200 texts of the test sample, as they are and under each corruption."""
         rows = self._samples["test"][:CORRUPTED]
         texts, labels = [str(text) for text in self._test_texts[rows]], np.array(self._test.labels[rows])
         pairs = [(name, severity) for name in corruptions.TEXT_CORRUPTIONS for severity in corruptions.SEVERITIES]
@@ -290,10 +290,10 @@ class Texts(Supervised):
         keys = [f"{corruption}-{severity}" for corruption, severity in pairs]
         encoded = {key: Encoded(kept[f"{key}_tokens"], kept[f"{key}_starts"], labels) for key in keys}
         whole = classifier(self.model, self.classes, self.multilabel, True, 0).bert if self.frozen else None
-        found: dict[str, list[Tensor]] = {corruption: [] for corruption, _ in pairs}
-        for (corruption, _), noisy in zip(pairs, self._below(whole, name, encoded).values(), strict=True):
-            batches = self._batches(noisy, np.arange(len(rows)))
-            found[corruption].append(self._score(self.predict(batches), labels_of(batches))[1])
+        noisy = [self._batches(part, np.arange(len(rows))) for part in self._below(whole, name, encoded).values()]
+        found: dict[str, list[Tensor]] = {"clean": [], **{corruption: [] for corruption, _ in pairs}}
+        for (key, _), batches in zip([("clean", 0), *pairs], [self._batches(self._test, rows), *noisy], strict=True):
+            found[key].append(self._score(self.predict(batches), labels_of(batches))[1])
         return found
 
 
