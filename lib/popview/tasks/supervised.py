@@ -16,7 +16,15 @@ from popview.errors import UsageError
 from popview.seeds import generator
 from popview.tasks.base import Problem
 
-__all__ = ["THRESHOLD", "Batch", "Supervised", "check_labels", "draw_split", "sample_with_every_label"]
+__all__ = [
+    "THRESHOLD",
+    "Batch",
+    "Supervised",
+    "check_labels",
+    "draw_split",
+    "sample_with_every_label",
+    "with_missing_labels",
+]
 
 Batch = tuple[Any, Tensor]
 
@@ -213,6 +221,7 @@ def draw_split(rows: int, train: int, validation: int, seed: int, shared: bool =
     """Draw the rows of the train and validation splits from those that are not for testing.
 
     With `shared` the seed draws only the validation split: the rows of the train split are the same for every seed.
+    What neither gets is the ``rest``.
 
     Raises
     ------
@@ -227,7 +236,15 @@ def draw_split(rows: int, train: int, validation: int, seed: int, shared: bool =
         order = torch.cat([common[:train], common[train:][torch.randperm(rows - train, generator=draws)]]).numpy()
     else:
         order = torch.randperm(rows, generator=draws).numpy()
-    return {"train": order[:train], "validation": order[train : train + validation]}
+    both = train + validation
+    return {"train": order[:train], "validation": order[train:both], "rest": order[both:]}
+
+
+def with_missing_labels(labels: np.ndarray, rows: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Return `rows`, and after them the first of `rest` with each label that none of them has, where there is one."""
+    member = labels.astype(bool) if labels.ndim == 2 else labels[:, None] == np.unique(labels)
+    lacking = member[rest][:, ~member[rows].any(0)]
+    return np.concatenate([rows, rest[np.unique(lacking[:, lacking.any(0)].argmax(0))]]) if lacking.any() else rows
 
 
 def sample_with_every_label(labels: np.ndarray, size: int) -> np.ndarray:
