@@ -106,13 +106,23 @@ class TestRuns:
         assert cli.main(words) == 0
         assert "1 files wanted, 0 computed, 1 there before" in capsys.readouterr().out
 
+    def test_algorithms_without_a_tuned_setting_are_named(self, capsys):
+        assert cli.main(["run", "--profile", "laptop", "--task", "digits", "--variant", "tuned", "--dry-run"]) == 0
+        first = capsys.readouterr().out.splitlines()[0]
+        assert first.startswith("laptop/digits: left out, without a tuned setting (see `popview tune --profile laptop")
+        assert first.endswith(": NiG-MBH, NiM-MBH, SWA, SGLD")
+
     @pytest.mark.parametrize(
         ("words", "told"),
         [
             (["run", "--task", "digit"], "did you mean 'digits'?"),
             (["run", "--profile", "latop"], "did you mean 'laptop'?"),
             (["run", "--algorithm", "NiM-SDG"], "did you mean 'NiM-SGD'?"),
-            (["run", "--restarts", "0"], "restarts must be 1 or above"),
+            (["run", "--restarts", "0"], "restarts must be a whole number, 1 or above, got 0"),
+            (
+                ["run", "--task", "cifar10", "--variant", "tuned"],
+                "profile laptop: run `popview tune --profile laptop --task cifar10`",
+            ),
             (["status", "--profile", "smok"], "did you mean 'smoke'?"),
         ],
     )

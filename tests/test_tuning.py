@@ -118,6 +118,9 @@ class TestDraw:
             ("[digits.search.SAM]", "[digits.search.SMA]", "'SMA': did you mean 'SAM'"),
             ("trials = 3", "", "trials in .* must be a whole number, 1 or above, got None"),
             ("trials = 3", "trials = 0", "trials in .* must be a whole number"),
+            ("trials = 3", "trails = 60", r"unknown key of \[digits.search\] 'trails': did you mean 'trials'"),
+            ("lr = [0.01, 1]", "lrr = [0.01, 1]", r"unknown key of \[digits.search\] 'lrr': did you mean 'lr'"),
+            ("lr = [0.01, 1]", "lr = 0.1", "range of lr in .* must be two numbers above 0, got 0.1"),
         ],
     )
     def test_mistakes_in_a_profile_are_named(self, folder, old, new, message):

@@ -23,6 +23,8 @@ from popview.optimizers import SAM, BasinHopping, NiMSGD, make
 from popview.paths import TRAJECTORIES
 from popview.specs import RunSpec
 from popview.tasks import digits, images, texts
+from popview.tasks.supervised import steps_of
+from popview.trajectory import refusals
 
 __all__ = ["ASSUMPTIONS", "THROUGHPUT", "Cost", "amount", "cost", "table", "text"]
 
@@ -136,13 +138,13 @@ def cost(spec: RunSpec) -> Cost:
 
     Raises
     ------
-    UsageError, ValueError, TypeError
+    UsageError
         If a setting of the model or a hyperparameter is unknown or out of range.
     """
     given, one = model_settings(spec.task, spec.model), example(spec.task, usual(spec.task, spec.model))
     evaluated = _evaluated(spec.task, spec.model, one.normalized)
     train = given["train"] if spec.task != "digits" else evaluated.train
-    steps = spec.epochs * max(1, train // given["batch_size"])
+    steps = spec.epochs * steps_of(train, given["batch_size"])
     least, most, losses = _evaluations(spec, steps)
     checkpoints = len(set(np.linspace(0, steps, spec.checkpoints, dtype=int).tolist()))
     forwards = checkpoints * evaluated.checkpoint + losses * evaluated.train
@@ -170,7 +172,8 @@ def cost(spec: RunSpec) -> Cost:
 
 def _evaluations(spec: RunSpec, steps: int) -> tuple[int, int, int]:
     """Return a restart's gradient evaluations, the least and the most, and its loss evaluations."""
-    optimizer = make(spec.algorithm, [torch.zeros(1, requires_grad=True)], **spec.hyperparameters)
+    with refusals(spec):
+        optimizer = make(spec.algorithm, [torch.zeros(1, requires_grad=True)], **spec.hyperparameters)
     if isinstance(optimizer, SAM):
         return 2 * steps, 2 * steps, 0
     if isinstance(optimizer, NiMSGD):

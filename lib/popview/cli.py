@@ -91,10 +91,19 @@ def run(
     from popview import specs
 
     algorithms = tuple(algorithm) if algorithm else None
-    chosen = tuple(task) if task else specs.tasks(profile)
-    wanted = {
-        name: specs.expand(profile, name, algorithms=algorithms, restarts=restarts, variant=variant) for name in chosen
-    }
+    wanted = {}
+    for name in task or specs.tasks(profile):
+        found = specs.expand(profile, name, algorithms=algorithms, restarts=restarts, variant=variant)
+        known = {spec.algorithm for spec in found}
+        absent = [one for one in specs.settings(profile, name)["algorithms"] if one not in known]
+        if absent and not algorithms:
+            advice = f"`popview tune --profile {profile} --task {name}`"
+            if not found and task:
+                raise UsageError(f"{name} has no {variant} settings in profile {profile}: run {advice}")
+            typer.echo(f"{profile}/{name}: left out, without a {variant} setting (see {advice}): {', '.join(absent)}")
+        wanted[name] = found
+    if not any(wanted.values()):
+        raise UsageError(f"no task of profile {profile} has a {variant} setting: run `popview tune`")
     if dry_run:
         from popview import bill
 

@@ -24,7 +24,18 @@ from popview.seeds import stream
 from popview.specs import RunSpec
 from popview.tasks import SPLITS, Problem, set_up
 
-__all__ = ["COLUMNS", "FAR", "Trajectory", "compute", "optimizer_of", "processor", "run", "train", "versions"]
+__all__ = [
+    "COLUMNS",
+    "FAR",
+    "Trajectory",
+    "compute",
+    "optimizer_of",
+    "processor",
+    "refusals",
+    "run",
+    "train",
+    "versions",
+]
 
 #: A restart counts as diverged if its training loss ends above this many times what it was at the start, as it does
 #: where the loss is not finite: units that a huge step has switched off leave a loss that is finite, in the millions.
@@ -127,7 +138,7 @@ def optimizer_of(spec: RunSpec, problem: Problem) -> Optimizer:
     UsageError
         If it refuses a hyperparameter.
     """
-    try:
+    with refusals(spec):
         return make(
             spec.algorithm,
             problem.parameters,
@@ -136,6 +147,13 @@ def optimizer_of(spec: RunSpec, problem: Problem) -> Optimizer:
             seed=stream(spec.seed, "noise"),
             **spec.hyperparameters,
         )
+
+
+@contextmanager
+def refusals(spec: RunSpec) -> Iterator[None]:
+    """Within this context an optimizer that refuses a hyperparameter raises UsageError, which says whose it is."""
+    try:
+        yield
     except (TypeError, ValueError) as error:
         raise UsageError(f"{spec.algorithm} on {spec.task} in profile {spec.profile}: {error}") from error
 

@@ -18,6 +18,7 @@ from popview.tasks.supervised import (
     draw_split,
     one_seed,
     sample_with_every_label,
+    steps_of,
     with_missing_labels,
 )
 
@@ -156,7 +157,7 @@ class Images(Supervised):
             macro=False,
             precision=precision,
         )
-        self.steps_per_epoch = max(1, train // batch_size)
+        self.steps_per_epoch = steps_of(train, batch_size)
 
     def _take(self, split: str, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Copy rows of a split out of the memory map."""

@@ -23,6 +23,7 @@ __all__ = [
     "check_labels",
     "draw_split",
     "sample_with_every_label",
+    "steps_of",
     "with_missing_labels",
 ]
 
@@ -208,6 +209,19 @@ def one_seed(seeds: Sequence[int]) -> int:
     if len(seeds) != 1:
         raise UsageError(f"this task trains one restart a file, got {len(seeds)}: set stack = 1 in the profile")
     return seeds[0]
+
+
+def steps_of(train: int, batch_size: int) -> int:
+    """Return the minibatches of an epoch; what does not fill one is left out.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if batch_size > train:
+        raise UsageError(f"batch_size is {batch_size}, above the {train} rows of the train split")
+    return train // batch_size
 
 
 def check_labels(labels: np.ndarray, classes: int) -> None:

@@ -24,6 +24,7 @@ from popview.tasks.supervised import (
     labels_of,
     one_seed,
     sample_with_every_label,
+    steps_of,
     with_missing_labels,
 )
 
@@ -143,7 +144,7 @@ class Texts(Supervised):
                 ("test", self._test, order, tested, len(order)),
             )
         }
-        self.steps_per_epoch = max(1, train // batch_size)
+        self.steps_per_epoch = steps_of(train, batch_size)
 
     # ---------------------------------------------------------------- data
 
