@@ -14,7 +14,8 @@ import tiny
 import torch
 from PIL import Image
 
-from popview import cache, cli, engine, specs, store
+import popview.paths
+from popview import cache, cli, specs, store
 from popview.errors import UsageError
 from popview.tasks import hub, images, set_up
 from popview.tasks import texts as texts_module
@@ -57,7 +58,7 @@ def odd(tmp_path, monkeypatch, tiny_folders) -> Path:
     monkeypatch.setattr(specs, "PROFILES", ("odd",))
     monkeypatch.setenv("POPVIEW_HUB", str(tmp_path / "hub"))
     monkeypatch.setenv("POPVIEW_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(engine.run.__kwdefaults__, "root", tmp_path / "store")
+    monkeypatch.setattr(popview.paths, "TRAJECTORIES", tmp_path / "store")
     shutil.copytree(Path(tiny_folders["POPVIEW_HUB"]) / "tiny" / "bert", tmp_path / "hub" / "some" / "bert")
     return tmp_path / "hub"
 
@@ -122,7 +123,7 @@ class TestDataSets:
     def test_missing_in_a_run(self, odd, capfd, workers):
         line = refused(["run", "--profile", "odd", "--task", "tweeteval", "--workers", workers], capfd)
         assert "cannot read data set some/texts (plain_text) on the Hub: " in line
-        assert not [file for file in engine.run.__kwdefaults__["root"].rglob("*") if file.is_file()]
+        assert not [file for file in popview.paths.TRAJECTORIES.rglob("*") if file.is_file()]
 
     @pytest.mark.parametrize("task", ["cifar10", "tweeteval"])
     @pytest.mark.parametrize(

@@ -110,17 +110,22 @@ def run(
         typer.echo(bill.text([spec for found in wanted.values() for spec in found]))
         return
     from popview import engine
+    from popview.paths import TRAJECTORIES as root
 
-    options: dict[str, Any] = {
-        "workers": workers,
-        "backend": backend,
-        "scheduler": scheduler,
-        "keep_weights": keep_weights,
-    }
-    for name, found in wanted.items():
-        computed = engine.run(found, **options)
-        there = f"{len(found)} files wanted, {computed} computed, {len(found) - computed} there before"
-        typer.echo(f"{profile}/{name}: {there}")
+    before = {name: engine.missing(found, root, keep_weights) for name, found in wanted.items()}
+    options: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler, "root": root}
+    failed = None
+    try:
+        engine.run([spec for found in wanted.values() for spec in found], keep_weights=keep_weights, **options)
+    except UsageError as error:
+        failed = error
+    for name, absent in before.items():
+        computed = len(absent) - len(engine.missing(absent, root, keep_weights))
+        if computed or (wanted[name] and not failed):
+            there = len(wanted[name]) - len(absent)
+            typer.echo(f"{profile}/{name}: {len(wanted[name])} files wanted, {computed} computed, {there} there before")
+    if failed:
+        raise failed
 
 
 @app.command()
