@@ -93,9 +93,10 @@ def test_scales():
         ("digits", "laptop"),
         ("cifar10", "laptop"),
         ("cifar10", "paper"),
+        ("cifar100", "laptop"),
         ("cifar100", "paper"),
     ]
-    digits, small, large, _ = table.to_dict("records")
+    digits, small, large, *_ = table.to_dict("records")
     assert (digits["parameters"], digits["train"], digits["steps"]) == (64 * 32 + 32 + 320 + 10, 1000, 2000)
     assert (large["steps"], large["train"], large["network"]) == (300 * (45_000 // 128), 45_000, "resnet-50")
     laid = lay.traded(table)

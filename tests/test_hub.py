@@ -119,6 +119,14 @@ class TestDataSets:
         assert line.startswith(f"popview: cannot read data set {name} (plain_text) on the Hub: ")
         assert line.endswith(f"; get it with `hf download {name} --repo-type dataset --local-dir $POPVIEW_HUB/{name}`")
 
+    def test_what_is_there_is_loaded_although_another_is_missing(self, odd, capfd):
+        put(odd)
+        shutil.rmtree(odd / "some" / "images")
+        assert cli.main(["data", "--profile", "odd"]) == 2
+        told = capfd.readouterr()
+        assert [line.split(":")[0] for line in told.out.splitlines()] == ["tweeteval", "goemotions"]
+        assert told.err.startswith("popview: cannot read data set some/images")
+
     @pytest.mark.parametrize("workers", ["1", "2"])
     def test_missing_in_a_run(self, odd, capfd, workers):
         line = refused(["run", "--profile", "odd", "--task", "tweeteval", "--workers", workers], capfd)

@@ -167,9 +167,15 @@ def data(
     from popview import cache, specs
     from popview.tasks import set_up
 
+    missing = []
     for name in task or specs.tasks(profile):
-        set_up(name, [0], specs.settings(profile, name)["model"])
-        typer.echo(f"{name}: ready in {cache.folder()}")
+        try:
+            set_up(name, [0], specs.settings(profile, name)["model"])
+            typer.echo(f"{name}: ready in {cache.folder()}")
+        except UsageError as error:
+            missing.append(str(error))
+    if missing:
+        raise UsageError("; ".join(missing))
 
 
 @app.command()
