@@ -136,6 +136,21 @@ class TestExpand:
                 assert set(s.hyperparameters) <= set(hyperparameters(s.algorithm))
                 make(s.algorithm, [nn.Parameter(torch.zeros(3))], **s.hyperparameters)
 
+    def test_cifar100_has_the_settings_of_cifar10_on_a_laptop(self):
+        tables = [settings("laptop", task) for task in ("cifar10", "cifar100")]
+        assert tables[0] == tables[1]
+
+    def test_the_paper_s_scale_has_the_laptop_s_hyperparameters(self):
+        """But for lengths in steps, and two rates of AdamW that say so."""
+        for task in specs.tasks("paper"):
+            few, many = (settings(profile, task)["base"] for profile in ("laptop", "paper"))
+            for name in ("tau", "average_from", "average_every"):
+                for own in [*few.values(), *many.values()]:
+                    if isinstance(own, dict):
+                        own.pop(name, None)
+            differing = {name for name in few.keys() | many.keys() if few.get(name) != many.get(name)}
+            assert differing == ({"AdamW"} if task in ("goemotions", "tweeteval") else set())
+
     def test_common_hyperparameters_are_merged_unless_refused(self):
         base = {s.algorithm: s.hyperparameters for s in expand("laptop", "digits", restarts=1)}
         assert base["SGD"] == {"lr": 0.05, "momentum": 0.9}
