@@ -294,6 +294,15 @@ class TestFaults:
         with pytest.raises(UsageError, match=told):
             run([spec_of("SGD")], tmp_path, backend=backend, scheduler="tcp://127.0.0.1:1")
 
+    def test_slurm_needs_the_number_of_jobs(self, tmp_path):
+        with pytest.raises(UsageError, match="scheduler slurm needs --workers"):
+            run([spec_of("SGD")], tmp_path, backend="dask", scheduler="slurm", workers=None)
+
+    def test_one_process_by_default_where_there_is_a_gpu(self, monkeypatch):
+        assert engine._usual() == engine.cpu_count()
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        assert engine._usual() == 1
+
     @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "slurm"])
     def test_a_scheduler_that_is_not_there(self, tmp_path, monkeypatch, address):
         monkeypatch.setattr(engine, "PATIENCE", 1)

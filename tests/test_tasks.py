@@ -649,6 +649,13 @@ class TestPrecision:
         with rounded.measuring(), exact.measuring():
             assert torch.equal(rounded.sample_loss(), exact.sample_loss())
 
+    def test_no_tf32_while_flatness_is_measured(self, tiny_hub):
+        before = torch.backends.cudnn.allow_tf32
+        with images().measuring():
+            assert not torch.backends.cudnn.allow_tf32
+            assert not torch.backends.cuda.matmul.allow_tf32
+        assert torch.backends.cudnn.allow_tf32 == before
+
     def test_unknown(self, tiny_hub):
         with pytest.raises(UsageError, match="precision must be bfloat16 or float32, got 'float16'"):
             images(precision="float16")

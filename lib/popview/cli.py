@@ -81,7 +81,9 @@ def run(
     algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
     variant: Annotated[str, typer.Option(help="base or tuned.")] = "base",
     restarts: Annotated[int | None, typer.Option(help="Restarts per algorithm; the profile's by default.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")
+    ] = None,
     backend: Annotated[str, typer.Option(help="loky (this machine) or dask.")] = "loky",
     scheduler: Annotated[str | None, typer.Option(help="Of dask: a scheduler's address, or slurm.")] = None,
     keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep each run's ten best models.")] = False,
@@ -132,7 +134,9 @@ def run(
 def topography(
     profile: Annotated[str, typer.Option(help="smoke or laptop.")] = "laptop",
     network: Annotated[list[str] | None, typer.Option(help="Only this network; repeatable.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")
+    ] = None,
 ) -> None:
     """Train the solutions of chapter 11 and find paths between them; what was finished before is kept."""
     from popview import study
@@ -146,7 +150,9 @@ def tune(
     task: Annotated[str, typer.Option(help="Which task.")],
     profile: Annotated[str, typer.Option(help="smoke or laptop.")] = "laptop",
     algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")
+    ] = None,
 ) -> None:
     """Search for hyperparameters: compute the trials that are missing and choose the best on the validation split."""
     from popview import tuning

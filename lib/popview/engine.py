@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import torch
 from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
@@ -66,7 +67,8 @@ def run(
     ----------
     specs : iterable of RunSpec, or of whatever else is stored
     workers : int, optional
-        Processes; by default one a core. With 1 and "loky" nothing is forked.
+        Processes; by default one a core, but 1 where there is a GPU: all would share the first. Slurm's jobs have no
+        default. With 1 and "loky" nothing is forked.
     backend : {"loky", "dask"}
     scheduler : str, optional
         Of "dask": the address of a running scheduler, or "slurm" for jobs started through dask-jobqueue (its
@@ -111,6 +113,8 @@ def run(
     check_name("backend", backend, BACKENDS)
     if scheduler is not None and backend != "dask":
         raise UsageError(f"scheduler {scheduler!r} needs the backend dask")
+    if scheduler == "slurm" and workers is None:
+        raise UsageError("scheduler slurm needs --workers, the number of jobs: the cores of this machine say nothing")
     root = root.absolute()
     given = list(specs)
     store.tidy(given, root)
@@ -124,7 +128,7 @@ def run(
         try:
             still = (job for job in jobs if job.task not in lost)
             with BACKENDS[backend](
-                still, min(workers or cpu_count(), len(jobs)), scheduler, root, keep_weights, every, compute
+                still, min(workers or _usual(), len(jobs)), scheduler, root, keep_weights, every, compute
             ) as outcomes:
                 for outcome in tqdm(outcomes, total=len(jobs), desc=kind, unit="file", disable=quiet):
                     if isinstance(outcome, Unavailable):
@@ -153,6 +157,11 @@ def run(
     if told:
         raise UsageError("; ".join(told))
     return sum(ours.get(spec.digest, True) for spec in wanted)
+
+
+def _usual() -> int:
+    """Return the processes of a run that does not say: one a core, but a single one where there is a GPU."""
+    return 1 if torch.cuda.is_available() else cpu_count()
 
 
 def missing(specs: Sequence[Stored], root: Path, keep_weights: bool) -> list[Stored]:

@@ -146,9 +146,15 @@ class Supervised(Problem):
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
-        """Keep the network in evaluation mode."""
+        """Keep the network in evaluation mode, and a GPU from rounding float32 to TF32, which curvature would see."""
         self.network.eval()
-        yield
+        products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+        before = products.allow_tf32, convolutions.allow_tf32
+        products.allow_tf32 = convolutions.allow_tf32 = False
+        try:
+            yield
+        finally:
+            products.allow_tf32, convolutions.allow_tf32 = before
 
     @abstractmethod
     def measured(self) -> Batch:
