@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from matplotlib import pyplot as plt
 
@@ -85,6 +86,20 @@ def test_measuring(tmp_path):
     silent = {name: value for name, value in store.metadata_of(old.schema).items() if name != "seconds"}
     store.save(wanted[0], old.replace_schema_metadata({"popview": json.dumps(silent)}), tmp_path)
     assert budget.measuring(wanted, tmp_path)["clock"].isna().all()
+
+
+def test_sgd_and_swa_share_a_training(tmp_path):
+    wanted = specs.expand("smoke", "digits", algorithms=("SGD", "SWA", "SAM"))
+    made = {"SGD": (100.0, 10.0), "SWA": (100.0, 14.0), "SAM": (200.0, 10.0)}  # training, measures
+    for spec in wanted:
+        training, measures = made[spec.algorithm]
+        told = {"digest": spec.digest, "seconds": {"training_and_checkpoints": training, "measures": measures}}
+        table = pa.table({"seed": [0]}).replace_schema_metadata({"popview": json.dumps(told)})
+        store.save(spec, table, tmp_path)
+    clock = budget.measuring(wanted, tmp_path).set_index("algorithm")["clock"]
+    assert clock.to_dict() == pytest.approx({"SGD": 0.24, "SWA": 0.24, "SAM": 0.05})
+    made_alone = budget.measuring(wanted[:1], tmp_path)  # SWA is not asked for
+    assert made_alone["clock"].item() == pytest.approx(0.10)
 
 
 def test_scales():

@@ -64,7 +64,7 @@ def assert_same(found: trajectory.Trajectory, expected: trajectory.Trajectory) -
 def quick(monkeypatch) -> None:
     """Leave out the measures at the end: they need not be repeated for every algorithm."""
 
-    def measures(problem: Problem, start: list[torch.Tensor], seed: int) -> dict[str, Any]:
+    def measures(problem: Problem, start: list[torch.Tensor], *_: Any) -> dict[str, Any]:
         moved = [float((p.detach() - s).double().norm()) for p, s in zip(problem.parameters, start, strict=True)]
         return {"moved": moved, "test": problem.evaluate_whole_test()[0].tolist(), "seconds": {}}
 

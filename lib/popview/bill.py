@@ -186,8 +186,11 @@ def _evaluations(spec: RunSpec, steps: int) -> tuple[int, int, int]:
 
 def _measures(spec: RunSpec, evaluated: _Evaluated, one: Example) -> float:
     """Return the FLOPs at the end of a restart: see `popview.endings`."""
-    forwards = evaluated.whole_test + evaluated.clean + evaluated.corrupted
+    forwards = evaluated.whole_test
     forwards += evaluated.test + evaluated.statistics * (2 if spec.algorithm == "SWA" else 1)  # the averaged weights
+    if spec.variant == "trial":
+        return forwards * one.forward
+    forwards += evaluated.clean + evaluated.corrupted
     forwards += evaluated.flat * (2 + 2 + 1 + 2 * endings.NOISE_DRAWS)  # both maxima, average sharpness
     gradients = 2 * evaluated.flat + evaluated.inputs  # both maxima
     if kind(spec.task).curvature:

@@ -249,7 +249,7 @@ class Record:
         """Measure the models that the restarts return; return the table with its metadata."""
         began = time.perf_counter()
         with self._solution():
-            ending = measures(self.problem, start, self.spec.seed) | self.best.measures()
+            ending = measures(self.problem, start, self.spec.seed, self.spec.variant != "trial") | self.best.measures()
         ending["seconds"] |= {"training_and_checkpoints": seconds, "measures": time.perf_counter() - began}
         table = pa.concat_tables(self.frames)
         if not self.problem.population:
