@@ -55,7 +55,6 @@ def odd(tmp_path, monkeypatch, tiny_folders) -> Path:
     (tmp_path / "profiles" / "odd.toml").write_text(PROFILE)
     (tmp_path / "hub").mkdir()
     monkeypatch.setattr(specs, "FOLDER", tmp_path / "profiles")
-    monkeypatch.setattr(specs, "PROFILES", ("odd",))
     monkeypatch.setenv("POPVIEW_HUB", str(tmp_path / "hub"))
     monkeypatch.setenv("POPVIEW_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(popview.paths, "TRAJECTORIES", tmp_path / "store")

@@ -127,7 +127,7 @@ class TestExpand:
         assert seeds == list(range(50 * stacks))
         assert len({s.digest for s in found}) == len(found)
 
-    @pytest.mark.parametrize("profile", specs.PROFILES)
+    @pytest.mark.parametrize("profile", ["smoke", "laptop", "paper"])
     def test_every_algorithm_of_a_profile_can_be_made(self, profile):
         for task in specs.tasks(profile):
             found = expand(profile, task)

@@ -14,7 +14,6 @@ from popview import reads
 from popview.errors import UsageError, check_name
 
 __all__ = [
-    "PROFILES",
     "VARIANTS",
     "RunSpec",
     "Stored",
@@ -131,7 +130,6 @@ class RunSpec:
 
 
 FOLDER = Path(__file__).parent / "profiles"
-PROFILES = tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
 
 #: What a task's table in a profile holds.
 _NEEDED = ("restarts", "stack", "epochs", "checkpoints", "margin", "algorithms", "model", "base")
