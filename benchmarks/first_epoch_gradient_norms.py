@@ -7,38 +7,28 @@ show how often ‖g‖ < ε can hold later.
     python benchmarks/first_epoch_gradient_norms.py --task cifar10 --profile laptop --epochs 1
 """
 
+from dataclasses import replace
+
 import torch
 import typer
 
-from popview import processes
-from popview.optimizers import SGD, models
-from popview.seeds import stream
+from popview import processes, trajectory
+from popview.optimizers import models
 from popview.specs import expand
-from popview.tasks import TASKS
+from popview.tasks import set_up
 
 
 def main(task: str = "digits", profile: str = "laptop", epochs: int = 1) -> None:
     """Print quantiles of ‖g‖ over the minibatches of the first and of the last epoch."""
     processes.keep_pages()
     torch.set_num_threads(1)
-    spec = expand(profile, task, algorithms=("SGD",))[0]
-    problem = TASKS[task](spec.seeds, **spec.model)
-    optimizer = SGD(problem.parameters, population=problem.population, **spec.hyperparameters)
+    spec = replace(expand(profile, task, algorithms=("SGD",))[0], epochs=epochs)
+    problem = set_up(task, spec.seeds, spec.model)
     gradients = list(problem.parameters)
     start = models.norm(models.members_of([p.detach() for p in gradients], problem.population))
-    norms = []
-    for epoch in range(epochs):
-        for step, minibatch in enumerate(problem.minibatches(epoch)):
-
-            def closure(minibatch=minibatch):
-                optimizer.zero_grad()
-                losses = problem.loss(minibatch)
-                losses.sum().backward()
-                return losses.detach()
-
-            torch.manual_seed(stream(spec.seed, f"step/{epoch * problem.steps_per_epoch + step}"))
-            optimizer.step(closure)
-            norms.append(models.norm(models.members_of([p.grad for p in gradients], problem.population)))
+    steps = trajectory.train(problem, trajectory.optimizer_of(spec, problem), spec)
+    next(steps)  # none is taken yet
+    norms = [models.norm(models.members_of([p.grad for p in gradients], problem.population)) for _ in steps]
     print(f"{task}, {profile}, {spec.restarts} restarts: norm of the initial weights {start.mean():.1f}")
     for name, part in (("first", norms[: problem.steps_per_epoch]), ("last", norms[-problem.steps_per_epoch :])):
         levels = torch.tensor([0.01, 0.1, 0.5, 0.9])

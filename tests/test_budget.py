@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from matplotlib import pyplot as plt
 
@@ -87,15 +88,30 @@ def test_measuring(tmp_path):
     assert budget.measuring(wanted, tmp_path)["clock"].isna().all()
 
 
+def test_sgd_and_swa_share_a_training(tmp_path):
+    wanted = specs.expand("smoke", "digits", algorithms=("SGD", "SWA", "SAM"))
+    made = {"SGD": (100.0, 10.0), "SWA": (100.0, 14.0), "SAM": (200.0, 10.0)}  # training, measures
+    for spec in wanted:
+        training, measures = made[spec.algorithm]
+        told = {"digest": spec.digest, "seconds": {"training_and_checkpoints": training, "measures": measures}}
+        table = pa.table({"seed": [0]}).replace_schema_metadata({"popview": json.dumps(told)})
+        store.save(spec, table, tmp_path)
+    clock = budget.measuring(wanted, tmp_path).set_index("algorithm")["clock"]
+    assert clock.to_dict() == pytest.approx({"SGD": 0.24, "SWA": 0.24, "SAM": 0.05})
+    made_alone = budget.measuring(wanted[:1], tmp_path)  # SWA is not asked for
+    assert made_alone["clock"].item() == pytest.approx(0.10)
+
+
 def test_scales():
     table = budget.scales(("laptop", "paper"), ("digits", "cifar10", "cifar100"))
     assert list(zip(table["task"], table["profile"], strict=True)) == [
         ("digits", "laptop"),
         ("cifar10", "laptop"),
         ("cifar10", "paper"),
+        ("cifar100", "laptop"),
         ("cifar100", "paper"),
     ]
-    digits, small, large, _ = table.to_dict("records")
+    digits, small, large, *_ = table.to_dict("records")
     assert (digits["parameters"], digits["train"], digits["steps"]) == (64 * 32 + 32 + 320 + 10, 1000, 2000)
     assert (large["steps"], large["train"], large["network"]) == (300 * (45_000 // 128), 45_000, "resnet-50")
     laid = lay.traded(table)

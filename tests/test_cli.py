@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import popview.paths
-from popview import book, cli, engine, store
+import popview.specs
+import popview.tasks
+from popview import book, cli, store
 
 CHAPTER = '# %% tags=["parameters"]\nrestarts: int = 5  # how many\n\n# %%\nprint(restarts)\n'
 
@@ -94,7 +96,7 @@ class TestRuns:
         nothing = "0 done, 0 running, 0 half-done, 0 diverged, 0 damaged"
         assert f"smoke/digits/base/SGD: 4 wanted, {nothing}\n" in told
         assert told.endswith(f"{nothing}; 0.0 MB\n")
-        monkeypatch.setitem(engine.run.__kwdefaults__, "root", tmp_path)
+        monkeypatch.setattr(popview.paths, "TRAJECTORIES", tmp_path)
         words = ["run", "--profile", "smoke", "--task", "digits", "--algorithm", "SWA", "--workers", "1"]
         assert cli.main(words) == 0
         assert "smoke/digits: 1 files wanted, 1 computed, 0 there before\n" in capsys.readouterr().out
@@ -106,13 +108,50 @@ class TestRuns:
         assert cli.main(words) == 0
         assert "1 files wanted, 0 computed, 1 there before" in capsys.readouterr().out
 
+    def test_all_tasks_are_one_run(self, tmp_path, capsys, monkeypatch):
+        """What another driver is at keeps no other task from being computed."""
+        from popview import engine
+        from popview.locks import claim
+        from popview.specs import expand
+
+        monkeypatch.setattr(popview.paths, "TRAJECTORIES", tmp_path)
+        calls, run = [], engine.run
+        monkeypatch.setattr(engine, "run", lambda specs, **how: calls.append(1) or run(specs, quiet=True, **how))
+        (tmp_path / "profiles").mkdir()
+        words = ["run", "--profile", "two", "--algorithm", "SAM", "--algorithm", "SGD", "--workers", "1"]
+        text = (popview.specs.FOLDER / "smoke.toml").read_text()
+        digits = text[text.index("[digits]") : text.index("[cifar10]")]
+        (tmp_path / "profiles" / "two.toml").write_text(digits + digits.replace("digits", "cifar10"))
+        monkeypatch.setattr(popview.specs, "FOLDER", tmp_path / "profiles")
+        monkeypatch.setitem(popview.tasks.TASKS, "cifar10", popview.tasks.TASKS["digits"])
+        held = expand("two", "digits", algorithms=("SAM",))[0]
+        with claim(store.beside(held, "lock", tmp_path)):
+            assert cli.main(words) == 2
+        out, error = capsys.readouterr()
+        assert out.splitlines() == [
+            "two/digits: 2 files wanted, 1 computed, 0 there before",
+            "two/cifar10: 2 files wanted, 2 computed, 0 there before",
+        ]
+        assert error.startswith("popview: 1 of 4 files are being computed by another driver")
+        assert calls == [1]
+
+    def test_algorithms_without_a_tuned_setting_are_named(self, capsys):
+        assert cli.main(["run", "--profile", "laptop", "--task", "digits", "--variant", "tuned", "--dry-run"]) == 0
+        first = capsys.readouterr().out.splitlines()[0]
+        assert first.startswith("laptop/digits: left out, without a tuned setting (see `popview tune --profile laptop")
+        assert first.endswith(": NiG-MBH, NiM-MBH, SWA, SGLD")
+
     @pytest.mark.parametrize(
         ("words", "told"),
         [
             (["run", "--task", "digit"], "did you mean 'digits'?"),
             (["run", "--profile", "latop"], "did you mean 'laptop'?"),
             (["run", "--algorithm", "NiM-SDG"], "did you mean 'NiM-SGD'?"),
-            (["run", "--restarts", "0"], "restarts must be 1 or above"),
+            (["run", "--restarts", "0"], "restarts must be a whole number, 1 or above, got 0"),
+            (
+                ["run", "--task", "cifar10", "--variant", "tuned"],
+                "profile laptop: run `popview tune --profile laptop --task cifar10`",
+            ),
             (["status", "--profile", "smok"], "did you mean 'smoke'?"),
         ],
     )

@@ -290,6 +290,28 @@ class TestMeasures:
         assert told["whole_test"]["loss"][1] is None
         assert told["kept"][1] == [0]  # its start
 
+    def test_of_a_trial_are_what_the_search_reads(self):
+        keys = []
+        for variant in ("trial", "base"):
+            table = trajectory.run(spec_of("SGD", variant=variant))
+            told = json.loads(table.schema.metadata[b"popview"])
+            assert told["whole_test"]["metric"] == pytest.approx(table["test_metric"].to_pylist()[-3:])
+            assert told["seconds"]["measures"] > 0
+            keys.append(set(told))
+        assert keys[1] - keys[0] == {"flatness", "corrupted"}
+
     def test_numbers(self):
         assert endings.numbers(torch.tensor([1.0, math.nan, math.inf, -2])) == [1.0, None, None, -2.0]
         assert endings.numbers(np.float32(0.5)) == [0.5]
+
+    def test_numbers_of_a_gpu_come_back(self):
+        class OnGpu(Tensor):
+            """Refuses NumPy, as a tensor on a GPU does, until it was copied."""
+
+            def __array__(self, *_: Any) -> Any:
+                raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+            def cpu(self) -> Tensor:
+                return self.as_subclass(Tensor)
+
+        assert endings.numbers(torch.tensor([1.0, math.nan]).as_subclass(OnGpu)) == [1.0, None]

@@ -1,7 +1,6 @@
 """The engine: what is missing is computed once, by whoever and however many; mistakes and faults are one line."""
 
 import errno
-import fcntl
 import os
 import signal
 import subprocess
@@ -114,6 +113,37 @@ class TestWhatIsComputed:
             kept = states.load(store.beside(spec, "weights", tmp_path))
             assert sorted(kept["steps"][:, 0].tolist()) == store.metadata(spec, tmp_path)["kept"][0]
 
+    def test_weights_of_what_is_there_already(self, tmp_path, counted, monkeypatch):
+        spec = spec_of("SAM")
+        run([spec], tmp_path)
+        with monkeypatch.context() as patch:  # a kill while they are written leaves none under their name
+            patch.setattr(states, "save_file", lambda _, file, **__: file.write_bytes(b"half") and 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                run([spec], tmp_path, keep_weights=True)
+        assert not store.beside(spec, "weights", tmp_path).exists()
+        assert run([spec], tmp_path, keep_weights=True) == 1
+        assert states.load(store.beside(spec, "weights", tmp_path))["steps"].shape == (10, 3)
+        assert run([spec], tmp_path, keep_weights=True) == 0
+        assert counted == ["SAM"] * 3
+
+    def test_what_killed_runs_left_goes(self, tmp_path):
+        wanted = [spec_of("SAM"), spec_of("AdamW"), spec_of("SGLD")]
+        run(wanted[:2], tmp_path)
+        for spec in wanted[:2]:
+            stem = store.path(spec, tmp_path).with_suffix("")
+            for suffix in (".lock", ".unfinished", ".abc.part"):
+                Path(f"{stem}{suffix}").write_bytes(b"")
+            Path(f"{stem}.unfinished.part").mkdir()
+            Path(f"{stem}.unfinished.part", ".tmpAbC").write_bytes(b"half")
+        with locks.claim(store.beside(wanted[1], "lock", tmp_path)):
+            assert run(wanted[:2], tmp_path) == 0
+            assert [p.name for p in store.path(wanted[0], tmp_path).parent.iterdir()] == [
+                store.path(wanted[0], tmp_path).name
+            ]
+            assert len(list(store.path(wanted[1], tmp_path).parent.iterdir())) == 5  # somebody is at it
+        run(wanted[1:2], tmp_path)
+        assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} == {".parquet"}
+
     def test_threads_are_one_while_it_runs_and_as_before_after(self, tmp_path, monkeypatch):
         seen = []
         compute = trajectory.compute
@@ -161,53 +191,6 @@ def test_two_workers_give_what_one_gives(backend, reference, tmp_path):
 
 
 # ---------------------------------------------------------------- several drivers
-
-
-class TestLocks:
-    def test_one_at_a_time(self, tmp_path):
-        file = tmp_path / "folder" / "a.lock"
-        assert not locks.is_held(file)
-        with locks.claim(file) as mine:
-            assert mine
-            assert locks.is_held(file)
-            with locks.claim(file) as again:
-                assert not again
-            assert locks.is_held(file)
-        assert not locks.is_held(file)
-        assert not file.exists()
-
-    def test_a_lock_whose_file_was_removed_meanwhile_is_none(self, tmp_path, monkeypatch):
-        """Who waited gets the lock on a file that the holder before removed: another may hold the new file."""
-        file, flock = tmp_path / "a.lock", fcntl.flock
-
-        def slow(descriptor: int, how: int) -> None:
-            monkeypatch.setattr(locks.fcntl, "flock", flock)
-            file.unlink()
-            flock(descriptor, how)
-
-        monkeypatch.setattr(locks.fcntl, "flock", slow)
-        with locks.claim(file) as mine:
-            assert mine
-            assert locks.is_held(file)
-
-    def test_many_that_wait_are_never_two_at_once(self, tmp_path):
-        inside, most, times = [0], [0], [0]
-
-        def work() -> None:
-            for _ in range(40):
-                with locks.claim(tmp_path / "a.lock", wait=True):
-                    inside[0] += 1
-                    most[0] = max(most[0], inside[0])
-                    time.sleep(0.0002)
-                    inside[0] -= 1
-                    times[0] += 1
-
-        threads = [threading.Thread(target=work) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert (most, times) == ([1], [240])
 
 
 class TestTwoDrivers:
@@ -311,6 +294,15 @@ class TestFaults:
         with pytest.raises(UsageError, match=told):
             run([spec_of("SGD")], tmp_path, backend=backend, scheduler="tcp://127.0.0.1:1")
 
+    def test_slurm_needs_the_number_of_jobs(self, tmp_path):
+        with pytest.raises(UsageError, match="scheduler slurm needs --workers"):
+            run([spec_of("SGD")], tmp_path, backend="dask", scheduler="slurm", workers=None)
+
+    def test_one_process_by_default_where_there_is_a_gpu(self, monkeypatch):
+        assert engine._usual() == engine.cpu_count()
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        assert engine._usual() == 1
+
     @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "slurm"])
     def test_a_scheduler_that_is_not_there(self, tmp_path, monkeypatch, address):
         monkeypatch.setattr(engine, "PATIENCE", 1)
@@ -356,6 +348,45 @@ class TestFaults:
         run([spec], tmp_path / "whole")
         assert contents(spec, tmp_path) == contents(spec, tmp_path / "whole")
         assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} == {".parquet"}
+
+    @pytest.mark.parametrize(
+        ("error", "told"),
+        [
+            (MemoryError(), "SAM on digits, seed 0: MemoryError"),
+            (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "SAM on digits, seed 0: Default"),
+            (torch.OutOfMemoryError("CUDA out of memory. Tried"), "SAM on digits, seed 0: CUDA out of memory"),
+            (FileNotFoundError(2, "No such file", "vocab.txt"), "SAM on digits, seed 0: .*No such file.*vocab.txt"),
+        ],
+        ids=["memory", "processor's memory", "GPU's memory", "file"],
+    )
+    def test_what_fails_while_it_computes_is_not_told_as_writing(self, tmp_path, monkeypatch, error, told):
+        def fail(*_: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(trajectory, "measures", fail)
+        with pytest.raises(UsageError, match=f"^{told}") as caught:
+            run([spec_of("SAM")], tmp_path)
+        assert "\n" not in str(caught.value)
+
+    def test_an_error_of_ours_is_a_traceback(self, tmp_path, monkeypatch):
+        def fail(*_: Any) -> None:
+            raise RuntimeError("shapes do not agree")
+
+        monkeypatch.setattr(trajectory, "measures", fail)
+        with pytest.raises(RuntimeError, match="shapes do not agree"):
+            run([spec_of("SAM")], tmp_path)
+
+    @pytest.mark.parametrize("backend", ["loky", pytest.param("dask", marks=pytest.mark.slow)])
+    def test_a_task_that_cannot_be_set_up_leaves_the_others_alone(self, tmp_path, monkeypatch, capsys, backend):
+        model = {"data": "no/such", "network": "resnet-8", "train": 10, "validation": 5}
+        absent = [spec_of("SGD", task="cifar10", model=model, restarts=1, seed=seed) for seed in range(3)]
+        fine = [spec_of("SAM"), spec_of("AdamW")]
+        with pytest.raises(UsageError, match=r"^not set up, as told above: cifar10$"):
+            run([*absent, *fine], tmp_path, backend=backend)
+        assert store.missing(fine, tmp_path) == []
+        error = capsys.readouterr().err
+        assert error.startswith("popview: cannot read data set no/such")
+        assert error.count("\n") == 1
 
     def test_workers_of_another_version(self, tmp_path, monkeypatch):
         monkeypatch.setattr(engine, "_compute", lambda *_: {"another digest": True})

@@ -14,10 +14,12 @@ import tiny
 import torch
 from PIL import Image
 
-from popview import cache, cli, engine, specs, store
+import popview.paths
+from popview import cache, cli, specs, store
 from popview.errors import UsageError
 from popview.tasks import hub, images, set_up
 from popview.tasks import texts as texts_module
+from popview.tasks.supervised import draw_split, sample_with_every_label
 from popview.trajectory import run
 
 torch.set_num_threads(1)
@@ -53,10 +55,9 @@ def odd(tmp_path, monkeypatch, tiny_folders) -> Path:
     (tmp_path / "profiles" / "odd.toml").write_text(PROFILE)
     (tmp_path / "hub").mkdir()
     monkeypatch.setattr(specs, "FOLDER", tmp_path / "profiles")
-    monkeypatch.setattr(specs, "PROFILES", ("odd",))
     monkeypatch.setenv("POPVIEW_HUB", str(tmp_path / "hub"))
     monkeypatch.setenv("POPVIEW_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(engine.run.__kwdefaults__, "root", tmp_path / "store")
+    monkeypatch.setattr(popview.paths, "TRAJECTORIES", tmp_path / "store")
     shutil.copytree(Path(tiny_folders["POPVIEW_HUB"]) / "tiny" / "bert", tmp_path / "hub" / "some" / "bert")
     return tmp_path / "hub"
 
@@ -117,11 +118,19 @@ class TestDataSets:
         assert line.startswith(f"popview: cannot read data set {name} (plain_text) on the Hub: ")
         assert line.endswith(f"; get it with `hf download {name} --repo-type dataset --local-dir $POPVIEW_HUB/{name}`")
 
+    def test_what_is_there_is_loaded_although_another_is_missing(self, odd, capfd):
+        put(odd)
+        shutil.rmtree(odd / "some" / "images")
+        assert cli.main(["data", "--profile", "odd"]) == 2
+        told = capfd.readouterr()
+        assert [line.split(":")[0] for line in told.out.splitlines()] == ["tweeteval", "goemotions"]
+        assert told.err.startswith("popview: cannot read data set some/images")
+
     @pytest.mark.parametrize("workers", ["1", "2"])
     def test_missing_in_a_run(self, odd, capfd, workers):
         line = refused(["run", "--profile", "odd", "--task", "tweeteval", "--workers", workers], capfd)
         assert "cannot read data set some/texts (plain_text) on the Hub: " in line
-        assert not [file for file in engine.run.__kwdefaults__["root"].rglob("*") if file.is_file()]
+        assert not [file for file in popview.paths.TRAJECTORIES.rglob("*") if file.is_file()]
 
     @pytest.mark.parametrize("task", ["cifar10", "tweeteval"])
     @pytest.mark.parametrize(
@@ -408,6 +417,12 @@ class TestRealData:
         assert mean.tolist() == pytest.approx([0.49139968, 0.48215841, 0.44653091], abs=1e-6)
         assert deviation.tolist() == pytest.approx([0.24703223, 0.24348513, 0.26158784], abs=1e-6)
         assert np.bincount(arrays["test_labels"]).tolist() == [1000] * 10
+        settings = specs.settings("laptop", "cifar10")["model"]
+        for seed in range(5):  # the validation sample of the shipped results: no label was ever missing in it
+            drawn = draw_split(50_000, settings["train"], settings["validation"], seed)["validation"]
+            problem: Any = set_up("cifar10", [seed], settings)
+            shown = arrays["train_images"][drawn[sample_with_every_label(arrays["train_labels"][drawn], 500)]]
+            assert (problem._samples["validation"][0].numpy() == shown).all()
         rows = hub.load("uoft-cs/cifar10", "plain_text")["test"]
         for i in (0, 4321):
             assert isinstance(rows[i]["img"], Image.Image)

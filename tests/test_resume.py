@@ -15,7 +15,7 @@ import torch
 from test_runs import ALGORITHMS, spec_of
 from torch.optim.swa_utils import AveragedModel, update_bn
 
-from popview import store, trajectory
+from popview import states, store, trajectory
 from popview.errors import UsageError
 from popview.optimizers import make
 from popview.seeds import stream
@@ -64,7 +64,7 @@ def assert_same(found: trajectory.Trajectory, expected: trajectory.Trajectory) -
 def quick(monkeypatch) -> None:
     """Leave out the measures at the end: they need not be repeated for every algorithm."""
 
-    def measures(problem: Problem, start: list[torch.Tensor], seed: int) -> dict[str, Any]:
+    def measures(problem: Problem, start: list[torch.Tensor], *_: Any) -> dict[str, Any]:
         moved = [float((p.detach() - s).double().norm()) for p, s in zip(problem.parameters, start, strict=True)]
         return {"moved": moved, "test": problem.evaluate_whole_test()[0].tolist(), "seconds": {}}
 
@@ -139,9 +139,58 @@ class TestResume:
             file.write_bytes(broken)
             assert_same(trajectory.compute(spec, file)[0], expected[0])
             error = capsys.readouterr().err
-            assert error.startswith("popview: some.unfinished is damaged (")
+            assert error.startswith(f"popview: {file} cannot be continued (")
             assert error.endswith("): the run starts over\n")
             assert error.count("\n") == 1
+
+    @pytest.mark.parametrize("changed", ["digest", "precision", "device", "torch", "numpy"])
+    def test_a_state_of_something_else_is_told_and_the_run_starts_over(self, tmp_path, capsys, monkeypatch, changed):
+        spec, file, maker = spec_of("SAM"), tmp_path / "some.unfinished", trajectory._maker
+        monkeypatch.setattr(trajectory, "_maker", lambda *given: maker(*given) | {changed: "another"})
+        with interrupted(Digits, 30), pytest.raises(KeyboardInterrupt):
+            trajectory.compute(spec, file, every=0)
+        monkeypatch.setattr(trajectory, "_maker", maker)
+        assert_same(trajectory.compute(spec, file)[0], trajectory.compute(spec)[0])
+        error = capsys.readouterr().err
+        assert f"some.unfinished cannot be continued ({changed} was another, is " in error
+        assert error.count("\n") == 1
+
+    @pytest.mark.parametrize("lacking", ["optimizer", "parameters", "made"])
+    def test_a_state_that_does_not_fit_spoils_nothing(self, tmp_path, capsys, lacking):
+        spec, file = spec_of("NiG-SGD"), tmp_path / "some.unfinished"
+        with interrupted(Digits, 13), pytest.raises(KeyboardInterrupt):
+            trajectory.compute(spec, file, every=0)
+        state = states.load(file)
+        if lacking == "parameters":
+            state["parameters"][-1] = torch.zeros(7)
+        else:
+            del state[lacking]
+        states.save(file, state)
+        assert_same(trajectory.compute(spec, file)[0], trajectory.compute(spec)[0])
+        assert capsys.readouterr().err.count("\n") == 1
+
+    def test_a_kill_between_two_checkpoints_or_in_the_measures_costs_little(self, tmp_path):
+        """20 steps with a checkpoint only at each end: the state of the last step is there, and of the end."""
+        spec, file = spec_of("SGD", checkpoints=2), tmp_path / "state"
+        with interrupted(Digits, 13), pytest.raises(KeyboardInterrupt):
+            trajectory.compute(spec, file, every=0)
+        assert states.load(file)["step"] == 13
+        with interrupted(Digits, 0, "evaluate_whole_test"), pytest.raises(KeyboardInterrupt):
+            trajectory.compute(spec, file, every=0)
+        assert states.load(file)["step"] == 20
+        with interrupted(Digits, 0):  # nothing is left to train
+            (found,) = trajectory.compute(spec, file)
+        assert_same(found, trajectory.compute(spec)[0])
+
+    def test_a_run_that_has_diverged_does_not_go_on_after_an_interrupt(self, tmp_path):
+        spec, file = spec_of("SGD", hyperparameters={"lr": 1e30}), tmp_path / "state"
+        with interrupted(Digits, 0, "evaluate_whole_test"), pytest.raises(KeyboardInterrupt):
+            trajectory.compute(spec, file, every=0)
+        with interrupted(Digits, 0):
+            (found,) = trajectory.compute(spec, file)
+        (expected,) = trajectory.compute(spec)
+        assert len(found.table) == len(expected.table) < 33
+        assert told(found.table)["gradient_evaluations"] == told(expected.table)["gradient_evaluations"]
 
     def test_seconds_go_on(self, tmp_path):
         spec, file = spec_of("SGD"), tmp_path / "state"

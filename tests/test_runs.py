@@ -22,7 +22,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from popview import specs, store, trajectory
+from popview import bill, specs, store, trajectory
 from popview.errors import UsageError
 from popview.optimizers import hyperparameters, make
 from popview.paths import TRAJECTORIES
@@ -127,7 +127,7 @@ class TestExpand:
         assert seeds == list(range(50 * stacks))
         assert len({s.digest for s in found}) == len(found)
 
-    @pytest.mark.parametrize("profile", specs.PROFILES)
+    @pytest.mark.parametrize("profile", ["smoke", "laptop", "paper"])
     def test_every_algorithm_of_a_profile_can_be_made(self, profile):
         for task in specs.tasks(profile):
             found = expand(profile, task)
@@ -135,6 +135,21 @@ class TestExpand:
             for s in found:
                 assert set(s.hyperparameters) <= set(hyperparameters(s.algorithm))
                 make(s.algorithm, [nn.Parameter(torch.zeros(3))], **s.hyperparameters)
+
+    def test_cifar100_has_the_settings_of_cifar10_on_a_laptop(self):
+        tables = [settings("laptop", task) for task in ("cifar10", "cifar100")]
+        assert tables[0] == tables[1]
+
+    def test_the_paper_s_scale_has_the_laptop_s_hyperparameters(self):
+        """But for lengths in steps, and two rates of AdamW that say so."""
+        for task in specs.tasks("paper"):
+            few, many = (settings(profile, task)["base"] for profile in ("laptop", "paper"))
+            for name in ("tau", "average_from", "average_every"):
+                for own in [*few.values(), *many.values()]:
+                    if isinstance(own, dict):
+                        own.pop(name, None)
+            differing = {name for name in few.keys() | many.keys() if few.get(name) != many.get(name)}
+            assert differing == ({"AdamW"} if task in ("goemotions", "tweeteval") else set())
 
     def test_common_hyperparameters_are_merged_unless_refused(self):
         base = {s.algorithm: s.hyperparameters for s in expand("laptop", "digits", restarts=1)}
@@ -157,9 +172,9 @@ class TestExpand:
             (("smoke", "digit"), {}, "unknown task of profile smoke 'digit': did you mean 'digits'"),
             (("smoke", "digits"), {"algorithms": ("SMA",)}, "unknown algorithm of digits .* 'SMA': did you mean"),
             (("smoke", "digits"), {"epoch": 3}, "unknown change 'epoch': did you mean 'epochs'"),
-            (("smoke", "digits"), {"restarts": 0}, "restarts must be 1 or above, got 0"),
-            (("smoke", "digits"), {"epochs": 0}, "epochs must be 1 or above, got 0"),
-            (("smoke", "digits"), {"checkpoints": 1}, "checkpoints must be 2 or above, got 1"),
+            (("smoke", "digits"), {"restarts": 0}, "restarts must be a whole number, 1 or above, got 0"),
+            (("smoke", "digits"), {"epochs": 0}, "epochs must be a whole number, 1 or above, got 0"),
+            (("smoke", "digits"), {"checkpoints": 1}, "checkpoints must be a whole number, 2 or above, got 1"),
         ],
     )
     def test_mistakes_are_named(self, arguments, changes, message):
@@ -176,9 +191,53 @@ class TestExpand:
     def test_unknown_keys_of_a_profile_are_refused(self, line, message, tmp_path, monkeypatch):
         (tmp_path / "odd.toml").write_text(line)
         monkeypatch.setattr(specs, "FOLDER", tmp_path)
-        monkeypatch.setattr(specs, "PROFILES", ("odd",))
         with pytest.raises(UsageError, match=message):
             settings("odd", "digits")
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ("stack = 4", "stack = 0", "stack of digits in profile odd must be a whole number, 1 or above, got 0"),
+            ("stack = 4", "stack = -4", "stack of digits .* got -4"),
+            ("stack = 4", "stack = '4'", "stack of digits .* got '4'"),
+            ("restarts = 4", "restarts = '4'", "restarts of digits .* got '4'"),
+            ("restarts = 4", "restarts = true", "restarts of digits .* got True"),
+            ("epochs = 2", "epochs = 2.5", "epochs of digits .* got 2.5"),
+            ("checkpoints = 13", "checkpoints = 1", "checkpoints of digits .* 2 or above, got 1"),
+            ("margin = 0.005", "margin = 0", "margin of digits in profile odd must be a number above 0, got 0"),
+            ("hidden = 32", "hidden = '32'", "hidden of digits .* got '32'"),
+            ("hidden = 32", "hidden = [32, 0]", "hidden of digits .* got 0"),
+            ("batch_size = 50", "batch_size = 0", "batch_size of digits .* got 0"),
+            ("batch_size = 50", "batch_size = 2000", "batch_size is 2000, above the 1000 rows of the train split"),
+            ("model = {", "model = 3 # {", "model of digits in profile odd must be a table, got 3"),
+            ("lr = 0.05", "lr = -0.05", "SGD on digits in profile odd: lr must be .* -0.05"),
+            (
+                'algorithms = ["SGD"]',
+                'algorithms = "SGD"',
+                "algorithms of digits .* must be a list of names, got 'SGD'",
+            ),
+        ],
+    )
+    def test_wrong_values_of_a_profile_are_refused(self, old, new, message, tmp_path, monkeypatch):
+        text = """
+            [digits]
+            restarts = 4
+            stack = 4
+            epochs = 2
+            checkpoints = 13
+            margin = 0.005
+            algorithms = ["SGD"]
+            model = { hidden = 32, batch_size = 50 }
+            [digits.base]
+            lr = 0.05
+        """
+        assert old in text
+        (tmp_path / "odd.toml").write_text(text.replace(old, new))
+        monkeypatch.setattr(specs, "FOLDER", tmp_path)
+        with pytest.raises(UsageError, match=message):
+            bill.table(expand("odd", "digits"), root=tmp_path)
+        with pytest.raises(UsageError, match=message):
+            trajectory.run(*expand("odd", "digits"))
 
 
 # ---------------------------------------------------------------- the digits task

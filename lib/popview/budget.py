@@ -102,17 +102,25 @@ def measuring(specs: Iterable[RunSpec], root: Path = TRAJECTORIES) -> pd.DataFra
     -------
     DataFrame
         ``task, variant, algorithm, files`` (in the store, and timed), ``clock`` (share of the seconds, mean over these
-        files; NaN where there is none), ``counted`` (share of the FLOPs that `popview.bill.cost` charges).
+        files; NaN where there is none), ``counted`` (share of the FLOPs that `popview.bill.cost` charges). SGD and the
+        SWA of its settings share a training: the share of each is that of both files' measures in it.
     """
+    specs = list(specs)
+    pairs = {beside.digest: spec for spec in specs if (beside := spec.alongside)}
     rows: dict[tuple[str, str, str], list[float]] = {}
     counted = {}
     for spec in specs:
         key = (spec.task, spec.variant, spec.algorithm)
-        shares, cost = rows.setdefault(key, []), bill.cost(spec)
-        counted[key] = cost.measures / (cost.training + cost.evaluation)
-        clock = store.metadata(spec, root).get("seconds") if store.path(spec, root).is_file() else None
-        if clock:
-            shares.append(clock["measures"] / clock["training_and_checkpoints"])
+        other = spec.alongside or pairs.get(spec.digest)
+        both = [spec, *filter(None, [other])]
+        shares, costs = rows.setdefault(key, []), [bill.cost(one) for one in both]
+        counted[key] = sum(cost.measures for cost in costs) / (
+            costs[0].training + sum(cost.evaluation for cost in costs)
+        )
+        clocks = [_clock(one, root) for one in both]
+        if own := clocks[0]:
+            shared = [c for c in clocks if c and c["training_and_checkpoints"] == own["training_and_checkpoints"]]
+            shares.append(sum(clock["measures"] for clock in shared) / own["training_and_checkpoints"])
     return pd.DataFrame(
         {
             **dict(zip(("task", "variant", "algorithm"), key, strict=True)),
@@ -122,6 +130,11 @@ def measuring(specs: Iterable[RunSpec], root: Path = TRAJECTORIES) -> pd.DataFra
         }
         for key, shares in rows.items()
     )
+
+
+def _clock(spec: RunSpec, root: Path) -> dict[str, float] | None:
+    """Return the seconds that a file in the store says, None where it is not there or says none."""
+    return store.metadata(spec, root).get("seconds") if store.path(spec, root).is_file() else None
 
 
 def scales(profiles: Iterable[str], of: Iterable[str]) -> pd.DataFrame:

@@ -81,7 +81,9 @@ def run(
     algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
     variant: Annotated[str, typer.Option(help="base or tuned.")] = "base",
     restarts: Annotated[int | None, typer.Option(help="Restarts per algorithm; the profile's by default.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")
+    ] = None,
     backend: Annotated[str, typer.Option(help="loky (this machine) or dask.")] = "loky",
     scheduler: Annotated[str | None, typer.Option(help="Of dask: a scheduler's address, or slurm.")] = None,
     keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep each run's ten best models.")] = False,
@@ -91,34 +93,50 @@ def run(
     from popview import specs
 
     algorithms = tuple(algorithm) if algorithm else None
-    chosen = tuple(task) if task else specs.tasks(profile)
-    wanted = {
-        name: specs.expand(profile, name, algorithms=algorithms, restarts=restarts, variant=variant) for name in chosen
-    }
+    wanted = {}
+    for name in task or specs.tasks(profile):
+        found = specs.expand(profile, name, algorithms=algorithms, restarts=restarts, variant=variant)
+        known = {spec.algorithm for spec in found}
+        absent = [one for one in specs.settings(profile, name)["algorithms"] if one not in known]
+        if absent and not algorithms:
+            advice = f"`popview tune --profile {profile} --task {name}`"
+            if not found and task:
+                raise UsageError(f"{name} has no {variant} settings in profile {profile}: run {advice}")
+            typer.echo(f"{profile}/{name}: left out, without a {variant} setting (see {advice}): {', '.join(absent)}")
+        wanted[name] = found
+    if not any(wanted.values()):
+        raise UsageError(f"no task of profile {profile} has a {variant} setting: run `popview tune`")
     if dry_run:
         from popview import bill
 
         typer.echo(bill.text([spec for found in wanted.values() for spec in found]))
         return
     from popview import engine
+    from popview.paths import TRAJECTORIES as root
 
-    options: dict[str, Any] = {
-        "workers": workers,
-        "backend": backend,
-        "scheduler": scheduler,
-        "keep_weights": keep_weights,
-    }
-    for name, found in wanted.items():
-        computed = engine.run(found, **options)
-        there = f"{len(found)} files wanted, {computed} computed, {len(found) - computed} there before"
-        typer.echo(f"{profile}/{name}: {there}")
+    before = {name: engine.missing(found, root, keep_weights) for name, found in wanted.items()}
+    options: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler, "root": root}
+    failed = None
+    try:
+        engine.run([spec for found in wanted.values() for spec in found], keep_weights=keep_weights, **options)
+    except UsageError as error:
+        failed = error
+    for name, absent in before.items():
+        computed = len(absent) - len(engine.missing(absent, root, keep_weights))
+        if computed or (wanted[name] and not failed):
+            there = len(wanted[name]) - len(absent)
+            typer.echo(f"{profile}/{name}: {len(wanted[name])} files wanted, {computed} computed, {there} there before")
+    if failed:
+        raise failed
 
 
 @app.command()
 def topography(
     profile: Annotated[str, typer.Option(help="smoke or laptop.")] = "laptop",
     network: Annotated[list[str] | None, typer.Option(help="Only this network; repeatable.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")
+    ] = None,
 ) -> None:
     """Train the solutions of chapter 11 and find paths between them; what was finished before is kept."""
     from popview import study
@@ -132,7 +150,9 @@ def tune(
     task: Annotated[str, typer.Option(help="Which task.")],
     profile: Annotated[str, typer.Option(help="smoke or laptop.")] = "laptop",
     algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")
+    ] = None,
 ) -> None:
     """Search for hyperparameters: compute the trials that are missing and choose the best on the validation split."""
     from popview import tuning
@@ -153,9 +173,15 @@ def data(
     from popview import cache, specs
     from popview.tasks import set_up
 
+    missing = []
     for name in task or specs.tasks(profile):
-        set_up(name, [0], specs.settings(profile, name)["model"])
-        typer.echo(f"{name}: ready in {cache.folder()}")
+        try:
+            set_up(name, [0], specs.settings(profile, name)["model"])
+            typer.echo(f"{name}: ready in {cache.folder()}")
+        except UsageError as error:
+            missing.append(str(error))
+    if missing:
+        raise UsageError("; ".join(missing))
 
 
 @app.command()

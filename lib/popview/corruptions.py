@@ -6,6 +6,8 @@ anew, and grey levels are rounded where the maker cuts them off: this is not CIF
 its figures can't stand beside that benchmark's. Texts: two corruptions of our own, at probabilities of our own choice.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
@@ -21,7 +23,15 @@ from scipy.ndimage import correlate, gaussian_filter
 from popview.errors import UsageError, check_name
 from popview.seeds import stream
 
-__all__ = ["IMAGE_CORRUPTIONS", "SEVERITIES", "STRENGTHS", "TEXT_CORRUPTIONS", "corrupt_images", "corrupt_texts"]
+__all__ = [
+    "IMAGE_CORRUPTIONS",
+    "SEVERITIES",
+    "STRENGTHS",
+    "TEXT_CORRUPTIONS",
+    "corrupt_images",
+    "corrupt_texts",
+    "version",
+]
 
 Images = NDArray[np.uint8]
 
@@ -38,6 +48,9 @@ STRENGTHS: dict[str, tuple[Any, ...]] = {
     "characters": (0.02, 0.05, 0.10, 0.15, 0.20),
     "words": (0.05, 0.10, 0.20, 0.30, 0.40),
 }
+
+#: Raised when a corruption's arithmetic changes, so that what was kept of it is made anew.
+REVISION = 1
 
 #: What GoEmotions ([NAME], [RELIGION]) and TweetEval (@user) put in place of names.
 PLACEHOLDER = re.compile(r"\[[A-Z]+\]|@user\b")
@@ -97,6 +110,11 @@ IMAGE_CORRUPTIONS: dict[str, Callable[[Images, Any, Generator], Images]] = {
     function.__name__: function for function in (noise, blur, contrast, brightness, jpeg, pixelate)
 }
 TEXT_CORRUPTIONS = ("characters", "words")
+
+
+def version() -> str:
+    """Return a name for what corruptions do: the first digits of the SHA-256 of `REVISION` and `STRENGTHS`."""
+    return hashlib.sha256(json.dumps([REVISION, STRENGTHS]).encode()).hexdigest()[:12]
 
 
 def corrupt_images(images: Images, name: str, severity: int, seed: int) -> Images:

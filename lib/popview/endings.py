@@ -27,10 +27,11 @@ NOISE_DRAWS, TRACE_DRAWS, LANCZOS_STEPS = 10, 4, 12
 
 def numbers(values: Tensor | np.ndarray) -> list[float | None]:
     """Return one number per restart, None where it is not finite."""
-    return [float(v) if math.isfinite(v) else None for v in np.asarray(values, dtype=float).reshape(-1)]
+    here = values.detach().cpu() if isinstance(values, Tensor) else values
+    return [float(v) if math.isfinite(v) else None for v in np.asarray(here, dtype=float).reshape(-1)]
 
 
-def measures(problem: Problem, start: list[Tensor], seed: int) -> dict[str, Any]:
+def measures(problem: Problem, start: list[Tensor], seed: int, whole: bool = True) -> dict[str, Any]:
     """Return what is said of each restart's last model: lists with one entry per restart, None where not finite.
 
     Parameters
@@ -41,6 +42,8 @@ def measures(problem: Problem, start: list[Tensor], seed: int) -> dict[str, Any]
         Their parameters before the first step.
     seed : int
         Of the random draws, shared by the restarts of a stack.
+    whole : bool
+        Whether to measure more than ``whole_test``: of the trials of a search nobody reads more.
 
     Returns
     -------
@@ -48,13 +51,17 @@ def measures(problem: Problem, start: list[Tensor], seed: int) -> dict[str, Any]
         ``whole_test`` (loss and metric on the whole test split); ``flatness`` on the training sample in float32:
         ``ball_maximum, adaptive_sharpness, average_sharpness`` and, where `Problem.curvature`, ``top_eigenvalue`` and
         ``trace``; ``weight_norm, distance`` from the start, ``input_gradient_norm`` on test inputs; ``corrupted``: the
-        metric per corruption, one list per severity; ``seconds`` of each of these.
+        metric per corruption, one list per severity, and ``clean``, one list: that of the same examples as they are
+        (older files lack it); ``seconds`` of each of these.
     """
     parameters, population = list(problem.parameters), problem.population
     found: dict[str, Any] = {}
     clock = {"whole_test": time.perf_counter()}
     loss, metric = problem.evaluate_whole_test()
     found["whole_test"] = {"loss": numbers(loss), "metric": numbers(metric)}
+
+    if not whole:
+        return found | {"seconds": {"whole_test": time.perf_counter() - clock["whole_test"]}}
 
     clock["flatness"] = time.perf_counter()
     draws = generator(seed, "flatness")

@@ -3,28 +3,29 @@
 import logging
 import os
 import platform
+import re
 import shutil
 import sys
-import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import torch
 from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from safetensors import SafetensorError
 from tqdm import tqdm
 
 from popview import processes, states, store, trajectory
-from popview.errors import UsageError, check_name
+from popview.errors import Unavailable, UsageError, check_name
 from popview.locks import claim, is_held
 from popview.paths import TRAJECTORIES
 from popview.specs import Stored
 
-__all__ = ["BACKENDS", "run"]
+__all__ = ["BACKENDS", "missing", "run"]
 
 #: How often what a killed worker left is tried before giving up.
 ATTEMPTS = 3
@@ -32,8 +33,7 @@ ATTEMPTS = 3
 #: Seconds that a Dask scheduler has to answer.
 PATIENCE = 15
 
-#: What became of a job: digest → whether this job stored that file (else another driver did, or is at it), or a
-#: user's mistake.
+#: What became of a job: digest → whether this job stored that file (else another driver did, or is at it), or an error.
 Outcome = dict[str, bool] | UsageError
 
 #: Spec, file of the half-done state, seconds between writings → what is to be stored, each with `spec` and `table`.
@@ -58,21 +58,24 @@ def run(
 ) -> int:
     """Compute the specs that the store does not hold, and store each as soon as it is finished.
 
-    A killed run loses nothing that was finished, and of what was not at most a minute: call it again. Neither the
-    number of workers nor the backend changes the results. Several drivers may work on one store: each spec is computed
-    by one of them.
+    A killed run loses nothing that was finished, and of what was not at most a minute of training and the measures at
+    the end: call it again. Neither the number of workers nor the backend changes the results. Several drivers may work
+    on one store: each spec is computed by one of them. What another is at, and a task that cannot be set up, do not
+    keep the others from being computed; they are told at the end.
 
     Parameters
     ----------
     specs : iterable of RunSpec, or of whatever else is stored
     workers : int, optional
-        Processes; by default one a core. With 1 and "loky" nothing is forked.
+        Processes; by default one a core, but 1 where there is a GPU: all would share the first. Slurm's jobs have no
+        default. With 1 and "loky" nothing is forked.
     backend : {"loky", "dask"}
     scheduler : str, optional
         Of "dask": the address of a running scheduler, or "slurm" for jobs started through dask-jobqueue (its
         configuration file says how); by default a cluster on this machine. See Notes.
     keep_weights : bool
-        Whether to keep the ten models of lowest training loss beside each trajectory computed now, as safetensors.
+        Whether to keep the ten models of lowest training loss beside each trajectory, as safetensors; one without them
+        is computed again.
     every : float
         Seconds between two writings of a half-done trajectory's state.
     compute : callable, optional
@@ -93,8 +96,9 @@ def run(
     Raises
     ------
     UsageError
-        If the backend is unknown, its scheduler cannot be reached or goes away, the store cannot be written, workers
-        are killed again and again (by a lack of memory for example), or another driver is still at work on some specs.
+        If the backend is unknown, its scheduler cannot be reached or goes away, the store cannot be written, memory is
+        short, workers are killed again and again (by a lack of it for example), a task cannot be set up, or another
+        driver is still at work on some specs.
 
     Notes
     -----
@@ -109,34 +113,67 @@ def run(
     check_name("backend", backend, BACKENDS)
     if scheduler is not None and backend != "dask":
         raise UsageError(f"scheduler {scheduler!r} needs the backend dask")
+    if scheduler == "slurm" and workers is None:
+        raise UsageError("scheduler slurm needs --workers, the number of jobs: the cores of this machine say nothing")
     root = root.absolute()
-    wanted = todo = store.missing(specs, root)
+    given = list(specs)
+    store.tidy(given, root)
+    wanted = todo = missing(given, root, keep_weights)
     ours: dict[str, bool] = {}
+    several = len({spec.task for spec in wanted}) > 1
+    lost: dict[str, Unavailable] = {}
     kills = 0
     while jobs := _jobs(todo, root):
         before = kills
         try:
+            still = (job for job in jobs if job.task not in lost)
             with BACKENDS[backend](
-                jobs, workers or cpu_count(), scheduler, root, keep_weights, every, compute
+                still, min(workers or _usual(), len(jobs)), scheduler, root, keep_weights, every, compute
             ) as outcomes:
                 for outcome in tqdm(outcomes, total=len(jobs), desc=kind, unit="file", disable=quiet):
-                    if isinstance(outcome, UsageError):
+                    if isinstance(outcome, Unavailable):
+                        if outcome.task not in lost and several:
+                            print(f"popview: {outcome}", file=sys.stderr)
+                        lost[outcome.task] = outcome
+                    elif isinstance(outcome, UsageError):
                         raise outcome
-                    ours |= outcome
+                    else:
+                        ours |= outcome
         except TerminatedWorkerError:
             kills += 1
             print("popview: a worker was killed; what it had not finished is computed again", file=sys.stderr)
-        if kills == before and any(job.digest not in ours for job in jobs):
+        if kills == before and any(job.digest not in ours and job.task not in lost for job in jobs):
             raise UsageError("the workers have another version of popview: start them anew")
-        todo = [spec for spec in store.missing(todo, root) if not ours.get(spec.digest)]
+        left = (spec for spec in missing(todo, root, keep_weights) if not ours.get(spec.digest))
+        todo = [spec for spec in left if spec.task not in lost]
         if todo and kills == ATTEMPTS:
             raise UsageError(f"workers were killed {kills} times, {len(todo)} files are missing: try fewer --workers")
+    told = [f"not set up, as told above: {', '.join(lost)}" if several else str(error) for error in lost.values()][:1]
     if todo:
-        raise UsageError(
+        told.append(
             f"{len(todo)} of {len(wanted)} files are being computed by another driver on this store, the others are "
             "done: run again when it has finished"
         )
+    if told:
+        raise UsageError("; ".join(told))
     return sum(ours.get(spec.digest, True) for spec in wanted)
+
+
+def _usual() -> int:
+    """Return the processes of a run that does not say: one a core, but a single one where there is a GPU."""
+    return 1 if torch.cuda.is_available() else cpu_count()
+
+
+def missing(specs: Sequence[Stored], root: Path, keep_weights: bool) -> list[Stored]:
+    """Return the specs whose trajectory, or its weights where they are to be kept, is not in the store."""
+    absent = {spec.digest for spec in store.missing(specs, root)}
+    return [spec for spec in specs if spec.digest in absent or _lacks(spec, root, keep_weights)]
+
+
+def _lacks(spec: Stored, root: Path, keep_weights: bool) -> bool:
+    """Whether a spec's file is not there, or that of its weights where they are to be kept."""
+    there = store.path(spec, root).is_file() and (store.beside(spec, "weights", root).is_file() or not keep_weights)
+    return not there
 
 
 def _served(spec: Stored) -> list[Stored]:
@@ -157,32 +194,41 @@ def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute
     try:
         with _training, ExitStack() as stack:
             for one in served:
-                if not stack.enter_context(claim(store.beside(one, "lock", root))):
+                lock = store.beside(one, "lock", root)
+                with states.writing(lock):
+                    held = stack.enter_context(claim(lock))
+                if not held:
                     return {one.digest: False for one in served}
-            missing = {one.digest: not store.path(one, root).is_file() for one in served}
-            if missing[spec.digest]:
+            absent = {one.digest: _lacks(one, root, keep_weights) for one in served}
+            if absent[spec.digest]:
                 processes.keep_pages()
                 stack.enter_context(processes.one_thread())
                 chosen: Compute = compute or trajectory.compute
                 for found in chosen(spec, store.beside(spec, "unfinished", root), every):
-                    if keep_weights:
-                        states.save(store.beside(found.spec, "weights", root), found.best.state_dict())
-                    if missing[found.spec.digest]:
+                    if absent[found.spec.digest]:
+                        weights = store.beside(found.spec, "weights", root)
+                        if keep_weights:
+                            with states.writing(weights):
+                                states.save(weights, found.best.state_dict())
                         store.save(found.spec, found.table, root)
             for one in served:
-                store.sweep(one, root)
-            return missing
+                with states.writing(store.path(one, root)):
+                    store.sweep(one, root)
+            return absent
     except UsageError as error:
         return error
-    except (OSError, SafetensorError) as error:
-        return UsageError(f"cannot write {store.path(spec, root).with_suffix('')}.*: {error}")
+    except (OSError, MemoryError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory|enough memory", reason):
+            raise
+        return UsageError(f"{spec.algorithm} on {spec.task}, seed {spec.seed}: {reason}")
 
 
 @contextmanager
-def _loky(jobs: list[Stored], workers: int, _: str | None, *given: Any) -> Iterator[Iterable[Outcome]]:
+def _loky(jobs: Iterable[Stored], workers: int, _: str | None, *given: Any) -> Iterator[Iterable[Outcome]]:
     for name, value in processes.HUGE_PAGES.items():
         os.environ.setdefault(name, value)  # for the workers: it counts when a process starts
-    parallel = Parallel(n_jobs=min(workers, len(jobs)), batch_size=1, return_as="generator_unordered")
+    parallel = Parallel(n_jobs=workers, batch_size=1, return_as="generator_unordered")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="joblib")  # that workers were stopped, or anew
         with processes.uninterrupted():  # a worker that is still starting would tell of Ctrl-C in its own words
@@ -197,7 +243,7 @@ def _child(driver: int, *given: Any) -> Outcome:
 
 
 @contextmanager
-def _dask(jobs: list[Stored], workers: int, scheduler: str | None, root: Path, *given: Any) -> Iterator[Any]:
+def _dask(jobs: Iterable[Stored], workers: int, scheduler: str | None, root: Path, *given: Any) -> Iterator[Any]:
     try:
         from distributed import Client
         from distributed.utils import silence_logging_cmgr
@@ -208,20 +254,22 @@ def _dask(jobs: list[Stored], workers: int, scheduler: str | None, root: Path, *
         stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # errors are told in one line
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", "Port .* is already in use")  # that of Dask's status, in another driver
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            mark = stack.enter_context(tempfile.NamedTemporaryFile(dir=root, prefix=".driver-")).name
-        except OSError as error:
-            raise UsageError(f"cannot write in {root}: {error.strerror or error}") from error
-        cluster = _cluster(scheduler, min(workers, len(jobs)), stack)
+        mark = root / f".driver-{uuid4().hex}"
+        with states.writing(mark):
+            for left in root.glob(".driver-*"):
+                with claim(left):  # of a killed driver: it goes at the end of this context
+                    pass
+            stack.enter_context(claim(mark, wait=True))
+        cluster = _cluster(scheduler, workers, stack)
         try:
             client = stack.enter_context(Client(cluster, timeout=PATIENCE))
         except Exception as error:  # a server of another kind may answer anything
             raise UsageError(f"no Dask scheduler answers at {scheduler}: {error}") from error
         if not client.nthreads():
             print("popview: no Dask worker is there yet; waiting for one", file=sys.stderr)
-        many = ([value] * len(jobs) for value in (mark, root, *given))
-        futures = client.map(_far, jobs, *many, pure=False, retries=ATTEMPTS)
+        every = list(jobs)
+        many = ([value] * len(every) for value in (str(mark), root, *given))
+        futures = client.map(_far, every, *many, pure=False, retries=ATTEMPTS)
         yield _results(futures, scheduler)
 
 

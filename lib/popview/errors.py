@@ -4,11 +4,22 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Any
 
-__all__ = ["UsageError", "check_name", "nearest"]
+__all__ = ["Unavailable", "UsageError", "check_name", "nearest"]
 
 
 class UsageError(ValueError):
     """A user's mistake, told in one line; the command line prints it without a traceback."""
+
+
+class Unavailable(UsageError):
+    """A task that cannot be set up, for want of its data or model say; other tasks are not concerned."""
+
+    def __init__(self, message: str, task: str) -> None:
+        super().__init__(message, task)
+        self.task = task
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:

@@ -14,7 +14,6 @@ from popview import reads
 from popview.errors import UsageError, check_name
 
 __all__ = [
-    "PROFILES",
     "VARIANTS",
     "RunSpec",
     "Stored",
@@ -131,14 +130,18 @@ class RunSpec:
 
 
 FOLDER = Path(__file__).parent / "profiles"
-PROFILES = tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
 
 #: What a task's table in a profile holds.
 _NEEDED = ("restarts", "stack", "epochs", "checkpoints", "margin", "algorithms", "model", "base")
 _SETTINGS = (*_NEEDED, "search")
 
-#: What `expand` may change, and the least that it may be.
-_CHANGES = {"epochs": 1, "checkpoints": 2}
+#: Whole numbers, and the least that they may be: in a task's table (`expand` may change the last two), in its model's.
+_WHOLE = {"restarts": 1, "stack": 1, "epochs": 1, "checkpoints": 2}
+_CHANGES = ("epochs", "checkpoints")
+_SIZES = {"frozen": 0} | dict.fromkeys(
+    ("hidden", "width", "length", "train", "validation", "evaluated", "tested", "batch_size"), 1
+)
+_KINDS = {"algorithms": list, "model": dict, "base": dict, "search": dict}
 
 
 def tables(profile: str, folder: Path) -> dict[str, dict[str, Any]]:
@@ -176,7 +179,7 @@ def settings(profile: str, task: str) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        If the profile or the task is unknown, or one of the table's keys unknown or missing.
+        If the profile or the task is unknown, one of the table's keys unknown or missing, or a value out of range.
     """
     known = _profile(profile)
     check_name(f"task of profile {profile}", task, known)
@@ -185,6 +188,7 @@ def settings(profile: str, task: str) -> dict[str, Any]:
         raise UsageError(f"{task} in profile {profile} must be a table, [{task}]")
     for key in table:
         check_name(f"key of {task} in profile {profile}", key, _SETTINGS)
+    _check_values(table, f"of {task} in profile {profile}")
     for group in ("base", "search"):
         for name, value in table.get(group, {}).items():
             if isinstance(value, dict):
@@ -193,6 +197,26 @@ def settings(profile: str, task: str) -> dict[str, Any]:
         if key not in table:
             raise UsageError(f"{task} in profile {profile} has no {key}")
     return table
+
+
+def _check_values(table: dict[str, Any], where: str) -> None:
+    """Raise UsageError for a value of a task's table that is of another kind, or out of range."""
+    for key, kind in _KINDS.items():
+        if not isinstance(table.get(key, kind()), kind):
+            what = "a list of names" if kind is list else "a table"
+            raise UsageError(f"{key} {where} must be {what}, got {table[key]!r}")
+    for names, values in ((_WHOLE, table), (_SIZES, table.get("model", {}))):
+        for key in names.keys() & values.keys():
+            for value in values[key] if key == "hidden" and isinstance(values[key], list) else [values[key]]:
+                _check_whole(f"{key} {where}", value, names[key])
+    margin = table.get("margin", 1)
+    if not isinstance(margin, int | float) or not 0 < margin < math.inf:
+        raise UsageError(f"margin {where} must be a number above 0, got {margin!r}")
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UsageError(f"{name} must be a whole number, {least} or above, got {value!r}")
 
 
 def search(profile: str, task: str) -> dict[str, dict[str, Any]]:
@@ -251,11 +275,10 @@ def expand(
     wanted = table["restarts"] if restarts is None else restarts
     budget = {"epochs": table["epochs"], "checkpoints": table["checkpoints"]}
     if variant == "trial":
-        budget = {name: max(-(-value // 2), _CHANGES[name]) for name, value in budget.items()}
+        budget = {name: max(-(-value // 2), _WHOLE[name]) for name, value in budget.items()}
     budget |= changes
-    for name, value, least in (("restarts", wanted, 1), *((n, budget[n], least) for n, least in _CHANGES.items())):
-        if value < least:
-            raise UsageError(f"{name} must be {least} or above, got {value!r}")
+    for name, value in {"restarts": wanted, **budget}.items():
+        _check_whole(name, value, _WHOLE[name])
     for algorithm in algorithms or ():
         check_name(f"algorithm of {task} in profile {profile}", algorithm, table["algorithms"])
     searched = {} if variant == "base" else search(profile, task)

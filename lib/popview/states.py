@@ -1,7 +1,10 @@
 """The state of a half-done run as a file: nested dicts and lists of tensors and plain values, in safetensors."""
 
 import json
+import shutil
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +13,35 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-__all__ = ["load", "save"]
+from popview.errors import UsageError
+
+__all__ = ["load", "save", "writing"]
 
 
 def save(file: Path, state: Any) -> None:
-    """Write a state; tensors as such, everything else as JSON in the file's metadata, with a checksum of both."""
+    """Write a state, whole or not at all: tensors as such, everything else as JSON in the metadata; with a checksum.
+
+    It is written in a folder beside it, ``<file>.part``, whose name is known where safetensors' own temporary is not.
+    """
     tensors: dict[str, Tensor] = {}
     outline = json.dumps(_outline(state, tensors))
-    save_file(tensors, file, metadata={"outline": outline, "crc32": _checksum(outline, tensors)})
+    part = file.with_name(f"{file.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    part.mkdir()
+    try:
+        save_file(tensors, part / file.name, metadata={"outline": outline, "crc32": _checksum(outline, tensors)})
+        (part / file.name).replace(file)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Within this context a failure of the system or of safetensors is UsageError: `file` cannot be written."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"cannot write {file}: {error}") from error
 
 
 def load(file: Path) -> Any:

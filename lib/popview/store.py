@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,16 +16,19 @@ import pyarrow.parquet as pq
 
 from popview import reads
 from popview.errors import UsageError
-from popview.locks import is_held
+from popview.locks import claim, is_held
 from popview.paths import TRAJECTORIES
 from popview.specs import VARIANTS, Stored, expand, tasks
 
-__all__ = ["beside", "inventory", "load", "metadata", "missing", "path", "save", "sweep"]
+__all__ = ["beside", "inventory", "load", "metadata", "missing", "path", "save", "sweep", "tidy"]
 
 #: What may lie beside a trajectory's file while it is computed, or on request.
 SUFFIXES = {"lock": ".lock", "unfinished": ".unfinished", "weights": ".weights.safetensors"}
 
 Wanted = TypeVar("Wanted", bound=Stored)
+
+#: Last suffixes of what a run leaves only if it is killed.
+TEMPORARY = (SUFFIXES["lock"], SUFFIXES["unfinished"], ".part")
 
 #: Key of the checksum beside the metadata.
 SEAL = b"popview crc32"
@@ -86,10 +91,33 @@ def _unsealed(table: pa.Table) -> pa.Table:
 
 
 def sweep(spec: Stored, root: Path = TRAJECTORIES) -> None:
-    """Remove what interrupted runs left beside a trajectory that is there now: its state, and half-written files."""
-    target = path(spec, root)
-    for left in (beside(spec, "unfinished", root), *target.parent.glob(f"{target.stem}.*.part")):
-        left.unlink(missing_ok=True)
+    """Remove what interrupted runs left beside a trajectory that is there now: its state, and half-written files.
+
+    Whoever calls this holds its lock.
+    """
+    for left in _left(spec, root):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        elif left.suffix != SUFFIXES["lock"]:
+            left.unlink(missing_ok=True)
+
+
+def _left(spec: Stored, root: Path) -> list[Path]:
+    """Return what is temporary beside a trajectory's file: its lock, its state, half-written files."""
+    stem = path(spec, root).stem
+    return [file for file in path(spec, root).parent.glob(f"{stem}.*") if file.suffix in TEMPORARY]
+
+
+def tidy(specs: Iterable[Stored], root: Path = TRAJECTORIES) -> None:
+    """Remove what killed runs left of specs that are there, as far as nobody is at them; on a read-only disk nothing.
+
+    A run sweeps behind itself: this is for one that was killed between its result and its end.
+    """
+    for spec in specs:
+        if path(spec, root).is_file() and _left(spec, root):
+            with suppress(OSError), claim(beside(spec, "lock", root)) as held:
+                if held:
+                    sweep(spec, root)
 
 
 def _read(file: Path, spec: Stored) -> pa.Table:

@@ -18,13 +18,24 @@ from torch import Tensor
 
 from popview import states
 from popview.endings import Best, measures
-from popview.errors import UsageError
+from popview.errors import Unavailable, UsageError
 from popview.optimizers import Optimizer, make
 from popview.seeds import stream
 from popview.specs import RunSpec
 from popview.tasks import SPLITS, Problem, set_up
 
-__all__ = ["COLUMNS", "FAR", "Trajectory", "compute", "optimizer_of", "processor", "run", "train", "versions"]
+__all__ = [
+    "COLUMNS",
+    "FAR",
+    "Trajectory",
+    "compute",
+    "optimizer_of",
+    "processor",
+    "refusals",
+    "run",
+    "train",
+    "versions",
+]
 
 #: A restart counts as diverged if its training loss ends above this many times what it was at the start, as it does
 #: where the loss is not finite: units that a huge step has switched off leave a loss that is finite, in the millions.
@@ -84,7 +95,8 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
     unfinished : Path, optional
         Where the state of the half-done run is read from, if there, and written to.
     every : float
-        Seconds between two writings; nothing that is computed depends on them.
+        Seconds between two writings, of which there is another before the measures at the end where all training took
+        longer; nothing that is computed depends on them.
 
     Returns
     -------
@@ -93,15 +105,20 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
 
     Raises
     ------
+    Unavailable
+        If the task cannot be set up (see `popview.tasks.set_up`).
     UsageError
-        If the task cannot be set up (see `popview.tasks.set_up`), or the optimizer refuses a hyperparameter.
+        If the optimizer refuses a hyperparameter, or the state cannot be written.
     """
-    problem = set_up(spec.task, spec.seeds, spec.model)
-    optimizer = optimizer_of(spec, problem)
-    served = [(spec.alongside, True)] if spec.alongside else []
-    records = [Record(s, problem, optimizer, beside) for s, beside in [*served, (spec, False)]]
+    problem, optimizer, records = _begun(spec)
     start = [p.detach().clone() for p in problem.parameters]
-    first, spent = _resumed(unfinished, problem, optimizer, records)
+    try:
+        first, spent = _resumed(unfinished, problem, optimizer, records)
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        print(f"popview: {unfinished} cannot be continued ({reason}): the run starts over", file=sys.stderr)
+        problem, optimizer, records = _begun(spec)
+        first, spent = -1, 0.0
     began = saved = time.perf_counter()
     due = set(np.linspace(0, spec.epochs * problem.steps_per_epoch, spec.checkpoints, dtype=int).tolist())
     with torch.random.fork_rng([]):
@@ -110,13 +127,26 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
                 now = time.perf_counter()
                 for record in records:
                     record.checkpoint(step, spent + now - began)
-                if not any(record.alive.any() for record in records):
-                    break
-                if unfinished is not None and now - saved >= every:
-                    _write(unfinished, problem, optimizer, records, step, spent + time.perf_counter() - began)
-                    saved = time.perf_counter()
+            if not any(record.alive.any() for record in records):
+                break
+            if unfinished is not None and step > first and time.perf_counter() - saved >= every:
+                _write(unfinished, problem, optimizer, records, step, spent + time.perf_counter() - began)
+                saved = time.perf_counter()
         seconds = spent + time.perf_counter() - began
+        if unfinished is not None and seconds >= every and step > first:
+            _write(unfinished, problem, optimizer, records, step, seconds)
         return [Trajectory(r.spec, r.finish(start, seconds), r.best) for r in records]
+
+
+def _begun(spec: RunSpec) -> tuple[Problem, Optimizer, list["Record"]]:
+    """Set up a spec's problem, its optimizer, and the records of the specs that its run serves."""
+    try:
+        problem = set_up(spec.task, spec.seeds, spec.model)
+    except UsageError as error:
+        raise Unavailable(str(error), spec.task) from error
+    optimizer = optimizer_of(spec, problem)
+    served = [(spec.alongside, True)] if spec.alongside else []
+    return problem, optimizer, [Record(s, problem, optimizer, beside) for s, beside in [*served, (spec, False)]]
 
 
 def optimizer_of(spec: RunSpec, problem: Problem) -> Optimizer:
@@ -127,7 +157,7 @@ def optimizer_of(spec: RunSpec, problem: Problem) -> Optimizer:
     UsageError
         If it refuses a hyperparameter.
     """
-    try:
+    with refusals(spec):
         return make(
             spec.algorithm,
             problem.parameters,
@@ -136,6 +166,13 @@ def optimizer_of(spec: RunSpec, problem: Problem) -> Optimizer:
             seed=stream(spec.seed, "noise"),
             **spec.hyperparameters,
         )
+
+
+@contextmanager
+def refusals(spec: RunSpec) -> Iterator[None]:
+    """Within this context an optimizer that refuses a hyperparameter raises UsageError, which says whose it is."""
+    try:
+        yield
     except (TypeError, ValueError) as error:
         raise UsageError(f"{spec.algorithm} on {spec.task} in profile {spec.profile}: {error}") from error
 
@@ -212,7 +249,7 @@ class Record:
         """Measure the models that the restarts return; return the table with its metadata."""
         began = time.perf_counter()
         with self._solution():
-            ending = measures(self.problem, start, self.spec.seed) | self.best.measures()
+            ending = measures(self.problem, start, self.spec.seed, self.spec.variant != "trial") | self.best.measures()
         ending["seconds"] |= {"training_and_checkpoints": seconds, "measures": time.perf_counter() - began}
         table = pa.concat_tables(self.frames)
         if not self.problem.population:
@@ -253,9 +290,9 @@ class Record:
 
 
 def _write(file: Path, problem: Problem, optimizer: Optimizer, records: list[Record], step: int, spent: float) -> None:
-    """Write the state of a half-done run: to a temporary file, then renamed."""
-    part = file.with_name(file.name + ".part")
+    """Write the state of a half-done run."""
     state = {
+        "made": _maker(problem, records),
         "step": step,
         "spent": spent,
         "parameters": list(problem.parameters),
@@ -263,19 +300,30 @@ def _write(file: Path, problem: Problem, optimizer: Optimizer, records: list[Rec
         "optimizer": optimizer.state_dict(),
         "records": [record.state_dict() for record in records],
     }
-    states.save(part, state)
-    part.replace(file)
+    with states.writing(file):
+        states.save(file, state)
+
+
+def _maker(problem: Problem, records: list[Record]) -> dict[str, str]:
+    """Return what a state must agree in with the run that continues it."""
+    known = {"digest": records[-1].spec.digest, "precision": problem.precision, "device": problem.device.type}
+    return known | {"torch": torch.__version__, "numpy": np.__version__}
 
 
 def _resumed(file: Path | None, problem: Problem, optimizer: Optimizer, records: list[Record]) -> tuple[int, float]:
-    """Bring everything to where an interrupted run left off; return its step and seconds, -1 and 0 without one."""
+    """Bring everything to where an interrupted run left off; return its step and seconds, -1 and 0 without one.
+
+    Raises
+    ------
+    ValueError, LookupError, RuntimeError, TypeError
+        If the state is damaged, or of another run, precision, device or version; what was set up is spoilt then.
+    """
     if file is None or not file.is_file():
         return -1, 0.0
-    try:
-        state = states.load(file)
-    except ValueError as error:
-        print(f"popview: {file.name} is damaged ({error}): the run starts over", file=sys.stderr)
-        return -1, 0.0
+    state, own = states.load(file), _maker(problem, records)
+    then = state["made"]
+    if other := [f"{name} was {then.get(name)}, is {value}" for name, value in own.items() if then.get(name) != value]:
+        raise ValueError(", ".join(other))
     with torch.no_grad():
         for now, kept in zip(
             [*problem.parameters, *problem.buffers], [*state["parameters"], *state["buffers"]], strict=True

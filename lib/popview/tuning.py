@@ -28,8 +28,8 @@ def draw(profile: str, task: str, algorithm: str) -> list[dict[str, float]]:
     Raises
     ------
     UsageError
-        If the profile has no search for this task, the algorithm or a hyperparameter is unknown, a range is not two
-        numbers above 0, the lower first, or there is none.
+        If the profile has no search for this task, the algorithm or a hyperparameter is unknown (a common one: to
+        every algorithm that is searched), a range is not two numbers above 0, the lower first, or there is none.
     """
     table = specs.settings(profile, task)
     check_name(f"algorithm of {task} in profile {profile}", algorithm, table["algorithms"])
@@ -38,10 +38,15 @@ def draw(profile: str, task: str, algorithm: str) -> list[dict[str, float]]:
     known, own = hyperparameters(algorithm), table["search"].get(algorithm, {})
     for name in own:
         check_name(f"hyperparameter of {algorithm} in [{task}.search.{algorithm}]", name, known)
-    shared = {name: span for name, span in table["search"].items() if isinstance(span, list) and name in known}
-    ranges, trials = shared | own, table["search"].get("trials")
-    if not isinstance(trials, int) or trials < 1:
+    common = {name: span for name, span in table["search"].items() if not isinstance(span, dict)}
+    searched = [algorithm, *(name for name in table["search"] if name not in common)]
+    some = dict.fromkeys(["trials", *(name for one in searched for name in hyperparameters(one))])
+    for name in common:
+        check_name(f"key of [{task}.search]", name, some)
+    trials = common.pop("trials", None)
+    if not isinstance(trials, int) or isinstance(trials, bool) or trials < 1:
         raise UsageError(f"trials in [{task}.search] must be a whole number, 1 or above, got {trials!r}")
+    ranges = {name: span for name, span in common.items() if name in known} | own
     if not ranges:
         raise UsageError(f"[{task}.search] has no range for {algorithm}")
     for name, span in ranges.items():

@@ -84,7 +84,10 @@ class Problem(ABC):
         return
 
     def corrupted(self) -> dict[str, list[Tensor]]:
-        """Return the metric under each corruption, one entry of shape ``(P,)`` per severity; {} where none apply."""
+        """Return the metric under each corruption, one entry of shape ``(P,)`` per severity; {} where none apply.
+
+        ``clean`` has one entry: the metric of the same examples as they are.
+        """
         return {}
 
     @abstractmethod

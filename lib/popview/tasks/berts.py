@@ -1,5 +1,6 @@
 """BERT of any size as `transformers` loads it: its tokenizer, and a classifier on it."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,10 @@ import torch
 from popview.errors import UsageError
 from popview.tasks import hub
 
-__all__ = ["classifier", "tokenizer"]
+__all__ = ["classifier", "tokenizer", "vocabulary"]
+
+#: What a tokenizer is read from, as far as it is there.
+FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
 
 
 def tokenizer(model: str) -> Any:
@@ -19,6 +23,14 @@ def tokenizer(model: str) -> Any:
     if len(found) <= len(found.all_special_tokens):
         raise _unreadable(model, "it has no vocabulary")
     return found
+
+
+def vocabulary(model: str) -> str:
+    """Return the first digits of the SHA-256 of a model's tokenizer files; "hub" where they are in no local folder."""
+    place = Path(hub.model_folder(model))
+    found = [place / name for name in FILES if (place / name).is_file()]
+    sums = "".join(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in found)
+    return hashlib.sha256(sums.encode()).hexdigest()[:12] if found else "hub"
 
 
 def classifier(model: str, classes: int, multilabel: bool, pretrained: bool, seed: int) -> Any:

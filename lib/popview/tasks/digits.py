@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from popview.seeds import generator
 from popview.tasks.base import Problem
-from popview.tasks.supervised import draw_split
+from popview.tasks.supervised import draw_split, steps_of
 
 __all__ = ["Digits"]
 
@@ -64,7 +64,7 @@ class Digits(Problem):
             "validation": self._subset(validation),
             "train": self._subset(train),
         }
-        self.steps_per_epoch = train.shape[1] // batch_size
+        self.steps_per_epoch = steps_of(train.shape[1], batch_size)
         self.parameters = self._initial([hidden] if isinstance(hidden, int) else list(hidden))
 
     def _drawn(self, rest: int, shared: bool) -> tuple[Tensor, Tensor]:

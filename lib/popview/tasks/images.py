@@ -18,6 +18,8 @@ from popview.tasks.supervised import (
     draw_split,
     one_seed,
     sample_with_every_label,
+    steps_of,
+    with_missing_labels,
 )
 
 __all__ = ["Images", "cifar10", "cifar100", "mnist"]
@@ -130,13 +132,14 @@ class Images(Supervised):
             check_labels(self._arrays[f"{split}_labels"], classes)
         rows = draw_split(len(self._arrays["train_labels"]), train, validation, self.seed, shared)
         self._train = self._take("train", rows["train"])
+        validated = with_missing_labels(self._arrays["train_labels"], rows["validation"], rows["rest"])
         test_order = torch.randperm(len(self._arrays["test_labels"]), generator=generator(0, "test")).numpy()
         chosen = {
-            split: order[sampled(self._arrays[f"{source}_labels"][order], min(size, len(order)))]
-            for split, source, order, size in (
-                ("train", "train", rows["train"], evaluated),
-                ("validation", "train", rows["validation"], evaluated),
-                ("test", "test", test_order, tested),
+            split: order[sampled(self._arrays[f"{source}_labels"][order], min(size, most))]
+            for split, source, order, size, most in (
+                ("train", "train", rows["train"], evaluated, train),
+                ("validation", "train", validated, evaluated, validation),
+                ("test", "test", test_order, tested, len(test_order)),
             )
         }
         self._samples = {
@@ -154,7 +157,7 @@ class Images(Supervised):
             macro=False,
             precision=precision,
         )
-        self.steps_per_epoch = max(1, train // batch_size)
+        self.steps_per_epoch = steps_of(train, batch_size)
 
     def _take(self, split: str, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Copy rows of a split out of the memory map."""
@@ -201,18 +204,19 @@ class Images(Supervised):
         return (self.normalized(part) for part in images.split(EVALUATED_AT_ONCE))
 
     def corrupted(self) -> dict[str, list[Tensor]]:
-        """Return the accuracy on the first 500 images of the test sample under each corruption of C-lite."""
+        """Return the accuracy on the first 500 images of the test sample, clean and under each corruption of C-lite."""
         images, labels = (part[:CORRUPTED] for part in self._samples["test"])
         pairs = [(name, severity) for name in corruptions.IMAGE_CORRUPTIONS for severity in corruptions.SEVERITIES]
 
         def make() -> dict[str, np.ndarray]:
             return {f"{n}-{s}": corruptions.corrupt_images(images.numpy(), n, s, seed=0) for n, s in pairs}
 
-        kept = cache.arrays(f"{self.name}-corrupted-{cache.digest(images.numpy())[:12]}", make)
-        found: dict[str, list[Tensor]] = {name: [] for name, _ in pairs}
-        for name, severity in pairs:
-            logits = self.predict(self._batches(torch.from_numpy(np.array(kept[f"{name}-{severity}"])), labels))
-            found[name].append(self._score(logits, labels)[1])
+        name = f"{self.name}-corrupted-{corruptions.version()}-{cache.digest(images.numpy())[:12]}"
+        kept = cache.arrays(name, make)
+        shown = [("clean", images)] + [(n, torch.from_numpy(np.array(kept[f"{n}-{s}"]))) for n, s in pairs]
+        found: dict[str, list[Tensor]] = {name: [] for name, _ in shown}
+        for name, pixels in shown:
+            found[name].append(self._score(self.predict(self._batches(pixels, labels)), labels)[1])
         return found
 
     def measured(self) -> Batch:

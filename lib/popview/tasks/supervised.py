@@ -16,7 +16,16 @@ from popview.errors import UsageError
 from popview.seeds import generator
 from popview.tasks.base import Problem
 
-__all__ = ["THRESHOLD", "Batch", "Supervised", "check_labels", "draw_split", "sample_with_every_label"]
+__all__ = [
+    "THRESHOLD",
+    "Batch",
+    "Supervised",
+    "check_labels",
+    "draw_split",
+    "sample_with_every_label",
+    "steps_of",
+    "with_missing_labels",
+]
 
 Batch = tuple[Any, Tensor]
 
@@ -137,9 +146,15 @@ class Supervised(Problem):
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
-        """Keep the network in evaluation mode."""
+        """Keep the network in evaluation mode, and a GPU from rounding float32 to TF32, which curvature would see."""
         self.network.eval()
-        yield
+        products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+        before = products.allow_tf32, convolutions.allow_tf32
+        products.allow_tf32 = convolutions.allow_tf32 = False
+        try:
+            yield
+        finally:
+            products.allow_tf32, convolutions.allow_tf32 = before
 
     @abstractmethod
     def measured(self) -> Batch:
@@ -202,6 +217,19 @@ def one_seed(seeds: Sequence[int]) -> int:
     return seeds[0]
 
 
+def steps_of(train: int, batch_size: int) -> int:
+    """Return the minibatches of an epoch; what does not fill one is left out.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if batch_size > train:
+        raise UsageError(f"batch_size is {batch_size}, above the {train} rows of the train split")
+    return train // batch_size
+
+
 def check_labels(labels: np.ndarray, classes: int) -> None:
     """Raise UsageError unless labels are whole numbers from 0 to `classes` − 1, or a table has that many columns."""
     low, high = (0, labels.shape[1] - 1) if labels.ndim == 2 else (int(labels.min()), int(labels.max()))
@@ -213,6 +241,7 @@ def draw_split(rows: int, train: int, validation: int, seed: int, shared: bool =
     """Draw the rows of the train and validation splits from those that are not for testing.
 
     With `shared` the seed draws only the validation split: the rows of the train split are the same for every seed.
+    What neither gets is the ``rest``.
 
     Raises
     ------
@@ -227,7 +256,15 @@ def draw_split(rows: int, train: int, validation: int, seed: int, shared: bool =
         order = torch.cat([common[:train], common[train:][torch.randperm(rows - train, generator=draws)]]).numpy()
     else:
         order = torch.randperm(rows, generator=draws).numpy()
-    return {"train": order[:train], "validation": order[train : train + validation]}
+    both = train + validation
+    return {"train": order[:train], "validation": order[train:both], "rest": order[both:]}
+
+
+def with_missing_labels(labels: np.ndarray, rows: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Return `rows`, and after them the first of `rest` with each label that none of them has, where there is one."""
+    member = labels.astype(bool) if labels.ndim == 2 else labels[:, None] == np.unique(labels)
+    lacking = member[rest][:, ~member[rows].any(0)]
+    return np.concatenate([rows, rest[np.unique(lacking[:, lacking.any(0)].argmax(0))]]) if lacking.any() else rows
 
 
 def sample_with_every_label(labels: np.ndarray, size: int) -> np.ndarray:

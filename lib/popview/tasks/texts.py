@@ -13,7 +13,7 @@ from popview.errors import UsageError
 from popview.processes import one_thread
 from popview.seeds import generator, stream
 from popview.tasks import hub
-from popview.tasks.berts import classifier, tokenizer
+from popview.tasks.berts import classifier, tokenizer, vocabulary
 from popview.tasks.supervised import (
     Batch,
     Supervised,
@@ -24,6 +24,8 @@ from popview.tasks.supervised import (
     labels_of,
     one_seed,
     sample_with_every_label,
+    steps_of,
+    with_missing_labels,
 )
 
 __all__ = ["Texts", "goemotions", "tweeteval"]
@@ -119,7 +121,7 @@ class Texts(Supervised):
             raise UsageError("frozen layers need pretrained = true: random ones are nothing to keep")
         self.frozen = frozen
         self._precision_below = available(precision, PROCESSOR)
-        self.name = f"{hub.name_of(data, config)}-{model.replace('/', '--')}-{length}"
+        self.name = f"{hub.name_of(data, config)}-{model.replace('/', '--')}-{vocabulary(model)}-{length}"
         arrays = hub.splits(self.name, self._decoded, KNOWN.get(data, {}))
         for split in ("train", "test"):
             check_labels(arrays[f"{split}_labels"], classes)
@@ -132,16 +134,17 @@ class Texts(Supervised):
         super().__init__(network, multilabel=multilabel, macro=True, precision=precision)
         rows = draw_split(len(self._rest.labels), train, validation, self.seed)
         self._train = rows["train"]
+        validated = with_missing_labels(self._rest.labels, rows["validation"], rows["rest"])
         order = torch.randperm(len(self._test.labels), generator=generator(0, "test")).numpy()
         self._samples = {
-            split: chosen[sample_with_every_label(source.labels[chosen], min(size, len(chosen)))]
-            for split, source, chosen, size in (
-                ("train", self._rest, rows["train"], evaluated),
-                ("validation", self._rest, rows["validation"], evaluated),
-                ("test", self._test, order, tested),
+            split: chosen[sample_with_every_label(source.labels[chosen], min(size, most))]
+            for split, source, chosen, size, most in (
+                ("train", self._rest, rows["train"], evaluated, train),
+                ("validation", self._rest, validated, evaluated, validation),
+                ("test", self._test, order, tested, len(order)),
             )
         }
-        self.steps_per_epoch = max(1, train // batch_size)
+        self.steps_per_epoch = steps_of(train, batch_size)
 
     # ---------------------------------------------------------------- data
 
@@ -272,7 +275,7 @@ class Texts(Supervised):
         return lambda given: self.forward({"inputs_embeds": given, "attention_mask": mask}), embedded.detach(), labels
 
     def corrupted(self) -> dict[str, list[Tensor]]:
-        """Return the macro-F1 on the first 200 texts of the test sample under seeded noise of characters and words."""
+        """Return the macro-F1 on the first 200 texts of the test sample, as they are and under each corruption."""
         rows = self._samples["test"][:CORRUPTED]
         texts, labels = [str(text) for text in self._test_texts[rows]], np.array(self._test.labels[rows])
         pairs = [(name, severity) for name in corruptions.TEXT_CORRUPTIONS for severity in corruptions.SEVERITIES]
@@ -285,15 +288,15 @@ class Texts(Supervised):
                 found[f"{key}_tokens"], found[f"{key}_starts"] = self._encode(noisy)
             return found
 
-        name = f"{self.name}-corrupted-{cache.digest(np.array(texts))[:12]}"
+        name = f"{self.name}-corrupted-{corruptions.version()}-{cache.digest(np.array(texts))[:12]}"
         kept = cache.arrays(name, make)
         keys = [f"{corruption}-{severity}" for corruption, severity in pairs]
         encoded = {key: Encoded(kept[f"{key}_tokens"], kept[f"{key}_starts"], labels) for key in keys}
         whole = classifier(self.model, self.classes, self.multilabel, True, 0).bert if self.frozen else None
-        found: dict[str, list[Tensor]] = {corruption: [] for corruption, _ in pairs}
-        for (corruption, _), noisy in zip(pairs, self._below(whole, name, encoded).values(), strict=True):
-            batches = self._batches(noisy, np.arange(len(rows)))
-            found[corruption].append(self._score(self.predict(batches), labels_of(batches))[1])
+        noisy = [self._batches(part, np.arange(len(rows))) for part in self._below(whole, name, encoded).values()]
+        found: dict[str, list[Tensor]] = {"clean": [], **{corruption: [] for corruption, _ in pairs}}
+        for (key, _), batches in zip([("clean", 0), *pairs], [self._batches(self._test, rows), *noisy], strict=True):
+            found[key].append(self._score(self.predict(batches), labels_of(batches))[1])
         return found
 
 
