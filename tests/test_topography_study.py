@@ -615,7 +615,7 @@ class TestLayouts:
         assert "perceptron on digits: L-BFGS-GSS +" in higher
         assert "not told apart" not in higher
         assert "not told apart" in words.accuracies({"perceptron on digits": made(EVEN)})
-        assert words.judged("low_paths", {"a": made(EVEN)}).startswith("- a: *holds*. ")
+        assert words.judged("low_paths", {"a": made(EVEN)}).startswith("- a: *holds*: ")
 
     def test_figures_with_and_without_results(self, evidence):
         nothing = pd.DataFrame()

@@ -16,13 +16,13 @@ __all__ = ["accuracies", "answer", "converged", "directions", "judged", "others"
 #: Rule → what the answer says before its verdicts.
 CLAIMS = {
     "lower_barriers": "Barriers between SGD's solutions are lower than between L-BFGS-GSS's",
-    "lower_when_early": "they are lower for early-stopped solutions too",
+    "lower_when_early": "Barriers are lower for early-stopped solutions too",
     "deeper_minima": "L-BFGS-GSS reaches lower training loss",
-    "less_general": "and generalises less well there",
+    "less_general": "L-BFGS-GSS's fully fitted solutions generalise less well",
     "smoother_basins": "SGD's solutions lie in flatter places at equal training loss",
-    "more_spread_out": "L-BFGS-GSS's lie further apart",
-    "rbf_alone": "an RBF kernel separates the two sets and others do not",
-    "apart_by_norm": "they differ in norm, not in direction",
+    "more_spread_out": "L-BFGS-GSS's solutions lie further apart",
+    "rbf_alone": "An RBF kernel separates the two sets and others do not",
+    "apart_by_norm": "The two sets differ in norm, not in direction",
     "low_paths": "Fourier paths are low",
 }
 
@@ -62,7 +62,7 @@ def _signed(words: str) -> str:
 def judged(rule: str, networks: Mapping[str, Study | None]) -> str:
     """Write a rule's verdict on each network with all of its numbers, one line each."""
     there = {title: STUDY[rule](evidence) for title, evidence in networks.items() if evidence is not None}
-    return "\n".join(f"- {title}: *{found.word}*. {found.detail}." for title, found in there.items()) or NOT_RUN
+    return "\n".join(f"- {title}: *{found.word}*: {found.detail}." for title, found in there.items()) or NOT_RUN
 
 
 def converged(barriers: pd.DataFrame) -> str:
@@ -89,7 +89,7 @@ def tally(table: pd.DataFrame) -> str:
 def others(table: pd.DataFrame, titles: Mapping[str, str]) -> str:
     """Compare rises of fully fitted solutions as they are with SGD's: `changes` with a column ``algorithm``."""
     if table.empty:
-        return f"{NOT_RUN.capitalize()}."
+        return f"The rise against SGD's of the other algorithms: {NOT_RUN}."
     rows = table[(table["stage"] == "fitted") & (table["ends"] == "plain") & (table["objective"] == "sum")]
     parts = [
         f"{row['algorithm']}'s on {titles[row['network']]} {sign(row['low'], row['high'])} "
