@@ -38,6 +38,7 @@ from popview.report import landscapes, page, style
 from popview.report import ledger as claims
 from popview.report import solutions as draw
 from popview.report import topography as lay
+from popview.report import topography_words as words
 from popview.rules import Computed
 from popview.study import passes, readings
 
@@ -56,9 +57,11 @@ products = {
     if (found := study.products(profile, name, stage)) is not None
 }
 means = readings.barrier_means(barriers)
-facts = {"profile": profile, "spread": "95 % intervals of the bootstrap over solutions"}
-show.text("answer", lay.answer(evidence))
-
+profiles = {name: study.settings(profile, name) for name in names}
+drawn = f"0–{max(table['solutions'] for table in profiles.values()) - 1}"
+facts = {"profile": profile, "seeds": drawn}
+intervals = "95 % intervals of the bootstrap over solutions, not adjusted for their number"
+show.text("answer", words.answer(evidence))
 # %% [markdown]
 # ## Where the passes are known
 #
@@ -102,8 +105,8 @@ page.table("rises", lay.passes(rises), digits=3)
 page.provenance(rises, "passes.csv", computed="with the page", steps=steps, terms=10, grid="10,000 segments")
 
 # %% [markdown]
-# A path found is an upper bound of the lowest pass, never a proof that there is none lower. That holds for the networks
-# below as well: there the number of steps is limited by what it costs, the same for all algorithms.
+# A path found is an upper bound of the lowest pass of the loss that its height is taken on, never a proof that there is
+# none lower.
 #
 # ## The solutions
 #
@@ -111,31 +114,38 @@ page.provenance(rises, "passes.csv", computed="with the page", steps=steps, term
 # solutions of a network are trained on the same images, so that they lie on one landscape; the seed draws initial
 # weights, order and the validation split, and is the same for every algorithm. Of each run three solutions are kept:
 # the one of lowest validation loss (early-stopped), the first whose training loss is at a common level or below (equal
-# training loss), and the one of lowest training loss (fully fitted). They are looked for after every epoch, with
-# L-BFGS-GSS after every step. The seed's code has softplus in its perceptron and
-# average pooling in its LeNet; here it is ReLU, as its text says, and maximum pooling. It stops early by the *test* loss.
+# training loss), and the one of lowest training loss within the budget (fully fitted: where the training images are
+# all classified rightly, cross-entropy has no minimum, and falls for as long as training goes on). They are looked for
+# after every epoch, with L-BFGS-GSS after every step. The seed's code has softplus in its perceptron and average pooling
+# in its LeNet; here it is ReLU, as its text says, and maximum pooling. It stops early by the *test* loss.
 
 # %% tags=["hide-input", "remove-output"]
 printed = readings.printed_losses()
 page.table("covered", lay.covered(coverage, titles), digits=1)
+page.table("settings", lay.settings(profiles, solutions))
 page.figure("accuracies", draw.accuracies(solutions, titles))
 show.show("solutions", solutions, lambda t: lay.solutions(t, printed, titles))
+show.text("compared", words.accuracies(evidence))
 page.table("printed", printed.assign(printed=printed["printed"].map("{:.2e}".format)))
 
 # %% [markdown]
-# ````{table} What this page rests on: sets that are there, of those wanted.
-# :name: table-covered-eleven
-# ```{glue:md} covered
+# ````{table} Settings. Passes over the training set that one run costs, gradients and losses alike: L-BFGS-GSS's line search evaluates the loss of the whole set several times a step.
+# :name: table-settings-eleven
+# ```{glue:md} settings
 # :format: myst
 # ```
 # ````
 #
-# ````{table} Means over solutions, beside the means of 48 that Yu and Morozov print: training loss of their fully fitted solutions, test loss of their early-stopped ones. Their networks are trained on more images, and differ as said above. Gradients: evaluations of the whole run; those of L-BFGS-GSS take the whole training set each.
+# ````{table} Means over solutions: training loss of the fully fitted, test loss of the early-stopped, test accuracy ± SD over solutions in percent. Beside them the means of 48 that Yu and Morozov print; their networks are trained on more images, and differ as said above.
 # :name: table-solutions
 # ```{glue:md} solutions
 # :format: myst
 # ```
 # ````
+#
+# ```{glue:md} compared
+# :format: myst
+# ```
 #
 # ```{glue:figure} accuracies
 # :name: figure-accuracies
@@ -144,15 +154,24 @@ page.table("printed", printed.assign(printed=printed["printed"].map("{:.2e}".for
 # ```
 
 # %% tags=["remove-input"]
-page.provenance(solutions, "solutions.csv", profile=profile, unit="one solution per seed", spread="SD over solutions")
+page.provenance(solutions, "solutions.csv", **facts, unit="one solution per seed", spread="SD over solutions")
 
 # %% [markdown]
-# ````{table} All losses that Yu and Morozov print. The autoencoder and the LSTM are not trained here.
+# `````{dropdown} All losses that Yu and Morozov print, and which sets are there
+# ````{table} The printed losses. The autoencoder and the LSTM are not trained here.
 # :name: table-yu-losses
 # ```{glue:md} printed
 # :format: myst
 # ```
 # ````
+#
+# ````{table} What this page rests on: sets that are there, of those wanted.
+# :name: table-covered-eleven
+# ```{glue:md} covered
+# :format: myst
+# ```
+# ````
+# `````
 
 # %% tags=["remove-input"]
 page.provenance(printed, "yu-losses.csv", source="arXiv 2602.21276", unit="means of 48 solutions")
@@ -162,26 +181,51 @@ page.provenance(printed, "yu-losses.csv", source="arXiv 2602.21276", unit="means
 #
 # Random pairs of solutions of one algorithm; the same pairs of seeds for all. *Height* is the highest training loss on
 # the path, which is what the seed reports. *Rise* is the height above the higher end, since a height also contains how
-# badly the ends fit. Pairs share solutions, so the bootstrap draws solutions, not pairs. *Aligned*: the hidden units of the
-# second network are permuted to lie as close as possible to the first's, which changes no output.
+# badly the ends fit. Pairs share solutions, so the bootstrap draws solutions, not pairs; where pairs differ more by
+# themselves than by their solutions, its intervals are up to twice too wide. *Aligned*: the hidden units of the second
+# network are permuted to lie as close as possible to the first's, which changes no output. Where a path is fitted on
+# fewer images than its height is taken on, it may fit those images: then both heights are given.
 
 # %% tags=["hide-input", "remove-output"]
+by_sum = barriers[barriers["objective"] == "sum"] if len(barriers) else barriers
+samples = barriers[barriers["fitted_height"] != barriers["height"]] if len(barriers) else barriers
 differences = pd.concat(
-    [readings.barrier_differences(barriers, value) for value in ("height", "rise")], ignore_index=True
+    [readings.barrier_differences(by_sum), readings.barrier_differences(samples, "fitted_rise")], ignore_index=True
 )
-gains = readings.aligned_gains(barriers)
+heights = readings.barrier_differences(barriers, "height")
+gains = readings.aligned_gains(by_sum)
+softer = readings.changes(barriers, "objective", "maximum", "sum")
+third = [readings.barrier_differences(by_sum, a=name).assign(algorithm=name) for name in ("SAM", "NiM-BH")]
 page.figure("rises-figure", draw.rises(means, titles))
 page.figure("profiles", draw.profiles(barriers, titles, ("SGD", "L-BFGS-GSS")))
 show.show("barriers", means, lambda t: lay.barriers(t, titles))
 show.show("differences", differences, lambda t: lay.differences(t, titles))
-show.show("gains", gains, lambda t: lay.gains(t, titles))
+show.text("others", words.others(pd.concat(third, ignore_index=True), titles))
+show.text("gains", f"Aligning makes the rise {words.tally(gains)}.")
+show.text("softer", f"The soft maximum's rise against the sum's from which it began: {words.tally(softer)}.")
+show.text("converged", words.converged(barriers))
 
 # %% [markdown]
-# ```{glue:figure} rises-figure
-# :name: figure-rises
-#
-# Mean rise of the paths by the sum of losses (filled) and of the straight lines (hollow), with 95 % intervals over solutions.
+# ````{table} Mean rise of the paths by the sum of losses over pairs, and quasi-Newton's less SGD's on the same pairs of seeds with its 95 % interval.
+# :name: table-differences
+# ```{glue:md} differences
+# :format: myst
 # ```
+# ````
+#
+# ```{glue:md} others
+# :format: myst
+# ```
+# ```{glue:md} gains
+# :format: myst
+# ```
+# ```{glue:md} softer
+# :format: myst
+# ```
+# ```{glue:md} converged
+# :format: myst
+# ```
+# The number of steps is the same for all algorithms on a network.
 #
 # ```{glue:figure} profiles
 # :name: figure-profiles
@@ -189,101 +233,127 @@ show.show("gains", gains, lambda t: lay.gains(t, titles))
 # Training loss along paths and straight lines between fully fitted solutions: median and middle half over pairs.
 # ```
 #
-# ````{table} Quasi-Newton's barriers less SGD's: difference of means with 95 % interval of the bootstrap over solutions.
-# :name: table-differences
-# ```{glue:md} differences
-# :format: myst
-# ```
-# ````
+# ```{glue:figure} rises-figure
+# :name: figure-rises
 #
-# ````{table} What aligning the hidden units changes: mean over pairs with 95 % interval of the bootstrap over solutions.
-# :name: table-gains
-# ```{glue:md} gains
-# :format: myst
+# Mean rise of the paths by the sum of losses (filled) and of the straight lines (hollow), with 95 % intervals over solutions.
 # ```
-# ````
 #
-# ````{table} All sets: mean height and rise with 95 % intervals of the bootstrap over solutions.
+# `````{dropdown} All sets: heights and rises
+# ````{table} Mean height and rise with 95 % intervals.
 # :name: table-barriers
 # ```{glue:md} barriers
 # :format: myst
 # ```
 # ````
+# `````
 
 # %% tags=["remove-input"]
 listed = barriers.drop(columns=["profile", "straight_profile"], errors="ignore")
-page.provenance(listed, "barriers.csv", **facts, grid="2,000 segments, filled in around the highest point")
+samples_used = "; ".join(f"{t['title']} {t['fitted']:,} and {t['images']:,}" for t in profiles.values())
+pairs_drawn = max(table["pairs"] for table in profiles.values())
+page.provenance(
+    listed, "barriers.csv", **facts, pairs=pairs_drawn, spread=intervals, images_fitted_and_measured=samples_used,
+    grid="2,000 segments, filled in around the highest point",
+)  # fmt: skip
+
+# %% tags=["remove-input"]
+changed = pd.concat([differences, heights], ignore_index=True)
+page.provenance(changed, "differences.csv", **facts, pairs=pairs_drawn, spread=intervals)
 
 # %% [markdown]
-# A finder's steps are proportional to the distance between the ends: aligned pairs lie nearer, and their paths bend
-# less in as many steps. The soft maximum lowers the height where the sum of losses leaves a peak, if its steps suffice; where it is higher than
-# the path that it began with, they did not, and the lower of the two is the bound.
-#
 # ## Sharpness, measured
+#
+# Sharpness shrinks with the loss: a network that fits its images perfectly looks flat. Only at equal training loss is
+# like compared with like. The first and the last measure also change when weights are rescaled without changing the
+# function.
 
 # %% tags=["hide-input", "remove-output"]
 show.show("sharpness", solutions, lambda t: lay.sharpness(t, titles))
+show.text("sharper", words.judged("smoother_basins", evidence))
 
 # %% [markdown]
-# ````{table} Medians over solutions of four measures on the training images where paths are fitted: the rise of the loss one SAM step away (ρ = 0.05), the same relative to each weight (ρ = 0.5), its mean under noise relative to each weight (5 %), and the largest eigenvalue of the Hessian.
+# ````{table} Medians over solutions at equal training loss, on the training images where paths are fitted: the rise of the loss one SAM step away (ρ = 0.05), the same relative to each weight (ρ = 0.5), its mean under noise relative to each weight (5 %), and the largest eigenvalue of the Hessian.
 # :name: table-sharpness
 # ```{glue:md} sharpness
 # :format: myst
 # ```
 # ````
+#
+# That SGD's solutions are flatter:
+#
+# ```{glue:md} sharper
+# :format: myst
+# ```
 
 # %% tags=["remove-input"]
-page.provenance(solutions, "solutions.csv", profile=profile, measures="popview.flatness")
+page.provenance(solutions, "solutions.csv", **facts, measures="popview.flatness", stages="all three")
 
 # %% [markdown]
-# All of these shrink with the loss: a network that fits its images perfectly looks flat. Only the rows at equal training
-# loss compare like with like, and the first and the last also change when weights are rescaled without changing the
-# function.
-#
 # ## Norms, distances and kernel principal components
 #
 # The seed's kernel PCA separates the two sets with an RBF kernel, not with linear, polynomial or sigmoid kernels. Is it the
-# direction in which solutions lie, or only their norm? Scaled to norm 1, only direction is left.
+# direction in which solutions lie, or only their norm? The norm is one number, and tells by itself. Scaled to norm 1, only
+# direction is left, and with the seed's width every kernel is linear there: the cosine kernel. That a first component
+# does not separate two sets does not mean that their directions are alike, so these are tested with the labels known:
+# both solutions of a seed are left out, and each is assigned to the algorithm whose mean direction is nearer.
 
 # %% tags=["hide-input", "remove-output"]
-spreads = pd.concat(
-    [pd.DataFrame(), *(readings.spread(*f).assign(network=n, stage=s) for (n, s), f in products.items())],
-    ignore_index=True,
+spreads, apart = (
+    pd.concat([pd.DataFrame(), *(of(*f).assign(network=n, stage=s) for (n, s), f in products.items())])
+    for of in (readings.spread, readings.separation)
 )
-apart = pd.concat(
-    [pd.DataFrame(), *(readings.separation(*f).assign(network=n, stage=s) for (n, s), f in products.items())],
-    ignore_index=True,
+by_direction = {key: readings.directions(*found[:2]) for key, found in products.items()}
+told = pd.DataFrame(
+    [(*key, *found) for key, found in by_direction.items() if found is not None],
+    columns=["network", "stage", "right", "of", "p"],
 )
-page.figure("components", draw.components({n: f for (n, s), f in products.items() if s == "fitted"}, titles))
+pair = ("SGD", "L-BFGS-GSS")
+page.figure("components", draw.components({n: f for (n, s), f in products.items() if s == "fitted"}, titles, pair))
 show.show("spreads", spreads, lambda t: lay.spreads(t, titles))
-show.show("separations", apart, lambda t: lay.separations(t, titles))
+show.text("spread-out", words.judged("more_spread_out", evidence))
+show.show("separations", apart, lambda t: lay.separations(t, told, titles))
+show.text("told", words.directions(apart, told))
 
 # %% [markdown]
-# ```{glue:figure} components
-# :name: figure-components
-#
-# Fully fitted solutions in the plane of their first two kernel principal components.
-# ```
-#
-# ````{table} Mean norm, root mean square of a weight, mean distance between two solutions of an algorithm, from each to SGD's solution that began with the same weights, and between their directions (each scaled to norm 1; √2 is a right angle), with 95 % intervals of the bootstrap over solutions.
+# ````{table} Fully fitted solutions: mean norm; mean distance between two of an algorithm, from each to SGD's that began with the same weights, and between directions (each scaled to norm 1; √2 = 1.4142 is a right angle); less SGD's with 95 % intervals.
 # :name: table-spreads
 # ```{glue:md} spreads
 # :format: myst
 # ```
 # ````
 #
-# ````{table} How well the first kernel principal component tells SGD's solutions from quasi-Newton's: the probability that it orders one of each rightly; 0.5 is not at all, 1 entirely.
+# That L-BFGS-GSS's lie further apart:
+#
+# ```{glue:md} spread-out
+# :format: myst
+# ```
+
+# %% tags=["remove-input"]
+page.provenance(spreads, "spreads.csv", **facts, stages="all three", spread=intervals, inner_products="float32")
+
+# %% [markdown]
+# ````{table} What tells SGD's fully fitted solutions from quasi-Newton's. By a kernel's first component or the norm: the probability that it orders one of each rightly (A12; 0.5 is not at all, 1 entirely). By direction: how many are assigned rightly; p from exchanges of the two within seeds.
 # :name: table-separations
 # ```{glue:md} separations
 # :format: myst
 # ```
 # ````
+#
+# ```{glue:md} told
+# :format: myst
+# ```
+#
+# ```{glue:figure} components
+# :name: figure-components
+#
+# SGD's and L-BFGS-GSS's fully fitted solutions in the plane of their first two kernel principal components.
+# ```
 
 # %% tags=["remove-input"]
-page.provenance(spreads, "spreads.csv", **facts, inner_products="float32")
-
-# %% tags=["remove-input"]
-page.provenance(apart, "separation.csv", profile=profile, kernels="scikit-learn's, 2σ² = number of parameters")
+page.provenance(
+    apart, "separation.csv", **facts, stages="all three", kernels="scikit-learn's, 2σ² = number of parameters"
+)
 
 # %% [markdown]
 # ## Verdicts
@@ -307,5 +377,5 @@ page.provenance(
 )
 
 # %% [markdown]
-# All barriers are upper bounds under one budget of steps. `popview topography --profile laptop` computes what is missing and continues where it
+# `popview topography --profile laptop` computes what is missing and continues where it
 # was interrupted; `study.barriers("laptop", "fcp")` is the table of all pairs.

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from popview import cli, engine, ledger, rules, store, study
+from popview import cli, engine, ledger, rules, store, study, topography
 from popview.errors import UsageError
 from popview.report import solutions as figures
 from popview.report import topography as lay
+from popview.report import topography_words as words
 from popview.rules import Study
 from popview.study import pathways, readings, training
 from popview.study.nets import Network, place, vectors
@@ -285,14 +286,25 @@ class TestRun:
         assert study.coverage("smoke", root)["done"].sum() == len(study.parts("smoke", "digits"))
 
     def test_laptop_is_as_the_issue_asks(self):
+        fitted = {"digits": 1000, "fcp": 1000, "lenet": 250}
+        assert set(study.networks("laptop")) == set(fitted)
         for network in study.networks("laptop"):
             table = study.settings("laptop", network)
+            assert table["fitted"] == fitted[network]
             assert table["solutions"] >= 24
             assert table["pairs"] == 50
             assert table["images"] == 1000
             assert table["grids"][-1] >= 2000
             digests = [part.digest for part in study.parts("laptop", network)]
             assert len(set(digests)) == len(digests)
+
+    def test_lenet_joins_only_fully_fitted_solutions_of_two_algorithms(self):
+        joined = [part for part in study.parts("laptop", "lenet") if part.kind == "barriers"]
+        assert {part.algorithm for part in joined} == {SGD, QUASI}
+        assert {part.settings["stage"] for part in joined} == {"fitted"}
+
+    def test_what_ships_took_ten_core_hours_at_most(self):
+        assert study.coverage("laptop")["seconds"].sum() <= 10 * 3600
 
     def test_command_line(self, root, capsys, monkeypatch):
         monkeypatch.setitem(study.run.__kwdefaults__, "root", root)
@@ -327,12 +339,13 @@ def pairs_of(count: int) -> np.ndarray:
 
 def made(
     rise: dict[str, float], *, test: float = 0.0, accuracy: float = 0.0, train: float = -6.0, sharp: float = 0.0,
-    scale: float = 1.0, direction: bool = False,
+    scale: float = 1.0, direction: bool = False, last: int = 0, straight: float = 1.0,
 ) -> Study:  # fmt: skip
     """Return a hand-made study of eight seeds.
 
     Quasi-Newton's log₁₀ losses, accuracies, sharpness differ from SGD's by the given amounts, its norms by a factor,
-    its directions where asked for; `rise`: mean rise of each algorithm.
+    its directions where asked for; `rise`: mean rise of each algorithm; `last`: runs whose lowest loss is their last;
+    `straight`: rise of the straight lines.
     """
     draws = np.random.default_rng(0)
     rows, barriers = [], []
@@ -346,19 +359,23 @@ def made(
                 row |= {"test_loss": 10 ** (-1 + ours * test + noise), "weight_norm": 10.0, "gradient_evaluations": 1}
                 row |= {"test_accuracy": 0.9 + ours * accuracy + 0.1 * noise}
                 row |= dict.fromkeys(rules.study.SHARPNESS, 10 ** (ours * sharp + noise))
+                row |= {"step": 50, "epoch": 10.0 if seed < last else 5.0, "epochs": 10, "loss_evaluations": 2}
                 rows.append(row)
             for ends in ("plain", "aligned"):
                 for first, second in pairs_of(8):
                     height = rise[algorithm] + 0.01 * draws.standard_normal()
                     row = {"network": "digits", "algorithm": algorithm, "stage": stage, "ends": ends}
                     row |= {"objective": "sum", "first": first, "second": second, "height": height, "rise": height}
-                    row |= {"straight_height": 1.0, "straight_rise": 1.0, "distance": 1.0}
+                    row |= {"fitted_height": height, "fitted_rise": height, "converged": False}
+                    row |= {"straight_height": straight, "straight_rise": straight, "distance": 1.0}
                     barriers.append(row | {"profile": [0.1] * 3, "straight_profile": [0.1] * 3})
     points = draws.standard_normal((16, 40))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    points[8:] *= scale
     if direction:
         points[8:, 0] += 3
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+    points *= 1 + 0.05 * np.tile(draws.standard_normal((8, 1)), (2, 1))
+    points[8:] *= scale
     names = pd.DataFrame({"algorithm": [SGD] * 8 + [QUASI] * 8, "seed": [*range(8)] * 2})
     found = (names, points @ points.T, 40)
     return Study("digits", pd.DataFrame(rows), pd.DataFrame(barriers), dict.fromkeys(study.STAGES, found))
@@ -387,10 +404,19 @@ class TestRules:
             ("more_spread_out", {"rise": EVEN, "scale": 3.0}, "holds"),
             ("more_spread_out", {"rise": EVEN, "scale": 0.3}, "does not hold"),
             ("more_spread_out", {"rise": EVEN}, "inconclusive"),
+            ("lower_when_early", {"rise": {SGD: 0.1, QUASI: 0.5}}, "holds"),
+            ("deeper_minima", {"rise": EVEN, "last": 4}, "holds"),
+            ("deeper_minima", {"rise": EVEN, "last": 5}, "holds in part"),
+            ("less_general", {"rise": EVEN, "test": 1.0, "accuracy": 0.05}, "inconclusive"),
+            ("rbf_alone", {"rise": EVEN, "scale": 8.0}, "inconclusive"),  # the sigmoid kernel has no components
+            ("rbf_alone", {"rise": EVEN, "scale": 2.0, "direction": True}, "holds in part"),
+            ("rbf_alone", {"rise": EVEN}, "does not hold"),
             ("apart_by_norm", {"rise": EVEN, "scale": 8.0}, "holds"),
+            ("apart_by_norm", {"rise": EVEN, "scale": 8.0, "direction": True}, "holds in part"),
             ("apart_by_norm", {"rise": EVEN, "direction": True}, "does not hold"),
             ("apart_by_norm", {"rise": EVEN}, "does not hold"),
             ("low_paths", {"rise": EVEN}, "holds"),
+            ("low_paths", {"rise": EVEN, "straight": 0.5}, "does not hold"),
             ("low_paths", {"rise": {SGD: 0.3, QUASI: 2.0}}, "holds in part"),
             ("low_paths", {"rise": {SGD: 2.0, QUASI: 2.0}}, "does not hold"),
         ],
@@ -399,6 +425,43 @@ class TestRules:
         finding = rules.STUDY[rule](made(**given))
         assert finding.word == word
         assert finding.detail
+
+    def test_barriers_that_contradict_each_other_are_inconclusive(self):
+        mixed = made({SGD: 0.1, QUASI: 0.5})
+        early = (mixed.barriers["stage"] == "early") & (mixed.barriers["algorithm"] == QUASI)
+        mixed.barriers.loc[early, ["height", "rise", "fitted_height", "fitted_rise"]] -= 0.49
+        assert rules.STUDY["lower_barriers"](mixed).word == "inconclusive"
+        assert rules.STUDY["lower_when_early"](mixed).word == "does not hold"
+
+    def test_measures_that_contradict_each_other_are_inconclusive(self):
+        mixed = made(EVEN, sharp=1.0)
+        mixed.solutions.loc[mixed.solutions["algorithm"] == SGD, "top_eigenvalue"] *= 100
+        assert rules.STUDY["smoother_basins"](mixed).word == "inconclusive"
+
+    @pytest.mark.parametrize("rule", ["lower_barriers", "more_spread_out"])
+    def test_half_of_the_test_is_no_more_than_part(self, rule):
+        """Where early-stopped solutions were not joined or kept, the claim cannot hold in full, and that is said."""
+        whole = made({SGD: 0.1, QUASI: 0.5}, scale=3.0)
+        later = {stage: found for stage, found in whole.products.items() if stage != "early"}
+        half = Study("lenet", whole.solutions, whole.barriers.query("stage == 'fitted'"), later)
+        assert rules.STUDY[rule](whole).word == "holds"
+        assert rules.STUDY[rule](half).word == "holds in part"
+        assert "early-stopped not run" in rules.STUDY[rule](half).detail
+        assert rules.STUDY["lower_when_early"](half).word == "not run here"
+
+    def test_paths_that_fit_their_images_alone_do_not_decide(self):
+        """Fitted on fewer images, quasi-Newton's paths are lower there and higher on all."""
+        overfitted = made({SGD: 0.3, QUASI: 0.5})
+        ours = overfitted.barriers["algorithm"] == QUASI
+        overfitted.barriers.loc[ours, ["fitted_height", "fitted_rise"]] -= 0.4
+        assert rules.STUDY["lower_barriers"](overfitted).word == "inconclusive"
+
+    def test_an_rbf_kernel_alone(self, monkeypatch):
+        real = readings.separation
+        monkeypatch.setattr(
+            readings, "separation", lambda *given: real(*given).assign(a12=[0.9, 0.6, 0.6, 0.7, 0.9, 1])
+        )
+        assert rules.STUDY["rbf_alone"](made(EVEN)).word == "holds"
 
     def test_every_rule_says_where_nothing_was_run(self, tmp_path):
         nothing = Study("digits", pd.DataFrame(), pd.DataFrame(), {})
@@ -429,9 +492,50 @@ class TestRules:
 class TestReadings:
     def test_separation_by_norm_and_by_direction(self):
         table = readings.separation(*made(EVEN, direction=True).products["fitted"])
-        apart = table.set_index(["kernel", "weights"])["a12"]
-        assert apart["linear", "as they are"] == apart["rbf", "norm 1"] == 1
+        apart = table.set_index("by")["a12"]
+        assert apart["linear"] == apart["cosine"] == 1
+        assert apart["norm"] < 0.71
         assert ((table["a12"] >= 0.5) & (table["a12"] <= 1)).all()
+
+    @pytest.mark.parametrize("direction", [False, True])
+    def test_directions_by_a_plain_loop(self, direction):
+        frame, inner, _ = made(EVEN, direction=direction).products["fitted"]
+        points = topography.coordinates(inner)
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        right = 0
+        for seed in range(8):
+            means = [points[[i for i in range(k, k + 8) if i != k + seed]].mean(0) for k in (0, 8)]
+            for own, k in enumerate((0, 8)):
+                right += int(np.argmin([np.linalg.norm(points[k + seed] - mean) for mean in means])) == own
+        found, of, p = readings.directions(frame, inner)
+        assert (found, of) == (right, 16)
+        assert (p < 0.05) == direction
+        assert readings.directions(frame.iloc[:10], inner[:10, :10]) is None
+
+    def test_too_few_solutions_are_told_by_nan(self):
+        frame, inner, parameters = made(EVEN).products["fitted"]
+        for chosen in ([0], [0, 1], [0, 8], []):
+            table = readings.separation(frame.iloc[chosen], inner[np.ix_(chosen, chosen)], parameters)
+            assert table.set_index("by").loc["rbf"].isna().all()
+
+    def test_pairs_that_are_not_finite_are_dropped_and_counted(self):
+        barriers = made({SGD: 0.1, QUASI: 0.5}).barriers.query("stage == 'fitted' and ends == 'plain'").copy()
+        barriers.iloc[0, barriers.columns.get_loc("rise")] = np.inf
+        means = readings.barrier_means(barriers).set_index("algorithm")
+        assert means["dropped"].to_dict() == {SGD: 1, QUASI: 0}
+        assert means["pairs"].to_dict() == {SGD: 27, QUASI: 28}
+        assert np.isfinite(means["rise"]).all()
+        change = readings.barrier_differences(barriers).iloc[0]
+        assert (change["pairs"], change["dropped"]) == (27, 1)
+        assert change["difference"] == pytest.approx(0.4, abs=0.02)
+
+    def test_differences_are_over_the_same_pairs(self):
+        """What the pairs of two sets have in common does not widen the interval of their difference."""
+        barriers = made({SGD: 0.1, QUASI: 0.5}).barriers
+        common = barriers["first"] * 10.0 + barriers["second"]
+        shifted = readings.barrier_differences(barriers.assign(rise=barriers["rise"] + common))
+        for name in ("difference", "low", "high"):
+            assert shifted[name].to_numpy() == pytest.approx(readings.barrier_differences(barriers)[name].to_numpy())
 
     def test_alignment_is_paired(self):
         barriers = made({SGD: 0.1, QUASI: 0.5}).barriers
@@ -460,21 +564,58 @@ class TestLayouts:
     def test_tables_hold_every_set(self, evidence):
         means = readings.barrier_means(evidence.barriers)
         assert len(lay.barriers(means, TITLES)) == len(means)
-        tables = [readings.barrier_differences(evidence.barriers, value) for value in ("height", "rise")]
-        assert len(lay.differences(pd.concat(tables), TITLES)) == len(tables[0])
+        tables = [readings.barrier_differences(evidence.barriers, value) for value in ("rise", "fitted_rise")]
+        sums = (tables[0]["objective"] == "sum").sum()
+        assert len(lay.differences(pd.concat(tables), TITLES)) == 2 * sums
         shown = lay.solutions(evidence.solutions, readings.printed_losses(), TITLES)
-        assert len(shown) == evidence.solutions.groupby(["stage", "algorithm"]).ngroups
-        assert len(lay.sharpness(evidence.solutions, TITLES)) == len(shown)
+        assert shown.columns.is_unique
+        assert shown["algorithm"].tolist() == [SGD, QUASI, "SAM", "NiM-BH"]
+        assert 2 <= len(lay.sharpness(evidence.solutions, TITLES)) <= 4
+        settings = lay.settings({"digits": study.settings("smoke", "digits")}, evidence.solutions)
+        cells = settings.set_index("")["perceptron on digits"]
+        assert cells["training images"] == "1,000"
+        assert cells["images, paths fitted"] == "50"
         spread = readings.spread(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
         assert len(lay.spreads(spread, TITLES)) == 4
         apart = readings.separation(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
-        assert len(lay.separations(apart, TITLES)) == 5
+        told = pd.DataFrame([("digits", "fitted", 5, 8, 0.3)], columns=["network", "stage", "right", "of", "p"])
+        assert len(lay.separations(apart, told, TITLES)) == 7
+        assert "in 0 of 1, with 5 to 5 of 8 assigned rightly" in words.directions(apart, told)
 
-    def test_the_answer_names_what_is_there_and_what_is_not(self):
-        words = lay.answer({"perceptron on digits": made({SGD: 0.1, QUASI: 0.5}), "LeNet on MNIST": None})
-        assert "Barriers between SGD's solutions are lower: *holds* (perceptron on digits)" in words
-        assert words.endswith("Not run here yet: LeNet on MNIST.")
-        assert "not been run" in lay.answer({"LeNet on MNIST": None})
+    def test_passes_count_gradients_and_losses(self):
+        """A full-batch run, one step an epoch: its line search is on the bill."""
+        table = made(EVEN).solutions
+        table.loc[table["algorithm"] == QUASI, ["step", "gradient_evaluations", "loss_evaluations"]] = [5, 98, 581]
+        cells = lay.settings({"digits": study.settings("smoke", "digits")}, table).set_index("").iloc[:, 0]
+        assert cells["passes, L-BFGS-GSS"] == "679"
+
+    def test_the_answer_counts_groups_and_names_what_is_not_there(self):
+        same = made({SGD: 0.1, QUASI: 0.5})
+        found = words.answer({"perceptron on digits": same, "FCP on MNIST": same, "LeNet on MNIST": None})
+        assert found.startswith("**Of 9 claims, ")
+        line = next(line for line in found.splitlines() if "Barriers between" in line)
+        assert "*holds* on both (perceptron on digits: height 0.5 against 0.098, rise 0.5 against 0.098; FCP" in line
+        assert found.endswith("Not run here yet: LeNet on MNIST.")
+        apart = words.answer({"perceptron on digits": same, "FCP on MNIST": made({SGD: 0.5, QUASI: 0.1})})
+        assert "*holds* (perceptron on digits" in apart
+        assert "*does not hold* (FCP on MNIST" in apart
+        assert "not been run" in words.answer({"LeNet on MNIST": None})
+
+    def test_sentences_follow_from_the_numbers(self, evidence):
+        barriers = evidence.barriers
+        softer = readings.changes(barriers, "objective", "maximum", "sum")
+        assert f"of {len(softer)} sets" in words.tally(softer)
+        fits = int((barriers["objective"] == "sum").sum())
+        told = words.converged(barriers.assign(converged=barriers["objective"] == "sum"))
+        assert f"{fits:,} of {fits:,} fits of the sum of losses" in told
+        assert "and 0 of" in told
+        third = readings.barrier_differences(barriers, a="SAM").assign(algorithm="SAM")
+        assert "SAM's on perceptron on digits" in words.others(third, TITLES)
+        higher = words.accuracies({"perceptron on digits": made(EVEN, accuracy=0.05)})
+        assert "perceptron on digits: L-BFGS-GSS +" in higher
+        assert "not told apart" not in higher
+        assert "not told apart" in words.accuracies({"perceptron on digits": made(EVEN)})
+        assert words.judged("low_paths", {"a": made(EVEN)}).startswith("- a: *holds*: ")
 
     def test_figures_with_and_without_results(self, evidence):
         nothing = pd.DataFrame()
@@ -486,4 +627,4 @@ class TestLayouts:
         for some in (means, nothing):
             assert figures.rises(some, TITLES).axes
         for some in ({"digits": evidence.products["fitted"]}, {}):
-            assert figures.components(some, TITLES).axes
+            assert figures.components(some, TITLES, (SGD, QUASI)).axes

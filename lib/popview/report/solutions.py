@@ -115,26 +115,25 @@ def _draw_rises(axes: plt.Axes, rows: pd.DataFrame) -> None:
 def components(
     found: Mapping[str, tuple[pd.DataFrame, np.ndarray, int]],
     titles: Mapping[str, str],
-    kernels: Sequence[str] = ("rbf", "linear"),
+    algorithms: Sequence[str],
+    kernels: Sequence[str] = ("rbf", "linear", "cosine"),
 ) -> Figure:
-    """Draw fully fitted solutions in the plane of their first kernel principal components.
+    """Draw fully fitted solutions of some algorithms in the plane of their first kernel principal components.
 
-    Rows: networks; columns: each kernel on the weights as they are, then the first of them on solutions of norm 1.
+    Rows: networks; columns: kernels.
     """
     if not found:
         return empty()
-    kinds = [*((kernel, False) for kernel in kernels), (kernels[0], True)]
-    size = (3.6 * len(kinds), 3.2 * len(found))
-    figure, grid = plt.subplots(len(found), len(kinds), figsize=size, squeeze=False)
+    size = (3.6 * len(kernels), 3.2 * len(found))
+    figure, grid = plt.subplots(len(found), len(kernels), figsize=size, squeeze=False)
     for line, (network, (frame, inner, parameters)) in zip(grid, found.items(), strict=True):
-        points = topography.coordinates(inner)
-        for axes, (kernel, unit) in zip(line, kinds, strict=True):
-            scores = topography.kernel_pca(points, kernel, parameters=parameters, unit_norm=unit).scores
-            for algorithm in dict.fromkeys(frame["algorithm"]):
-                own = (frame["algorithm"] == algorithm).to_numpy()
-                axes.scatter(*scores[own].T, s=14, color=colour(algorithm), label=algorithm)
-            words = "norm 1" if unit else "as they are"
-            axes.set(title=f"{titles[network]}: {kernel}, {words}", xticks=[], yticks=[])
+        chosen = np.flatnonzero(frame["algorithm"].isin(algorithms))
+        names, points = frame["algorithm"].to_numpy()[chosen], topography.coordinates(inner[np.ix_(chosen, chosen)])
+        for axes, kernel in zip(line, kernels, strict=True):
+            scores = topography.kernel_pca(points, kernel, parameters=parameters).scores
+            for algorithm in dict.fromkeys(names):
+                axes.scatter(*scores[names == algorithm].T, s=14, color=colour(algorithm), label=algorithm)
+            axes.set(title=f"{titles[network]}: {kernel}", xticks=[], yticks=[])
             axes.title.set_fontsize(8)
     grid[0][0].legend(fontsize=7)
     return figure

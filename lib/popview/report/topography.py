@@ -1,25 +1,26 @@
-"""Chapter 11's layouts: solutions, barriers with their intervals, alignment, distances, separation, verdicts."""
+"""Chapter 11's layouts: settings, solutions, barriers with their intervals, sharpness, distances, separation."""
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from popview.report.comparisons import with_interval
 from popview.report.page import MINUS, number
-from popview.report.trajectories import NOT_RUN
-from popview.rules import STUDY, Study
 from popview.rules.study import SHARPNESS
+from popview.study.readings import QUASI_NEWTON
 
 __all__ = [
     "STAGE_NAMES",
-    "answer",
     "barriers",
     "covered",
     "differences",
-    "gains",
     "passes",
     "separations",
+    "settings",
     "sharpness",
+    "sign",
     "solutions",
     "spreads",
 ]
@@ -73,6 +74,46 @@ def passes(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def settings(tables: Mapping[str, Mapping[str, Any]], table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out what each network is studied with, networks across.
+
+    Parameters
+    ----------
+    tables : mapping of str to mapping
+        Network → `popview.study.settings`.
+    table : DataFrame
+        As `popview.study.solutions` returns it, of one or several networks; what was run is counted there.
+    """
+    found = {given["title"]: _setting(given) | _passes(table, network) for network, given in tables.items()}
+    return pd.DataFrame(found).fillna("–").rename_axis("").reset_index()
+
+
+def _setting(given: Mapping[str, Any]) -> dict[str, str]:
+    path, full_batch = given["path"], given["algorithms"][QUASI_NEWTON]["model"]["batch_size"]
+    return {
+        "training images": f"{full_batch:,}",
+        "solutions of each algorithm": str(given["solutions"]),
+        "common training loss": f"{given['level']:g}",
+        "pairs of each set": str(given["pairs"]),
+        "images, paths fitted": f"{given['fitted']:,}",
+        "images, heights taken": f"{given['images']:,}",
+        "points of a path": str(path["points"] + 1),
+        "steps of the finder": str(path["steps"]),
+        "rate of the finder": f"{path['lr']:g}",
+    }
+
+
+def _passes(table: pd.DataFrame, network: str) -> dict[str, str]:
+    """Count the passes over the training set that a run of each algorithm costs: gradients and losses alike."""
+    counts = {}
+    rows = table[table["network"] == network] if len(table) else table
+    for algorithm, found in rows.groupby("algorithm", sort=False) if len(rows) else ():
+        steps_per_epoch = (found["step"] / found["epoch"]).max()
+        evaluations = (found["gradient_evaluations"] + found["loss_evaluations"]).mean()
+        counts[f"passes, {algorithm}"] = f"{evaluations / steps_per_epoch:,.0f}"
+    return counts
+
+
 def solutions(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     """Lay out `popview.study.solutions`: means over solutions, the printed means beside them.
 
@@ -87,29 +128,29 @@ def solutions(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, s
     """
     known = printed.set_index(["network", "stage", "algorithm", "split"])["printed"]
     rows = []
-    for (network, stage, algorithm), found in table.groupby(["network", "stage", "algorithm"], sort=False):
-        key = (titles[network].split(" ")[0], stage, algorithm)
-        rows.append(
-            {
-                "network": titles[network],
-                "solutions": STAGE_NAMES[stage],
-                "algorithm": algorithm,
-                "n": len(found),
-                "training loss": _small(found["train_loss"].mean()),
-                "printed": _small(known.get((*key, "train"), float("nan"))),
-                "test loss": _small(found["test_loss"].mean()),
-                "printed ": _small(known.get((*key, "test"), float("nan"))),
-                "test accuracy, %": 100 * found["test_accuracy"].mean(),
-                "SD": 100 * found["test_accuracy"].std(),
-                "gradients": f"{found['gradient_evaluations'].mean():,.0f}",
-            }
-        )
-    order = list(STAGE_NAMES.values())
-    return pd.DataFrame(rows).sort_values(
-        ["network", "solutions"],
-        key=lambda c: c.map({n: i for i, n in enumerate([*titles.values(), *order])}),
-        kind="stable",
-    )
+    for (network, algorithm), found in table.groupby(["network", "algorithm"], sort=False):
+        row = {"network": titles[network], "algorithm": algorithm}
+        for words, stage, split in (("training", "fitted", "train"), ("test", "early", "test")):
+            key = (titles[network].split(" ")[0], stage, algorithm, split)
+            row[f"{words} loss"] = _small(found.loc[found["stage"] == stage, f"{split}_loss"].mean())
+            row[f"printed ({words})"] = _small(known.get(key, float("nan")))
+        row |= {f"accuracy, {words}": _accuracy(found, stage) for stage, words in STAGE_NAMES.items()}
+        rows.append(row)
+    return _once(pd.DataFrame(rows))
+
+
+def _accuracy(rows: pd.DataFrame, stage: str) -> str:
+    """Write "96.5 ± 0.4" for a stage, in percent, and how many solutions reached it where not all did."""
+    found = 100 * rows.loc[rows["stage"] == stage, "test_accuracy"]
+    if found.empty:
+        return "–"
+    reached = "" if len(found) == rows["seed"].nunique() else f" (n\u00a0{len(found)})"
+    return f"{found.mean():.1f} ± {found.std():.1f}{reached}"
+
+
+def _once(table: pd.DataFrame) -> pd.DataFrame:
+    """Name a network only where its rows begin."""
+    return table.assign(network=table["network"].where(table["network"] != table["network"].shift(), ""))
 
 
 def _set(rows: pd.DataFrame, titles: Mapping[str, str]) -> dict[str, pd.Series]:
@@ -124,102 +165,96 @@ def _set(rows: pd.DataFrame, titles: Mapping[str, str]) -> dict[str, pd.Series]:
 
 def barriers(means: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     """Lay out `popview.study.readings.barrier_means`."""
+    named = {"height": "height", "rise": "rise", "straight_rise": "straight line's rise"}
+    if not np.allclose(means["fitted_rise"], means["rise"]):
+        named["fitted_rise"] = "rise on the images fitted"
     return pd.DataFrame(
         {
             **_set(means, titles),
             "pairs": means["pairs"],
-            "height": _interval(means, "height", "height_low", "height_high"),
-            "rise": _interval(means, "rise", "rise_low", "rise_high"),
-            "straight line's rise": _interval(means, "straight_rise", "straight_rise_low", "straight_rise_high"),
-            "path lower, % of pairs": (100 * means["lower"]).round().astype(int),
+            **{words: _interval(means, name, f"{name}_low", f"{name}_high") for name, words in named.items()},
+            "at most half the straight line's, % of pairs": (100 * means["halved"]).round().astype(int),
         }
     )
 
 
 def differences(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.study.readings.barrier_differences`, one line per set, height and rise side by side."""
-    keys = ["network", "stage", "ends", "objective"]
-    height, rise = (table[table["value"] == value].set_index(keys) for value in ("height", "rise"))
-    both = height.reset_index().merge(rise.reset_index(), on=keys, suffixes=("_height", "_rise"))
-    shown = {
-        f"{value}, difference": _interval(both, *(f"{name}_{value}" for name in ("difference", "low", "high")))
-        for value in ("height", "rise")
-    }
-    words = both.apply(lambda r: _sign(r["low_rise"], r["high_rise"]), axis=1)
-    return pd.DataFrame({**_set(both, titles), **shown, "rise of L-BFGS-GSS is": words})
+    """Lay out `popview.study.readings.barrier_differences` of rises by the sum of losses, one line per set."""
+    shown = table[table["objective"] == "sum"]
+    places = {name: place for place, name in enumerate(("early", "equal", "fitted", "plain", "aligned", "rise"))}
+    shown = shown.sort_values(
+        ["network", "stage", "ends", "value"],
+        key=lambda names: names.map({name: place for place, name in enumerate(titles)} | places).fillna(len(places)),
+        kind="stable",
+    )
+    aligned = shown["ends"].map({"plain": "", "aligned": ", aligned"})
+    sample = shown["value"].map({"rise": "", "fitted_rise": ", on the images fitted"})
+    return _once(
+        pd.DataFrame(
+            {
+                "network": shown["network"].map(titles),
+                "solutions": shown["stage"].map(STAGE_NAMES) + aligned + sample,
+                "SGD": shown["b"].map(_small),
+                QUASI_NEWTON: shown["a"].map(_small),
+                "difference": _interval(shown, "difference", "low", "high"),
+                f"{QUASI_NEWTON} is": shown.apply(lambda r: sign(r["low"], r["high"]), axis=1),
+            }
+        )
+    )
 
 
-def _sign(low: float, high: float) -> str:
+def sign(low: float, high: float) -> str:
+    """Say on which side of 0 an interval lies."""
     return "higher" if low > 0 else "lower" if high < 0 else "not told apart"
 
 
-def gains(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.study.readings.aligned_gains`."""
-    return pd.DataFrame(
-        {**_set(table, titles), "rise, aligned − as they are": _interval(table, "difference", "low", "high")}
-    )
-
-
 def sharpness(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out the medians of the sharpness measures of `popview.study.solutions`, by stage and algorithm."""
-    medians = table.groupby(["network", "stage", "algorithm"], sort=False)[[*SHARPNESS, "weight_norm"]].median()
-    rows = medians.reset_index()
+    """Lay out the medians of the sharpness measures of `popview.study.solutions` at equal training loss."""
+    equal = table[table["stage"] == "equal"]
+    rows = equal.groupby(["network", "algorithm"], sort=False)[list(SHARPNESS)].median().reset_index()
     columns = {words: rows[name].map(_small) for name, words in MEASURES.items()}
-    names = {"network": rows["network"].map(titles), "solutions": rows["stage"].map(STAGE_NAMES)}
-    return pd.DataFrame({**names, "algorithm": rows["algorithm"], **columns})
+    return _once(pd.DataFrame({"network": rows["network"].map(titles), "algorithm": rows["algorithm"], **columns}))
 
 
 def spreads(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.study.readings.spread` of several networks and stages (columns ``network, stage``)."""
-    intervals = {
-        words: with_interval(table.rename(columns={f"{name}_low": "low", f"{name}_high": "high"}), name)
-        for name, words in (("more", "distance less SGD's"), ("direction_more", "between directions, less SGD's"))
+    """Lay out `popview.study.readings.spread` of several networks (columns ``network, stage``), fully fitted."""
+    table = table[table["stage"] == "fitted"]
+    more = {
+        words: with_interval(table, f"{prefix}more", digits=digits, ends=f"{prefix}more_").where(
+            table[f"{prefix}more"].notna(), "–"
+        )
+        for words, prefix, digits in (("distance less SGD's", "", 1), ("directions less SGD's", "direction_", 4))
     }
-    return pd.DataFrame(
-        {
-            "network": table["network"].map(titles),
-            "solutions": table["stage"].map(STAGE_NAMES),
-            "algorithm": table["algorithm"],
-            "norm": table["norm"],
-            "weight SD": table["deviation"],
-            "distance": table["distance"],
-            "to SGD's of the same seed": table["same_seed"],
-            "distance less SGD's": intervals["distance less SGD's"].where(table["more"].notna(), "–"),
-            "between directions": table["direction"],
-            "between directions, less SGD's": intervals["between directions, less SGD's"].where(
-                table["direction_more"].notna(), "–"
-            ),
-        }
+    columns = {"norm": table["norm"], "distance": table["distance"], "to SGD's of its seed": table["same_seed"]}
+    return _once(
+        pd.DataFrame(
+            {
+                "network": table["network"].map(titles),
+                "algorithm": table["algorithm"],
+                **{words: found.map(lambda value: number(value, 1)) for words, found in columns.items()},
+                "distance less SGD's": more["distance less SGD's"],
+                "directions": table["direction"].map(lambda value: number(value, 4)),
+                "directions less SGD's": more["directions less SGD's"],
+            }
+        )
     )
 
 
-def separations(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.study.readings.separation` of several networks: kernels down, weights across."""
-    names = {"network": table["network"].map(titles), "solutions": table["stage"].map(STAGE_NAMES)}
-    wide = table.assign(**names, a12=table["a12"].map(lambda value: number(value, 2))).pivot(
-        index=["network", "solutions", "kernel"], columns="weights", values="a12"
-    )
-    return wide.loc[:, ["as they are", "norm 1"]].rename_axis(columns=None).reset_index()
+def separations(table: pd.DataFrame, told: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+    """Lay out what tells fully fitted solutions of two algorithms apart, networks across.
 
-
-def answer(networks: Mapping[str, Study | None]) -> str:
-    """Word what the study says of the claims in one sentence, by rule; and where nothing has been run."""
-    there = {title: evidence for title, evidence in networks.items() if evidence is not None}
-    if not there:
-        return f"The study of trained networks has {NOT_RUN.removesuffix(' yet').replace('not', 'not been', 1)} yet."
-    said = {
-        "Barriers between SGD's solutions are lower": "lower_barriers",
-        "L-BFGS-GSS reaches lower training loss": "deeper_minima",
-        "and generalises less well there": "less_general",
-        "lies in sharper places at equal training loss": "smoother_basins",
-        "and its solutions lie further apart": "more_spread_out",
-    }
-    parts = []
-    for words, rule in said.items():
-        found = {title: STUDY[rule](evidence).word for title, evidence in there.items()}
-        grouped: dict[str, list[str]] = {}
-        for title, word in found.items():
-            grouped.setdefault(word, []).append(title)
-        parts.append(f"{words}: " + ", ".join(f"*{word}* ({', '.join(t)})" for word, t in grouped.items()))
-    absent = [title for title in networks if title not in there]
-    return f"**{'; '.join(parts)}.**" + (f" {NOT_RUN.capitalize()}: {', '.join(absent)}." if absent else "")
+    Parameters
+    ----------
+    table : DataFrame
+        Of `popview.study.readings.separation`, with columns ``network, stage``.
+    told : DataFrame
+        ``network, stage, right, of, p`` of `popview.study.readings.directions`.
+    """
+    fitted, by_direction = (frame[frame["stage"] == "fitted"] for frame in (table, told))
+    wide = fitted.pivot(index="by", columns="network", values="a12").map(lambda value: number(value, 2))
+    wide = wide.loc[list(dict.fromkeys(fitted["by"])), list(dict.fromkeys(fitted["network"]))]
+    wide.index = [{"norm": "norm alone"}.get(by, f"{by} kernel, first component") for by in wide.index]
+    for row in by_direction.to_dict("records"):
+        words = f"{row['right']} of {row['of']} (p\u00a0=\u00a0{row['p']:.2g})"
+        wide.loc["direction alone, assigned rightly", row["network"]] = words
+    return wide.rename(columns=titles).fillna("–").rename_axis("by", axis=0).rename_axis(columns=None).reset_index()

@@ -23,10 +23,11 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Finding:
-    """What one rule says of one claim: a word of `WORDS`, and the numbers behind it."""
+    """What one rule says of one claim: a word of `WORDS`, the numbers behind it, and the one that sums them up."""
 
     word: Word
     detail: str
+    number: str = ""
 
 
 def share(found: int, of: int, detail: str) -> Finding:

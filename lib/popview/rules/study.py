@@ -1,7 +1,7 @@
 """Claims judged by the study of solutions: what chapter 11 measures on one network."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,8 +19,19 @@ __all__ = ["STUDY", "Study"]
 #: Where Vargha and Delaney call an effect large: a component that orders two sets less surely does not separate them.
 LARGE = 0.71
 
-#: A path is called low where its height is below the straight line's for this share of the pairs.
+#: Paths are called low where, for this share of the pairs, they rise at most half as far as the straight line.
 NEARLY_ALL = 0.95
+
+#: Value of a barrier → what a reader is told.
+VALUES = {
+    "height": "height",
+    "rise": "rise",
+    "fitted_height": "height on the images fitted",
+    "fitted_rise": "rise on the images fitted",
+}
+
+#: Stages that the text compares → what a reader is told.
+STAGE_WORDS = {"early": "early-stopped", "fitted": "fully fitted"}
 
 SHARPNESS = ("ball_maximum", "adaptive_sharpness", "average_sharpness", "top_eigenvalue")
 
@@ -59,22 +70,27 @@ class Study:
         wide = rows.pivot(index="seed", columns="algorithm", values=name)
         return log_loss(wide) if logarithm else wide
 
-    def against(self, stage: str, name: str, *, logarithm: bool = True) -> Result | None:
-        """Compare quasi-Newton's solutions with SGD's, paired by seed; None where fewer than three seeds have both."""
+    def against(self, stage: str, name: str, algorithm: str = QUASI_NEWTON, *, logarithm: bool = True) -> Result | None:
+        """Compare an algorithm's solutions with SGD's, paired by seed; None where fewer than three seeds have both."""
         wide = self.values(stage, name, logarithm)
-        if not {QUASI_NEWTON, "SGD"} <= set(wide):
+        if not {algorithm, "SGD"} <= set(wide):
             return None
-        both = wide[[QUASI_NEWTON, "SGD"]].dropna()
+        both = wide[[algorithm, "SGD"]].dropna()
         if len(both) < readings.FEWEST:
             return None
-        return paired_permutation(both[QUASI_NEWTON], both["SGD"], unit="solution")
+        return paired_permutation(both[algorithm], both["SGD"], unit="solution")
 
     @cached_property
     def differences(self) -> dict[str, pd.DataFrame]:
-        """Quasi-Newton's barriers − SGD's, by the sum of losses: "height", "rise" → `readings.barrier_differences`."""
+        """Quasi-Newton's barriers − SGD's, by the sum of losses: `VALUES` → `readings.barrier_differences`.
+
+        Those on the images that paths are fitted on only where these are not the ones that heights are taken on.
+        """
         rows = self.barriers
         rows = rows[rows["objective"] == "sum"] if len(rows) else rows
-        return {value: readings.barrier_differences(rows, value) for value in ("height", "rise")}
+        one_sample = rows.empty or (rows["fitted_height"] == rows["height"]).all()
+        names = list(VALUES)[:2] if one_sample else VALUES
+        return {value: readings.barrier_differences(rows, value) for value in names}
 
 
 def _absent(what: str) -> Finding:
@@ -85,48 +101,86 @@ def _interval(row: pd.Series) -> str:
     return f"{row['difference']:+.3g} [{row['low']:.3g}, {row['high']:.3g}]"
 
 
-def _signs(tables: Sequence[pd.DataFrame], detail: str) -> Finding:
-    """'holds' if every interval lies above 0, 'in part' if some do, 'does not hold' if none does and one lies below."""
-    rows = pd.concat(tables)
-    above, below = int((rows["low"] > 0).sum()), int((rows["high"] < 0).sum())
-    word: Word = "holds" if above == len(rows) else "holds in part" if above else "does not hold"
-    return Finding("inconclusive" if not above and not below else word, detail)
+def _signs(yes: Iterable[bool], no: Iterable[bool], detail: str, number: str = "") -> Finding:
+    """'holds' if every part says yes, 'in part' if some do and none says no, 'does not hold' if none does and one no.
+
+    'inconclusive' if parts contradict each other, or all are silent.
+    """
+    yes = list(yes)
+    if any(yes) == any(no):
+        return Finding("inconclusive", detail, number)
+    return Finding("holds" if all(yes) else "holds in part" if any(yes) else "does not hold", detail, number)
+
+
+def _capped(finding: Finding, limits: Sequence[str]) -> Finding:
+    """Return the finding with what limits it; with a limit, 'holds' becomes 'holds in part'."""
+    word = "holds in part" if limits and finding.word == "holds" else finding.word
+    return replace(finding, word=word, detail="; ".join([finding.detail, *limits]))
+
+
+def _stages_missing(there: Iterable[str]) -> list[str]:
+    return [f"{STAGE_WORDS[stage]} not run" for stage in STAGE_WORDS if stage not in set(there)]
 
 
 def lower_barriers(evidence: Study) -> Finding:
     """'holds' if quasi-Newton's barriers are higher than SGD's: height and rise, early-stopped and fully fitted.
 
-    Of paths by the sum of losses between solutions as they are; an interval above 0 (bootstrap over solutions) counts
-    as higher. 'holds in part' if some are, 'does not hold' if none is and one is lower, else 'inconclusive'. Beside it:
-    aligned solutions, and solutions at equal training loss.
+    Of paths by the sum of losses between solutions as they are; also on the images that paths are fitted on, where
+    those are fewer. A 95 % interval above 0 (bootstrap over solutions, not adjusted for the number of intervals) counts
+    as higher. 'holds in part' if only some are, or one of the two stages was not run; 'does not hold' if none is and
+    one is lower; 'inconclusive' if some are higher and some lower, or none either. Beside it: aligned solutions, and
+    solutions at equal training loss.
     """
-    found = {}
-    for value, table in evidence.differences.items():
-        if table.empty:
-            return _absent("barriers")
-        found[value] = table[table["stage"].isin(["early", "fitted"]) & (table["ends"] == "plain")]
-    if any(table.empty for table in found.values()):
-        return _absent("barriers")
-    parts = [f"{row['stage']} {value} {_interval(row)}" for value, t in found.items() for _, row in t.iterrows()]
+    found = _barriers(evidence, ("early", "fitted"))
     rise = evidence.differences["rise"]
+    if found.word == "not run here":
+        return found
     others = rise[(rise["stage"] == "equal") | (rise["ends"] == "aligned")]
     beside = "; ".join(f"{row['stage']}, {row['ends']}: rise {_interval(row)}" for _, row in others.iterrows())
-    detail = f"{QUASI_NEWTON} − SGD: {', '.join(parts)}" + (f"; beside it {beside}" if beside else "")
-    return _signs(list(found.values()), detail)
+    return replace(found, detail=found.detail + (f"; beside it {beside}" if beside else ""))
+
+
+def lower_when_early(evidence: Study) -> Finding:
+    """Judge as `lower_barriers` does, early-stopped solutions alone."""
+    return _barriers(evidence, ("early",))
+
+
+def _barriers(evidence: Study, stages: Sequence[str]) -> Finding:
+    """Judge whether quasi-Newton's barriers are higher than SGD's at some stages."""
+    tables = {
+        VALUES[value]: table[table["stage"].isin(stages) & (table["ends"] == "plain")]
+        for value, table in evidence.differences.items()
+        if len(table)
+    }
+    if not tables or tables["rise"].empty:
+        return _absent("barriers")
+    parts = [f"{row['stage']} {value} {_interval(row)}" for value, t in tables.items() for _, row in t.iterrows()]
+    rows = pd.concat(tables.values())
+    last = [stage for stage in stages if stage in set(tables["rise"]["stage"])][-1]
+    means = {value: tables[value].set_index("stage").loc[last] for value in ("height", "rise")}
+    number = ", ".join(f"{value} {mean['a']:.2g} against {mean['b']:.2g}" for value, mean in means.items())
+    found = _signs(rows["low"] > 0, rows["high"] < 0, f"{QUASI_NEWTON} − SGD: {', '.join(parts)}", number)
+    return _capped(found, _stages_missing(tables["rise"]["stage"]) if len(stages) > 1 else [])
 
 
 def deeper_minima(evidence: Study) -> Finding:
     """'holds' if quasi-Newton's lowest training losses are below SGD's (sign-flip test on log₁₀ by seed, p ≤ 0.05).
 
-    'does not hold' if they are above; else 'inconclusive'.
+    'does not hold' if they are above; else 'inconclusive'. At most 'in part' if most of SGD's runs were at their lowest
+    at their last checkpoint: the loss is then what the budget allows, not the depth of a minimum.
     """
     found = evidence.against("fitted", "train_loss")
     if found is None:
         return _absent("solutions")
     median = evidence.values("fitted", "train_loss")[[QUASI_NEWTON, "SGD"]].median()
-    detail = f"median training loss {QUASI_NEWTON} {median[QUASI_NEWTON]:.2g}, SGD {median['SGD']:.2g}"
+    number = f"median {median[QUASI_NEWTON]:.2g} against {median['SGD']:.2g}"
     word: Word = "holds" if found.estimate < 0 else "does not hold"
-    return Finding(word if _p(found) <= ALPHA else "inconclusive", f"{detail}; p = {_p(found):.2g}")
+    detail = f"lowest training loss {QUASI_NEWTON} against SGD: {number}; p = {_p(found):.2g}"
+    ends = evidence.solutions.query("stage == 'fitted' and algorithm == 'SGD'")
+    last, runs = int(np.isclose(ends["epoch"], ends["epochs"]).sum()), len(ends)
+    limit = f"{last} of {runs} runs of SGD were at their lowest at their last checkpoint"
+    finding = Finding(word if _p(found) <= ALPHA else "inconclusive", detail, number)
+    return _capped(finding, [limit]) if last > runs / 2 else replace(finding, detail=f"{detail}; {limit}")
 
 
 def _p(result: Result) -> float:
@@ -137,8 +191,9 @@ def _p(result: Result) -> float:
 def less_general(evidence: Study) -> Finding:
     """'holds' if quasi-Newton's fully fitted solutions have higher test loss and lower test accuracy (Holm's p ≤ 0.05).
 
-    'in part' if one of the two, 'does not hold' if neither and one is the other way round, else 'inconclusive'. Beside
-    it: the test accuracy at equal training loss.
+    'in part' if one of the two and the other is not told apart, 'does not hold' if neither and one is the other way
+    round; 'inconclusive' if they contradict each other, or neither is told apart. Beside it: the test accuracy at equal
+    training loss.
     """
     loss = evidence.against("fitted", "test_loss")
     accuracy = evidence.against("fitted", "test_accuracy", logarithm=False)
@@ -150,89 +205,118 @@ def less_general(evidence: Study) -> Finding:
     equal = evidence.against("equal", "test_accuracy", logarithm=False)
     if equal is not None:
         detail += f"; at equal training loss accuracy {100 * equal.estimate:+.2f} points (p = {_p(equal):.2g})"
-    return _share(worse, real & ~worse, detail)
-
-
-def _share(yes: np.ndarray, no: np.ndarray, detail: str) -> Finding:
-    """Return `share` of those that say yes; where none does and none says no, 'inconclusive'."""
-    return share(int(yes.sum()), len(yes), detail) if (yes | no).any() else Finding("inconclusive", detail)
+    return _signs(worse, real & ~worse, detail, f"accuracy {100 * accuracy.estimate:+.2f} points")
 
 
 def smoother_basins(evidence: Study) -> Finding:
     """'holds' if SGD's solutions are flatter at equal training loss by all four measures (Holm's p ≤ 0.05).
 
-    'in part' if by some, 'does not hold' if by none and sharper by one, else 'inconclusive'. Sharpness shrinks with the
-    loss itself, so fully fitted solutions cannot be compared.
+    'in part' if by some and sharper by none, 'does not hold' if by none and sharper by one; 'inconclusive' if measures
+    contradict each other, or none tells them apart. Sharpness shrinks with the loss itself, so fully fitted solutions
+    cannot be compared.
     """
     found = [result for name in SHARPNESS if (result := evidence.against("equal", name)) is not None]
     if len(found) < len(SHARPNESS):
         return _absent("solutions at equal training loss")
     real, change = holm([_p(result) for result in found]) <= ALPHA, np.array([result.estimate for result in found])
-    listed = ", ".join(f"{name.replace('_', ' ')} × {10**by:.2g}" for name, by in zip(SHARPNESS, change, strict=True))
-    detail = f"at equal training loss {QUASI_NEWTON} against SGD: {listed}"
-    return _share(real & (change > 0), real & (change < 0), detail)
+    listed = [f"{name.replace('_', ' ')} × {10**by:.2g}" for name, by in zip(SHARPNESS, change, strict=True)]
+    detail = f"at equal training loss {QUASI_NEWTON} against SGD: {', '.join(listed)}"
+    return _signs(real & (change > 0), real & (change < 0), detail, listed[-1])
 
 
 def more_spread_out(evidence: Study) -> Finding:
     """'holds' if quasi-Newton's solutions lie further apart than SGD's, early-stopped and fully fitted.
 
-    Mean distance between solutions; an interval above 0 (bootstrap over solutions) counts as further. 'in part' if at
-    one stage, 'does not hold' if at none and nearer at one, else 'inconclusive'. Beside it: between directions.
+    Mean distance between solutions; a 95 % interval of the difference above 0 (bootstrap over solutions, not adjusted)
+    counts as further. 'in part' if at one stage, 'does not hold' if at none and nearer at one, 'inconclusive' if
+    further at one and nearer at the other, or neither. Beside it: between directions.
     """
-    tables, parts = [], []
-    for stage in ("early", "fitted"):
+    found = {}
+    for stage in STAGE_WORDS:
         if stage in evidence.products:
             table = readings.spread(*evidence.products[stage]).set_index("algorithm")
             if QUASI_NEWTON in table.index and table.loc[QUASI_NEWTON].notna().all():
-                row = table.loc[QUASI_NEWTON]
-                tables.append(pd.DataFrame([{"low": row["more_low"], "high": row["more_high"]}]))
-                parts.append(
-                    f"{stage} {row['distance']:.3g} against {table.loc['SGD', 'distance']:.3g}, with all norms 1 "
-                    f"{row['direction']:.3g} against {table.loc['SGD', 'direction']:.3g}"
-                )
-    if not tables:
+                found[stage] = table.loc[[QUASI_NEWTON, "SGD"]]
+    if not found:
         return _absent("solutions")
-    return _signs(tables, f"mean distance: {'; '.join(parts)}")
+    parts = {stage: _apart(*table["distance"], *table["direction"]) for stage, table in found.items()}
+    rows = pd.concat([table.iloc[:1] for table in found.values()])
+    detail = "mean distance: " + "; ".join(f"{stage} {words}" for stage, words in parts.items())
+    finding = _signs(rows["more_low"] > 0, rows["more_high"] < 0, detail, list(parts.values())[-1])
+    return _capped(finding, _stages_missing(found))
+
+
+def _apart(ours: float, theirs: float, direction: float, reference: float) -> str:
+    return f"{ours:.3g} against {theirs:.3g}, at norm 1 {direction:.3g} against {reference:.3g}"
+
+
+def rbf_alone(evidence: Study) -> Finding:
+    """'holds' if on fully fitted solutions an RBF kernel's first component separates the two sets and no other does.
+
+    The others: linear, polynomial and sigmoid. To separate: A12 of 0.71 or more (Vargha and Delaney's large effect).
+    'in part' if one of the others does as well, 'does not hold' if the RBF kernel does not, 'inconclusive' where a
+    kernel has no components.
+    """
+    found = _separation(evidence)
+    if found is None:
+        return _absent("solutions")
+    kernels = found[["rbf", "linear", "polynomial", "sigmoid"]]
+    detail = "A12 on the first component: " + ", ".join(f"{name} {value:.2f}" for name, value in kernels.items())
+    number = f"RBF {kernels['rbf']:.2f}, others up to {kernels.iloc[1:].max():.2f}"
+    if kernels.isna().any():
+        return Finding("inconclusive", detail, number)
+    apart = kernels >= LARGE
+    word: Word = "does not hold" if not apart["rbf"] else "holds in part" if apart.iloc[1:].any() else "holds"
+    return Finding(word, detail, number)
+
+
+def _separation(evidence: Study) -> pd.Series | None:
+    """Return the A12 of fully fitted solutions by kernel and by norm; None where one of the two sets is not there."""
+    if "fitted" not in evidence.products:
+        return None
+    if not {"SGD", QUASI_NEWTON} <= set(evidence.products["fitted"][0]["algorithm"]):
+        return None
+    return readings.separation(*evidence.products["fitted"]).set_index("by")["a12"]
 
 
 def apart_by_norm(evidence: Study) -> Finding:
-    """'holds' if kernel PCA of fully fitted solutions tells the sets apart by norm alone, as the printed text says.
+    """'holds' if norms alone separate the two sets of fully fitted solutions, and directions do not tell them apart.
 
-    That is: an RBF kernel separates them on its first component, but not once every solution is scaled to norm 1, and
-    linear, polynomial and sigmoid kernels do not. 'in part' if one of the latter does as well; 'does not hold' if the
-    RBF kernel does not separate them, or still does at norm 1. To separate: A12 of 0.71 or more (Vargha and Delaney's
-    large effect).
+    Norms: A12 of 0.71 or more. Directions: which of the two mean directions over the other seeds is nearer, right no
+    more often than after exchanges of the two within seeds (p > 0.05; that is no proof of equal directions). 'in part'
+    if directions tell them apart as well, 'does not hold' if norms do not separate them, 'inconclusive' where there are
+    too few seeds.
     """
-    if "fitted" not in evidence.products:
+    found = _separation(evidence)
+    if found is None:
         return _absent("solutions")
-    frame = evidence.products["fitted"][0]
-    if not {"SGD", QUASI_NEWTON} <= set(frame["algorithm"]):
-        return _absent("solutions")
-    table = readings.separation(*evidence.products["fitted"]).set_index(["kernel", "weights"])["a12"]
-    raw = table.xs("as they are", level="weights")
-    others = raw[["linear", "polynomial", "sigmoid"]]
-    scaled = table["rbf", "norm 1"]
-    listed = ", ".join(f"{name} {value:.2f}" for name, value in raw.items())
-    detail = f"A12 on the first component: {listed}; rbf with norms of 1 {scaled:.2f}"
-    if not raw["rbf"] >= LARGE or scaled >= LARGE:
-        return Finding("does not hold", detail)
-    return Finding("holds in part" if (others >= LARGE).any() else "holds", detail)
+    told = readings.directions(*evidence.products["fitted"][:2])
+    if told is None or np.isnan(found["norm"]):
+        return Finding("inconclusive", "fewer than three seeds have both")
+    right, of, p = told
+    number = f"by direction alone {right} of {of} right"
+    word: Word = "does not hold" if found["norm"] < LARGE else "holds" if p > ALPHA else "holds in part"
+    return Finding(word, f"A12 of the norms {found['norm']:.2f}; {number} (p = {p:.2g})", number)
 
 
 def low_paths(evidence: Study) -> Finding:
-    """'holds' if paths by the sum of losses lie below the straight line for 95 % of the pairs of every set.
+    """'holds' if, for 95 % of the pairs of every set, the path rises at most half as far as the straight line.
 
-    'in part' if of some sets, 'does not hold' if of none. Solutions as they are.
+    'in part' if of some sets, 'does not hold' if of none. Paths by the sum of losses, on the images that they are
+    fitted on; solutions as they are and aligned.
     """
     rows = evidence.barriers
-    rows = rows[(rows["objective"] == "sum") & (rows["ends"] == "plain")] if len(rows) else rows
+    rows = rows[rows["objective"] == "sum"] if len(rows) else rows
     if rows.empty:
         return Finding("not run here", "no paths yet")
     table = readings.barrier_means(rows)
+    low = table["halved"] >= NEARLY_ALL
     detail = "mean rise, path against straight line: " + ", ".join(
-        f"{row.algorithm} {row.stage} {row.rise:.2g} against {row.straight_rise:.2g}" for row in table.itertuples()
+        f"{row.algorithm} {row.stage}{' aligned' * (row.ends == 'aligned')} {row.fitted_rise:.2g} against "
+        f"{row.straight_rise:.2g}{'' if halved else ' (not low)'}"
+        for row, halved in zip(table.itertuples(), low, strict=True)
     )
-    return share(int((table["lower"] >= NEARLY_ALL).sum()), len(table), detail)
+    return replace(share(int(low.sum()), len(low), detail), number=f"{low.sum()} of {len(low)} sets")
 
 
 #: Rule → finding from the study of one network.
@@ -240,10 +324,12 @@ STUDY: dict[str, Callable[[Study], Finding]] = {
     rule.__name__: rule
     for rule in (
         lower_barriers,
+        lower_when_early,
         deeper_minima,
         less_general,
         smoother_basins,
         more_spread_out,
+        rbf_alone,
         apart_by_norm,
         low_paths,
     )

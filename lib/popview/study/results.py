@@ -25,14 +25,15 @@ def _frame(found: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def solutions(profile: str, network: str, root: Path = TOPOGRAPHY) -> pd.DataFrame:
-    """Return the solutions of a network: ``network, algorithm`` and the columns of `popview.study.training.stored`.
+    """Return the solutions of a network.
 
-    Only algorithms of which every part is there; empty where there are none.
+    ``network, algorithm``, ``epochs`` (of the run, at most) and the columns of `popview.study.training.stored`. Only
+    algorithms of which every part is there; empty where there are none.
     """
     found = []
     for part in _complete(profile, network, "solutions", root):
         frame = store.load(part, root).to_pandas()
-        found.append(frame.assign(network=network, algorithm=part.algorithm))
+        found.append(frame.assign(network=network, algorithm=part.algorithm, epochs=part.settings["epochs"]))
     return _frame(found)
 
 

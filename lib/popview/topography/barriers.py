@@ -50,6 +50,8 @@ def difference(
 ) -> Result:
     """Compare the barriers of two independent sets of solutions: mean height of a − mean height of b.
 
+    Where both sets consist of the same pairs of seeds, `mean` of the differences uses that.
+
     The bootstrap resamples solutions, not pairs: a pair counts as often as the product of how often its two solutions
     were drawn. The percentiles are those that make the interval as wide as Student's for so many solutions (Hesterberg
     2015's expanded percentiles; the smaller set's number). It is conservative where pairs vary more than solutions do,
