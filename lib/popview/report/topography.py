@@ -1,6 +1,7 @@
 """Chapter 11's layouts: settings, solutions, barriers with their intervals, sharpness, distances, separation."""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from popview.report.comparisons import with_interval
 from popview.report.page import MINUS, number
 from popview.rules.study import SHARPNESS
 from popview.study.readings import QUASI_NEWTON
+from popview.topography import FourierPathFinder
 
 __all__ = [
     "STAGE_NAMES",
@@ -97,6 +99,7 @@ def _setting(given: Mapping[str, Any]) -> dict[str, str]:
         "pairs of each set": str(given["pairs"]),
         "images, paths fitted": f"{given['fitted']:,}",
         "images, heights taken": f"{given['images']:,}",
+        "sines of a path": str(path.get("terms", signature(FourierPathFinder).parameters["terms"].default)),
         "points of a path": str(path["points"] + 1),
         "steps of the finder": str(path["steps"]),
         "rate of the finder": f"{path['lr']:g}",

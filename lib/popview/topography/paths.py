@@ -224,7 +224,7 @@ class FourierPathFinder:
         Differentiable; parameter vectors of shape ``(N, d)`` → losses ``(N,)``. A landscape is one;
         `popview.topography.network_loss` and `PerceptronLoss` make one of a network.
     terms : int
-        Sines, fewer than `points`.
+        Sines, fewer than `points`; more than half as many let the path swing between the points that are fitted.
     points : int
         M, the segments of the path that is fitted.
     penalty : float
