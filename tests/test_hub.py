@@ -303,7 +303,7 @@ class TestModels:
         assert hub.model_folder("other/bert") == "other/bert"
         monkeypatch.delenv("POPVIEW_HUB")
         assert hub.model_folder("some/bert") == "some/bert"
-        assert hub.name_of("some/images", "plain_text") == "some--images-plain_text-hub"
+        assert hub.name_of("some/images", "plain_text") == f"some--images-plain_text-hub-{hub.REVISION}"
 
 
 def configure(bert: Path, **changes: Any) -> None:
