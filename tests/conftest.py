@@ -1,6 +1,7 @@
 """What several test files share: small data sets in the Hub's layout, the real ones, and caches of their own."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import tiny
 from popview.paths import ROOT
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # tests never ask the network
+signal.signal(signal.SIGINT, signal.default_int_handler)  # else Ctrl-C is ignored in all that a background job starts
 
 
 @pytest.fixture(scope="session")
