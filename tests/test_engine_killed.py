@@ -83,7 +83,7 @@ def killing(root: Path, victims: Callable[[], list[psutil.Process]]) -> Iterator
 
     def kill() -> None:
         for _ in until(120):
-            if any(root.rglob("*.unfinished")):
+            if any(root.glob("*/*/*/*.unfinished")):
                 victim = victims()[0]
                 victim.kill()
                 killed.append(victim.pid)
@@ -118,7 +118,7 @@ def test_a_killed_driver_takes_its_workers_along(tmp_path, reference):
     )
     driver = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parent)
     for _ in until(120):
-        if len(list(tmp_path.rglob("*.unfinished"))) == 2:
+        if len(list(tmp_path.glob("*/*/*/*.unfinished"))) == 2:
             break
     workers = children(driver.pid, "popen_loky")
     driver.kill()

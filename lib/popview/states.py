@@ -29,8 +29,8 @@ def save(file: Path, state: Any) -> None:
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     part.mkdir()
     try:
-        save_file(tensors, part / file.name, metadata={"outline": outline, "crc32": _checksum(outline, tensors)})
-        (part / file.name).replace(file)
+        save_file(tensors, part / "state", metadata={"outline": outline, "crc32": _checksum(outline, tensors)})
+        (part / "state").replace(file)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
