@@ -216,13 +216,12 @@ def against_reference(
     reference: str = "SGD",
     *,
     planned: Iterable[str] = (),
-    higher_is_better: bool = True,
 ) -> pd.DataFrame:
     """Compare every algorithm with a reference, in the two families of `FAMILIES`, as far as they have been run.
 
     Parameters
     ----------
-    values, margin, higher_is_better
+    values, margin
         As in `against`.
     reference : str
     planned : iterable of str
@@ -239,8 +238,7 @@ def against_reference(
         pairs = [(name, reference) for name in members if name in values and reference in values]
         if pairs:
             size = len({*members} & {*planned, *values})
-            table = against(values, pairs, margin, higher_is_better=higher_is_better, family_size=size)
-            frames.append(table.assign(family=family))
+            frames.append(against(values, pairs, margin, family_size=size).assign(family=family))
     table = pd.concat(frames, ignore_index=True)
     return table if table.empty else table[["family", *table.columns.drop("family")]]
 

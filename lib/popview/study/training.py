@@ -109,10 +109,8 @@ def stored(part: Part, root: Path) -> Found:
         for stage in STAGES
     }
     file = store.beside(part, "weights", root)
-    half = file.with_name(f"{file.name}.part")
-    half.parent.mkdir(parents=True, exist_ok=True)
-    states.save(half, state)
-    half.replace(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    states.save(file, state)
     facts = {"parameters": network.parameters, "seconds": time.process_time() - began}
     return Found(part, described(pa.concat_tables(frames), part, **facts))
 
