@@ -2,6 +2,7 @@
 
 import json
 import socket
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -246,6 +247,9 @@ def test_end_of_a_run_by_hand():
     whole_test, corrupted, averaged, flatness = 1421, 200 + 2 * 5 * 200, 700, 64 * 25
     by_hand = (whole_test + corrupted + averaged + flatness) * one.forward + 3 * 64 * one.gradient
     assert bill.cost(spec).measures == by_hand
+    asked = replace(spec, model=spec.model | {"curvature": True})
+    products = 12 + 8 + 4  # Lanczos steps of the eigenvalue, of the trace's deflation; its draws
+    assert bill.cost(asked).measures == by_hand + 64 * (2 + 2 * products) * one.gradient
 
 
 def test_statistics_come_from_so_many_images():

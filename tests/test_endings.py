@@ -259,7 +259,9 @@ class TestMeasures:
 
     @pytest.mark.usefixtures("tiny_hub")
     def test_on_images_and_on_texts(self):
-        for spec, own in ((small("cifar10", "SGD"), MEASURES), (small("tweeteval", "SGD"), None)):
+        texts = small("tweeteval", "SGD")
+        asked = replace(texts, model=texts.model | {"curvature": True})
+        for spec, own in ((small("cifar10", "SGD"), MEASURES), (texts, None), (asked, MEASURES)):
             spec = replace(spec, epochs=1, checkpoints=2)
             problem: Any = set_up(spec.task, spec.seeds, spec.model)
             buffers = [b.clone() for b in problem.buffers]

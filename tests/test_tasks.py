@@ -489,6 +489,31 @@ class TestTexts:
             assert torch.equal(parameter, own[name.replace("layer.0.", "layer.1.")])
         assert len(whole.parameters) == 5 + 2 * 16 + 2 + 2
 
+    @pytest.mark.parametrize("frozen", [0, 1])
+    def test_curvature_is_that_of_the_measured_loss(self, frozen):
+        """Against central differences of the gradient of `sample_loss`, whose attention is the fused one."""
+        problem = texts(frozen=frozen, curvature=True)
+        parameters = list(problem.parameters)
+        draws = torch.Generator().manual_seed(0)
+        vectors = [torch.randn(p.shape, generator=draws) * p.detach().norm() / p.numel() ** 0.5 for p in parameters]
+
+        def gradient_at(distance):
+            with torch.no_grad():
+                for p, v in zip(parameters, vectors, strict=True):
+                    p.add_(distance * v)
+            found = torch.autograd.grad(problem.sample_loss(), parameters)
+            with torch.no_grad():
+                for p, v in zip(parameters, vectors, strict=True):
+                    p.sub_(distance * v)
+            return torch.cat([g.double().flatten() for g in found])
+
+        with problem.measuring():
+            product = flatness.hessian_vector_product(problem.curvature_loss, parameters, vectors)
+            step = 3e-3
+            expected = (gradient_at(step) - gradient_at(-step)) / (2 * step)
+            found = torch.cat([p.double().flatten() for p in product])
+            assert (found - expected).norm() < 0.01 * expected.norm()
+
     def test_all_layers_may_be_frozen(self):
         problem = texts(frozen=2)
         torch.testing.assert_close(problem.logits("test"), texts().logits("test"), atol=2e-3, rtol=0)

@@ -193,7 +193,7 @@ def _measures(spec: RunSpec, evaluated: _Evaluated, one: Example) -> float:
     forwards += evaluated.clean + evaluated.corrupted
     forwards += evaluated.flat * (2 + 2 + 1 + 2 * endings.NOISE_DRAWS)  # both maxima, average sharpness
     gradients = 2 * evaluated.flat + evaluated.inputs  # both maxima
-    if kind(spec.task).curvature:
+    if model_settings(spec.task, spec.model).get("curvature", True):
         deflation = inspect.signature(endings.flatness.trace).parameters["deflation"].default
         products = endings.LANCZOS_STEPS + deflation + endings.TRACE_DRAWS
         gradients += evaluated.curved * (2 + 2 * products)

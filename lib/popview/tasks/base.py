@@ -32,7 +32,7 @@ class Problem(ABC):
         Of the arithmetic in forward and backward passes, as it is on this device.
     steps_per_epoch : int
     curvature : bool
-        Whether Hessian-vector products are affordable at the end of each trajectory.
+        Whether the Hessian's eigenvalue and trace are measured at the end of each trajectory.
     transposed : bool
         Whether weights have shape ``(inputs, outputs)`` and biases ``(1, outputs)``, unlike `torch.nn.Linear`'s.
     """
