@@ -18,7 +18,7 @@ in float32, plain. Stated tolerance: relative difference below 2⁻⁷ (bfloat16
 over the ten steps, and below 1e-3 at each step in float32.
 
 Rates: median (range) over repeats; ratios: median of the repeats' own. Required: 3 × on CIFAR-10, 1.8 × on TweetEval
-with all layers trained. Eight minutes.
+with all layers trained; exits with 1 if a ratio falls short or a loss is out of its tolerance. Eight minutes.
 """
 
 import json
@@ -49,6 +49,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "tweeteval-frozen": ("tweeteval", {"frozen": 4}),
 }
 STEPS = {"cifar10": 40, "tweeteval": 30, "tweeteval-frozen": 60}
+REQUIRED = {"cifar10": 3.0, "tweeteval": 1.8}  # ours / plain
 WARM, COMPARED = 4, 10
 
 
@@ -251,8 +252,10 @@ def main(
             rates[case]["plain"].append(rate(case, "plain", 1, loaders))
             rates[case]["ours"].append(rate(case, "ours", 2, loaders))
     print("| task | plain, examples a second | ours | ours / plain |\n|---|---|---|---|")
+    met = True
     for case, found in rates.items():
         ratios = [o / p for o, p in zip(found["ours"], found["plain"], strict=True)]
+        met &= statistics.median(ratios) >= REQUIRED.get(case, 0)
         print(f"| {case} | {spread(found['plain'])} | {spread(found['ours'])} | {spread(ratios, '.2f')} × |")
     print("\nLosses of the first steps on the same batches.\n")
     for case in tasks:
@@ -261,9 +264,11 @@ def main(
         for way in ("plain", "ours, float32", "ours"):
             found = reference if way == "plain" else losses(case, way)
             difference = np.abs(found - reference) / reference
+            met &= bool(difference.max() < 1e-3 if way == "ours, float32" else difference.mean() < 2**-7)
             summary = f"mean {difference.mean():.1e}, largest {difference.max():.1e}"
             print(f"| {way} | {' | '.join(f'{value:.4f}' for value in found)} | {summary} |")
         print()
+    raise typer.Exit(0 if met else 1)
 
 
 if __name__ == "__main__":
