@@ -3,7 +3,8 @@
     PYTHONPATH=lib OMP_NUM_THREADS=1 python benchmarks/reproduce.py [--tasks digits --tasks cifar10] [--algorithm SGD]
 
 The first file of each task and variant in the store (one restart; for `digits` a stack of them) is computed anew into
-a store of its own, from the spec, and compared with what ships: all columns but `seconds`, and all metadata but times.
+a store of its own, from the spec, and compared with what ships: all columns but `seconds`, and all metadata but times
+(of what a newer version has added to the metadata, older files know nothing).
 With the versions of requirements.lock on the same kind of processor all is the same, bit for bit; elsewhere the largest
 relative difference of a loss, and the largest difference of a metric, say how far rounding has carried. Takes as long
 as these trajectories do. Exits with 1 if a file differs though its processor is this one.
@@ -11,6 +12,7 @@ as these trajectories do. Exits with 1 if a file differs though its processor is
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import typer
 from interruptions import contents
@@ -28,10 +30,18 @@ def first(profile: str, task: str, variant: str, algorithm: str) -> list[RunSpec
     return [spec for spec in specs if store.path(spec).is_file()][:1]
 
 
+def within(told: Any, new: Any) -> bool:
+    """Whether everything that the one metadata says, the other says too."""
+    if isinstance(told, dict) and isinstance(new, dict):
+        return all(key in new and within(value, new[key]) for key, value in told.items())
+    return bool(told == new)
+
+
 def compared(spec: RunSpec, root: Path) -> tuple[str, bool]:
     """Return a line of the table, and whether the files agree as they should."""
     before, now = (store.load(spec, place).to_pandas() for place in (TRAJECTORIES, root))
-    same = contents(spec, TRAJECTORIES) == contents(spec, root)
+    (rows, told), (new_rows, new_told) = contents(spec, TRAJECTORIES), contents(spec, root)
+    same = rows == new_rows and within(told, new_told)
     loss, metric = "–", "–"
     if len(before) == len(now):
         loss = f"{(now[LOSSES] / before[LOSSES] - 1).abs().max(axis=None):.1e}"

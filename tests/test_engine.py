@@ -1,6 +1,7 @@
 """The engine: what is missing is computed once, by whoever and however many; mistakes and faults are one line."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -69,6 +70,53 @@ def reference(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("reference")
     assert run(SOME, root) == 5
     return root
+
+
+class TestNoiseThatNeverFires:
+    """NiM-SGD is SGD then: its rows are taken from SGD's file, if that says how small gradients became."""
+
+    SGD = spec_of("SGD")
+
+    def nim(self, epsilon: float) -> RunSpec:
+        return replace(
+            self.SGD, algorithm="NiM-SGD", hyperparameters={"lr": 0.05, "rho": 0.5, "tau": 2, "epsilon": epsilon}
+        )
+
+    def test_is_not_trained_and_equals_what_training_gives(self, tmp_path, counted):
+        run([self.SGD], tmp_path / "both")
+        least = min(store.metadata(self.SGD, tmp_path / "both")["least_gradient_norm"])
+        specs = [self.nim(least), self.nim(1.001 * least)]
+        assert run([self.SGD, *specs], tmp_path / "both") == 2
+        assert run(specs, tmp_path / "alone") == 2
+        assert counted == ["SGD", "NiM-SGD", "NiM-SGD", "NiM-SGD"]  # only the second, beside SGD
+        assert [contents(s, tmp_path / "both") for s in specs] == [contents(s, tmp_path / "alone") for s in specs]
+        reused, fired = (store.metadata(s, tmp_path / "both") for s in specs)
+        assert reused["equals"] == ["SGD"] * 3
+        assert None in fired["equals"]
+
+    def test_is_trained_where_its_weights_are_to_be_kept_or_nothing_is_known(self, tmp_path, counted):
+        run([self.SGD], tmp_path)
+        old = store.load(self.SGD, tmp_path)
+        told = {k: v for k, v in store.metadata(self.SGD, tmp_path).items() if k != "least_gradient_norm"}
+        assert run([self.nim(0.0)], tmp_path, keep_weights=True) == 1
+        assert store.beside(self.nim(0.0), "weights", tmp_path).is_file()
+        store.save(self.SGD, old.replace_schema_metadata({"popview": json.dumps(told)}), tmp_path)
+        assert run([self.nim(1e-9)], tmp_path) == 1
+        assert counted == ["SGD", "NiM-SGD", "NiM-SGD"]
+
+    def test_is_not_looked_for_in_gradients_that_were_normalised(self, tmp_path, counted):
+        normalized = replace(self.SGD, hyperparameters={"lr": 0.05, "normalized": True})
+        run([normalized], tmp_path)
+        assert store.metadata(normalized, tmp_path)["least_gradient_norm"] == [None] * 3
+        silent = replace(self.nim(0.0), hyperparameters=self.nim(0.0).hyperparameters | {"normalized": True})
+        assert silent.silent == normalized
+        run([silent], tmp_path)
+        assert counted == ["SGD", "NiM-SGD"]
+
+    def test_refuses_what_the_optimizer_refuses(self, tmp_path):
+        run([self.SGD], tmp_path)
+        with pytest.raises(UsageError, match=r"NiM-SGD on digits in profile smoke: .*epsilon"):
+            run([self.nim(-1.0)], tmp_path)
 
 
 class TestWhatIsComputed:

@@ -17,6 +17,7 @@ from uuid import uuid4
 import torch
 from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from pyarrow import Table
 from tqdm import tqdm
 
 from popview import processes, states, store, trajectory
@@ -61,7 +62,8 @@ def run(
     A killed run loses nothing that was finished, and of what was not at most a minute of training and the measures at
     the end: call it again. Neither the number of workers nor the backend changes the results. Several drivers may work
     on one store: each spec is computed by one of them. What another is at, and a task that cannot be set up, do not
-    keep the others from being computed; they are told at the end.
+    keep the others from being computed; they are told at the end. NiM-SGD is not trained where SGD's file is there and
+    says that no gradient became small enough for its noise: the rows are SGD's, and flagged (`trajectory.reused`).
 
     Parameters
     ----------
@@ -200,7 +202,10 @@ def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute
                 if not held:
                     return {one.digest: False for one in served}
             absent = {one.digest: _lacks(one, root, keep_weights) for one in served}
-            if absent[spec.digest]:
+            same = None if compute or keep_weights else _reused(spec, root)
+            if same is not None:
+                store.save(spec, same, root)
+            elif absent[spec.digest]:
                 processes.keep_pages()
                 stack.enter_context(processes.one_thread())
                 chosen: Compute = compute or trajectory.compute
@@ -222,6 +227,13 @@ def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute
         if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory|enough memory", reason):
             raise
         return UsageError(f"{spec.algorithm} on {spec.task}, seed {spec.seed}: {reason}")
+
+
+def _reused(spec: Any, root: Path) -> Table | None:
+    """Return NiM-SGD's table where SGD's is there and shows that its noise would never fire, else None."""
+    if spec.silent is None or store.missing([spec.silent], root):
+        return None
+    return trajectory.reused(spec, store.load(spec.silent, root))
 
 
 @contextmanager

@@ -33,6 +33,9 @@ VARIANTS = ("base", "tuned", "trial")
 #: Seed of every trial, far from those of the restarts.
 TRIAL_SEED = 10_000
 
+#: Hyperparameters of NiM-SGD that SGD does not have.
+_NOISE = ("rho", "noise", "scope", "tau", "epsilon")
+
 #: Raised when the arithmetic of an algorithm or of a task changes, so that its old results count as missing.
 REVISIONS: dict[str, int] = {}
 
@@ -121,6 +124,14 @@ class RunSpec:
         if self.algorithm != "SWA":
             return None
         own = {name: value for name, value in self.hyperparameters.items() if not name.startswith("average_")}
+        return replace(self, algorithm="SGD", hyperparameters=own)
+
+    @property
+    def silent(self) -> "RunSpec | None":
+        """The spec whose rows are this one's if its noise never fires: NiM-SGD is SGD then."""
+        if self.algorithm != "NiM-SGD":
+            return None
+        own = {name: value for name, value in self.hyperparameters.items() if name not in _NOISE}
         return replace(self, algorithm="SGD", hyperparameters=own)
 
     @property

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from popview import states
-from popview.endings import Best, measures
+from popview.endings import Best, measures, numbers
 from popview.errors import Unavailable, UsageError
 from popview.optimizers import Optimizer, make
+from popview.optimizers.models import members_of, norm
 from popview.seeds import stream
 from popview.specs import RunSpec
 from popview.tasks import SPLITS, Problem, set_up
@@ -81,7 +82,8 @@ def run(spec: RunSpec) -> pa.Table:
         sample, float16, examples × classes in a row.
         The metadata under ``popview`` is JSON: spec, digest, and per restart the counts of noise, hops and whether it
         diverged (see `FAR`); what `popview.endings` measures; for NiM-SGD ``equals`` ("SGD" where no noise was ever
-        injected: the rows are SGD's); precision, versions, processor, seconds.
+        injected: the rows are SGD's); for SGD ``least_gradient_norm`` of all steps' minibatches; precision, versions,
+        processor, seconds.
     """
     return compute(spec)[-1].table
 
@@ -123,6 +125,9 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
     due = set(np.linspace(0, spec.epochs * problem.steps_per_epoch, spec.checkpoints, dtype=int).tolist())
     with torch.random.fork_rng([]):
         for step in train(problem, optimizer, spec, first):
+            if step > max(first, 0):
+                for record in records:
+                    record.observe()
             if step in due and step > first:
                 now = time.perf_counter()
                 for record in records:
@@ -215,6 +220,14 @@ class Record:
         self.losses: list[np.ndarray] = []
         self.alive = np.ones(spec.restarts, dtype=bool)
         self.best = Best(problem)
+        #: Of SGD: each restart's smallest gradient norm so far; of others it stays infinite.
+        self.least = torch.full((spec.restarts,), torch.inf, device=problem.device)
+
+    def observe(self) -> None:
+        """Take note of the gradient that the step just taken has followed."""
+        if self.spec.algorithm == "SGD" and not self.spec.hyperparameters.get("normalized"):
+            gradients = [p.grad for p in self.problem.parameters if p.grad is not None]
+            self.least = torch.minimum(self.least, norm(members_of(gradients, self.problem.population)))
 
     @contextmanager
     def _solution(self) -> Iterator[None]:
@@ -261,7 +274,8 @@ class Record:
     def _metadata(self) -> dict[str, Any]:
         counts = {name: count.tolist() for name, count in self.optimizer.counts.items()}
         silent = self.spec.algorithm == "NiM-SGD"
-        return {
+        known = {"least_gradient_norm": numbers(self.least)} if self.spec.algorithm == "SGD" else {}
+        return known | {
             "spec": json.loads(self.spec.canonical),
             "digest": self.spec.digest,
             "diverged": (~(self.alive & (self.losses[-1] <= FAR * self.losses[0]))).tolist(),
@@ -280,6 +294,7 @@ class Record:
             "losses": [torch.from_numpy(losses) for losses in self.losses],
             "alive": torch.from_numpy(self.alive),
             "best": self.best.state_dict(),
+            "least": self.least,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -287,6 +302,29 @@ class Record:
         self.frames = [pa.table({name: column.numpy() for name, column in state["columns"].items()})]
         self.losses, self.alive = [losses.numpy() for losses in state["losses"]], state["alive"].numpy()
         self.best.load_state_dict(state["best"])
+        self.least.copy_(state["least"])
+
+
+def reused(spec: RunSpec, sgd: pa.Table) -> pa.Table | None:
+    """Return what training NiM-SGD would give, from SGD's table, where no gradient there would let its noise fire.
+
+    None where one was below ε, or where it is not known. The rows, the measures and the times are SGD's.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        Of NiM-SGD.
+    sgd : Table
+        Of `RunSpec.silent`.
+    """
+    told = json.loads(sgd.schema.metadata[b"popview"])
+    least = told.pop("least_gradient_norm", [None])
+    with refusals(spec):
+        optimizer = make(spec.algorithm, [torch.zeros(1, requires_grad=True)], **spec.hyperparameters)
+    if None in least or min(least) < optimizer.hyperparameter("epsilon"):
+        return None
+    own = {"spec": json.loads(spec.canonical), "digest": spec.digest, "equals": ["SGD"] * spec.restarts}
+    return sgd.replace_schema_metadata({"popview": json.dumps(told | own)})
 
 
 def _write(file: Path, problem: Problem, optimizer: Optimizer, records: list[Record], step: int, spent: float) -> None:
