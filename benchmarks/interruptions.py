@@ -69,18 +69,17 @@ def start(root: Path, workers: int, address: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
 
 
-def contents(spec: RunSpec, root: Path) -> bytes:
-    """Return a file's columns and metadata but for times, as bytes."""
+def contents(spec: RunSpec, root: Path) -> tuple[bytes, Any]:
+    """Return a file's columns, as bytes, and metadata, without times."""
 
     def timeless(value: Any) -> Any:
         return {k: timeless(v) for k, v in value.items() if k != "seconds"} if isinstance(value, dict) else value
 
     table = store.load(spec, root).drop_columns(["seconds"]).combine_chunks()
-    facts = json.dumps(timeless(store.metadata(spec, root)))
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, table.schema.remove_metadata()) as stream:
         stream.write_table(table.replace_schema_metadata())
-    return sink.getvalue() + facts.encode()
+    return sink.getvalue(), timeless(store.metadata(spec, root))
 
 
 def equal(root: Path, reference: Path) -> int:
