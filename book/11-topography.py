@@ -310,13 +310,13 @@ told = pd.DataFrame(
 )
 pair = ("SGD", "L-BFGS-GSS")
 page.figure("components", draw.components({n: f for (n, s), f in products.items() if s == "fitted"}, titles, pair))
-show.show("spreads", spreads, lambda t: lay.spreads(t, titles))
+show.show("spreads", spreads, lambda t: lay.spreads(t, readings.printed_deviations(), titles))
 show.text("spread-out", words.judged("more_spread_out", evidence))
 show.show("separations", apart, lambda t: lay.separations(t, told, titles))
 show.text("told", words.directions(apart, told))
 
 # %% [markdown]
-# ````{table} Fully fitted solutions: mean norm; mean distance between two of an algorithm, from each to SGD's that began with the same weights, and between directions (each scaled to norm 1; √2 = 1.4142 is a right angle); less SGD's with 95 % intervals.
+# ````{table} Fully fitted solutions: root mean square of a weight, and the standard deviation of weights that Yu and Morozov print; mean norm; mean distance between two of an algorithm, from each to SGD's that began with the same weights, and between directions (each scaled to norm 1; √2 = 1.4142 is a right angle); less SGD's with 95 % intervals.
 # :name: table-spreads
 # ```{glue:md} spreads
 # :format: myst

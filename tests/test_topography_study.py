@@ -577,7 +577,15 @@ class TestLayouts:
         assert cells["training images"] == "1,000"
         assert cells["images, paths fitted"] == "50"
         spread = readings.spread(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
-        assert len(lay.spreads(spread, TITLES)) == 4
+        assert len(lay.spreads(spread, readings.printed_deviations(), TITLES)) == 4
+
+    def test_printed_deviations_stand_beside_ours(self, evidence):
+        spread = readings.spread(*evidence.products["fitted"]).assign(network="fcp", stage="fitted")
+        shown = lay.spreads(spread, readings.printed_deviations(), {"fcp": "FCP on MNIST"}).set_index("algorithm")
+        assert shown.loc[[QUASI, SGD, "SAM"], "printed"].tolist() == ["0.234", "0.139", "–"]
+        inner, parameters = evidence.products["fitted"][1:]
+        own = np.diag(inner)[evidence.products["fitted"][0]["algorithm"] == SGD]
+        assert shown.loc[SGD, "size of a weight"] == f"{np.sqrt(own.mean() / parameters):.3f}"
         apart = readings.separation(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
         told = pd.DataFrame([("digits", "fitted", 5, 8, 0.3)], columns=["network", "stage", "right", "of", "p"])
         assert len(lay.separations(apart, told, TITLES)) == 7

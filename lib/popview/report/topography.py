@@ -219,9 +219,21 @@ def sharpness(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     return _once(pd.DataFrame({"network": rows["network"].map(titles), "algorithm": rows["algorithm"], **columns}))
 
 
-def spreads(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.study.readings.spread` of several networks (columns ``network, stage``), fully fitted."""
+def spreads(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+    """Lay out `popview.study.readings.spread` of several networks (columns ``network, stage``), fully fitted.
+
+    Parameters
+    ----------
+    table : DataFrame
+    printed : DataFrame
+        As `popview.study.readings.printed_deviations` returns it.
+    titles : mapping of str to str
+        Network → its title, whose first word is the name in the printed table.
+    """
     table = table[table["stage"] == "fitted"]
+    known = printed.set_index(["network", "stage", "algorithm"])["printed"]
+    keys = zip(table["network"].map(lambda n: titles[n].split(" ")[0]), table["stage"], table["algorithm"], strict=True)
+    beside = pd.Series([known.get(key, float("nan")) for key in keys], index=table.index)
     more = {
         words: with_interval(table, f"{prefix}more", digits=digits, ends=f"{prefix}more_").where(
             table[f"{prefix}more"].notna(), "–"
@@ -234,6 +246,8 @@ def spreads(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
             {
                 "network": table["network"].map(titles),
                 "algorithm": table["algorithm"],
+                "size of a weight": table["deviation"].map(lambda value: number(value, 3)),
+                "printed": beside.map(lambda value: number(value, 3)),
                 **{words: found.map(lambda value: number(value, 1)) for words, found in columns.items()},
                 "distance less SGD's": more["distance less SGD's"],
                 "directions": table["direction"].map(lambda value: number(value, 4)),

@@ -17,6 +17,7 @@ __all__ = [
     "barrier_means",
     "changes",
     "directions",
+    "printed_deviations",
     "printed_losses",
     "separation",
     "spread",
@@ -235,6 +236,14 @@ def _right(cosines: np.ndarray, exchanged: np.ndarray) -> int:
 
 def printed_losses() -> pd.DataFrame:
     """Return the losses that Yu and Morozov print: ``network, stage, algorithm, split, printed`` (means of 48)."""
-    file = PAPER / "yu-losses.csv"
-    reads.record(file)
-    return pd.read_csv(file)
+    return _printed("yu-losses.csv")
+
+
+def printed_deviations() -> pd.DataFrame:
+    """Return the standard deviations of weights that Yu and Morozov print: ``network, stage, algorithm, printed``."""
+    return _printed("yu-deviations.csv")
+
+
+def _printed(name: str) -> pd.DataFrame:
+    reads.record(PAPER / name)
+    return pd.read_csv(PAPER / name)
