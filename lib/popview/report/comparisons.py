@@ -266,7 +266,7 @@ def power(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0
             "least p (Holm)": rows["smallest_adjusted_p"],
             "detectable, points": (scale * rows["detectable"]).map("{:.2f}".format).str.replace("inf", "∞"),
             "r by seed": rows["correlation"],
-            "ICC of the first": alike,
+            "ICC of the first": alike.str.replace("-", MINUS),
             "its models": rows["models"],
             "worth": rows["effective"].map("{:.0f}".format),
         }
