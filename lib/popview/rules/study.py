@@ -247,7 +247,7 @@ def more_spread_out(evidence: Study) -> Finding:
 
 
 def _apart(ours: float, theirs: float, direction: float, reference: float) -> str:
-    return f"{ours:.3g} against {theirs:.3g}, at norm 1 {direction:.3g} against {reference:.3g}"
+    return f"{ours:.3g} against {theirs:.3g}, at norm 1: {direction:.3g} against {reference:.3g}"
 
 
 def rbf_alone(evidence: Study) -> Finding:
