@@ -9,7 +9,7 @@ import pandas as pd
 
 from popview.errors import UsageError
 from popview.populations import PAPER_FAMILY, per_restart, select
-from popview.statistics import compare, detectable_effect, holm, icc, mann_whitney, mean_difference, t_test
+from popview.statistics import compare, detectable_effect, effective_n, holm, icc, mann_whitney, mean_difference, t_test
 from popview.statistics.results import Array, constant
 
 __all__ = [
@@ -291,7 +291,6 @@ def clustering(population: pd.DataFrame, value: str = "test_metric") -> pd.DataF
             found = icc(groups)
             row["icc"] = found.estimate
             row["low"], row["high"] = found.interval or (np.nan, np.nan)
-            size = len(models) / len(groups)
-            effective = len(models) / (1 + (size - 1) * max(found.estimate, 0.0))
+            effective = effective_n(len(groups), len(models) / len(groups), found.estimate)
         rows.append(row | {"effective": effective})
     return pd.DataFrame(rows)

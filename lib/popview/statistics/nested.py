@@ -79,13 +79,14 @@ def _ratio(sums: Array, sizes: Array, squares: Array) -> float:
     return between / (float(squares.sum()) / (total - groups))
 
 
-def effective_n(restarts: int, checkpoints: int, correlation: float) -> float:
+def effective_n(restarts: int, checkpoints: float, correlation: float) -> float:
     """Return how many independent values `restarts` × `checkpoints` values are worth: total / (1 + (L − 1) ICC).
 
     Parameters
     ----------
-    restarts, checkpoints : int
-        L is `checkpoints`, per restart.
+    restarts : int
+    checkpoints : float
+        L: checkpoints per restart, or their mean.
     correlation : float
         The intra-class correlation. Negative ones count as 0, so that no design is worth more than its total; NaN
         gives NaN.
