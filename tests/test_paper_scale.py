@@ -118,7 +118,7 @@ def same_buffers(found: dict, other: dict) -> bool:
 def test_steps_at_the_settings_of_the_profile(task, algorithm):
     problem = problem_of(task)
     one_step(problem, algorithm)
-    if algorithm.startswith("Ni") and task != "tweeteval":
+    if algorithm.startswith("Ni") and task != "tweeteval":  # whose network is goemotions' but for its last layer
         second_step_where_noise_is_due(problem, algorithm)
     if algorithm == "SAM":
         second_pass_sees_the_draws_of_the_first(problem)
