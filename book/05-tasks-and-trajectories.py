@@ -175,7 +175,8 @@ page.provenance(
 # %% [markdown]
 # ## What each algorithm did
 #
-# An algorithm whose noise never fires is SGD under another name, so the counts are part of the result.
+# An algorithm whose noise never fires is SGD under another name, so the counts are part of the result. A file of NiM-SGD
+# says for each restart whether it is; where SGD's gradients alone show it, the rows are taken from SGD's file.
 
 # %% tags=["hide-input", "remove-output"]
 run = {(n, v): populations.available(profile, n, v, restarts=restarts) for n, v in results}
