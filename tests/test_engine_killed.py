@@ -20,7 +20,7 @@ from popview.errors import UsageError
 
 WANTED = specs.expand("smoke", "digits", algorithms=("SGD", "SAM"))
 
-#: Long enough to be killed on the way: 2 × 400 steps with 201 checkpoints, whose states are all written.
+#: Long enough to be killed on the way: 2 × 400 steps with 201 checkpoints, and states written on the way.
 LONG = specs.expand("smoke", "digits", algorithms=("SAM", "NiM-MBH"), epochs=20, checkpoints=201)
 
 
@@ -104,7 +104,7 @@ def children(of: int, word: str) -> list[psutil.Process]:
 @pytest.mark.slow
 def test_a_killed_worker_of_loky(tmp_path, reference, capsys):
     with killing(tmp_path, lambda: children(os.getpid(), "popen_loky")) as killed:
-        assert run(LONG, tmp_path, workers=2, every=0.0) == 2
+        assert run(LONG, tmp_path, workers=2, every=0.05) == 2
     assert len(killed) == 1
     assert "a worker was killed" in capsys.readouterr().err
     equal(tmp_path, reference)
@@ -114,7 +114,7 @@ def test_a_killed_worker_of_loky(tmp_path, reference, capsys):
 def test_a_killed_driver_takes_its_workers_along(tmp_path, reference):
     code = (
         "import sys\nfrom pathlib import Path\nfrom popview import engine\nfrom test_engine_killed import LONG\n"
-        "engine.run(LONG, workers=2, root=Path(sys.argv[1]), quiet=True, every=0.0)"
+        "engine.run(LONG, workers=2, root=Path(sys.argv[1]), quiet=True, every=0.05)"
     )
     driver = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parent)
     for _ in until(120):
@@ -127,7 +127,7 @@ def test_a_killed_driver_takes_its_workers_along(tmp_path, reference):
     assert (len(gone), alive) == (2, [])
     assert not any(locks.is_held(store.beside(spec, "lock", tmp_path)) for spec in LONG)
     assert len(store.missing(LONG, tmp_path)) == 2
-    assert run(LONG, tmp_path, every=0.0) == 2
+    assert run(LONG, tmp_path, every=0.05) == 2
     for spec in LONG:  # it went on: what the killed run spent counts
         assert store.metadata(spec, tmp_path)["seconds"]["training_and_checkpoints"] > 0
     equal(tmp_path, reference)
@@ -162,7 +162,7 @@ def test_a_killed_worker_of_dask_reached_by_address(tmp_path, reference, capsys)
     with cluster(tmp_path) as (address, nannies):
         root = tmp_path / "store"
         with killing(root, lambda: children(nannies[0].pid, "spawn_main")) as killed:
-            assert run(LONG, root, backend="dask", scheduler=address, every=0.0) == 2
+            assert run(LONG, root, backend="dask", scheduler=address, every=0.05) == 2
         assert len(killed) == 1
     equal(root, reference)
 
@@ -173,7 +173,7 @@ def test_a_dask_scheduler_that_dies_is_one_line(tmp_path, reference):
         root = tmp_path / "store"
         scheduler = next(p for p in psutil.Process().children() if "scheduler" in p.cmdline())
         with killing(root, lambda: [scheduler]), pytest.raises(UsageError, match="has gone away") as caught:
-            run(LONG, root, backend="dask", scheduler=address, every=0.0)
+            run(LONG, root, backend="dask", scheduler=address, every=0.05)
         assert "\n" not in str(caught.value)
     run(LONG, root)
     for spec in LONG:
