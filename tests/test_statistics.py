@@ -224,7 +224,7 @@ class TestPermutation:
 
 
 class TestHolm:
-    @settings(PATIENT, max_examples=15)  # statsmodels collects garbage in each call: 50 ms
+    @settings(PATIENT, max_examples=15)  # statsmodels collects all garbage in each call
     @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
     def test_against_statsmodels(self, p_values):
         np.testing.assert_allclose(holm(p_values), multipletests(p_values, method="holm")[1])

@@ -1,9 +1,8 @@
-"""Tests of a difference that lean on SciPy and statsmodels: the paper's two, equivalence, and Holm's correction."""
+"""Tests of a difference, the paper's two and equivalence, as SciPy and statsmodels have them; Holm's correction."""
 
 import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW, ttost_ind, ttost_paired
 
 from popview.statistics.results import (
@@ -124,8 +123,9 @@ def holm(p_values: ArrayLike, *, family_size: int | None = None) -> Array:
         raise ValueError(f"family_size is {size}, but {raw.size} p-values are given")
     family = np.ones(size)
     family[: raw.size] = np.where(np.isnan(raw), 1, raw)
-    adjusted = multipletests(family, method="holm")[1][: raw.size]
-    return np.where(np.isnan(raw), np.nan, adjusted)
+    order, adjusted = np.argsort(family), np.empty(size)  # statsmodels collects all garbage in each call: 0.2 s
+    adjusted[order] = np.maximum.accumulate(family[order] * np.arange(size, 0, -1)).clip(max=1)
+    return np.where(np.isnan(raw), np.nan, adjusted[: raw.size])
 
 
 def mean_difference(
