@@ -579,6 +579,13 @@ class TestLayouts:
         spread = readings.spread(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
         assert len(lay.spreads(spread, readings.printed_deviations(), TITLES)) == 4
 
+    def test_what_is_there_is_summed(self, root):
+        coverage = study.coverage("smoke", root)
+        shown = lay.covered(coverage, TITLES)
+        assert shown["network"].tolist()[-1] == "in all"
+        assert shown["core-minutes"].tolist()[-1] == pytest.approx(shown["core-minutes"][:-1].sum())
+        assert shown["sets"].tolist()[-1] == f"{len(coverage)} of {len(coverage)}"
+
     def test_printed_deviations_stand_beside_ours(self, evidence):
         spread = readings.spread(*evidence.products["fitted"]).assign(network="fcp", stage="fitted")
         shown = lay.spreads(spread, readings.printed_deviations(), {"fcp": "FCP on MNIST"}).set_index("algorithm")

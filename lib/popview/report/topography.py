@@ -45,13 +45,14 @@ def _interval(rows: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
 
 
 def covered(coverage: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.study.coverage`: which sets there are, one line per network and kind."""
+    """Lay out `popview.study.coverage`: which sets there are, one line per network and kind, and one for all."""
     rows = []
-    for (network, kind), found in coverage.groupby(["network", "kind"], sort=False):
+    kinds = [((titles[n], kind), found) for (n, kind), found in coverage.groupby(["network", "kind"], sort=False)]
+    for (network, kind), found in [*kinds, (("in all", ""), coverage)]:
         whole = found["done"] == found["wanted"]
         rows.append(
             {
-                "network": titles[network],
+                "network": network,
                 "what": {"products": "inner products"}.get(kind, kind),
                 "sets": f"{int(whole.sum())} of {len(whole)}",
                 "core-minutes": found["seconds"].sum() / 60,
