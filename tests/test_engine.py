@@ -104,6 +104,19 @@ class TestNoiseThatNeverFires:
         assert run([self.nim(1e-9)], tmp_path) == 1
         assert counted == ["SGD", "NiM-SGD", "NiM-SGD"]
 
+    def test_is_not_stored_again_where_another_driver_was_faster(self, tmp_path):
+        run([self.SGD, self.nim(0.0)], tmp_path)
+        file = store.path(self.nim(0.0), tmp_path)
+        before = file.stat().st_ino
+        assert engine._compute(self.nim(0.0), tmp_path, False, 60.0) == {self.nim(0.0).digest: False}
+        assert file.stat().st_ino == before
+
+    def test_is_trained_where_the_file_of_sgd_is_damaged(self, tmp_path, counted):
+        run([self.SGD], tmp_path)
+        store.path(self.SGD, tmp_path).write_bytes(b"nothing")
+        assert run([self.nim(0.0)], tmp_path) == 1
+        assert counted == ["SGD", "NiM-SGD"]
+
     def test_is_not_looked_for_in_gradients_that_were_normalised(self, tmp_path, counted):
         normalized = replace(self.SGD, hyperparameters={"lr": 0.05, "normalized": True})
         run([normalized], tmp_path)

@@ -17,7 +17,6 @@ from uuid import uuid4
 import torch
 from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from pyarrow import Table
 from tqdm import tqdm
 
 from popview import processes, states, store, trajectory
@@ -202,10 +201,7 @@ def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute
                 if not held:
                     return {one.digest: False for one in served}
             absent = {one.digest: _lacks(one, root, keep_weights) for one in served}
-            same = None if compute or keep_weights else _reused(spec, root)
-            if same is not None:
-                store.save(spec, same, root)
-            elif absent[spec.digest]:
+            if absent[spec.digest] and (compute or keep_weights or not _reuse(spec, root)):
                 processes.keep_pages()
                 stack.enter_context(processes.one_thread())
                 chosen: Compute = compute or trajectory.compute
@@ -229,11 +225,15 @@ def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute
         return UsageError(f"{spec.algorithm} on {spec.task}, seed {spec.seed}: {reason}")
 
 
-def _reused(spec: Any, root: Path) -> Table | None:
-    """Return NiM-SGD's table where SGD's is there and shows that its noise would never fire, else None."""
-    if spec.silent is None or store.missing([spec.silent], root):
-        return None
-    return trajectory.reused(spec, store.load(spec.silent, root))
+def _reuse(spec: Any, root: Path) -> bool:
+    """Store NiM-SGD's table, and say so, where SGD's is there and shows that its noise would never fire."""
+    try:
+        table = trajectory.reused(spec, store.load(spec.silent, root)) if spec.silent else None
+    except UsageError:  # not there, or damaged: it is trained
+        return False
+    if table is not None:
+        store.save(spec, table, root)
+    return table is not None
 
 
 @contextmanager
