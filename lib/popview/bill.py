@@ -13,18 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 
 from popview import endings, store
 from popview.corruptions import IMAGE_CORRUPTIONS, SEVERITIES, TEXT_CORRUPTIONS
 from popview.errors import UsageError
 from popview.operations import DATA, Example, example, kind, model_settings, usual
-from popview.optimizers import SAM, BasinHopping, NiMSGD, make
+from popview.optimizers import SAM, BasinHopping, NiMSGD
 from popview.paths import TRAJECTORIES
 from popview.specs import RunSpec
 from popview.tasks import digits, images, texts
 from popview.tasks.supervised import steps_of
-from popview.trajectory import refusals
+from popview.trajectory import unattached
 
 __all__ = ["ASSUMPTIONS", "THROUGHPUT", "Cost", "amount", "cost", "table", "text"]
 
@@ -172,8 +171,7 @@ def cost(spec: RunSpec) -> Cost:
 
 def _evaluations(spec: RunSpec, steps: int) -> tuple[int, int, int]:
     """Return a restart's gradient evaluations, the least and the most, and its loss evaluations."""
-    with refusals(spec):
-        optimizer = make(spec.algorithm, [torch.zeros(1, requires_grad=True)], **spec.hyperparameters)
+    optimizer = unattached(spec)
     if isinstance(optimizer, SAM):
         return 2 * steps, 2 * steps, 0
     if isinstance(optimizer, NiMSGD):

@@ -33,8 +33,8 @@ VARIANTS = ("base", "tuned", "trial")
 #: Seed of every trial, far from those of the restarts.
 TRIAL_SEED = 10_000
 
-#: Hyperparameters of NiM-SGD that SGD does not have.
-_NOISE = ("rho", "noise", "scope", "tau", "epsilon")
+#: Hyperparameters that SGD does not have, of the algorithms whose runs may be SGD's.
+_OWN = {"SWA": ("average_from", "average_every"), "NiM-SGD": ("rho", "noise", "scope", "tau", "epsilon")}
 
 #: Raised when the arithmetic of an algorithm or of a task changes, so that its old results count as missing.
 REVISIONS: dict[str, int] = {}
@@ -121,18 +121,19 @@ class RunSpec:
     @property
     def alongside(self) -> "RunSpec | None":
         """The spec that a run of this one serves as well: SWA averages along SGD's own trajectory."""
-        if self.algorithm != "SWA":
-            return None
-        own = {name: value for name, value in self.hyperparameters.items() if not name.startswith("average_")}
-        return replace(self, algorithm="SGD", hyperparameters=own)
+        return self._as_sgd("SWA")
 
     @property
     def silent(self) -> "RunSpec | None":
         """The spec whose rows are this one's if its noise never fires: NiM-SGD is SGD then."""
-        if self.algorithm != "NiM-SGD":
+        return self._as_sgd("NiM-SGD")
+
+    def _as_sgd(self, algorithm: str) -> "RunSpec | None":
+        """Return the SGD that a spec of this algorithm contains; of another there is none."""
+        if self.algorithm != algorithm:
             return None
-        own = {name: value for name, value in self.hyperparameters.items() if name not in _NOISE}
-        return replace(self, algorithm="SGD", hyperparameters=own)
+        common = {name: value for name, value in self.hyperparameters.items() if name not in _OWN[algorithm]}
+        return replace(self, algorithm="SGD", hyperparameters=common)
 
     @property
     def seeds(self) -> range:

@@ -32,9 +32,9 @@ __all__ = [
     "compute",
     "optimizer_of",
     "processor",
-    "refusals",
     "run",
     "train",
+    "unattached",
     "versions",
 ]
 
@@ -162,7 +162,7 @@ def optimizer_of(spec: RunSpec, problem: Problem) -> Optimizer:
     UsageError
         If it refuses a hyperparameter.
     """
-    with refusals(spec):
+    with _refusals(spec):
         return make(
             spec.algorithm,
             problem.parameters,
@@ -173,8 +173,20 @@ def optimizer_of(spec: RunSpec, problem: Problem) -> Optimizer:
         )
 
 
+def unattached(spec: RunSpec) -> Optimizer:
+    """Return a spec's optimizer of one weight that is nobody's, to ask it for its kind and its hyperparameters.
+
+    Raises
+    ------
+    UsageError
+        As `optimizer_of`.
+    """
+    with _refusals(spec):
+        return make(spec.algorithm, [torch.zeros(1, requires_grad=True)], **spec.hyperparameters)
+
+
 @contextmanager
-def refusals(spec: RunSpec) -> Iterator[None]:
+def _refusals(spec: RunSpec) -> Iterator[None]:
     """Within this context an optimizer that refuses a hyperparameter raises UsageError, which says whose it is."""
     try:
         yield
@@ -319,9 +331,7 @@ def reused(spec: RunSpec, sgd: pa.Table) -> pa.Table | None:
     """
     told = json.loads(sgd.schema.metadata[b"popview"])
     least = told.pop("least_gradient_norm", [None])
-    with refusals(spec):
-        optimizer = make(spec.algorithm, [torch.zeros(1, requires_grad=True)], **spec.hyperparameters)
-    if None in least or min(least) < optimizer.hyperparameter("epsilon"):
+    if None in least or min(least) < unattached(spec).hyperparameter("epsilon"):
         return None
     own = {"spec": json.loads(spec.canonical), "digest": spec.digest, "equals": ["SGD"] * spec.restarts}
     return sgd.replace_schema_metadata({"popview": json.dumps(told | own)})

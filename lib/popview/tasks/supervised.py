@@ -260,9 +260,14 @@ def draw_split(rows: int, train: int, validation: int, seed: int, shared: bool =
     return {"train": order[:train], "validation": order[train:both], "rest": order[both:]}
 
 
+def _membership(labels: np.ndarray) -> np.ndarray:
+    """Return which of the labels that occur each row has, of either form: truth values ``(n, labels)``."""
+    return labels.astype(bool) if labels.ndim == 2 else labels[:, None] == np.unique(labels)
+
+
 def with_missing_labels(labels: np.ndarray, rows: np.ndarray, rest: np.ndarray) -> np.ndarray:
     """Return `rows`, and after them the first of `rest` with each label that none of them has, where there is one."""
-    member = labels.astype(bool) if labels.ndim == 2 else labels[:, None] == np.unique(labels)
+    member = _membership(labels)
     lacking = member[rest][:, ~member[rows].any(0)]
     return np.concatenate([rows, rest[np.unique(lacking[:, lacking.any(0)].argmax(0))]]) if lacking.any() else rows
 
@@ -281,7 +286,7 @@ def sample_with_every_label(labels: np.ndarray, size: int) -> np.ndarray:
     UsageError
         If there are more labels than places, or fewer rows.
     """
-    member = labels.astype(bool) if labels.ndim == 2 else labels[:, None] == np.unique(labels)
+    member = _membership(labels)
     firsts = np.unique(member.argmax(0)[member.any(0)])
     if not len(firsts) <= size <= len(labels):
         raise UsageError(f"a sample of {size} cannot be drawn from {len(labels)} rows with {member.shape[1]} labels")
