@@ -26,7 +26,7 @@ import pandas as pd
 from popview import ledger, published, store, study
 from popview.report import comparisons as show
 from popview.report import ledger as claims
-from popview.report import page
+from popview.report import page, tables
 from popview.report import topography as lay
 
 # %% [markdown]
@@ -71,10 +71,10 @@ page.provenance(entries, "ledger.csv", profile=profile, rules="in lib/popview/ru
 
 # %% tags=["hide-input", "remove-output"]
 inventory = pd.DataFrame(store.inventory(profile))
-page.table("inventory", inventory.drop(columns="bytes"))
+page.table("inventory", tables.inventory(inventory))
 
 # %% [markdown]
-# ````{table} Restarts per task, variant and algorithm: wanted, done, being computed, begun and to be continued, diverged, with a damaged file.
+# ````{table} Restarts per task and variant, all algorithms together: those wanted, also where a search has yet to give the settings; done; of which algorithms how many are to come; of them begun; of those done diverged; with a damaged file; what was done took.
 # :name: table-inventory
 # ```{glue:md} inventory
 # :format: myst
@@ -83,12 +83,16 @@ page.table("inventory", inventory.drop(columns="bytes"))
 
 # %% tags=["remove-input"]
 page.provenance(
-    inventory, "inventory.csv", profile=profile, size=f"{inventory['bytes'].sum() / 1e6:.1f} MB in the repository"
+    inventory,
+    "inventory.csv",
+    profile=profile,
+    size=f"{inventory['bytes'].sum() / 1e6:.1f} MB in the repository",
+    core_hours=f"{inventory['core_hours'].sum():.1f}",
 )
 
 # %% [markdown]
-# The same list in a terminal is `popview status`; `popview run` computes what is missing. The study of solutions behind
-# chapter 11:
+# Algorithm by algorithm, `popview status` says the same in a terminal (`--restarts 10`: how far it is to ten);
+# `popview run` computes what is missing. The study of solutions behind chapter 11:
 
 # %% tags=["hide-input", "remove-output"]
 studied = study.coverage(profile) if profile in study.PROFILES else pd.DataFrame()

@@ -95,7 +95,9 @@ class TestRuns:
         told = capsys.readouterr().out
         nothing = "0 done, 0 running, 0 half-done, 0 diverged, 0 damaged"
         assert f"smoke/digits/base/SGD: 4 wanted, {nothing}\n" in told
-        assert told.endswith(f"{nothing}; 0.0 MB\n")
+        assert told.endswith(f"{nothing}; 0.0 MB, 0.0 core-hours\n")
+        assert cli.main(["status", "--profile", "smoke", "--restarts", "6"]) == 0
+        assert f"smoke/cifar10/base/SGD: 6 wanted, {nothing}\n" in capsys.readouterr().out
         monkeypatch.setattr(popview.paths, "TRAJECTORIES", tmp_path)
         words = ["run", "--profile", "smoke", "--task", "digits", "--algorithm", "SWA", "--workers", "1"]
         assert cli.main(words) == 0

@@ -52,6 +52,22 @@ class TestPage:
         pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(base64.b64decode(data[1]))), frame)
 
 
+def test_the_inventory_says_what_is_to_come():
+    counts = ("wanted", "done", "running", "half_done", "diverged", "damaged", "core_hours")
+    rows = [
+        ("cifar10", "base", "SGD", 5, 5, 0, 0, 1, 0, 0.5),
+        ("cifar10", "base", "SAM", 5, 2, 1, 1, 0, 1, 0.25),
+        ("cifar10", "tuned", "SGD", 5, 0, 0, 0, 0, 0, 0.0),
+        ("digits", "base", "SGD", 100, 100, 0, 0, 0, 0, 0.125),
+    ]
+    laid = tables.inventory(pd.DataFrame(rows, columns=["task", "variant", "algorithm", *counts]))
+    assert laid.to_numpy().tolist() == [
+        ["cifar10", "base", 10, 7, "SAM 3", 2, 1, 1, "0.75"],
+        ["cifar10", "tuned", 5, 0, "all", 0, 0, 0, "0.00"],
+        ["digits", "base", 100, 100, "–", 0, 0, 0, "0.12"],
+    ]
+
+
 class TestFigures:
     def test_every_algorithm_has_a_colour(self):
         assert set(style.COLOURS) == set(ALGORITHMS)

@@ -211,6 +211,28 @@ class TestTune:
         assert tune("tiny", "digits", ("SGD", "AdamW"), root=root, workers=1, quiet=True) == found
         assert {path: path.stat().st_mtime_ns for path in root.rglob("*.parquet")} == before
 
+    def test_the_inventory_wants_what_the_search_has_yet_to_give(self, folder, tmp_path):
+        """As many before a search as after it, and only of the algorithms that are searched."""
+
+        def told() -> dict[tuple[str, str], tuple[int, int]]:
+            rows = store.inventory("tiny", root, restarts=5)
+            return {(row["variant"], row["algorithm"]): (row["wanted"], row["done"]) for row in rows}
+
+        root = tmp_path / "store"
+        change(folder, '"SGD", "SAM"', '"SGD", "SWA", "SAM"')
+        before, names = told(), ("SGD", "SWA", "SAM", "AdamW", "NiM-BH")
+        assert before == (
+            {("base", name): (6, 0) for name in names}
+            | {("tuned", name): (6, 0) for name in names if name != "SWA"}
+            | {("trial", name): (6, 0) for name in names if name != "SWA"}
+        )
+        tune("tiny", "digits", ("SAM",), root=root, workers=1, quiet=True)
+        assert told() == before | {("trial", "SAM"): (6, 6)}
+        (row,) = (r for r in store.inventory("tiny", root) if (r["variant"], r["algorithm"]) == ("trial", "SAM"))
+        clocks = [store.metadata(spec, root)["seconds"] for spec in expand("tiny", "digits", variant="trial")]
+        spent = sum(clock["measures"] + clock["training_and_checkpoints"] for clock in clocks)
+        assert row["core_hours"] == pytest.approx(spent / 3600)
+
     @pytest.fixture
     def computed(self, monkeypatch) -> list[list[RunSpec]]:
         """What `tune` asks the engine for; nothing is computed, and the second trial is best."""

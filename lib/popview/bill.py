@@ -245,8 +245,8 @@ def table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Pat
             own = replace(own, evaluation=own.evaluation + also.evaluation, measures=own.measures + also.measures)
         rows[key] = rows.get(key, Cost()) + own
         spent.setdefault(key, [])
-        if (seconds := _seconds(spec, root, alone=not rides)) is not None:
-            spent[key].append(seconds)
+        if store.path(spec, root).is_file():
+            spent[key].append(store.seconds(store.metadata(spec, root), alone=not rides))
     for (profile, task), model in {(s.profile, s.task): s.model for s in wanted}.items():
         if below := example(task, usual(task, model)).below:
             test = DATA[task].test + _evaluated(task, model, False).corrupted
@@ -264,16 +264,6 @@ def table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Pat
     )
     order = list(dict.fromkeys(frame["task"]))
     return frame.sort_values("task", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
-
-
-def _seconds(spec: RunSpec, root: Path, alone: bool) -> float | None:
-    """Return what a file in the store took: training and checkpoints (if `alone`), and measures where it says so."""
-    if not store.path(spec, root).is_file():
-        return None
-    found = store.load(spec, root)
-    clock = store.metadata_of(found.schema).get("seconds", {})
-    training = clock.get("training_and_checkpoints", found["seconds"].to_numpy().max())
-    return (training if alone else 0.0) + clock.get("measures", 0.0)
 
 
 def text(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Path = TRAJECTORIES) -> str:

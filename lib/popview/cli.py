@@ -187,17 +187,19 @@ def data(
 @app.command()
 def status(
     profile: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop",
+    restarts: Annotated[int | None, typer.Option(help="Wanted per algorithm; the profile's by default.")] = None,
 ) -> None:
     """Say how many restarts are wanted, done, running and so on, per task, variant and algorithm."""
     from popview import store
 
-    rows = store.inventory(profile)
+    rows = store.inventory(profile, restarts=restarts)
     kinds = ("wanted", "done", "running", "half_done", "diverged", "damaged")
     for row in rows:
         counts = ", ".join(f"{row[kind]} {kind.replace('_', '-')}" for kind in kinds)
         typer.echo(f"{profile}/{row['task']}/{row['variant']}/{row['algorithm']}: {counts}")
     totals = ", ".join(f"{sum(row[kind] for row in rows)} {kind.replace('_', '-')}" for kind in kinds)
-    typer.echo(f"in all: {totals}; {sum(row['bytes'] for row in rows) / 1e6:.1f} MB")
+    taken = f"{sum(row['bytes'] for row in rows) / 1e6:.1f} MB, {sum(row['core_hours'] for row in rows):.1f} core-hours"
+    typer.echo(f"in all: {totals}; {taken}")
 
 
 @app.command()

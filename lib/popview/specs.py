@@ -20,10 +20,12 @@ __all__ = [
     "digest",
     "expand",
     "search",
+    "searched",
     "searches",
     "settings",
     "tables",
     "tasks",
+    "unsearched",
 ]
 
 #: "base": the profile's one setting per algorithm; "trial": the settings that a search tries, at half the budget;
@@ -320,6 +322,32 @@ def expand(
             for stack in range(stacks)
         ]
     return found
+
+
+def searched(profile: str, task: str) -> tuple[str, ...]:
+    """Return the algorithms of a task that a profile says to search for: those with a table in ``[<task>.search]``."""
+    space = settings(profile, task).get("search", {})
+    return tuple(name for name, value in space.items() if isinstance(value, dict))
+
+
+def unsearched(profile: str, task: str, variant: str, restarts: int | None = None) -> dict[str, int]:
+    """Return how many restarts `expand` will give of the algorithms that it leaves out until their search gets there.
+
+    Of the trials those of algorithms without any, of the tuned settings those of algorithms without a choice.
+
+    Raises
+    ------
+    UsageError
+        As `expand`.
+    """
+    if variant == "base":
+        return {}
+    table = settings(profile, task)
+    there = {spec.algorithm for spec in expand(profile, task, variant=variant, restarts=restarts)}
+    stacks = math.ceil((restarts or table["restarts"]) / table["stack"])
+    trials = table.get("search", {}).get("trials", 0)
+    number = table["stack"] * (trials if variant == "trial" else stacks)
+    return {algorithm: number for algorithm in searched(profile, task) if algorithm not in there}
 
 
 def _base(base: dict[str, Any], algorithm: str) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from popview import reads
 from popview.errors import UsageError
 from popview.locks import claim, is_held
 from popview.paths import TRAJECTORIES
-from popview.specs import VARIANTS, Stored, expand, tasks
+from popview.specs import VARIANTS, RunSpec, Stored, expand, tasks, unsearched
 
-__all__ = ["beside", "inventory", "load", "metadata", "missing", "path", "save", "sweep", "tidy"]
+__all__ = ["beside", "inventory", "load", "metadata", "missing", "path", "save", "seconds", "sweep", "tidy"]
 
 #: What may lie beside a trajectory's file while it is computed, or on request.
 SUFFIXES = {"lock": ".lock", "unfinished": ".unfinished", "weights": ".weights.safetensors"}
@@ -188,36 +188,72 @@ def metadata(spec: Stored, root: Path = TRAJECTORIES) -> dict[str, Any]:
     return metadata_of(load(spec, root).schema)
 
 
-def inventory(profile: str, root: Path = TRAJECTORIES) -> list[dict[str, Any]]:
-    """Return, per task, variant and algorithm of a profile, how many restarts there are of each kind, and the bytes.
+def seconds(told: dict[str, Any], alone: bool) -> float:
+    """Return what a trajectory took, by its metadata: the measures at its end and, if `alone`, all before them.
 
-    ``wanted``; ``done``, of which ``diverged``; ``running`` (a living process works on them); ``half_done`` (begun, to
-    be continued); ``damaged`` (their file cannot be read, or was set aside and not replaced).
+    Files written before there was a clock have none: 0.
+
+    Parameters
+    ----------
+    told : dict
+    alone : bool
+        Whether the training is to be counted: not for SWA beside the SGD that was trained with it.
     """
-    counts = ("wanted", "done", "running", "half_done", "diverged", "damaged", "bytes")
+    clock = told.get("seconds", {})
+    return clock.get("measures", 0.0) + (clock.get("training_and_checkpoints", 0.0) if alone else 0.0)
+
+
+def inventory(profile: str, root: Path = TRAJECTORIES, *, restarts: int | None = None) -> list[dict[str, Any]]:
+    """Return, per task, variant and algorithm of a profile, how many restarts there are of each kind, bytes and hours.
+
+    ``wanted``, also where a search has yet to give the settings; ``done``, of which ``diverged``; ``running`` (a living
+    process works on them); ``half_done`` (begun, to be continued); ``damaged`` (their file cannot be read, or was set
+    aside and not replaced); ``bytes`` and ``core_hours`` of what is done.
+
+    Parameters
+    ----------
+    profile : str
+    root : Path
+    restarts : int, optional
+        Wanted per algorithm; the profile's by default.
+    """
+    counts = ("wanted", "done", "running", "half_done", "diverged", "damaged", "bytes", "core_hours")
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
-    wanted = (s for task in tasks(profile) for variant in VARIANTS for s in expand(profile, task, variant=variant))
-    for spec in wanted:
-        names = {"task": spec.task, "variant": spec.variant, "algorithm": spec.algorithm}
-        row, file = rows.setdefault(tuple(names.values()), names | dict.fromkeys(counts, 0)), path(spec, root)
-        reads.record(file)
-        row["wanted"] += spec.restarts
-        if file.is_file():
-            try:
-                told = json.loads(pq.read_metadata(file).metadata[b"popview"])
-                if told["digest"] != spec.digest:
-                    raise ValueError("it holds another spec")
-                diverged = sum(told["diverged"])
-            except (pa.ArrowException, OSError, LookupError, TypeError, ValueError):
-                row["damaged"] += spec.restarts
-                continue
-            row["done"] += spec.restarts
-            row["diverged"] += diverged
-            row["bytes"] += file.stat().st_size
-        elif is_held(file.with_suffix(SUFFIXES["lock"])):
-            row["running"] += spec.restarts
-        elif file.with_suffix(SUFFIXES["unfinished"]).is_file():
-            row["half_done"] += spec.restarts
-        elif file.with_suffix(".damaged").is_file():
-            row["damaged"] += spec.restarts
+
+    def row_of(*names: str) -> dict[str, Any]:
+        named = dict(zip(("task", "variant", "algorithm"), names, strict=True))
+        return rows.setdefault(names, named | dict.fromkeys(counts, 0))
+
+    for task in tasks(profile):
+        for variant in VARIANTS:
+            for spec in expand(profile, task, variant=variant, restarts=restarts):
+                _count(row_of(task, variant, spec.algorithm), spec, root)
+            for algorithm, number in unsearched(profile, task, variant, restarts).items():
+                row_of(task, variant, algorithm)["wanted"] += number
     return list(rows.values())
+
+
+def _count(row: dict[str, Any], spec: RunSpec, root: Path) -> None:
+    """Count a spec's restarts in its row of the inventory."""
+    file = path(spec, root)
+    reads.record(file)
+    row["wanted"] += spec.restarts
+    if file.is_file():
+        try:
+            told = json.loads(pq.read_metadata(file).metadata[b"popview"])
+            if told["digest"] != spec.digest:
+                raise ValueError("it holds another spec")
+            diverged = sum(told["diverged"])
+        except (pa.ArrowException, OSError, LookupError, TypeError, ValueError):
+            row["damaged"] += spec.restarts
+            return
+        row["done"] += spec.restarts
+        row["diverged"] += diverged
+        row["bytes"] += file.stat().st_size
+        row["core_hours"] += seconds(told, alone=spec.alongside is None) / 3600
+    elif is_held(file.with_suffix(SUFFIXES["lock"])):
+        row["running"] += spec.restarts
+    elif file.with_suffix(SUFFIXES["unfinished"]).is_file():
+        row["half_done"] += spec.restarts
+    elif file.with_suffix(".damaged").is_file():
+        row["damaged"] += spec.restarts

@@ -117,9 +117,7 @@ def tune(
     UsageError
         As `draw`, `choose` and `popview.engine.run`, or if the file cannot be written.
     """
-    space = specs.settings(profile, task).get("search", {})
-    searched = algorithms or tuple(name for name, value in space.items() if isinstance(value, dict))
-    drawn = {algorithm: draw(profile, task, algorithm) for algorithm in searched}
+    drawn = {one: draw(profile, task, one) for one in algorithms or specs.searched(profile, task)}
     if not drawn:
         raise UsageError(f"profile {profile} has no [{task}.search.<algorithm>]")
     found = {}

@@ -6,7 +6,7 @@ import pandas as pd
 
 from popview.report.page import number
 
-__all__ = ["beside_printed", "finals", "preferences", "protocols", "symmetric_pairs", "verdicts"]
+__all__ = ["beside_printed", "finals", "inventory", "preferences", "protocols", "symmetric_pairs", "verdicts"]
 
 
 def beside_printed(cells: pd.DataFrame, landscape: str) -> pd.DataFrame:
@@ -21,6 +21,27 @@ def beside_printed(cells: pd.DataFrame, landscape: str) -> pd.DataFrame:
         ours = by_column.apply(lambda c: f"{c['percent']:.1f} [{c['low']:.0f}, {c['high']:.0f}]", axis=1)
         lines.append({"algorithm": algorithm, "": "ours", **ours})
         lines.append({"algorithm": "", "": "printed", **by_column["printed"].map(lambda p: number(float(p), 2))})
+    return pd.DataFrame(lines)
+
+
+def inventory(rows: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.store.inventory`: a line per task and variant, and which algorithms lack restarts."""
+    lines = []
+    for (task, variant), group in rows.groupby(["task", "variant"], sort=False):
+        lacking = group[group["done"] < group["wanted"]]
+        counts = [f"{row.algorithm} {row.wanted - row.done}" for row in lacking.itertuples()]
+        untouched = len(lacking) == len(group) and not group["done"].any()
+        lines.append(
+            {
+                "task": task,
+                "variant": variant,
+                **group[["wanted", "done"]].sum(),
+                "to come": "all" if untouched else ", ".join(counts) or "–",
+                "of them begun": group[["running", "half_done"]].sum().sum(),
+                **group[["diverged", "damaged"]].sum(),
+                "core-hours": number(float(group["core_hours"].sum()), 2),
+            }
+        )
     return pd.DataFrame(lines)
 
 
