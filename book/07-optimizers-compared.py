@@ -197,7 +197,7 @@ page.table("tallies", printed.tallies(counts))
 #
 # Ours: {glue:text}`absent-base`; {glue:text}`absent-tuned`.
 #
-# ````{table} How many of them are below 0.05, how many would be by chance alone, and the smallest after Holm's correction over the line.
+# ````{table} How many of them are at most 0.05, how many would be by chance alone, and the smallest after Holm's correction over the line.
 # :name: table-tallies-six
 # ```{glue:md} tallies
 # :format: myst

@@ -181,10 +181,10 @@ page.table("shares", draw.rates(shares, "side").rename(columns={"side": "restart
 # ```{glue:figure} splits
 # :name: figure-splits
 #
-# p-values of an optimizer split against itself. A test that keeps its promise has level bars; red is what lies below 0.05.
+# p-values of an optimizer split against itself. A test that keeps its promise has level bars; red is what lies at 0.05 or below.
 # ```
 #
-# ````{table} Share of splits with p below 0.05, in percent; the intervals count the splits as independent, which they are not.
+# ````{table} Share of splits with p of at most 0.05, in percent; the intervals count the splits as independent, which they are not.
 # :name: table-shares
 # ```{glue:md} shares
 # :format: myst

@@ -106,7 +106,7 @@ def pairwise(population: pd.DataFrame, algorithms: Sequence[str], value: str = "
 
 
 def tally(p_values: Iterable[float], alpha: float = 0.05) -> dict[str, float]:
-    """Count a table's p-values below `alpha`, beside how many chance alone gives, and Holm's smallest over the table.
+    """Count the p-values of at most `alpha` in a table, beside how many chance gives, and Holm's smallest over it.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def tally(p_values: Iterable[float], alpha: float = 0.05) -> dict[str, float]:
     known = np.array([p for p in p_values if not np.isnan(p)], dtype=float)
     return {
         "tests": known.size,
-        "rejected": int((known < alpha).sum()),
+        "rejected": int((known <= alpha).sum()),
         "expected": known.size * alpha,
         "adjusted": float(holm(known).min()) if known.size else np.nan,
     }

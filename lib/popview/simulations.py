@@ -81,7 +81,7 @@ def false_positives(
     for correlation in correlations:
         a, b = (simulate_nested(generator, restarts, checkpoints, correlation, repeats=repeats) for _ in range(2))
         for test, found in _all_tests(a, b, seed).items():
-            rows.append({"icc": correlation, "test": test, **share(int((found < alpha).sum()), repeats)})
+            rows.append({"icc": correlation, "test": test, **share(int((found <= alpha).sum()), repeats)})
     return pd.DataFrame(rows)
 
 
@@ -137,8 +137,8 @@ def splits(values: np.ndarray, per_side: int, number: int = 1000, seed: int = 0)
 
 
 def rejected(found: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
-    """Return the share of p-values below `alpha` in each column of `splits`: ``test, rate, low, high, repeats``."""
-    return pd.DataFrame({"test": test, **share(int((found[test] < alpha).sum()), len(found))} for test in found)
+    """Return each test's share of `splits` with a p-value of at most `alpha`: ``test, rate, low, high, repeats``."""
+    return pd.DataFrame({"test": test, **share(int((found[test] <= alpha).sum()), len(found))} for test in found)
 
 
 def decided_by_construction(
@@ -178,6 +178,6 @@ def decided_by_construction(
         sets = simulate_selected(generator, restarts, checkpoints, chosen, correlation, between, repeats=repeats)
         a, b = (chosen_set.reshape(repeats, -1) for chosen_set in sets)
         found = p_values("Mann–Whitney", a, b)
-        counted = share(int((found < alpha).sum()), repeats)
+        counted = share(int((found <= alpha).sum()), repeats)
         rows.append({"correlation": correlation, **counted, "gap": float(b.mean() - a.mean())})
     return pd.DataFrame(rows)

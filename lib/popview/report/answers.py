@@ -6,11 +6,10 @@ import pandas as pd
 from popview.comparisons import tally
 from popview.report.page import MINUS
 from popview.report.trajectories import NOT_RUN
+from popview.rules.findings import ALPHA
 from popview.selections import REGRETS
 
 __all__ = ["all_pairs", "optimizers", "selection", "times"]
-
-ALPHA = 0.05
 
 
 def optimizers(comparison: pd.DataFrame) -> str:

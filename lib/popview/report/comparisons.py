@@ -18,6 +18,7 @@ from popview.populations import TASKS, VARIANTS, coverage, load_available, wante
 from popview.report.page import MINUS
 from popview.report.page import table as page_table
 from popview.report.trajectories import NOT_RUN, metric_name
+from popview.rules.findings import ALPHA
 from popview.specs import settings
 from popview.tasks.digits import TEST_IMAGES
 
@@ -43,8 +44,6 @@ __all__ = [
     "word",
     "written",
 ]
-
-ALPHA = 0.05
 
 
 def gather(

@@ -8,7 +8,8 @@ import pandas as pd
 from popview import published
 from popview.comparisons import PRINTED_PAIRS, tally
 from popview.populations import TASKS
-from popview.report.comparisons import ALPHA, setting
+from popview.report.comparisons import setting
+from popview.rules.findings import ALPHA
 
 __all__ = ["beside", "losses", "medians", "printed_pairs", "tallies", "whole"]
 
@@ -100,7 +101,7 @@ def tallies(groups: dict[str, Iterable[float]]) -> pd.DataFrame:
         {
             "p-values": name,
             "tests": count["tests"],
-            f"p < {ALPHA:g}": count["rejected"],
+            f"p ≤ {ALPHA:g}": count["rejected"],
             "expected by chance": count["expected"],
             "smallest p (Holm)": count["adjusted"],
         }

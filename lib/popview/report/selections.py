@@ -3,8 +3,9 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from popview.report.comparisons import ALPHA, setting, with_interval, word
+from popview.report.comparisons import setting, with_interval, word
 from popview.report.trajectories import effects
+from popview.rules.findings import ALPHA
 from popview.selections import REGRETS
 
 __all__ = ["choices", "correlations", "correlations_figure", "regrets_figure", "upper_bounds"]

@@ -55,7 +55,7 @@ def false_positive_bars(table: pd.DataFrame, alpha: float = 0.05) -> Figure:
 
 
 def p_value_histograms(found: Mapping[str, pd.DataFrame], tests: Sequence[str], alpha: float = 0.05) -> Figure:
-    """Draw the p-values of each test as a histogram, the share below `alpha` in its title.
+    """Draw the p-values of each test as a histogram, the share of at most `alpha` in its title.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def p_value_histograms(found: Mapping[str, pd.DataFrame], tests: Sequence[str], 
             shades = ["#b2182b" if right <= alpha + 1e-9 else "#9aa5b1" for right in bins[1:]]
             axes.bar(bins[:-1], counts, np.diff(bins), align="edge", color=shades)
             _line(axes, 100 * alpha)
-            axes.set_title(f"{test}\n{100 * (table[test] < alpha).mean():.1f} % below {alpha:g}", fontsize=8.5)
+            axes.set_title(f"{test}\n{100 * (table[test] <= alpha).mean():.1f} % at most {alpha:g}", fontsize=8.5)
         line[0].set_ylabel(f"{label}\n% of cases")
     for axes in grid[-1]:
         axes.set_xlabel("p-value")

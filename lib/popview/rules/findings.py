@@ -18,6 +18,7 @@ Word = Literal[
 ]
 WORDS: tuple[Word, ...] = Word.__args__  # type: ignore[attr-defined]
 
+#: A test rejects where its p-value, adjusted where it is one of several, is at most this.
 ALPHA = 0.05
 
 

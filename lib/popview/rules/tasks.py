@@ -103,7 +103,7 @@ def sets_alike(results: Results) -> Finding:
     """
     if absent := results.lacks(SIX):
         return absent
-    few, all_ = (table["mann_whitney"] < ALPHA for table in results.tests)
+    few, all_ = (table["mann_whitney"] <= ALPHA for table in results.tests)
     own = selections.regret(results.trajectories, per_trajectory=MODELS)[list(SIX)]
     inside = int((selections.summary(own, results.margin)["equivalence_p"] <= ALPHA).sum())
     word: Word = "does not hold" if few.mean() > 0.5 else "holds in part"
@@ -125,7 +125,7 @@ def tests_alike(results: Results) -> Finding:
     if absent := results.lacks(SIX):
         return absent
     few = results.tests[0]
-    both = ((few["mann_whitney"] < ALPHA) & (few["t_test"] < ALPHA)).sum()
+    both = ((few["mann_whitney"] <= ALPHA) & (few["t_test"] <= ALPHA)).sum()
     neither = ((few["mann_whitney"] >= ALPHA) & (few["t_test"] >= ALPHA)).sum()
     detail = f"with {RESTARTS} restarts both reject for {both} of {len(few)} algorithms, neither for {neither}"
     return Finding("holds" if both + neither == len(few) else "does not hold", detail)
