@@ -12,7 +12,7 @@ import scipy.stats
 from numpy.typing import ArrayLike
 
 from popview.errors import check_name
-from popview.statistics.permutation import _relabellings
+from popview.statistics.permutation import _relabellings, _two_sided
 from popview.statistics.results import Array
 
 __all__ = ["TESTS", "equivalence_p_values", "p_values"]
@@ -103,10 +103,7 @@ def _permutation(a: Array, b: Array, seed: int) -> Array:
     found = []
     for start in range(0, len(values), CHUNK):
         weights = _relabellings(n_a, b.shape[1]) if exact else _drawn(generator, n_a, b.shape[1])
-        differences = scaled[start : start + CHUNK] @ weights.T
-        ours = differences[:, :1]
-        above, below = ((sign * (differences - ours) >= -1e-9).sum(axis=1) for sign in (1, -1))
-        found.append(np.minimum(1.0, 2 * np.minimum(above, below) / len(weights)))
+        found.append(_two_sided(scaled[start : start + CHUNK] @ weights.T))
     return np.concatenate(found)
 
 

@@ -56,7 +56,7 @@ def exact_permutation(
     n = (first.size, second.size)
     scaled = _scaled(np.concatenate([first, second]))
     if comb(sum(n), n[0]) <= ENUMERATED:
-        p_value = _two_sided(_relabellings(*n) @ scaled)
+        p_value = float(_two_sided(_relabellings(*n) @ scaled))
     else:
         p_value = _sampled(scaled[: n[0]], scaled[n[0] :], resamples, seed)
     return Result(float(first.mean() - second.mean()), None, p_value, n, unit)
@@ -96,10 +96,10 @@ def paired_permutation(
     largest = np.abs(first - second).max()
     scaled = (first - second) / (largest if largest > 0 else 1)
     if 2**scaled.size <= ENUMERATED:
-        p_value = _two_sided(_sign_flips(scaled.size) @ scaled)
+        p_value = float(_two_sided(_sign_flips(scaled.size) @ scaled))
     else:
         drawn = np.concatenate([flips @ scaled for flips in _drawn_flips(scaled.size, resamples, seed)])
-        p_value = _two_sided(drawn / scaled.size, float(scaled.mean()))
+        p_value = float(_two_sided(drawn / scaled.size, float(scaled.mean())))
     return Result(float((first - second).mean()), None, p_value, (scaled.size,), unit)
 
 
@@ -168,13 +168,13 @@ def _drawn_flips(n: int, resamples: int, seed: int) -> list[Array]:
     return np.array_split(signs, -(-signs.size // 2_000_000))
 
 
-def _two_sided(differences: Array, observed: float | None = None) -> float:
-    """Return twice the smaller tail: of all relabellings, ours first, or of drawn ones beside the `observed`."""
-    extra = 0 if observed is None else 1
-    ours = differences[0] if observed is None else observed
-    above = np.count_nonzero(differences >= ours - 1e-9) + extra
-    below = np.count_nonzero(differences <= ours + 1e-9) + extra
-    return float(min(1.0, 2 * min(above, below) / (differences.size + extra)))
+def _two_sided(differences: Array, observed: float | None = None) -> Array:
+    """Return twice the smaller tail over the last axis: of all relabellings, ours first, or of drawn ones and ours."""
+    drawn = int(observed is not None)
+    ours = differences[..., :1] if observed is None else observed
+    above = (differences >= ours - 1e-9).sum(axis=-1) + drawn
+    below = (differences <= ours + 1e-9).sum(axis=-1) + drawn
+    return np.minimum(1.0, 2 * np.minimum(above, below) / (differences.shape[-1] + drawn))
 
 
 def _sampled(a: Array, b: Array, resamples: int, seed: int) -> float:
@@ -188,4 +188,4 @@ def _sampled(a: Array, b: Array, resamples: int, seed: int) -> float:
         batch=max(1, 2_000_000 // (a.size + b.size)),
         rng=seed,
     )
-    return _two_sided(drawn.null_distribution, float(drawn.statistic))
+    return float(_two_sided(drawn.null_distribution, float(drawn.statistic)))
