@@ -68,7 +68,7 @@ page.provenance(entries, "ledger.csv", **facts, csv="has where each claim is mad
 # %% [markdown]
 # *Holds*: the evidence supports it. *Does not hold*: the evidence contradicts it. *In part*: for some algorithms, or
 # with a reservation that the numbers state. *Inconclusive*: these numbers cannot tell, or disagree with each other. No
-# verdict is written by hand; the rule and the numbers behind each are on [the status page](15-status.ipynb). Not run
+# verdict is written by hand; the rules and the numbers behind each are on [the status page](15-status.ipynb). Not run
 # here yet: {glue:text}`missing`. Networks and tasks differ from the paper's in scale, and base settings are this book's,
 # since the paper states none: "does not hold" is said of the claim as a general one, on the task that the column names.
 #
@@ -95,9 +95,9 @@ page.provenance(pd.DataFrame(ledger.claims()), "claims.csv", csv="the claims and
 # %% [markdown]
 # ## How to read a page
 #
-# - The sentence in bold at the top is the point of the page.
-# - Under every table and figure a line says what is behind it: profile, restarts, seeds, spread, processor; and offers
-#   the numbers as a CSV.
+# - What is in bold at the top is the point of the page.
+# - Under every table and figure a line says what is behind it: profile, restarts, seeds and spread where it has them,
+#   processor; and offers the numbers as a CSV.
 # - **Restart** means one run from one seed. **Population** means the models of many restarts. **SetA** is the ten models
 #   of each trajectory with the lowest training loss, **SetB** the ten with the highest test metric.
 # - A verdict on two optimizers is *better*, *worse*, *equivalent* or *inconclusive*, or *undecidable at this n* where

@@ -182,10 +182,11 @@ page.provenance(
 run = {(n, v): populations.available(profile, n, v, restarts=restarts) for n, v in results}
 counts = show.stack({key: populations.records(found, restarts) for key, found in run.items()})
 apart = {key: populations.parting(table) for key, table in results.items()}
-show.show("counts", counts, lambda table: show.deeds(table, apart), digits=1)
+distinct = {key: populations.distinct(populations.select(table, "train_loss")) for key, table in results.items()}
+show.show("counts", counts, lambda table: show.deeds(table, apart, distinct), digits=1)
 
 # %% [markdown]
-# ````{table} Mean counts per restart. Noise: how often it was injected. Parted: the epoch by which every restart's training loss had parted from SGD's at the same seed (a hop begins only when the first search has ended; never: it is SGD). A loss evaluation of an accept rule is one pass over its fixed sample of the training split, without gradient.
+# ````{table} Mean counts per restart. Noise: how often it was injected. Parted: the epoch by which every restart's training loss had parted from SGD's at the same seed (a hop begins only when the first search has ended; never: it is SGD). A loss evaluation of an accept rule is one pass over its fixed sample of the training split, without gradient. Models: how many of a restart's ten of lowest training loss differ.
 # :name: table-counts
 # ```{glue:md} counts
 # :format: myst

@@ -13,7 +13,8 @@
 # %% [markdown]
 # # 15 Status and provenance
 #
-# **What has been computed, at which scale, with what, and what is still missing.**
+# **{glue:text}`done` of {glue:text}`wanted` wanted restarts have been computed, in {glue:text}`core-hours` core-hours; the
+# table under [Trajectories](table-inventory) says which are missing.** Before it: every claim, its verdicts and its rule.
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # scale of the runs
@@ -22,6 +23,7 @@ profile: str = "laptop"  # scale of the runs
 from importlib.metadata import version
 
 import pandas as pd
+from myst_nb import glue
 
 from popview import ledger, published, store, study
 from popview.report import comparisons as show
@@ -64,7 +66,26 @@ for document in ledger.DOCUMENTS:
 # ````
 
 # %% tags=["remove-input"]
-page.provenance(entries, "ledger.csv", profile=profile, rules="in lib/popview/rules, stated in each docstring")
+page.provenance(entries, "ledger.csv", profile=profile, rules="below")
+
+# %% [markdown]
+# The rules, as the code states them. One value per restart; A12 is the probability that a restart of the first algorithm
+# beats one of the second, and the margin is the profile's.
+
+# %% tags=["hide-input", "remove-output"]
+stated = ledger.stated(ledger.claims())
+page.table("rules", claims.rules(stated))
+
+# %% [markdown]
+# ````{table} What each claim is judged by. Claims without a line here are not tested, or by their chapter.
+# :name: table-rules
+# ```{glue:md} rules
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(stated, "rules.csv")
 
 # %% [markdown]
 # ## Trajectories
@@ -72,6 +93,9 @@ page.provenance(entries, "ledger.csv", profile=profile, rules="in lib/popview/ru
 # %% tags=["hide-input", "remove-output"]
 inventory = pd.DataFrame(store.inventory(profile))
 page.table("inventory", tables.inventory(inventory))
+glue("done", f"{inventory['done'].sum():,}", display=False)
+glue("wanted", f"{inventory['wanted'].sum():,}", display=False)
+glue("core-hours", f"{inventory['core_hours'].sum():.1f}", display=False)
 
 # %% [markdown]
 # ````{table} Restarts per task and variant, all algorithms together: those wanted, also where a search has yet to give the settings; done; of which algorithms how many are to come; of them begun; of those done diverged; with a damaged file; what was done took.

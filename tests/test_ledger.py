@@ -56,6 +56,13 @@ class TestClaims:
         assert set(table["chapter"]) <= set(ledger.CHAPTERS)
         assert set(table["document"]) == set(ledger.DOCUMENTS)
 
+    def test_every_rule_is_stated(self):
+        stated = ledger.stated(ledger.claims())
+        assert len(stated) == (ledger.claims()[list(ledger.RULES)] != "").to_numpy().sum()
+        laid = layout.rules(stated)
+        assert laid["rule"].str.contains(r"\*(?:holds|does not hold|inconclusive)[a-z ]*\*").all()
+        assert laid["claim"].ne("").sum() == stated["claim"].nunique()
+
     def test_no_verdict_is_in_the_file(self):
         text = (PAPER / "claims.csv").read_text()
         assert not any(word in text for word in rules.WORDS if word != "holds")
@@ -258,6 +265,11 @@ class TestTaskRules:
         for name, shift in (("SAM", 0.009), ("SGD", 0.0)):
             own = frame["algorithm"] == name
             frame.loc[own, "test_metric"] += shift + np.roll(spread, len(name))[frame.loc[own, "seed"]]
+        small = tasks.one_run_misleads(results({"SAM": -0.003}))  # inside the margin, and told apart all the same
+        assert set(results({"SAM": -0.003}).against([("SAM", "SGD")])["verdict"].str.split(" ").str[0]) == {
+            "equivalent"
+        }
+        assert small.detail.startswith("5 of 15 pairs differ")
         close = Results("digits", frame[frame["algorithm"].isin(["SAM", "SGD"])], 0.001)
         assert close.against([("SAM", "SGD")])["verdict"].item() == "better"
         assert tasks.one_run_misleads(close).word in ("holds", "inconclusive")  # a real difference that one run hides
@@ -265,17 +277,30 @@ class TestTaskRules:
     def test_choosing_by_loss_must_beat_chance(self):
         free = tasks.loss_costs_nothing(results())  # scores that do not follow the loss
         assert free.word == "inconclusive"
-        assert free.detail.endswith("better than a random model of the second half for: none")
+        assert free.detail.endswith("a random model of the second half better for: none; worse for: none")
         frame = trajectories(dict.fromkeys(SIX, 0.0))
         tied = frame.assign(test_metric=0.9 - frame["train_loss"], validation_metric=0.9 - frame["train_loss"])
         assert tasks.loss_costs_nothing(Results("digits", tied, 0.005)).word == "holds"
         late = frame.assign(validation_metric=0.9 - frame["step"] / 1000, test_metric=0.9 - frame["step"] / 1000)
         assert tasks.loss_costs_nothing(Results("digits", late, 0.005)).word == "does not hold"
+        mild = frame.assign(test_metric=0.9 - frame["step"] / 1e5, validation_metric=0.9 - frame["step"] / 1e5)
+        found = tasks.loss_costs_nothing(Results("digits", mild, 0.005))  # within the margin, but worse than chance
+        assert found.word == "does not hold"
+        assert "equivalent: " in found.detail
+        assert found.detail.endswith(f"worse for: {', '.join(SIX)}")
+
+    def test_choosing_by_loss_is_judged_by_the_papers_algorithms(self):
+        frame = trajectories(dict.fromkeys((*SIX, "AdamW"), 0.0))
+        own = frame["algorithm"] == "AdamW"
+        moved = frame.assign(test_metric=frame["test_metric"].mask(own, 0.9 - frame["train_loss"]))
+        found = tasks.loss_costs_nothing(Results("digits", moved, 0.005))
+        assert "AdamW" not in found.detail
+        assert found.word == "inconclusive"
 
     def test_at_five_restarts_it_says_that_nothing_could_beat_chance(self):
         frame = trajectories(dict.fromkeys(SIX, 0.0), restarts=5)
         assert tasks.loss_costs_nothing(Results("digits", frame, 0.005)).detail.endswith(
-            "none (at 5 restarts no result could be: least p 0.38)"
+            "worse for: none (at 5 restarts no result could be: least p 0.38)"
         )
 
     def test_a_loss_that_is_not_finite_stops_no_rule(self):
@@ -313,3 +338,13 @@ class TestTaskRules:
         finding = tasks.pooled_tests_here(results())
         assert finding.word == "does not hold"
         assert "50 models are worth" in finding.detail
+
+    def test_pooling_is_open_where_the_correlation_may_be_none(self):
+        """Five restarts whose checkpoints correlate little: the interval of the ICC goes from none to much."""
+        frame = trajectories(dict.fromkeys(SIX, 0.0), restarts=5)
+        noise = 0.01 * np.random.default_rng(0).standard_normal(len(frame))
+        found = tasks.pooled_tests_here(
+            Results("digits", frame.assign(test_metric=frame["test_metric"] + noise), 0.005)
+        )
+        assert found.word == "inconclusive"
+        assert "[0.00, " in found.detail

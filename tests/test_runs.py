@@ -210,6 +210,8 @@ class TestExpand:
             ("batch_size = 50", "batch_size = 0", "batch_size of digits .* got 0"),
             ("batch_size = 50", "batch_size = 2000", "batch_size is 2000, above the 1000 rows of the train split"),
             ("model = {", "model = 3 # {", "model of digits in profile odd must be a table, got 3"),
+            ("model = {", "model = { network = 5,", "network of digits in profile odd must be a name, got 5"),
+            ("model = {", 'model = { curvature = "no",', "curvature of digits .* must be true or false, got 'no'"),
             ("lr = 0.05", "lr = -0.05", "SGD on digits in profile odd: lr must be .* -0.05"),
             (
                 'algorithms = ["SGD"]',

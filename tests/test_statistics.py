@@ -598,6 +598,20 @@ class TestCompare:
         assert one.smallest_adjusted_p == 5 * 2 / 256
         assert not compare(values, [("SAM", "SGD")], paired_from=9)["SAM", "SGD"].paired
 
+    def test_few_restarts_are_equivalent_only_if_both_tests_say_so(self):
+        """Whatever the sign of the correlation by seed: one of the two tests is too sure, and the other decides."""
+        values = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+        for other, larger in ((values[::-1] + 0.1, True), (values + 0.1 * (-1) ** np.arange(5), False)):
+            groups = {"SAM": values, "SGD": other}
+            welch, paired = (tost(values, other, 3.5, paired=way).p_value for way in (False, True))
+            assert (paired > welch) == larger
+            found = compare(groups, [("SAM", "SGD")], margin=3.5)["SAM", "SGD"]
+            assert found.equivalence is not None
+            assert found.equivalence.p_value == max(welch, paired)
+            alone = compare(groups, [("SAM", "SGD")], margin=3.5, paired_from=np.inf)["SAM", "SGD"]
+            assert alone.equivalence is not None
+            assert alone.equivalence.p_value == welch
+
     def test_all_pairs_at_five_restarts_are_undecidable(self):
         values = self.family(5, 5.0, spread=1.0)
         found = compare(values, list(combinations(values, 2)), margin=0.5)

@@ -73,7 +73,8 @@ class TestDraw:
     def test_every_algorithm_has_as_many_trials(self, folder):
         drawn = {name: draw("tiny", "digits", name) for name in ("SGD", "SAM", "AdamW", "NiM-BH")}
         assert {name: len(trials) for name, trials in drawn.items()} == dict.fromkeys(drawn, 3)
-        assert {name: set(trials[0]) for name, trials in drawn.items()} == {
+        assert all(trials[0] == {} for trials in drawn.values())  # the base setting
+        assert {name: set(trials[1]) for name, trials in drawn.items()} == {
             "SGD": {"lr", "momentum"},
             "SAM": {"lr", "momentum", "rho"},
             "AdamW": {"lr"},  # it has no momentum
@@ -87,18 +88,18 @@ class TestDraw:
             ("AdamW", {"lr": (1e-4, 0.1)}),
             ("NiM-BH", {"tau": (3, 300)}),
         ):
-            trials = draw("tiny", "digits", algorithm)
+            trials = draw("tiny", "digits", algorithm)[1:]
             for name, (low, high) in ranges.items():
                 values = np.array([trial[name] for trial in trials])
                 assert low * 0.99 <= values.min()
                 assert values.max() <= high * 1.01
                 place = np.log(values / low) / math.log(high / low)
                 assert scipy.stats.kstest(place, "uniform").statistic < 0.04  # of random points about 0.05
-        lr, rho = np.log([[trial["lr"], trial["rho"]] for trial in draw("tiny", "digits", "SAM")]).T
+        lr, rho = np.log([[trial["lr"], trial["rho"]] for trial in draw("tiny", "digits", "SAM")[1:]]).T
         assert abs(np.corrcoef(lr, rho)[0, 1]) < 0.05
 
     def test_numbers_are_short_and_steps_are_whole(self, folder):
-        for trial in draw("tiny", "digits", "NiM-BH"):
+        for trial in draw("tiny", "digits", "NiM-BH")[1:]:
             assert isinstance(trial["tau"], int)
             assert float(f"{trial['lr']:.3g}") == trial["lr"]
 
@@ -186,7 +187,7 @@ class TestTune:
             assert written[algorithm]["trials"] == draw("tiny", "digits", algorithm)
             trials = expand("tiny", "digits", algorithms=(algorithm,), variant="trial")
             assert [trial.hyperparameters for trial in trials] == [
-                ({} if algorithm == "AdamW" else {"momentum": 0.9}) | settings
+                ({} if algorithm == "AdamW" else {"lr": 0.05, "momentum": 0.9}) | settings
                 for settings in written[algorithm]["trials"]
             ]
             assert all((t.seed, t.restarts, t.epochs, t.checkpoints) == (TRIAL_SEED, 2, 1, 3) for t in trials)
@@ -233,14 +234,25 @@ class TestTune:
         spent = sum(clock["measures"] + clock["training_and_checkpoints"] for clock in clocks)
         assert row["core_hours"] == pytest.approx(spent / 3600)
 
+    def test_a_trial_has_half_the_steps_of_everything_that_counts_them(self, folder):
+        change(folder, "[digits.base.AdamW]", "[digits.base.NiM-BH]\ntau = 25\n\n[digits.base.AdamW]")
+        (folder / "searches").mkdir()
+        trials = {"NiM-BH": {"trials": [{}, {"lr": 0.1, "tau": 8}], "chosen": 1}}
+        (folder / "searches" / "tiny.json").write_text(json.dumps({"digits": trials}))
+        tried = expand("tiny", "digits", algorithms=("NiM-BH",), variant="trial")
+        assert [(t.epochs, t.hyperparameters["tau"], t.hyperparameters["lr"]) for t in tried] == [
+            (1, 13, 0.05),
+            (1, 4, 0.1),
+        ]
+        tuned = expand("tiny", "digits", algorithms=("NiM-BH",), variant="tuned")
+        assert {(t.epochs, t.hyperparameters["tau"], t.hyperparameters["lr"]) for t in tuned} == {(2, 8, 0.1)}
+
     @pytest.fixture
     def computed(self, monkeypatch) -> list[list[RunSpec]]:
         """What `tune` asks the engine for; nothing is computed, and the second trial is best."""
         asked: list[list[RunSpec]] = []
         monkeypatch.setattr(engine, "run", lambda specs, **_: asked.append(specs))
-        monkeypatch.setattr(
-            tuning, "score", lambda spec, root: float(spec.hyperparameters["lr"] == asked[-1][1].hyperparameters["lr"])
-        )
+        monkeypatch.setattr(tuning, "score", lambda spec, root: float(spec == asked[-1][1]))
         return asked
 
     def test_all_algorithms_with_a_table_of_their_own(self, folder, computed):

@@ -159,7 +159,8 @@ def tune(
 
     found = tuning.tune(profile, task, tuple(algorithm) if algorithm else None, workers=workers)
     for name, entry in found.items():
-        values = ", ".join(f"{key} = {value:g}" for key, value in entry["trials"][entry["chosen"]].items())
+        settings = entry["trials"][entry["chosen"]].items()
+        values = ", ".join(f"{key} = {value:g}" for key, value in settings) or "the base setting"
         best = entry["scores"][entry["chosen"]]
         typer.echo(f"{profile}/{task}/{name}: {values} (validation metric {best:.4f}, {len(entry['trials'])} trials)")
 

@@ -152,7 +152,7 @@ class Best:
 
     @torch.no_grad()
     def measures(self) -> dict[str, Any]:
-        """Return loss-free facts of the kept models as an ensemble, and of the mean of their weights.
+        """Return what the kept models achieve as an ensemble, and what the mean of their weights does.
 
         ``ensemble``: metric of the mean probabilities on the test sample; ``averaged_weights``: loss and metric of the
         averaged weights there, BatchNorm statistics recomputed; ``kept``: the steps. The problem's models come back.

@@ -4,6 +4,7 @@ The claims are in ``data/paper/claims.csv``, in our words, with the names of the
 (`popview.rules`). No verdict is in that file.
 """
 
+import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from popview.errors import UsageError, check_name
 from popview.paths import PAPER, ROOT
 from popview.rules import Computed, Finding, Results, Study
 
-__all__ = ["CHAPTERS", "DOCUMENTS", "PRINTED_SCALE", "claims", "entries", "judge", "written"]
+__all__ = ["CHAPTERS", "DOCUMENTS", "PRINTED_SCALE", "claims", "entries", "judge", "stated", "written"]
 
 #: Every chapter that the book has or plans.
 CHAPTERS = {
@@ -84,6 +85,33 @@ def claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
         if not any(row[column] for column in (*RULES, "reason")):
             raise UsageError(f"claim {row['id']} of {file.name} has neither a rule nor a reason")
     return table
+
+
+def stated(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rules that claims are judged by, as their docstrings state them: a row per claim and kind of evidence.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `claims` returns it.
+
+    Returns
+    -------
+    DataFrame
+        ``document, claim, evidence`` (a column of the claims), ``rule`` (its name), ``stated``.
+    """
+    return pd.DataFrame(
+        {
+            "document": claim["document"],
+            "claim": claim["claim"],
+            "evidence": kind,
+            "rule": claim[kind],
+            "stated": " ".join((inspect.getdoc(known[claim[kind]]) or "").split()),
+        }
+        for claim in table.to_dict("records")
+        for kind, known in RULES.items()
+        if claim[kind]
+    )
 
 
 #: Kind of results → what is said where there are none.

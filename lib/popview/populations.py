@@ -20,6 +20,7 @@ __all__ = [
     "available",
     "chances",
     "coverage",
+    "distinct",
     "final",
     "load",
     "load_available",
@@ -205,6 +206,14 @@ def records(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = 
         for place, seed in enumerate(spec.seeds)
         if restarts is None or seed < restarts
     )
+
+
+def distinct(chosen: pd.DataFrame) -> pd.Series:
+    """Return how many of a restart's chosen models differ (by training loss), the mean over restarts, per algorithm.
+
+    A monotonic algorithm is evaluated at the minimum that it would return, so checkpoints within a hop repeat it.
+    """
+    return chosen.groupby(["algorithm", "seed"])["train_loss"].nunique().groupby("algorithm").mean()
 
 
 def parting(trajectories: pd.DataFrame, reference: str = "SGD") -> pd.Series:

@@ -41,12 +41,14 @@ def share(successes: int, trials: int) -> dict[str, float]:
     return {"rate": found.estimate, "low": low, "high": high, "repeats": trials}
 
 
-def _all_tests(a: np.ndarray, b: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """Return the p-values of every test of two batches of shape ``(repeats, restarts, checkpoints)``."""
+def _tests(a: np.ndarray, b: np.ndarray, seed: int, tests: Iterable[str] = (*POOLED, *RESTART_LEVEL)) -> dict:
+    """Return the p-values of tests of two batches of shape ``(repeats, restarts, checkpoints)``."""
     pooled = [group.reshape(len(group), -1) for group in (a, b)]
     means = [group.mean(axis=2) for group in (a, b)]
-    found = {name: p_values(test, *pooled) for name, test in POOLED.items()}
-    return found | {name: p_values(test, *means, seed=seed) for name, test in RESTART_LEVEL.items()}
+    return {
+        name: p_values(POOLED[name], *pooled) if name in POOLED else p_values(RESTART_LEVEL[name], *means, seed=seed)
+        for name in tests
+    }
 
 
 def false_positives(
@@ -57,6 +59,7 @@ def false_positives(
     repeats: int = 10_000,
     alpha: float = 0.05,
     seed: int = 0,
+    tests: Iterable[str] = (*POOLED, *RESTART_LEVEL),
 ) -> pd.DataFrame:
     """Simulate how often each test finds a difference between two optimizers that do not differ.
 
@@ -70,6 +73,8 @@ def false_positives(
     alpha : float
         The level at which the tests are run.
     seed : int
+    tests : iterable of str
+        Some of `POOLED` and `RESTART_LEVEL`; by default all.
 
     Returns
     -------
@@ -80,7 +85,7 @@ def false_positives(
     rows = []
     for correlation in correlations:
         a, b = (simulate_nested(generator, restarts, checkpoints, correlation, repeats=repeats) for _ in range(2))
-        for test, found in _all_tests(a, b, seed).items():
+        for test, found in _tests(a, b, seed, tests).items():
             rows.append({"icc": correlation, "test": test, **share(int((found <= alpha).sum()), repeats)})
     return pd.DataFrame(rows)
 
@@ -133,7 +138,7 @@ def splits(values: np.ndarray, per_side: int, number: int = 1000, seed: int = 0)
     generator = np.random.default_rng(seed)
     order = generator.permuted(np.tile(np.arange(len(values)), (number, 1)), axis=1)
     sides = (values[order[:, :per_side]], values[order[:, per_side : 2 * per_side]])
-    return pd.DataFrame(_all_tests(*sides, seed))
+    return pd.DataFrame(_tests(*sides, seed))
 
 
 def rejected(found: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:

@@ -28,12 +28,15 @@ __all__ = [
     "unsearched",
 ]
 
-#: "base": the profile's one setting per algorithm; "trial": the settings that a search tries, at half the budget;
-#: "tuned": the best of these, with other seeds.
+#: "base": the profile's one setting per algorithm; "trial": the settings that a search tries, base among them, at half
+#: the budget; "tuned": the best of these, with other seeds.
 VARIANTS = ("base", "tuned", "trial")
 
 #: Seed of every trial, far from those of the restarts.
 TRIAL_SEED = 10_000
+
+#: Hyperparameters that count steps: where a trial has half the steps, it has half of these.
+_STEPS = ("tau", "average_from", "average_every")
 
 #: Hyperparameters that SGD does not have, of the algorithms whose runs may be SGD's.
 _OWN = {"SWA": ("average_from", "average_every"), "NiM-SGD": ("rho", "noise", "scope", "tau", "epsilon")}
@@ -155,6 +158,9 @@ _CHANGES = ("epochs", "checkpoints")
 _SIZES = {"frozen": 0} | dict.fromkeys(
     ("hidden", "width", "length", "train", "validation", "evaluated", "tested", "batch_size"), 1
 )
+_MODEL: dict[str, type] = dict.fromkeys(("augmented", "pretrained", "curvature", "shared"), bool) | dict.fromkeys(
+    ("network", "model", "data", "config", "precision"), str
+)
 _KINDS = {"algorithms": list, "model": dict, "base": dict, "search": dict}
 
 
@@ -223,6 +229,10 @@ def _check_values(table: dict[str, Any], where: str) -> None:
         for key in names.keys() & values.keys():
             for value in values[key] if key == "hidden" and isinstance(values[key], list) else [values[key]]:
                 _check_whole(f"{key} {where}", value, names[key])
+    for key, value in table.get("model", {}).items():
+        if key in _MODEL and not isinstance(value, _MODEL[key]):
+            what = "true or false" if _MODEL[key] is bool else "a name"
+            raise UsageError(f"{key} {where} must be {what}, got {value!r}")
     margin = table.get("margin", 1)
     if not isinstance(margin, int | float) or not 0 < margin < math.inf:
         raise UsageError(f"margin {where} must be a number above 0, got {margin!r}")
@@ -306,6 +316,7 @@ def expand(
             command = f"`popview tune --profile {profile} --task {task} --algorithm {algorithm}`"
             raise UsageError(f"{algorithm} on {task} has no {variant} setting in profile {profile}: run {command}")
         stacks = 1 if variant == "trial" else math.ceil(wanted / table["stack"])
+        own = _base(table["base"], algorithm)
         found += [
             RunSpec(
                 task=task,
@@ -314,7 +325,7 @@ def expand(
                 variant=variant,
                 seed=TRIAL_SEED if variant == "trial" else stack * table["stack"],
                 restarts=table["stack"],
-                hyperparameters=_base(table["base"], algorithm) | more | (hyperparameters or {}),
+                hyperparameters=_shortened(own | more, variant) | (hyperparameters or {}),
                 model=table["model"],
                 **budget,
             )
@@ -348,6 +359,12 @@ def unsearched(profile: str, task: str, variant: str, restarts: int | None = Non
     trials = table.get("search", {}).get("trials", 0)
     number = table["stack"] * (trials if variant == "trial" else stacks)
     return {algorithm: number for algorithm in searched(profile, task) if algorithm not in there}
+
+
+def _shortened(hyperparameters: dict[str, Any], variant: str) -> dict[str, Any]:
+    """Halve what counts steps for a trial, so that it has as many hops as a whole run."""
+    half = {name: -(-value // 2) for name, value in hyperparameters.items() if name in _STEPS}
+    return hyperparameters | (half if variant == "trial" else {})
 
 
 def _base(base: dict[str, Any], algorithm: str) -> dict[str, Any]:

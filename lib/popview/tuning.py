@@ -1,4 +1,4 @@
-"""Search for hyperparameters: quasi-random trials over a published space, the best chosen on the validation split."""
+"""Search for hyperparameters: the base setting and quasi-random trials, the best chosen on the validation split."""
 
 import json
 from pathlib import Path
@@ -19,9 +19,10 @@ __all__ = ["choose", "draw", "score", "tune"]
 
 
 def draw(profile: str, task: str, algorithm: str) -> list[dict[str, float]]:
-    """Draw the trials of an algorithm: Halton points, each hyperparameter log-uniform over its range in the profile.
+    """Draw the trials of an algorithm: its base setting, then Halton points, log-uniform over ranges in the profile.
 
-    Every algorithm gets the same number of trials. The ranges are those of ``[<task>.search]`` that the algorithm has,
+    Every algorithm gets the same number of trials; the first changes nothing (``{}``), so that what is tuned was at
+    least as good as base in the search. The ranges are those of ``[<task>.search]`` that the algorithm has,
     then those of ``[<task>.search.<algorithm>]``, which come first where both name one. Numbers are rounded to three
     digits, those of steps to whole ones.
 
@@ -54,9 +55,9 @@ def draw(profile: str, task: str, algorithm: str) -> list[dict[str, float]]:
         if not numbers or len(span) != 2 or not 0 < span[0] < span[1] < np.inf:
             raise UsageError(f"range of {name} in [{task}.search] must be two numbers above 0, got {span!r}")
     low, high = np.log10(np.array(list(ranges.values()), dtype=float).T)
-    points = qmc.Halton(len(ranges), rng=stream(0, f"search/{task}") % 2**32).random(trials)
+    points = qmc.Halton(len(ranges), rng=stream(0, f"search/{task}") % 2**32).random(trials - 1)
     values = 10 ** (low + points * (high - low))
-    return [{name: _rounded(name, v) for name, v in zip(ranges, row, strict=True)} for row in values]
+    return [{}, *({name: _rounded(name, v) for name, v in zip(ranges, row, strict=True)} for row in values)]
 
 
 def _rounded(name: str, value: float) -> float:

@@ -25,7 +25,8 @@ __all__ = ["ACCEPT_RULES", "AcceptRule", "BasinHopping", "Perturb"]
 class Perturb:
     """Add noise ζ ∈ B₀(ρ) to the model (Algorithm 6) or to the gradient of the hop's first step (Algorithm 7).
 
-    At equal ρ the two are not alike: the second displaces the model by η ρ only.
+    At equal ρ the two are not alike: the second displaces the model by η ρ, and with momentum, which carries it on, by
+    η ρ / (1 − momentum) in the end.
     """
 
     target: Literal["model", "gradient"]

@@ -77,7 +77,7 @@ class SWA(SGD):
     Parameters
     ----------
     average_from : int
-        Steps before the first model is averaged.
+        Steps after which averaging begins: the first model that enters is the one `average_every` steps later.
     average_every : int
         Steps between averaged models.
     """

@@ -187,7 +187,8 @@ class SGLD(SGD):
     Parameters
     ----------
     temperature : float
-        T; for the posterior of a mean loss over N examples T = 1/N. T = 0 is SGD.
+        T; for the posterior of a mean loss over N examples T = 1/N. T = 0 is SGD. It is a temperature without momentum
+        only: momentum multiplies the drift by 1 / (1 − momentum), and not the noise.
     noise : "gaussian" or callable
         As in `NiGSGD`; ``"gaussian"`` has unit norm, hence the factor √d below.
     """

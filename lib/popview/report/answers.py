@@ -9,7 +9,7 @@ from popview.report.trajectories import NOT_RUN
 from popview.rules.findings import ALPHA
 from popview.selections import REGRETS
 
-__all__ = ["all_pairs", "optimizers", "selection", "times"]
+__all__ = ["all_pairs", "headline", "optimizers", "selection", "times"]
 
 
 def optimizers(comparison: pd.DataFrame) -> str:
@@ -32,6 +32,22 @@ def optimizers(comparison: pd.DataFrame) -> str:
             words.append(f"Differences of {known.min():.2f} to {known.max():.2f} points would be found 4 times in 5.")
         items.append("- " + " ".join(words))
     return "\n".join(items)
+
+
+def headline(comparison: pd.DataFrame) -> str:
+    """Word `popview.comparisons.against_reference` of all tasks and variants in a line."""
+    if comparison.empty:
+        return NOT_RUN.capitalize() + "."
+    kinds = comparison["verdict"].str.split(" \\(").str[0]
+    parts = []
+    for word in ("better", "worse"):
+        rows = comparison[kinds == word]
+        names = [f"{name} on {task} ({variant})" for name, task, variant in rows[["a", "task", "variant"]].to_numpy()]
+        parts.append(f"{word.capitalize()}: {', '.join(names) or 'none'}.")
+    alike = (kinds == "equivalent").sum()
+    parts.append(f"Equivalent within the margin: {alike} of {len(kinds)} comparisons.")
+    parts.append(f"Not decided: {len(kinds) - alike - kinds.isin(['better', 'worse']).sum()}.")
+    return " ".join(parts)
 
 
 def _by_verdict(members: pd.DataFrame, margin: float) -> str:
@@ -115,8 +131,8 @@ def _over_chance(luck: pd.DataFrame) -> str:
     if blind.any():
         least, gains = luck["smallest_adjusted_p"].min(), luck[blind].assign(mean=luck["difference"])
         words.append(
-            f"*undecidable* with {luck['restarts'].iloc[0]} restarts for {_names(luck[blind], luck)} (the least p that "
-            f"could have come out is {least:.2g}); the gain is {_range(gains, 100)} points"
+            f"with {luck['restarts'].iloc[0]} restarts none could be found for {_names(luck[blind], luck)} (the least "
+            f"p that could have come out is {least:.2g}); the gain is {_range(gains, 100)} points"
         )
     return f"Against a model of the second half drawn at random: {'; '.join(words)}."
 
@@ -147,7 +163,7 @@ def all_pairs(comparison: pd.DataFrame) -> str:
         items.append(
             f"- **{task}, {variant}:** {pooled['tests']} pairs. Pooled models reject {pooled['rejected']} at 0.05, "
             f"restarts {restarts['rejected']}, where chance alone would give {pooled['expected']:.1f}. Verdicts with "
-            f"restarts, after Holm over all pairs: {words}.{undecided(rows)}"
+            f"restarts (differences after Holm over all pairs, equivalences at 5 % each): {words}.{undecided(rows)}"
         )
     return "\n".join(items)
 

@@ -141,18 +141,24 @@ def covered(coverage: pd.DataFrame) -> pd.DataFrame:
     return wide.loc[coverage["task"].unique(), coverage["variant"].unique()].reset_index().rename_axis(columns=None)
 
 
-def deeds(records: pd.DataFrame, apart: Mapping[tuple[str, str], pd.Series]) -> pd.DataFrame:
+def deeds(
+    records: pd.DataFrame,
+    apart: Mapping[tuple[str, str], pd.Series],
+    distinct: Mapping[tuple[str, str], pd.Series],
+) -> pd.DataFrame:
     """Lay out stacked `popview.populations.records`: means over restarts, and when each algorithm parted from SGD.
 
     Parameters
     ----------
     records : DataFrame
-    apart : mapping of (task, variant) to Series
-        As `popview.populations.parting` returns it.
+    apart, distinct : mapping of (task, variant) to Series
+        As `popview.populations.parting` and `popview.populations.distinct` return them.
     """
     keys = ["task", "variant", "algorithm"]
     table = records.groupby(keys, sort=False).mean(numeric_only=True).reset_index()
-    parted = [apart[row.task, row.variant][row.algorithm] for row in table.itertuples()]
+    parted, different = (
+        [of[row.task, row.variant][row.algorithm] for row in table.itertuples()] for of in (apart, distinct)
+    )
     own = table["algorithm"] == "SGD"
     return pd.DataFrame(
         {
@@ -164,6 +170,7 @@ def deeds(records: pd.DataFrame, apart: Mapping[tuple[str, str], pd.Series]) -> 
             "hops": table["hops_tried"],
             "accepted": table["hops_accepted"],
             "parted": pd.Series(parted).map(lambda epoch: "never" if np.isinf(epoch) else f"{epoch:g}").mask(own, "–"),
+            "models": different,
             "diverged": records.groupby(keys, sort=False)["diverged"].sum().to_numpy(),
         }
     )
@@ -243,11 +250,11 @@ def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
 def word(comparison: pd.DataFrame) -> pd.Series:
     """Return the verdicts of `popview.comparisons.against`: the side of the estimate is named only where it is real.
 
-    That is where the two are equivalent and Holm's p is at most 0.05 all the same: "equivalent, slightly worse".
+    That is where the two are equivalent and Holm's p is at most 0.05 all the same: "equivalent, but worse".
     """
     parts = comparison["verdict"].str.extract(r"^([^(]*?)(?: \(estimate on the (\w+) side\))?$")
     real = (parts[0] == "equivalent") & (comparison["adjusted_p"] <= ALPHA) & parts[1].notna()
-    return parts[0] + (", slightly " + parts[1]).where(real, "")
+    return parts[0] + (", but " + parts[1]).where(real, "")
 
 
 def power(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:

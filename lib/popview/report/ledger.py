@@ -9,7 +9,7 @@ from popview.ledger import COMPUTED_SCALE, NO_SCALE, PRINTED_SCALE
 from popview.report.page import MINUS
 from popview.rules import WORDS
 
-__all__ = ["compact", "full", "missing", "named", "tally"]
+__all__ = ["compact", "full", "missing", "named", "rules", "tally"]
 
 
 def _link(chapter: str, pages: Mapping[str, str]) -> str:
@@ -105,6 +105,28 @@ def full(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> pd.D
                 }
             )
     return pd.DataFrame(lines)
+
+
+#: Kind of evidence → what a reader is told.
+_EVIDENCE = {
+    "printed": "printed tables",
+    "computed": "landscapes, simulations",
+    "task": "each task and variant",
+    "study": "each network of chapter 11",
+}
+
+
+def rules(stated: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.ledger.stated`: claim, evidence, rule, with the words of verdicts in italics."""
+    again = stated["claim"].duplicated()
+    words = stated["stated"].str.replace(r"'([a-z ]+)'", r"*\1*", regex=True)
+    return pd.DataFrame(
+        {
+            "claim": stated["claim"].mask(again, ""),
+            "evidence": stated["evidence"].map(_EVIDENCE),
+            "rule": "`" + stated["rule"] + "`: " + words.str.replace("|", "\\|"),
+        }
+    )
 
 
 def tally(entries: pd.DataFrame, document: str, scale: str) -> str:

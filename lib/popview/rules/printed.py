@@ -19,6 +19,7 @@ def _check(name: str) -> Callable[[dict[str, Check]], Finding]:
         check = checks[name]
         return Finding("does not hold" if check.found else "holds", check.computed)
 
+    rule.__doc__ = f"'does not hold' if the check '{name}' of chapter 13 finds an inconsistency, else 'holds'."
     return rule
 
 
@@ -29,6 +30,7 @@ def _contradicted(name: str) -> Callable[[dict[str, Check]], Finding]:
         check = checks[name]
         return Finding("inconclusive" if check.found else "holds", f"{check.printed}: {check.computed}")
 
+    rule.__doc__ = f"'inconclusive' if the check '{name}' of chapter 13 finds an inconsistency, else 'holds'."
     return rule
 
 

@@ -141,7 +141,7 @@ def lower_barriers(evidence: Study) -> Finding:
 
 
 def lower_when_early(evidence: Study) -> Finding:
-    """Judge as `lower_barriers` does, early-stopped solutions alone."""
+    """'holds', 'does not hold' and the rest as in `lower_barriers`, for early-stopped solutions alone."""
     return _barriers(evidence, ("early",))
 
 

@@ -51,9 +51,8 @@ def classifier(model: str, classes: int, multilabel: bool, pretrained: bool, see
         torch.manual_seed(seed)
         if not pretrained:
             return BertForSequenceClassification(config)
-        network, told = _from_pretrained(
-            BertForSequenceClassification, model, config=config, use_safetensors=True, output_loading_info=True
-        )
+        how = {"config": config, "dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
+        network, told = _from_pretrained(BertForSequenceClassification, model, **how)
     absent = sorted(key for key in told["missing_keys"] if not key.startswith(("classifier.", "bert.pooler.")))
     if absent:
         raise _unreadable(model, f"it has no weights for {absent[0]}")
