@@ -194,11 +194,18 @@ show.show("counts", counts, lambda table: show.deeds(table, apart, distinct), di
 # ````
 
 # %% tags=["remove-input"]
-page.provenance(counts, "counts.csv", **facts, spread="means over restarts; every restart in the CSV")
+computed = counts.groupby("task", sort=False)["precision"].unique() if len(counts) else pd.Series()
+precision = "; ".join(f"{name} {' and '.join(sorted(kinds))}" for name, kinds in computed.items()) or "none"
+page.provenance(
+    counts, "counts.csv", **facts, precision=precision, spread="means over restarts; every restart in the CSV"
+)
 
 # %% [markdown]
 # NiM-SGD's condition is ‖g‖ < ε, with ε the 10 % quantile of the gradient norms in SGD's first epoch. On `digits` it
 # holds in most steps once the network has learnt something: its noise then arrives at nearly every step.
+#
+# Monotonic Basin Hopping is evaluated at the minimum that it would return if it ended there, the best one so far.
+# Checkpoints within a hop therefore repeat a model, and ten chosen ones are fewer: the column "models" says how many.
 #
 # ## The settings
 #

@@ -124,11 +124,14 @@ class TestStudies:
         assert shares["permutation on restarts"] == pytest.approx(0.05, abs=0.03)
         assert shares["pooled t"] > 0.4
 
+    def test_some_tests_alone_give_what_all_together_give(self):
+        every = simulations.false_positives((0.3,), repeats=300).set_index("test")
+        alone = simulations.false_positives((0.3,), repeats=300, tests=["pooled t"]).set_index("test")
+        assert alone.equals(every.loc[["pooled t"]])
+
     def test_a_split_uses_each_restart_once(self, monkeypatch):
         sides = []
-        monkeypatch.setattr(
-            simulations, "_all_tests", lambda a, b, seed: sides.append((a, b)) or {"t": np.ones(len(a))}
-        )
+        monkeypatch.setattr(simulations, "_tests", lambda a, b, seed: sides.append((a, b)) or {"t": np.ones(len(a))})
         simulations.splits(np.arange(10.0).reshape(10, 1), 5, 50)
         together = np.sort(np.concatenate(sides[0], axis=1)[:, :, 0], axis=1)
         assert (together == np.arange(10)).all()

@@ -199,11 +199,20 @@ class TestParting:
             populations.parting(self.table({0: [2.0], 1: [2.5]}), "SGE")
 
 
+def test_checkpoints_that_repeat_a_model_are_counted_once():
+    rows = pd.DataFrame(
+        {"algorithm": "NiM-MBH", "seed": [0] * 3 + [1] * 3, "train_loss": [0.5, 0.5, 0.4, 0.3, 0.3, 0.3]}
+    )
+    assert populations.distinct(rows).to_dict() == {"NiM-MBH": 1.5}
+
+
 def test_records_are_the_metadatas(tmp_path):
     spec = RunSpec("digits", "smoke", "NiM-SGD", "base", seed=3, restarts=2, epochs=1, checkpoints=2)
     told = {name: [10 * place, 10 * place + 1] for place, name in enumerate(populations.COUNTS)}
-    table = pa.table({"seed": [3, 4]}).replace_schema_metadata({"popview": json.dumps({"digest": spec.digest, **told})})
+    metadata = {"digest": spec.digest, "precision": "bfloat16", **told}
+    table = pa.table({"seed": [3, 4]}).replace_schema_metadata({"popview": json.dumps(metadata)})
     store.save(spec, table, tmp_path)
     found = populations.records([spec], root=tmp_path)
-    assert found.to_dict("list") == {"algorithm": ["NiM-SGD"] * 2, "seed": [3, 4], **told}
+    told = {"algorithm": ["NiM-SGD"] * 2, "seed": [3, 4], "precision": ["bfloat16"] * 2} | told
+    assert found.to_dict("list") == told
     assert list(populations.records([spec], 4, tmp_path)["seed"]) == [3]

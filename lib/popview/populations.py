@@ -188,7 +188,7 @@ def load(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = TRA
 
 
 def records(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = TRAJECTORIES) -> pd.DataFrame:
-    """Read what each restart did: one row per restart, ``algorithm, seed`` and the numbers of `COUNTS`.
+    """Read what each restart did: one row per restart, ``algorithm, seed, precision`` and the numbers of `COUNTS`.
 
     Parameters
     ----------
@@ -201,7 +201,8 @@ def records(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = 
     """
     found = ((spec, store.metadata(spec, root)) for spec in specs)
     return pd.DataFrame(
-        {"algorithm": spec.algorithm, "seed": seed, **{name: record[name][place] for name in COUNTS}}
+        {"algorithm": spec.algorithm, "seed": seed, "precision": record["precision"]}
+        | {name: record[name][place] for name in COUNTS}
         for spec, record in found
         for place, seed in enumerate(spec.seeds)
         if restarts is None or seed < restarts

@@ -7,9 +7,8 @@ import pandas as pd
 
 from popview.ledger import COMPUTED_SCALE, NO_SCALE, PRINTED_SCALE
 from popview.report.page import MINUS
-from popview.rules import WORDS
 
-__all__ = ["compact", "full", "missing", "named", "rules", "tally"]
+__all__ = ["compact", "full", "in_a_line", "missing", "named", "rules"]
 
 
 def _link(chapter: str, pages: Mapping[str, str]) -> str:
@@ -62,6 +61,16 @@ def compact(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> p
     table.insert(0, "claim", first["claim"])
     table["read on"] = first["chapter"].map(lambda chapter: _link(chapter, pages))
     return table.reset_index(drop=True)
+
+
+def in_a_line(entries: pd.DataFrame, claim: str) -> str:
+    """Write one claim's verdicts on the tasks there are: "holds in part on digits, inconclusive on cifar10"."""
+    chosen = entries[entries["id"] == claim].set_index("scale")["verdict"]
+    words = []
+    for task, variants in _variants(_there(entries)).items():
+        found = chosen[[scale for scale in variants.values() if scale in chosen]]
+        words += [f"{' or '.join(dict.fromkeys(found))} on {task}"] if len(found) else []
+    return ", ".join(words) or "not run here"
 
 
 def _variants(scales: list[str]) -> dict[str, dict[str, str]]:
@@ -127,10 +136,3 @@ def rules(stated: pd.DataFrame) -> pd.DataFrame:
             "rule": "`" + stated["rule"] + "`: " + words.str.replace("|", "\\|"),
         }
     )
-
-
-def tally(entries: pd.DataFrame, document: str, scale: str) -> str:
-    """Count the verdicts of a document's claims at one scale: "holds 3, holds in part 2, …"."""
-    chosen = entries[(entries["document"] == document) & (entries["scale"] == scale)]
-    counts = chosen["verdict"].value_counts()
-    return ", ".join(f"{word} {counts[word]}" for word in WORDS if word in counts) or "none"
