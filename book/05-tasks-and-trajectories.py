@@ -149,7 +149,7 @@ page.figure(
 )
 
 # %% [markdown]
-# ````{table} Test metric at the last checkpoint, in points: mean ± SD [range] over restarts. Accuracy; macro-F1 for texts. Base: one stated default per algorithm. Tuned: the best of a few quasi-random trials of half the epochs, as many for each algorithm, chosen by validation metric and run again with fresh seeds. The measured sample of the test set, not the whole of it.
+# ````{table} Test metric at the last checkpoint, in points: mean ± SD [range] over restarts. Accuracy; macro-F1 for texts. Base: one stated default per algorithm. Tuned: the best of a few trials of half the epochs, the base setting and quasi-random draws, as many for each algorithm, chosen by validation metric and run with other seeds. The measured sample of the test set, not the whole of it.
 # :name: table-final
 # ```{glue:md} final
 # :format: myst

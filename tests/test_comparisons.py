@@ -211,6 +211,21 @@ class TestWords:
         assert list(found)[:2] == ["equivalent, but worse", "equivalent"]
         assert found[3] == "better"
 
+    def test_the_headline_names_what_was_decided_and_counts_the_rest(self):
+        words = [
+            "better",
+            "worse",
+            "equivalent (estimate on the worse side)",
+            "inconclusive (estimate on the better side)",
+        ]
+        rows = pd.DataFrame({"a": list("vwxy"), "task": "cifar10", "variant": "base", "verdict": words})
+        assert answers.headline(rows) == (
+            "Better: v on cifar10 (base). Worse: w on cifar10 (base). Equivalent within the margin: 1 of 4 comparisons. "
+            "Not decided: 1."
+        )
+        assert answers.headline(rows[2:]).startswith("Better: none. Worse: none. Equivalent within the margin: 1 of 2")
+        assert answers.headline(pd.DataFrame()) == answers.optimizers(pd.DataFrame())
+
     def test_of_five_restarts_it_is_said_that_nothing_could_come_out(self):
         """All pairs, and choices within a restart: the least p that could come out, and not "no difference"."""
         values = restarts(5, {name: 0.01 * i for i, name in enumerate(("SGD", *populations.PAPER_FAMILY))})
