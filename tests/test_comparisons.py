@@ -220,8 +220,8 @@ class TestWords:
         ]
         rows = pd.DataFrame({"a": list("vwxy"), "task": "cifar10", "variant": "base", "verdict": words})
         assert answers.headline(rows) == (
-            "Better: v on cifar10 (base). Worse: w on cifar10 (base). Equivalent within the margin: 1 of 4 comparisons. "
-            "Not decided: 1."
+            "Better: v on cifar10 (base). Worse: w on cifar10 (base). "
+            "Equivalent within the margin: 1 of 4 comparisons. Not decided: 1."
         )
         assert answers.headline(rows[2:]).startswith("Better: none. Worse: none. Equivalent within the margin: 1 of 2")
         assert answers.headline(pd.DataFrame()) == answers.optimizers(pd.DataFrame())
