@@ -15,7 +15,8 @@
 #
 # **Where every minimum is known, an optimizer's preference can be measured instead of guessed.** The paper uses three
 # functions of two variables. We solve for their minima, measure how sharp each is and how high the pass that leads out
-# of it, and find that on one of the three the paper's reading of "sharp" and "flat" does not survive the measurement.
+# of it. On one of the three the paper's reading of "sharp" and "flat" does not survive the measurement, if its last two
+# minima are the pair that its small shares suggest.
 # A fourth function, which the paper lacks, sets depth and width independently.
 
 # %% tags=["remove-cell"]
@@ -91,7 +92,8 @@ page.provenance(
 
 # %% [markdown]
 # Read the six-hump camel's rows again. The paper lists "flatter minima before sharper ones" and calls its last two
-# columns, LM3 and LM4, "the sharpest local minima". The pair at (±1.607, ±0.569), which few restarts of the printed table reach, is the
+# columns, LM3 and LM4, "the sharpest local minima". It gives no coordinates; few restarts reach these two, which suggests the
+# pair at (±1.607, ±0.569). That pair is the
 # **flattest** of all six by its Hessian's trace. What sets it apart is a barrier of 0.125, an eighth of the global
 # minima's and a sixth of the other pair's. If an algorithm leaves it, "shallow" explains that as well as "sharp" would, and better.
 #

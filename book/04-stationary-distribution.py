@@ -14,8 +14,9 @@
 # # 4 Where restarts end: the stationary distribution
 #
 # **Table 1 of the paper, recomputed. For 14 of the 16 rows of Himmelblau and the three-hump camel no difference from
-# the printed ones is found; the six-hump camel's cannot come from uniform starts on any symmetric domain. And where
-# a preference for flat minima can be tested, none is found; what SAM does is stop at saddles.** Each cell is computed while this
+# the printed ones is found; the six-hump camel's cannot come from uniform starts on any symmetric domain. Where
+# a preference for flat minima can be tested, none survives correction; but SAM stops at the saddle between the wells so often
+# that for it the question stays open.** Each cell is computed while this
 # page is built.
 #
 # What is sampled is where runs of a finite number of steps end, from random starts: basin hits. It is not the stationary distribution of a Markov chain, as a reviewer of an earlier version of the paper remarked; the name
@@ -91,7 +92,7 @@ facts = {
 # ```
 # ````
 #
-# ````{table} Six-hump camel: percentage of restarts at each minimum. LM1 and LM2 are the pair of value −0.215, LM3 and LM4 the shallow pair of value 2.104, x ascending within each pair.
+# ````{table} Six-hump camel: percentage of restarts at each minimum. LM1 and LM2 are the pair of value −0.215, LM3 and LM4, by our assignment, the shallow pair of value 2.104, x ascending within each pair.
 # :name: table-one-six-hump
 # ```{glue:md} table-one-six-hump-camel
 # :format: myst
@@ -237,7 +238,7 @@ names = {str(square): "[−5, 5]²", str(camel): "[−3, 3] × [−2, 2]", str(i
 page.table("closest", tables.protocols(closest, names))
 
 # %% [markdown]
-# ````{table} For each printed row, the closest of 36 protocols.
+# ````{table} For each printed row, the closest of 36 protocols, at the smaller number of restarts that the line below gives.
 # :name: table-closest
 # ```{glue:md} closest
 # :format: myst
@@ -315,7 +316,7 @@ preference = table_one.preferences(two_well_restarts, iterations, seed, learning
 page.table("preference", tables.preferences(preference), digits=3)
 
 # %% [markdown]
-# ````{table} Where restarts end on the two-well landscape (transverse curvature 2 against 20): counts, and the share of the wide well, 50 % without a preference. Exact binomial tests, Holm over the rows.
+# ````{table} Where restarts end on the two-well landscape (transverse curvature 2 against 20): counts, and the share of the wide well, 50 % without a preference. At the saddle: within 0.2 of it; of these, how many began where GD ends in the wide, and in the narrow well. Exact binomial tests, Holm over the rows.
 # :name: table-preference
 # ```{glue:md} preference
 # :format: myst
@@ -339,10 +340,11 @@ page.provenance(
 
 # %% [markdown]
 # **Among restarts that end in a well, no algorithm shows a preference here that survives correction.** What sets SAM
-# apart is the column before: a sixth to a quarter of its restarts come to rest at the saddle, as they do on the paper's
-# landscapes. Assigned to the basin they happen to lie in, they would all have counted for the wide well, and SAM would
-# have seemed to prefer it. The paper's "skewing towards flatter minima" may be such an effect; its Else says nothing
-# about where those restarts ended.
+# apart are the columns before: a sixth to a quarter of its restarts come to rest at the saddle, as a few do on the
+# paper's landscapes, and more of them from the narrow well's side. So the share among those that settled is one of a
+# selected part, and decides nothing about SAM. Assigned to the basin they happen to lie in, the others would all have
+# counted for the wide well, and SAM would have seemed to prefer it. The paper's "skewing towards flatter minima" may
+# be such an effect; its Else says nothing about where those restarts ended.
 #
 # This is one setting. At ρ = 0.3 NiG moves the point by 0.003 a step and NiM-GD's noise almost never fires, so the table
 # says nothing about noise as large as SAM's look uphill.

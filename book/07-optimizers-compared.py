@@ -108,7 +108,7 @@ page.provenance(
 #
 # - Epochs are equal, gradients are not: SAM pays two a step, and NiM-SGD a second one where its noise fires.
 #   [Chapter 9](09-budget.ipynb) stops them where SGD's gradients end.
-# - NiG-SGD, NiM-SGD, Basin Hopping and SAM contain SGD: with ρ at zero they are it. One of them that is worse than
+# - NiG-SGD, NiM-SGD, SAM and Basin Hopping that accepts every hop contain SGD: with ρ at zero they are it. One of them that is worse than
 #   SGD *tuned* says that few trials did not find that out, for no range of ρ reaches zero.
 # - On images SWA's average gets BatchNorm statistics recomputed from training images without augmentation, the other
 #   models keep the running ones of training. What is the averaging's and what the statistics' is not told apart.

@@ -23,8 +23,8 @@
 # **The paper's design at its own scale, with one setting for each algorithm (*base*: {glue:text}`number-tasks` tasks,
 # {glue:text}`number-trajectories` trajectories of 300 epochs with the references that this book adds), takes
 # {glue:text}`paper-gradients` gradient evaluations, about {glue:text}`paper-hours` GPU-hours at
-# {glue:text}`throughput` sustained, or {glue:text}`core-years` years of one processor core.** Tuned settings double it, and their search comes on
-# top. The laptop scale of this book is planned {glue:text}`cheaper` times cheaper, and {glue:text}`done` % of the
+# {glue:text}`throughput` sustained, or {glue:text}`core-years` years of one processor core.** Tuned settings, which that profile does not plan,
+# would cost at most as much again, and their search on top. The laptop scale of this book is planned {glue:text}`cheaper` times cheaper, and {glue:text}`done` % of the
 # operations of its base runs have been run.
 
 # %% tags=["parameters"]
@@ -126,8 +126,7 @@ page.provenance(
 # ## What measuring adds
 #
 # Each trajectory ends with measures of flatness, corrupted inputs, ensembles and averaged weights (chapter 12). They
-# were meant to add at most 15 % to the time of training and its checkpoints. Where files are not there yet, or are from
-# before they were timed, only the share by counted operations is known; of networks as small as those of `digits` the
+# were meant to add at most 15 % to the time of training and its checkpoints. Where files are not there yet, only the share by counted operations is known; of networks as small as those of `digits` the
 # operations say little about the time.
 
 # %% tags=["hide-input", "remove-output"]
@@ -157,7 +156,7 @@ page.table("totals", draw.totals(bills), digits=1)
 page.figure("hours", draw.hours_figure(paper[paper["trajectories"] > 0]))
 
 # %% [markdown]
-# ````{table} What each scale takes, base settings alone: the second variant, tuned, takes as much again, and its search. Gradient evaluations: NiM-SGD at least and at most. FLOP: floating-point operations in matrix products and convolutions, a multiplication and its addition being two. Not training: evaluation at checkpoints, acceptance, measures at the end. Core-hours taken: by the files that are there, as many as are wanted.
+# ````{table} What each scale takes, base settings alone. Gradient evaluations: NiM-SGD at least and at most. FLOP: floating-point operations in matrix products and convolutions, a multiplication and its addition being two. Not training: evaluation at checkpoints, acceptance, measures at the end. Core-hours taken: by the files that are there, as many as are wanted.
 # :name: table-totals
 # ```{glue:md} totals
 # :format: myst

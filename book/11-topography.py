@@ -65,7 +65,7 @@ show.text("answer", words.answer(evidence))
 # %% [markdown]
 # ## Where the passes are known
 #
-# A path is a straight line bent by ten sines, ω(t) = (1 − t) ωᵢ + t ωⱼ + Σ bₙ sin nπt; the bₙ are fitted so that the sum of
+# A path is a straight line bent by ten sines (three for LeNet), ω(t) = (1 − t) ωᵢ + t ωⱼ + Σ bₙ sin nπt; the bₙ are fitted so that the sum of
 # the losses along it, plus a penalty on its length, is small. The sum is not the height: a path may cross high ground
 # fast. So a second fit begins with that path and minimises a soft maximum. On landscapes the lowest pass between two
 # minima is known, from the saddles:
@@ -110,13 +110,15 @@ page.provenance(rises, "passes.csv", computed="with the page", steps=steps, term
 #
 # ## The solutions
 #
-# Perceptrons 64-50-50-10 on scikit-learn's digits and 784-50-50-10 without biases on MNIST, and a LeNet on MNIST. All
+# Perceptrons 64-50-50-10 on scikit-learn's digits and 784-50-50-10 without biases on MNIST (FCP, the paper's fully
+# connected perceptron), and a LeNet on MNIST, by SGD and by L-BFGS-GSS: the quasi-Newton method L-BFGS on the whole
+# training set, with a golden-section search for the length of each step. All
 # solutions of a network are trained on the same images, so that they lie on one landscape; the seed draws initial
 # weights, order and the validation split, and is the same for every algorithm. Of each run three solutions are kept:
 # the one of lowest validation loss (early-stopped), the first whose training loss is at a common level or below (equal
 # training loss), and the one of lowest training loss within the budget (fully fitted: where the training images are
 # all classified rightly, cross-entropy has no minimum, and falls for as long as training goes on). They are looked for
-# after every epoch, with L-BFGS-GSS after every step. The seed's code has softplus in its perceptron and average pooling
+# after every epoch, with L-BFGS-GSS after every step. Yu and Morozov's code has softplus in its perceptron and average pooling
 # in its LeNet; here it is ReLU, as its text says, and maximum pooling. It stops early by the *test* loss.
 
 # %% tags=["hide-input", "remove-output"]
@@ -136,7 +138,7 @@ page.table("printed", printed.assign(printed=printed["printed"].map("{:.2e}".for
 # ```
 # ````
 #
-# ````{table} Means over solutions: training loss of the fully fitted, test loss of the early-stopped, test accuracy ± SD over solutions in percent. Beside them the means of 48 that Yu and Morozov print; their networks are trained on more images, and differ as said above.
+# ````{table} Means (medians) over all solutions: training loss of the fully fitted, test loss of the early-stopped; test accuracy ± SD over solutions in percent. Beside them the means that Yu and Morozov print, of the 48 runs of lowest training loss among 75; their networks are trained on more images, and differ as said above.
 # :name: table-solutions
 # ```{glue:md} solutions
 # :format: myst
@@ -180,11 +182,12 @@ page.provenance(printed, "yu-losses.csv", source="arXiv 2602.21276", unit="means
 # ## Barriers
 #
 # Random pairs of solutions of one algorithm; the same pairs of seeds for all. *Height* is the highest training loss on
-# the path, which is what the seed reports. *Rise* is the height above the higher end, since a height also contains how
+# the path, which is what Yu and Morozov report. *Rise* is the height above the higher end, since a height also contains how
 # badly the ends fit. Pairs share solutions, so the bootstrap draws solutions, not pairs; where pairs differ more by
 # themselves than by their solutions, its intervals are up to twice too wide. *Aligned*: the hidden units of the second
-# network are permuted to lie as close as possible to the first's, which changes no output. Where a path is fitted on
-# fewer images than its height is taken on, it may fit those images: then both heights are given.
+# network are permuted to lie close to the first's, which changes no output. A path may fit the images that it is fitted
+# on. LeNet's heights are taken on other images as well, so both are given; FCP's are taken on the very tenth of the
+# training images that its paths are fitted on, so they are of the lower kind.
 
 # %% tags=["hide-input", "remove-output"]
 by_sum = barriers[barriers["objective"] == "sum"] if len(barriers) else barriers
@@ -225,7 +228,9 @@ show.text("converged", words.converged(barriers))
 # ```{glue:md} converged
 # :format: myst
 # ```
-# The number of steps is the same for all algorithms on a network.
+# The number of steps is the same for all algorithms on a network. So what is compared are paths found with equal effort,
+# upper bounds both; their difference is no bound on that of the lowest passes. Where the soft maximum ends higher than the sum from
+# which it began, it has not come far in its steps, and is no evidence.
 #
 # ```{glue:figure} profiles
 # :name: figure-profiles
@@ -273,7 +278,7 @@ show.show("sharpness", solutions, lambda t: lay.sharpness(t, titles))
 show.text("sharper", words.judged("smoother_basins", evidence))
 
 # %% [markdown]
-# ````{table} Medians over solutions at equal training loss, on the training images where paths are fitted: the rise of the loss one SAM step away (ρ = 0.05), the same relative to each weight (ρ = 0.5), its mean under noise relative to each weight (5 %), and the largest eigenvalue of the Hessian.
+# ````{table} Medians [middle half] over the solutions that reached the common training loss, on the training images where paths are fitted, whose numbers the line below gives; training loss: where they are first seen at it or below, SGD once an epoch. The rise of the loss one SAM step away (ρ = 0.05), the same relative to each weight (ρ = 0.5), its mean under noise relative to each weight (5 %), and the largest eigenvalue of the Hessian.
 # :name: table-sharpness
 # ```{glue:md} sharpness
 # :format: myst
@@ -287,14 +292,15 @@ show.text("sharper", words.judged("smoother_basins", evidence))
 # ```
 
 # %% tags=["remove-input"]
-page.provenance(solutions, "solutions.csv", **facts, measures="popview.flatness", stages="all three")
+fitted_on = "; ".join(f"{t['title']} {t['fitted']:,}" for t in profiles.values())
+page.provenance(solutions, "solutions.csv", **facts, images=fitted_on, measures="popview.flatness", stages="all three")
 
 # %% [markdown]
 # ## Norms, distances and kernel principal components
 #
-# The seed's kernel PCA separates the two sets with an RBF kernel, not with linear, polynomial or sigmoid kernels. Is it the
+# Yu and Morozov's kernel PCA separates the two sets with an RBF kernel, not with linear, polynomial or sigmoid kernels. Is it the
 # direction in which solutions lie, or only their norm? The norm is one number, and tells by itself. Scaled to norm 1, only
-# direction is left, and with the seed's width every kernel is linear there: the cosine kernel. That a first component
+# direction is left, and with their width every kernel is linear there: the cosine kernel. That a first component
 # does not separate two sets does not mean that their directions are alike, so these are tested with the labels known:
 # both solutions of a seed are left out, and each is assigned to the algorithm whose mean direction is nearer.
 

@@ -24,8 +24,8 @@
 
 # %% tags=["parameters"]
 gate_restarts: int = 200  # restarts behind the rate of noise injection
-acceptance_restarts: int = 150  # restarts behind the rate of uphill hops
-hops: int = 20  # hops of each of these
+acceptance_restarts: int = 300  # restarts behind the rate of uphill hops
+hops: int = 40  # hops of each of these
 seed: int = 0  # of starts and noise
 
 # %% tags=["remove-cell"]

@@ -92,6 +92,7 @@ class TestNoiseThatNeverFires:
         assert [contents(s, tmp_path / "both") for s in specs] == [contents(s, tmp_path / "alone") for s in specs]
         reused, fired = (store.metadata(s, tmp_path / "both") for s in specs)
         assert reused["equals"] == ["SGD"] * 3
+        assert store.seconds(reused, alone=True) == 0 < store.seconds(fired, alone=True)
         assert None in fired["equals"]
 
     def test_is_trained_where_its_weights_are_to_be_kept_or_nothing_is_known(self, tmp_path, counted):

@@ -62,6 +62,7 @@ class TestClaims:
         laid = layout.rules(stated)
         assert laid["rule"].str.contains(r"\*(?:holds|does not hold|inconclusive)[a-z ]*\*").all()
         assert laid["claim"].ne("").sum() == stated["claim"].nunique()
+        assert not laid["rule"].str.contains("`_").any()  # what a reader cannot look up
 
     def test_no_verdict_is_in_the_file(self):
         text = (PAPER / "claims.csv").read_text()
@@ -159,7 +160,7 @@ class TestJudge:
         assert all(finding.word in rules.WORDS and finding.detail for finding in found.values())
         assert found["pooled_tests"].word == "does not hold"
         assert found["accept_rule"].word == "does not hold"
-        assert found["sharpest_minima"].word == "does not hold"
+        assert found["sharpest_minima"].word == "inconclusive"  # the printed table has no coordinates
 
     def test_printed_rules(self):
         checks = rules.checks_by_name()
@@ -317,6 +318,13 @@ class TestTaskRules:
         assert "both reject for 6 of 6" in tasks.tests_alike(both).detail
         assert tasks.tests_alike(tied).word == "holds"
         assert tasks.tests_alike(tied).detail.endswith("neither for 6")
+
+    def test_a_p_of_exactly_the_level_rejects_on_both_sides(self):
+        evidence = self.tied()
+        for mann_whitney, t_test, word in ((0.05, 0.05, "holds"), (0.05, 0.06, "does not hold")):
+            few = evidence.tests[0].assign(mann_whitney=mann_whitney, t_test=t_test)
+            evidence.__dict__["tests"] = (few, few)
+            assert tasks.tests_alike(evidence).word == word
 
     def tied(self, gap: float = 0.0) -> Results:
         """Scores that follow the loss but for one checkpoint, which falls behind by `gap`."""

@@ -608,9 +608,20 @@ class TestCompare:
             found = compare(groups, [("SAM", "SGD")], margin=3.5)["SAM", "SGD"]
             assert found.equivalence is not None
             assert found.equivalence.p_value == max(welch, paired)
+            ends = [tost(values, other, 3.5, paired=way).interval for way in (False, True)]
+            assert found.equivalence.interval == max(ends, key=lambda interval: interval[1] - interval[0])
             alone = compare(groups, [("SAM", "SGD")], margin=3.5, paired_from=np.inf)["SAM", "SGD"]
             assert alone.equivalence is not None
             assert alone.equivalence.p_value == welch
+
+    def test_what_one_of_two_tests_could_never_show_is_undecidable(self):
+        """Far apart, with the narrower interval inside the margin's width: the wider one is not."""
+        values = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+        groups = {"SAM": values + 9 + 0.1 * (-1) ** np.arange(5), "SGD": values}
+        welch, paired = (tost(groups["SAM"], values, 0.5, paired=way) for way in (False, True))
+        assert (welch.could_reject, paired.could_reject) == (False, True)
+        found = compare(groups, [("SAM", "SGD")], margin=0.5, family_size=20)["SAM", "SGD"]
+        assert found.verdict.word == "undecidable at this n"
 
     def test_all_pairs_at_five_restarts_are_undecidable(self):
         values = self.family(5, 5.0, spread=1.0)

@@ -340,7 +340,7 @@ def pairs_of(count: int) -> np.ndarray:
 
 def made(
     rise: dict[str, float], *, test: float = 0.0, accuracy: float = 0.0, train: float = -6.0, sharp: float = 0.0,
-    scale: float = 1.0, direction: bool = False, last: int = 0, straight: float = 1.0,
+    scale: float = 1.0, direction: bool = False, last: int = 0, straight: float = 1.0, converged: bool = True,
 ) -> Study:  # fmt: skip
     """Return a hand-made study of eight seeds.
 
@@ -367,7 +367,7 @@ def made(
                     height = rise[algorithm] + 0.01 * draws.standard_normal()
                     row = {"network": "digits", "algorithm": algorithm, "stage": stage, "ends": ends}
                     row |= {"objective": "sum", "first": first, "second": second, "height": height, "rise": height}
-                    row |= {"fitted_height": height, "fitted_rise": height, "converged": False}
+                    row |= {"fitted_height": height, "fitted_rise": height, "converged": converged}
                     row |= {"straight_height": straight, "straight_rise": straight, "distance": 1.0}
                     barriers.append(row | {"profile": [0.1] * 3, "straight_profile": [0.1] * 3})
     points = draws.standard_normal((16, 40))
@@ -399,6 +399,9 @@ class TestRules:
             ("less_general", {"rise": EVEN, "test": 1.0}, "holds in part"),
             ("less_general", {"rise": EVEN, "test": -1.0, "accuracy": 0.05}, "does not hold"),
             ("less_general", {"rise": EVEN}, "inconclusive"),
+            ("less_general", {"rise": EVEN, "test": 1.0, "accuracy": -0.05, "train": 0.0}, "holds in part"),
+            ("lower_barriers", {"rise": {SGD: 0.1, QUASI: 0.5}, "converged": False}, "holds in part"),
+            ("lower_when_early", {"rise": {SGD: 0.5, QUASI: 0.1}, "converged": False}, "does not hold"),
             ("smoother_basins", {"rise": EVEN, "sharp": 1.0}, "holds"),
             ("smoother_basins", {"rise": EVEN, "sharp": -1.0}, "does not hold"),
             ("smoother_basins", {"rise": EVEN}, "inconclusive"),
@@ -449,6 +452,12 @@ class TestRules:
         assert rules.STUDY[rule](half).word == "holds in part"
         assert "early-stopped not run" in rules.STUDY[rule](half).detail
         assert rules.STUDY["lower_when_early"](half).word == "not run here"
+
+    def test_a_path_that_is_low_on_its_own_images_alone_is_not_low(self):
+        """The straight line is measured on all images, so the path is too."""
+        own = made({SGD: 0.9, QUASI: 0.9})
+        own.barriers["fitted_rise"] = 0.1
+        assert rules.STUDY["low_paths"](own).word == "does not hold"
 
     def test_paths_that_fit_their_images_alone_do_not_decide(self):
         """Fitted on fewer images, quasi-Newton's paths are lower there and higher on all."""
@@ -610,7 +619,10 @@ class TestLayouts:
         found = words.answer({"perceptron on digits": same, "FCP on MNIST": same, "LeNet on MNIST": None})
         assert found.startswith("**Of 9 claims, ")
         line = next(line for line in found.splitlines() if "Barriers between" in line)
-        assert "*holds* on both (perceptron on digits: height 0.5 against 0.098, rise 0.5 against 0.098; FCP" in line
+        assert (
+            "*holds* on both (perceptron on digits: early-stopped, height 0.5 against 0.098, rise 0.5 against" in line
+        )
+        assert "fully fitted, height 0.5 against 0.098" in line
         assert found.endswith("Not run here yet: LeNet on MNIST.")
         apart = words.answer({"perceptron on digits": same, "FCP on MNIST": made({SGD: 0.5, QUASI: 0.1})})
         assert "*holds* (perceptron on digits" in apart

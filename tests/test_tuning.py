@@ -116,8 +116,9 @@ class TestDraw:
             ("rho = [0.01, 0.5]", "rho = 0.5", "range of rho in"),
             ("rho = [0.01, 0.5]", "roh = [0.01, 0.5]", "'roh': did you mean 'rho'"),
             ("[digits.search.SAM]", "[digits.search.SMA]", "'SMA': did you mean 'SAM'"),
-            ("trials = 3", "", "trials in .* must be a whole number, 1 or above, got None"),
-            ("trials = 3", "trials = 0", "trials in .* must be a whole number"),
+            ("trials = 3", "", r"\[digits.search\] of profile tiny does not say how many trials"),
+            ("trials = 3", "trials = 0", r"trials in \[search\] of digits .* a whole number, 1 or above, got 0"),
+            ("trials = 3", "trials = '3'", r"trials in \[search\] of digits .* a whole number, 1 or above, got '3'"),
             ("trials = 3", "trails = 60", r"unknown key of \[digits.search\] 'trails': did you mean 'trials'"),
             ("lr = [0.01, 1]", "lrr = [0.01, 1]", r"unknown key of \[digits.search\] 'lrr': did you mean 'lr'"),
             ("lr = [0.01, 1]", "lr = 0.1", "range of lr in .* must be two numbers above 0, got 0.1"),
@@ -237,12 +238,13 @@ class TestTune:
     def test_a_trial_has_half_the_steps_of_everything_that_counts_them(self, folder):
         change(folder, "[digits.base.AdamW]", "[digits.base.NiM-BH]\ntau = 25\n\n[digits.base.AdamW]")
         (folder / "searches").mkdir()
-        trials = {"NiM-BH": {"trials": [{}, {"lr": 0.1, "tau": 8}], "chosen": 1}}
+        trials = {"NiM-BH": {"trials": [{}, {"lr": 0.1, "tau": 8}, {"tau": 9}], "chosen": 1}}
         (folder / "searches" / "tiny.json").write_text(json.dumps({"digits": trials}))
         tried = expand("tiny", "digits", algorithms=("NiM-BH",), variant="trial")
         assert [(t.epochs, t.hyperparameters["tau"], t.hyperparameters["lr"]) for t in tried] == [
             (1, 13, 0.05),
             (1, 4, 0.1),
+            (1, 5, 0.05),
         ]
         tuned = expand("tiny", "digits", algorithms=("NiM-BH",), variant="tuned")
         assert {(t.epochs, t.hyperparameters["tau"], t.hyperparameters["lr"]) for t in tuned} == {(2, 8, 0.1)}

@@ -135,7 +135,7 @@ def _sharpest() -> Check:
     )
 
 
-def acceptance(rho: float = 1.0, *, restarts: int = 150, hops: int = 20, seed: int = 0) -> Check:
+def acceptance(rho: float = 1.0, *, restarts: int = 300, hops: int = 40, seed: int = 0) -> Check:
     """Measure, on the six-hump camel, how often hops go uphill under Algorithm 9's rule as printed."""
     settings: dict[str, Any] = {"restarts": restarts, "hops": hops, "seed": seed}
     printed, classical = (hop_rates("six-hump-camel", rule, rho, **settings) for rule in ("printed", "classical"))

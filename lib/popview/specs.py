@@ -233,6 +233,8 @@ def _check_values(table: dict[str, Any], where: str) -> None:
         if key in _MODEL and not isinstance(value, _MODEL[key]):
             what = "true or false" if _MODEL[key] is bool else "a name"
             raise UsageError(f"{key} {where} must be {what}, got {value!r}")
+    if "trials" in table.get("search", {}):
+        _check_whole(f"trials in [search] {where}", table["search"]["trials"], 1)
     margin = table.get("margin", 1)
     if not isinstance(margin, int | float) or not 0 < margin < math.inf:
         raise UsageError(f"margin {where} must be a number above 0, got {margin!r}")
@@ -246,9 +248,12 @@ def _check_whole(name: str, value: Any, least: int) -> None:
 def search(profile: str, task: str) -> dict[str, dict[str, Any]]:
     """Return what `popview.tuning` wrote: per algorithm the settings of its ``trials``, and which was ``chosen``.
 
-    Empty where nothing was drawn yet; without ``chosen`` where the trials have not all run.
+    Empty where nothing was drawn yet; without ``chosen`` where the trials have not all run. An algorithm with another
+    number of trials than the profile says now, or without the base setting as the first, has to be searched again.
     """
-    return searches(profile).get(task, {})
+    number = settings(profile, task).get("search", {}).get("trials")
+    found = searches(profile).get(task, {})
+    return {name: tried for name, tried in found.items() if len(tried["trials"]) == number and tried["trials"][0] == {}}
 
 
 def searches(profile: str) -> dict[str, dict[str, Any]]:
@@ -345,20 +350,13 @@ def unsearched(profile: str, task: str, variant: str, restarts: int | None = Non
     """Return how many restarts `expand` will give of the algorithms that it leaves out until their search gets there.
 
     Of the trials those of algorithms without any, of the tuned settings those of algorithms without a choice.
-
-    Raises
-    ------
-    UsageError
-        As `expand`.
     """
     if variant == "base":
         return {}
-    table = settings(profile, task)
-    there = {spec.algorithm for spec in expand(profile, task, variant=variant, restarts=restarts)}
+    table, there = settings(profile, task), search(profile, task)
     stacks = math.ceil((restarts or table["restarts"]) / table["stack"])
-    trials = table.get("search", {}).get("trials", 0)
-    number = table["stack"] * (trials if variant == "trial" else stacks)
-    return {algorithm: number for algorithm in searched(profile, task) if algorithm not in there}
+    key, number = ("trials", table.get("search", {}).get("trials", 0)) if variant == "trial" else ("chosen", stacks)
+    return {one: number * table["stack"] for one in searched(profile, task) if key not in there.get(one, {})}
 
 
 def _shortened(hyperparameters: dict[str, Any], variant: str) -> dict[str, Any]:

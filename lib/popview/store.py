@@ -191,7 +191,7 @@ def metadata(spec: Stored, root: Path = TRAJECTORIES) -> dict[str, Any]:
 def seconds(told: dict[str, Any], alone: bool) -> float:
     """Return what a trajectory took, by its metadata: the measures at its end and, if `alone`, all before them.
 
-    Files written before there was a clock have none: 0.
+    One whose rows were taken from another's file has no clock: it took nothing.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def seconds(told: dict[str, Any], alone: bool) -> float:
     alone : bool
         Whether the training is to be counted: not for SWA beside the SGD that was trained with it.
     """
-    clock = told.get("seconds", {})
+    clock = told["seconds"]
     return clock.get("measures", 0.0) + (clock.get("training_and_checkpoints", 0.0) if alone else 0.0)
 
 
@@ -243,14 +243,14 @@ def _count(row: dict[str, Any], spec: RunSpec, root: Path) -> None:
             told = json.loads(pq.read_metadata(file).metadata[b"popview"])
             if told["digest"] != spec.digest:
                 raise ValueError("it holds another spec")
-            diverged = sum(told["diverged"])
+            diverged, taken = sum(told["diverged"]), seconds(told, alone=spec.alongside is None)
         except (pa.ArrowException, OSError, LookupError, TypeError, ValueError):
             row["damaged"] += spec.restarts
             return
         row["done"] += spec.restarts
         row["diverged"] += diverged
         row["bytes"] += file.stat().st_size
-        row["core_hours"] += seconds(told, alone=spec.alongside is None) / 3600
+        row["core_hours"] += taken / 3600
     elif is_held(file.with_suffix(SUFFIXES["lock"])):
         row["running"] += spec.restarts
     elif file.with_suffix(SUFFIXES["unfinished"]).is_file():

@@ -245,14 +245,22 @@ def wide_well(samples: Iterable[Sample], radius: float = 0.2) -> pd.DataFrame:
     deviation from ½ among the restarts that end in a basin, tested by an exact binomial test. Restarts that end within
     `radius` of the saddle are in neither: SAM leaves many there, all on one side, and their basin says nothing.
 
+    Parameters
+    ----------
+    samples : iterable of Sample
+        From the same starts on a landscape; of GD's, if it is among them, the ends say to which well a start belongs.
+    radius : float
+
     Returns
     -------
     DataFrame
         ``algorithm, dimension, depth`` (how much higher the narrow well lies), ``restarts`` and, of these, ``wide,
-        narrow, saddle, diverged`` (counts), ``share`` of wide among wide and narrow with its 95 % Wilson interval
+        narrow, saddle, diverged`` (counts); ``saddle_wide, saddle_narrow``: those at the saddle that began where GD
+        ends in either well (NaN without GD); ``share`` of wide among wide and narrow with its 95 % Wilson interval
         ``low, high`` (in percent; NaN where none ended in a basin), ``p_value``, ``noise_triggers`` (mean a restart).
     """
-    rows = []
+    samples, rows = list(samples), []
+    plain = {_place(s): s.basin for s in samples if s.algorithm == "GD"}
     for s in samples:
         first, second = s.landscape.minima
         wide, narrow = (0, 1) if first.trace < second.trace else (1, 0)
@@ -264,10 +272,18 @@ def wide_well(samples: Iterable[Sample], radius: float = 0.2) -> pd.DataFrame:
         row = {"algorithm": s.algorithm, "dimension": s.landscape.dimension}
         row |= {"depth": s.landscape.minima[narrow].value - s.landscape.minima[wide].value, "restarts": len(s.ends)}
         row |= {"wide": a, "narrow": b, "saddle": int(saddle.sum()), "diverged": int(s.diverged.sum())}
+        began = plain.get(_place(s))
+        for name, well in (("saddle_wide", wide), ("saddle_narrow", narrow)):
+            row[name] = np.nan if began is None else int((saddle & (began == well)).sum())
         row |= {"share": 100 * a / (a + b) if a + b else np.nan, "low": 100 * low, "high": 100 * high}
         row |= {"p_value": scipy.stats.binomtest(a, a + b).pvalue if a + b else np.nan}
         rows.append(row | {"noise_triggers": float(s.noise_triggers.double().mean())})
     return pd.DataFrame(rows)
+
+
+def _place(s: Sample) -> tuple[float, ...]:
+    """Return what tells one `two_well` landscape from another."""
+    return (s.landscape.dimension, *(minimum.value for minimum in s.landscape.minima))
 
 
 def preferences(restarts: int, iterations: int, seed: int, lr: float = 0.01) -> pd.DataFrame:

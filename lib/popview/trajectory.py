@@ -320,7 +320,7 @@ class Record:
 def reused(spec: RunSpec, sgd: pa.Table) -> pa.Table | None:
     """Return what training NiM-SGD would give, from SGD's table, where no gradient there would let its noise fire.
 
-    None where one was below ε, or where it is not known. The rows, the measures and the times are SGD's.
+    None where one was below ε, or where it is not known. The rows and the measures are SGD's; no seconds were spent.
 
     Parameters
     ----------
@@ -333,7 +333,8 @@ def reused(spec: RunSpec, sgd: pa.Table) -> pa.Table | None:
     least = told.pop("least_gradient_norm", [None])
     if None in least or min(least) < unattached(spec).hyperparameter("epsilon"):
         return None
-    own = {"spec": json.loads(spec.canonical), "digest": spec.digest, "equals": ["SGD"] * spec.restarts}
+    own = {"spec": json.loads(spec.canonical), "digest": spec.digest}
+    own |= {"equals": ["SGD"] * spec.restarts, "seconds": {}}
     return sgd.replace_schema_metadata({"popview": json.dumps(told | own)})
 
 

@@ -45,8 +45,8 @@ def draw(profile: str, task: str, algorithm: str) -> list[dict[str, float]]:
     for name in common:
         check_name(f"key of [{task}.search]", name, some)
     trials = common.pop("trials", None)
-    if not isinstance(trials, int) or isinstance(trials, bool) or trials < 1:
-        raise UsageError(f"trials in [{task}.search] must be a whole number, 1 or above, got {trials!r}")
+    if trials is None:
+        raise UsageError(f"[{task}.search] of profile {profile} does not say how many trials")
     ranges = {name: span for name, span in common.items() if name in known} | own
     if not ranges:
         raise UsageError(f"[{task}.search] has no range for {algorithm}")

@@ -97,7 +97,7 @@ def selection(
         shared = common[common["split"] == "test"]
         late = tau[(tau["split"] == "test") & (tau["series"] == "second half")]
         tests = " and ".join(
-            f"for {(group['mann_whitney'] < ALPHA).sum()} of {len(group)} algorithms with {n} restarts"
+            f"for {(group['mann_whitney'] <= ALPHA).sum()} of {len(group)} algorithms with {n} restarts"
             for n, group in rows.groupby("restarts")
         )
         kinds = rule["verdict"].str.split(" \\(").str[0]
@@ -131,8 +131,8 @@ def _over_chance(luck: pd.DataFrame) -> str:
     if blind.any():
         least, gains = luck["smallest_adjusted_p"].min(), luck[blind].assign(mean=luck["difference"])
         words.append(
-            f"with {luck['restarts'].iloc[0]} restarts none could be found for {_names(luck[blind], luck)} (the least "
-            f"p that could have come out is {least:.2g}); the gain is {_range(gains, 100)} points"
+            f"no difference could be found with {luck['restarts'].iloc[0]} restarts for {_names(luck[blind], luck)} "
+            f"(the least p that could have come out is {least:.2g}); the gain is {_range(gains, 100)} points"
         )
     return f"Against a model of the second half drawn at random: {'; '.join(words)}."
 

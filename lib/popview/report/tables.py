@@ -111,7 +111,9 @@ def preferences(wells: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
             "noise, times a restart": wells["noise_triggers"],
             "wide": wells["wide"],
             "narrow": wells["narrow"],
-            "at the saddle": wells["saddle"],
+            "at the saddle (from wide, from narrow)": wells.apply(
+                lambda r: f"{r['saddle']} ({r['saddle_wide']:.0f}, {r['saddle_narrow']:.0f})", axis=1
+            ),
             "wide of wide + narrow, %": wells.apply(interval, axis=1),
             "p (Holm)": wells["adjusted"],
             "preference": found,

@@ -136,7 +136,8 @@ def solutions(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, s
         row = {"network": titles[network], "algorithm": algorithm}
         for words, stage, split in (("training", "fitted", "train"), ("test", "early", "test")):
             key = (titles[network].split(" ")[0], stage, algorithm, split)
-            row[f"{words} loss"] = _small(found.loc[found["stage"] == stage, f"{split}_loss"].mean())
+            losses = found.loc[found["stage"] == stage, f"{split}_loss"]
+            row[f"{words} loss"] = f"{_small(losses.mean())} ({_small(losses.median())})"
             row[f"printed ({words})"] = _small(known.get(key, float("nan")))
         row |= {f"accuracy, {words}": _accuracy(found, stage) for stage, words in STAGE_NAMES.items()}
         rows.append(row)
@@ -213,11 +214,19 @@ def sign(low: float, high: float) -> str:
 
 
 def sharpness(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out the medians of the sharpness measures of `popview.study.solutions` at equal training loss."""
-    equal = table[table["stage"] == "equal"]
-    rows = equal.groupby(["network", "algorithm"], sort=False)[list(SHARPNESS)].median().reset_index()
-    columns = {words: rows[name].map(_small) for name, words in MEASURES.items()}
-    return _once(pd.DataFrame({"network": rows["network"].map(titles), "algorithm": rows["algorithm"], **columns}))
+    """Lay out the sharpness measures of `popview.study.solutions` at equal training loss: medians and middle halves."""
+    rows = []
+    for (network, algorithm), found in table[table["stage"] == "equal"].groupby(["network", "algorithm"], sort=False):
+        row = {"network": titles[network], "algorithm": algorithm, "solutions": len(found)}
+        row["training loss"] = _small(found["train_loss"].median())
+        rows.append(row | {words: _middle(found[name]) for name, words in MEASURES.items()})
+    return _once(pd.DataFrame(rows))
+
+
+def _middle(values: pd.Series) -> str:
+    """Write the median and the quartiles."""
+    low, median, high = (_small(values.quantile(share)) for share in (0.25, 0.5, 0.75))
+    return f"{median} [{low},\u00a0{high}]"
 
 
 def spreads(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Chapter 11's sentences, worded by rule from the numbers."""
 
+import re
 from collections.abc import Mapping
 
 import pandas as pd
@@ -56,7 +57,7 @@ def _grouped(found: Mapping[str, Finding]) -> str:
 
 
 def _signed(words: str) -> str:
-    return words.replace("e-0", "e-").replace("-", MINUS).replace(f"L{MINUS}BFGS{MINUS}GSS", "L-BFGS-GSS")
+    return re.sub(r"-(?=\d)", MINUS, words.replace("e-0", "e-"))
 
 
 def judged(rule: str, networks: Mapping[str, Study | None]) -> str:

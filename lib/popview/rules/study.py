@@ -127,9 +127,10 @@ def lower_barriers(evidence: Study) -> Finding:
 
     Of paths by the sum of losses between solutions as they are; also on the images that paths are fitted on, where
     those are fewer. A 95 % interval above 0 (bootstrap over solutions, not adjusted for the number of intervals) counts
-    as higher. 'holds in part' if only some are, or one of the two stages was not run; 'does not hold' if none is and
-    one is lower; 'inconclusive' if some are higher and some lower, or none either. Beside it: aligned solutions, and
-    solutions at equal training loss.
+    as higher. 'holds in part' if only some are, or one of the two stages was not run, or no fit had converged when its
+    steps were used up: heights of paths found are upper bounds, and their difference bounds nothing. 'does not hold' if
+    none is and one is lower; 'inconclusive' if some are higher and some lower, or none either. Beside it: aligned
+    solutions, and solutions at equal training loss.
     """
     found = _barriers(evidence, ("early", "fitted"))
     rise = evidence.differences["rise"]
@@ -156,11 +157,21 @@ def _barriers(evidence: Study, stages: Sequence[str]) -> Finding:
         return _absent("barriers")
     parts = [f"{row['stage']} {value} {_interval(row)}" for value, t in tables.items() for _, row in t.iterrows()]
     rows = pd.concat(tables.values())
-    last = [stage for stage in stages if stage in set(tables["rise"]["stage"])][-1]
-    means = {value: tables[value].set_index("stage").loc[last] for value in ("height", "rise")}
-    number = ", ".join(f"{value} {mean['a']:.2g} against {mean['b']:.2g}" for value, mean in means.items())
+    number = "; ".join(
+        f"{STAGE_WORDS[stage]}, "
+        + ", ".join(f"{value} {row['a']:.2g} against {row['b']:.2g}" for value, row in _at(tables, stage).items())
+        for stage in stages
+        if stage in set(tables["rise"]["stage"])
+    )
     found = _signs(rows["low"] > 0, rows["high"] < 0, f"{QUASI_NEWTON} − SGD: {', '.join(parts)}", number)
-    return _capped(found, _stages_missing(tables["rise"]["stage"]) if len(stages) > 1 else [])
+    limits = _stages_missing(tables["rise"]["stage"]) if len(stages) > 1 else []
+    fits = evidence.barriers[evidence.barriers["stage"].isin(stages) & (evidence.barriers["objective"] == "sum")]
+    return _capped(found, limits + ([] if fits["converged"].any() else ["no fit had converged"]))
+
+
+def _at(tables: Mapping[str, pd.DataFrame], stage: str) -> dict[str, pd.Series]:
+    """Return height and rise of a stage, of tables by value."""
+    return {value: tables[value].set_index("stage").loc[stage] for value in ("height", "rise")}
 
 
 def deeper_minima(evidence: Study) -> Finding:
@@ -191,8 +202,9 @@ def _p(result: Result) -> float:
 def less_general(evidence: Study) -> Finding:
     """'holds' if quasi-Newton's fully fitted solutions have higher test loss and lower test accuracy (Holm's p ≤ 0.05).
 
-    'in part' if one of the two and the other is not told apart, 'does not hold' if neither and one is the other way
-    round; 'inconclusive' if they contradict each other, or neither is told apart. Beside it: the test accuracy at equal
+    'in part' if one of the two and the other is not told apart, or if the solutions are not deeper: their training loss
+    is not below SGD's (sign-flip test, p ≤ 0.05). 'does not hold' if neither and one is the other way round;
+    'inconclusive' if they contradict each other, or neither is told apart. Beside it: the test accuracy at equal
     training loss.
     """
     loss = evidence.against("fitted", "test_loss")
@@ -205,7 +217,10 @@ def less_general(evidence: Study) -> Finding:
     equal = evidence.against("equal", "test_accuracy", logarithm=False)
     if equal is not None:
         detail += f"; at equal training loss accuracy {100 * equal.estimate:+.2f} points (p = {_p(equal):.2g})"
-    return _signs(worse, real & ~worse, detail, f"accuracy {100 * accuracy.estimate:+.2f} points")
+    found = _signs(worse, real & ~worse, detail, f"accuracy {100 * accuracy.estimate:+.2f} points")
+    depth = evidence.against("fitted", "train_loss")
+    deeper = depth is not None and depth.estimate < 0 and _p(depth) <= ALPHA
+    return found if deeper else _capped(found, ["its training loss is not below SGD's here"])
 
 
 def smoother_basins(evidence: Study) -> Finding:
@@ -242,7 +257,8 @@ def more_spread_out(evidence: Study) -> Finding:
     parts = {stage: _apart(*table["distance"], *table["direction"]) for stage, table in found.items()}
     rows = pd.concat([table.iloc[:1] for table in found.values()])
     detail = "mean distance: " + "; ".join(f"{stage} {words}" for stage, words in parts.items())
-    finding = _signs(rows["more_low"] > 0, rows["more_high"] < 0, detail, list(parts.values())[-1])
+    number = "; ".join(f"{STAGE_WORDS[stage]}, {words}" for stage, words in parts.items())
+    finding = _signs(rows["more_low"] > 0, rows["more_high"] < 0, detail, number)
     return _capped(finding, _stages_missing(found))
 
 
@@ -302,8 +318,8 @@ def apart_by_norm(evidence: Study) -> Finding:
 def low_paths(evidence: Study) -> Finding:
     """'holds' if, for 95 % of the pairs of every set, the path rises at most half as far as the straight line.
 
-    'in part' if of some sets, 'does not hold' if of none. Paths by the sum of losses, on the images that they are
-    fitted on; solutions as they are and aligned.
+    'in part' if of some sets, 'does not hold' if of none. Paths by the sum of losses, both rises on the same images;
+    solutions as they are and aligned.
     """
     rows = evidence.barriers
     rows = rows[rows["objective"] == "sum"] if len(rows) else rows
@@ -312,7 +328,7 @@ def low_paths(evidence: Study) -> Finding:
     table = readings.barrier_means(rows)
     low = table["halved"] >= NEARLY_ALL
     detail = "mean rise, path against straight line: " + ", ".join(
-        f"{row.algorithm} {row.stage}{' aligned' * (row.ends == 'aligned')} {row.fitted_rise:.2g} against "
+        f"{row.algorithm} {row.stage}{' aligned' * (row.ends == 'aligned')} {row.rise:.2g} against "
         f"{row.straight_rise:.2g}{'' if halved else ' (not low)'}"
         for row, halved in zip(table.itertuples(), low, strict=True)
     )

@@ -137,7 +137,7 @@ def tests_alike(results: Results) -> Finding:
         return absent
     few = results.tests[0]
     both = ((few["mann_whitney"] <= ALPHA) & (few["t_test"] <= ALPHA)).sum()
-    neither = ((few["mann_whitney"] >= ALPHA) & (few["t_test"] >= ALPHA)).sum()
+    neither = ((few["mann_whitney"] > ALPHA) & (few["t_test"] > ALPHA)).sum()
     detail = f"with {RESTARTS} restarts both reject for {both} of {len(few)} algorithms, neither for {neither}"
     return Finding("holds" if both + neither == len(few) else "does not hold", detail)
 
@@ -149,7 +149,7 @@ def loss_costs_nothing(results: Results) -> Finding:
     lower loss goes with a better model only where it is also better than a random choice in the second half of the
     trajectory (Holm's p ≤ 0.05, `selections.against_late`). 'holds' if both are so for all algorithms, 'holds in part'
     if for some; 'does not hold' if for none, and it is worse for some: than a random choice (Holm's p ≤ 0.05), or than
-    selection by validation metric by more than the margin could hide; else 'inconclusive'.
+    selection by validation metric (the same, and not equivalent to it); else 'inconclusive'.
     """
     if absent := results.lacks(SIX):
         return absent
@@ -175,7 +175,11 @@ def loss_costs_nothing(results: Results) -> Finding:
 
 
 def on_par_with_sam(results: Results) -> Finding:
-    """'holds' if all five are equivalent to SAM within the margin; see `_equivalence`."""
+    """'holds' if all five are equivalent to SAM within the margin.
+
+    'does not hold' if some differ and none is equivalent, 'holds in part' if some differ and some are equivalent; else
+    'inconclusive'. To differ: Holm's p ≤ 0.05, and not equivalent.
+    """
     pairs = [(name, "SAM") for name in SIX if name != "SAM"]
     if absent := results.lacks(SIX):
         return absent

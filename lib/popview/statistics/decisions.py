@@ -1,7 +1,7 @@
 """From numbers to a word: what a design can detect, the verdict by rule, and whole families of comparisons."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import comb, inf, isnan
 from typing import Literal
@@ -301,13 +301,19 @@ def _measure(
         shared = np.isfinite(paired_from) and a.size == b.size
         ways = (True,) if paired else (False, True) if shared else (False,)
         tested = [tost(a, b, margin, paired=way, alpha=alpha) for way in ways] if margin is not None else []
-        equivalence = max(tested, key=lambda one: one.p_value, default=None)
+        equivalence = _stricter(tested) if tested else None
         shift = hodges_lehmann_paired(a, b) if paired else hodges_lehmann(a, b)
         return test, equivalence, a12(a, b), shift
     except KeyError as error:
         raise ValueError(f"pairs names {error}, which groups lacks") from None
     except ValueError as error:
         raise ValueError(f"a = {pair[0]!r}, b = {pair[1]!r}: {error}") from None
+
+
+def _stricter(tests: list[Equivalence]) -> Equivalence:
+    """Return the larger p and, of intervals around the same difference, the wider: what all of the tests allow."""
+    wider = max((test.interval for test in tests), key=lambda ends: ends[1] - ends[0])
+    return replace(max(tests, key=lambda test: test.p_value), interval=wider)
 
 
 def _smallest(n_a: int, n_b: int, paired: bool) -> float:

@@ -55,8 +55,8 @@ def barrier_means(barriers: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         ``network, algorithm, stage, ends, objective, pairs, solutions``; ``dropped``: pairs left out because a height
         is not finite; per value of ``height, rise, fitted_rise, straight_rise``: the mean, ``<value>_low``,
-        ``<value>_high``; ``halved``: the share of pairs whose path rises at most half as far as their straight line,
-        on the images that it is fitted on; ``distance``: mean between the ends.
+        ``<value>_high``; ``halved``: the share of pairs whose path rises at most half as far as their straight line;
+        ``distance``: mean between the ends.
     """
     rows = []
     for names, found in barriers.groupby(SET, sort=False) if len(barriers) else ():
@@ -66,7 +66,7 @@ def barrier_means(barriers: pd.DataFrame) -> pd.DataFrame:
         for value in VALUES:
             low, high = _interval(finite[value], _pairs(finite))
             row |= {value: finite[value].mean(), f"{value}_low": low, f"{value}_high": high}
-        halved = finite["fitted_rise"] <= finite["straight_rise"] / 2
+        halved = finite["rise"] <= finite["straight_rise"] / 2  # on the same images
         rows.append(row | {"halved": halved.mean(), "distance": finite["distance"].mean()})
     return pd.DataFrame(rows)
 
