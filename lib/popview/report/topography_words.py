@@ -38,9 +38,9 @@ def answer(networks: Mapping[str, Study | None]) -> str:
     everywhere, nowhere = (sum(word == {kind} for word in words) for kind in ("holds", "does not hold"))
     tested = sum(bool(word) for word in words)
     lead = (
-        f"**Of {tested} claims, {everywhere} hold on every network where they were tested, {nowhere} on none, the "
-        f"other {tested - everywhere - nowhere} in part, on some, or undecided.** Numbers are L-BFGS-GSS's against "
-        "SGD's."
+        f"**Of {tested} claims, {everywhere} {'holds' if everywhere == 1 else 'hold'} on every network where it was "
+        f"tested, {nowhere} on none, the other {tested - everywhere - nowhere} in part, on some, or undecided.** "
+        "Numbers are L-BFGS-GSS's against SGD's."
     )
     absent = [title for title in networks if title not in there]
     lines = [f"- **{CLAIMS[rule]}:** {_grouped(by)}" for rule, by in found.items()]
