@@ -17,7 +17,7 @@
 # {glue:text}`pooled-half` % of cases when the checkpoints of a run correlate by one half, and in
 # {glue:text}`pooled-ours` % at the correlation of our own runs on {glue:text}`split-task`; it promises 5 %. Tests on
 # restarts reject in {glue:text}`restarts-rates` %. But with {glue:text}`paper-restarts` restarts they see little: a
-# true difference of {glue:text}`effect` standard deviations gives "p > 0.05" in {glue:text}`quiet-five` % of cases, and no difference at all in {glue:text}`quiet-none` %.**
+# true difference of {glue:text}`effect` standard deviation (SD) of a restart's value gives "p > 0.05" in {glue:text}`quiet-five` % of cases, and no difference at all in {glue:text}`quiet-none` %.**
 #
 # So neither "p < 0.05" on pooled checkpoints nor "p > 0.05" on five restarts says what one would like to read in it.
 # Everything on this page is simulated while the page is built, or resampled from results of this book.
