@@ -26,6 +26,7 @@ __all__ = [
     "paper_sets",
     "set_a_against_set_b",
     "tally",
+    "words",
 ]
 
 #: Compared with SGD as one Holm family each: the paper's five algorithms; then references and both monotonic ones.
@@ -254,6 +255,11 @@ def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test
     pooled = pairwise(population, list(population["algorithm"].unique()), value)
     pairs = list(zip(pooled["a"], pooled["b"], strict=True))
     return against(per_restart(population, value), pairs, margin).assign(pooled_p=pooled["pooled_p"])
+
+
+def words(table: pd.DataFrame) -> pd.Series:
+    """Return the verdicts of a table of `against` without the side of the estimate."""
+    return table["verdict"].str.split(" \\(").str[0]
 
 
 def log_loss(losses: pd.DataFrame) -> pd.DataFrame:

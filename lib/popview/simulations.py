@@ -32,6 +32,7 @@ RESTART_LEVEL = {
     "t on restarts": "t",
     "permutation on restarts": "permutation",
 }
+EVERY = POOLED | RESTART_LEVEL
 
 
 def share(successes: int, trials: int) -> dict[str, float]:
@@ -41,14 +42,11 @@ def share(successes: int, trials: int) -> dict[str, float]:
     return {"rate": found.estimate, "low": low, "high": high, "repeats": trials}
 
 
-def _tests(a: np.ndarray, b: np.ndarray, seed: int, tests: Iterable[str] = (*POOLED, *RESTART_LEVEL)) -> dict:
+def _tests(a: np.ndarray, b: np.ndarray, seed: int, tests: Iterable[str] = EVERY) -> dict[str, np.ndarray]:
     """Return the p-values of tests of two batches of shape ``(repeats, restarts, checkpoints)``."""
     pooled = [group.reshape(len(group), -1) for group in (a, b)]
     means = [group.mean(axis=2) for group in (a, b)]
-    return {
-        name: p_values(POOLED[name], *pooled) if name in POOLED else p_values(RESTART_LEVEL[name], *means, seed=seed)
-        for name in tests
-    }
+    return {name: p_values(EVERY[name], *(pooled if name in POOLED else means), seed=seed) for name in tests}
 
 
 def false_positives(
@@ -59,7 +57,7 @@ def false_positives(
     repeats: int = 10_000,
     alpha: float = 0.05,
     seed: int = 0,
-    tests: Iterable[str] = (*POOLED, *RESTART_LEVEL),
+    tests: Iterable[str] = EVERY,
 ) -> pd.DataFrame:
     """Simulate how often each test finds a difference between two optimizers that do not differ.
 

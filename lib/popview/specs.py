@@ -310,10 +310,10 @@ def expand(
         _check_whole(name, value, _WHOLE[name])
     for algorithm in algorithms or ():
         check_name(f"algorithm of {task} in profile {profile}", algorithm, table["algorithms"])
-    searched = {} if variant == "base" else search(profile, task)
+    entries = {} if variant == "base" else search(profile, task)
     found = []
     for algorithm in algorithms or table["algorithms"]:
-        tried = searched.get(algorithm, {})
+        tried = entries.get(algorithm, {})
         varied: list[dict[str, Any]] = [{}] if variant == "base" else tried.get("trials", [])
         if variant == "tuned":
             varied = [varied[tried["chosen"]]] if "chosen" in tried else []

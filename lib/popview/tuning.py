@@ -40,7 +40,7 @@ def draw(profile: str, task: str, algorithm: str) -> list[dict[str, float]]:
     for name in own:
         check_name(f"hyperparameter of {algorithm} in [{task}.search.{algorithm}]", name, known)
     common = {name: span for name, span in table["search"].items() if not isinstance(span, dict)}
-    searched = [algorithm, *(name for name in table["search"] if name not in common)]
+    searched = (algorithm, *specs.searched(profile, task))
     some = dict.fromkeys(["trials", *(name for one in searched for name in hyperparameters(one))])
     for name in common:
         check_name(f"key of [{task}.search]", name, some)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from popview.comparisons import tally
+from popview.comparisons import words as verdict_words
 from popview.report.page import MINUS
 from popview.report.trajectories import NOT_RUN
 from popview.rules.findings import ALPHA
@@ -38,7 +39,7 @@ def headline(comparison: pd.DataFrame) -> str:
     """Word `popview.comparisons.against_reference` of all tasks and variants in a line."""
     if comparison.empty:
         return NOT_RUN.capitalize() + "."
-    kinds = comparison["verdict"].str.split(" \\(").str[0]
+    kinds = verdict_words(comparison)
     parts = []
     for word in ("better", "worse"):
         rows = comparison[kinds == word]
@@ -51,7 +52,7 @@ def headline(comparison: pd.DataFrame) -> str:
 
 
 def _by_verdict(members: pd.DataFrame, margin: float) -> str:
-    kinds = members["verdict"].str.split(" \\(").str[0]
+    kinds = verdict_words(members)
     parts = []
     for word, rows in members.groupby(kinds, sort=False):
         equivalent = word == "equivalent"
@@ -100,7 +101,7 @@ def selection(
             f"for {(group['mann_whitney'] <= ALPHA).sum()} of {len(group)} algorithms with {n} restarts"
             for n, group in rows.groupby("restarts")
         )
-        kinds = rule["verdict"].str.split(" \\(").str[0]
+        kinds = verdict_words(rule)
         found = "; ".join(f"*{word}* for {_names(part, rule)}" for word, part in rule.groupby(kinds, sort=False))
         real = rule[rule["adjusted_p"] <= ALPHA].assign(mean=lambda table: -table["difference"])
         there = ""
@@ -157,7 +158,7 @@ def all_pairs(comparison: pd.DataFrame) -> str:
         return NOT_RUN.capitalize() + "."
     items = []
     for (task, variant), rows in comparison.groupby(["task", "variant"], sort=False):
-        counts = rows["verdict"].str.split(" \\(").str[0].value_counts()
+        counts = verdict_words(rows).value_counts()
         words = ", ".join(f"{number} *{word}*" for word, number in counts.items())
         pooled, restarts = tally(rows["pooled_p"]), tally(rows["p"])
         items.append(

@@ -1,12 +1,11 @@
 """The ledger of claims as tables: a line per claim for the first page, a line per scale for the status page."""
 
-import re
 from collections.abc import Mapping
 
 import pandas as pd
 
 from popview.ledger import COMPUTED_SCALE, NO_SCALE, PRINTED_SCALE
-from popview.report.page import MINUS
+from popview.report.page import signed
 
 __all__ = ["compact", "full", "in_a_line", "missing", "named", "rules"]
 
@@ -109,7 +108,7 @@ def full(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> pd.D
                     "where": row["where"] if first else "",
                     "scale": "–" if row["scale"] == NO_SCALE else row["scale"],
                     "verdict": f"**{row['verdict']}**",
-                    "numbers": re.sub(r"-(?=\d)", MINUS, row["detail"].replace("|", "\\|")),
+                    "numbers": signed(row["detail"].replace("|", "\\|")),
                     "tested in": _link(row["chapter"], pages) if first else "",
                 }
             )

@@ -1,6 +1,7 @@
 """How a chapter hands its figures and tables to the page, and the line under each that says where it comes from."""
 
 import html
+import re
 from base64 import b64encode
 from typing import Any
 
@@ -13,7 +14,7 @@ from myst_nb import glue
 
 from popview.trajectory import processor
 
-__all__ = ["MINUS", "figure", "interactive", "number", "provenance", "table"]
+__all__ = ["MINUS", "figure", "interactive", "number", "provenance", "signed", "table"]
 
 #: The sign, at which a browser does not break the line as it does at a hyphen.
 MINUS = "\u2212"
@@ -41,6 +42,11 @@ def number(value: Any, digits: int = 2) -> str:
     if value != 0 and abs(value) < 10**-digits:
         return f"{value:.1e}".replace("-", MINUS)
     return f"{value:,.{digits}f}".replace("-", MINUS)
+
+
+def signed(words: str) -> str:
+    """Put `MINUS` for the hyphens before digits."""
+    return re.sub(r"-(?=\d)", MINUS, words)
 
 
 def figure(name: str, drawn: Figure) -> None:

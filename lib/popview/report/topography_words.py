@@ -1,11 +1,10 @@
 """Chapter 11's sentences, worded by rule from the numbers."""
 
-import re
 from collections.abc import Mapping
 
 import pandas as pd
 
-from popview.report.page import MINUS
+from popview.report.page import MINUS, signed
 from popview.report.topography import STAGE_NAMES, sign
 from popview.report.trajectories import NOT_RUN
 from popview.rules import STUDY, Finding, Study
@@ -57,7 +56,7 @@ def _grouped(found: Mapping[str, Finding]) -> str:
 
 
 def _signed(words: str) -> str:
-    return re.sub(r"-(?=\d)", MINUS, words.replace("e-0", "e-"))
+    return signed(words.replace("e-0", "e-"))
 
 
 def judged(rule: str, networks: Mapping[str, Study | None]) -> str:

@@ -72,13 +72,10 @@ class Results:
         return comparisons.against(self.values[names], pairs, self.margin)
 
 
-def _words(table: pd.DataFrame) -> pd.Series:
-    """Return the verdicts without the side of the estimate."""
-    return table["verdict"].str.split(" \\(").str[0]
-
-
 def _listed(table: pd.DataFrame, names: pd.Series) -> str:
-    return "; ".join(f"{word}: {', '.join(found)}" for word, found in names.groupby(_words(table), sort=False))
+    return "; ".join(
+        f"{word}: {', '.join(found)}" for word, found in names.groupby(comparisons.words(table), sort=False)
+    )
 
 
 def _sides(table: pd.DataFrame) -> pd.Series:
@@ -95,7 +92,7 @@ def _apart(table: pd.DataFrame) -> str:
 
 def _equivalence(table: pd.DataFrame, names: pd.Series, margin: float) -> Finding:
     """'holds' if all are equivalent; 'does not hold' if all differ, or some do and none is; else in part, or open."""
-    words = _words(table)
+    words = comparisons.words(table)
     equivalent, differ = (words == "equivalent").sum(), words.isin(["better", "worse"]).sum()
     detail = f"within ±{100 * margin:g} points: {_listed(table, names)}"
     if equivalent == len(table):
@@ -156,7 +153,7 @@ def loss_costs_nothing(results: Results) -> Finding:
     six = results.trajectories[results.trajectories["algorithm"].isin(SIX)]
     table = selections.verdicts(six, results.margin, per_trajectory=MODELS)
     chance = selections.against_late(six, results.margin, per_trajectory=MODELS)
-    against_validation, against_chance = _words(table), _sides(chance)
+    against_validation, against_chance = comparisons.words(table), _sides(chance)
     beside = "; ".join(
         f"{side} for: {', '.join(chance.loc[against_chance == side, 'algorithm']) or 'none'}"
         for side in ("better", "worse")
@@ -222,15 +219,15 @@ def sam_at_equal_gradients(results: Results) -> Finding:
         return absent
     rows = results.trajectories
     budget = int(rows.loc[rows["algorithm"] == "SGD"].groupby("seed")["gradient_evaluations"].max().min())
-    losses: dict[str, pd.Series] = {}
-    medians = []
-    for place, allowed in ((f"at {budget:,} gradients", populations.within(rows, budget)), ("at equal epochs", rows)):
-        table = populations.final(allowed, "train_loss")[["SAM", "SGD", "NiM-BH"]]
-        losses |= {f"{who} {place}": table[who] for who in table}
-        medians.append(f"{place} " + ", ".join(f"{who} {value:.2g}" for who, value in table.median().items()))
-    names = list(losses)
-    pairs = [(names[0], names[1]), (names[0], names[2]), (names[3], names[4]), (names[3], names[5])]
-    found = comparisons.against(comparisons.log_loss(pd.DataFrame(losses)), pairs, None, higher_is_better=False)
+    names, places = ["SAM", "SGD", "NiM-BH"], (f"at {budget:,} gradients", "at equal epochs")
+    cut, whole = (populations.final(part, "train_loss")[names] for part in (populations.within(rows, budget), rows))
+    medians = [
+        f"{place} " + ", ".join(f"{who} {value:.2g}" for who, value in part.median().items())
+        for place, part in zip(places, (cut, whole), strict=True)
+    ]
+    table = comparisons.log_loss(pd.concat([cut.add_suffix(", cut"), whole], axis=1))
+    pairs = [("SAM, cut", "SGD, cut"), ("SAM, cut", "NiM-BH, cut"), ("SAM", "SGD"), ("SAM", "NiM-BH")]
+    found = comparisons.against(table, pairs, None, higher_is_better=False)
     adjusted = ", ".join(f"{p:.2g}" for p in found["adjusted_p"])
     detail = f"median training loss {'; '.join(medians)}; SAM against both, and again, Holm's p {adjusted}"
     words = list(found["verdict"])
@@ -264,9 +261,8 @@ def top_three_by_accuracy(results: Results) -> Finding:
 def ahead_by_f1(results: Results) -> Finding:
     """'holds' if SAM is worse than SGD and one of NiG-BH and NiM-BH better (Holm's p ≤ 0.05, of any size).
 
-    'holds in part' if one of the two is so.
-
-    'does not hold' if neither and all three are equivalent to SGD within the margin; else 'inconclusive'.
+    'holds in part' if one of the two is so, 'does not hold' if neither and all three are equivalent to SGD within the
+    margin; else 'inconclusive'.
     """
     if results.task in ACCURACY:
         return Finding("not applicable", "measured by accuracy")
@@ -276,7 +272,7 @@ def ahead_by_f1(results: Results) -> Finding:
     sides = list(_sides(table))
     found = (sides[0] == "worse") + ("better" in sides[1:])
     detail = f"against SGD: {_listed(table, table['a'])}; told apart, in points: {_apart(table)}"
-    if found == 0 and (_words(table) != "equivalent").any():
+    if found == 0 and (comparisons.words(table) != "equivalent").any():
         return Finding("inconclusive", detail)
     return share(found, 2, detail)
 
@@ -342,8 +338,8 @@ def monotonic_is_worse(results: Results) -> Finding:
     losses = comparisons.log_loss(populations.final(results.trajectories, "train_loss"))
     loss = comparisons.against(losses, pairs, None, higher_is_better=False)
     metric = results.against(pairs)
-    higher, words = int((_words(loss) == "worse").sum()), _words(metric)
-    factors = (10 ** loss["difference"]).map("{:.2f}".format) + " (" + _words(loss) + ")"
+    higher, words = int((comparisons.words(loss) == "worse").sum()), comparisons.words(metric)
+    factors = (10 ** loss["difference"]).map("{:.2f}".format) + " (" + comparisons.words(loss) + ")"
     detail = f"training loss times that without monotonicity: {', '.join(loss['a'] + ' ' + factors)}; test metric "
     detail += f"within ±{100 * results.margin:g} points: {_listed(metric, metric['comparison'])}"
     if higher:

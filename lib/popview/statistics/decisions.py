@@ -298,10 +298,10 @@ def _measure(
         a, b = (np.asarray(groups[name], dtype=float) for name in pair)
         paired = min(a.size, b.size) >= paired_from
         test = paired_permutation(a, b) if paired else exact_permutation(a, b)
-        shared = np.isfinite(paired_from) and a.size == b.size
-        ways = (True,) if paired else (False, True) if shared else (False,)
-        tested = [tost(a, b, margin, paired=way, alpha=alpha) for way in ways] if margin is not None else []
-        equivalence = _stricter(tested) if tested else None
+        ways = {paired, bool(np.isfinite(paired_from)) and a.size == b.size}  # seeds that are shared can be paired
+        equivalence = None
+        if margin is not None:
+            equivalence = _stricter([tost(a, b, margin, paired=way, alpha=alpha) for way in ways])
         shift = hodges_lehmann_paired(a, b) if paired else hodges_lehmann(a, b)
         return test, equivalence, a12(a, b), shift
     except KeyError as error:
