@@ -50,6 +50,7 @@ page.figure("surfaces", draw.surfaces([LANDSCAPES[n] for n in ("himmelblau", "th
 
 # %% [markdown]
 # ```{glue:figure} surfaces
+# :alt: Three surfaces seen from above at an angle, Himmelblau, the three-hump and the six-hump camel, with their basins.
 # :name: figure-surfaces
 #
 # The three functions of the paper (its Figure 1), on a logarithmic scale so that the basins can be seen.
@@ -108,6 +109,7 @@ page.figure("contours", draw.contours(list(LANDSCAPES.values())))
 
 # %% [markdown]
 # ```{glue:figure} contours
+# :alt: Contour lines of the three landscapes with their minima marked.
 # :name: figure-contours
 #
 # Contours with every minimum marked (the paper's Figure 2): a star is a global minimum, a circle a local one, and the

@@ -163,6 +163,7 @@ page.figure("end-points", draw.end_points({n: {a: row[a] for a in shown} for n, 
 
 # %% [markdown]
 # ```{glue:figure} end-points
+# :alt: Contours of the landscapes with the end points of restarts of four algorithms.
 # :name: figure-end-points
 #
 # End points of 50 of the restarts, for the four algorithms of the paper's Figure 3. Light is low ground; most points lie on top of each other.

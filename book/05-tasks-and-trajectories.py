@@ -103,12 +103,14 @@ page.figure("metric", draw.learning_curves(base, drawn, y="test_metric", across=
 
 # %% [markdown]
 # ```{glue:figure} loss
+# :alt: Training loss of every restart and its median for each algorithm, by epoch and by gradient evaluations, one line of panels per task.
 # :name: figure-loss
 #
 # Training loss by epoch and by gradient evaluation: the median over restarts, with every restart behind it (the paper's Figure 4, which shows one smoothed trajectory each). Base settings.
 # ```
 #
 # ```{glue:figure} metric
+# :alt: Test metric of every restart and its median for each algorithm, by epoch and by gradient evaluations, one line of panels per task.
 # :name: figure-metric
 #
 # Test metric after the first tenth of the epochs, by epoch and by gradient evaluation. Base settings.
@@ -157,6 +159,7 @@ page.figure(
 # ````
 #
 # ```{glue:figure} final-figure
+# :alt: One point per restart and a box of quartiles for each algorithm, one panel per task and variant.
 # :name: figure-final
 #
 # Test metric at the last checkpoint: one point per restart.

@@ -11,12 +11,12 @@
 # ---
 
 # %% [markdown]
-# # 6 Does lower loss mean better generalisation?
+# # 6 Does lower loss mean better generalization?
 #
 # **The paper takes ten models per trajectory by training loss (SetA) and ten by test score (SetB), pools them, tests
 # whether they differ, and reads "not rejected" as agreement. That test cannot answer the question: SetB is chosen by
-# the very score that is compared, so a difference is built in, and whether it is found depends on how many models are
-# pooled.** What can be answered is what choosing by loss costs, restart by restart:
+# the very score that is compared, so a difference is built in, and whether it is found depends on how tightly loss and score
+# are tied, how far trajectories lie apart and how many models are pooled.** What can be answered is what choosing by loss costs, restart by restart:
 #
 # ```{glue:md} answer
 # :format: myst
@@ -54,6 +54,7 @@ chance = show.each(results, profile, lambda t, m: selections.against_late(t, m, 
 overlaps = show.each(results, profile, lambda t, _: selections.overlaps(t, per_trajectory))
 correlations = show.each(results, profile, lambda t, _: selections.correlations(t))
 show.text("answer", answers.selection(sets, regrets, verdicts, chance, overlaps, correlations))
+glue("fewest", selections.FEWEST_LOSSES, display=False)
 for kind in ("base", "tuned"):
     glue(f"absent-{kind}", show.absent(coverage, kind), display=False)
 
@@ -87,9 +88,10 @@ show.show("bounds", regrets, lambda table: lay.upper_bounds(table, overlaps))
 
 # %% [markdown]
 # ```{glue:figure} regret
+# :alt: Three marks with intervals per algorithm around a band at zero, one panel per task and variant.
 # :name: figure-regret
 #
-# What choosing by training loss gives away, in points: mean over restarts with its 95 % interval; the band is the equivalence margin, fixed in the profile.
+# What choosing by training loss gives away, in points: mean over restarts with its 95 % interval; the band is the equivalence margin, fixed in the profile. The verdicts are about the diamonds: choosing by validation metric, judged by the test metric, can be had; the best by test, judged by test (circles), and by validation, judged by validation (squares), cannot.
 # ```
 #
 # ````{table} Choosing by training loss against choosing by validation metric, judged by the test metric. Regret in points, with 95 % t interval over restarts: below zero the loss chooses better. TOST: the larger p of two one-sided tests of equivalence. Then the loss against a model of the second half drawn at random: gain in points with 95 % t interval. One Holm family per task, variant and rival, paired within restarts. An interval without length: the restarts' values are all equal.
@@ -132,18 +134,20 @@ show.show("taus", correlations, lay.correlations)
 
 # %% [markdown]
 # ```{glue:figure} scatter
+# :alt: Clouds of checkpoints, test metric against training loss, one panel per algorithm and task.
 # :name: figure-scatter
 #
 # Test metric against training loss, one point per checkpoint of every restart, without the first 6 % of the epochs.
 # ```
 #
 # ```{glue:figure} tau
+# :alt: Rank correlations with intervals, one line per algorithm and period, one panel per task and variant.
 # :name: figure-tau
 #
 # Kendall's τ_b between −training loss and test metric inside each trajectory: mean over restarts with its 95 % interval. 1 would be full agreement, 0 none.
 # ```
 #
-# ````{table} Kendall's τ_b inside trajectories between −training loss and the metric, on the test and on the validation split: mean over restarts with 95 % t interval. A restart in which one of the two never changes has no τ; it is left out, and counted in the last column.
+# ````{table} Kendall's τ_b inside trajectories between −training loss and the metric, on the test and on the validation split: mean over restarts with 95 % t interval. Intervals are cut at −1 and 1. A restart in which the score never changes, or the loss takes fewer than {glue:text}`fewest` values (Monotonic Basin Hopping repeats its incumbent), is left out, and counted in the last column.
 # :name: table-taus
 # ```{glue:md} taus
 # :format: myst

@@ -52,7 +52,9 @@ facts = {
     "budget": "equal epochs",
 }
 against = show.against_reference(values, profile)
-show.text("answer", answers.optimizers(against))
+sam = show.each(values, profile, lambda v, margin: comparisons.against(v, comparisons.SAM_PAIRS, margin))
+sam.insert(0, "family", "the paper's")
+show.text("answer", answers.optimizers(pd.concat([against, sam]) if len(against) else against))
 glue("headline", answers.headline(against), display=False)
 glue("chosen", per_trajectory, display=False)
 trials = {specs.settings(profile, name)["search"]["trials"] for name, kind in results if kind == "tuned"}
@@ -65,9 +67,11 @@ page.figure("effects", draw.forest(against, label="difference to SGD, points of 
 for number, family in enumerate(comparisons.FAMILIES):
     rows = against[against["family"] == family] if len(against) else against
     show.show(f"family-{number}", rows, show.outcomes, digits=4)
+show.show("on-par", sam, show.outcomes, digits=4)
 
 # %% [markdown]
 # ```{glue:figure} effects
+# :alt: Differences to SGD with intervals around a band at zero, one line per algorithm, one panel per task and variant.
 # :name: figure-effects
 #
 # Each restart's mean test metric of its models of lowest training loss against SGD's: difference of means, which the tests and verdicts are about, and
@@ -87,6 +91,13 @@ for number, family in enumerate(comparisons.FAMILIES):
 # :format: myst
 # ```
 # ````
+#
+# ````{table} The paper's abstract, "on par with SAM": SGD and the others of its six against SAM, one Holm family per task and variant. Positive favours the first. Chapter 1 says that it holds where all five are equivalent, and that it does not where one lies beyond the margin with its whole interval and none is equivalent.
+# :name: table-against-sam
+# ```{glue:md} on-par
+# :format: myst
+# ```
+# ````
 
 # %% tags=["remove-input"]
 page.provenance(
@@ -102,7 +113,12 @@ page.provenance(
 # precedence, so an effect may be real and still inside the margin, *but better* or *but worse*. Otherwise *better* or *worse*: Holm's p ≤ 0.05.
 # Otherwise *inconclusive*, or *undecidable at this n* if no result could have shown a difference, and with this spread
 # none could have shown equivalence. The sign of such a difference is no claim. An algorithm that the profile names and that has not been run counts in its family as p = 1, so that no
-# verdict is taken back when its results arrive.
+# verdict is taken back when its results arrive. *Better* and *worse* are of any size: where the interval reaches into the
+# band, it is not known whether the difference is more than the margin.
+#
+# The margins are a convention, fixed before the runs: half a point of accuracy on digits, one on CIFAR-10, two of macro-F1,
+# of the order of the test set's sampling error, below which no claim about other data can go. Measured by the spread of restarts they are not alike
+# ([below](table-designs)), so that *equivalent* on one task and *inconclusive* on another may be a difference of margins.
 #
 # What these comparisons do not say:
 #
@@ -112,6 +128,8 @@ page.provenance(
 #   SGD *tuned* says that few trials did not find that out, for no range of ρ reaches zero.
 # - On images SWA's average gets BatchNorm statistics recomputed from training images without augmentation, the other
 #   models keep the running ones of training. What is the averaging's and what the statistics' is not told apart.
+# - An equal ρ, as base settings have it on digits, moves the model by unlike amounts: NiG by η ρ a step, NiM-SGD by ρ wherever it
+#   fires, Basin Hopping by ρ a hop ([chapter 2](02-optimizers.ipynb)). Tuned ones are searched algorithm by algorithm.
 # - Monotonic Basin Hopping is measured at the minimum that it would return, so that checkpoints within a hop repeat it:
 #   [chapter 5](05-tasks-and-trajectories.ipynb) counts how many of its ten models differ.
 #
@@ -140,7 +158,7 @@ show.show("designs", against, lambda table: show.designs(table, values, profile)
 show.show("power", against, lambda table: show.power(table, clusters), digits=4)
 
 # %% [markdown]
-# ````{table} What each task's comparisons rest on. The last column is the sampling error of one accuracy on the fixed test set (none is given for macro-F1): it concerns a claim about other test data, which none of these tests makes.
+# ````{table} What each task's comparisons rest on. In SDs: the margin in standard deviations of a restart's value (where tests are paired by seed: of the difference, divided by √2), medians over algorithms; shown if equal: how often two optimizers that are equal and scatter so would be shown to be equivalent, by simulation of Welch's tests (below 8 restarts the paired test must agree, so less often). The last column is the sampling error of one accuracy on the fixed test set (none is given for macro-F1): it concerns a claim about other test data, which none of these tests makes.
 # :name: table-designs
 # ```{glue:md} designs
 # :format: myst
@@ -250,6 +268,7 @@ page.figure("reached", draw.reached(within, ends, ("SGD", "NiG-SGD", "NiM-SGD", 
 
 # %% [markdown]
 # ```{glue:figure} reached
+# :alt: Rising steps, the share of restarts within the margin of the target by gradient evaluations, one line per algorithm.
 # :name: figure-reached
 #
 # Share of restarts that have come within the margin of the target, by gradient evaluations.

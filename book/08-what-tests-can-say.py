@@ -16,7 +16,7 @@
 # **The paper tests pooled checkpoints. Between two optimizers that are the same, run from seeds of their own, that test finds a difference in
 # {glue:text}`pooled-half` % of cases when the checkpoints of a run correlate by one half, and in
 # {glue:text}`pooled-ours` % at the correlation of our own runs on {glue:text}`split-task`; it promises 5 %. Tests on
-# restarts reject in {glue:text}`restarts-rates` %. But with {glue:text}`paper-restarts` restarts they see little: a
+# restarts reject in {glue:text}`restarts-rates` % of simulated cases. But with {glue:text}`paper-restarts` restarts they see little: a
 # true difference of {glue:text}`effect` standard deviation (SD) of a restart's value gives "p > 0.05" in {glue:text}`quiet-five` % of cases, and no difference at all in {glue:text}`quiet-none` %.**
 #
 # So neither "p < 0.05" on pooled checkpoints nor "p > 0.05" on five restarts says what one would like to read in it.
@@ -73,6 +73,7 @@ glue("split-task", split_task, display=False)
 
 # %% [markdown]
 # ```{glue:figure} false-positives
+# :alt: Bars of false positives of each test at four correlations, with the promised 5 % marked.
 # :name: figure-false-positives
 #
 # False positives of the paper's two tests on pooled checkpoints, and of tests with one value per restart.
@@ -180,6 +181,7 @@ page.table("shares", draw.rates(shares, "side").rename(columns={"side": "restart
 
 # %% [markdown]
 # ```{glue:figure} splits
+# :alt: Histograms of p-values of tests of one optimizer against itself, the part at most 0.05 in red.
 # :name: figure-splits
 #
 # p-values of an optimizer split against itself. A test that keeps its promise has level bars; red is what lies at 0.05 or below.
@@ -234,6 +236,7 @@ glue("permuted", f"{100 * first['permutation']:.0f}", display=False)
 
 # %% [markdown]
 # ```{glue:figure} power
+# :alt: Curves of power against the number of restarts.
 # :name: figure-power
 #
 # Power at the 5 % level for one comparison, and for the first rejection in a Holm family of five (the paper's five algorithms against SGD). Lines: the t test's formula. Points: simulated permutation tests.
@@ -295,7 +298,7 @@ page.provenance(
 
 # %% tags=["hide-input", "remove-output"]
 limits = designs.smallest(sorted({4, paper_restarts, 6, 7, 8, 10, 20, 100}))
-glue("largest-family", limits.set_index("restarts").loc[paper_restarts, "unpaired_family"], display=False)
+glue("largest-family", int(limits.set_index("restarts").loc[paper_restarts, "unpaired_family"]), display=False)
 glue("six-cells", len(published.table("6")), display=False)
 glue("six-pairs", comb(6, 2), display=False)
 page.table(
@@ -350,15 +353,17 @@ glue("equivalent-twenty", f"{100 * twenty.loc[0.0, 'equivalent']:.0f}", display=
 
 # %% [markdown]
 # ```{glue:figure} p-values
+# :alt: Histograms of p-values at three true differences.
 # :name: figure-p-values
 #
 # Distribution of the p-value of an exact permutation test of restarts, at three true differences. So few restarts give it few values, so the bars are uneven even where there is no difference.
 # ```
 #
 # ```{glue:figure} silence
+# :alt: Bars of how often a test is not significant and how often equivalence is shown, by number of restarts.
 # :name: figure-silence
 #
-# The same data, two questions. "p > 0.05" is common with and without a difference; equivalence is claimed wrongly in about 5 % of cases, and can be shown only with enough restarts.
+# The same data, two questions. "p > 0.05" is common with and without a difference; equivalence is claimed wrongly in at most about 5 % of cases, and can be shown only with enough restarts.
 # ```
 #
 # ````{table} Shares of cases in percent: permutation test not significant, and equivalence shown by two one-sided tests with the true difference as margin.
@@ -390,8 +395,8 @@ page.provenance(
 # ## A test decided by construction
 #
 # The paper's first test compares SetA (lowest loss) with SetB (highest test score) on that very score. Whatever the
-# optimizer, SetB lies at or above SetA. How often the test notices depends on one number: how tightly loss and score are tied
-# along a trajectory.
+# optimizer, SetB lies at or above SetA. How often the test notices depends on how tightly loss and score are
+# tied along a trajectory, on how far trajectories lie apart, and on how many models are pooled.
 
 # %% tags=["hide-input", "remove-output"]
 tied = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
@@ -408,6 +413,7 @@ page.table("constructed", draw.rates(text, "correlation", "trajectories"))
 
 # %% [markdown]
 # ```{glue:figure} construction
+# :alt: Two falling curves, the share of rejections against the correlation of loss and score.
 # :name: figure-construction
 #
 # How often Mann–Whitney rejects SetA = SetB at the 5 % level, against the correlation of −loss and score over the 300 checkpoints of a trajectory.
@@ -434,10 +440,10 @@ page.provenance(
 
 # %% [markdown]
 # The null hypothesis is false at every correlation below one, and the outcome moves from certain rejection to none
-# within a narrow range of correlations. Where trajectories differ among each other the test turns deaf sooner, because
+# all the same. Where trajectories differ among each other the test turns deaf sooner, because
 # both sets share these differences and the test does not know it. So a table of such p-values (the paper's Tables 2
 # and 3) says how noisy the score is along a trajectory and how far trajectories lie apart. It does not say whether
-# lower loss means better generalisation; what does is in [chapter 6](06-optimization-against-generalization.ipynb).
+# lower loss means better generalization; what does is in [chapter 6](06-optimization-against-generalization.ipynb).
 #
 # Real checkpoints are not independent along a trajectory, which this simulation leaves out: neighbours have similar
 # scores, so the best ten by any criterion are often neighbours.

@@ -77,7 +77,8 @@ glue("cheaper", f"{paper['flops'].sum() / laptop['flops'].sum():,.0f}", display=
 # ## What an optimizer pays
 #
 # A *gradient evaluation* is a forward and a backward pass over one minibatch. An accept rule evaluates losses instead,
-# each on a fixed sample of the training split: forward passes only, counted beside. The target is the best validation
+# each on a fixed sample of the training split: forward passes only, counted beside. (It is the sample that the training loss
+# of every checkpoint is taken on: Monotonic Basin Hopping picks by it what others are only measured by.) The target is the best validation
 # metric that SGD reaches in its median restart, less the equivalence margin; chapter 7 has the target itself and the
 # curves.
 
@@ -164,6 +165,7 @@ page.figure("hours", draw.hours_figure(paper[paper["trajectories"] > 0]))
 # ````
 #
 # ```{glue:figure} hours
+# :alt: Bars of hours by task and profile on a logarithmic scale.
 # :name: figure-hours
 #
 # The paper's scale: GPU-hours for the trajectories of each algorithm. SWA rides along SGD's training.

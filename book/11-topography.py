@@ -17,7 +17,7 @@
 # :format: myst
 # ```
 #
-# Yu and Morozov {cite:p}`yu2026` train small networks by SGD and by a quasi-Newton method, look for low paths between the
+# {cite:t}`yu2026` train small networks by SGD and by a quasi-Newton method, look for low paths between the
 # solutions of each, and conclude that SGD's lie in smoother basins with lower barriers between them. This page redoes
 # that with what the paper leaves out: the rise above the ends beside the height, the straight line as a control, the
 # symmetry of hidden units, solutions compared at equal training loss, sharpness measured, early stopping on a validation
@@ -150,6 +150,7 @@ page.table("printed", printed.assign(printed=printed["printed"].map("{:.2e}".for
 # ```
 #
 # ```{glue:figure} accuracies
+# :alt: Test accuracies of solutions by algorithm, one panel per network.
 # :name: figure-accuracies
 #
 # Test accuracy of every solution.
@@ -233,12 +234,14 @@ show.text("converged", words.converged(barriers))
 # which it began, it has not come far in its steps, and is no evidence.
 #
 # ```{glue:figure} profiles
+# :alt: Loss along paths between pairs of solutions, one panel per set.
 # :name: figure-profiles
 #
 # Training loss along paths and straight lines between fully fitted solutions: median and middle half over pairs.
 # ```
 #
 # ```{glue:figure} rises-figure
+# :alt: Mean rises of paths with intervals, by network, stage and algorithm.
 # :name: figure-rises
 #
 # Mean rise of the paths by the sum of losses (filled) and of the straight lines (hollow), with 95 % intervals over solutions.
@@ -351,6 +354,7 @@ page.provenance(spreads, "spreads.csv", **facts, stages="all three", spread=inte
 # ```
 #
 # ```{glue:figure} components
+# :alt: Solutions projected on two components of each kernel, coloured by algorithm.
 # :name: figure-components
 #
 # SGD's and L-BFGS-GSS's fully fitted solutions in the plane of their first two kernel principal components.

@@ -131,6 +131,7 @@ page.table("implied-pairs", pairs[list(columns)].rename(columns=columns), digits
 
 # %% [markdown]
 # ```{glue:figure} implied
+# :alt: Printed cells of the tables and the values that they imply.
 # :name: figure-implied
 #
 # Printed p-values, and Welch's t from the centres and spreads of Table 4. Two that agree lie on top of each other.

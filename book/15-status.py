@@ -13,8 +13,9 @@
 # %% [markdown]
 # # 15 Status and provenance
 #
-# **{glue:text}`done` of {glue:text}`wanted` wanted restarts have been computed, in {glue:text}`core-hours` core-hours; the
-# table under [Trajectories](table-inventory) says which are missing.** Before it: every claim, its verdicts and its rule.
+# **Computed of the wanted runs (base, tuned, and trials of searches): {glue:text}`progress`; {glue:text}`core-hours`
+# core-hours so far. The table under [Trajectories](table-inventory) says which are missing.** Before it: every claim, its
+# verdicts and its rule.
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # scale of the runs
@@ -93,12 +94,11 @@ page.provenance(stated, "rules.csv")
 # %% tags=["hide-input", "remove-output"]
 inventory = pd.DataFrame(store.inventory(profile))
 page.table("inventory", tables.inventory(inventory))
-glue("done", f"{inventory['done'].sum():,}", display=False)
-glue("wanted", f"{inventory['wanted'].sum():,}", display=False)
+glue("progress", tables.progress(inventory), display=False)
 glue("core-hours", f"{inventory['core_hours'].sum():.1f}", display=False)
 
 # %% [markdown]
-# ````{table} Restarts per task and variant, all algorithms together: those wanted, also where a search has yet to give the settings; done; of which algorithms how many are to come; of them begun; of those done diverged; with a damaged file; what was done took.
+# ````{table} Runs per task and variant (restarts, or trials of a search), all algorithms together: those wanted, also where a search has yet to give the settings; done; of which algorithms how many are to come; of them begun; of those done diverged; with a damaged file; what was done took.
 # :name: table-inventory
 # ```{glue:md} inventory
 # :format: myst

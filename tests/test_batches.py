@@ -160,6 +160,23 @@ class TestStudies:
         table = designs.power((10,), (), families=(1,), simulated=(1.0,), repeats=1500)
         assert table["permutation"][0] == pytest.approx(table["power"][0], abs=0.05)
 
+    @pytest.mark.parametrize(
+        ("restarts", "margin", "known"),
+        [(5, 1.0, 0.07), (5, 2.0, 0.78), (8, 1.5, 0.77), (10, 1.0, 0.39), (20, 1.0, 0.85)],
+    )
+    def test_equivalence_power_is_that_of_a_plain_loop(self, restarts, margin, known):
+        """Beside values computed elsewhere, scipy's Welch tests one by one on other draws."""
+        generator = np.random.default_rng(7)
+        found = 0
+        for _ in range(1500):
+            a, b = generator.standard_normal((2, restarts))
+            above = scipy.stats.ttest_ind(a, b - margin, equal_var=False, alternative="greater").pvalue
+            below = scipy.stats.ttest_ind(a, b + margin, equal_var=False, alternative="less").pvalue
+            found += max(above, below) <= 0.05
+        power = designs.equivalence_power(restarts, margin)
+        assert power == pytest.approx(found / 1500, abs=0.05)
+        assert power == pytest.approx(known, abs=0.03)
+
     def test_silence_says_little_and_equivalence_errs_rarely(self):
         table = designs.silence((5, 20), repeats=1500).set_index(["restarts", "difference"])
         assert table.loc[(5, 1.0), "not_rejected"] > 0.6

@@ -219,9 +219,11 @@ class TestWords:
             "inconclusive (estimate on the better side)",
         ]
         rows = pd.DataFrame({"a": list("vwxy"), "task": "cifar10", "variant": "base", "verdict": words})
+        rows["family"] = list("1122")
         assert answers.headline(rows) == (
             "Better: v on cifar10 (base). Worse: w on cifar10 (base). "
-            "Equivalent within the margin: 1 of 4 comparisons. Not decided: 1."
+            "Equivalent within the margin: 1 of 4 comparisons. Not decided: 1. "
+            "(Holm's correction within each of 2 families, not over all of them.)"
         )
         assert answers.headline(rows[2:]).startswith("Better: none. Worse: none. Equivalent within the margin: 1 of 2")
         assert answers.headline(pd.DataFrame()) == answers.optimizers(pd.DataFrame())
@@ -231,12 +233,26 @@ class TestWords:
         values = restarts(5, {name: 0.01 * i for i, name in enumerate(("SGD", *populations.PAPER_FAMILY))})
         pairs = list(combinations(values, 2))
         rows = comparisons.against(values, pairs, 0.005).assign(pooled_p=0.5, task="cifar10", variant="base")
-        assert "The least p that could have come out is 0.12: no difference" in answers.all_pairs(rows)
+        assert "The least p that could have come out after this correction is 0.12: no" in answers.all_pairs(rows)
         luck = comparisons.against(values, [("SAM", "SGD")], 0.005, paired_from=2).assign(algorithm="SAM")
         text = answers._over_chance(luck)
         assert "no difference found" not in text
         assert "no difference could be found with 5 restarts for all 1 algorithms (the least p that could have" in text
         assert answers.undecided(comparisons.against(values, [("SAM", "SGD")], 0.005)) == ""
+
+    def test_a_size_that_may_be_inside_the_margin_is_said_to_be_unknown(self):
+        rows = self.family(**{"NiM-SGD": -0.05, "SAM": 0.006})
+        rows["difference_low"] = rows["difference_low"].mask(rows["a"] == "SAM", 0.004)
+        rows["verdict"] = rows["verdict"].mask(rows["a"] == "SAM", "better")
+        assert "Whether the size is beyond the margin is not known: SAM." in answers.optimizers(rows)
+
+    def test_choices_within_a_restart_are_worded_as_the_table_words_them(self):
+        """A gain that is there and inside the margin is neither "better" nor "no difference found"."""
+        luck = pd.DataFrame({"algorithm": ["SGD", "SAM"], "difference": [0.001, 0.0], "restarts": 100})
+        luck = luck.assign(adjusted_p=[0.01, 0.5], smallest_adjusted_p=1e-4)
+        luck["verdict"] = [f"equivalent (estimate on the {side} side)" for side in ("better", "worse")]
+        text = answers._over_chance(luck)
+        assert "*equivalent, but better* for SGD; *equivalent* for SAM; the gain is 0.00 (SAM) to 0.10 (SGD)" in text
 
     def test_nothing_has_been_run(self):
         nothing = show.stack({})

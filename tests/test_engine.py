@@ -273,6 +273,22 @@ class TestTwoDrivers:
             run(wanted, tmp_path)
         assert counted == []
 
+    def test_what_another_was_at_and_finished_is_not_counted(self, tmp_path, counted, monkeypatch):
+        """One spec is left out as locked; when this driver has done the other, the first is there too."""
+        wanted = [spec_of("SAM"), spec_of("NiG-SGD")]
+        first = store.beside(wanted[0], "lock", tmp_path)
+        compute = engine._compute
+
+        def meanwhile(spec: RunSpec, root: Path, *given: Any) -> Any:
+            monkeypatch.setattr(engine, "is_held", locks.is_held)
+            assert compute(wanted[0], root, *given) == {wanted[0].digest: True}
+            return compute(spec, root, *given)
+
+        monkeypatch.setattr(engine, "is_held", lambda file: file == first)
+        monkeypatch.setattr(engine, "_compute", meanwhile)
+        assert run(wanted, tmp_path) == 1
+        assert counted == ["SAM", "NiG-SGD"]
+
     def test_what_another_finished_in_the_meantime_is_not_counted(self, tmp_path, counted, monkeypatch):
         wanted = [spec_of("SAM"), spec_of("NiG-SGD")]
         jobs = engine._jobs

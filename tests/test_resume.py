@@ -1,8 +1,10 @@
 """A run continued is the run uninterrupted; what rides along, or never leaves SGD's path, is SGD's own run."""
 
+import io
 import json
+import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,12 @@ def assert_same(found: trajectory.Trajectory, expected: trajectory.Trajectory) -
         assert torch.equal(a, b)
 
 
+@pytest.fixture(autouse=True)
+def _every_state_is_written(monkeypatch) -> None:
+    """However long the writing of the one before took."""
+    monkeypatch.setattr(trajectory, "SPARING", 0)
+
+
 @pytest.fixture
 def quick(monkeypatch) -> None:
     """Leave out the measures at the end: they need not be repeated for every algorithm."""
@@ -72,32 +80,39 @@ def quick(monkeypatch) -> None:
 
 
 @contextmanager
-def interrupted(kind: type[Problem], after: int, where: str = "loss") -> Iterator[None]:
-    """Raise KeyboardInterrupt at the next call of a problem's method after so many."""
+def interrupted(kind: type[Problem], after: float, where: str = "loss") -> Iterator[list[int]]:
+    """Raise KeyboardInterrupt at the next call of a problem's method after so many; yield a list, an entry a call."""
     method: Callable[..., Any] = getattr(kind, where)
-    calls = 0
+    calls: list[int] = []
 
     def counting(*given: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls > after:
+        calls.append(1)
+        if len(calls) > after:
             raise KeyboardInterrupt
         return method(*given)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kind, where, counting)
-        yield
+        yield calls
 
 
 def check(spec: RunSpec, file: Path, stops: tuple[int, ...], where: str = "loss") -> None:
-    """Interrupt a run again and again, each time after so many more calls; compare it with one left alone."""
-    expected = trajectory.compute(spec)
+    """Interrupt a run again and again, each time after so many more calls; compare it with one left alone.
+
+    That it went on, and did not start over to the same end, is seen by what was left for it to do.
+    """
+    with interrupted(KINDS[spec.task], math.inf, where) as whole:
+        expected = trajectory.compute(spec)
     for stop in stops:
         with interrupted(KINDS[spec.task], stop, where), pytest.raises(KeyboardInterrupt):
             trajectory.compute(spec, file, every=0)
         assert file.is_file()
         assert [p.name for p in file.parent.iterdir()] == [file.name]
-    found = trajectory.compute(spec, file, every=0)
+    told_of = io.StringIO()
+    with interrupted(KINDS[spec.task], math.inf, where) as rest, redirect_stderr(told_of):
+        found = trajectory.compute(spec, file, every=0)
+    assert told_of.getvalue() == ""
+    assert len(rest) < len(whole)
     for a, b in zip(found, expected, strict=True):
         assert_same(a, b)
 
@@ -204,6 +219,28 @@ class TestResume:
         trajectory.compute(spec_of("SGD"), tmp_path / "state", every=60)
         assert list(tmp_path.iterdir()) == []
 
+    def test_slow_writing_makes_states_rare(self, tmp_path, monkeypatch):
+        """A state that takes a second is not written again before 20 seconds have passed."""
+        clock, written = [0.0], []
+        monkeypatch.setattr(trajectory, "SPARING", 20)
+        monkeypatch.setattr(trajectory.time, "perf_counter", lambda: clock[0])
+
+        def write(file: Path, problem: Problem, optimizer: Any, records: Any, step: int, spent: float) -> None:
+            clock[0] += 1
+            written.append(step)
+
+        steps = trajectory.train
+
+        def timed(*given: Any) -> Iterator[int]:
+            for step in steps(*given):
+                clock[0] += 2.5
+                yield step
+
+        monkeypatch.setattr(trajectory, "_write", write)
+        monkeypatch.setattr(trajectory, "train", timed)
+        trajectory.compute(spec_of("SGD"), tmp_path / "state", every=5)
+        assert written == [1, 9, 17, 20]
+
 
 # ---------------------------------------------------------------- what is SGD's
 
@@ -223,6 +260,40 @@ class TestAlongside:
         beside, _ = trajectory.compute(small("tweeteval", "SWA"))
         (alone,) = trajectory.compute(small("tweeteval", "SGD"))
         assert_same(beside, alone)
+
+    @pytest.mark.usefixtures("tiny_hub", "quick")
+    def test_sgd_that_diverges_ends_as_it_ends_alone(self):
+        """And the average ends with it: neither offers a model after its end."""
+        both = ({"lr": 1e6, **own} for own in ({"average_from": 2, "average_every": 1}, {}))
+        beside, alone = (
+            small("cifar10", name, hyperparameters=own, epochs=2, checkpoints=7)
+            for name, own in zip(("SWA", "SGD"), both, strict=True)
+        )
+        found, swa = trajectory.compute(beside)
+        (expected,) = trajectory.compute(alone)
+        rows, of_its_own = (made.table.drop_columns(["seconds"]).to_pandas() for made in (found, expected))
+        assert rows.equals(of_its_own)  # NaN equals NaN
+        assert json.dumps(told(found.table)) == json.dumps(told(expected.table))
+        assert told(expected.table)["diverged"] == told(swa.table)["diverged"] == [True]
+        assert told(expected.table)["gradient_evaluations"][0] < 12
+
+    def test_a_restart_that_has_ended_offers_nothing_more(self, monkeypatch):
+        """In a stack the others go on, and so do its weights."""
+        spec = spec_of("SGD", checkpoints=21)
+        score, calls = Digits.score, []
+
+        def scored(self: Digits, split: str, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            loss, metric = score(self, split, logits)
+            calls.append(split)
+            if split == "train" and calls.count("train") == 3:
+                loss[0] = torch.nan
+            return loss, metric
+
+        monkeypatch.setattr(Digits, "score", scored)
+        (made,) = trajectory.compute(spec)
+        rows = made.table.to_pandas()
+        assert rows[rows["seed"] == 0]["step"].tolist() == [0, 1, 2]
+        assert set(told(made.table)["kept"][0]) - {None, -1} <= {0, 1}
 
     def test_of_digits(self):
         beside, _ = trajectory.compute(spec_of("SWA"))

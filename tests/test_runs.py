@@ -716,6 +716,9 @@ class TestStore:
         pq.write_table(sealed.replace_schema_metadata(changed), file)
         with pytest.raises(UsageError, match=r"is damaged \(wrong checksum of its metadata\)"):
             store.load(spec, tmp_path)
+        row: dict[str, Any] = dict.fromkeys(("wanted", "done", "damaged"), 0)
+        store._count(row, spec, tmp_path)  # of `popview status`
+        assert row == {"wanted": spec.restarts, "done": 0, "damaged": spec.restarts}
         pq.write_table(table, file)
         assert store.load(spec, tmp_path).equals(table, check_metadata=True)
 

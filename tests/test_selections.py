@@ -122,7 +122,8 @@ class TestRankCorrelation:
         return both / np.sqrt(sum(a * a for a, _ in signs) * sum(b * b for _, b in signs))
 
     def test_against_the_definition(self):
-        table = several(3, 9, levels=4)
+        table = several(3, 12, levels=7)
+        assert table.groupby(["algorithm", "seed"])["train_loss"].nunique().between(5, 11).all()  # with ties
         found = selections.rank_correlation(table)
         for (algorithm, seed), rows in table.groupby(["algorithm", "seed"]):
             known = rows[np.isfinite(rows["train_loss"])]
@@ -130,10 +131,24 @@ class TestRankCorrelation:
             assert found.loc[seed, algorithm] == pytest.approx(expected)
 
     def test_full_agreement_and_late_checkpoints(self):
-        loss = np.array([5.0, 4.0, 3.0, 2.0, 1.0, 0.5])
-        table = trajectories({"train_loss": loss, "test_metric": np.array([1.0, 2.0, 3.0, 9.0, 8.0, 7.0])})
-        assert selections.rank_correlation(table, from_epoch=1.5).loc[0, "SGD"] == pytest.approx(-1.0)
-        assert selections.rank_correlation(table.iloc[:4]).loc[0, "SGD"] == pytest.approx(1.0)
+        loss = np.array([5.0, 4.0, 3.0, 2.0, 1.0, 0.5, 0.4, 0.3, 0.2, 0.1])
+        score = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 9.0, 8.0, 7.0, 6.0, 5.5])
+        table = trajectories({"train_loss": loss, "test_metric": score})
+        middle = table["epoch"].iloc[5]
+        assert selections.rank_correlation(table, from_epoch=middle).loc[0, "SGD"] == pytest.approx(-1.0)
+        assert selections.rank_correlation(table.iloc[:6]).loc[0, "SGD"] == pytest.approx(1.0)
+
+    def test_a_repeated_incumbent_says_nothing_of_a_trajectory(self):
+        """Sixteen checkpoints that show four models; and intervals end where the correlation does."""
+        loss, score = np.repeat([4.0, 3.0, 2.0, 1.0], 4), np.repeat([0.1, 0.2, 0.3, 0.4], 4)
+        both = {"train_loss": loss, "test_metric": score, "validation_metric": score}
+        assert np.isnan(selections.rank_correlation(trajectories(both)).loc[0, "SGD"])
+        rows = several(3, 12, levels=10**6)
+        found = selections.correlations(rows)
+        assert found["low"].min() >= -1
+        assert found["high"].max() <= 1
+        raw = selections.summary(selections.rank_correlation(rows, from_epoch=rows["epoch"].max() / 2))
+        assert (raw["low"].min() < -1) or (raw["high"].max() > 1)  # they would not
 
     @pytest.mark.parametrize("constant", ["train_loss", "test_metric"])
     def test_a_constant_column_has_none_and_is_counted(self, constant):

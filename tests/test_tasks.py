@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from itertools import islice
@@ -324,6 +325,14 @@ class TestCacheKeys:
 
     def test_of_decoded_data(self, tiny_hub, monkeypatch):
         before = hub.name_of(tiny.IMAGES, "plain_text")
+        (file, *_) = sorted((tiny_hub / tiny.IMAGES).rglob("*.parquet"))
+        os.utime(file, (1, 1))  # another copy of the same bytes
+        assert hub.name_of(tiny.IMAGES, "plain_text") == before
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        os.utime(file, (2, 2))
+        assert hub.name_of(tiny.IMAGES, "plain_text") != before
+        file.write_bytes(content)
         monkeypatch.setattr(hub, "REVISION", 2)
         assert hub.name_of(tiny.IMAGES, "plain_text") != before
 

@@ -238,8 +238,9 @@ class TestTune:
     def test_a_trial_has_half_the_steps_of_everything_that_counts_them(self, folder):
         change(folder, "[digits.base.AdamW]", "[digits.base.NiM-BH]\ntau = 25\n\n[digits.base.AdamW]")
         (folder / "searches").mkdir()
-        trials = {"NiM-BH": {"trials": [{}, {"lr": 0.1, "tau": 8}, {"tau": 9}], "chosen": 1}}
-        (folder / "searches" / "tiny.json").write_text(json.dumps({"digits": trials}))
+        trials = [{}, {"lr": 0.1, "tau": 8}, {"tau": 9}]
+        entry = {"trials": trials, "chosen": 1, "of": specs.searched_as("tiny", "digits", "NiM-BH", trials)}
+        (folder / "searches" / "tiny.json").write_text(json.dumps({"digits": {"NiM-BH": entry}}))
         tried = expand("tiny", "digits", algorithms=("NiM-BH",), variant="trial")
         assert [(t.epochs, t.hyperparameters["tau"], t.hyperparameters["lr"]) for t in tried] == [
             (1, 13, 0.05),
@@ -277,9 +278,34 @@ class TestTune:
                 tune("tiny", "digits", (algorithm,))
         after = searches(folder)["digits"]
         assert after["SGD"] == before["SGD"]  # nothing changed: still chosen
-        assert after["SAM"].keys() == {"trials"}
+        assert after["SAM"].keys() == {"trials", "of"}
         assert after["SAM"]["trials"] == draw("tiny", "digits", "SAM") != before["SAM"]["trials"]
         assert expand("tiny", "digits", variant="tuned", restarts=1)[0].algorithm == "SGD"
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("lr = 0.05\nmomentum", "lr = 0.5\nmomentum"),
+            ("hidden = 8", "hidden = 64"),
+            ("epochs = 2", "epochs = 200"),
+            ("rho = [0.01, 0.5]", "rho = [0.01, 0.6]"),
+            ("trials = 3", "trials = 4"),
+            ("lr = [0.01, 1]", "lr = [0.1, 1]"),
+        ],
+    )
+    def test_a_search_of_another_profile_chooses_nothing(self, folder, computed, old, new):
+        tune("tiny", "digits", ("SAM",))
+        assert [spec.algorithm for spec in expand("tiny", "digits", variant="tuned", restarts=1)] == ["SAM"]
+        change(folder, old, new)
+        assert specs.search("tiny", "digits") == {}
+        assert expand("tiny", "digits", variant="tuned", restarts=1) == []
+        assert "SAM" in specs.unsearched("tiny", "digits", "tuned")
+
+    def test_what_does_not_enter_a_search_leaves_its_choice(self, folder, computed):
+        tune("tiny", "digits", ("SAM",))
+        for name, old, new in (("restarts", 4, 8), ("margin", 0.01, 0.02), ("tau", "[3", "[4")):
+            change(folder, f"{name} = {old}", f"{name} = {new}")
+            assert "chosen" in specs.search("tiny", "digits")["SAM"]
 
     def test_other_tasks_stay(self, folder, computed):
         (folder / "searches").mkdir()

@@ -16,6 +16,7 @@ __all__ = [
     "FAMILIES",
     "HIGHER_IS_BETTER",
     "PRINTED_PAIRS",
+    "SAM_PAIRS",
     "SECOND_FAMILY",
     "against",
     "against_reference",
@@ -35,6 +36,9 @@ FAMILIES = {"the paper's": PAPER_FAMILY, "second": SECOND_FAMILY}
 
 #: The pairs of the paper's Table 6.
 PRINTED_PAIRS = (("SGD", "SAM"), ("SGD", "NiM-BH"), ("SAM", "NiM-BH"))
+
+#: The paper's abstract: all of these perform on par with SAM.
+SAM_PAIRS = tuple((name, "SAM") for name in ("SGD", *PAPER_FAMILY) if name != "SAM")
 
 #: Column that two algorithms can be compared by → whether more of it is better.
 HIGHER_IS_BETTER = {

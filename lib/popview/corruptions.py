@@ -18,6 +18,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
+from PIL import __version__ as pillow
 from scipy.ndimage import correlate, gaussian_filter
 
 from popview.errors import UsageError, check_name
@@ -113,8 +114,8 @@ TEXT_CORRUPTIONS = ("characters", "words")
 
 
 def version() -> str:
-    """Return a name for what corruptions do: the first digits of the SHA-256 of `REVISION` and `STRENGTHS`."""
-    return hashlib.sha256(json.dumps([REVISION, STRENGTHS]).encode()).hexdigest()[:12]
+    """Return a name for what corruptions do: of the SHA-256 of `REVISION`, `STRENGTHS` and Pillow's version."""
+    return hashlib.sha256(json.dumps([REVISION, STRENGTHS, pillow]).encode()).hexdigest()[:12]
 
 
 def corrupt_images(images: Images, name: str, severity: int, seed: int) -> Images:

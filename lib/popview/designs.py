@@ -19,6 +19,7 @@ __all__ = [
     "detectable_points",
     "deviations",
     "differences",
+    "equivalence_power",
     "power",
     "restart_p_values",
     "silence",
@@ -148,6 +149,22 @@ def silence(
             row |= {name: counted["rate"], f"{name}_low": counted["low"], f"{name}_high": counted["high"]}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def equivalence_power(
+    restarts: int, margin: float, *, alpha: float = 0.05, repeats: int = 4000, seed: int = 0
+) -> float:
+    """Return the share of simulated pairs of equal optimizers that two one-sided Welch tests show to be equivalent.
+
+    Parameters
+    ----------
+    restarts : int
+    margin : float
+        In standard deviations of a restart's value.
+    alpha, repeats, seed
+    """
+    groups = differences((restarts,), (0.0,), repeats=repeats, seed=seed)[restarts, 0.0]
+    return float((equivalence_p_values(*groups, margin) <= alpha).mean())
 
 
 def smallest(sizes: Iterable[int], alpha: float = 0.05) -> pd.DataFrame:

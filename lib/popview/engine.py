@@ -122,9 +122,11 @@ def run(
     wanted = todo = missing(given, root, keep_weights)
     ours: dict[str, bool] = {}
     several = len({spec.task for spec in wanted}) > 1
+    others: set[str] = set()
     lost: dict[str, Unavailable] = {}
     kills = 0
     while jobs := _jobs(todo, root):
+        others |= {spec.digest for spec in todo} - {served.digest for job in jobs for served in _served(job)}
         before = kills
         try:
             still = (job for job in jobs if job.task not in lost)
@@ -157,7 +159,7 @@ def run(
         )
     if told:
         raise UsageError("; ".join(told))
-    return sum(ours.get(spec.digest, True) for spec in wanted)
+    return sum(ours.get(spec.digest, spec.digest not in others) for spec in wanted)
 
 
 def _usual() -> int:

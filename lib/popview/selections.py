@@ -30,6 +30,9 @@ REGRETS = {
     "to the best by validation, on test": ("validation_metric", "test_metric"),
 }
 
+#: Kendall's τ is taken over no fewer different losses.
+FEWEST_LOSSES = 5
+
 
 def overlap(trajectories: pd.DataFrame, by: str = "test_metric", per_trajectory: int = 10) -> pd.DataFrame:
     """Return the share of a restart's models chosen by training loss that `by` chooses too, ties broken at random.
@@ -159,8 +162,9 @@ def rank_correlation(trajectories: pd.DataFrame, value: str = "test_metric", fro
     """Return Kendall's τ_b between −training loss and a column, over the checkpoints of each restart.
 
     1: the lower the loss, the higher the column, at every pair of checkpoints; 0: no relation. Pairs tied in one of the
-    two count for neither side and shorten the scale, as in τ_b. Where one of the two is constant, or fewer than two
-    checkpoints are finite, τ is not defined and the entry NaN.
+    two count for neither side and shorten the scale, as in τ_b. Where the column is constant, or the loss takes fewer
+    than `FEWEST_LOSSES` finite values (Monotonic Basin Hopping repeats its incumbent), the entry is NaN: τ is not
+    defined, or says nothing of a trajectory.
 
     Parameters
     ----------
@@ -186,7 +190,7 @@ def rank_correlation(trajectories: pd.DataFrame, value: str = "test_metric", fro
 
 
 def _tau(x: np.ndarray, y: np.ndarray) -> float:
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(np.unique(x)) < FEWEST_LOSSES or np.ptp(y) == 0:
         return np.nan
     return float(scipy.stats.kendalltau(x, y, method="asymptotic").statistic)  # methods differ in the p-value only
 
@@ -256,7 +260,8 @@ def correlations(trajectories: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `summary`, with ``split`` ("test", "validation") and ``series`` ("whole trajectory", "second half").
+        As `summary`, with ``split`` ("test", "validation") and ``series`` ("whole trajectory", "second half"); the
+        intervals are cut at −1 and 1, where the correlation ends.
     """
     half = trajectories["epoch"].max() / 2
     frames = [
@@ -264,4 +269,5 @@ def correlations(trajectories: pd.DataFrame) -> pd.DataFrame:
         for split in ("test", "validation")
         for period, start in (("whole trajectory", 0.0), ("second half", half))
     ]
-    return pd.concat(frames, ignore_index=True)
+    table = pd.concat(frames, ignore_index=True)
+    return table.assign(low=table["low"].clip(lower=-1), high=table["high"].clip(upper=1))

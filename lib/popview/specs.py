@@ -21,6 +21,7 @@ __all__ = [
     "expand",
     "search",
     "searched",
+    "searched_as",
     "searches",
     "settings",
     "tables",
@@ -248,12 +249,25 @@ def _check_whole(name: str, value: Any, least: int) -> None:
 def search(profile: str, task: str) -> dict[str, dict[str, Any]]:
     """Return what `popview.tuning` wrote: per algorithm the settings of its ``trials``, and which was ``chosen``.
 
-    Empty where nothing was drawn yet; without ``chosen`` where the trials have not all run. An algorithm with another
-    number of trials than the profile says now, or without the base setting as the first, has to be searched again.
+    Empty where nothing was drawn yet; without ``chosen`` where the trials have not all run. An algorithm whose trials
+    would be others as the profile stands now (`searched_as`) has to be searched again.
     """
-    number = settings(profile, task).get("search", {}).get("trials")
     found = searches(profile).get(task, {})
-    return {name: tried for name, tried in found.items() if len(tried["trials"]) == number and tried["trials"][0] == {}}
+    return {
+        name: tried
+        for name, tried in found.items()
+        if tried.get("of") == searched_as(profile, task, name, tried["trials"])
+    }
+
+
+def searched_as(profile: str, task: str, algorithm: str, trials: list[dict[str, Any]]) -> str:
+    """Return the digest of all that an algorithm's search depends on: its trials as specs, and the profile's ranges."""
+    table = settings(profile, task)
+    space = table.get("search", {})
+    common = {name: span for name, span in space.items() if not isinstance(span, dict)}
+    specs = _built(profile, task, table, algorithm, "trial", trials, 1, _budget(table, "trial"))
+    ranges = {"common": common, "own": space.get(algorithm, {})}
+    return digest(json.dumps([ranges, *(spec.canonical for spec in specs)], sort_keys=True))
 
 
 def searches(profile: str) -> dict[str, dict[str, Any]]:
@@ -302,10 +316,7 @@ def expand(
     for name in changes:
         check_name("change", name, _CHANGES)
     wanted = table["restarts"] if restarts is None else restarts
-    budget = {"epochs": table["epochs"], "checkpoints": table["checkpoints"]}
-    if variant == "trial":
-        budget = {name: max(-(-value // 2), _WHOLE[name]) for name, value in budget.items()}
-    budget |= changes
+    budget = _budget(table, variant) | changes
     for name, value in {"restarts": wanted, **budget}.items():
         _check_whole(name, value, _WHOLE[name])
     for algorithm in algorithms or ():
@@ -321,23 +332,44 @@ def expand(
             command = f"`popview tune --profile {profile} --task {task} --algorithm {algorithm}`"
             raise UsageError(f"{algorithm} on {task} has no {variant} setting in profile {profile}: run {command}")
         stacks = 1 if variant == "trial" else math.ceil(wanted / table["stack"])
-        own = _base(table["base"], algorithm)
-        found += [
-            RunSpec(
-                task=task,
-                profile=profile,
-                algorithm=algorithm,
-                variant=variant,
-                seed=TRIAL_SEED if variant == "trial" else stack * table["stack"],
-                restarts=table["stack"],
-                hyperparameters=_shortened(own | more, variant) | (hyperparameters or {}),
-                model=table["model"],
-                **budget,
-            )
-            for more in varied
-            for stack in range(stacks)
-        ]
+        found += _built(profile, task, table, algorithm, variant, varied, stacks, budget, hyperparameters or {})
     return found
+
+
+def _budget(table: dict[str, Any], variant: str) -> dict[str, int]:
+    """Return a task's epochs and checkpoints, of a trial half of them."""
+    budget = {name: table[name] for name in _CHANGES}
+    return {name: max(-(-value // 2), _WHOLE[name]) for name, value in budget.items()} if variant == "trial" else budget
+
+
+def _built(
+    profile: str,
+    task: str,
+    table: dict[str, Any],
+    algorithm: str,
+    variant: str,
+    varied: list[dict[str, Any]],
+    stacks: int,
+    budget: dict[str, int],
+    changed: dict[str, Any] | None = None,
+) -> list[RunSpec]:
+    """Return the specs of an algorithm, each of the varied settings in so many stacks."""
+    own = _base(table["base"], algorithm)
+    return [
+        RunSpec(
+            task=task,
+            profile=profile,
+            algorithm=algorithm,
+            variant=variant,
+            seed=TRIAL_SEED if variant == "trial" else stack * table["stack"],
+            restarts=table["stack"],
+            hyperparameters=_shortened(own | more, variant) | (changed or {}),
+            model=table["model"],
+            **budget,
+        )
+        for more in varied
+        for stack in range(stacks)
+    ]
 
 
 def searched(profile: str, task: str) -> tuple[str, ...]:

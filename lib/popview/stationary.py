@@ -191,7 +191,8 @@ def hop_rates(
         value = surface(points.detach())
         kept += ended & (optimizer.counts["hops_accepted"] > accepted)
         uphill += ended & (value > previous + 1e-3)
-        previous = torch.where(ended, value, previous)
+        first = optimizer.counts["noise_triggers"] == 0  # it polishes what 400 steps have left
+        previous = torch.where(ended | first, value, previous)
         tried, accepted = optimizer.counts["hops_tried"].clone(), optimizer.counts["hops_accepted"].clone()
     number = hops * len(points)
     shares = {"accepted": int(kept.sum()) / number, "uphill": int(uphill.sum()) / number}

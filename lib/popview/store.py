@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -81,13 +81,13 @@ def _sealed(table: pa.Table) -> pa.Table:
     return table.replace_schema_metadata({**metadata, SEAL: str(zlib.crc32(metadata[b"popview"]))})
 
 
-def _unsealed(table: pa.Table) -> pa.Table:
+def _unsealed(given: Mapping[bytes, bytes] | None) -> dict[bytes, bytes]:
     """Take the checksum off again; ValueError where it is wrong. Files written before there was one have none."""
-    metadata = dict(table.schema.metadata or {})
+    metadata = dict(given or {})
     seal = metadata.pop(SEAL, None)
     if seal is not None and seal != str(zlib.crc32(metadata[b"popview"])).encode():
         raise ValueError("wrong checksum of its metadata")
-    return table.replace_schema_metadata(metadata)
+    return metadata
 
 
 def sweep(spec: Stored, root: Path = TRAJECTORIES) -> None:
@@ -123,7 +123,8 @@ def tidy(specs: Iterable[Stored], root: Path = TRAJECTORIES) -> None:
 def _read(file: Path, spec: Stored) -> pa.Table:
     """Read a spec's file; raise ValueError, with the reason in a few words, where it is damaged or another spec's."""
     try:
-        table = _unsealed(pq.read_table(file, page_checksum_verification=True))
+        table = pq.read_table(file, page_checksum_verification=True)
+        table = table.replace_schema_metadata(_unsealed(table.schema.metadata))
         digest = metadata_of(table.schema)["digest"]
     except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
         raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from error
@@ -207,8 +208,9 @@ def inventory(profile: str, root: Path = TRAJECTORIES, *, restarts: int | None =
     """Return, per task, variant and algorithm of a profile, how many restarts there are of each kind, bytes and hours.
 
     ``wanted``, also where a search has yet to give the settings; ``done``, of which ``diverged``; ``running`` (a living
-    process works on them); ``half_done`` (begun, to be continued); ``damaged`` (their file cannot be read, or was set
-    aside and not replaced); ``bytes`` and ``core_hours`` of what is done.
+    process works on them); ``half_done`` (begun, to be continued); ``damaged`` (their metadata cannot be read or are
+    another spec's, or their file was set aside and not replaced; damage to rows shows where they are loaded); ``bytes``
+    and ``core_hours`` of what is done.
 
     Parameters
     ----------
@@ -240,7 +242,7 @@ def _count(row: dict[str, Any], spec: RunSpec, root: Path) -> None:
     row["wanted"] += spec.restarts
     if file.is_file():
         try:
-            told = json.loads(pq.read_metadata(file).metadata[b"popview"])
+            told = json.loads(_unsealed(pq.read_metadata(file).metadata)[b"popview"])
             if told["digest"] != spec.digest:
                 raise ValueError("it holds another spec")
             diverged, taken = sum(told["diverged"]), seconds(told, alone=spec.alongside is None)

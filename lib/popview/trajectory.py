@@ -5,8 +5,9 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ FAR = 10
 
 #: Seconds between two writings of a half-done run's state.
 EVERY = 60.0
+
+#: Seconds of training for each second that the writing of a state took.
+SPARING = 20
+
+#: Packages whose arithmetic, tokens or pixels enter a trajectory.
+DEPENDS = ("popview", "torch", "numpy", "scikit-learn", "transformers", "tokenizers", "pillow")
 
 COLUMNS = [
     "seed",
@@ -97,8 +104,8 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
     unfinished : Path, optional
         Where the state of the half-done run is read from, if there, and written to.
     every : float
-        Seconds between two writings, of which there is another before the measures at the end where all training took
-        longer; nothing that is computed depends on them.
+        Seconds between two writings, or `SPARING` times what the last one took where that is longer; of which there is
+        another before the measures at the end where all training took longer. Nothing that is computed depends on them.
 
     Returns
     -------
@@ -122,6 +129,7 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
         problem, optimizer, records = _begun(spec)
         first, spent = -1, 0.0
     began = saved = time.perf_counter()
+    wait = every
     due = set(np.linspace(0, spec.epochs * problem.steps_per_epoch, spec.checkpoints, dtype=int).tolist())
     with torch.random.fork_rng([]):
         for step in train(problem, optimizer, spec, first):
@@ -132,11 +140,15 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
                 now = time.perf_counter()
                 for record in records:
                     record.checkpoint(step, spent + now - began)
-            if not any(record.alive.any() for record in records):
+            if not records[0].alive.any():  # of two, it is the one that trains: an average of it ends with it
+                for record in records:
+                    record.alive[:] = False
                 break
-            if unfinished is not None and step > first and time.perf_counter() - saved >= every:
-                _write(unfinished, problem, optimizer, records, step, spent + time.perf_counter() - began)
+            now = time.perf_counter()
+            if unfinished is not None and step > first and now - saved >= wait:
+                _write(unfinished, problem, optimizer, records, step, spent + now - began)
                 saved = time.perf_counter()
+                wait = max(every, SPARING * (saved - now))
         seconds = spent + time.perf_counter() - began
         if unfinished is not None and seconds >= every and step > first:
             _write(unfinished, problem, optimizer, records, step, seconds)
@@ -262,7 +274,8 @@ class Record:
                 logits = self.problem.logits(split)
                 loss, metric = self.problem.score(split, logits)
                 columns[f"{split}_loss"], columns[f"{split}_metric"] = loss.double().numpy(), metric.double().numpy()
-            self.best.offer(step, columns["train_loss"], self.problem.probabilities(logits))
+            alive = np.where(self.alive, columns["train_loss"], np.nan)  # what has ended offers nothing more
+            self.best.offer(step, alive, self.problem.probabilities(logits))
         columns |= {"seed": np.array(self.spec.seeds), "step": np.full(self.spec.restarts, step)}
         columns["epoch"] = columns["step"] / self.problem.steps_per_epoch
         columns["seconds"] = np.full(self.spec.restarts, seconds)
@@ -356,7 +369,7 @@ def _write(file: Path, problem: Problem, optimizer: Optimizer, records: list[Rec
 def _maker(problem: Problem, records: list[Record]) -> dict[str, str]:
     """Return what a state must agree in with the run that continues it."""
     known = {"digest": records[-1].spec.digest, "precision": problem.precision, "device": problem.device.type}
-    return known | {"torch": torch.__version__, "numpy": np.__version__}
+    return known | versions()
 
 
 def _resumed(file: Path | None, problem: Problem, optimizer: Optimizer, records: list[Record]) -> tuple[int, float]:
@@ -385,8 +398,12 @@ def _resumed(file: Path | None, problem: Problem, optimizer: Optimizer, records:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that results may depend on."""
-    return {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]}
+    """Return the versions that results may depend on: Python's, and those of `DEPENDS` that are installed."""
+    known = {"python": platform.python_version()}
+    for name in DEPENDS:
+        with suppress(PackageNotFoundError):
+            known[name] = version(name).split("+")[0]
+    return known
 
 
 def processor(device: torch.device = torch.device("cpu")) -> str:  # noqa: B008

@@ -111,7 +111,7 @@ def tune(
     Returns
     -------
     dict
-        Algorithm → ``trials, chosen`` and the trials' ``scores``.
+        Algorithm → ``trials, of, chosen`` (see `popview.specs.search`) and the trials' ``scores``.
 
     Raises
     ------
@@ -123,23 +123,24 @@ def tune(
         raise UsageError(f"profile {profile} has no [{task}.search.<algorithm>]")
     found = {}
     for algorithm, settings in drawn.items():
-        _record(profile, task, algorithm, {"trials": settings})
+        drawn_as = {"trials": settings, "of": specs.searched_as(profile, task, algorithm, settings)}
+        _record(profile, task, algorithm, drawn_as)
         trials = specs.expand(profile, task, algorithms=(algorithm,), variant="trial")
         engine.run(trials, root=root, **options)
-        chosen = {"trials": settings, "chosen": choose(trials, root)}
+        chosen = drawn_as | {"chosen": choose(trials, root)}
         _record(profile, task, algorithm, chosen)
         found[algorithm] = chosen | {"scores": [score(spec, root) for spec in trials]}
     return found
 
 
 def _record(profile: str, task: str, algorithm: str, entry: dict[str, Any]) -> None:
-    """Write an algorithm's entry; one that has the same trials and is chosen already stays."""
+    """Write an algorithm's entry; one of the same search, and chosen already, stays."""
     file = specs.FOLDER / "searches" / f"{profile}.json"
     try:
         with claim(file.with_suffix(".lock"), wait=True):
             searches = specs.searches(profile)
             known = searches.setdefault(task, {}).get(algorithm, {})
-            if known.get("trials") != entry["trials"] or "chosen" in entry:
+            if known.get("of") != entry["of"] or "chosen" in entry:
                 searches[task][algorithm] = entry
             part = file.with_suffix(".part")
             part.write_text(json.dumps(searches, indent=1, sort_keys=True) + "\n", "utf-8")

@@ -5,6 +5,7 @@ import pandas as pd
 
 from popview.comparisons import tally
 from popview.comparisons import words as verdict_words
+from popview.report.comparisons import word as verdict
 from popview.report.page import MINUS
 from popview.report.trajectories import NOT_RUN
 from popview.rules.findings import ALPHA
@@ -21,18 +22,28 @@ def optimizers(comparison: pd.DataFrame) -> str:
     for (task, variant), rows in comparison.groupby(["task", "variant"], sort=False):
         words = [f"**{task}, {variant}, {rows['restarts'].iloc[0]} restarts.**"]
         margin = 100 * rows["margin"].iloc[0]
-        for family, members in rows.groupby("family", sort=False):
-            words.append(f"Against {members['b'].iloc[0]}, {family} family: {_by_verdict(members, margin)}.")
+        for (reference, family), members in rows.groupby(["b", "family"], sort=False):
+            words.append(f"Against {reference}, {family} family: {_by_verdict(members, margin)}.")
             real = members[members["verdict"].str.startswith("equivalent") & (members["adjusted_p"] <= ALPHA)]
             if len(real):
                 words.append(
                     f"A difference that is there (Holm's p ≤ {ALPHA:g}), but inside the margin: {_gains(real)}."
                 )
+            open_ = _may_be_inside(members)
+            if open_:
+                words.append(f"Whether the size is beyond the margin is not known: {open_}.")
         known = 100 * rows["detectable"][np.isfinite(rows["detectable"])]
         if len(known):
             words.append(f"Differences of {known.min():.2f} to {known.max():.2f} points would be found 4 times in 5.")
         items.append("- " + " ".join(words))
     return "\n".join(items)
+
+
+def _may_be_inside(members: pd.DataFrame) -> str:
+    """Name the algorithms that are better or worse by an interval that reaches into the margin."""
+    nearest = members[["difference_low", "difference_high"]].abs().min(axis=1)
+    decided = verdict_words(members).isin(["better", "worse"])
+    return ", ".join(members.loc[decided & (nearest <= members["margin"]), "a"])
 
 
 def headline(comparison: pd.DataFrame) -> str:
@@ -48,6 +59,8 @@ def headline(comparison: pd.DataFrame) -> str:
     alike = (kinds == "equivalent").sum()
     parts.append(f"Equivalent within the margin: {alike} of {len(kinds)} comparisons.")
     parts.append(f"Not decided: {len(kinds) - alike - kinds.isin(['better', 'worse']).sum()}.")
+    families = comparison.groupby(["task", "variant", "family"]).ngroups
+    parts.append(f"(Holm's correction within each of {families} families, not over all of them.)")
     return " ".join(parts)
 
 
@@ -108,6 +121,9 @@ def selection(
         if len(real):
             there = f", though a difference is there for {len(real)}: {_range(real, 100)} points of regret"
             there += " (below zero the loss does better)"
+        elif rule["smallest_adjusted_p"].min() > ALPHA:
+            there = f"; the regret is {_range(rule.assign(mean=-rule['difference']), 100)} points, and that it is not "
+            there += f"zero could not be shown with {rule['restarts'].iloc[0]} restarts, whatever its size"
         margin, unrelated = 100 * rule["margin"].iloc[0], 100 * shared["chance"].iloc[0]
         items.append(
             f"- **{task}, {variant}, {rows['restarts'].max()} restarts.** Choosing by training loss instead of by "
@@ -121,21 +137,17 @@ def selection(
 
 
 def _over_chance(luck: pd.DataFrame) -> str:
-    """Say for which algorithms the loss chooses better or worse than a draw from the second half (Holm's p ≤ 0.05)."""
-    real = luck["adjusted_p"] <= ALPHA
-    sides = {"better": luck[real & (luck["difference"] > 0)], "worse": luck[real & (luck["difference"] < 0)]}
-    words = [f"*{side}* for {_names(rows, luck)}" for side, rows in sides.items() if len(rows)]
+    """Say for which algorithms the loss chooses better, worse or as well as a draw from the second half."""
+    words = [f"*{said}* for {_names(rows, luck)}" for said, rows in luck.groupby(verdict(luck), sort=False)]
     blind = luck["smallest_adjusted_p"] > ALPHA
-    rest = luck[~real & ~blind]
-    if len(rest):
-        words.append(f"no difference found for {_names(rest, luck)}")
     if blind.any():
-        least, gains = luck["smallest_adjusted_p"].min(), luck[blind].assign(mean=luck["difference"])
+        least = luck["smallest_adjusted_p"].min()
         words.append(
             f"no difference could be found with {luck['restarts'].iloc[0]} restarts for {_names(luck[blind], luck)} "
-            f"(the least p that could have come out is {least:.2g}); the gain is {_range(gains, 100)} points"
+            f"(the least p that could have come out is {least:.2g})"
         )
-    return f"Against a model of the second half drawn at random: {'; '.join(words)}."
+    gains = _range(luck.assign(mean=luck["difference"]), 100)
+    return f"Against a model of the second half drawn at random: {'; '.join(words)}; the gain is {gains} points."
 
 
 def _names(part: pd.DataFrame, family: pd.DataFrame) -> str:
@@ -175,7 +187,8 @@ def undecided(rows: pd.DataFrame) -> str:
     if least <= ALPHA:
         return ""
     return (
-        f" The least p that could have come out is {least:.2g}: no difference could be found here, whatever its size."
+        f" The least p that could have come out after this correction is {least:.2g}: no difference could be found "
+        "over all pairs, whatever its size; smaller families above can find one."
     )
 
 
@@ -196,8 +209,8 @@ def times(table: pd.DataFrame, misses: pd.DataFrame) -> str:
         )
         items.append(
             f"- **{task}, {variant}:** {levels} points of validation metric. SGD itself misses the target in "
-            f"{own['missed']} of {own['restarts']} restarts. All algorithms reach it in {both['all_reach']} seeds and "
-            f"none in {both['all_miss']}; independent misses would give {both['expected_reach']:.1f} and "
+            f"{own['missed']} of {own['restarts']} restarts. All algorithms reach it in {both['all_reach']} of the "
+            f"seeds and none in {both['all_miss']}; independent misses would give {both['expected_reach']:.1f} and "
             f"{both['expected_miss']:.1f}."
             + (
                 f" Passes over the training split for the accept rule come on top, in the median: {passes}."

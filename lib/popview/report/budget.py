@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from popview.bill import amount
 from popview.report.comparisons import setting, with_interval, word
-from popview.report.page import MINUS
 from popview.report.style import colour
 from popview.report.trajectories import NOT_RUN, metric_name
 
@@ -181,7 +180,10 @@ def answer(paid: pd.DataFrame, metric: pd.DataFrame, loss: pd.DataFrame, times: 
             times_sgd = (f"{r['algorithm']} {r['ratio']:.2f}" for _, r in dear.iterrows())
             words.append(f"Times SGD's gradients for the same epochs: {', '.join(times_sgd)}; all others one.")
         if len(dear) and "SAM" in set(values["algorithm"]):
-            words.append(f"SAM against SGD at the end, in test {metric_name(task)}: {_both(values)}.")
+            words.append(
+                "SAM against SGD at the last checkpoint (chapter 7 takes the mean of ten), in test "
+                f"{metric_name(task)}: {_both(values)}."
+            )
             words.append(f"In training loss: {_both(losses, factor=True)}.")
         words.append(_arrival(near[near["series"] == WITHIN], ("SGD", "SAM")))
         items.append("- " + " ".join(words))
@@ -193,12 +195,16 @@ def _of(frame: pd.DataFrame, task: str, variant: str) -> pd.DataFrame:
 
 
 def _both(values: pd.DataFrame, factor: bool = False) -> str:
-    """Word both budgets of SAM: "at equal epochs +0.12 points (equivalent), at equal gradients …"."""
-    parts = []
-    for _, row in values[values["algorithm"] == "SAM"].iterrows():
-        size = f"{10 ** row['difference']:.2f} times SGD's" if factor else f"{100 * row['difference']:+.2f} points"
-        parts.append(f"at {row['budget']} {size.replace('-', MINUS)} (*{row['verdict'].split(' (')[0]}*)")
-    return ", ".join(parts)
+    """Word both budgets of SAM: "at equal epochs +0.12 [−0.02, +0.26] points (equivalent), at equal gradients …"."""
+    rows = values[values["algorithm"] == "SAM"]
+    ends = ["difference", "difference_low", "difference_high"]
+    if factor:
+        low, high = ((10 ** rows[end]).map("{:.2f}".format) for end in ends[1:])
+        sizes = (10 ** rows["difference"]).map("{:.2f} times SGD's".format) + " [" + low + ",\u00a0" + high + "]"
+    else:
+        sizes = with_interval(rows, "difference", 100, ends="difference_") + " points"
+    said = zip(rows["budget"], sizes, word(rows), rows["adjusted_p"], strict=True)
+    return ", ".join(f"at {budget} {size} (*{verdict}*, Holm's p {p:.2g})" for budget, size, verdict, p in said)
 
 
 def _arrival(near: pd.DataFrame, names: Iterable[str]) -> str:

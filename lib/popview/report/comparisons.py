@@ -13,6 +13,7 @@ from myst_nb import glue
 
 from popview import engine
 from popview.comparisons import against_reference as compared
+from popview.designs import deviations, equivalence_power
 from popview.operations import DATA, model_settings
 from popview.populations import TASKS, VARIANTS, coverage, load_available, wanted
 from popview.report.page import MINUS
@@ -169,7 +170,9 @@ def deeds(
             "noise": table["noise_triggers"],
             "hops": table["hops_tried"],
             "accepted": table["hops_accepted"],
-            "parted": pd.Series(parted).map(lambda epoch: "never" if np.isinf(epoch) else f"{epoch:g}").mask(own, "–"),
+            "parted": pd.Series(parted)
+            .map(lambda epoch: "never" if np.isinf(epoch) else f"{epoch:.1f}")
+            .mask(own, "–"),
             "models": different,
             "diverged": records.groupby(keys, sort=False)["diverged"].sum().to_numpy(),
         }
@@ -184,6 +187,8 @@ def written(hyperparameters: Mapping[str, Any]) -> str:
 def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame], profile: str) -> pd.DataFrame:
     """Lay out what the comparisons with SGD rest on: restarts, pairing, margin, and the sampling error of the test set.
 
+    The margin is also given in standard deviations of a restart (paired: of the difference of two that share a seed,
+    divided by √2), medians over algorithms, with how often equal optimizers so scattered are shown to be equivalent.
     The sampling error is that of SGD's accuracy on so many test examples; none is given for macro-F1.
 
     Parameters
@@ -200,14 +205,19 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
         if task != "digits":
             examples = min(model_settings(task, settings(profile, task)["model"])["tested"], DATA[task].test)
         mean = float(values[task, variant]["SGD"].mean())
+        restarts, paired = members["restarts"].iloc[0], bool(members["paired"].all())
+        single, shared = deviations(values[task, variant])
+        wide = members["margin"].iloc[0] / (shared / np.sqrt(2) if paired else single)
         rows.append(
             {
                 "task": f"{task}, {variant}",
-                "restarts": members["restarts"].iloc[0],
-                "tests": "paired by seed" if members["paired"].all() else "unpaired, exact",
+                "restarts": restarts,
+                "tests": "paired by seed" if paired else "unpaired, exact",
                 "metric": metric_name(task),
                 "SGD, points": 100 * mean,
                 "margin, points": f"±{100 * members['margin'].iloc[0]:g}",
+                "in SDs": f"{wide:.1f}",
+                "shown if equal, %": f"{100 * equivalence_power(restarts, wide):.0f}",
                 "sampling error of the test set, points": 100 * np.sqrt(mean * (1 - mean) / examples)
                 if metric_name(task) == "accuracy"
                 else np.nan,

@@ -63,13 +63,14 @@ def compact(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> p
 
 
 def in_a_line(entries: pd.DataFrame, claim: str) -> str:
-    """Write one claim's verdicts on the tasks there are: "holds in part on digits, inconclusive on cifar10"."""
+    """Write one claim's verdicts on the tasks there are: "digits: *holds* (base), *inconclusive* (tuned); …"."""
     chosen = entries[entries["id"] == claim].set_index("scale")["verdict"]
     words = []
     for task, variants in _variants(_there(entries)).items():
-        found = chosen[[scale for scale in variants.values() if scale in chosen]]
-        words += [f"{' or '.join(dict.fromkeys(found))} on {task}"] if len(found) else []
-    return ", ".join(words) or "not run here"
+        found = {variant: chosen[scale] for variant, scale in variants.items() if scale in chosen}
+        parts = [f"*{word}* ({variant})" for variant, word in found.items()]
+        words += [f"{task}: {', '.join(parts)}"] if parts else []
+    return "; ".join(words) or "not run here"
 
 
 def _variants(scales: list[str]) -> dict[str, dict[str, str]]:

@@ -6,7 +6,16 @@ import pandas as pd
 
 from popview.report.page import number
 
-__all__ = ["beside_printed", "finals", "inventory", "preferences", "protocols", "symmetric_pairs", "verdicts"]
+__all__ = [
+    "beside_printed",
+    "finals",
+    "inventory",
+    "preferences",
+    "progress",
+    "protocols",
+    "symmetric_pairs",
+    "verdicts",
+]
 
 
 def beside_printed(cells: pd.DataFrame, landscape: str) -> pd.DataFrame:
@@ -119,6 +128,12 @@ def preferences(wells: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
             "preference": found,
         }
     )
+
+
+def progress(inventory: pd.DataFrame) -> str:
+    """Word `popview.store.inventory` by task: "4,250 of 4,250 on digits, 50 of 127 on cifar10"."""
+    counts = inventory.groupby("task", sort=False)[["done", "wanted"]].sum()
+    return ", ".join(f"{row.done:,} of {row.wanted:,} on {row.Index}" for row in counts.itertuples())
 
 
 def finals(values: Mapping[tuple[str, str], pd.DataFrame], scale: float = 100.0) -> pd.DataFrame:

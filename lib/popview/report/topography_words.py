@@ -18,7 +18,7 @@ CLAIMS = {
     "lower_barriers": "Barriers between SGD's solutions are lower than between L-BFGS-GSS's",
     "lower_when_early": "Barriers are lower for early-stopped solutions too",
     "deeper_minima": "L-BFGS-GSS reaches lower training loss",
-    "less_general": "L-BFGS-GSS's fully fitted solutions generalise less well",
+    "less_general": "L-BFGS-GSS's fully fitted solutions generalize less well",
     "smoother_basins": "SGD's solutions lie in flatter places at equal training loss",
     "more_spread_out": "L-BFGS-GSS's solutions lie further apart",
     "rbf_alone": "An RBF kernel separates the two sets and others do not",

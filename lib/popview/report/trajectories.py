@@ -259,7 +259,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, series: Sequence[str]) -> None:
 def reached(
     times: Mapping[tuple[str, str], pd.DataFrame], budgets: Mapping[tuple[str, str], float], algorithms: Sequence[str]
 ) -> Figure:
-    """Draw the share of restarts that have reached the target by each number of gradient evaluations.
+    """Draw the share of restarts that have come within the margin of the target, by gradient evaluations.
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ def reached(
             across = np.concatenate([[0.0], known, [budgets[key]]])
             axes.step(across, [*heights, heights[-1]], where="post", color=colour(algorithm), label=algorithm)
         axes.set(xlabel="gradient evaluations", title=", ".join(key), ylim=(0, 1), xlim=(0, budgets[key]))
-    grid[0][0].set(ylabel="share of restarts at the target")
+    grid[0][0].set(ylabel="share within the margin of the target")
     grid[0][0].legend(ncols=2, fontsize=8)
     for axes in list(grid.flat)[len(times) :]:
         axes.set_visible(False)

@@ -113,9 +113,10 @@ def _signs(yes: Iterable[bool], no: Iterable[bool], detail: str, number: str = "
 
 
 def _capped(finding: Finding, limits: Sequence[str]) -> Finding:
-    """Return the finding with what limits it; with a limit, 'holds' becomes 'holds in part'."""
+    """Return the finding with what limits it, beside its number too; with a limit, 'holds' becomes 'holds in part'."""
     word = "holds in part" if limits and finding.word == "holds" else finding.word
-    return replace(finding, word=word, detail="; ".join([finding.detail, *limits]))
+    detail, number = ("; ".join([said, *limits]) if said else "" for said in (finding.detail, finding.number))
+    return replace(finding, word=word, detail=detail, number=number)
 
 
 def _stages_missing(there: Iterable[str]) -> list[str]:
@@ -226,9 +227,9 @@ def less_general(evidence: Study) -> Finding:
 def smoother_basins(evidence: Study) -> Finding:
     """'holds' if SGD's solutions are flatter at equal training loss by all four measures (Holm's p ≤ 0.05).
 
-    'in part' if by some and sharper by none, 'does not hold' if by none and sharper by one; 'inconclusive' if measures
-    contradict each other, or none tells them apart. Sharpness shrinks with the loss itself, so fully fitted solutions
-    cannot be compared.
+    'in part' if by some and sharper by none, or if SGD's loss there is the lower one after all (sign-flip test on log₁₀
+    by seed, p ≤ 0.05): sharpness shrinks with the loss itself, so fully fitted solutions cannot be compared. 'does not
+    hold' if by none and sharper by one; 'inconclusive' if measures contradict each other, or none tells them apart.
     """
     found = [result for name in SHARPNESS if (result := evidence.against("equal", name)) is not None]
     if len(found) < len(SHARPNESS):
@@ -236,7 +237,11 @@ def smoother_basins(evidence: Study) -> Finding:
     real, change = holm([_p(result) for result in found]) <= ALPHA, np.array([result.estimate for result in found])
     listed = [f"{name.replace('_', ' ')} × {10**by:.2g}" for name, by in zip(SHARPNESS, change, strict=True)]
     detail = f"at equal training loss {QUASI_NEWTON} against SGD: {', '.join(listed)}"
-    return _signs(real & (change > 0), real & (change < 0), detail, listed[-1])
+    finding = _signs(real & (change > 0), real & (change < 0), detail, listed[-1])
+    loss = evidence.against("equal", "train_loss")
+    assert loss is not None  # it is there where sharpness is
+    limit = f"{QUASI_NEWTON}'s loss is {10**loss.estimate:.2f} times SGD's there (p = {_p(loss):.2g})"
+    return _capped(finding, [limit]) if loss.estimate > 0 and _p(loss) <= ALPHA else finding
 
 
 def more_spread_out(evidence: Study) -> Finding:

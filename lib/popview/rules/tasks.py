@@ -78,9 +78,14 @@ def _listed(table: pd.DataFrame, names: pd.Series) -> str:
     )
 
 
+#: Of a difference that can be told from zero, inside the margin or not.
+SIDES = ("better", "worse")
+
+
 def _sides(table: pd.DataFrame) -> pd.Series:
     """Return 'better' or 'worse' where Holm's p is at most 0.05, inside the margin or not; '' elsewhere."""
-    sides = table["difference"].gt(0).map({True: "better", False: "worse"})
+    better, worse = SIDES
+    sides = table["difference"].gt(0).map({True: better, False: worse})
     return sides.where(table["adjusted_p"] <= ALPHA, "")
 
 
@@ -91,15 +96,24 @@ def _apart(table: pd.DataFrame) -> str:
 
 
 def _equivalence(table: pd.DataFrame, names: pd.Series, margin: float) -> Finding:
-    """'holds' if all are equivalent; 'does not hold' if all differ, or some do and none is; else in part, or open."""
-    words = comparisons.words(table)
-    equivalent, differ = (words == "equivalent").sum(), words.isin(["better", "worse"]).sum()
-    detail = f"within ±{100 * margin:g} points: {_listed(table, names)}"
+    """'holds' if all are equivalent; if some lie beyond the margin, 'in part' where others are; else 'inconclusive'.
+
+    Beyond: Holm's p ≤ 0.05 and the whole 95 % interval outside. A difference that may be inside contradicts nothing.
+    """
+    equivalent = int((comparisons.words(table) == "equivalent").sum())
+    low, high = table["difference_low"], table["difference_high"]
+    beyond = (table["adjusted_p"] <= ALPHA) & ((low > margin) | (high < -margin))
+    listed = ", ".join(names[beyond]) or "none"
+    detail = f"within ±{100 * margin:g} points: {_listed(table, names)}; surely beyond it: {listed}"
     if equivalent == len(table):
         return Finding("holds", detail)
-    if differ:
+    if beyond.any():
         return Finding("holds in part" if equivalent else "does not hold", detail)
     return Finding("inconclusive", detail)
+
+
+def _of_six(results: Results) -> pd.DataFrame:
+    return results.trajectories[results.trajectories["algorithm"].isin(SIX)]
 
 
 def sets_alike(results: Results) -> Finding:
@@ -139,49 +153,63 @@ def tests_alike(results: Results) -> Finding:
     return Finding("holds" if both + neither == len(few) else "does not hold", detail)
 
 
-def loss_costs_nothing(results: Results) -> Finding:
-    """For the paper's six, selection by training loss on the test metric, against validation metric and chance.
+def lower_loss_is_better(results: Results) -> Finding:
+    """For the paper's six: are models chosen by training loss better than random ones of the second half?
 
-    It costs nothing where it is equivalent to selection by validation metric, or better (`selections.verdicts`); but
-    lower loss goes with a better model only where it is also better than a random choice in the second half of the
-    trajectory (Holm's p ≤ 0.05, `selections.against_late`). 'holds' if both are so for all algorithms, 'holds in part'
-    if for some; 'does not hold' if for none, and it is worse for some: than a random choice (Holm's p ≤ 0.05), or than
-    selection by validation metric (the same, and not equivalent to it); else 'inconclusive'.
+    By the test metric, paired within restarts (`selections.against_late`); only beyond that does a lower loss tell more
+    than that late models are better than early ones. 'holds' if they are better for all algorithms (Holm's p ≤ 0.05, of
+    any size), 'holds in part' if for some; 'does not hold' if for none, and for each they are worse (the same) or
+    equivalent within the margin; else 'inconclusive'.
     """
     if absent := results.lacks(SIX):
         return absent
-    six = results.trajectories[results.trajectories["algorithm"].isin(SIX)]
-    table = selections.verdicts(six, results.margin, per_trajectory=MODELS)
-    chance = selections.against_late(six, results.margin, per_trajectory=MODELS)
-    against_validation, against_chance = comparisons.words(table), _sides(chance)
-    beside = "; ".join(
-        f"{side} for: {', '.join(chance.loc[against_chance == side, 'algorithm']) or 'none'}"
-        for side in ("better", "worse")
-    )
-    if (least := chance["smallest_adjusted_p"].min()) > ALPHA:
-        beside += f" (at {chance['restarts'].iloc[0]} restarts no result could be: least p {least:.2g})"
+    table = selections.against_late(_of_six(results), results.margin, per_trajectory=MODELS)
+    sides, words = _sides(table), comparisons.words(table)
+    detail = "; ".join(f"{side} for: {', '.join(table.loc[sides == side, 'algorithm']) or 'none'}" for side in SIDES)
+    if (least := table["smallest_adjusted_p"].min()) > ALPHA:
+        detail += f" (at {table['restarts'].iloc[0]} restarts no result could be: least p {least:.2g})"
+    detail += f"; within ±{100 * results.margin:g} points: {_listed(table, table['algorithm'])}"
+    better = int((sides == "better").sum())
+    if better:
+        return share(better, len(table), detail)
+    settled = ((sides == "worse") | (words == "equivalent")).all()
+    return Finding("does not hold" if settled else "inconclusive", detail)
+
+
+def loss_costs_nothing(results: Results) -> Finding:
+    """For the paper's six: does choosing by training loss cost test metric, against choosing by validation metric?
+
+    Paired within restarts (`selections.verdicts`). 'holds' if the loss chooses as well within the margin, or better,
+    for all algorithms, 'holds in part' if for some; 'does not hold' if for none and it is worse for some (Holm's
+    p ≤ 0.05); else 'inconclusive'.
+    """
+    if absent := results.lacks(SIX):
+        return absent
+    table = selections.verdicts(_of_six(results), results.margin, per_trajectory=MODELS)
+    words = comparisons.words(table)
+    regret = -100 * table["difference"]
     detail = (
-        f"against selection by validation metric, within ±{100 * results.margin:g} points: "
-        f"{_listed(table, table['algorithm'])}; against a random model of the second half {beside}"
+        f"within ±{100 * results.margin:g} points: {_listed(table, table['algorithm'])}; "
+        f"mean regret {regret.min():.2f} to {regret.max():.2f} points, above or below zero for: "
+        + (", ".join(table.loc[table["adjusted_p"] <= ALPHA, "algorithm"]) or "none")
     )
-    both = int((against_validation.isin(["equivalent", "better"]) & (against_chance == "better")).sum())
-    if both:
-        return share(both, len(table), detail)
-    worse = "worse" in {*against_validation, *against_chance}
-    return Finding("does not hold" if worse else "inconclusive", detail)
+    free = int(words.isin(["equivalent", "better"]).sum())
+    if free:
+        return share(free, len(table), detail)
+    return Finding("does not hold" if "worse" in set(words) else "inconclusive", detail)
 
 
 def on_par_with_sam(results: Results) -> Finding:
     """'holds' if all five are equivalent to SAM within the margin.
 
-    'does not hold' if some differ and none is equivalent, 'holds in part' if some differ and some are equivalent; else
-    'inconclusive'. To differ: Holm's p ≤ 0.05, and not equivalent.
+    'does not hold' if some are surely beyond the margin (Holm's p ≤ 0.05 and the whole 95 % interval outside) and none
+    is equivalent, 'holds in part' if some are beyond and some equivalent; else 'inconclusive'. A difference that may be
+    inside the margin contradicts nothing.
     """
-    pairs = [(name, "SAM") for name in SIX if name != "SAM"]
     if absent := results.lacks(SIX):
         return absent
-    table = results.against(pairs)
-    return _equivalence(table, pd.Series([name for name, _ in pairs]), results.margin)
+    table = results.against(comparisons.SAM_PAIRS)
+    return _equivalence(table, table["a"], results.margin)
 
 
 def indistinguishable(results: Results) -> Finding:
@@ -191,7 +219,7 @@ def indistinguishable(results: Results) -> Finding:
     """
     if absent := results.lacks(("SGD", "SAM", "NiM-BH")):
         return absent
-    table = results.against([("SGD", "SAM"), ("SGD", "NiM-BH"), ("SAM", "NiM-BH")])
+    table = results.against(comparisons.PRINTED_PAIRS)
     found = _equivalence(table, table["comparison"], results.margin)
     if not _sides(table).any():
         return found
@@ -353,6 +381,7 @@ TASK: dict[str, Callable[[Results], Finding]] = {
     for rule in (
         sets_alike,
         tests_alike,
+        lower_loss_is_better,
         loss_costs_nothing,
         on_par_with_sam,
         indistinguishable,

@@ -4,7 +4,6 @@
 for training and 200 for validation, or with `shared` into the same 1,000 for all and 100 of the rest.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
@@ -147,9 +146,3 @@ class Digits(Problem):
         """Return the cross-entropy per image and the test images."""
         images, labels = self._splits["test"]
         return lambda inputs: self._losses(self._logits(inputs), labels), images.clone()
-
-
-def majority_accuracy() -> float:
-    """Return the test accuracy of always answering the most frequent class, the floor of the metric."""
-    counts = torch.bincount(_images()[1][:TEST_IMAGES])
-    return float(counts.max()) / math.fsum(counts.tolist())

@@ -5,6 +5,7 @@ POPVIEW_HUB names such a folder; what it does not hold is asked of the Hub itsel
 
 import hashlib
 import os
+from functools import cache as remembered
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,13 +31,20 @@ def _local(name: str) -> Path | None:
 
 
 def name_of(data: str, config: str) -> str:
-    """Return a name for what is made from a data set: its own, a copy's files' names, sizes and times, `REVISION`."""
+    """Return a name for what is made from a data set: its own, a digest of a copy's files, `REVISION`."""
     place, text = _local(data), ""
     if place is not None:
         files = sorted(file for file in place.rglob("*.parquet"))
-        text = "|".join(f"{f.relative_to(place)} {f.stat().st_size} {f.stat().st_mtime_ns}" for f in files)
+        text = "|".join(f"{f.relative_to(place)} {_digest(f, f.stat().st_mtime_ns, f.stat().st_size)}" for f in files)
     known = hashlib.sha256(text.encode()).hexdigest()[:12] if text else "hub"
     return f"{data.replace('/', '--')}-{config}-{known}-{REVISION}"
+
+
+@remembered
+def _digest(file: Path, *_: int) -> str:
+    """Return the SHA-256 of a file's content; read once while its time and size stay what they are."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def load(data: str, config: str) -> Any:

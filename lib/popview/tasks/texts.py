@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -211,7 +212,8 @@ class Texts(Supervised):
 
         with one_thread():  # sums in another order round otherwise
             weights = cache.digest(np.array([p.double().sum().item() for p in bert.parameters()]))[:12]
-        states = cache.arrays(f"{name}-below-{self.frozen}-{self._precision_below}-{weights}", make)
+        made = cache.digest(np.array([torch.__version__, version("transformers")]))[:12]
+        states = cache.arrays(f"{name}-below-{self.frozen}-{self._precision_below}-{weights}-{made}", make)
         return {split: encoded._replace(tokens=states[split]) for split, encoded in texts.items()}
 
     def _batch(self, texts: Encoded, rows: np.ndarray) -> Batch:
