@@ -7,6 +7,7 @@ import json
 import math
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -719,6 +720,15 @@ class TestStore:
         row: dict[str, Any] = dict.fromkeys(("wanted", "done", "damaged"), 0)
         store._count(row, spec, tmp_path)  # of `popview status`
         assert row == {"wanted": spec.restarts, "done": 0, "damaged": spec.restarts}
+        renamed = sealed.rename_columns([name.replace("seconds", "sekonds") for name in sealed.column_names])
+        pq.write_table(renamed.replace_schema_metadata(sealed.schema.metadata), file)
+        with pytest.raises(UsageError, match=r"is damaged \(wrong checksum of its metadata\)"):
+            store.load(spec, tmp_path)
+        old = {k: v for k, v in sealed.schema.metadata.items() if k != store.SEAL}
+        for seal, fits in ((zlib.crc32(old[b"popview"]), True), (7, False)):
+            pq.write_table(sealed.replace_schema_metadata(old | {store.OLD_SEAL: str(seal)}), file)
+            with contextlib.nullcontext() if fits else pytest.raises(UsageError, match="is damaged"):
+                assert store.load(spec, tmp_path).equals(table, check_metadata=True)
         pq.write_table(table, file)
         assert store.load(spec, tmp_path).equals(table, check_metadata=True)
 

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,8 +30,8 @@ Wanted = TypeVar("Wanted", bound=Stored)
 #: Last suffixes of what a run leaves only if it is killed.
 TEMPORARY = (SUFFIXES["lock"], SUFFIXES["unfinished"], ".part")
 
-#: Key of the checksum beside the metadata.
-SEAL = b"popview crc32"
+#: Keys of the checksum beside the metadata: of them and the names of the columns; in older files of them alone.
+SEAL, OLD_SEAL = b"popview crc32 with names", b"popview crc32"
 
 
 def path(spec: Stored, root: Path = TRAJECTORIES) -> Path:
@@ -76,17 +76,21 @@ def save(spec: Stored, table: pa.Table, root: Path = TRAJECTORIES) -> Path:
 
 
 def _sealed(table: pa.Table) -> pa.Table:
-    """Add a checksum of the metadata, which Parquet protects by none of its own."""
-    metadata = table.schema.metadata
-    return table.replace_schema_metadata({**metadata, SEAL: str(zlib.crc32(metadata[b"popview"]))})
+    """Add a checksum of the metadata and of the names of columns, which Parquet protects by none of its own."""
+    return table.replace_schema_metadata({**table.schema.metadata, SEAL: _checksums(table.schema)[SEAL]})
 
 
-def _unsealed(given: Mapping[bytes, bytes] | None) -> dict[bytes, bytes]:
-    """Take the checksum off again; ValueError where it is wrong. Files written before there was one have none."""
-    metadata = dict(given or {})
-    seal = metadata.pop(SEAL, None)
-    if seal is not None and seal != str(zlib.crc32(metadata[b"popview"])).encode():
-        raise ValueError("wrong checksum of its metadata")
+def _checksums(schema: pa.Schema) -> dict[bytes, bytes]:
+    told, names = schema.metadata[b"popview"], "|".join(schema.names).encode()
+    return {SEAL: str(zlib.crc32(told + names)).encode(), OLD_SEAL: str(zlib.crc32(told)).encode()}
+
+
+def _unsealed(schema: pa.Schema) -> dict[bytes, bytes]:
+    """Return the metadata without the checksum; ValueError where it is wrong. Old files have none."""
+    metadata = dict(schema.metadata or {})
+    for key, expected in _checksums(schema).items() if b"popview" in metadata else ():
+        if metadata.pop(key, expected) != expected:
+            raise ValueError("wrong checksum of its metadata")
     return metadata
 
 
@@ -124,7 +128,7 @@ def _read(file: Path, spec: Stored) -> pa.Table:
     """Read a spec's file; raise ValueError, with the reason in a few words, where it is damaged or another spec's."""
     try:
         table = pq.read_table(file, page_checksum_verification=True)
-        table = table.replace_schema_metadata(_unsealed(table.schema.metadata))
+        table = table.replace_schema_metadata(_unsealed(table.schema))
         digest = metadata_of(table.schema)["digest"]
     except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
         raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from error
@@ -242,7 +246,7 @@ def _count(row: dict[str, Any], spec: RunSpec, root: Path) -> None:
     row["wanted"] += spec.restarts
     if file.is_file():
         try:
-            told = json.loads(_unsealed(pq.read_metadata(file).metadata)[b"popview"])
+            told = json.loads(_unsealed(pq.read_schema(file))[b"popview"])
             if told["digest"] != spec.digest:
                 raise ValueError("it holds another spec")
             diverged, taken = sum(told["diverged"]), seconds(told, alone=spec.alongside is None)
