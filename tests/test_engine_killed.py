@@ -76,6 +76,12 @@ def equal(root: Path, reference: Path) -> None:
     assert {p.suffix for p in root.rglob("*") if p.is_file()} == {".parquet"}
 
 
+def under_way(spec: specs.RunSpec, root: Path) -> bool:
+    """Whether a state is there from which a run would not start over."""
+    file = store.beside(spec, "unfinished", root)
+    return file.is_file() and states.load(file)["step"] > 0
+
+
 @contextmanager
 def killing(root: Path, victims: Callable[[], list[psutil.Process]]) -> Iterator[list[int]]:
     """Kill the first of the victims as soon as a half-done state is there; yield the list of those killed."""
@@ -118,7 +124,7 @@ def test_a_killed_driver_takes_its_workers_along(tmp_path, reference, capfd):
     )
     driver = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parent)
     for _ in until(120):
-        if len(list(tmp_path.glob("*/*/*/*.unfinished"))) == 2:
+        if all(under_way(spec, tmp_path) for spec in LONG):
             break
     workers = children(driver.pid, "popen_loky")
     driver.kill()
@@ -127,7 +133,7 @@ def test_a_killed_driver_takes_its_workers_along(tmp_path, reference, capfd):
     assert (len(gone), alive) == (2, [])
     assert not any(locks.is_held(store.beside(spec, "lock", tmp_path)) for spec in LONG)
     assert len(store.missing(LONG, tmp_path)) == 2
-    assert all(states.load(store.beside(spec, "unfinished", tmp_path))["step"] > 0 for spec in LONG)
+    assert all(under_way(spec, tmp_path) for spec in LONG)
     capfd.readouterr()
     assert run(LONG, tmp_path, every=0.05) == 2
     assert "cannot be continued" not in capfd.readouterr().err

@@ -12,6 +12,7 @@ import torch
 
 from popview.landscapes import LANDSCAPES, get
 from popview.optimizers import ALGORITHMS
+from popview.paths import ROOT
 from popview.report import landscapes, page, style, tables, trajectories
 from popview.stationary import sample
 
@@ -211,3 +212,12 @@ class TestIntervals:
         axes = figure.axes[0]
         np.testing.assert_allclose(np.sort(axes.collections[0].get_offsets()[:, 1]), np.arange(5, 11) / 10)
         assert axes.get_ylabel() == "test macro-F1"
+
+
+@pytest.mark.parametrize("chapter", sorted((ROOT / "book").glob("*.py")), ids=lambda file: file.stem)
+def test_every_drawn_figure_is_described_in_words(chapter):
+    text = chapter.read_text("utf-8")
+    drawn = set(re.findall(r'page\.figure\("([\w-]+)"', text))
+    described = dict(re.findall(r"\{glue:figure\} ([\w-]+)\n# :alt: (.+)\.\n", text))
+    assert set(described) == drawn
+    assert all(len(words) > 20 for words in described.values())

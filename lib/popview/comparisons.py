@@ -21,6 +21,7 @@ __all__ = [
     "against",
     "against_reference",
     "all_pairs",
+    "beyond_margin",
     "clustering",
     "log_loss",
     "pairwise",
@@ -259,6 +260,11 @@ def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test
     pooled = pairwise(population, list(population["algorithm"].unique()), value)
     pairs = list(zip(pooled["a"], pooled["b"], strict=True))
     return against(per_restart(population, value), pairs, margin).assign(pooled_p=pooled["pooled_p"])
+
+
+def beyond_margin(table: pd.DataFrame) -> pd.Series:
+    """Say of the comparisons of `against` whether the whole 95 % interval of the difference lies outside the margin."""
+    return (table["difference_low"] > table["margin"]) | (table["difference_high"] < -table["margin"])
 
 
 def words(table: pd.DataFrame) -> pd.Series:

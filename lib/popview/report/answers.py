@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from popview.comparisons import tally
+from popview.comparisons import beyond_margin, tally
 from popview.comparisons import words as verdict_words
 from popview.report.comparisons import word as verdict
 from popview.report.page import MINUS
@@ -41,9 +41,8 @@ def optimizers(comparison: pd.DataFrame) -> str:
 
 def _may_be_inside(members: pd.DataFrame) -> str:
     """Name the algorithms that are better or worse by an interval that reaches into the margin."""
-    nearest = members[["difference_low", "difference_high"]].abs().min(axis=1)
     decided = verdict_words(members).isin(["better", "worse"])
-    return ", ".join(members.loc[decided & (nearest <= members["margin"]), "a"])
+    return ", ".join(members.loc[decided & ~beyond_margin(members), "a"])
 
 
 def headline(comparison: pd.DataFrame) -> str:

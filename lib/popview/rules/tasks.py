@@ -101,8 +101,7 @@ def _equivalence(table: pd.DataFrame, names: pd.Series, margin: float) -> Findin
     Beyond: Holm's p ≤ 0.05 and the whole 95 % interval outside. A difference that may be inside contradicts nothing.
     """
     equivalent = int((comparisons.words(table) == "equivalent").sum())
-    low, high = table["difference_low"], table["difference_high"]
-    beyond = (table["adjusted_p"] <= ALPHA) & ((low > margin) | (high < -margin))
+    beyond = (table["adjusted_p"] <= ALPHA) & comparisons.beyond_margin(table)
     listed = ", ".join(names[beyond]) or "none"
     detail = f"within ±{100 * margin:g} points: {_listed(table, names)}; surely beyond it: {listed}"
     if equivalent == len(table):
