@@ -265,7 +265,7 @@ def searched_as(profile: str, task: str, algorithm: str, trials: list[dict[str, 
     table = settings(profile, task)
     space = table.get("search", {})
     common = {name: span for name, span in space.items() if not isinstance(span, dict)}
-    specs = _built(profile, task, table, algorithm, "trial", trials, 1, _budget(table, "trial"))
+    specs = _built(table, algorithm, "trial", trials, profile=profile, task=task, **_budget(table, "trial"))
     ranges = {"common": common, "own": space.get(algorithm, {})}
     return digest(json.dumps([ranges, *(spec.canonical for spec in specs)], sort_keys=True))
 
@@ -332,7 +332,9 @@ def expand(
             command = f"`popview tune --profile {profile} --task {task} --algorithm {algorithm}`"
             raise UsageError(f"{algorithm} on {task} has no {variant} setting in profile {profile}: run {command}")
         stacks = 1 if variant == "trial" else math.ceil(wanted / table["stack"])
-        found += _built(profile, task, table, algorithm, variant, varied, stacks, budget, hyperparameters or {})
+        some = _built(table, algorithm, variant, varied, stacks, profile=profile, task=task, **budget)
+        changed = hyperparameters or {}
+        found += [replace(spec, hyperparameters=spec.hyperparameters | changed) for spec in some]
     return found
 
 
@@ -343,29 +345,24 @@ def _budget(table: dict[str, Any], variant: str) -> dict[str, int]:
 
 
 def _built(
-    profile: str,
-    task: str,
     table: dict[str, Any],
     algorithm: str,
     variant: str,
     varied: list[dict[str, Any]],
-    stacks: int,
-    budget: dict[str, int],
-    changed: dict[str, Any] | None = None,
+    stacks: int = 1,
+    **fields: Any,
 ) -> list[RunSpec]:
-    """Return the specs of an algorithm, each of the varied settings in so many stacks."""
+    """Return the specs of an algorithm: each of the varied settings, in so many stacks; `fields` are their others."""
     own = _base(table["base"], algorithm)
     return [
         RunSpec(
-            task=task,
-            profile=profile,
             algorithm=algorithm,
             variant=variant,
             seed=TRIAL_SEED if variant == "trial" else stack * table["stack"],
             restarts=table["stack"],
-            hyperparameters=_shortened(own | more, variant) | (changed or {}),
+            hyperparameters=_shortened(own | more, variant),
             model=table["model"],
-            **budget,
+            **fields,
         )
         for more in varied
         for stack in range(stacks)
