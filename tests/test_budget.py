@@ -13,7 +13,7 @@ from popview import bill, budget, engine, specs, store, targets
 from popview.errors import UsageError
 from popview.report import budget as lay
 
-SEEDS, CHECKPOINTS = 12, 11
+SEEDS, CHECKPOINTS = 13, 11
 PRICES = {"SGD": 1, "SAM": 2, "NiM-MBH": 1}
 
 
