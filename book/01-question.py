@@ -22,12 +22,11 @@
 # per algorithm) and *tuned* ones (the best of the same search for each):
 #
 # - Late in training, models of lower loss are better: {glue:md}`loss-and-accuracy`.
-# - Choosing models by training loss costs no generalization: {glue:md}`selection-by-loss`.
+# - Choosing models by training loss costs no more than the margin: {glue:md}`selection-by-loss`.
 # - SGD, its noisy variants and Basin Hopping perform on par with SAM: {glue:md}`comparable`.
 # - A single model per optimizer misleads; a population is needed: {glue:md}`single-model`.
 #
-# *Holds*, *does not hold*, *inconclusive*: the evidence supports the claim, contradicts it, or cannot tell.
-# The next table has all claims.
+# The next table has all claims, and below it stands what the words mean.
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # scale of the runs

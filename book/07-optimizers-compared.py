@@ -52,9 +52,8 @@ facts = {
     "budget": "equal epochs",
 }
 against = show.against_reference(values, profile)
-sam = show.each(values, profile, lambda v, margin: comparisons.against(v, comparisons.SAM_PAIRS, margin))
-sam.insert(0, "family", "the paper's")
-show.text("answer", answers.optimizers(pd.concat([against, sam]) if len(against) else against))
+sam = show.each(values, profile, comparisons.against_sam)
+show.text("answer", answers.optimizers(pd.concat([against, sam])))
 glue("headline", answers.headline(against), display=False)
 glue("chosen", per_trajectory, display=False)
 trials = {specs.settings(profile, name)["search"]["trials"] for name, kind in results if kind == "tuned"}
@@ -117,7 +116,7 @@ page.provenance(
 # band, it is not known whether the difference is more than the margin.
 #
 # The margins are a convention, fixed before the runs: half a point of accuracy on digits, one on CIFAR-10, two of macro-F1,
-# of the order of the test set's sampling error, below which no claim about other data can go. Measured by the spread of restarts they are not alike
+# for accuracy of the order of the sampling error of one accuracy on the test set. Measured by the spread of restarts they are not alike
 # ([below](table-designs)), so that *equivalent* on one task and *inconclusive* on another may be a difference of margins.
 #
 # What these comparisons do not say:
@@ -128,8 +127,9 @@ page.provenance(
 #   SGD *tuned* says that few trials did not find that out, for no range of ρ reaches zero.
 # - On images SWA's average gets BatchNorm statistics recomputed from training images without augmentation, the other
 #   models keep the running ones of training. What is the averaging's and what the statistics' is not told apart.
-# - An equal ρ, as base settings have it on digits, moves the model by unlike amounts: NiG by η ρ a step, NiM-SGD by ρ wherever it
-#   fires, Basin Hopping by ρ a hop ([chapter 2](02-optimizers.ipynb)). Tuned ones are searched algorithm by algorithm.
+# - An equal ρ, as base settings have it on digits, moves the model by unlike amounts: NiG-SGD by η ρ a step, NiM-SGD by ρ wherever it
+#   fires, NiM-BH and NiM-MBH by ρ a hop, NiG-BH and NiG-MBH by η ρ at a hop's first step, and momentum carries NiG's on
+#   ([chapter 2](02-optimizers.ipynb)). Tuned ones are searched algorithm by algorithm.
 # - Monotonic Basin Hopping is measured at the minimum that it would return, so that checkpoints within a hop repeat it:
 #   [chapter 5](05-tasks-and-trajectories.ipynb) counts how many of its ten models differ.
 #

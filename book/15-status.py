@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 15 Status and provenance
 #
-# **Computed of the wanted runs (base, tuned, and trials of searches): {glue:text}`progress`; {glue:text}`core-hours`
+# **Computed of the wanted restarts (base, tuned, and those of searches' trials): {glue:text}`progress`; {glue:text}`core-hours`
 # core-hours so far. The table under [Trajectories](table-inventory) says which are missing.** Before it: every claim, its
 # verdicts and its rule.
 
@@ -98,7 +98,7 @@ glue("progress", tables.progress(inventory), display=False)
 glue("core-hours", f"{inventory['core_hours'].sum():.1f}", display=False)
 
 # %% [markdown]
-# ````{table} Runs per task and variant (restarts, or trials of a search), all algorithms together: those wanted, also where a search has yet to give the settings; done; of which algorithms how many are to come; of them begun; of those done diverged; with a damaged file; what was done took.
+# ````{table} Restarts per task and variant, those of a search's trials included, all algorithms together: those wanted, also where a search has yet to give the settings; done; of which algorithms how many are to come; of them begun; of those done diverged; with a damaged file; what was done took.
 # :name: table-inventory
 # ```{glue:md} inventory
 # :format: myst

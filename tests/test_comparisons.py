@@ -285,3 +285,13 @@ class TestClustering:
         (row,) = comparisons.clustering(population("SGD", 4, np.linspace(0, 1, 4), [1])).to_dict("records")
         assert np.isnan(row["icc"])
         assert row["effective"] == 4
+
+
+class TestAgainstSAM:
+    def test_the_family_is_the_paper_s_whether_it_has_been_run_or_not(self):
+        values = restarts(8, {"SGD": 0.0, "SAM": 0.01, "AdamW": 0.0, "NiG-BH": 0.02})
+        found = comparisons.against_sam(values, 0.005)
+        assert list(found["comparison"]) == ["SGD – SAM", "NiG-BH – SAM"]
+        alone = comparisons.against(values, [("SGD", "SAM")], 0.005)
+        assert found["smallest_adjusted_p"][0] == pytest.approx(5 * alone["smallest_adjusted_p"][0])
+        assert comparisons.against_sam(values[["SGD", "NiG-BH"]], 0.005).empty

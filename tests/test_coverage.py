@@ -95,13 +95,16 @@ class TestWanted:
             ({"SGD": True, "SAM": False}, set()),  # the search has not ended
             ({"NiM-BH": True, "SAM": True}, set()),  # nothing to compare with
             ({"SGD": True}, set()),
+            ({"SGD": True, "SAM": True, "NiM-BH": None}, set()),  # NiM-BH's was of another profile
             ({}, set()),
         ],
     )
     def test_tuned_settings_count_once_the_search_has_ended(self, chosen, algorithms, monkeypatch):
         found = {name: {"trials": [{"lr": 0.1}]} | ({"chosen": 0} if end else {}) for name, end in chosen.items()}
+        valid = {name: tried for name, tried in found.items() if chosen[name] is not None}
+        monkeypatch.setattr(populations, "searches", lambda profile: {"digits": found})
         for module in (specs, populations):
-            monkeypatch.setattr(module, "search", lambda profile, task: found)
+            monkeypatch.setattr(module, "search", lambda profile, task: valid)
         wanted = populations.wanted("smoke", "digits", "tuned")
         assert {spec.algorithm for spec in wanted} == algorithms
         assert all(spec.variant == "tuned" and spec.hyperparameters["lr"] == 0.1 for spec in wanted)

@@ -78,8 +78,10 @@ def equal(root: Path, reference: Path) -> None:
 
 def under_way(spec: specs.RunSpec, root: Path) -> bool:
     """Whether a state is there from which a run would not start over."""
-    file = store.beside(spec, "unfinished", root)
-    return file.is_file() and states.load(file)["step"] > 0
+    try:
+        return states.load(store.beside(spec, "unfinished", root))["step"] > 0
+    except (OSError, ValueError):  # not yet, or no longer
+        return False
 
 
 @contextmanager

@@ -216,8 +216,9 @@ class TestIntervals:
 
 @pytest.mark.parametrize("chapter", sorted((ROOT / "book").glob("*.py")), ids=lambda file: file.stem)
 def test_every_drawn_figure_is_described_in_words(chapter):
+    """Interactive ones (`page.interactive`) are no images."""
     text = chapter.read_text("utf-8")
-    drawn = set(re.findall(r'page\.figure\("([\w-]+)"', text))
+    drawn = set(re.findall(r'page\.figure\(\s*"([\w-]+)"', text))
     described = dict(re.findall(r"\{glue:figure\} ([\w-]+)\n# :alt: (.+)\.\n", text))
     assert set(described) == drawn
     assert all(len(words) > 20 for words in described.values())

@@ -277,6 +277,25 @@ class TestAlongside:
         assert told(expected.table)["diverged"] == told(swa.table)["diverged"] == [True]
         assert told(expected.table)["gradient_evaluations"][0] < 12
 
+    def test_an_average_ends_with_its_restart_in_a_stack_too(self, monkeypatch):
+        """SGD's loss of restart 0 is no number once, at step 4; the weights stay what they are."""
+        evaluate, calls = Digits.score, []
+
+        def scored(self: Digits, split: str, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            loss, metric = evaluate(self, split, logits)
+            calls.append(split)
+            if split == "train" and calls.count("train") == 5:  # SGD's and SWA's take turns: the third of SGD
+                loss[0] = torch.nan
+            return loss, metric
+
+        monkeypatch.setattr(Digits, "score", scored)
+        sgd, swa = (made.table for made in trajectory.compute(spec_of("SWA")))
+        for table in (sgd, swa):
+            rows = table.to_pandas()
+            assert rows[rows["seed"] == 0]["step"].tolist() == [0, 2, 4]
+            assert rows[rows["seed"] == 1]["step"].max() == 20
+            assert told(table)["diverged"] == [True, False, False]
+
     def test_a_restart_that_has_ended_offers_nothing_more(self, monkeypatch):
         """In a stack the others go on, and so do its weights."""
         spec = spec_of("SGD", checkpoints=21)

@@ -20,6 +20,7 @@ __all__ = [
     "SECOND_FAMILY",
     "against",
     "against_reference",
+    "against_sam",
     "all_pairs",
     "beyond_margin",
     "clustering",
@@ -247,6 +248,21 @@ def against_reference(
             frames.append(against(values, pairs, margin, family_size=size).assign(family=family))
     table = pd.concat(frames, ignore_index=True)
     return table if table.empty else table[["family", *table.columns.drop("family")]]
+
+
+def against_sam(values: pd.DataFrame, margin: float | None) -> pd.DataFrame:
+    """Compare SGD and the paper's others with SAM, as far as they have been run: `SAM_PAIRS`, one Holm family.
+
+    Returns
+    -------
+    DataFrame
+        As `against_reference`; without rows where SAM or all others have not been run.
+    """
+    pairs = [pair for pair in SAM_PAIRS if {*pair} <= {*values}]
+    if not pairs:
+        return pd.DataFrame()
+    table = against(values, pairs, margin, family_size=len(SAM_PAIRS)).assign(family="the paper's")
+    return table[["family", *table.columns.drop("family")]]
 
 
 def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test_metric") -> pd.DataFrame:

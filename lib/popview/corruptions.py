@@ -15,6 +15,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
@@ -114,8 +115,9 @@ TEXT_CORRUPTIONS = ("characters", "words")
 
 
 def version() -> str:
-    """Return a name for what corruptions do: of the SHA-256 of `REVISION`, `STRENGTHS` and Pillow's version."""
-    return hashlib.sha256(json.dumps([REVISION, STRENGTHS, pillow]).encode()).hexdigest()[:12]
+    """Return a name for what corruptions do: a digest of `REVISION`, `STRENGTHS`, Pillow's and SciPy's version."""
+    known = [REVISION, STRENGTHS, pillow, scipy.__version__]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
 
 
 def corrupt_images(images: Images, name: str, severity: int, seed: int) -> Images:

@@ -58,11 +58,12 @@ def run(
 ) -> int:
     """Compute the specs that the store does not hold, and store each as soon as it is finished.
 
-    A killed run loses nothing that was finished, and of what was not at most a minute of training and the measures at
-    the end: call it again. Neither the number of workers nor the backend changes the results. Several drivers may work
-    on one store: each spec is computed by one of them. What another is at, and a task that cannot be set up, do not
-    keep the others from being computed; they are told at the end. NiM-SGD is not trained where SGD's file is there and
-    says that no gradient became small enough for its noise: the rows are SGD's, and flagged (`trajectory.reused`).
+    A killed run loses nothing that was finished, and of what was not at most a minute of training, or twenty times what
+    writing a state takes, and the measures at the end: call it again. Neither the number of workers nor the backend
+    changes the results. Several drivers may work on one store: each spec is computed by one of them. What another is
+    at, and a task that cannot be set up, do not keep the others from being computed; they are told at the end. NiM-SGD
+    is not trained where SGD's file is there and says that no gradient became small enough for its noise: the rows are
+    SGD's, and flagged (`trajectory.reused`).
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def run(
         Whether to keep the ten models of lowest training loss beside each trajectory, as safetensors; one without them
         is computed again.
     every : float
-        Seconds between two writings of a half-done trajectory's state.
+        Seconds between two writings of a half-done trajectory's state; see `popview.trajectory.compute`.
     compute : callable, optional
         What computes a spec: from the spec, the file for its half-done state, and `every`; `popview.trajectory.compute`
         by default.

@@ -9,7 +9,7 @@ import pandas as pd
 from popview import store
 from popview.errors import UsageError, check_name
 from popview.paths import TRAJECTORIES
-from popview.specs import RunSpec, expand, search, settings
+from popview.specs import RunSpec, expand, search, searches, settings
 from popview.specs import tasks as tasks_of
 
 __all__ = [
@@ -68,7 +68,7 @@ def wanted(
     """Return the specs of a task and variant as `popview.specs.expand` does; none where there is nothing to compare.
 
     That is where the profile lacks the task, or, unless algorithms are named, where a search for the tuned settings has
-    not ended, or has not come to SGD and another algorithm.
+    not ended, or not as the profile stands now, or has not come to SGD and another algorithm.
 
     Raises
     ------
@@ -82,7 +82,8 @@ def wanted(
     found = expand(profile, task, algorithms=algorithms, restarts=restarts, variant=variant)
     if variant == "base" or algorithms is not None:
         return found
-    ended = all("chosen" in tried for tried in search(profile, task).values())
+    valid = search(profile, task)
+    ended = all("chosen" in valid.get(name, {}) for name in valid.keys() | searches(profile).get(task, {}).keys())
     return found if ended and {"SGD"} < {spec.algorithm for spec in found} else []
 
 

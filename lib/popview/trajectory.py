@@ -50,7 +50,7 @@ EVERY = 60.0
 SPARING = 20
 
 #: Packages whose arithmetic, tokens or pixels enter a trajectory.
-DEPENDS = ("popview", "torch", "numpy", "scikit-learn", "transformers", "tokenizers", "pillow")
+DEPENDS = ("popview", "torch", "numpy", "scipy", "scikit-learn", "transformers", "tokenizers", "pillow")
 
 COLUMNS = [
     "seed",
@@ -84,7 +84,8 @@ def run(spec: RunSpec) -> pa.Table:
     pyarrow.Table
         One row per restart and checkpoint: ``seed, step, epoch, gradient_evaluations, loss_evaluations, train_loss,
         validation_loss, validation_metric, test_loss, test_metric, seconds`` (since the start, of the whole stack).
-        A restart ends with its first row whose training loss is not finite. For tasks that train one restart a file,
+        A restart ends with its first row whose training loss is not finite, SWA's also where that of the SGD beside it
+        is. For tasks that train one restart a file,
         ``probabilities`` in the last row: what the ten models of lowest training loss predict on average on the test
         sample, float16, examples × classes in a row.
         The metadata under ``popview`` is JSON: spec, digest, and per restart the counts of noise, hops and whether it
@@ -140,9 +141,9 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
                 now = time.perf_counter()
                 for record in records:
                     record.checkpoint(step, spent + now - began)
-            if not records[0].alive.any():  # of two, it is the one that trains: an average of it ends with it
-                for record in records:
-                    record.alive[:] = False
+                for record in records:  # of two, the first is the one that trains: an average of it ends with it
+                    record.alive &= records[0].alive
+            if not records[0].alive.any():
                 break
             now = time.perf_counter()
             if unfinished is not None and step > first and now - saved >= wait:

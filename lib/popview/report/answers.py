@@ -187,7 +187,7 @@ def undecided(rows: pd.DataFrame) -> str:
         return ""
     return (
         f" The least p that could have come out after this correction is {least:.2g}: no difference could be found "
-        "over all pairs, whatever its size; smaller families above can find one."
+        "over all pairs, whatever its size."
     )
 
 

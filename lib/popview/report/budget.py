@@ -181,7 +181,7 @@ def answer(paid: pd.DataFrame, metric: pd.DataFrame, loss: pd.DataFrame, times: 
             words.append(f"Times SGD's gradients for the same epochs: {', '.join(times_sgd)}; all others one.")
         if len(dear) and "SAM" in set(values["algorithm"]):
             words.append(
-                "SAM against SGD at the last checkpoint (chapter 7 takes the mean of ten), in test "
+                "SAM against SGD at the last checkpoint within the budget (chapter 7 takes the mean of ten), in test "
                 f"{metric_name(task)}: {_both(values)}."
             )
             words.append(f"In training loss: {_both(losses, factor=True)}.")

@@ -207,7 +207,8 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
         mean = float(values[task, variant]["SGD"].mean())
         restarts, paired = members["restarts"].iloc[0], bool(members["paired"].all())
         single, shared = deviations(values[task, variant])
-        wide = members["margin"].iloc[0] / (shared / np.sqrt(2) if paired else single)
+        spread = shared / np.sqrt(2) if paired else single
+        wide = members["margin"].iloc[0] / spread if spread else np.inf
         rows.append(
             {
                 "task": f"{task}, {variant}",
@@ -216,8 +217,8 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
                 "metric": metric_name(task),
                 "SGD, points": 100 * mean,
                 "margin, points": f"±{100 * members['margin'].iloc[0]:g}",
-                "in SDs": f"{wide:.1f}",
-                "shown if equal, %": f"{100 * equivalence_power(restarts, wide):.0f}",
+                "in SDs": f"{wide:.1f}" if np.isfinite(wide) else "–",
+                "shown if equal, %": f"{100 * equivalence_power(restarts, wide):.0f}" if np.isfinite(wide) else "–",
                 "sampling error of the test set, points": 100 * np.sqrt(mean * (1 - mean) / examples)
                 if metric_name(task) == "accuracy"
                 else np.nan,

@@ -96,9 +96,9 @@ def _apart(table: pd.DataFrame) -> str:
 
 
 def _equivalence(table: pd.DataFrame, names: pd.Series, margin: float) -> Finding:
-    """'holds' if all are equivalent; if some lie beyond the margin, 'in part' where others are; else 'inconclusive'.
+    """'holds' if all are equivalent; if some lie beyond the margin, 'in part' or, where none is, 'does not hold'.
 
-    Beyond: Holm's p ≤ 0.05 and the whole 95 % interval outside. A difference that may be inside contradicts nothing.
+    Else 'inconclusive'. Beyond: Holm's p ≤ 0.05 and the whole 95 % interval outside.
     """
     equivalent = int((comparisons.words(table) == "equivalent").sum())
     beyond = (table["adjusted_p"] <= ALPHA) & comparisons.beyond_margin(table)
@@ -109,6 +109,13 @@ def _equivalence(table: pd.DataFrame, names: pd.Series, margin: float) -> Findin
     if beyond.any():
         return Finding("holds in part" if equivalent else "does not hold", detail)
     return Finding("inconclusive", detail)
+
+
+def _blind(table: pd.DataFrame) -> str:
+    """Say so where no comparison of a family could have come out as a difference."""
+    least = table["smallest_adjusted_p"].min()
+    said = f" (at {table['restarts'].iloc[0]} restarts no result could be: least p {least:.2g})"
+    return said if least > ALPHA else ""
 
 
 def _of_six(results: Results) -> pd.DataFrame:
@@ -157,30 +164,29 @@ def lower_loss_is_better(results: Results) -> Finding:
 
     By the test metric, paired within restarts (`selections.against_late`); only beyond that does a lower loss tell more
     than that late models are better than early ones. 'holds' if they are better for all algorithms (Holm's p ≤ 0.05, of
-    any size), 'holds in part' if for some; 'does not hold' if for none, and for each they are worse (the same) or
-    equivalent within the margin; else 'inconclusive'.
+    any size), 'holds in part' if for some; 'does not hold' if for none, though the test could have found it, and for
+    each they are worse (the same) or equivalent within the margin; else 'inconclusive'.
     """
     if absent := results.lacks(SIX):
         return absent
     table = selections.against_late(_of_six(results), results.margin, per_trajectory=MODELS)
     sides, words = _sides(table), comparisons.words(table)
     detail = "; ".join(f"{side} for: {', '.join(table.loc[sides == side, 'algorithm']) or 'none'}" for side in SIDES)
-    if (least := table["smallest_adjusted_p"].min()) > ALPHA:
-        detail += f" (at {table['restarts'].iloc[0]} restarts no result could be: least p {least:.2g})"
+    detail += _blind(table)
     detail += f"; within ±{100 * results.margin:g} points: {_listed(table, table['algorithm'])}"
     better = int((sides == "better").sum())
     if better:
         return share(better, len(table), detail)
-    settled = ((sides == "worse") | (words == "equivalent")).all()
+    settled = not _blind(table) and ((sides == "worse") | (words == "equivalent")).all()
     return Finding("does not hold" if settled else "inconclusive", detail)
 
 
 def loss_costs_nothing(results: Results) -> Finding:
-    """For the paper's six: does choosing by training loss cost test metric, against choosing by validation metric?
+    """For the paper's six: does choosing by training loss cost more than the margin, against validation metric?
 
-    Paired within restarts (`selections.verdicts`). 'holds' if the loss chooses as well within the margin, or better,
-    for all algorithms, 'holds in part' if for some; 'does not hold' if for none and it is worse for some (Holm's
-    p ≤ 0.05); else 'inconclusive'.
+    By the test metric, paired within restarts (`selections.verdicts`). 'holds' if the loss chooses as well within the
+    margin, or better, for all algorithms, 'holds in part' if for some; 'does not hold' if for none and it is worse for
+    some (Holm's p ≤ 0.05); else 'inconclusive'. That the cost is within the margin does not say that there is none.
     """
     if absent := results.lacks(SIX):
         return absent
@@ -191,6 +197,7 @@ def loss_costs_nothing(results: Results) -> Finding:
         f"within ±{100 * results.margin:g} points: {_listed(table, table['algorithm'])}; "
         f"mean regret {regret.min():.2f} to {regret.max():.2f} points, above or below zero for: "
         + (", ".join(table.loc[table["adjusted_p"] <= ALPHA, "algorithm"]) or "none")
+        + _blind(table)
     )
     free = int(words.isin(["equivalent", "better"]).sum())
     if free:
