@@ -54,7 +54,8 @@ facts = {
 against = show.against_reference(values, profile)
 sam = show.each(values, profile, comparisons.against_sam)
 show.text("answer", answers.optimizers(pd.concat([against, sam])))
-glue("headline", answers.headline(against), display=False)
+stuck = [f"{name} on {', '.join(key)}" for key, v in values.items() for name in comparisons.untrained(v)]
+glue("headline", answers.headline(against, stuck), display=False)
 glue("chosen", per_trajectory, display=False)
 trials = {specs.settings(profile, name)["search"]["trials"] for name, kind in results if kind == "tuned"}
 glue("trials", " or ".join(map(str, sorted(trials))) or "a few", display=False)
@@ -130,6 +131,8 @@ page.provenance(
 # - An equal ρ, as base settings have it on digits, moves the model by unlike amounts: NiG-SGD by η ρ a step, NiM-SGD by ρ wherever it
 #   fires, NiM-BH and NiM-MBH by ρ a hop, NiG-BH and NiG-MBH by η ρ at a hop's first step, and momentum carries NiG's on
 #   ([chapter 2](02-optimizers.ipynb)). Tuned ones are searched algorithm by algorithm.
+# - An algorithm that hardly trains at a base setting says that of the setting: on GoEmotions the networks sit on a plateau
+#   first, where every label is denied, and chapter 5's learning curves show who leaves it when.
 # - Monotonic Basin Hopping is measured at the minimum that it would return, so that checkpoints within a hop repeat it:
 #   [chapter 5](05-tasks-and-trajectories.ipynb) counts how many of its ten models differ.
 #

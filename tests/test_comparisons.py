@@ -225,6 +225,9 @@ class TestWords:
             "Equivalent within the margin: 1 of 4 comparisons. Not decided: 1. "
             "(Holm's correction within each of 2 families, not over all of them.)"
         )
+        assert "(Hardly trained, with less than half of SGD's points: w on a, b.)" in answers.headline(
+            rows, ["w on a, b"]
+        )
         assert answers.headline(rows[2:]).startswith("Better: none. Worse: none. Equivalent within the margin: 1 of 2")
         assert answers.headline(pd.DataFrame()) == answers.optimizers(pd.DataFrame())
 
@@ -288,6 +291,11 @@ class TestClustering:
 
 
 class TestAgainstSAM:
+    def test_less_than_half_of_the_reference_is_untrained(self):
+        values = pd.DataFrame({"SGD": [0.4, 0.6], "SAM": [0.2, 0.29], "AdamW": [0.2, 0.3]})
+        assert comparisons.untrained(values) == ["SAM"]
+        assert comparisons.untrained(values.drop(columns="SGD")) == []
+
     def test_the_family_is_the_paper_s_whether_it_has_been_run_or_not(self):
         values = restarts(8, {"SGD": 0.0, "SAM": 0.01, "AdamW": 0.0, "NiG-BH": 0.02})
         found = comparisons.against_sam(values, 0.005)

@@ -207,6 +207,14 @@ class TestTaskRules:
         assert finding.detail.startswith("told apart: SGD – SAM")
         assert "equivalent: SGD – SAM" in finding.detail
 
+    def test_nothing_is_on_par_with_an_algorithm_that_hardly_trains(self):
+        evidence = results({"SAM": -0.8})
+        for rule in (tasks.on_par_with_sam, tasks.indistinguishable):
+            found = rule(evidence)
+            assert found.word == "inconclusive"
+            assert found.detail.startswith("SAM hardly trains at this setting: 10.")
+        assert tasks.ahead_by_f1(results({"SAM": -0.8}, task="tweeteval")).word == "holds in part"  # that it shows
+
     def test_sets_alike_where_score_follows_loss_and_where_it_does_not(self):
         assert tasks.sets_alike(results()).word == "does not hold"
         frame = trajectories(dict.fromkeys(SIX, 0.0))

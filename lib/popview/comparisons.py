@@ -29,6 +29,7 @@ __all__ = [
     "paper_sets",
     "set_a_against_set_b",
     "tally",
+    "untrained",
     "words",
 ]
 
@@ -248,6 +249,19 @@ def against_reference(
             frames.append(against(values, pairs, margin, family_size=size).assign(family=family))
     table = pd.concat(frames, ignore_index=True)
     return table if table.empty else table[["family", *table.columns.drop("family")]]
+
+
+def untrained(values: pd.DataFrame, reference: str = "SGD") -> list[str]:
+    """Return the algorithms with less than half of the reference's mean, as where a setting never leaves the start.
+
+    Parameters
+    ----------
+    values : DataFrame
+        A score, higher being better: rows: seeds; columns: algorithms.
+    reference : str
+    """
+    means = values.mean()
+    return [str(name) for name in means.index[means < means.get(reference, -inf) / 2]]
 
 
 def against_sam(values: pd.DataFrame, margin: float | None) -> pd.DataFrame:

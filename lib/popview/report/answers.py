@@ -1,5 +1,7 @@
 """The answers of chapters 6 and 7, worded by rule from the numbers: one paragraph per task and variant."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -45,8 +47,8 @@ def _may_be_inside(members: pd.DataFrame) -> str:
     return ", ".join(members.loc[decided & ~beyond_margin(members), "a"])
 
 
-def headline(comparison: pd.DataFrame) -> str:
-    """Word `popview.comparisons.against_reference` of all tasks and variants in a line."""
+def headline(comparison: pd.DataFrame, stuck: Sequence[str] = ()) -> str:
+    """Word `popview.comparisons.against_reference` of all tasks and variants in a line; `stuck` hardly trained."""
     if comparison.empty:
         return NOT_RUN.capitalize() + "."
     kinds = verdict_words(comparison)
@@ -58,6 +60,8 @@ def headline(comparison: pd.DataFrame) -> str:
     alike = (kinds == "equivalent").sum()
     parts.append(f"Equivalent within the margin: {alike} of {len(kinds)} comparisons.")
     parts.append(f"Not decided: {len(kinds) - alike - kinds.isin(['better', 'worse']).sum()}.")
+    if stuck:
+        parts.append(f"(Hardly trained, with less than half of SGD's points: {', '.join(stuck)}.)")
     families = comparison.groupby(["task", "variant", "family"]).ngroups
     parts.append(f"(Holm's correction within each of {families} families, not over all of them.)")
     return " ".join(parts)

@@ -66,6 +66,13 @@ class Results:
         absent = [name for name in names if name not in self.values]
         return Finding("not run here", f"no results of {', '.join(absent)}") if absent else None
 
+    def untrained(self, name: str) -> Finding | None:
+        """Return 'inconclusive' where an algorithm has less than half of SGD's mean: it says nothing of the others."""
+        if name not in comparisons.untrained(self.values):
+            return None
+        mine, theirs = 100 * self.values[[name, "SGD"]].mean()
+        return Finding("inconclusive", f"{name} hardly trains at this setting: {mine:.1f} points, SGD {theirs:.1f}")
+
     def against(self, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
         """Compare pairs as one Holm family, one value per restart, on the restarts that all of them have."""
         names = list(dict.fromkeys(name for pair in pairs for name in pair))
@@ -210,9 +217,10 @@ def on_par_with_sam(results: Results) -> Finding:
 
     'does not hold' if some are surely beyond the margin (Holm's p ≤ 0.05 and the whole 95 % interval outside) and none
     is equivalent, 'holds in part' if some are beyond and some equivalent; else 'inconclusive'. A difference that may be
-    inside the margin contradicts nothing.
+    inside the margin contradicts nothing. 'inconclusive' too where SAM has less than half of SGD's points: it hardly
+    trains at that setting.
     """
-    if absent := results.lacks(SIX):
+    if absent := results.lacks(SIX) or results.untrained("SAM"):
         return absent
     table = results.against(comparisons.SAM_PAIRS)
     return _equivalence(table, table["a"], results.margin)
@@ -221,9 +229,10 @@ def on_par_with_sam(results: Results) -> Finding:
 def indistinguishable(results: Results) -> Finding:
     """The three pairs of Table 6: 'does not hold' if any can be told apart (Holm's p ≤ 0.05), as in the printed table.
 
-    'holds' if none can and all are equivalent within the margin; else 'inconclusive'.
+    'holds' if none can and all are equivalent within the margin; else 'inconclusive', and where SAM has less than half
+    of SGD's points.
     """
-    if absent := results.lacks(("SGD", "SAM", "NiM-BH")):
+    if absent := results.lacks(("SGD", "SAM", "NiM-BH")) or results.untrained("SAM"):
         return absent
     table = results.against(comparisons.PRINTED_PAIRS)
     found = _equivalence(table, table["comparison"], results.margin)
