@@ -532,6 +532,7 @@ class TestInterrupts:
             checkpoint(*given)
 
         monkeypatch.setattr(trajectory.Record, "checkpoint", stop)
+        monkeypatch.setattr(trajectory, "SPARING", 0)  # a state after every step
         with pytest.raises(KeyboardInterrupt):
             run([spec], tmp_path, every=0.0)
         assert store.beside(spec, "unfinished", tmp_path).is_file()
