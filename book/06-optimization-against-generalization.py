@@ -54,7 +54,6 @@ chance = show.each(results, profile, lambda t, m: selections.against_late(t, m, 
 overlaps = show.each(results, profile, lambda t, _: selections.overlaps(t, per_trajectory))
 correlations = show.each(results, profile, lambda t, _: selections.correlations(t))
 show.text("answer", answers.selection(sets, regrets, verdicts, chance, overlaps, correlations))
-glue("fewest", selections.FEWEST_LOSSES, display=False)
 for kind in ("base", "tuned"):
     glue(f"absent-{kind}", show.absent(coverage, kind), display=False)
 
@@ -147,7 +146,7 @@ show.show("taus", correlations, lay.correlations)
 # Kendall's τ_b between −training loss and test metric inside each trajectory: mean over restarts with its 95 % interval. 1 would be full agreement, 0 none.
 # ```
 #
-# ````{table} Kendall's τ_b inside trajectories between −training loss and the metric, on the test and on the validation split: mean over restarts with 95 % t interval. Intervals are cut at −1 and 1. A restart in which the score never changes, or the loss takes fewer than {glue:text}`fewest` values (Monotonic Basin Hopping repeats its incumbent), is left out, and counted in the last column.
+# ````{table} Kendall's τ_b inside trajectories between −training loss and the metric, on the test and on the validation split: mean over restarts with 95 % t interval. Intervals are cut at −1 and 1. A restart in which the score never changes, or the loss takes too few values (Monotonic Basin Hopping repeats its incumbent), is left out, and counted in the last column.
 # :name: table-taus
 # ```{glue:md} taus
 # :format: myst
@@ -155,7 +154,8 @@ show.show("taus", correlations, lay.correlations)
 # ````
 
 # %% tags=["remove-input"]
-page.provenance(correlations, "rank-correlation.csv", **facts, spread="95 % t intervals over restarts")
+few = f"{selections.FEWEST_LOSSES} different ones or more"
+page.provenance(correlations, "rank-correlation.csv", **facts, losses=few, spread="95 % t intervals over restarts")
 
 # %% [markdown]
 # Over a whole trajectory loss and metric improve together because both start where nothing has been learnt; the second

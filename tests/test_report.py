@@ -4,6 +4,7 @@ import base64
 import io
 import re
 
+import jupytext
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -212,6 +213,13 @@ class TestIntervals:
         axes = figure.axes[0]
         np.testing.assert_allclose(np.sort(axes.collections[0].get_offsets()[:, 1]), np.arange(5, 11) / 10)
         assert axes.get_ylabel() == "test macro-F1"
+
+
+@pytest.mark.parametrize("chapter", sorted((ROOT / "book").glob("*.py")), ids=lambda file: file.stem)
+def test_every_cell_is_read_as_one(chapter):
+    """A role of glue in the caption of a table has made jupytext take the cells after it for text."""
+    text = chapter.read_text("utf-8")
+    assert len(jupytext.reads(text, "py:percent").cells) == len(re.findall(r"^# %%", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("chapter", sorted((ROOT / "book").glob("*.py")), ids=lambda file: file.stem)
