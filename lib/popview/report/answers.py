@@ -54,9 +54,9 @@ def headline(comparison: pd.DataFrame, stuck: Sequence[str] = ()) -> str:
     kinds = verdict_words(comparison)
     parts = []
     for word in ("better", "worse"):
-        rows = comparison[kinds == word]
-        names = [f"{name} on {task} ({variant})" for name, task, variant in rows[["a", "task", "variant"]].to_numpy()]
-        parts.append(f"{word.capitalize()}: {', '.join(names) or 'none'}.")
+        settings = comparison[kinds == word].groupby(["task", "variant"], sort=False)["a"]
+        names = [f"{', '.join(found)} on {task} ({variant})" for (task, variant), found in settings]
+        parts.append(f"{word.capitalize()}: {'; '.join(names) or 'none'}.")
     alike = (kinds == "equivalent").sum()
     parts.append(f"Equivalent within the margin: {alike} of {len(kinds)} comparisons.")
     parts.append(f"Not decided: {len(kinds) - alike - kinds.isin(['better', 'worse']).sum()}.")
