@@ -101,14 +101,14 @@ class TestRuns:
         monkeypatch.setattr(popview.paths, "TRAJECTORIES", tmp_path)
         words = ["run", "--profile", "smoke", "--task", "digits", "--algorithm", "SWA", "--workers", "1"]
         assert cli.main(words) == 0
-        assert "smoke/digits: 1 files wanted, 1 computed, 0 there before\n" in capsys.readouterr().out
+        assert "smoke/digits: 1 files wanted, 1 new, 0 there before\n" in capsys.readouterr().out
         assert cli.main(["status", "--profile", "smoke"]) == 0
         told = capsys.readouterr().out
         for algorithm in ("SWA", "SGD"):  # SGD's trajectory was made along with it
             assert f"smoke/digits/base/{algorithm}: 4 wanted, 4 done, 0 running" in told
         assert "8 done" in told.splitlines()[-1]
         assert cli.main(words) == 0
-        assert "1 files wanted, 0 computed, 1 there before" in capsys.readouterr().out
+        assert "1 files wanted, 0 new, 1 there before" in capsys.readouterr().out
 
     def test_all_tasks_are_one_run(self, tmp_path, capsys, monkeypatch):
         """What another driver is at keeps no other task from being computed."""
@@ -131,8 +131,8 @@ class TestRuns:
             assert cli.main(words) == 2
         out, error = capsys.readouterr()
         assert out.splitlines() == [
-            "two/digits: 2 files wanted, 1 computed, 0 there before",
-            "two/cifar10: 2 files wanted, 2 computed, 0 there before",
+            "two/digits: 2 files wanted, 1 new, 0 there before",
+            "two/cifar10: 2 files wanted, 2 new, 0 there before",
         ]
         assert error.startswith("popview: 1 of 4 files are being computed by another driver")
         assert calls == [1]

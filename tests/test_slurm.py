@@ -196,7 +196,7 @@ def test_the_command(slurm, reference, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"smoke/digits: {len(SMOKE)} files wanted, {len(SMOKE)} computed, 0 there before\n"
+    assert done.stdout == f"smoke/digits: {len(SMOKE)} files wanted, {len(SMOKE)} new, 0 there before\n"
     for spec in SMOKE:
         assert contents(spec, tmp_path / "data" / "trajectories") == contents(spec, reference)
 

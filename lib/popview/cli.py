@@ -122,10 +122,10 @@ def run(
     except UsageError as error:
         failed = error
     for name, absent in before.items():
-        computed = len(absent) - len(engine.missing(absent, root, keep_weights))
-        if computed or (wanted[name] and not failed):
+        new = len(absent) - len(engine.missing(absent, root, keep_weights))  # by whichever driver
+        if new or (wanted[name] and not failed):
             there = len(wanted[name]) - len(absent)
-            typer.echo(f"{profile}/{name}: {len(wanted[name])} files wanted, {computed} computed, {there} there before")
+            typer.echo(f"{profile}/{name}: {len(wanted[name])} files wanted, {new} new, {there} there before")
     if failed:
         raise failed
 

@@ -1,6 +1,6 @@
 """The paper's comparisons of populations, and beside each what holds when the restart is the unit."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from math import inf
 
@@ -23,6 +23,7 @@ __all__ = [
     "against_sam",
     "all_pairs",
     "beyond_margin",
+    "blind",
     "clustering",
     "log_loss",
     "pairwise",
@@ -149,7 +150,7 @@ def against(
     Parameters
     ----------
     values : DataFrame
-        Rows: seeds; columns: algorithms. A seed that lacks one of them is left out.
+        Rows: seeds; columns: algorithms. A seed that lacks one of those in `pairs` is left out.
     pairs : sequence of (str, str)
         First against second; positive estimates are first minus second.
     margin : float, optional
@@ -176,7 +177,8 @@ def against(
     UsageError
         If fewer than two restarts have all the values.
     """
-    complete = values.dropna().sort_index()  # the random relabellings, and so the p-value, depend on the order of seeds
+    named = list(dict.fromkeys(name for pair in pairs for name in pair))
+    complete = values[named].dropna().sort_index()  # the random relabellings, and so p, depend on the order of seeds
     if len(complete) < 2:
         raise UsageError(f"a comparison needs 2 restarts or more, got {len(complete)}")
     groups = {str(name): complete[name].to_numpy() for name in complete.columns}
@@ -241,14 +243,11 @@ def against_reference(
     DataFrame
         As `against`, after ``family``; without rows where the reference or all others have not been run.
     """
-    frames = [pd.DataFrame()]
-    for family, members in FAMILIES.items():
-        pairs = [(name, reference) for name in members if name in values and reference in values]
-        if pairs:
-            size = len({*members} & {*planned, *values})
-            frames.append(against(values, pairs, margin, family_size=size).assign(family=family))
-    table = pd.concat(frames, ignore_index=True)
-    return table if table.empty else table[["family", *table.columns.drop("family")]]
+    known = {*planned, *values}
+    families = {
+        family: [(name, reference) for name in members if name in known] for family, members in FAMILIES.items()
+    }
+    return _in_families(values, margin, families)
 
 
 def untrained(values: pd.DataFrame, reference: str = "SGD") -> list[str]:
@@ -272,11 +271,21 @@ def against_sam(values: pd.DataFrame, margin: float | None) -> pd.DataFrame:
     DataFrame
         As `against_reference`; without rows where SAM or all others have not been run.
     """
-    pairs = [pair for pair in SAM_PAIRS if {*pair} <= {*values}]
-    if not pairs:
-        return pd.DataFrame()
-    table = against(values, pairs, margin, family_size=len(SAM_PAIRS)).assign(family="the paper's")
-    return table[["family", *table.columns.drop("family")]]
+    return _in_families(values, margin, {"the paper's": SAM_PAIRS})
+
+
+def _in_families(
+    values: pd.DataFrame, margin: float | None, families: Mapping[str, Sequence[tuple[str, str]]]
+) -> pd.DataFrame:
+    """Compare what has been run of each family; the pairs that have not been count in its size all the same."""
+    frames = [pd.DataFrame()]
+    for family, pairs in families.items():
+        run = [pair for pair in pairs if {*pair} <= {*values}]
+        if run:
+            table = against(values, run, margin, family_size=len(pairs))
+            table.insert(0, "family", family)
+            frames.append(table)
+    return pd.concat(frames, ignore_index=True)
 
 
 def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test_metric") -> pd.DataFrame:
@@ -295,6 +304,11 @@ def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test
 def beyond_margin(table: pd.DataFrame) -> pd.Series:
     """Say of the comparisons of `against` whether the whole 95 % interval of the difference lies outside the margin."""
     return (table["difference_low"] > table["margin"]) | (table["difference_high"] < -table["margin"])
+
+
+def blind(table: pd.DataFrame, alpha: float = 0.05) -> pd.Series:
+    """Say of the comparisons of `against` whether none of their results could have been a difference, for lack of n."""
+    return table["smallest_adjusted_p"] > alpha
 
 
 def words(table: pd.DataFrame) -> pd.Series:

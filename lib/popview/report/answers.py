@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from popview.comparisons import beyond_margin, tally
+from popview.comparisons import beyond_margin, blind, tally
 from popview.comparisons import words as verdict_words
 from popview.report.comparisons import word as verdict
 from popview.report.page import MINUS
@@ -124,7 +124,7 @@ def selection(
         if len(real):
             there = f", though a difference is there for {len(real)}: {_range(real, 100)} points of regret"
             there += " (below zero the loss does better)"
-        elif rule["smallest_adjusted_p"].min() > ALPHA:
+        elif blind(rule).all():
             there = f"; the regret is {_range(rule.assign(mean=-rule['difference']), 100)} points, and that it is not "
             there += f"zero could not be shown with {rule['restarts'].iloc[0]} restarts, whatever its size"
         margin, unrelated = 100 * rule["margin"].iloc[0], 100 * shared["chance"].iloc[0]
@@ -142,11 +142,11 @@ def selection(
 def _over_chance(luck: pd.DataFrame) -> str:
     """Say for which algorithms the loss chooses better, worse or as well as a draw from the second half."""
     words = [f"*{said}* for {_names(rows, luck)}" for said, rows in luck.groupby(verdict(luck), sort=False)]
-    blind = luck["smallest_adjusted_p"] > ALPHA
-    if blind.any():
+    unseen = blind(luck)
+    if unseen.any():
         least = luck["smallest_adjusted_p"].min()
         words.append(
-            f"no difference could be found with {luck['restarts'].iloc[0]} restarts for {_names(luck[blind], luck)} "
+            f"no difference could be found with {luck['restarts'].iloc[0]} restarts for {_names(luck[unseen], luck)} "
             f"(the least p that could have come out is {least:.2g})"
         )
     gains = _range(luck.assign(mean=luck["difference"]), 100)
@@ -186,12 +186,11 @@ def all_pairs(comparison: pd.DataFrame) -> str:
 
 def undecided(rows: pd.DataFrame) -> str:
     """Say of a family's comparisons, where it is so, that none could have come out as a difference."""
-    least = rows["smallest_adjusted_p"].min()
-    if least <= ALPHA:
+    if not blind(rows).all():
         return ""
     return (
-        f" The least p that could have come out after this correction is {least:.2g}: no difference could be found "
-        "over all pairs, whatever its size."
+        f" The least p that could have come out after this correction is {rows['smallest_adjusted_p'].min():.2g}: "
+        "no difference could be found over all pairs, whatever its size."
     )
 
 

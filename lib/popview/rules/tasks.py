@@ -40,6 +40,11 @@ class Results:
     margin: float
 
     @cached_property
+    def six(self) -> pd.DataFrame:
+        """The trajectories of the paper's six algorithms."""
+        return self.trajectories[self.trajectories["algorithm"].isin(SIX)]
+
+    @cached_property
     def set_a(self) -> pd.DataFrame:
         """The models of lowest training loss of each restart."""
         return populations.select(self.trajectories, "train_loss", MODELS)
@@ -75,8 +80,7 @@ class Results:
 
     def against(self, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
         """Compare pairs as one Holm family, one value per restart, on the restarts that all of them have."""
-        names = list(dict.fromkeys(name for pair in pairs for name in pair))
-        return comparisons.against(self.values[names], pairs, self.margin)
+        return comparisons.against(self.values, pairs, self.margin)
 
 
 def _listed(table: pd.DataFrame, names: pd.Series) -> str:
@@ -120,13 +124,13 @@ def _equivalence(table: pd.DataFrame, names: pd.Series, margin: float) -> Findin
 
 def _blind(table: pd.DataFrame) -> str:
     """Say so where no comparison of a family could have come out as a difference."""
-    least = table["smallest_adjusted_p"].min()
-    said = f" (at {table['restarts'].iloc[0]} restarts no result could be: least p {least:.2g})"
-    return said if least > ALPHA else ""
+    if not comparisons.blind(table).all():
+        return ""
+    return f" (at {table['restarts'].iloc[0]} restarts no result could be: least p {_least(table)})"
 
 
-def _of_six(results: Results) -> pd.DataFrame:
-    return results.trajectories[results.trajectories["algorithm"].isin(SIX)]
+def _least(table: pd.DataFrame) -> str:
+    return f"{table['smallest_adjusted_p'].min():.2g}"
 
 
 def sets_alike(results: Results) -> Finding:
@@ -176,7 +180,7 @@ def lower_loss_is_better(results: Results) -> Finding:
     """
     if absent := results.lacks(SIX):
         return absent
-    table = selections.against_late(_of_six(results), results.margin, per_trajectory=MODELS)
+    table = selections.against_late(results.six, results.margin, per_trajectory=MODELS)
     sides, words = _sides(table), comparisons.words(table)
     detail = "; ".join(f"{side} for: {', '.join(table.loc[sides == side, 'algorithm']) or 'none'}" for side in SIDES)
     detail += _blind(table)
@@ -197,7 +201,7 @@ def loss_costs_nothing(results: Results) -> Finding:
     """
     if absent := results.lacks(SIX):
         return absent
-    table = selections.verdicts(_of_six(results), results.margin, per_trajectory=MODELS)
+    table = selections.verdicts(results.six, results.margin, per_trajectory=MODELS)
     words = comparisons.words(table)
     regret = -100 * table["difference"]
     detail = (
@@ -222,7 +226,7 @@ def on_par_with_sam(results: Results) -> Finding:
     """
     if absent := results.lacks(SIX) or results.untrained("SAM"):
         return absent
-    table = results.against(comparisons.SAM_PAIRS)
+    table = comparisons.against_sam(results.values, results.margin)
     return _equivalence(table, table["a"], results.margin)
 
 
@@ -331,8 +335,7 @@ def one_run_misleads(results: Results) -> Finding:
     table = results.against(list(combinations(names, 2)))
     differ = table[table["adjusted_p"] <= ALPHA]
     if differ.empty:
-        least = table["smallest_adjusted_p"].min()
-        could = f"least p that could have come out {least:.2g}"
+        could = f"least p that could have come out {_least(table)}"
         return Finding("inconclusive", f"none of {len(table)} pairs could be told apart (Holm over all; {could})")
     first = differ["difference"] > 0
     right = differ["a12"].where(first, 1 - differ["a12"])
