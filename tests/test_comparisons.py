@@ -303,3 +303,12 @@ class TestAgainstSAM:
         alone = comparisons.against(values, [("SGD", "SAM")], 0.005)
         assert found["smallest_adjusted_p"][0] == pytest.approx(5 * alone["smallest_adjusted_p"][0])
         assert comparisons.against_sam(values[["SGD", "NiG-BH"]], 0.005).empty
+
+    def test_a_seed_that_an_algorithm_of_another_family_lacks_is_kept(self):
+        """Page 7 dropped it and the ledger kept it: a claim and its table did not agree."""
+        values = restarts(8, {"SGD": 0.0, "SAM": 0.01, "SGLD": 0.02})
+        values.loc[7, "SGLD"] = np.nan
+        assert list(comparisons.against_sam(values, 0.005)["restarts"]) == [8]
+        assert list(comparisons.against_reference(values, 0.005)["restarts"]) == [8, 7]
+        assert not comparisons.blind(comparisons.against_sam(values, 0.005)).any()
+        assert comparisons.blind(comparisons.against(values[:3], [("SGD", "SAM")], 0.005)).all()
