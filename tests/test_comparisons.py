@@ -185,18 +185,29 @@ class TestWords:
         values = restarts(12, {"SGD": 0.0, **shifts})
         return show.stack({("digits", "base"): comparisons.against_reference(values, 0.005)})
 
-    def test_worse_and_equivalent_are_told_apart_and_a_real_small_difference_is_named(self):
-        text = answers.optimizers(self.family(SAM=0.003, **{"NiM-SGD": -0.05, "NiG-BH": 0.0}))
-        assert text.startswith("- **digits, base, 12 restarts.** Against SGD, the paper's family: ")
-        assert "*equivalent* within ±0.5 points: SAM, NiG-BH" in text
-        assert "*worse*: NiM-SGD (−" in text
-        assert "A difference that is there (Holm's p ≤ 0.05), but inside the margin: SAM (+0.2" in text
+    def test_the_overview_tells_worse_from_equivalent_and_from_a_real_small_difference(self):
+        rows = self.family(SAM=0.003, **{"NiM-SGD": -0.05, "NiG-BH": 0.0})
+        five = comparisons.against_reference(restarts(5, {"SGD": 0.0, "SAM": 0.2}), 0.001)
+        table = show.overview(pd.concat([rows, five.assign(task="cifar10", variant="tuned")])).set_index("")
+        assert list(table) == ["digits, base", "cifar10, tuned"]
+        assert list(table.loc["restarts"]) == ["12", "5"]
+        assert list(table.loc["margin"]) == ["±0.5", "±0.1"]
+        assert table.loc["found 4 in 5"].str.fullmatch(r"\d\.\d\d to (\d\.\d\d|∞)").all()
+        found = table["digits, base"].str.split("\u00a0", expand=True)
+        assert list(found.loc[["SAM – SGD", "NiM-SGD – SGD", "NiG-BH – SGD"], 0]) == ["=△", "▼", "="]
+        difference = rows.set_index("a").loc["NiM-SGD", "difference"]
+        assert found.loc["NiM-SGD – SGD", 1] == f"−{-100 * difference:.2f}"
+        assert list(table["cifar10, tuned"][3:].str[:1]) == ["–", "▲", "–"]
 
     def test_square_mirrors_the_verdicts(self):
-        verdicts = pd.DataFrame({"a": ["x", "x"], "b": ["y", "z"], "verdict": ["better", "undecidable at this n"]})
-        square = show.square(verdicts, ["x", "y", "z"]).set_index("")
-        assert (square.loc["x", "y"], square.loc["y", "x"], square.loc["x", "x"]) == ("+", "−", "")
-        assert (square.loc["x", "z"], square.loc["z", "x"], square.loc["y", "z"]) == ("?", "?", "")
+        verdicts = ["better", "undecidable at this n", "equivalent (estimate on the worse side)"]
+        table = pd.DataFrame({"a": list("xxy"), "b": list("yzz"), "verdict": verdicts, "adjusted_p": 0.01})
+        table = table.assign(difference_low=0.02, difference_high=0.03, margin=0.01)
+        square = show.square(table, ["x", "y", "z"]).set_index("")
+        assert (square.loc["x", "y"], square.loc["y", "x"], square.loc["x", "x"]) == ("▲", "▼", "")
+        assert (square.loc["x", "z"], square.loc["z", "x"]) == ("?", "?")
+        assert (square.loc["y", "z"], square.loc["z", "y"]) == ("=▽", "=△")
+        assert show.sign(table.assign(difference_low=0.005))[0] == "△"
 
     def test_outcomes_give_points_and_signs(self):
         row = show.outcomes(self.family(**{"NiM-SGD": -0.05})).iloc[0]
@@ -229,7 +240,7 @@ class TestWords:
             rows, ["w on a, b"]
         )
         assert answers.headline(rows[2:]).startswith("Better: none. Worse: none. Equivalent within the margin: 1 of 2")
-        assert answers.headline(pd.DataFrame()) == answers.optimizers(pd.DataFrame())
+        assert answers.headline(pd.DataFrame()) == "Not run here yet."
 
     def test_of_five_restarts_it_is_said_that_nothing_could_come_out(self):
         """All pairs, and choices within a restart: the least p that could come out, and not "no difference"."""
@@ -243,12 +254,6 @@ class TestWords:
         assert "no difference could be found with 5 restarts for all 1 algorithms (the least p that could have" in text
         assert answers.undecided(comparisons.against(values, [("SAM", "SGD")], 0.005)) == ""
 
-    def test_a_size_that_may_be_inside_the_margin_is_said_to_be_unknown(self):
-        rows = self.family(**{"NiM-SGD": -0.05, "SAM": 0.006})
-        rows["difference_low"] = rows["difference_low"].mask(rows["a"] == "SAM", 0.004)
-        rows["verdict"] = rows["verdict"].mask(rows["a"] == "SAM", "better")
-        assert "Whether the size is beyond the margin is not known: SAM." in answers.optimizers(rows)
-
     def test_choices_within_a_restart_are_worded_as_the_table_words_them(self):
         """A gain that is there and inside the margin is neither "better" nor "no difference found"."""
         luck = pd.DataFrame({"algorithm": ["SGD", "SAM"], "difference": [0.001, 0.0], "restarts": 100})
@@ -260,7 +265,6 @@ class TestWords:
     def test_nothing_has_been_run(self):
         nothing = show.stack({})
         for text in (
-            answers.optimizers(nothing),
             answers.all_pairs(nothing),
             answers.times(nothing, nothing),
             answers.selection(nothing, nothing, nothing, nothing, nothing, nothing),

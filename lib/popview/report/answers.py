@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
-from popview.comparisons import beyond_margin, blind, tally
+from popview.comparisons import blind, tally
 from popview.comparisons import words as verdict_words
 from popview.report.comparisons import word as verdict
 from popview.report.page import MINUS
@@ -13,38 +12,7 @@ from popview.report.trajectories import NOT_RUN
 from popview.rules.findings import ALPHA
 from popview.selections import REGRETS
 
-__all__ = ["all_pairs", "headline", "optimizers", "selection", "times"]
-
-
-def optimizers(comparison: pd.DataFrame) -> str:
-    """Word `popview.comparisons.against_reference` of each task and variant, one paragraph each, by rule."""
-    if comparison.empty:
-        return NOT_RUN.capitalize() + "."
-    items = []
-    for (task, variant), rows in comparison.groupby(["task", "variant"], sort=False):
-        words = [f"**{task}, {variant}, {rows['restarts'].iloc[0]} restarts.**"]
-        margin = 100 * rows["margin"].iloc[0]
-        for (reference, family), members in rows.groupby(["b", "family"], sort=False):
-            words.append(f"Against {reference}, {family} family: {_by_verdict(members, margin)}.")
-            real = members[members["verdict"].str.startswith("equivalent") & (members["adjusted_p"] <= ALPHA)]
-            if len(real):
-                words.append(
-                    f"A difference that is there (Holm's p ≤ {ALPHA:g}), but inside the margin: {_gains(real)}."
-                )
-            open_ = _may_be_inside(members)
-            if open_:
-                words.append(f"Whether the size is beyond the margin is not known: {open_}.")
-        known = 100 * rows["detectable"][np.isfinite(rows["detectable"])]
-        if len(known):
-            words.append(f"Differences of {known.min():.2f} to {known.max():.2f} points would be found 4 times in 5.")
-        items.append("- " + " ".join(words))
-    return "\n".join(items)
-
-
-def _may_be_inside(members: pd.DataFrame) -> str:
-    """Name the algorithms that are better or worse by an interval that reaches into the margin."""
-    decided = verdict_words(members).isin(["better", "worse"])
-    return ", ".join(members.loc[decided & ~beyond_margin(members), "a"])
+__all__ = ["all_pairs", "headline", "selection", "times"]
 
 
 def headline(comparison: pd.DataFrame, stuck: Sequence[str] = ()) -> str:
@@ -65,21 +33,6 @@ def headline(comparison: pd.DataFrame, stuck: Sequence[str] = ()) -> str:
     families = comparison.groupby(["task", "variant", "family"]).ngroups
     parts.append(f"(Holm's correction within each of {families} families, not over all of them.)")
     return " ".join(parts)
-
-
-def _by_verdict(members: pd.DataFrame, margin: float) -> str:
-    kinds = verdict_words(members)
-    parts = []
-    for word, rows in members.groupby(kinds, sort=False):
-        equivalent = word == "equivalent"
-        names = ", ".join(rows["a"]) if equivalent else _gains(rows)
-        parts.append(f"*{word}*{f' within ±{margin:g} points' if equivalent else ''}: {names}")
-    return "; ".join(parts)
-
-
-def _gains(rows: pd.DataFrame) -> str:
-    gains = (100 * rows["difference"]).map("{:+.2f}".format).str.replace("-", MINUS)
-    return ", ".join(f"{name} ({gain})" for name, gain in zip(rows["a"], gains, strict=True))
 
 
 def selection(

@@ -13,6 +13,7 @@ from myst_nb import glue
 
 from popview import engine
 from popview.comparisons import against_reference as compared
+from popview.comparisons import beyond_margin
 from popview.designs import deviations, equivalence_power
 from popview.operations import DATA, model_settings
 from popview.populations import TASKS, VARIANTS, coverage, load_available, wanted
@@ -33,9 +34,11 @@ __all__ = [
     "gather",
     "margin",
     "outcomes",
+    "overview",
     "power",
     "setting",
     "show",
+    "sign",
     "square",
     "squares",
     "stack",
@@ -45,6 +48,19 @@ __all__ = [
     "word",
     "written",
 ]
+
+#: Verdict → its sign in a table. "Or less": by an interval that reaches into the margin.
+SIGNS = {
+    "better": "▲",
+    "worse": "▼",
+    "better or less": "△",
+    "worse or less": "▽",
+    "equivalent, but better": "=△",
+    "equivalent, but worse": "=▽",
+    "equivalent": "=",
+    "inconclusive": "·",
+    "undecidable at this n": "?",
+}
 
 
 def gather(
@@ -306,6 +322,40 @@ def times(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([start, *parts], axis=1)
 
 
+def sign(comparison: pd.DataFrame) -> pd.Series:
+    """Return the `word` of each comparison as a sign: = · ? ▲ ▼.
+
+    Hollow triangles, △ ▽, are differences that may lie inside the margin; after =, those that do.
+    """
+    words = word(comparison)
+    size = beyond_margin(comparison).map({True: "", False: " or less"})
+    return (words + size.where(words.isin(["better", "worse"]), "")).map(SIGNS)
+
+
+def overview(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.comparisons.against` at a glance: comparisons down, tasks and variants across; sign and points.
+
+    The first lines are what each column rests on: restarts, margin, and the differences found 4 times in 5.
+    """
+    points = (100 * comparison["difference"]).map("{:+.2f}".format).str.replace("-", MINUS)
+    table = comparison.assign(
+        setting=comparison["task"] + ", " + comparison["variant"], cell=sign(comparison) + "\u00a0" + points
+    )
+    across = table["setting"].unique()
+    cells = table.pivot(index="comparison", columns="setting", values="cell")
+    cells = cells.loc[table["comparison"].unique(), across].fillna("–")
+    columns = table.groupby("setting")
+    found = 100 * columns["detectable"].agg(["min", "max"])
+    top = pd.DataFrame(
+        {
+            "restarts": columns["restarts"].first().map(str),
+            "margin": (100 * columns["margin"].first()).map("±{:g}".format),
+            "found 4 in 5": (found["min"].map("{:.2f}".format) + " to " + found["max"].map("{:.2f}".format)),
+        }
+    ).replace("inf", "∞", regex=True)
+    return pd.concat([top.T[across], cells]).reset_index(names="")
+
+
 def squares(pairs: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.comparisons.all_pairs`: a `square` for each task and variant, one under the other."""
     frames = []
@@ -319,13 +369,10 @@ def squares(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def square(comparison: pd.DataFrame, algorithms: Sequence[str]) -> pd.DataFrame:
     """Lay out the verdicts of all pairs as a square of signs: the row against the column."""
-    signs = {"equivalent": "=", "better": "+", "worse": "−", "undecidable": "?"}
-    mirrored = {"+": "−", "−": "+"}
+    mirrored = str.maketrans("▲▼△▽", "▼▲▽△")
     table = pd.DataFrame("", index=list(algorithms), columns=list(algorithms))
-    for _, row in comparison.iterrows():
-        sign = signs.get(row["verdict"].split(" ")[0], "·")
-        table.loc[row["a"], row["b"]] = sign
-        table.loc[row["b"], row["a"]] = mirrored.get(sign, sign)
+    for a, b, shown in zip(comparison["a"], comparison["b"], sign(comparison), strict=True):
+        table.loc[a, b], table.loc[b, a] = shown, shown.translate(mirrored)
     return table.reset_index(names="")
 
 
