@@ -11,6 +11,7 @@ from popview import comparisons, populations
 from popview.errors import UsageError
 from popview.report import answers, printed
 from popview.report import comparisons as show
+from popview.specs import settings
 from popview.statistics import detectable_effect, holm
 
 
@@ -261,6 +262,23 @@ class TestWords:
         luck["verdict"] = [f"equivalent (estimate on the {side} side)" for side in ("better", "worse")]
         text = answers._over_chance(luck)
         assert "*equivalent, but better* for SGD; *equivalent* for SAM; the gain is 0.00 (SAM) to 0.10 (SGD)" in text
+
+    def test_what_recomputed_statistics_do_alone(self):
+        """At the step of the first averaged model, and nowhere else."""
+        swa = settings("laptop", "cifar10")["base"]["SWA"]
+        first = swa["average_from"] + swa["average_every"]
+        rows = pd.DataFrame(
+            {"algorithm": name, "seed": seed, "step": step, "test_metric": 0.5 + (name == "SWA") * gain}
+            for name in ("SGD", "SWA", "SAM")
+            for seed, gains in enumerate([(0.01, 0.3), (0.03, 0.2)])
+            for step, gain in zip((first, first + swa["average_every"]), gains, strict=True)
+        )
+        half = 0.01 * scipy.stats.t.ppf(0.975, 1)
+        said = f"on cifar10 +2.00 points [−{100 * half - 2:.2f},\u00a0+{100 * half + 2:.2f}] (2 restarts)"
+        assert answers.statistics_alone({("cifar10", "base"): rows}, "laptop") == said
+        assert answers.statistics_alone({("cifar10", "tuned"): rows}, "laptop") == "not run here yet"
+        late = rows[rows["step"] > first]
+        assert answers.statistics_alone({("cifar10", "base"): late}, "laptop") == "not run here yet"
 
     def test_nothing_has_been_run(self):
         nothing = show.stack({})

@@ -25,6 +25,7 @@ __all__ = [
     "beyond_margin",
     "blind",
     "clustering",
+    "first_average",
     "log_loss",
     "pairwise",
     "paper_sets",
@@ -286,6 +287,21 @@ def _in_families(
             table.insert(0, "family", family)
             frames.append(table)
     return pd.concat(frames, ignore_index=True)
+
+
+def first_average(trajectories: pd.DataFrame, step: int, value: str = "test_metric") -> pd.DataFrame:
+    """Return SGD's and SWA's value at the step where the first model enters SWA's average.
+
+    The weights of the two are the same there. On a network with BatchNorm the statistics are not: the average's are
+    recomputed from training images, SGD's are the running ones. Their difference is what that alone does.
+
+    Returns
+    -------
+    DataFrame
+        Rows: seeds; columns: SGD, SWA; no rows where there is no checkpoint at that step.
+    """
+    rows = trajectories[(trajectories["step"] == step) & trajectories["algorithm"].isin(["SGD", "SWA"])]
+    return rows.pivot(index="seed", columns="algorithm", values=value).dropna()
 
 
 def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test_metric") -> pd.DataFrame:

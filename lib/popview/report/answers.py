@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
-from popview.comparisons import blind, tally
+from popview.comparisons import blind, first_average, tally
 from popview.comparisons import words as verdict_words
 from popview.report.comparisons import word as verdict
-from popview.report.page import MINUS
+from popview.report.page import MINUS, signed
 from popview.report.trajectories import NOT_RUN
 from popview.rules.findings import ALPHA
 from popview.selections import REGRETS
+from popview.specs import settings
+from popview.statistics import mean_difference
 
-__all__ = ["all_pairs", "headline", "selection", "times"]
+__all__ = ["all_pairs", "headline", "selection", "statistics_alone", "times"]
 
 
 def headline(comparison: pd.DataFrame, stuck: Sequence[str] = ()) -> str:
@@ -145,6 +148,22 @@ def undecided(rows: pd.DataFrame) -> str:
         f" The least p that could have come out after this correction is {rows['smallest_adjusted_p'].min():.2g}: "
         "no difference could be found over all pairs, whatever its size."
     )
+
+
+def statistics_alone(results: dict[tuple[str, str], pd.DataFrame], profile: str) -> str:
+    """Word `popview.comparisons.first_average` where the base results have a checkpoint at that step."""
+    said = []
+    for (task, variant), rows in results.items():
+        swa = settings(profile, task)["base"].get("SWA")
+        if variant != "base" or swa is None:
+            continue
+        pairs = first_average(rows, swa["average_from"] + swa["average_every"])
+        if len(pairs) > 1:
+            found = mean_difference(pairs["SWA"], pairs["SGD"], paired=True)
+            low, high = found.interval or (np.nan, np.nan)
+            numbers = f"{100 * found.estimate:+.2f} points [{100 * low:+.2f},\u00a0{100 * high:+.2f}]"
+            said.append(signed(f"on {task} {numbers} ({len(pairs)} restarts)"))
+    return "; ".join(said) or NOT_RUN
 
 
 def times(table: pd.DataFrame, misses: pd.DataFrame) -> str:
