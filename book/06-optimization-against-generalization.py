@@ -18,9 +18,12 @@
 # the very score that is compared, so a difference is built in, and whether it is found depends on how tightly loss and score
 # are tied, how far trajectories lie apart and how many models are pooled.** What can be answered is what choosing by loss costs, restart by restart:
 #
-# ```{glue:md} answer
+# ````{table} What choosing by training loss costs, in points of test metric: means over restarts, of the algorithm where it is lowest and of that where it is highest (regret below zero: the loss does better). Verdicts by Holm's p and two one-sided tests against the margin; a difference that so few restarts could not have shown is not one that is not there. The best by test nobody can choose.
+# :name: table-selection-overview
+# ```{glue:md} overview
 # :format: myst
 # ```
+# ````
 
 # %% tags=["parameters"]
 task: str = "all"  # all that have results, or one: digits, cifar10, cifar100, goemotions, tweeteval
@@ -34,8 +37,8 @@ paper_restarts: int = 5  # the paper's number of trajectories, shown beside all 
 from myst_nb import glue
 
 from popview import comparisons, published, selections
-from popview.report import answers, page, printed, style
 from popview.report import comparisons as show
+from popview.report import page, printed, style
 from popview.report import selections as lay
 from popview.report import trajectories as draw
 
@@ -53,7 +56,7 @@ verdicts = show.each(results, profile, lambda t, m: selections.verdicts(t, m, pe
 chance = show.each(results, profile, lambda t, m: selections.against_late(t, m, per_trajectory=per_trajectory))
 overlaps = show.each(results, profile, lambda t, _: selections.overlaps(t, per_trajectory))
 correlations = show.each(results, profile, lambda t, _: selections.correlations(t))
-show.text("answer", answers.selection(sets, regrets, verdicts, chance, overlaps, correlations))
+show.show("overview", sets, lambda table: lay.overview(table, regrets, verdicts, chance, overlaps, correlations))
 for kind in ("base", "tuned"):
     glue(f"absent-{kind}", show.absent(coverage, kind), display=False)
 

@@ -16,9 +16,12 @@
 # **Equal epochs are not equal prices: SAM pays two gradients a step, and NiM-SGD a second one wherever its noise fires.**
 # What that changes:
 #
-# ```{glue:md} answer
+# ````{table} SAM against SGD at the last checkpoint within the budget (chapter 7 takes the mean of ten), with 95 % t interval. ▲ better, ▼ worse than SGD (△ ▽: perhaps by less than the margin), = equivalent (=△ =▽: a difference is there, inside the margin), · inconclusive, ? undecidable at this n. Then the gradients that the median restart takes to come within the margin of SGD's usual best validation metric; ∞: it does not within SGD's budget. Algorithms without a line pay what SGD pays.
+# :name: table-budget-overview
+# ```{glue:md} overview
 # :format: myst
 # ```
+# ````
 #
 # **The paper's design at its own scale, with one setting for each algorithm (*base*: {glue:text}`number-tasks` tasks,
 # {glue:text}`number-trajectories` trajectories of 300 epochs with the references that this book adds), takes
@@ -55,7 +58,7 @@ paid = show.each(results, profile, lambda t, _: budget.evaluations(t))
 metric = show.each(results, profile, budget.equal_budgets)
 loss = show.each(results, profile, lambda t, margin: budget.equal_budgets(t, margin, "train_loss"))
 times = show.each(results, profile, targets.times)
-show.text("answer", draw.answer(paid, metric, loss, times))
+show.show("overview", paid, lambda table: draw.overview(table, metric, loss, times))
 
 wanted = {
     name: [spec for t in specs.tasks(name) for spec in specs.expand(name, t)] for name in ("smoke", "laptop", "paper")

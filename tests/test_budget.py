@@ -1,7 +1,6 @@
 """Chapter 9: prices, equal budgets, the share of measuring, scales, and how they are worded and drawn."""
 
 import json
-import re
 
 import numpy as np
 import pandas as pd
@@ -135,23 +134,27 @@ def readings():
     }
 
 
-def test_answer_says_what_was_built_in(readings):
-    words = lay.answer(**readings)
-    assert words.startswith("- **digits, base.** Times SGD's gradients for the same epochs: SAM 2.00; all others one.")
-    bare = re.sub(r" \[[^]]*\]|, Holm's p [^)]*", "", words)
-    assert "at equal epochs +2.00 points (*better*), at equal gradients −3.00 points (*worse*)" in bare
-    assert "at equal epochs 0.91 times SGD's (*better*), at equal gradients 1.15 times SGD's (*worse*)" in bare
+def test_the_overview_says_what_was_built_in(readings):
+    table = lay.overview(**readings).set_index("")["digits, base"]
+    assert table["restarts"] == str(SEEDS)
+    assert table["SAM's gradients, × SGD's"] == "2.00"
+    bare = table.str.replace(r"\s\[.*\]", "", regex=True)
+    assert bare["SAM – SGD, test points, at equal epochs"] == "▲\u00a0+2.00"
+    assert bare["SAM – SGD, test points, at equal gradients"] == "▼\u00a0−3.00"
+    assert bare["SAM's training loss, × SGD's, at equal epochs"] == "▲\u00a00.91"
+    assert bare["SAM's training loss, × SGD's, at equal gradients"] == "▼\u00a01.15"
     low, high = 100 * readings["metric"].loc[0, ["difference_low", "difference_high"]]
-    assert f"+2.00 [{low:+.2f},\u00a0{high:+.2f}] points (*better*, Holm's p " in words
-    assert words.endswith("SGD after 100 gradients, SAM does not get there.")
+    interval = table["SAM – SGD, test points, at equal epochs"].partition(" ")[2]
+    assert interval == f"[{low:+.2f},\u00a0{high:+.2f}]"
+    assert table["SGD's gradients to within the margin"] == "100"
+    assert table["SAM's gradients to within the margin"] == "∞"
 
 
-def test_answer_without_results_or_dearer_algorithms(readings):
+def test_the_overview_without_dearer_algorithms(readings):
     none = pd.DataFrame()
-    assert lay.answer(none, none, none, none) == "Not run here yet."
-    words = lay.answer(readings["paid"], none, none, readings["times"])
-    assert "SAM against SGD" not in words
-    assert "SGD after 100 gradients" in words
+    table = lay.overview(readings["paid"], none, none, readings["times"]).set_index("")
+    assert not table.index.str.contains("SAM –").any()
+    assert table.loc["SGD's gradients to within the margin", "digits, base"] == "100"
 
 
 def test_layouts(readings):

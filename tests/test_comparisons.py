@@ -11,6 +11,7 @@ from popview import comparisons, populations
 from popview.errors import UsageError
 from popview.report import answers, printed
 from popview.report import comparisons as show
+from popview.report import selections as lay
 from popview.specs import settings
 from popview.statistics import detectable_effect, holm
 
@@ -249,19 +250,22 @@ class TestWords:
         pairs = list(combinations(values, 2))
         rows = comparisons.against(values, pairs, 0.005).assign(pooled_p=0.5, task="cifar10", variant="base")
         assert "The least p that could have come out after this correction is 0.12: no" in answers.all_pairs(rows)
-        luck = comparisons.against(values, [("SAM", "SGD")], 0.005, paired_from=2).assign(algorithm="SAM")
-        text = answers._over_chance(luck)
-        assert "no difference found" not in text
-        assert "no difference could be found with 5 restarts for all 1 algorithms (the least p that could have" in text
+        luck = comparisons.against(values, [("SAM", "SGD")], 0.005, paired_from=2)
+        assert lay._could(luck) == "no: p is 0.062 or more"
         assert answers.undecided(comparisons.against(values, [("SAM", "SGD")], 0.005)) == ""
 
     def test_choices_within_a_restart_are_worded_as_the_table_words_them(self):
         """A gain that is there and inside the margin is neither "better" nor "no difference found"."""
-        luck = pd.DataFrame({"algorithm": ["SGD", "SAM"], "difference": [0.001, 0.0], "restarts": 100})
-        luck = luck.assign(adjusted_p=[0.01, 0.5], smallest_adjusted_p=1e-4)
+        luck = pd.DataFrame(
+            {"algorithm": ["SGD", "SAM"], "adjusted_p": [0.01, 0.5], "smallest_adjusted_p": [1e-4, 0.1]}
+        )
         luck["verdict"] = [f"equivalent (estimate on the {side} side)" for side in ("better", "worse")]
-        text = answers._over_chance(luck)
-        assert "*equivalent, but better* for SGD; *equivalent* for SAM; the gain is 0.00 (SAM) to 0.10 (SGD)" in text
+        assert lay._verdicts(luck) == "equivalent, but better: SGD; equivalent: SAM"
+        assert lay._could(luck) == "no for SAM: p is 0.0001 or more"
+        assert lay._could(luck[:1]) == "yes"
+        many = pd.concat([luck[1:]] * 4 + [luck[:1]])
+        assert lay._verdicts(many) == "equivalent: 4; equivalent, but better: SGD"
+        assert lay._verdicts(luck[1:]) == "equivalent: all 1"
 
     def test_what_recomputed_statistics_do_alone(self):
         """At the step of the first averaged model, and nowhere else."""
@@ -285,7 +289,6 @@ class TestWords:
         for text in (
             answers.all_pairs(nothing),
             answers.times(nothing, nothing),
-            answers.selection(nothing, nothing, nothing, nothing, nothing, nothing),
         ):
             assert text == "Not run here yet."
         assert printed.beside(nothing, "2b").empty

@@ -8,9 +8,11 @@ import pytest
 import scipy.stats
 from statsmodels.stats.weightstats import DescrStatsW
 
-from popview import populations, selections
+from popview import comparisons, populations, selections
 from popview.errors import UsageError
 from popview.populations import chances
+from popview.report import comparisons as show
+from popview.report import selections as lay
 
 
 def trajectories(values: dict[str, np.ndarray], algorithm: str = "SGD", seed: int = 0) -> pd.DataFrame:
@@ -236,3 +238,33 @@ class TestLate:
         row = selections.against_late(self.table(), 0.05, per_trajectory=1).iloc[0]
         assert row["difference"] == pytest.approx(0.1)
         assert (row["algorithm"], row["verdict"], row["paired"]) == ("SGD", "better", True)
+
+
+class TestOverview:
+    def test_says_what_the_readings_hold_setting_by_setting(self):
+        results = {("digits", "base"): several(9, 12, levels=10**6), ("cifar10", "base"): several(5, 12, levels=10**6)}
+        margins = {9: 0.9, 5: 0.01}
+
+        def each(reading):
+            return show.stack({key: reading(t, margins[t["seed"].nunique()]) for key, t in results.items()})
+
+        readings = [
+            each(lambda t, _: comparisons.paper_sets(t, 3)),
+            each(lambda t, m: selections.regrets(t, m, 3)),
+            each(lambda t, m: selections.verdicts(t, m, per_trajectory=3)),
+            each(lambda t, m: selections.against_late(t, m, per_trajectory=3)),
+            each(lambda t, _: selections.overlaps(t, 3)),
+            each(lambda t, _: selections.correlations(t)),
+        ]
+        table = lay.overview(*readings).set_index("")
+        assert list(table) == ["digits, base", "cifar10, base"]
+        assert list(table.loc["restarts"]) == ["9", "5"]
+        assert list(table.loc["margin"]) == ["±90", "±1"]
+        assert table.loc["instead of by validation metric", "digits, base"] == "equivalent: all 2"
+        assert list(table.loc["could differ from zero"]) == ["yes", "no: p is 0.12 or more"]
+        for key, column in zip(results, table, strict=True):
+            means = 100 * selections.regret(results[key], "validation_metric", "test_metric", 3).mean()
+            low, high = (f"{means[name]:.2f} ({name})".replace("-", "−") for name in (means.idxmin(), means.idxmax()))
+            assert table.loc["regret", column] == f"{low} to {high}"
+            assert table.loc["models shared with them, %", column].endswith("; by chance 25")
+        assert table.loc["the paper's test rejects", "digits, base"].startswith("2 of 2 at 5; 2 of 2 at 9")

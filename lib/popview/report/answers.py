@@ -7,15 +7,12 @@ import pandas as pd
 
 from popview.comparisons import blind, first_average, tally
 from popview.comparisons import words as verdict_words
-from popview.report.comparisons import word as verdict
-from popview.report.page import MINUS, signed
+from popview.report.page import signed
 from popview.report.trajectories import NOT_RUN
-from popview.rules.findings import ALPHA
-from popview.selections import REGRETS
 from popview.specs import settings
 from popview.statistics import mean_difference
 
-__all__ = ["all_pairs", "headline", "selection", "statistics_alone", "times"]
+__all__ = ["all_pairs", "headline", "statistics_alone", "times"]
 
 
 def headline(comparison: pd.DataFrame, stuck: Sequence[str] = ()) -> str:
@@ -36,91 +33,6 @@ def headline(comparison: pd.DataFrame, stuck: Sequence[str] = ()) -> str:
     families = comparison.groupby(["task", "variant", "family"]).ngroups
     parts.append(f"(Holm's correction within each of {families} families, not over all of them.)")
     return " ".join(parts)
-
-
-def selection(
-    sets: pd.DataFrame,
-    regrets: pd.DataFrame,
-    verdicts: pd.DataFrame,
-    chance: pd.DataFrame,
-    overlaps: pd.DataFrame,
-    correlations: pd.DataFrame,
-) -> str:
-    """Word what choosing by training loss costs, for each task and variant, by rule.
-
-    Parameters
-    ----------
-    sets : DataFrame
-        Of `popview.comparisons.paper_sets`.
-    regrets, verdicts, overlaps, correlations : DataFrame
-        Of the functions of these names in `popview.selections`.
-    chance : DataFrame
-        Of `popview.selections.against_late`.
-    """
-    if sets.empty:
-        return NOT_RUN.capitalize() + "."
-    items = []
-    for (task, variant), rows in sets.groupby(["task", "variant"], sort=False):
-        tables = [
-            t[(t["task"] == task) & (t["variant"] == variant)]
-            for t in (regrets, verdicts, chance, overlaps, correlations)
-        ]
-        regret, rule, luck, common, tau = tables
-        oracle = regret[regret["series"] == next(iter(REGRETS))]
-        shared = common[common["split"] == "test"]
-        late = tau[(tau["split"] == "test") & (tau["series"] == "second half")]
-        tests = " and ".join(
-            f"for {(group['mann_whitney'] <= ALPHA).sum()} of {len(group)} algorithms with {n} restarts"
-            for n, group in rows.groupby("restarts")
-        )
-        kinds = verdict_words(rule)
-        found = "; ".join(f"*{word}* for {_names(part, rule)}" for word, part in rule.groupby(kinds, sort=False))
-        real = rule[rule["adjusted_p"] <= ALPHA].assign(mean=lambda table: -table["difference"])
-        there = ""
-        if len(real):
-            there = f", though a difference is there for {len(real)}: {_range(real, 100)} points of regret"
-            there += " (below zero the loss does better)"
-        elif blind(rule).all():
-            there = f"; the regret is {_range(rule.assign(mean=-rule['difference']), 100)} points, and that it is not "
-            there += f"zero could not be shown with {rule['restarts'].iloc[0]} restarts, whatever its size"
-        margin, unrelated = 100 * rule["margin"].iloc[0], 100 * shared["chance"].iloc[0]
-        items.append(
-            f"- **{task}, {variant}, {rows['restarts'].max()} restarts.** Choosing by training loss instead of by "
-            f"validation metric: {found} (margin ±{margin:g} points of test metric){there}. "
-            f"{_over_chance(luck)} Instead of by the test metric itself, which nobody can do, it gives away "
-            f"{_range(oracle, 100)} points. SetA and SetB share {_range(shared, 100, 0)} % of their models, where "
-            f"unrelated choices would share {unrelated:.0f} %; in the second half of training, Kendall's τ between "
-            f"−loss and test metric is {_range(late)}. The paper's Mann–Whitney test rejects {tests}."
-        )
-    return "\n".join(items)
-
-
-def _over_chance(luck: pd.DataFrame) -> str:
-    """Say for which algorithms the loss chooses better, worse or as well as a draw from the second half."""
-    words = [f"*{said}* for {_names(rows, luck)}" for said, rows in luck.groupby(verdict(luck), sort=False)]
-    unseen = blind(luck)
-    if unseen.any():
-        least = luck["smallest_adjusted_p"].min()
-        words.append(
-            f"no difference could be found with {luck['restarts'].iloc[0]} restarts for {_names(luck[unseen], luck)} "
-            f"(the least p that could have come out is {least:.2g})"
-        )
-    gains = _range(luck.assign(mean=luck["difference"]), 100)
-    return f"Against a model of the second half drawn at random: {'; '.join(words)}; the gain is {gains} points."
-
-
-def _names(part: pd.DataFrame, family: pd.DataFrame) -> str:
-    return f"all {len(family)} algorithms" if len(part) == len(family) else ", ".join(part["algorithm"])
-
-
-def _range(rows: pd.DataFrame, scale: float = 1.0, digits: int = 2) -> str:
-    """Write the lowest and the highest mean, and whose they are: "0.06 (AdamW) to 0.80 (NiM-SGD)"."""
-    known = rows[rows["mean"].notna()]
-    if known.empty:
-        return "undefined"
-    ends = [known.loc[known["mean"].idxmin()], known.loc[known["mean"].idxmax()]][: len(known)]
-    numbers = [f"{scale * end['mean']:.{digits}f}".replace("-", MINUS) for end in ends]
-    return " to ".join(f"{text} ({end['algorithm']})" for text, end in zip(numbers, ends, strict=True))
 
 
 def all_pairs(comparison: pd.DataFrame) -> str:

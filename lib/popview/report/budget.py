@@ -1,6 +1,6 @@
-"""Chapter 9's layouts, its figure and its answer: what optimizers pay, and what the whole design costs."""
+"""Chapter 9's layouts and figure: what optimizers pay, and what the whole design costs."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,11 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from popview.bill import amount
-from popview.report.comparisons import setting, with_interval, word
+from popview.report.comparisons import across, count, setting, sign, with_interval, word
 from popview.report.style import colour
-from popview.report.trajectories import NOT_RUN, metric_name
 
-__all__ = ["answer", "equal", "hours_figure", "prices", "shares", "totals", "traded"]
+__all__ = ["equal", "hours_figure", "overview", "prices", "shares", "totals", "traded"]
 
 WITHIN = "within the margin of it"
 
@@ -29,10 +28,6 @@ def prices(paid: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
     """
     near = times[times["series"] == WITHIN]
     both = paid.merge(near, on=["task", "variant", "algorithm"], validate="one_to_one")
-
-    def write(value: float) -> str:
-        return "∞" if np.isinf(value) else f"{value:,.0f}"
-
     return pd.DataFrame(
         {
             "task": setting(both),
@@ -41,26 +36,35 @@ def prices(paid: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
             "× SGD": both["ratio"].map("{:.2f}".format),
             "losses for acceptance": both["losses"].map("{:,.0f}".format),
             "gradients to within the margin": both.apply(
-                lambda r: f"{write(r['median'])} [{write(r['low'])},\u00a0{write(r['high'])}]", axis=1
+                lambda r: f"{count(r['median'])} [{count(r['low'])},\u00a0{count(r['high'])}]", axis=1
             ),
             "missed": both["missed"].astype(str) + "\u00a0of\u00a0" + both["restarts"].astype(str),
         }
     )
 
 
+def _points(metric: pd.DataFrame) -> pd.Series:
+    """Write `popview.budget.equal_budgets` of the test metric: "+0.12 [−0.02, +0.26]"."""
+    return with_interval(metric, "difference", 100.0, ends="difference_")
+
+
+def _factors(loss: pd.DataFrame) -> pd.Series:
+    """Write `popview.budget.equal_budgets` of the training loss: "0.68 [0.68, 0.69]" times the reference's."""
+    change = (10 ** loss[["difference", "difference_low", "difference_high"]]).map("{:.2f}".format)
+    return change["difference"] + " [" + change["difference_low"] + ",\u00a0" + change["difference_high"] + "]"
+
+
 def equal(metric: pd.DataFrame, loss: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.budget.equal_budgets` of the test metric, in points, and of the training loss."""
-    change = loss[["difference", "difference_low", "difference_high"]]
-    factors = (10**change).map("{:.2f}".format).set_axis(["factor", "low", "high"], axis=1)
     return pd.DataFrame(
         {
             "task": setting(metric),
             "against SGD": metric["algorithm"],
             "at": metric["budget"],
             "gradients": metric["gradients"].map("{:,.0f}".format),
-            "test metric": with_interval(metric, "difference", 100.0, ends="difference_"),
+            "test metric": _points(metric),
             "verdict": word(metric),
-            "training loss, factor": factors["factor"] + " [" + factors["low"] + ",\u00a0" + factors["high"] + "]",
+            "training loss, factor": _factors(loss),
             "verdict ": word(loss),
         }
     )
@@ -161,57 +165,41 @@ def traded(scales: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def answer(paid: pd.DataFrame, metric: pd.DataFrame, loss: pd.DataFrame, times: pd.DataFrame) -> str:
-    """Word what SAM costs beside SGD, for each task and variant, by rule.
+def overview(paid: pd.DataFrame, metric: pd.DataFrame, loss: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+    """Lay out what the dearer algorithms pay, and what SAM gets for it, at a glance: tasks and variants across.
 
     Parameters
     ----------
     paid, metric, loss, times : DataFrame
         As for `prices` and `equal`.
     """
-    if paid.empty:
-        return NOT_RUN.capitalize() + "."
-    items = []
-    for (task, variant), rows in paid.groupby(["task", "variant"], sort=False):
-        own, values, losses, near = (_of(frame, task, variant) for frame in (rows, metric, loss, times))
+    columns = {}
+    for (task, variant), own in paid.groupby(["task", "variant"], sort=False):
+        values, losses, near = (_of(frame, task, variant) for frame in (metric, loss, times))
         dear = own[own["algorithm"].isin(values["algorithm"])] if len(values) else own.iloc[:0]
-        words = [f"**{task}, {variant}.**"]
-        if len(dear):
-            times_sgd = (f"{r['algorithm']} {r['ratio']:.2f}" for _, r in dear.iterrows())
-            words.append(f"Times SGD's gradients for the same epochs: {', '.join(times_sgd)}; all others one.")
-        if len(dear) and "SAM" in set(values["algorithm"]):
-            words.append(
-                "SAM against SGD at the last checkpoint within the budget (chapter 7 takes the mean of ten), in test "
-                f"{metric_name(task)}: {_both(values)}."
-            )
-            words.append(f"In training loss: {_both(losses, factor=True)}.")
-        words.append(_arrival(near[near["series"] == WITHIN], ("SGD", "SAM")))
-        items.append("- " + " ".join(words))
-    return "\n".join(items)
+        arrival = near[near["series"] == WITHIN].set_index("algorithm")["median"]
+        columns[task, variant] = {
+            "restarts": str(near["restarts"].iloc[0]),
+            **{f"{row.algorithm}'s gradients, × SGD's": f"{row.ratio:.2f}" for row in dear.itertuples()},
+            **_sam(values, "SAM – SGD, test points", _points),
+            **_sam(losses, "SAM's training loss, × SGD's", _factors),
+            **{
+                f"{name}'s gradients to within the margin": count(arrival[name])
+                for name in ("SGD", "SAM")
+                if name in arrival
+            },
+        }
+    return across(columns)
+
+
+def _sam(values: pd.DataFrame, label: str, sizes: Callable[[pd.DataFrame], pd.Series]) -> dict[str, str]:
+    """Return a line for each budget of SAM, if it is there."""
+    rows = values[values["algorithm"] == "SAM"] if len(values) else values
+    if rows.empty:
+        return {}
+    cells = sign(rows) + "\u00a0" + sizes(rows)
+    return {f"{label}, at {budget}": cell for budget, cell in zip(rows["budget"], cells, strict=True)}
 
 
 def _of(frame: pd.DataFrame, task: str, variant: str) -> pd.DataFrame:
     return frame[(frame["task"] == task) & (frame["variant"] == variant)] if len(frame) else frame
-
-
-def _both(values: pd.DataFrame, factor: bool = False) -> str:
-    """Word both budgets of SAM: "at equal epochs +0.12 [−0.02, +0.26] points (equivalent), at equal gradients …"."""
-    rows = values[values["algorithm"] == "SAM"]
-    ends = ["difference", "difference_low", "difference_high"]
-    if factor:
-        low, high = ((10 ** rows[end]).map("{:.2f}".format) for end in ends[1:])
-        sizes = (10 ** rows["difference"]).map("{:.2f} times SGD's".format) + " [" + low + ",\u00a0" + high + "]"
-    else:
-        sizes = with_interval(rows, "difference", 100, ends="difference_") + " points"
-    said = zip(rows["budget"], sizes, word(rows), rows["adjusted_p"], strict=True)
-    return ", ".join(f"at {budget} {size} (*{verdict}*, Holm's p {p:.2g})" for budget, size, verdict, p in said)
-
-
-def _arrival(near: pd.DataFrame, names: Iterable[str]) -> str:
-    """Word how many gradients the median restart needs."""
-    rows = near.set_index("algorithm")
-    parts = []
-    for name in (name for name in names if name in rows.index):
-        median = rows.loc[name, "median"]
-        parts.append(f"{name} {'does not get there' if np.isinf(median) else f'after {median:,.0f} gradients'}")
-    return f"Within the margin of SGD's usual best validation metric in the median restart: {', '.join(parts)}."

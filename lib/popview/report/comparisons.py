@@ -26,7 +26,9 @@ from popview.tasks.digits import TEST_IMAGES
 
 __all__ = [
     "absent",
+    "across",
     "against_reference",
+    "count",
     "covered",
     "deeds",
     "designs",
@@ -306,15 +308,16 @@ def power(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0
     )
 
 
+def count(value: float) -> str:
+    """Write a number of evaluations, of which one that never comes takes ∞."""
+    return "∞" if np.isinf(value) else f"{value:,.0f}"
+
+
 def times(table: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.targets.times`: one line per algorithm, both levels."""
-
-    def write(value: float) -> str:
-        return "∞" if np.isinf(value) else f"{value:,.0f}"
-
     parts = []
     for series, rows in table.groupby("series", sort=False):
-        cells = rows.apply(lambda r: f"{write(r['median'])} [{write(r['low'])},\u00a0{write(r['high'])}]", axis=1)
+        cells = rows.apply(lambda r: f"{count(r['median'])} [{count(r['low'])},\u00a0{count(r['high'])}]", axis=1)
         missed = rows["missed"].astype(str) + " of " + rows["restarts"].astype(str)
         parts.append(pd.DataFrame({f"{series}: gradients": cells, "missed": missed}).reset_index(drop=True))
     first = table[table["series"] == table["series"].iloc[0]].reset_index(drop=True)
@@ -325,11 +328,18 @@ def times(table: pd.DataFrame) -> pd.DataFrame:
 def sign(comparison: pd.DataFrame) -> pd.Series:
     """Return the `word` of each comparison as a sign: = · ? ▲ ▼.
 
-    Hollow triangles, △ ▽, are differences that may lie inside the margin; after =, those that do.
+    Hollow triangles, △ ▽, are differences that may lie inside the margin, if there is one; after =, those that do.
     """
     words = word(comparison)
-    size = beyond_margin(comparison).map({True: "", False: " or less"})
+    known = beyond_margin(comparison) | comparison["margin"].isna()
+    size = known.map({True: "", False: " or less"})
     return (words + size.where(words.isin(["better", "worse"]), "")).map(SIGNS)
+
+
+def across(settings: Mapping[tuple[str, str], Mapping[str, str]]) -> pd.DataFrame:
+    """Lay out tasks and variants side by side: a line per label, a dash where a setting lacks it."""
+    columns = [pd.Series(cells, name=", ".join(key), dtype=str) for key, cells in settings.items()]
+    return pd.concat(columns, axis=1).fillna("–").reset_index(names="")
 
 
 def overview(comparison: pd.DataFrame) -> pd.DataFrame:
@@ -338,22 +348,17 @@ def overview(comparison: pd.DataFrame) -> pd.DataFrame:
     The first lines are what each column rests on: restarts, margin, and the differences found 4 times in 5.
     """
     points = (100 * comparison["difference"]).map("{:+.2f}".format).str.replace("-", MINUS)
-    table = comparison.assign(
-        setting=comparison["task"] + ", " + comparison["variant"], cell=sign(comparison) + "\u00a0" + points
-    )
-    across = table["setting"].unique()
-    cells = table.pivot(index="comparison", columns="setting", values="cell")
-    cells = cells.loc[table["comparison"].unique(), across].fillna("–")
-    columns = table.groupby("setting")
-    found = 100 * columns["detectable"].agg(["min", "max"])
-    top = pd.DataFrame(
-        {
-            "restarts": columns["restarts"].first().map(str),
-            "margin": (100 * columns["margin"].first()).map("±{:g}".format),
-            "found 4 in 5": (found["min"].map("{:.2f}".format) + " to " + found["max"].map("{:.2f}".format)),
+    table = comparison.assign(cell=sign(comparison) + "\u00a0" + points)
+    columns = {}
+    for (task, variant), rows in table.groupby(["task", "variant"], sort=False):
+        least, most = (f"{100 * end:.2f}".replace("inf", "∞") for end in rows["detectable"].agg(["min", "max"]))
+        columns[task, variant] = {
+            "restarts": str(rows["restarts"].iloc[0]),
+            "margin": f"±{100 * rows['margin'].iloc[0]:g}",
+            "found 4 in 5": f"{least} to {most}",
+            **dict(zip(rows["comparison"], rows["cell"], strict=True)),
         }
-    ).replace("inf", "∞", regex=True)
-    return pd.concat([top.T[across], cells]).reset_index(names="")
+    return across(columns)
 
 
 def squares(pairs: pd.DataFrame) -> pd.DataFrame:

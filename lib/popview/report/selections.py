@@ -3,14 +3,92 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from popview.report.comparisons import setting, with_interval, word
+from popview.comparisons import blind
+from popview.report.comparisons import across, setting, with_interval, word
+from popview.report.page import MINUS
 from popview.report.trajectories import effects
 from popview.rules.findings import ALPHA
 from popview.selections import REGRETS
 
-__all__ = ["choices", "correlations", "correlations_figure", "regrets_figure", "upper_bounds"]
+__all__ = ["choices", "correlations", "correlations_figure", "overview", "regrets_figure", "upper_bounds"]
 
 BY_TEST, ON_VALIDATION, CAN_BE_HAD = REGRETS
+
+
+def overview(
+    sets: pd.DataFrame,
+    regrets: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    chance: pd.DataFrame,
+    overlaps: pd.DataFrame,
+    correlations: pd.DataFrame,
+) -> pd.DataFrame:
+    """Lay out what choosing by training loss costs at a glance: tasks and variants across.
+
+    Parameters
+    ----------
+    sets : DataFrame
+        Of `popview.comparisons.paper_sets`.
+    regrets, verdicts, overlaps, correlations : DataFrame
+        Of the functions of these names in `popview.selections`.
+    chance : DataFrame
+        Of `popview.selections.against_late`.
+    """
+    keys = ["task", "variant"]
+    columns = {}
+    for key, tests in sets.groupby(keys, sort=False):
+        oracle, rule, luck, common, tau = (
+            table.set_index(keys).loc[[key]].reset_index()
+            for table in (regrets[regrets["series"] == BY_TEST], verdicts, chance, overlaps, correlations)
+        )
+        shared = common[common["split"] == "test"]
+        late = tau[(tau["split"] == "test") & (tau["series"] == "second half")]
+        columns[key] = {
+            "restarts": str(tests["restarts"].max()),
+            "margin": f"±{100 * rule['margin'].iloc[0]:g}",
+            "instead of by validation metric": _verdicts(rule),
+            "regret": _range(rule.assign(mean=-rule["difference"]), 100),
+            "could differ from zero": _could(rule),
+            "instead of a random late model": _verdicts(luck),
+            "gain": _range(luck.assign(mean=luck["difference"]), 100),
+            "could differ from it": _could(luck),
+            "regret to the best by test": _range(oracle, 100),
+            "models shared with them, %": f"{_range(shared, 100, 0)}; by chance {100 * shared['chance'].iloc[0]:.0f}",
+            "Kendall's τ, second half": _range(late),
+            "the paper's test rejects": "; ".join(
+                f"{(group['mann_whitney'] <= ALPHA).sum()} of {len(group)} at {n}"
+                for n, group in tests.groupby("restarts")
+            ),
+        }
+    return across(columns)
+
+
+def _verdicts(comparison: pd.DataFrame) -> str:
+    """Name the algorithms of each verdict, or count them if they are many."""
+    parts = []
+    for said, rows in comparison.groupby(word(comparison), sort=False):
+        few = ", ".join(rows["algorithm"]) if len(rows) < min(3, len(comparison)) else f"{len(rows)}"
+        parts.append(f"{said}: {'all ' if len(rows) == len(comparison) else ''}{few}")
+    return "; ".join(parts)
+
+
+def _could(comparison: pd.DataFrame) -> str:
+    """Say whether so many restarts could have shown a difference at all."""
+    unseen = blind(comparison)
+    if not unseen.any():
+        return "yes"
+    names = "" if unseen.all() else f" for {', '.join(comparison.loc[unseen, 'algorithm'])}"
+    return f"no{names}: p is {comparison['smallest_adjusted_p'].min():.2g} or more"
+
+
+def _range(rows: pd.DataFrame, scale: float = 1.0, digits: int = 2) -> str:
+    """Write the lowest and the highest mean, and whose they are: "0.06 (AdamW) to 0.80 (NiM-SGD)"."""
+    known = rows[rows["mean"].notna()]
+    if known.empty:
+        return "undefined"
+    ends = [known.loc[known["mean"].idxmin()], known.loc[known["mean"].idxmax()]][: len(known)]
+    numbers = [f"{scale * end['mean']:.{digits}f}".replace("-", MINUS) for end in ends]
+    return " to ".join(f"{text} ({end['algorithm']})" for text, end in zip(numbers, ends, strict=True))
 
 
 def regrets_figure(regrets: pd.DataFrame) -> Figure:
