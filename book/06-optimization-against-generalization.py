@@ -17,8 +17,9 @@
 # whether they differ, and reads "not rejected" as agreement. That test cannot answer the question: SetB is chosen by
 # the very score that is compared, so a difference is built in, and whether it is found depends on how tightly loss and score
 # are tied, how far trajectories lie apart and how many models are pooled.** What can be answered is what choosing by loss costs, restart by restart:
+# **against choosing by validation metric, no more than the margin of equivalence in {glue:text}`free` cases of an algorithm on a task.**
 #
-# ````{table} What choosing by training loss costs, in points of test metric: means over restarts, of the algorithm where it is lowest and of that where it is highest (regret below zero: the loss does better). Verdicts by Holm's p and two one-sided tests against the margin; a difference that so few restarts could not have shown is not one that is not there. The best by test nobody can choose.
+# ````{table} What choosing by training loss costs, in points of test metric: means over restarts, of the algorithm where it is lowest and of that where it is highest (regret below zero: the loss does better). Of the algorithms: = as good within the margin (=△ =▽: though better or worse, inside it), ▲ better, ▼ worse (△ ▽: perhaps by less than the margin), · inconclusive, ? undecidable at this n; a difference that so few restarts could not have shown is not one that is not there. The best by test nobody can choose.
 # :name: table-selection-overview
 # ```{glue:md} overview
 # :format: myst
@@ -56,6 +57,8 @@ verdicts = show.each(results, profile, lambda t, m: selections.verdicts(t, m, pe
 chance = show.each(results, profile, lambda t, m: selections.against_late(t, m, per_trajectory=per_trajectory))
 overlaps = show.each(results, profile, lambda t, _: selections.overlaps(t, per_trajectory))
 correlations = show.each(results, profile, lambda t, _: selections.correlations(t))
+free = comparisons.words(verdicts).isin(["equivalent", "better"]).sum() if len(verdicts) else 0
+glue("free", f"{free} of {len(verdicts)}", display=False)
 show.show("overview", sets, lambda table: lay.overview(table, regrets, verdicts, chance, overlaps, correlations))
 for kind in ("base", "tuned"):
     glue(f"absent-{kind}", show.absent(coverage, kind), display=False)

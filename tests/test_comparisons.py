@@ -259,13 +259,14 @@ class TestWords:
         luck = pd.DataFrame(
             {"algorithm": ["SGD", "SAM"], "adjusted_p": [0.01, 0.5], "smallest_adjusted_p": [1e-4, 0.1]}
         )
+        luck = luck.assign(difference_low=0.0, difference_high=0.0, margin=0.005)
         luck["verdict"] = [f"equivalent (estimate on the {side} side)" for side in ("better", "worse")]
-        assert lay._verdicts(luck) == "equivalent, but better: SGD; equivalent: SAM"
+        assert lay._verdicts(luck) == "=△\u00a0SGD; =\u00a0SAM"
         assert lay._could(luck) == "no for SAM: p is 0.0001 or more"
         assert lay._could(luck[:1]) == "yes"
         many = pd.concat([luck[1:]] * 4 + [luck[:1]])
-        assert lay._verdicts(many) == "equivalent: 4; equivalent, but better: SGD"
-        assert lay._verdicts(luck[1:]) == "equivalent: all 1"
+        assert lay._verdicts(many) == "=\u00a04; =△\u00a0SGD"
+        assert lay._verdicts(luck[1:]) == "=\u00a0all 1"
 
     def test_what_recomputed_statistics_do_alone(self):
         """At the step of the first averaged model, and nowhere else."""

@@ -260,7 +260,7 @@ class TestOverview:
         assert list(table) == ["digits, base", "cifar10, base"]
         assert list(table.loc["restarts"]) == ["9", "5"]
         assert list(table.loc["margin"]) == ["±90", "±1"]
-        assert table.loc["instead of by validation metric", "digits, base"] == "equivalent: all 2"
+        assert table.loc["instead of by validation metric", "digits, base"] == "=\u00a0all 2"
         assert list(table.loc["could differ from zero"]) == ["yes", "no: p is 0.12 or more"]
         for key, column in zip(results, table, strict=True):
             means = 100 * selections.regret(results[key], "validation_metric", "test_metric", 3).mean()

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from popview.comparisons import blind
-from popview.report.comparisons import across, setting, with_interval, word
+from popview.report.comparisons import across, setting, sign, with_interval, word
 from popview.report.page import MINUS
 from popview.report.trajectories import effects
 from popview.rules.findings import ALPHA
@@ -64,11 +64,11 @@ def overview(
 
 
 def _verdicts(comparison: pd.DataFrame) -> str:
-    """Name the algorithms of each verdict, or count them if they are many."""
+    """Name the algorithms of each sign, or count them if they are many."""
     parts = []
-    for said, rows in comparison.groupby(word(comparison), sort=False):
+    for said, rows in comparison.groupby(sign(comparison), sort=False):
         few = ", ".join(rows["algorithm"]) if len(rows) < min(3, len(comparison)) else f"{len(rows)}"
-        parts.append(f"{said}: {'all ' if len(rows) == len(comparison) else ''}{few}")
+        parts.append(f"{said}\u00a0{'all ' if len(rows) == len(comparison) else ''}{few}")
     return "; ".join(parts)
 
 
