@@ -17,14 +17,16 @@
 # whether they differ, and reads "not rejected" as agreement. That test cannot answer the question: SetB is chosen by
 # the very score that is compared, so a difference is built in, and whether it is found depends on how tightly loss and score
 # are tied, how far trajectories lie apart and how many models are pooled.** What can be answered is what choosing by loss costs, restart by restart:
-# **against choosing by validation metric, no more than the margin of equivalence in {glue:text}`free` cases of an algorithm on a task.**
+# **{glue:text}`answer`**
 #
-# ````{table} What choosing by training loss costs, in points of test metric: means over restarts, of the algorithm where it is lowest and of that where it is highest (regret below zero: the loss does better). Of the algorithms: = as good within the margin (=△ =▽: though better or worse, inside it), ▲ better, ▼ worse (△ ▽: perhaps by less than the margin), · inconclusive, ? undecidable at this n; a difference that so few restarts could not have shown is not one that is not there. The best by test nobody can choose.
+# ````{table} What choosing by training loss costs and gains, in points of test metric: means over restarts, of the algorithm where it is lowest and of the one where it is highest, which are not tested against each other. The loss's choice is: = as good within the margin (=△ =▽ and yet better, worse, inside it), ▲ better, ▼ worse (△ ▽ perhaps by less than the margin), · neither shown, ? neither could have been shown at this n and spread. Where five restarts can show no difference, = says only that it is inside the margin, whatever the interval below. Both: training loss and test score; by chance: of all checkpoints, of the later half about twice as many.
 # :name: table-selection-overview
 # ```{glue:md} overview
 # :format: myst
 # ```
 # ````
+#
+# {glue:md}`hardly-trained`
 
 # %% tags=["parameters"]
 task: str = "all"  # all that have results, or one: digits, cifar10, cifar100, goemotions, tweeteval
@@ -37,9 +39,9 @@ paper_restarts: int = 5  # the paper's number of trajectories, shown beside all 
 # %% tags=["remove-cell"]
 from myst_nb import glue
 
-from popview import comparisons, published, selections
+from popview import comparisons, populations, published, selections
+from popview.report import answers, page, printed, style
 from popview.report import comparisons as show
-from popview.report import page, printed, style
 from popview.report import selections as lay
 from popview.report import trajectories as draw
 
@@ -57,8 +59,11 @@ verdicts = show.each(results, profile, lambda t, m: selections.verdicts(t, m, pe
 chance = show.each(results, profile, lambda t, m: selections.against_late(t, m, per_trajectory=per_trajectory))
 overlaps = show.each(results, profile, lambda t, _: selections.overlaps(t, per_trajectory))
 correlations = show.each(results, profile, lambda t, _: selections.correlations(t))
-free = comparisons.words(verdicts).isin(["equivalent", "better"]).sum() if len(verdicts) else 0
-glue("free", f"{free} of {len(verdicts)}", display=False)
+glue("answer", answers.choices(verdicts, chance), display=False)
+values = {
+    key: populations.per_restart(populations.select(t, "train_loss", per_trajectory)) for key, t in results.items()
+}
+show.text("hardly-trained", answers.hardly_trained(values))
 show.show("overview", sets, lambda table: lay.overview(table, regrets, verdicts, chance, overlaps, correlations))
 for kind in ("base", "tuned"):
     glue(f"absent-{kind}", show.absent(coverage, kind), display=False)

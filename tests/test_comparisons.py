@@ -194,12 +194,18 @@ class TestWords:
         assert list(table) == ["digits, base", "cifar10, tuned"]
         assert list(table.loc["restarts"]) == ["12", "5"]
         assert list(table.loc["margin"]) == ["±0.5", "±0.1"]
-        assert table.loc["found 4 in 5"].str.fullmatch(r"\d\.\d\d to (\d\.\d\d|∞)").all()
+        detectable = 100 * rows["detectable"]
+        said = f"{detectable.min():.2f} to {detectable.max():.2f}"
+        assert table.loc["differences to SGD found 4 times in 5", "digits, base"] == said
         found = table["digits, base"].str.split("\u00a0", expand=True)
         assert list(found.loc[["SAM – SGD", "NiM-SGD – SGD", "NiG-BH – SGD"], 0]) == ["=△", "▼", "="]
         difference = rows.set_index("a").loc["NiM-SGD", "difference"]
         assert found.loc["NiM-SGD – SGD", 1] == f"−{-100 * difference:.2f}"
         assert list(table["cifar10, tuned"][3:].str[:1]) == ["–", "▲", "–"]
+
+    def test_a_line_that_only_a_later_setting_has_keeps_its_place(self):
+        table = show.across({("a", "base"): {"x": "1", "z": "3"}, ("a", "tuned"): {"x": "4", "y": "5", "z": "6"}})
+        assert table.to_dict("list") == {"": ["x", "y", "z"], "a, base": ["1", "–", "3"], "a, tuned": ["4", "5", "6"]}
 
     def test_square_mirrors_the_verdicts(self):
         verdicts = ["better", "undecidable at this n", "equivalent (estimate on the worse side)"]
@@ -210,6 +216,10 @@ class TestWords:
         assert (square.loc["x", "z"], square.loc["z", "x"]) == ("?", "?")
         assert (square.loc["y", "z"], square.loc["z", "y"]) == ("=▽", "=△")
         assert show.sign(table.assign(difference_low=0.005))[0] == "△"
+        assert show.sign(table.assign(margin=np.nan))[0] == "▲"
+        worse = table.assign(verdict="worse", difference_low=-0.03)
+        assert show.sign(worse.assign(difference_high=-0.02))[0] == "▼"
+        assert show.sign(worse.assign(difference_high=-0.005))[0] == "▽"
 
     def test_outcomes_give_points_and_signs(self):
         row = show.outcomes(self.family(**{"NiM-SGD": -0.05})).iloc[0]
@@ -238,9 +248,9 @@ class TestWords:
             "Equivalent within the margin: 1 of 4 comparisons. Not decided: 1. "
             "(Holm's correction within each of 2 families, not over all of them.)"
         )
-        assert "(Hardly trained, with less than half of SGD's points: w on a, b.)" in answers.headline(
-            rows, ["w on a, b"]
-        )
+        poor = pd.DataFrame({"SGD": [0.4, 0.5], "SAM": [0.1, 0.2]})
+        assert answers.hardly_trained({("a", "b"): poor}).endswith("so that its numbers say that: SAM on a, b.")
+        assert answers.hardly_trained({("a", "b"): poor[["SGD"]]}) == "No algorithm has less than half of SGD's points."
         assert answers.headline(rows[2:]).startswith("Better: none. Worse: none. Equivalent within the margin: 1 of 2")
         assert answers.headline(pd.DataFrame()) == "Not run here yet."
 
@@ -251,19 +261,17 @@ class TestWords:
         rows = comparisons.against(values, pairs, 0.005).assign(pooled_p=0.5, task="cifar10", variant="base")
         assert "The least p that could have come out after this correction is 0.12: no" in answers.all_pairs(rows)
         luck = comparisons.against(values, [("SAM", "SGD")], 0.005, paired_from=2)
-        assert lay._could(luck) == "no: p is 0.062 or more"
+        assert lay._could(luck) == "no: Holm's p is 0.0625 or more"
         assert answers.undecided(comparisons.against(values, [("SAM", "SGD")], 0.005)) == ""
 
     def test_choices_within_a_restart_are_worded_as_the_table_words_them(self):
         """A gain that is there and inside the margin is neither "better" nor "no difference found"."""
-        luck = pd.DataFrame(
-            {"algorithm": ["SGD", "SAM"], "adjusted_p": [0.01, 0.5], "smallest_adjusted_p": [1e-4, 0.1]}
-        )
+        luck = pd.DataFrame({"algorithm": ["SGD", "SAM"], "adjusted_p": [0.01, 0.5], "smallest_adjusted_p": 1e-4})
         luck = luck.assign(difference_low=0.0, difference_high=0.0, margin=0.005)
         luck["verdict"] = [f"equivalent (estimate on the {side} side)" for side in ("better", "worse")]
         assert lay._verdicts(luck) == "=△\u00a0SGD; =\u00a0SAM"
-        assert lay._could(luck) == "no for SAM: p is 0.0001 or more"
-        assert lay._could(luck[:1]) == "yes"
+        assert lay._could(luck) == "yes"
+        assert answers.choices(luck, luck.assign(difference=[0.001, 0.2])).endswith("by any amount, in 1 of 2.")
         many = pd.concat([luck[1:]] * 4 + [luck[:1]])
         assert lay._verdicts(many) == "=\u00a04; =△\u00a0SGD"
         assert lay._verdicts(luck[1:]) == "=\u00a0all 1"
@@ -279,16 +287,22 @@ class TestWords:
             for step, gain in zip((first, first + swa["average_every"]), gains, strict=True)
         )
         half = 0.01 * scipy.stats.t.ppf(0.975, 1)
-        said = f"on cifar10 +2.00 points [−{100 * half - 2:.2f},\u00a0+{100 * half + 2:.2f}] (2 restarts)"
+        said = f"on cifar10 +2.00 [−{100 * half - 2:.2f},\u00a0+{100 * half + 2:.2f}] points (2 restarts)"
         assert answers.statistics_alone({("cifar10", "base"): rows}, "laptop") == said
-        assert answers.statistics_alone({("cifar10", "tuned"): rows}, "laptop") == "not run here yet"
-        late = rows[rows["step"] > first]
-        assert answers.statistics_alone({("cifar10", "base"): late}, "laptop") == "not run here yet"
+        nothing = "no results have a checkpoint there"
+        assert answers.statistics_alone({("cifar10", "tuned"): rows}, "laptop") == nothing
+        for part in (rows[rows["step"] > first], rows[rows["algorithm"] != "SWA"]):
+            assert answers.statistics_alone({("cifar10", "base"): part}, "laptop") == nothing
+        swa = settings("laptop", "tweeteval")["base"]["SWA"]  # no BatchNorm there
+        there = rows.assign(step=swa["average_from"] + swa["average_every"])
+        once = there.drop_duplicates(["algorithm", "seed"])
+        assert answers.statistics_alone({("tweeteval", "base"): once}, "laptop") == nothing
 
     def test_nothing_has_been_run(self):
         nothing = show.stack({})
         for text in (
             answers.all_pairs(nothing),
+            answers.choices(nothing, nothing),
             answers.times(nothing, nothing),
         ):
             assert text == "Not run here yet."
@@ -336,5 +350,17 @@ class TestAgainstSAM:
         values.loc[7, "SGLD"] = np.nan
         assert list(comparisons.against_sam(values, 0.005)["restarts"]) == [8]
         assert list(comparisons.against_reference(values, 0.005)["restarts"]) == [8, 7]
-        assert not comparisons.blind(comparisons.against_sam(values, 0.005)).any()
-        assert comparisons.blind(comparisons.against(values[:3], [("SGD", "SAM")], 0.005)).all()
+        mixed = comparisons.against_reference(values, 0.005).assign(task="digits", variant="base")
+        assert show.overview(mixed).set_index("").loc["restarts", "digits, base"] == "8, 7"
+        designs = show.designs(mixed, {("digits", "base"): values}, "laptop").iloc[0]
+        assert (designs["restarts"], designs["tests"]) == ("8, 7", "paired by seed, unpaired, exact")
+
+    def test_a_family_of_three_restarts_is_powerless(self):
+        values = restarts(8, {"SGD": 0.0, "SAM": 0.01})
+        assert not comparisons.powerless(comparisons.against_sam(values, 0.005))
+        assert comparisons.powerless(comparisons.against(values[:3], [("SGD", "SAM")], 0.005))
+        assert not comparisons.powerless(pd.DataFrame())
+
+    def test_an_algorithm_without_values_is_a_users_mistake(self):
+        with pytest.raises(UsageError, match="unknown algorithm 'SAN': did you mean 'SAM'"):
+            comparisons.against(restarts(5, {"SGD": 0.0, "SAM": 0.01}), [("SGD", "SAN")], 0.005)

@@ -260,11 +260,30 @@ class TestOverview:
         assert list(table) == ["digits, base", "cifar10, base"]
         assert list(table.loc["restarts"]) == ["9", "5"]
         assert list(table.loc["margin"]) == ["±90", "±1"]
-        assert table.loc["instead of by validation metric", "digits, base"] == "=\u00a0all 2"
-        assert list(table.loc["could differ from zero"]) == ["yes", "no: p is 0.12 or more"]
+        assert table.loc["loss against validation metric", "digits, base"] == "=\u00a0all 2"
+        for what in ("regret", "gain"):
+            assert list(table.loc[f"a {what} could be shown"]) == ["yes", "no: Holm's p is 0.125 or more"]
         for key, column in zip(results, table, strict=True):
-            means = 100 * selections.regret(results[key], "validation_metric", "test_metric", 3).mean()
-            low, high = (f"{means[name]:.2f} ({name})".replace("-", "−") for name in (means.idxmin(), means.idxmax()))
-            assert table.loc["regret", column] == f"{low} to {high}"
-            assert table.loc["models shared with them, %", column].endswith("; by chance 25")
-        assert table.loc["the paper's test rejects", "digits, base"].startswith("2 of 2 at 5; 2 of 2 at 9")
+            rows = results[key]
+            random = selections.late(rows)
+            expected = {
+                "regret: validation's choice": selections.regret(rows, "validation_metric", "test_metric", 3),
+                "gain": selections.chosen(rows, "train_loss", per_trajectory=3) - random,
+                "regret to the best": selections.regret(rows, per_trajectory=3),
+                "models that both": selections.overlap(rows, per_trajectory=3),
+                "Kendall": selections.rank_correlation(rows, from_epoch=rows["epoch"].max() / 2) / 100,
+            }
+            for label, found in expected.items():
+                means, digits = 100 * found.mean(), 0 if "both" in label else 2
+                ends = (f"{means[name]:.{digits}f} ({name})" for name in (means.idxmin(), means.idxmax()))
+                (cell,) = table.loc[table.index.str.startswith(label), column]
+                assert cell.split(";")[0] == " to ".join(ends).replace("-", "−")
+            (shared,) = table.loc[table.index.str.startswith("models"), column]
+            assert shared.endswith("; by chance 25")
+        test = table.loc["paper's test: SetA differs from SetB"]
+        assert test["digits, base"] == "2 of 2 (5 restarts); 2 of 2 (9 restarts)"
+
+    def test_a_mean_of_zero_has_no_sign_and_what_is_undefined_is_named(self):
+        rows = pd.DataFrame({"algorithm": ["SGD", "SAM", "SWA"], "mean": [-0.0, 0.001, np.nan]})
+        assert lay._range(rows) == "0.00 (SGD) to 0.00 (SAM); undefined for SWA"
+        assert lay._range(rows[2:]) == "undefined"

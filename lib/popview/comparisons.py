@@ -7,12 +7,13 @@ from math import inf
 import numpy as np
 import pandas as pd
 
-from popview.errors import UsageError
+from popview.errors import UsageError, check_name
 from popview.populations import PAPER_FAMILY, per_restart, select
 from popview.statistics import compare, detectable_effect, effective_n, holm, icc, mann_whitney, mean_difference, t_test
 from popview.statistics.results import Array, constant
 
 __all__ = [
+    "ALPHA",
     "FAMILIES",
     "HIGHER_IS_BETTER",
     "PRINTED_PAIRS",
@@ -23,17 +24,20 @@ __all__ = [
     "against_sam",
     "all_pairs",
     "beyond_margin",
-    "blind",
     "clustering",
     "first_average",
     "log_loss",
     "pairwise",
     "paper_sets",
+    "powerless",
     "set_a_against_set_b",
     "tally",
     "untrained",
     "words",
 ]
+
+#: A test rejects where its p-value, adjusted where it is one of several, is at most this.
+ALPHA = 0.05
 
 #: Compared with SGD as one Holm family each: the paper's five algorithms; then references and both monotonic ones.
 SECOND_FAMILY = ("NiG-MBH", "NiM-MBH", "AdamW", "SWA", "SGLD")
@@ -176,9 +180,11 @@ def against(
     Raises
     ------
     UsageError
-        If fewer than two restarts have all the values.
+        If an algorithm is not among the values, or fewer than two restarts have all of them.
     """
     named = list(dict.fromkeys(name for pair in pairs for name in pair))
+    for name in named:
+        check_name("algorithm", name, list(values))
     complete = values[named].dropna().sort_index()  # the random relabellings, and so p, depend on the order of seeds
     if len(complete) < 2:
         raise UsageError(f"a comparison needs 2 restarts or more, got {len(complete)}")
@@ -289,8 +295,8 @@ def _in_families(
     return pd.concat(frames, ignore_index=True)
 
 
-def first_average(trajectories: pd.DataFrame, step: int, value: str = "test_metric") -> pd.DataFrame:
-    """Return SGD's and SWA's value at the step where the first model enters SWA's average.
+def first_average(trajectories: pd.DataFrame, step: int) -> pd.DataFrame:
+    """Return SGD's and SWA's test metric at the step where the first model enters SWA's average.
 
     The weights of the two are the same there. On a network with BatchNorm the statistics are not: the average's are
     recomputed from training images, SGD's are the running ones. Their difference is what that alone does.
@@ -298,10 +304,11 @@ def first_average(trajectories: pd.DataFrame, step: int, value: str = "test_metr
     Returns
     -------
     DataFrame
-        Rows: seeds; columns: SGD, SWA; no rows where there is no checkpoint at that step.
+        Rows: seeds; columns: SGD, SWA; no rows where one of them has no checkpoint at that step.
     """
     rows = trajectories[(trajectories["step"] == step) & trajectories["algorithm"].isin(["SGD", "SWA"])]
-    return rows.pivot(index="seed", columns="algorithm", values=value).dropna()
+    wide = rows.pivot(index="seed", columns="algorithm", values="test_metric")
+    return wide.reindex(columns=["SGD", "SWA"]).dropna()
 
 
 def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test_metric") -> pd.DataFrame:
@@ -322,9 +329,9 @@ def beyond_margin(table: pd.DataFrame) -> pd.Series:
     return (table["difference_low"] > table["margin"]) | (table["difference_high"] < -table["margin"])
 
 
-def blind(table: pd.DataFrame, alpha: float = 0.05) -> pd.Series:
-    """Say of the comparisons of `against` whether none of their results could have been a difference, for lack of n."""
-    return table["smallest_adjusted_p"] > alpha
+def powerless(table: pd.DataFrame) -> bool:
+    """Say of a family of `against` whether it has too few restarts for any result to have been a difference."""
+    return bool((table["smallest_adjusted_p"] > ALPHA).all()) if len(table) else False
 
 
 def words(table: pd.DataFrame) -> pd.Series:

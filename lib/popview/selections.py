@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from popview.comparisons import against
+from popview.comparisons import against, words
 from popview.populations import chances, per_restart
 from popview.statistics import tost
 
 __all__ = [
     "REGRETS",
     "against_late",
+    "as_good",
     "chosen",
     "correlations",
     "late",
@@ -105,6 +106,11 @@ def verdicts(
     """
     ours, rival = (chosen(trajectories, criterion, value, per_trajectory) for criterion in ("train_loss", by))
     return _within_restarts(ours, rival, by, margin)
+
+
+def as_good(table: pd.DataFrame) -> pd.Series:
+    """Say of `verdicts` where the training loss chooses as well within the margin, or better."""
+    return words(table).isin(["equivalent", "better"])
 
 
 def late(trajectories: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame:

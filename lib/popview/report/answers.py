@@ -1,35 +1,62 @@
-"""The answers of chapters 6 and 7, worded by rule from the numbers: one paragraph per task and variant."""
+"""The answers of chapters 6, 7 and 9, worded by rule from the numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from popview.comparisons import blind, first_average, tally
+from popview.comparisons import ALPHA, first_average, powerless, tally, untrained
 from popview.comparisons import words as verdict_words
-from popview.report.page import signed
+from popview.operations import example
+from popview.report.comparisons import with_interval
 from popview.report.trajectories import NOT_RUN
+from popview.selections import as_good
 from popview.specs import settings
 from popview.statistics import mean_difference
 
-__all__ = ["all_pairs", "headline", "statistics_alone", "times"]
+__all__ = ["all_pairs", "choices", "hardly_trained", "headline", "statistics_alone", "times"]
 
 
-def headline(comparison: pd.DataFrame, stuck: Sequence[str] = ()) -> str:
-    """Word `popview.comparisons.against_reference` of all tasks and variants in a line; `stuck` hardly trained."""
+def hardly_trained(values: Mapping[tuple[str, str], pd.DataFrame]) -> str:
+    """Name what `popview.comparisons.untrained` finds in the values of each task and variant."""
+    found = [f"{name} on {', '.join(key)}" for key, table in values.items() for name in untrained(table)]
+    if not found:
+        return "No algorithm has less than half of SGD's points."
+    return f"Hardly trained, with less than half of SGD's points, so that its numbers say that: {', '.join(found)}."
+
+
+def choices(verdicts: pd.DataFrame, chance: pd.DataFrame) -> str:
+    """Count in a line what choosing by training loss costs and gains.
+
+    Parameters
+    ----------
+    verdicts, chance : DataFrame
+        Of `popview.selections.verdicts` and `popview.selections.against_late`.
+    """
+    if verdicts.empty:
+        return NOT_RUN.capitalize() + "."
+    better = (chance["adjusted_p"] <= ALPHA) & (chance["difference"] > 0)
+    return (
+        "Against choosing by validation metric, no more than the margin of equivalence in "
+        f"{as_good(verdicts).sum()} of {len(verdicts)} cases of an algorithm on a task and variant, each tested at "
+        f"{100 * ALPHA:g} %. Against a model of the second half drawn at random, it is shown to do better, by any "
+        f"amount, in {better.sum()} of {len(chance)}."
+    )
+
+
+def headline(comparison: pd.DataFrame) -> str:
+    """Word `popview.comparisons.against_reference` of all tasks and variants in a line."""
     if comparison.empty:
         return NOT_RUN.capitalize() + "."
     kinds = verdict_words(comparison)
     parts = []
     for word in ("better", "worse"):
-        settings = comparison[kinds == word].groupby(["task", "variant"], sort=False)["a"]
-        names = [f"{', '.join(found)} on {task} ({variant})" for (task, variant), found in settings]
+        where = comparison[kinds == word].groupby(["task", "variant"], sort=False)["a"]
+        names = [f"{', '.join(found)} on {task} ({variant})" for (task, variant), found in where]
         parts.append(f"{word.capitalize()}: {'; '.join(names) or 'none'}.")
     alike = (kinds == "equivalent").sum()
     parts.append(f"Equivalent within the margin: {alike} of {len(kinds)} comparisons.")
     parts.append(f"Not decided: {len(kinds) - alike - kinds.isin(['better', 'worse']).sum()}.")
-    if stuck:
-        parts.append(f"(Hardly trained, with less than half of SGD's points: {', '.join(stuck)}.)")
     families = comparison.groupby(["task", "variant", "family"]).ngroups
     parts.append(f"(Holm's correction within each of {families} families, not over all of them.)")
     return " ".join(parts)
@@ -54,7 +81,7 @@ def all_pairs(comparison: pd.DataFrame) -> str:
 
 def undecided(rows: pd.DataFrame) -> str:
     """Say of a family's comparisons, where it is so, that none could have come out as a difference."""
-    if not blind(rows).all():
+    if not powerless(rows):
         return ""
     return (
         f" The least p that could have come out after this correction is {rows['smallest_adjusted_p'].min():.2g}: "
@@ -62,20 +89,20 @@ def undecided(rows: pd.DataFrame) -> str:
     )
 
 
-def statistics_alone(results: dict[tuple[str, str], pd.DataFrame], profile: str) -> str:
-    """Word `popview.comparisons.first_average` where the base results have a checkpoint at that step."""
+def statistics_alone(results: Mapping[tuple[str, str], pd.DataFrame], profile: str) -> str:
+    """Word `popview.comparisons.first_average` of base results on networks with BatchNorm."""
     said = []
     for (task, variant), rows in results.items():
-        swa = settings(profile, task)["base"].get("SWA")
-        if variant != "base" or swa is None:
+        table = settings(profile, task)
+        swa = table["base"].get("SWA")
+        if variant != "base" or swa is None or not example(task, table["model"]).normalized:
             continue
         pairs = first_average(rows, swa["average_from"] + swa["average_every"])
         if len(pairs) > 1:
-            found = mean_difference(pairs["SWA"], pairs["SGD"], paired=True)
-            low, high = found.interval or (np.nan, np.nan)
-            numbers = f"{100 * found.estimate:+.2f} points [{100 * low:+.2f},\u00a0{100 * high:+.2f}]"
-            said.append(signed(f"on {task} {numbers} ({len(pairs)} restarts)"))
-    return "; ".join(said) or NOT_RUN
+            low, high = mean_difference(pairs["SWA"], pairs["SGD"], paired=True).interval or (np.nan, np.nan)
+            means = pd.DataFrame({"mean": [(pairs["SWA"] - pairs["SGD"]).mean()], "low": low, "high": high})
+            said.append(f"on {task} {with_interval(means, scale=100)[0]} points ({len(pairs)} restarts)")
+    return "; ".join(said) or "no results have a checkpoint there"
 
 
 def times(table: pd.DataFrame, misses: pd.DataFrame) -> str:

@@ -1,14 +1,12 @@
 """Chapter 9's layouts and figure: what optimizers pay, and what the whole design costs."""
 
-from collections.abc import Callable
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from popview.bill import amount
-from popview.report.comparisons import across, count, setting, sign, with_interval, word
+from popview.report.comparisons import across, of, setting, sign, waits, with_interval, word
 from popview.report.style import colour
 
 __all__ = ["equal", "hours_figure", "overview", "prices", "shares", "totals", "traded"]
@@ -35,9 +33,7 @@ def prices(paid: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
             "gradients": both["gradients"].map("{:,.0f}".format),
             "× SGD": both["ratio"].map("{:.2f}".format),
             "losses for acceptance": both["losses"].map("{:,.0f}".format),
-            "gradients to within the margin": both.apply(
-                lambda r: f"{count(r['median'])} [{count(r['low'])},\u00a0{count(r['high'])}]", axis=1
-            ),
+            "gradients to within the margin": waits(both),
             "missed": both["missed"].astype(str) + "\u00a0of\u00a0" + both["restarts"].astype(str),
         }
     )
@@ -166,7 +162,7 @@ def traded(scales: pd.DataFrame) -> pd.DataFrame:
 
 
 def overview(paid: pd.DataFrame, metric: pd.DataFrame, loss: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
-    """Lay out what the dearer algorithms pay, and what SAM gets for it, at a glance: tasks and variants across.
+    """Lay out what the dearer algorithms pay, and what they get for it, at a glance: tasks and variants across.
 
     Parameters
     ----------
@@ -174,32 +170,22 @@ def overview(paid: pd.DataFrame, metric: pd.DataFrame, loss: pd.DataFrame, times
         As for `prices` and `equal`.
     """
     columns = {}
-    for (task, variant), own in paid.groupby(["task", "variant"], sort=False):
-        values, losses, near = (_of(frame, task, variant) for frame in (metric, loss, times))
-        dear = own[own["algorithm"].isin(values["algorithm"])] if len(values) else own.iloc[:0]
-        arrival = near[near["series"] == WITHIN].set_index("algorithm")["median"]
-        columns[task, variant] = {
-            "restarts": str(near["restarts"].iloc[0]),
-            **{f"{row.algorithm}'s gradients, × SGD's": f"{row.ratio:.2f}" for row in dear.itertuples()},
-            **_sam(values, "SAM – SGD, test points", _points),
-            **_sam(losses, "SAM's training loss, × SGD's", _factors),
-            **{
-                f"{name}'s gradients to within the margin": count(arrival[name])
-                for name in ("SGD", "SAM")
-                if name in arrival
-            },
-        }
+    for key, own in paid.groupby(["task", "variant"], sort=False):
+        values, losses, near = (of(table, key) for table in (metric, loss, times))
+        waited = waits(near[near["series"] == WITHIN].set_index("algorithm"))
+        ratios = own.set_index("algorithm")["ratio"]
+        dear = list(values["algorithm"].unique()) if len(values) else []
+        cells = {"restarts": str(near["restarts"].iloc[0])}
+        if dear:
+            cells["margin"] = f"±{100 * values['margin'].iloc[0]:g}"
+        for name in dear:
+            cells[f"{name}'s gradients, × SGD's"] = f"{ratios[name]:.2f}"
+            points, factors = f"{name} – SGD, test points", f"{name}'s training loss, × SGD's"
+            for label, rows, write in ((points, values, _points), (factors, losses, _factors)):
+                mine = rows[rows["algorithm"] == name]
+                shown = sign(mine) + "\u00a0" + write(mine)
+                cells |= {f"{label}, {at}": cell for at, cell in zip(mine["budget"], shown, strict=True)}
+        for name in ("SGD", *dear):
+            cells[f"{name}'s gradients to within the margin"] = waited[name]
+        columns[key] = cells
     return across(columns)
-
-
-def _sam(values: pd.DataFrame, label: str, sizes: Callable[[pd.DataFrame], pd.Series]) -> dict[str, str]:
-    """Return a line for each budget of SAM, if it is there."""
-    rows = values[values["algorithm"] == "SAM"] if len(values) else values
-    if rows.empty:
-        return {}
-    cells = sign(rows) + "\u00a0" + sizes(rows)
-    return {f"{label}, at {budget}": cell for budget, cell in zip(rows["budget"], cells, strict=True)}
-
-
-def _of(frame: pd.DataFrame, task: str, variant: str) -> pd.DataFrame:
-    return frame[(frame["task"] == task) & (frame["variant"] == variant)] if len(frame) else frame

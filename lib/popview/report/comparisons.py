@@ -12,15 +12,14 @@ from IPython.display import Markdown
 from myst_nb import glue
 
 from popview import engine
+from popview.comparisons import ALPHA, beyond_margin
 from popview.comparisons import against_reference as compared
-from popview.comparisons import beyond_margin
 from popview.designs import deviations, equivalence_power
 from popview.operations import DATA, model_settings
 from popview.populations import TASKS, VARIANTS, coverage, load_available, wanted
 from popview.report.page import MINUS
 from popview.report.page import table as page_table
 from popview.report.trajectories import NOT_RUN, metric_name
-from popview.rules.findings import ALPHA
 from popview.specs import settings
 from popview.tasks.digits import TEST_IMAGES
 
@@ -28,13 +27,13 @@ __all__ = [
     "absent",
     "across",
     "against_reference",
-    "count",
     "covered",
     "deeds",
     "designs",
     "each",
     "gather",
     "margin",
+    "of",
     "outcomes",
     "overview",
     "power",
@@ -46,6 +45,7 @@ __all__ = [
     "stack",
     "text",
     "times",
+    "waits",
     "with_interval",
     "word",
     "written",
@@ -223,15 +223,15 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
         if task != "digits":
             examples = min(model_settings(task, settings(profile, task)["model"])["tested"], DATA[task].test)
         mean = float(values[task, variant]["SGD"].mean())
-        restarts, paired = members["restarts"].iloc[0], bool(members["paired"].all())
+        restarts, paired = int(members["restarts"].min()), bool(members["paired"].all())
         single, shared = deviations(values[task, variant])
         spread = shared / np.sqrt(2) if paired else single
         wide = members["margin"].iloc[0] / spread if spread else np.inf
         rows.append(
             {
                 "task": f"{task}, {variant}",
-                "restarts": restarts,
-                "tests": "paired by seed" if paired else "unpaired, exact",
+                "restarts": ", ".join(map(str, members["restarts"].unique())),
+                "tests": ", ".join(members["paired"].map({True: "paired by seed", False: "unpaired, exact"}).unique()),
                 "metric": metric_name(task),
                 "SGD, points": 100 * mean,
                 "margin, points": f"±{100 * members['margin'].iloc[0]:g}",
@@ -308,18 +308,18 @@ def power(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0
     )
 
 
-def count(value: float) -> str:
-    """Write a number of evaluations, of which one that never comes takes ∞."""
-    return "∞" if np.isinf(value) else f"{value:,.0f}"
+def waits(rows: pd.DataFrame) -> pd.Series:
+    """Write `popview.targets.times` as "460 [360, 1,000]"; ∞ where it never comes."""
+    ends = rows[["median", "low", "high"]].map("{:,.0f}".format).replace("inf", "∞")
+    return ends["median"] + " [" + ends["low"] + ",\u00a0" + ends["high"] + "]"
 
 
 def times(table: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.targets.times`: one line per algorithm, both levels."""
     parts = []
     for series, rows in table.groupby("series", sort=False):
-        cells = rows.apply(lambda r: f"{count(r['median'])} [{count(r['low'])},\u00a0{count(r['high'])}]", axis=1)
         missed = rows["missed"].astype(str) + " of " + rows["restarts"].astype(str)
-        parts.append(pd.DataFrame({f"{series}: gradients": cells, "missed": missed}).reset_index(drop=True))
+        parts.append(pd.DataFrame({f"{series}: gradients": waits(rows), "missed": missed}).reset_index(drop=True))
     first = table[table["series"] == table["series"].iloc[0]].reset_index(drop=True)
     start = pd.DataFrame({"task": setting(first), "algorithm": first["algorithm"]})
     return pd.concat([start, *parts], axis=1)
@@ -336,26 +336,42 @@ def sign(comparison: pd.DataFrame) -> pd.Series:
     return (words + size.where(words.isin(["better", "worse"]), "")).map(SIGNS)
 
 
-def across(settings: Mapping[tuple[str, str], Mapping[str, str]]) -> pd.DataFrame:
-    """Lay out tasks and variants side by side: a line per label, a dash where a setting lacks it."""
-    columns = [pd.Series(cells, name=", ".join(key), dtype=str) for key, cells in settings.items()]
-    return pd.concat(columns, axis=1).fillna("–").reset_index(names="")
+def across(cells_of: Mapping[tuple[str, str], Mapping[str, str]]) -> pd.DataFrame:
+    """Lay out tasks and variants side by side: a line per label, a dash where a setting lacks it.
+
+    A label that only a later setting has stands after the one that it follows there.
+    """
+    lines: list[str] = []
+    for cells in cells_of.values():
+        place = 0
+        for label in cells:
+            if label not in lines:
+                lines.insert(place, label)
+            place = lines.index(label) + 1
+    columns = {", ".join(key): [cells.get(label, "–") for label in lines] for key, cells in cells_of.items()}
+    return pd.DataFrame({"": lines, **columns})
+
+
+def of(table: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
+    """Return the rows of a task and variant, of a table made by `stack`."""
+    return table[(table["task"] == key[0]) & (table["variant"] == key[1])] if len(table) else table
 
 
 def overview(comparison: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.comparisons.against` at a glance: comparisons down, tasks and variants across; sign and points.
 
-    The first lines are what each column rests on: restarts, margin, and the differences found 4 times in 5.
+    The first lines are what each column rests on: restarts, margin, and the differences to SGD found 4 times in 5.
     """
     points = (100 * comparison["difference"]).map("{:+.2f}".format).str.replace("-", MINUS)
     table = comparison.assign(cell=sign(comparison) + "\u00a0" + points)
     columns = {}
-    for (task, variant), rows in table.groupby(["task", "variant"], sort=False):
-        least, most = (f"{100 * end:.2f}".replace("inf", "∞") for end in rows["detectable"].agg(["min", "max"]))
-        columns[task, variant] = {
-            "restarts": str(rows["restarts"].iloc[0]),
+    for key, rows in table.groupby(["task", "variant"], sort=False):
+        found = 100 * rows.loc[rows["b"] == "SGD", "detectable"].agg(["min", "max"])
+        least, most = (f"{end:.2f}".replace("inf", "∞") for end in found)
+        columns[key] = {
+            "restarts": ", ".join(map(str, rows["restarts"].unique())),
             "margin": f"±{100 * rows['margin'].iloc[0]:g}",
-            "found 4 in 5": f"{least} to {most}",
+            "differences to SGD found 4 times in 5": f"{least} to {most}",
             **dict(zip(rows["comparison"], rows["cell"], strict=True)),
         }
     return across(columns)

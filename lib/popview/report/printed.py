@@ -6,10 +6,9 @@ from collections.abc import Iterable
 import pandas as pd
 
 from popview import published
-from popview.comparisons import PRINTED_PAIRS, tally
+from popview.comparisons import ALPHA, PRINTED_PAIRS, tally
 from popview.populations import TASKS
 from popview.report.comparisons import setting
-from popview.rules.findings import ALPHA
 
 __all__ = ["beside", "losses", "medians", "printed_pairs", "tallies", "whole"]
 

@@ -3,11 +3,10 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from popview.comparisons import blind
-from popview.report.comparisons import across, setting, sign, with_interval, word
+from popview.comparisons import ALPHA, powerless
+from popview.report.comparisons import across, of, setting, sign, with_interval, word
 from popview.report.page import MINUS
 from popview.report.trajectories import effects
-from popview.rules.findings import ALPHA
 from popview.selections import REGRETS
 
 __all__ = ["choices", "correlations", "correlations_figure", "overview", "regrets_figure", "upper_bounds"]
@@ -34,29 +33,26 @@ def overview(
     chance : DataFrame
         Of `popview.selections.against_late`.
     """
-    keys = ["task", "variant"]
     columns = {}
-    for key, tests in sets.groupby(keys, sort=False):
-        oracle, rule, luck, common, tau = (
-            table.set_index(keys).loc[[key]].reset_index()
-            for table in (regrets[regrets["series"] == BY_TEST], verdicts, chance, overlaps, correlations)
-        )
+    for key, tests in sets.groupby(["task", "variant"], sort=False):
+        regret, rule, luck, common, tau = (of(t, key) for t in (regrets, verdicts, chance, overlaps, correlations))
+        own, oracle = (regret[regret["series"] == name] for name in (CAN_BE_HAD, BY_TEST))
         shared = common[common["split"] == "test"]
         late = tau[(tau["split"] == "test") & (tau["series"] == "second half")]
         columns[key] = {
             "restarts": str(tests["restarts"].max()),
             "margin": f"±{100 * rule['margin'].iloc[0]:g}",
-            "instead of by validation metric": _verdicts(rule),
-            "regret": _range(rule.assign(mean=-rule["difference"]), 100),
-            "could differ from zero": _could(rule),
-            "instead of a random late model": _verdicts(luck),
-            "gain": _range(luck.assign(mean=luck["difference"]), 100),
-            "could differ from it": _could(luck),
+            "loss against validation metric": _verdicts(rule),
+            "regret: validation's choice less the loss's": _range(own, 100),
+            "a regret could be shown": _could(rule),
+            "loss against a random late model": _verdicts(luck),
+            "gain: the loss's choice less the random one": _range(luck.assign(mean=luck["difference"]), 100),
+            "a gain could be shown": _could(luck),
             "regret to the best by test": _range(oracle, 100),
-            "models shared with them, %": f"{_range(shared, 100, 0)}; by chance {100 * shared['chance'].iloc[0]:.0f}",
-            "Kendall's τ, second half": _range(late),
-            "the paper's test rejects": "; ".join(
-                f"{(group['mann_whitney'] <= ALPHA).sum()} of {len(group)} at {n}"
+            "models that both choose, %": f"{_range(shared, 100, 0)}; by chance {100 * shared['chance'].iloc[0]:.0f}",
+            "Kendall's τ of −loss and test metric, second half": _range(late),
+            "paper's test: SetA differs from SetB": "; ".join(
+                f"{(group['mann_whitney'] <= ALPHA).sum()} of {len(group)} ({n} restarts)"
                 for n, group in tests.groupby("restarts")
             ),
         }
@@ -74,21 +70,20 @@ def _verdicts(comparison: pd.DataFrame) -> str:
 
 def _could(comparison: pd.DataFrame) -> str:
     """Say whether so many restarts could have shown a difference at all."""
-    unseen = blind(comparison)
-    if not unseen.any():
+    if not powerless(comparison):
         return "yes"
-    names = "" if unseen.all() else f" for {', '.join(comparison.loc[unseen, 'algorithm'])}"
-    return f"no{names}: p is {comparison['smallest_adjusted_p'].min():.2g} or more"
+    return f"no: Holm's p is {comparison['smallest_adjusted_p'].min():.3g} or more"
 
 
 def _range(rows: pd.DataFrame, scale: float = 1.0, digits: int = 2) -> str:
     """Write the lowest and the highest mean, and whose they are: "0.06 (AdamW) to 0.80 (NiM-SGD)"."""
-    known = rows[rows["mean"].notna()]
+    known, others = (rows[rows["mean"].notna() == there] for there in (True, False))
     if known.empty:
         return "undefined"
     ends = [known.loc[known["mean"].idxmin()], known.loc[known["mean"].idxmax()]][: len(known)]
-    numbers = [f"{scale * end['mean']:.{digits}f}".replace("-", MINUS) for end in ends]
-    return " to ".join(f"{text} ({end['algorithm']})" for text, end in zip(numbers, ends, strict=True))
+    numbers = [f"{round(scale * end['mean'], digits) + 0.0:.{digits}f}".replace("-", MINUS) for end in ends]
+    said = " to ".join(f"{text} ({end['algorithm']})" for text, end in zip(numbers, ends, strict=True))
+    return said + (f"; undefined for {', '.join(others['algorithm'])}" if len(others) else "")
 
 
 def regrets_figure(regrets: pd.DataFrame) -> Figure:

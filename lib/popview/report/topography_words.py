@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from popview.comparisons import ALPHA
 from popview.report.page import MINUS, signed
 from popview.report.topography import STAGE_NAMES, sign
 from popview.report.trajectories import NOT_RUN
 from popview.rules import STUDY, Finding, Study
-from popview.rules.findings import ALPHA
 from popview.statistics import holm
 
 __all__ = ["accuracies", "answer", "converged", "directions", "judged", "others", "tally"]

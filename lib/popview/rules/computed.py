@@ -8,7 +8,8 @@ import pandas as pd
 import scipy.stats
 
 from popview import misprints, simulations, table_one
-from popview.rules.findings import ALPHA, Finding, Word, share
+from popview.comparisons import ALPHA
+from popview.rules.findings import Finding, Word, share
 from popview.statistics import holm
 from popview.study import passes
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ALPHA", "WORDS", "Finding", "Word", "share"]
+__all__ = ["WORDS", "Finding", "Word", "share"]
 
 Word = Literal[
     "holds",
@@ -17,9 +17,6 @@ Word = Literal[
     "see the chapter",
 ]
 WORDS: tuple[Word, ...] = Word.__args__  # type: ignore[attr-defined]
-
-#: A test rejects where its p-value, adjusted where it is one of several, is at most this.
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)

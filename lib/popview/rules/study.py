@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from popview import study
-from popview.comparisons import log_loss
-from popview.rules.findings import ALPHA, Finding, Word, share
+from popview.comparisons import ALPHA, log_loss
+from popview.rules.findings import Finding, Word, share
 from popview.statistics import Result, holm, paired_permutation
 from popview.study import readings
 from popview.study.readings import QUASI_NEWTON

@@ -8,7 +8,8 @@ from itertools import combinations
 import pandas as pd
 
 from popview import comparisons, populations, selections, simulations
-from popview.rules.findings import ALPHA, Finding, Word, share
+from popview.comparisons import ALPHA
+from popview.rules.findings import Finding, Word, share
 from popview.statistics import effective_n
 
 __all__ = ["ACCURACY", "SIX", "TASK", "Results"]
@@ -124,7 +125,7 @@ def _equivalence(table: pd.DataFrame, names: pd.Series, margin: float) -> Findin
 
 def _blind(table: pd.DataFrame) -> str:
     """Say so where no comparison of a family could have come out as a difference."""
-    if not comparisons.blind(table).all():
+    if not comparisons.powerless(table):
         return ""
     return f" (at {table['restarts'].iloc[0]} restarts no result could be: least p {_least(table)})"
 
@@ -210,7 +211,7 @@ def loss_costs_nothing(results: Results) -> Finding:
         + (", ".join(table.loc[table["adjusted_p"] <= ALPHA, "algorithm"]) or "none")
         + _blind(table)
     )
-    free = int(words.isin(["equivalent", "better"]).sum())
+    free = int(selections.as_good(table).sum())
     if free:
         return share(free, len(table), detail)
     return Finding("does not hold" if "worse" in set(words) else "inconclusive", detail)
