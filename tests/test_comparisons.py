@@ -249,7 +249,7 @@ class TestWords:
             "(Holm's correction within each of 2 families, not over all of them.)"
         )
         poor = pd.DataFrame({"SGD": [0.4, 0.5], "SAM": [0.1, 0.2]})
-        assert answers.hardly_trained({("a", "b"): poor}).endswith("and no evidence of more than that: SAM on a, b.")
+        assert answers.hardly_trained({("a", "b"): poor}).endswith("and evidence of no more: SAM on a, b.")
         assert answers.hardly_trained({("a", "b"): poor[["SGD"]]}) == "No algorithm has less than half of SGD's points."
         assert answers.headline(rows[2:]).startswith("Better: none. Worse: none. Equivalent within the margin: 1 of 2")
         assert answers.headline(pd.DataFrame()) == "Not run here yet."

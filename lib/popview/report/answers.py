@@ -22,7 +22,7 @@ def hardly_trained(values: Mapping[tuple[str, str], pd.DataFrame]) -> str:
     found = [f"{name} on {', '.join(key)}" for key, table in values.items() for name in untrained(table)]
     if not found:
         return "No algorithm has less than half of SGD's points."
-    return f"Hardly trained, with less than half of SGD's points, and no evidence of more than that: {', '.join(found)}."
+    return f"Hardly trained, with less than half of SGD's points, and evidence of no more: {', '.join(found)}."
 
 
 def choices(verdicts: pd.DataFrame, chance: pd.DataFrame) -> str:
@@ -39,8 +39,8 @@ def choices(verdicts: pd.DataFrame, chance: pd.DataFrame) -> str:
     return (
         "Against choosing by validation metric, no more than the margin of equivalence in "
         f"{as_good(verdicts).sum()} of {len(verdicts)} cases of an algorithm on a task and variant, each tested at "
-        f"{100 * ALPHA:g} %. Against a model of the second half drawn at random, the loss is shown to do better, by any "
-        f"amount, in {better.sum()} of {len(chance)}."
+        f"{100 * ALPHA:g} %. Against a model of the second half drawn at random, the loss is shown to do better, by "
+        f"any amount, in {better.sum()} of {len(chance)}."
     )
 
 
