@@ -72,6 +72,36 @@ def reference(tmp_path_factory) -> Path:
     return root
 
 
+class TestTheBaseSettingChosen:
+    """A tuned trajectory of the base setting is the base one: it is not trained again."""
+
+    BASE = spec_of("SAM")
+    TUNED = replace(BASE, variant="tuned")
+
+    def test_is_not_trained_and_equals_what_training_gives(self, tmp_path, counted):
+        assert run([self.BASE, self.TUNED], tmp_path / "both") == 2
+        assert run([self.TUNED], tmp_path / "alone") == 1
+        assert counted == ["SAM", "SAM"]
+        assert contents(self.TUNED, tmp_path / "both") == contents(self.TUNED, tmp_path / "alone")
+        told = store.metadata(self.TUNED, tmp_path / "both")
+        assert (told["digest"], told["spec"]["variant"]) == (self.TUNED.digest, "tuned")
+        assert store.seconds(told, alone=True) == 0 < store.seconds(store.metadata(self.BASE, tmp_path / "both"), True)
+
+    def test_is_trained_under_another_setting_or_where_the_file_is_not_whole(self, tmp_path, counted):
+        run([self.BASE], tmp_path)
+        other = replace(self.TUNED, hyperparameters=self.TUNED.hyperparameters | {"lr": 0.2})
+        assert run([other], tmp_path) == 1
+        store.path(self.BASE, tmp_path).write_bytes(b"nothing")
+        assert run([self.TUNED], tmp_path) == 1
+        assert counted == ["SAM"] * 3
+        assert self.BASE.twin is None
+
+    def test_its_weights_are_kept_by_training_it(self, tmp_path, counted):
+        run([self.BASE], tmp_path)
+        assert run([self.TUNED], tmp_path, keep_weights=True) == 1
+        assert counted == ["SAM", "SAM"]
+
+
 class TestNoiseThatNeverFires:
     """NiM-SGD is SGD then: its rows are taken from SGD's file, if that says how small gradients became."""
 

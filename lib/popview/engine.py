@@ -63,7 +63,8 @@ def run(
     changes the results. Several drivers may work on one store: each spec is computed by one of them. What another is
     at, and a task that cannot be set up, do not keep the others from being computed; they are told at the end. NiM-SGD
     is not trained where SGD's file is there and says that no gradient became small enough for its noise: the rows are
-    SGD's, and flagged (`trajectory.reused`).
+    SGD's, and flagged (`trajectory.reused`). Nor is a tuned trajectory where the search has chosen the base setting and
+    the base file is there: it is the same one (`trajectory.copied`).
 
     Parameters
     ----------
@@ -229,14 +230,16 @@ def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute
 
 
 def _reuse(spec: Any, root: Path) -> bool:
-    """Store NiM-SGD's table, and say so, where SGD's is there and shows that its noise would never fire."""
-    try:
-        table = trajectory.reused(spec, store.load(spec.silent, root)) if spec.silent else None
-    except UsageError:  # not there, or damaged: it is trained
-        return False
-    if table is not None:
-        store.save(spec, table, root)
-    return table is not None
+    """Store a spec's table, and say so, where another file has it: its twin's, or that of the SGD which it equals."""
+    for source, take in ((spec.twin, trajectory.copied), (spec.silent, trajectory.reused)):
+        try:
+            table = take(spec, store.load(source, root)) if source else None
+        except UsageError:  # not there, or damaged
+            continue
+        if table is not None:
+            store.save(spec, table, root)
+            return True
+    return False
 
 
 @contextmanager

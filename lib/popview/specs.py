@@ -134,6 +134,11 @@ class RunSpec:
         """The spec whose rows are this one's if its noise never fires: NiM-SGD is SGD then."""
         return self._as_sgd("NiM-SGD")
 
+    @property
+    def twin(self) -> "RunSpec | None":
+        """The base spec whose rows are this one's if a search has chosen the base setting; None of a base spec."""
+        return replace(self, variant="base") if self.variant == "tuned" else None
+
     def _as_sgd(self, algorithm: str) -> "RunSpec | None":
         """Return the SGD that a spec of this algorithm contains; of another there is none."""
         if self.algorithm != algorithm:

@@ -347,9 +347,18 @@ def reused(spec: RunSpec, sgd: pa.Table) -> pa.Table | None:
     least = told.pop("least_gradient_norm", [None])
     if None in least or min(least) < unattached(spec).hyperparameter("epsilon"):
         return None
-    own = {"spec": json.loads(spec.canonical), "digest": spec.digest}
-    own |= {"equals": ["SGD"] * spec.restarts, "seconds": {}}
-    return sgd.replace_schema_metadata({"popview": json.dumps(told | own)})
+    return _of(spec, sgd, told | {"equals": ["SGD"] * spec.restarts})
+
+
+def copied(spec: RunSpec, base: pa.Table) -> pa.Table:
+    """Return what training a tuned spec would give, from the table of `RunSpec.twin`: the same, in no seconds."""
+    return _of(spec, base, json.loads(base.schema.metadata[b"popview"]))
+
+
+def _of(spec: RunSpec, table: pa.Table, told: dict[str, Any]) -> pa.Table:
+    """Return a table that was taken from another spec's, as this one's."""
+    own = {"spec": json.loads(spec.canonical), "digest": spec.digest, "seconds": {}}
+    return table.replace_schema_metadata({"popview": json.dumps(told | own)})
 
 
 def _write(file: Path, problem: Problem, optimizer: Optimizer, records: list[Record], step: int, spent: float) -> None:
