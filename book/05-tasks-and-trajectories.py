@@ -215,15 +215,22 @@ page.provenance(
 # The file `lib/popview/profiles/laptop.toml` gives a reason for each base setting and the space of each search.
 
 # %% tags=["hide-input", "remove-output"]
+same = {n: specs.unchanged(profile, n) for n, v in run if v == "tuned"}
 hyperparameters = pd.DataFrame(
-    {"task": n, "variant": v, "algorithm": name, "hyperparameters": show.written(spec.hyperparameters)}
+    {
+        "task": n,
+        "variant": v,
+        "algorithm": name,
+        "hyperparameters": show.written(spec.hyperparameters),
+        "base setting": "yes" if v == "base" or name in same[n] else "no",
+    }
     for (n, v), found in run.items()
     for name, spec in {spec.algorithm: spec for spec in found}.items()
 )
 show.show("hyperparameters", hyperparameters)
 
 # %% [markdown]
-# ````{table} Hyperparameters. Epochs, checkpoints and batch size are the same for all algorithms of a task.
+# ````{table} Hyperparameters. Epochs, checkpoints and batch size are the same for all algorithms of a task. Where a search chose the base setting, the tuned restarts are the base ones.
 # :name: table-hyperparameters
 # ```{glue:md} hyperparameters
 # :format: myst

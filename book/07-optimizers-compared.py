@@ -66,6 +66,9 @@ show.text("hardly-trained", answers.hardly_trained(values))
 glue("headline", answers.headline(against), display=False)
 glue("chosen", per_trajectory, display=False)
 trials = {specs.settings(profile, name)["search"]["trials"] for name, kind in results if kind == "tuned"}
+same = {name: specs.unchanged(profile, name) for name, kind in results if kind == "tuned"}
+told = "; ".join(f"{', '.join(names)} on {name}" for name, names in same.items() if names)
+glue("unchanged", told or "nowhere so far", display=False)
 glue("trials", " or ".join(map(str, sorted(trials))) or "a few", display=False)
 for kind in ("base", "tuned"):
     glue(f"absent-{kind}", show.absent(coverage, kind), display=False)
@@ -134,6 +137,8 @@ page.provenance(
 #   [Chapter 9](09-budget.ipynb) stops them where SGD's gradients end.
 # - NiG-SGD, NiM-SGD, SAM and Basin Hopping that accepts every hop contain SGD: with ρ at zero they are it. One of them that is worse than
 #   SGD *tuned* says that few trials did not find that out, for no range of ρ reaches zero.
+# - Where a search chose the base setting, the tuned restarts are the base ones and no new evidence:
+#   {glue:text}`unchanged`.
 # - On images SWA's average gets BatchNorm statistics recomputed from training images without augmentation, the other
 #   models keep the running ones of training. Where its first model enters, the average is SGD's model with other
 #   statistics, so that the difference to SGD is theirs alone: {glue:md}`statistics-alone`, with its 95 % t interval.

@@ -203,6 +203,7 @@ class TestTune:
             best = trials[written[algorithm]["chosen"]]
             assert [t.hyperparameters for t in tuned] == [best.hyperparameters] * 2
             assert [list(t.seeds) for t in tuned] == [[0, 1], [2, 3]]
+            assert (algorithm in specs.unchanged("tiny", "digits")) == (written[algorithm]["chosen"] == 0)
             assert not {seed for t in tuned for seed in t.seeds} & {seed for t in trials for seed in t.seeds}
             assert all((t.epochs, t.checkpoints, t.variant) == (2, 5, "tuned") for t in tuned)
         assert {s.algorithm for s in expand("tiny", "digits", variant="tuned")} == {"SGD", "AdamW"}
@@ -249,6 +250,10 @@ class TestTune:
         ]
         tuned = expand("tiny", "digits", algorithms=("NiM-BH",), variant="tuned")
         assert {(t.epochs, t.hyperparameters["tau"], t.hyperparameters["lr"]) for t in tuned} == {(2, 8, 0.1)}
+        assert specs.unchanged("tiny", "digits") == []
+        entry["chosen"] = 0
+        (folder / "searches" / "tiny.json").write_text(json.dumps({"digits": {"NiM-BH": entry}}))
+        assert specs.unchanged("tiny", "digits") == ["NiM-BH"]
 
     @pytest.fixture
     def computed(self, monkeypatch) -> list[list[RunSpec]]:

@@ -26,6 +26,7 @@ __all__ = [
     "settings",
     "tables",
     "tasks",
+    "unchanged",
     "unsearched",
 ]
 
@@ -263,6 +264,13 @@ def search(profile: str, task: str) -> dict[str, dict[str, Any]]:
         for name, tried in found.items()
         if tried.get("of") == searched_as(profile, task, name, tried["trials"])
     }
+
+
+def unchanged(profile: str, task: str) -> list[str]:
+    """Return the algorithms of which a search chose the base setting: their tuned restarts are the base ones."""
+    base = {spec.digest for spec in expand(profile, task)}
+    tuned = expand(profile, task, variant="tuned")
+    return list(dict.fromkeys(spec.algorithm for spec in tuned if spec.twin and spec.twin.digest in base))
 
 
 def searched_as(profile: str, task: str, algorithm: str, trials: list[dict[str, Any]]) -> str:
