@@ -18,7 +18,7 @@
 # per algorithm, *tuned* the best of {glue:text}`trials` trials of half the epochs, the base setting among them.
 #
 # ````{table} Difference of means in points of test metric. Lines to NiM-BH – SGD are one Holm family of each column, those to SGLD – SGD a second, those against SAM (SGD among them, below) a third. ▲ better, ▼ worse (Holm's p ≤ 0.05), and the 95 % interval, not adjusted, lies wholly beyond the margin; △ ▽ the same, but perhaps by less than the margin; = equivalent (two one-sided tests at 5 % each; =△ =▽ and a difference by Holm); · inconclusive, ? undecidable at this n: their numbers are no claim; – not run. Found 4 times in 5: lowest and highest over the lines, if the spread seen is the true one.
-# :name: table-overview
+# :name: table-optimizers
 # ```{glue:md} overview
 # :format: myst
 # ```
@@ -250,7 +250,7 @@ show.show("all-pairs", pairs, show.squares)
 # :format: myst
 # ```
 #
-# ````{table} All pairs of algorithms: verdict for the row against the column; Holm over all pairs of a task and variant for triangles, while = is an equivalence test at 5 % each. Signs as in [the first table](table-overview).
+# ````{table} All pairs of algorithms: verdict for the row against the column; Holm over all pairs of a task and variant for triangles, while = is an equivalence test at 5 % each. Signs as in [the first table](table-optimizers).
 # :name: table-all-pairs
 # ```{glue:md} all-pairs
 # :format: myst

@@ -230,3 +230,11 @@ def test_every_drawn_figure_is_described_in_words(chapter):
     described = dict(re.findall(r"\{glue:figure\} ([\w-]+)\n# :alt: (.+)\.\n", text))
     assert set(described) == drawn
     assert all(len(words) > 20 for words in described.values())
+
+
+def test_no_two_chapters_share_a_label():
+    """Sphinx warns of it, and a warning ends the build after all chapters have run."""
+    texts = [path.read_text("utf-8") for path in (ROOT / "book").glob("*.py")]
+    labels = [label for text in texts for label in re.findall(r"^# :name: (.+)$", text, re.MULTILINE)]
+    assert len(labels) > 50
+    assert {label for label in labels if labels.count(label) > 1} == set()
