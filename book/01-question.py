@@ -19,7 +19,7 @@
 # values beside ours wherever they can be read.
 #
 # The short answer, of networks and budgets smaller than the paper's, and by task, for *base* settings (one stated default
-# per algorithm) and *tuned* ones (the best of the same search for each):
+# per algorithm) and *tuned* ones (the best of the same search for each), which are named where they differ:
 #
 # - Late in training, models of lower loss are better: {glue:md}`loss-and-accuracy`.
 # - Choosing models by training loss costs no more than the margin: {glue:md}`selection-by-loss`.

@@ -151,7 +151,9 @@ class TestJudge:
         assert "base: holds; tuned: does not hold" in set(comparable)  # five on par with SAM, or SAM ahead
         assert layout.missing(judged) == ["cifar10 (base)", "cifar10 (tuned)", "mnist (tuned)"]
         assert layout.named(layout.missing(judged)) == "cifar10, mnist (tuned)"
-        assert layout.in_a_line(judged, "comparable") == "digits: *holds* (base), *does not hold* (tuned)"
+        assert layout.in_a_line(judged, "comparable") == "*holds* on digits (base); *does not hold* on digits (tuned)"
+        same = judged.replace({"verdict": {"does not hold": "holds"}})
+        assert layout.in_a_line(same, "comparable") == "*holds* on digits"
         assert layout.in_a_line(judged, "accept-rule") == "not run here"
 
     def test_computed_rules_on_few_restarts(self):

@@ -63,14 +63,19 @@ def compact(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> p
 
 
 def in_a_line(entries: pd.DataFrame, claim: str) -> str:
-    """Write one claim's verdicts on the tasks there are: "digits: *holds* (base), *inconclusive* (tuned); …"."""
+    """Write one claim's verdicts on the tasks there are: "*holds* on digits (base); *inconclusive* on digits (tuned)".
+
+    A variant is named where another one of the same task has another verdict.
+    """
     chosen = entries[entries["id"] == claim].set_index("scale")["verdict"]
-    words = []
+    where: dict[str, list[str]] = {}
     for task, variants in _variants(_there(entries)).items():
         found = {variant: chosen[scale] for variant, scale in variants.items() if scale in chosen}
-        parts = [f"*{word}* ({variant})" for variant, word in found.items()]
-        words += [f"{task}: {', '.join(parts)}"] if parts else []
-    return "; ".join(words) or "not run here"
+        for variant, word in found.items():
+            name = task if len({*found.values()}) == 1 else f"{task} ({variant})"
+            if name not in where.setdefault(word, []):
+                where[word].append(name)
+    return "; ".join(f"*{word}* on {', '.join(names)}" for word, names in where.items()) or "not run here"
 
 
 def _variants(scales: list[str]) -> dict[str, dict[str, str]]:
