@@ -358,6 +358,16 @@ class TestStatus:
         assert "laptop/digits/base/SGD: 100 wanted, 100 done" in done.stdout
         assert min(times) < 0.5  # of the processor, which others may use at the same time
 
+    def test_values_of_metadata_are_parsed_as_the_whole_is(self):
+        """Of every file of `cifar10`, and where a name stands twice, at which it falls back to all."""
+        for spec in specs.expand("laptop", "cifar10"):
+            told = store.metadata(spec)
+            assert store._parsed(json.dumps(told), "digest", "seconds") == {n: told[n] for n in ("digest", "seconds")}
+        twice = {"a": {"digest": 1}, "digest": 2}
+        assert store._parsed(json.dumps(twice), "digest") == twice
+        with pytest.raises(ValueError, match="Expecting value"):
+            store._parsed('{"digest": ', "digest")
+
     def test_kinds(self, odd, tmp_path, monkeypatch):
         put(odd)
         profile = specs.FOLDER / "odd.toml"

@@ -258,11 +258,11 @@ def search(profile: str, task: str) -> dict[str, dict[str, Any]]:
     Empty where nothing was drawn yet; without ``chosen`` where the trials have not all run. An algorithm whose trials
     would be others as the profile stands now (`searched_as`) has to be searched again.
     """
-    found = searches(profile).get(task, {})
+    found, table = searches(profile).get(task, {}), settings(profile, task)
     return {
         name: tried
         for name, tried in found.items()
-        if tried.get("of") == searched_as(profile, task, name, tried["trials"])
+        if tried.get("of") == searched_as(profile, task, name, tried["trials"], table)
     }
 
 
@@ -273,9 +273,14 @@ def unchanged(profile: str, task: str) -> list[str]:
     return list(dict.fromkeys(spec.algorithm for spec in tuned if spec.twin and spec.twin.digest in base))
 
 
-def searched_as(profile: str, task: str, algorithm: str, trials: list[dict[str, Any]]) -> str:
-    """Return the digest of all that an algorithm's search depends on: its trials as specs, and the profile's ranges."""
-    table = settings(profile, task)
+def searched_as(
+    profile: str, task: str, algorithm: str, trials: list[dict[str, Any]], table: dict[str, Any] | None = None
+) -> str:
+    """Return the digest of all that an algorithm's search depends on: its trials as specs, and the profile's ranges.
+
+    `table` is what `settings` returns of the task, if it is at hand.
+    """
+    table = settings(profile, task) if table is None else table
     space = table.get("search", {})
     common = {name: span for name, span in space.items() if not isinstance(span, dict)}
     specs = _built(table, algorithm, "trial", trials, profile=profile, task=task, **_budget(table, "trial"))
