@@ -350,7 +350,7 @@ class TestStatus:
             f"sys.exit(', '.join(sorted({heavy} & set(sys.modules))) or 0)"
         )
         times = []
-        for _ in range(2):
+        for _ in range(5):
             began = time.process_time() + sum(children())
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
             times.append(time.process_time() + sum(children()) - began)

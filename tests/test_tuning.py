@@ -304,7 +304,7 @@ class TestTune:
         change(folder, old, new)
         assert specs.search("tiny", "digits") == {}
         assert expand("tiny", "digits", variant="tuned", restarts=1) == []
-        assert "SAM" in specs.unsearched("tiny", "digits", "tuned")
+        assert "SAM" in specs.unsearched("tiny", "digits", "tuned", ())
 
     def test_what_does_not_enter_a_search_leaves_its_choice(self, folder, computed):
         tune("tiny", "digits", ("SAM",))

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import tomllib
+from collections.abc import Collection
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -393,17 +394,19 @@ def searched(profile: str, task: str) -> tuple[str, ...]:
     return tuple(name for name, value in space.items() if isinstance(value, dict))
 
 
-def unsearched(profile: str, task: str, variant: str, restarts: int | None = None) -> dict[str, int]:
+def unsearched(
+    profile: str, task: str, variant: str, found: Collection[str], restarts: int | None = None
+) -> dict[str, int]:
     """Return how many restarts `expand` will give of the algorithms that it leaves out until their search gets there.
 
-    Of the trials those of algorithms without any, of the tuned settings those of algorithms without a choice.
+    These are all that a search is for but those `found` by `expand`: algorithms without trials, or without a choice.
     """
     if variant == "base":
         return {}
-    table, there = settings(profile, task), search(profile, task)
+    table = settings(profile, task)
     stacks = math.ceil((restarts or table["restarts"]) / table["stack"])
-    key, number = ("trials", table.get("search", {}).get("trials", 0)) if variant == "trial" else ("chosen", stacks)
-    return {one: number * table["stack"] for one in searched(profile, task) if key not in there.get(one, {})}
+    number = table.get("search", {}).get("trials", 0) if variant == "trial" else stacks
+    return {one: number * table["stack"] for one in searched(profile, task) if one not in found}
 
 
 def _shortened(hyperparameters: dict[str, Any], variant: str) -> dict[str, Any]:

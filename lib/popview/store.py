@@ -36,8 +36,7 @@ SEAL, OLD_SEAL = b"popview crc32 with names", b"popview crc32"
 
 def path(spec: Stored, root: Path = TRAJECTORIES) -> Path:
     """Return the file of a spec: ``<profile>/<task>/<algorithm>/<variant>-<seed>-<digest>.parquet``."""
-    folder = root / spec.profile / spec.task / spec.algorithm
-    return folder / f"{spec.variant}-{spec.seed}-{spec.digest}.parquet"
+    return root / f"{spec.profile}/{spec.task}/{spec.algorithm}/{spec.variant}-{spec.seed}-{spec.digest}.parquet"
 
 
 def beside(spec: Stored, what: str, root: Path = TRAJECTORIES) -> Path:
@@ -232,9 +231,11 @@ def inventory(profile: str, root: Path = TRAJECTORIES, *, restarts: int | None =
 
     for task in tasks(profile):
         for variant in VARIANTS:
-            for spec in expand(profile, task, variant=variant, restarts=restarts):
+            found = expand(profile, task, variant=variant, restarts=restarts)
+            for spec in found:
                 _count(row_of(task, variant, spec.algorithm), spec, root)
-            for algorithm, number in unsearched(profile, task, variant, restarts).items():
+            names = {spec.algorithm for spec in found}
+            for algorithm, number in unsearched(profile, task, variant, names, restarts).items():
                 row_of(task, variant, algorithm)["wanted"] += number
     return list(rows.values())
 
