@@ -8,7 +8,7 @@ import pandas as pd
 from popview.comparisons import ALPHA, first_average, powerless, tally, untrained
 from popview.comparisons import words as verdict_words
 from popview.operations import example
-from popview.report.comparisons import with_interval
+from popview.report.comparisons import of, with_interval
 from popview.report.trajectories import NOT_RUN
 from popview.selections import as_good
 from popview.specs import settings
@@ -99,8 +99,9 @@ def statistics_alone(results: Mapping[tuple[str, str], pd.DataFrame], profile: s
             continue
         pairs = first_average(rows, swa["average_from"] + swa["average_every"])
         if len(pairs) > 1:
-            low, high = mean_difference(pairs["SWA"], pairs["SGD"], paired=True).interval or (np.nan, np.nan)
-            means = pd.DataFrame({"mean": [(pairs["SWA"] - pairs["SGD"]).mean()], "low": low, "high": high})
+            found = mean_difference(pairs["SWA"], pairs["SGD"], paired=True)
+            low, high = found.interval or (np.nan, np.nan)
+            means = pd.DataFrame({"mean": [found.estimate], "low": low, "high": high})
             said.append(f"on {task} {with_interval(means, scale=100)[0]} points ({len(pairs)} restarts)")
     return "; ".join(said) or "no results have a checkpoint there"
 
@@ -114,7 +115,7 @@ def times(table: pd.DataFrame, misses: pd.DataFrame) -> str:
         aims = rows.groupby("series", sort=False)["level"].first()
         levels = " and ".join(f"{100 * level:.2f} ({series})" for series, level in aims.items())
         own = rows[(rows["algorithm"] == "SGD") & (rows["series"] == aims.index[0])].iloc[0]
-        both = misses[(misses["task"] == task) & (misses["variant"] == variant)].iloc[0]
+        both = of(misses, (task, variant)).iloc[0]
         paid = rows[rows["series"] == aims.index[-1]]
         paid = paid[paid["passes"] > 0]
         passes = ", ".join(

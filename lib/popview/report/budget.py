@@ -41,13 +41,13 @@ def prices(paid: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
 
 def _points(metric: pd.DataFrame) -> pd.Series:
     """Write `popview.budget.equal_budgets` of the test metric: "+0.12 [−0.02, +0.26]"."""
-    return with_interval(metric, "difference", 100.0, ends="difference_")
+    return with_interval(metric, "difference", 100, "difference_")
 
 
 def _factors(loss: pd.DataFrame) -> pd.Series:
     """Write `popview.budget.equal_budgets` of the training loss: "0.68 [0.68, 0.69]" times the reference's."""
-    change = (10 ** loss[["difference", "difference_low", "difference_high"]]).map("{:.2f}".format)
-    return change["difference"] + " [" + change["difference_low"] + ",\u00a0" + change["difference_high"] + "]"
+    factors = 10 ** loss[["difference", "difference_low", "difference_high"]]
+    return with_interval(factors, "difference", ends="difference_", form=".2f")
 
 
 def equal(metric: pd.DataFrame, loss: pd.DataFrame) -> pd.DataFrame:

@@ -246,14 +246,14 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
 
 
 def with_interval(
-    rows: pd.DataFrame, estimate: str = "mean", scale: float = 1.0, digits: int = 2, ends: str = ""
+    rows: pd.DataFrame, estimate: str = "mean", scale: float = 1.0, ends: str = "", form: str = "+.2f"
 ) -> pd.Series:
     """Write estimates as "+0.12 [+0.08, +0.16]", from the columns `estimate`, ``<ends>low`` and ``<ends>high``."""
 
     def write(value: float) -> str:
         if np.isnan(value):
             return "–"
-        return f"{scale * value:+.{digits}f}".replace("inf", "∞").replace("-", MINUS)
+        return format(scale * value, form).replace("inf", "∞").replace("-", MINUS)
 
     low, high = f"{ends}low", f"{ends}high"
     return rows.apply(lambda r: f"{write(r[estimate])} [{write(r[low])},\u00a0{write(r[high])}]", axis=1)
@@ -261,14 +261,13 @@ def with_interval(
 
 def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
     """Lay out `popview.comparisons.against`: what was found. Effects are multiplied by `scale` (100: points)."""
-    above = comparison.apply(lambda r: f"{r['a12']:.2f} [{r['a12_low']:.2f},\u00a0{r['a12_high']:.2f}]", axis=1)
     return pd.DataFrame(
         {
             "task": setting(comparison),
             "comparison": comparison["comparison"],
             "verdict": word(comparison),
             "difference of means": with_interval(comparison, "difference", scale, ends="difference_"),
-            "A₁₂": above,
+            "A₁₂": with_interval(comparison, "a12", ends="a12_", form=".2f"),
             "p": comparison["p"],
             "p (Holm)": comparison["adjusted_p"],
             "p (TOST)": comparison["equivalence_p"],
@@ -291,7 +290,6 @@ def power(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0
     keys = ["task", "variant"]
     named = clusters.rename(columns={"algorithm": "a", "low": "icc_low", "high": "icc_high"})
     rows = comparison.merge(named, on=[*keys, "a"], validate="one_to_one")
-    alike = rows.apply(lambda r: f"{r['icc']:.2f} [{r['icc_low']:.2f},\u00a0{r['icc_high']:.2f}]", axis=1)
     return pd.DataFrame(
         {
             "task": setting(rows),
@@ -301,7 +299,7 @@ def power(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0
             "least p (Holm)": rows["smallest_adjusted_p"],
             "detectable, points": (scale * rows["detectable"]).map("{:.2f}".format).str.replace("inf", "∞"),
             "r by seed": rows["correlation"],
-            "ICC of the first": alike.str.replace("-", MINUS),
+            "ICC of the first": with_interval(rows, "icc", ends="icc_", form=".2f"),
             "its models": rows["models"],
             "worth": rows["effective"].map("{:.0f}".format),
         }
@@ -310,8 +308,7 @@ def power(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0
 
 def waits(rows: pd.DataFrame) -> pd.Series:
     """Write `popview.targets.times` as "460 [360, 1,000]"; ∞ where it never comes."""
-    ends = rows[["median", "low", "high"]].map("{:,.0f}".format).replace("inf", "∞")
-    return ends["median"] + " [" + ends["low"] + ",\u00a0" + ends["high"] + "]"
+    return with_interval(rows, "median", form=",.0f")
 
 
 def times(table: pd.DataFrame) -> pd.DataFrame:

@@ -245,10 +245,8 @@ def spreads(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, str
     keys = zip(table["network"].map(lambda n: titles[n].split(" ")[0]), table["stage"], table["algorithm"], strict=True)
     beside = pd.Series([known.get(key, float("nan")) for key in keys], index=table.index)
     more = {
-        words: with_interval(table, f"{prefix}more", digits=digits, ends=f"{prefix}more_").where(
-            table[f"{prefix}more"].notna(), "–"
-        )
-        for words, prefix, digits in (("distance less SGD's", "", 1), ("directions less SGD's", "direction_", 4))
+        f"{words} less SGD's": with_interval(table, more, ends=f"{more}_", form=form).where(table[more].notna(), "–")
+        for words, more, form in (("distance", "more", "+.1f"), ("directions", "direction_more", "+.4f"))
     }
     columns = {"norm": table["norm"], "distance": table["distance"], "to SGD's of its seed": table["same_seed"]}
     return _once(
