@@ -10,7 +10,7 @@ test: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/python -m pytest -n 2 --dist loadfile --durations=5
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=5
 
 book: $(READY)
 	.venv/bin/popview book
