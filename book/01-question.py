@@ -75,11 +75,11 @@ page.provenance(entries, "ledger.csv", **facts, csv="has where each claim is mad
 # *Holds*: the evidence supports it. *Does not hold*: the evidence contradicts it. *In part*: for some algorithms, or
 # with a reservation that the numbers state. *Inconclusive*: these numbers cannot tell, or disagree with each other. No
 # verdict is written by hand; the rules and the numbers behind each are on [the status page](15-status.ipynb). Not run
-# here yet: {glue:text}`missing`. Networks and tasks differ from the paper's in scale, and base settings are this book's,
+# here yet, or not whole: {glue:text}`missing`. Networks and tasks differ from the paper's in scale, and base settings are this book's,
 # since the paper states none: "does not hold" is said of the claim as a general one, on the task that the column names.
 #
 # Two more documents ask the same question from other sides, the topography of the landscape {cite:p}`yu2026` and
-# flatness under distribution shift (an unsigned article). Their claims are chapters of this book too.
+# flatness under distribution shift (an unsigned article). Their claims belong to chapters 11 and 12.
 #
 # ````{table} Claims of Yu and Morozov.
 # :name: table-ledger-topography

@@ -14,7 +14,7 @@
 # # 5 Tasks and trajectories
 #
 # **From here on the landscape is a training loss: every restart is a network, and its trajectory is evaluated as it
-# goes. Trained so far: {glue:text}`trained`.** The first task is small enough to run a hundred restarts of every
+# goes. Results so far: {glue:text}`trained`; tuned ones of a search that chose the base setting are the base ones.** The first task is small enough to run a hundred restarts of every
 # algorithm on a laptop; the others are the paper's, at a scale that two processor cores can train.
 
 # %% tags=["parameters"]
@@ -204,7 +204,7 @@ page.provenance(
 )
 
 # %% [markdown]
-# NiM-SGD's condition is ‖g‖ < ε, with ε the 10 % quantile of the gradient norms in SGD's first epoch. On `digits` it
+# NiM-SGD's condition is ‖g‖ < ε, with ε at base settings the 10 % quantile of the gradient norms in SGD's first epoch. On `digits` it
 # holds in most steps once the network has learnt something: its noise then arrives at nearly every step.
 #
 # Monotonic Basin Hopping is evaluated at the minimum that it would return if it ended there, the best one so far.

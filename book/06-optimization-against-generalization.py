@@ -19,14 +19,15 @@
 # are tied, how far trajectories lie apart and how many models are pooled.** What can be answered is what choosing by loss costs, restart by restart:
 # **{glue:text}`answer`**
 #
-# ````{table} What choosing by training loss costs and gains, in points of test metric: means over restarts, of the algorithm where it is lowest and of the one where it is highest, which are not tested against each other. The loss's choice is: = as good within the margin (=△ =▽ and yet better, worse, inside it), ▲ better, ▼ worse (△ ▽ perhaps by less than the margin), · neither shown, ? neither could have been shown at this n and spread. Where five restarts can show no difference, = says only that it is inside the margin, whatever the interval below. Both: training loss and test score; by chance: of all checkpoints, of the later half about twice as many.
+# ````{table} What choosing by training loss costs and gains, in points of test metric: means over restarts, of the algorithm where it is lowest and of the one where it is highest, which are not tested against each other. The loss's choice is: = as good within the margin (=△ =▽ and yet better, worse, inside it), ▲ better, ▼ worse (△ ▽ perhaps by less than the margin), · neither shown, ? neither could have been shown at this n and spread. Where a line says that no regret, or gain, could be shown, = says only that it is inside the margin. Both: training loss and test score; by chance: of all checkpoints, of the later half about twice as many.
 # :name: table-selection-overview
 # ```{glue:md} overview
 # :format: myst
 # ```
 # ````
 #
-# {glue:md}`hardly-trained`
+# {glue:md}`hardly-trained` Where a search chose the base setting, the tuned case is the base one again:
+# {glue:text}`unchanged`.
 
 # %% tags=["parameters"]
 task: str = "all"  # all that have results, or one: digits, cifar10, cifar100, goemotions, tweeteval
@@ -65,6 +66,7 @@ values = {
 }
 show.text("hardly-trained", answers.hardly_trained(values))
 show.show("overview", sets, lambda table: lay.overview(table, regrets, verdicts, chance, overlaps, correlations))
+glue("unchanged", show.unchanged(results, profile), display=False)
 for kind in ("base", "tuned"):
     glue(f"absent-{kind}", show.absent(coverage, kind), display=False)
 

@@ -24,8 +24,8 @@
 # ```
 # ````
 #
-# {glue:md}`hardly-trained` Which comparisons form a family matters at five restarts: over all pairs no difference could
-# be found there ([below](table-all-pairs)). On images SWA's line includes what recomputed BatchNorm statistics do.
+# {glue:md}`hardly-trained` Which comparisons form a family matters where restarts are few: over all pairs it may be
+# that no difference could be found at all ([below](table-all-pairs)). On networks with BatchNorm SWA's line includes what recomputed BatchNorm statistics do.
 #
 # The paper's own test, on pooled checkpoints, takes the ten models of a trajectory for independent ones, and does not use
 # that seeds are shared. It can err to either side; what ten models are worth stands below.
@@ -66,9 +66,7 @@ show.text("hardly-trained", answers.hardly_trained(values))
 glue("headline", answers.headline(against), display=False)
 glue("chosen", per_trajectory, display=False)
 trials = {specs.settings(profile, name)["search"]["trials"] for name, kind in results if kind == "tuned"}
-same = {name: specs.unchanged(profile, name) for name, kind in results if kind == "tuned"}
-told = "; ".join(f"{', '.join(names)} on {name}" for name, names in same.items() if names)
-glue("unchanged", told or "nowhere so far", display=False)
+glue("unchanged", show.unchanged(results, profile), display=False)
 glue("trials", " or ".join(map(str, sorted(trials))) or "a few", display=False)
 for kind in ("base", "tuned"):
     glue(f"absent-{kind}", show.absent(coverage, kind), display=False)
@@ -103,7 +101,7 @@ show.show("on-par", sam, show.outcomes, digits=4)
 # ```
 # ````
 #
-# ````{table} The paper's abstract, "on par with SAM": SGD and the others of its six against SAM, one Holm family per task and variant. Positive favours the first. Chapter 1 says that it holds where all five are equivalent, and that it does not where one lies beyond the margin with its whole interval and none is equivalent.
+# ````{table} The paper's abstract, "on par with SAM": SGD and the others of its six against SAM, one Holm family per task and variant. Positive favours the first. Chapter 1 says that it holds where all five are equivalent, and that it does not where one lies beyond the margin with its whole interval (Holm's p ≤ 0.05) and none is equivalent; where SAM hardly trains it leaves this open.
 # :name: table-against-sam
 # ```{glue:md} on-par
 # :format: myst
@@ -124,7 +122,7 @@ page.provenance(
 # precedence, so an effect may be real and still inside the margin, *but better* or *but worse*. Otherwise *better* or *worse*: Holm's p ≤ 0.05.
 # Otherwise *inconclusive*, or *undecidable at this n* if no result could have shown a difference, and with this spread
 # none could have shown equivalence. The sign of such a difference is no claim. An algorithm that the profile names and that has not been run counts in its family as p = 1, so that no
-# verdict is taken back when its results arrive. *Better* and *worse* are of any size: where the interval reaches into the
+# verdict is taken back when its results arrive (over all pairs, below, only what has been run counts). *Better* and *worse* are of any size: where the interval reaches into the
 # band, it is not known whether the difference is more than the margin.
 #
 # The margins are a convention, fixed before the runs: half a point of accuracy on digits, one on CIFAR-10, two of macro-F1,
@@ -139,15 +137,16 @@ page.provenance(
 #   SGD *tuned* says that few trials did not find that out, for no range of ρ reaches zero.
 # - Where a search chose the base setting, the tuned restarts are the base ones and no new evidence:
 #   {glue:text}`unchanged`.
-# - On images SWA's average gets BatchNorm statistics recomputed from training images without augmentation, the other
+# - On networks with BatchNorm SWA's average gets BatchNorm statistics recomputed from training images without augmentation, the other
 #   models keep the running ones of training. Where its first model enters, the average is SGD's model with other
 #   statistics, so that the difference to SGD is theirs alone: {glue:md}`statistics-alone`, with its 95 % t interval.
 #   So part of SWA's difference in the end may be that of the statistics.
 # - An equal ρ, as base settings have it on digits, moves the model by unlike amounts: NiG-SGD by η ρ a step, NiM-SGD by ρ wherever it
 #   fires, NiM-BH and NiM-MBH by ρ a hop, NiG-BH and NiG-MBH by η ρ at a hop's first step, and momentum carries NiG's on
 #   ([chapter 2](02-optimizers.ipynb)). Tuned ones are searched algorithm by algorithm.
-# - An algorithm that hardly trains at a base setting says that of the setting: on GoEmotions the networks sit on a plateau
-#   first, where every label is denied, and chapter 5's learning curves show who leaves it when.
+# - An algorithm that hardly trains at a setting says that of the setting: on GoEmotions the networks sit on a plateau
+#   first, where every label is denied; [chapter 5's learning curves](05-tasks-and-trajectories.ipynb) show for four
+#   algorithms at base settings who leaves it when.
 # - Monotonic Basin Hopping is measured at the minimum that it would return, so that checkpoints within a hop repeat it:
 #   [chapter 5](05-tasks-and-trajectories.ipynb) counts how many of its ten models differ.
 #

@@ -15,7 +15,7 @@
 #
 # **The paper tests pooled checkpoints. Between two optimizers that are the same, run from seeds of their own, that test finds a difference in
 # {glue:text}`pooled-half` % of cases when the checkpoints of a run correlate by one half, and in
-# {glue:text}`pooled-ours` % at the correlation of our own runs on {glue:text}`split-task`; it promises 5 %. Tests on
+# {glue:text}`pooled-ours` % at the correlations of our own runs (base settings, by task); it promises 5 %. Tests on
 # restarts reject in {glue:text}`restarts-rates` % of simulated cases. But with {glue:text}`paper-restarts` restarts they see little: a
 # true difference of {glue:text}`effect` standard deviation (SD) of a restart's value gives "p > 0.05" in {glue:text}`quiet-five` % of cases, and no difference at all in {glue:text}`quiet-none` %.**
 #
@@ -128,20 +128,20 @@ page.table("at-ours", summary)
 every = pd.concat([positives, at_ours])
 sound = 100 * every.loc[every["test"].isin(simulations.RESTART_LEVEL), "rate"]
 glue("restarts-rates", f"{sound.min():.1f} to {sound.max():.1f}", display=False)
-ours = at_ours[(at_ours["task"] == split_task) & (at_ours["test"] == "pooled Mann–Whitney")]
-glue("pooled-ours", f"{100 * ours['rate'].iloc[0]:.0f}" if len(ours) else "–", display=False)
+ours = 100 * at_ours.loc[at_ours["test"] == "pooled Mann–Whitney", "rate"]
+glue("pooled-ours", f"{ours.min():.0f} to {ours.max():.0f}" if len(ours) else "–", display=False)
 glue("tasks-there", ", ".join(results) or "none", display=False)
 glue("tasks-missing", ", ".join(task for task in covered["task"] if task not in results) or "none", display=False)
 
 # %% [markdown]
-# ````{table} Intra-class correlation of the test metric of SetA's models [95 % interval; of strongly skewed restarts it covers 70 % to 90 %], and how many independent models the paper's fifty would be worth at that correlation.
+# ````{table} Intra-class correlation of the test metric of SetA's models at base settings [95 % interval; of strongly skewed restarts it covers 70 % to 90 %], and how many independent models the paper's fifty would be worth at that correlation.
 # :name: table-clusters-by-task
 # ```{glue:md} clusters
 # :format: myst
 # ```
 # ````
 #
-# ````{table} False positives of each test, in percent [95 % interval of the simulation alone], simulated at the median ICC of a task. How uncertain that ICC is at the restarts at hand, the table above says.
+# ````{table} False positives of each test, in percent [95 % interval of the simulation alone], simulated at the median ICC of a task at base settings. How uncertain that ICC is at the restarts at hand, the table above says.
 # :name: table-at-ours
 # ```{glue:md} at-ours
 # :format: myst
@@ -269,14 +269,14 @@ spread_of = pd.DataFrame(deviations, index=["SD of a restart's value", "SD of a 
 page.table("deviations", (100 * spread_of).rename_axis("task").reset_index(), digits=3)
 
 # %% [markdown]
-# ````{table} Smallest true difference found with 80 % power in a family of five, in SDs and in percentage points of each task's metric. A dash: no result could reject.
+# ````{table} Smallest true difference found with 80 % power in a family of five, in SDs and in percentage points of each task's metric at base settings. A dash: no result could reject.
 # :name: table-detectable
 # ```{glue:md} detectable
 # :format: myst
 # ```
 # ````
 #
-# ````{table} What turns SDs into points: medians over algorithms, in percentage points.
+# ````{table} What turns SDs into points: medians over algorithms at base settings, in percentage points.
 # :name: table-deviations
 # ```{glue:md} deviations
 # :format: myst

@@ -65,7 +65,7 @@ show.text("answer", words.answer(evidence))
 # %% [markdown]
 # ## Where the passes are known
 #
-# A path is a straight line bent by ten sines (three for LeNet), ω(t) = (1 − t) ωᵢ + t ωⱼ + Σ bₙ sin nπt; the bₙ are fitted so that the sum of
+# A path is a straight line bent by some sines (at laptop scale ten, three for LeNet), ω(t) = (1 − t) ωᵢ + t ωⱼ + Σ bₙ sin nπt; the bₙ are fitted so that the sum of
 # the losses along it, plus a penalty on its length, is small. The sum is not the height: a path may cross high ground
 # fast. So a second fit begins with that path and minimises a soft maximum. On landscapes the lowest pass between two
 # minima is known, from the saddles:

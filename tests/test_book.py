@@ -290,6 +290,9 @@ class TestExecution:
         custom = book.execute(chapter, {"restarts": "6", "window": "1,2"})
         assert "6 0.1 ['SGD', 'SAM'] 1 False None 1 first" in custom.read_text()
         assert not chapter.page.exists()
+        told = json.loads(custom.read_text())["cells"][1]["source"]
+        assert "`restarts = 6, window = (1, 2)`. Tables" in "".join(told)
+        assert "of your own" not in book.execute(chapter).read_text()
 
     def test_failing_cell_leaves_the_old_page(self, fresh):
         chapter = chapters(fresh)["02"]

@@ -271,7 +271,10 @@ class TestWords:
         luck["verdict"] = [f"equivalent (estimate on the {side} side)" for side in ("better", "worse")]
         assert lay._verdicts(luck) == "=△\u00a0SGD; =\u00a0SAM"
         assert lay._could(luck) == "yes"
-        assert answers.choices(luck, luck.assign(difference=[0.001, 0.2])).endswith("by any amount, in 1 of 2.")
+        gains = luck.assign(difference=[0.001, 0.2], task="digits", variant="base")
+        few = gains.assign(task="cifar10", adjusted_p=0.4, smallest_adjusted_p=0.0625)
+        said = answers.choices(luck, pd.concat([gains, few]))
+        assert said.endswith("by any amount, in 1 of the 2 cases that have restarts enough to show it.")
         many = pd.concat([luck[1:]] * 4 + [luck[:1]])
         assert lay._verdicts(many) == "=\u00a04; =△\u00a0SGD"
         assert lay._verdicts(luck[1:]) == "=\u00a0all 1"

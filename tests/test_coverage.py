@@ -65,8 +65,14 @@ class TestCoverage:
         digits, cifar10 = show.covered(found).to_numpy().tolist()
         assert digits == ["digits", "9 restarts an algorithm", "1 of 4 files"]
         assert cifar10 == ["cifar10", "5 restarts of 1 of 2 algorithms", "not run here yet"]
-        assert show.absent(found, "base") == "all tasks have been run, base"
-        assert show.absent(found, "tuned") == "not run here yet, tuned: digits, cifar10"
+        assert show.absent(found, "base") == "all tasks that were asked for, base"
+        assert show.absent(found, "tuned") == "not run here yet, or not whole, tuned: digits, cifar10"
+
+    def test_tuned_settings_that_are_the_base_ones_are_named(self, monkeypatch):
+        monkeypatch.setattr(specs, "unchanged", lambda _, task: {"digits": ["SAM", "SGD"], "cifar10": []}[task])
+        both = [("digits", "base"), ("digits", "tuned"), ("cifar10", "tuned")]
+        assert show.unchanged(both, "smoke") == "SAM, SGD on digits"
+        assert show.unchanged(both[2:], "smoke") == "nowhere so far"
 
     def test_algorithms_that_are_whole_are_shown_once_the_papers_are(self, tmp_path):
         wanted = populations.wanted("smoke", "digits")

@@ -211,11 +211,18 @@ class TestTaskRules:
 
     def test_nothing_is_on_par_with_an_algorithm_that_hardly_trains(self):
         evidence = results({"SAM": -0.8})
-        for rule in (tasks.on_par_with_sam, tasks.indistinguishable):
-            found = rule(evidence)
-            assert found.word == "inconclusive"
-            assert found.detail.startswith("SAM hardly trains at this setting: 10.")
-        assert tasks.ahead_by_f1(results({"SAM": -0.8}, task="tweeteval")).word == "holds in part"  # that it shows
+        behind = results({"SAM": -0.8, "NiM-BH": 0.03}, task="tweeteval")
+        of_sam = (tasks.on_par_with_sam, tasks.indistinguishable, tasks.sam_at_equal_gradients)
+        found = [rule(evidence) for rule in (*of_sam, tasks.top_three_by_accuracy)] + [tasks.ahead_by_f1(behind)]
+        for finding in found:
+            assert finding.word == "inconclusive"
+            assert finding.detail.startswith("hardly trained at this setting: SAM 10.")
+
+    def test_one_run_of_what_hardly_trains_misleads_about_nothing(self):
+        finding = tasks.one_run_misleads(results({"SAM": -0.8, "SGD": 0.03}))
+        assert finding.detail.startswith("4 of 10 pairs differ")
+        poor = results(dict.fromkeys(SIX[1:], -0.8))
+        assert tasks.one_run_misleads(poor) == Finding("inconclusive", "all but SGD hardly trained at this setting")
 
     def test_sets_alike_where_score_follows_loss_and_where_it_does_not(self):
         assert tasks.sets_alike(results()).word == "does not hold"
@@ -291,7 +298,7 @@ class TestTaskRules:
             "equivalent"
         }
         assert small.detail.startswith("5 of 15 pairs differ")
-        close = Results("digits", frame[frame["algorithm"].isin(["SAM", "SGD"])], 0.001)
+        close = Results("digits", frame, 0.001)
         assert close.against([("SAM", "SGD")])["verdict"].item() == "better"
         assert tasks.one_run_misleads(close).word in ("holds", "inconclusive")  # a real difference that one run hides
 

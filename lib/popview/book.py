@@ -39,6 +39,12 @@ __all__ = [
 ]
 
 LIBRARY = Path(__file__).resolve().parents[1]
+#: Stands after the title of a page that has not the book's parameters.
+OWN = """```{{admonition}} Run with parameters of your own
+:class: note
+`{}`. Tables, figures and the numbers within the text are of this run; a sentence without them was written for the
+chapter's defaults.
+```"""
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 QUIET = {  # what would make two executions of a notebook differ, or a reader's own settings leak into it
     "PYTHONHASHSEED": "0",
@@ -175,6 +181,9 @@ def execute(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Path:
         reads = sorted(set((Path(folder) / "reads").read_text(encoding="utf-8").splitlines()))
     if notebook is None or result:
         raise _failure(chapter, notebook, log)
+    if changed:
+        words = ", ".join(f"{name} = {value!r}" for name, value in changed.items())
+        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(OWN.format(words)))
     _clean(notebook)
     stamp["files"] |= stamps.make_stamp("", {}, {}, map(Path, reads), chapter.root)["files"]
     notebook.metadata["popview"] = stamp

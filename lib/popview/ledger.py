@@ -115,7 +115,7 @@ def stated(table: pd.DataFrame) -> pd.DataFrame:
 
 
 #: Kind of results → what is said where there are none.
-_LACKING = {"task": "no results yet of the paper's six algorithms", "study": "no results yet"}
+_LACKING = {"task": "no whole results yet of the paper's six algorithms", "study": "no results yet"}
 
 
 def written(root: Path = ROOT) -> dict[str, str]:

@@ -36,11 +36,12 @@ def choices(verdicts: pd.DataFrame, chance: pd.DataFrame) -> str:
     if verdicts.empty:
         return NOT_RUN.capitalize() + "."
     better = (chance["adjusted_p"] <= ALPHA) & (chance["difference"] > 0)
+    could = sum(len(rows) for _, rows in chance.groupby(["task", "variant"]) if not powerless(rows))
     return (
         "Against choosing by validation metric, no more than the margin of equivalence in "
         f"{as_good(verdicts).sum()} of {len(verdicts)} cases of an algorithm on a task and variant, each tested at "
         f"{100 * ALPHA:g} %. Against a model of the second half drawn at random, the loss is shown to do better, by "
-        f"any amount, in {better.sum()} of {len(chance)}."
+        f"any amount, in {better.sum()} of the {could} cases that have restarts enough to show it."
     )
 
 

@@ -3,7 +3,7 @@
 Every table here may hold several tasks and variants; one without rows, since nothing has been run, is shown as such.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 from IPython.display import Markdown
 from myst_nb import glue
 
-from popview import engine
+from popview import engine, specs
 from popview.comparisons import ALPHA, beyond_margin
 from popview.comparisons import against_reference as compared
 from popview.designs import deviations, equivalence_power
@@ -20,7 +20,6 @@ from popview.populations import TASKS, VARIANTS, coverage, load_available, wante
 from popview.report.page import MINUS
 from popview.report.page import table as page_table
 from popview.report.trajectories import NOT_RUN, metric_name
-from popview.specs import settings
 from popview.tasks.digits import TEST_IMAGES
 
 __all__ = [
@@ -45,6 +44,7 @@ __all__ = [
     "stack",
     "text",
     "times",
+    "unchanged",
     "waits",
     "with_interval",
     "word",
@@ -128,7 +128,7 @@ def against_reference(values: dict[tuple[str, str], pd.DataFrame], profile: str)
     """Apply `popview.comparisons.against_reference` to the values of each task and variant, as the profile plans it."""
     return stack(
         {
-            key: compared(table, margin(profile, key), planned=settings(profile, key[0])["algorithms"])
+            key: compared(table, margin(profile, key), planned=specs.settings(profile, key[0])["algorithms"])
             for key, table in values.items()
         }
     )
@@ -136,13 +136,27 @@ def against_reference(values: dict[tuple[str, str], pd.DataFrame], profile: str)
 
 def margin(profile: str, key: tuple[str, str]) -> float:
     """Return the equivalence margin that the profile fixes for a task; `key` is (task, variant)."""
-    return float(settings(profile, key[0])["margin"])
+    return float(specs.settings(profile, key[0])["margin"])
 
 
 def absent(coverage: pd.DataFrame, variant: str) -> str:
-    """Say which tasks have no results in a variant, for a line under a table."""
+    """Say which tasks have no whole results in a variant, for a line under a table."""
     missing = coverage[(coverage["variant"] == variant) & (coverage["whole"] == 0)]["task"]
-    return f"{NOT_RUN}, {variant}: {', '.join(missing)}" if len(missing) else f"all tasks have been run, {variant}"
+    if missing.empty:
+        return f"all tasks that were asked for, {variant}"
+    return f"{NOT_RUN}, or not whole, {variant}: {', '.join(missing)}"
+
+
+def unchanged(settings_there: Iterable[tuple[str, str]], profile: str) -> str:
+    """Name the algorithms of each tuned task of which the search chose the base setting.
+
+    Parameters
+    ----------
+    settings_there : iterable of (task, variant)
+    profile : str
+    """
+    named = {task: specs.unchanged(profile, task) for task, variant in settings_there if variant == "tuned"}
+    return "; ".join(f"{', '.join(names)} on {task}" for task, names in named.items() if names) or "nowhere so far"
 
 
 def covered(coverage: pd.DataFrame) -> pd.DataFrame:
@@ -221,7 +235,7 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
     for (task, variant), members in comparison.groupby(["task", "variant"], sort=False):
         examples = TEST_IMAGES
         if task != "digits":
-            examples = min(model_settings(task, settings(profile, task)["model"])["tested"], DATA[task].test)
+            examples = min(model_settings(task, specs.settings(profile, task)["model"])["tested"], DATA[task].test)
         mean = float(values[task, variant]["SGD"].mean())
         restarts, paired = int(members["restarts"].min()), bool(members["paired"].all())
         single, shared = deviations(values[task, variant])

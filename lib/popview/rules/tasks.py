@@ -72,12 +72,14 @@ class Results:
         absent = [name for name in names if name not in self.values]
         return Finding("not run here", f"no results of {', '.join(absent)}") if absent else None
 
-    def untrained(self, name: str) -> Finding | None:
-        """Return 'inconclusive' where an algorithm has less than half of SGD's mean: it says nothing of the others."""
-        if name not in comparisons.untrained(self.values):
+    def untrained(self, names: Sequence[str]) -> Finding | None:
+        """Return 'inconclusive' where one has less than half of SGD's mean: its setting says nothing of algorithms."""
+        found = [name for name in comparisons.untrained(self.values) if name in names]
+        if not found:
             return None
-        mine, theirs = 100 * self.values[[name, "SGD"]].mean()
-        return Finding("inconclusive", f"{name} hardly trains at this setting: {mine:.1f} points, SGD {theirs:.1f}")
+        means = 100 * self.values.mean()
+        listed = ", ".join(f"{name} {means[name]:.1f} points" for name in found)
+        return Finding("inconclusive", f"hardly trained at this setting: {listed}, SGD {means['SGD']:.1f}")
 
     def against(self, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
         """Compare pairs as one Holm family, one value per restart, on the restarts that all of them have."""
@@ -176,8 +178,8 @@ def lower_loss_is_better(results: Results) -> Finding:
 
     By the test metric, paired within restarts (`selections.against_late`); only beyond that does a lower loss tell more
     than that late models are better than early ones. 'holds' if they are better for all algorithms (Holm's p ≤ 0.05, of
-    any size), 'holds in part' if for some; 'does not hold' if for none, though the test could have found it, and for
-    each they are worse (the same) or equivalent within the margin; else 'inconclusive'.
+    any size), 'holds in part' if for some; 'does not hold' if for none, at restarts at which p could have been so low,
+    and for each they are worse (the same) or equivalent within the margin; else 'inconclusive'.
     """
     if absent := results.lacks(SIX):
         return absent
@@ -225,7 +227,7 @@ def on_par_with_sam(results: Results) -> Finding:
     inside the margin contradicts nothing. 'inconclusive' too where SAM has less than half of SGD's points: it hardly
     trains at that setting.
     """
-    if absent := results.lacks(SIX) or results.untrained("SAM"):
+    if absent := results.lacks(SIX) or results.untrained(["SAM"]):
         return absent
     table = comparisons.against_sam(results.values, results.margin)
     return _equivalence(table, table["a"], results.margin)
@@ -237,7 +239,7 @@ def indistinguishable(results: Results) -> Finding:
     'holds' if none can and all are equivalent within the margin; else 'inconclusive', and where SAM has less than half
     of SGD's points.
     """
-    if absent := results.lacks(("SGD", "SAM", "NiM-BH")) or results.untrained("SAM"):
+    if absent := results.lacks(("SGD", "SAM", "NiM-BH")) or results.untrained(["SAM"]):
         return absent
     table = results.against(comparisons.PRINTED_PAIRS)
     found = _equivalence(table, table["comparison"], results.margin)
@@ -261,9 +263,10 @@ def sam_at_equal_gradients(results: Results) -> Finding:
 
     On the logarithm of the loss, one value per restart, four comparisons in one Holm family, p ≤ 0.05. 'holds' if it is
     higher than both at equal gradients and stays higher than both with all epochs; 'holds in part' if it is higher than
-    one of them at equal gradients; 'does not hold' if higher than neither and lower than one; else 'inconclusive'.
+    one of them at equal gradients; 'does not hold' if higher than neither and lower than one; else 'inconclusive', and
+    where SAM has less than half of SGD's points.
     """
-    if absent := results.lacks(("SGD", "SAM", "NiM-BH")):
+    if absent := results.lacks(("SGD", "SAM", "NiM-BH")) or results.untrained(["SAM"]):
         return absent
     rows = results.trajectories
     budget = int(rows.loc[rows["algorithm"] == "SGD"].groupby("seed")["gradient_evaluations"].max().min())
@@ -288,11 +291,11 @@ def top_three_by_accuracy(results: Results) -> Finding:
     """SGD, NiM-SGD and SAM against NiG-SGD, NiG-BH and NiM-BH: nine pairs, one Holm family (p ≤ 0.05, any size).
 
     'holds' if all are better, 'does not hold' if one of the claimed is worse, 'holds in part' if some are better and
-    none worse; else 'inconclusive'.
+    none worse; else 'inconclusive', and where one of the six has less than half of SGD's points.
     """
     if results.task not in ACCURACY:
         return Finding("not applicable", "measured by macro-F1")
-    if absent := results.lacks(SIX):
+    if absent := results.lacks(SIX) or results.untrained(SIX):
         return absent
     claimed = ("SGD", "NiM-SGD", "SAM")
     words = list(_sides(results.against([(a, b) for a in claimed for b in SIX if b not in claimed])))
@@ -310,11 +313,11 @@ def ahead_by_f1(results: Results) -> Finding:
     """'holds' if SAM is worse than SGD and one of NiG-BH and NiM-BH better (Holm's p ≤ 0.05, of any size).
 
     'holds in part' if one of the two is so, 'does not hold' if neither and all three are equivalent to SGD within the
-    margin; else 'inconclusive'.
+    margin; else 'inconclusive', and where SAM has less than half of SGD's points.
     """
     if results.task in ACCURACY:
         return Finding("not applicable", "measured by accuracy")
-    if absent := results.lacks(("SGD", "SAM", "NiG-BH", "NiM-BH")):
+    if absent := results.lacks(("SGD", "SAM", "NiG-BH", "NiM-BH")) or results.untrained(["SAM"]):
         return absent
     table = results.against([("SAM", "SGD"), ("NiG-BH", "SGD"), ("NiM-BH", "SGD")])
     sides = list(_sides(table))
@@ -328,11 +331,18 @@ def ahead_by_f1(results: Results) -> Finding:
 def one_run_misleads(results: Results) -> Finding:
     """Of the paper's six, the pairs that differ (Holm's p ≤ 0.05 over all pairs, of any size): does one run show it?
 
+    Those with less than half of SGD's points, at a setting that hardly trains, are left out: any run shows that.
+
     One run each ranks a pair as the populations do with a probability, A12; 0.71 is where Vargha and Delaney call an
     effect large. 'does not hold' if it is surely above 0.71 for all of these pairs, 'holds' if for none, 'holds in
     part' if for some; 'inconclusive' where no pair differs, or none does surely either way.
     """
-    names = [name for name in SIX if name in results.values]
+    if absent := results.lacks(SIX):
+        return absent
+    slow = comparisons.untrained(results.values)
+    names = [name for name in SIX if name not in slow]
+    if len(names) < 2:
+        return Finding("inconclusive", "all but SGD hardly trained at this setting")
     table = results.against(list(combinations(names, 2)))
     differ = table[table["adjusted_p"] <= ALPHA]
     if differ.empty:
