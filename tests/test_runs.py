@@ -678,6 +678,24 @@ class TestStore:
         assert not file.exists()
         assert file.with_suffix(".damaged").read_bytes() == contents[damage]
 
+    @pytest.mark.parametrize(
+        "error", [OSError(24, "Too many open files"), pa.ArrowMemoryError("short"), PermissionError(13, "denied")]
+    )
+    def test_what_the_system_cannot_read_now_is_not_damaged(self, table, tmp_path, monkeypatch, error):
+        spec = spec_of("SGD")
+        file = store.save(spec, table, tmp_path)
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise error
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store.pq, "read_table", refuse)
+            for ask in (lambda: store.missing([spec], tmp_path), lambda: store.load(spec, tmp_path)):
+                with pytest.raises(UsageError, match=r"\.parquet cannot be read: "):
+                    ask()
+        assert file.exists()
+        assert store.missing([spec], tmp_path) == []
+
     def test_a_file_of_another_spec_is_set_aside(self, table, tmp_path, capsys):
         other = spec_of("SGD", seed=9)
         store.save(spec_of("SGD"), table, tmp_path).rename(store.path(other, tmp_path))

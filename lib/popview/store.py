@@ -1,13 +1,14 @@
 """Where trajectories are kept: one Parquet file per spec, named by it; written whole or not at all."""
 
+import errno
 import json
 import os
 import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -123,16 +124,32 @@ def tidy(specs: Iterable[Stored], root: Path = TRAJECTORIES) -> None:
                     sweep(spec, root)
 
 
-def _read(file: Path, spec: Stored) -> pa.Table:
-    """Read a spec's file; raise ValueError, with the reason in a few words, where it is damaged or another spec's."""
+class _Damaged(Exception):
+    """A file is damaged, or holds another spec; why, in a few words."""
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Raise _Damaged for what a damaged file raises.
+
+    Where it is the system that cannot read now, for want of memory say, UsageError: the file may be good.
+    """
     try:
+        yield
+    except (pa.ArrowException, OSError, MemoryError, LookupError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        number = getattr(error, "errno", None)
+        if isinstance(error, MemoryError) or number not in (None, errno.ENOENT):
+            raise UsageError(f"{file} cannot be read: {reason}") from error
+        raise _Damaged(reason) from error
+
+
+def _read(file: Path, spec: Stored) -> pa.Table:
+    with _reading(file):
         table = pq.read_table(file, page_checksum_verification=True)
         table = table.replace_schema_metadata(_unsealed(table.schema))
-        digest = metadata_of(table.schema)["digest"]
-    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
-        raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from error
-    if digest != spec.digest:
-        raise ValueError("it holds another spec")
+        if metadata_of(table.schema)["digest"] != spec.digest:
+            raise _Damaged("it holds another spec")
     return table
 
 
@@ -141,7 +158,7 @@ def _readable(file: Path, spec: Stored) -> bool:
     try:
         _read(file, spec)
         return True
-    except ValueError as error:
+    except _Damaged as error:
         reason = error
     aside = file.with_suffix(".damaged")
     try:
@@ -178,7 +195,7 @@ def load(spec: Stored, root: Path = TRAJECTORIES) -> pa.Table:
     reads.record(file)
     try:
         return _read(file, spec)
-    except ValueError as error:
+    except _Damaged as error:
         raise UsageError(f"{file} is damaged ({error}): compute it anew with {spec.command}") from error
 
 
@@ -256,11 +273,12 @@ def _count(row: dict[str, Any], spec: RunSpec, root: Path) -> None:
     row["wanted"] += spec.restarts
     if file.is_file():
         try:
-            told = _parsed(_unsealed(pq.read_schema(file))[b"popview"].decode(), "digest", "diverged", "seconds")
-            if not file.stem.endswith(f"-{told['digest']}"):
-                raise ValueError("it holds another spec")
-            diverged, taken = sum(told["diverged"]), seconds(told, alone=spec.alongside is None)
-        except (pa.ArrowException, OSError, LookupError, TypeError, ValueError):
+            with _reading(file):
+                told = _parsed(_unsealed(pq.read_schema(file))[b"popview"].decode(), "digest", "diverged", "seconds")
+                if not file.stem.endswith(f"-{told['digest']}"):
+                    raise _Damaged("it holds another spec")
+                diverged, taken = sum(told["diverged"]), seconds(told, alone=spec.alongside is None)
+        except _Damaged:
             row["damaged"] += spec.restarts
             return
         row["done"] += spec.restarts
