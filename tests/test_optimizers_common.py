@@ -1,5 +1,6 @@
 """What holds for every optimizer: one table of algorithms (`helpers.CASES`) drives each test here."""
 
+import copy
 import io
 from typing import Any, ClassVar
 
@@ -45,6 +46,51 @@ class Test_Table:
     def test_defaults_are_enough(self, label):
         optimizer = make(CASES[label][0], [helpers.point([0.5, 0.5])])
         assert helpers.counters(optimizer) == [0] * 5
+
+
+class Test_Copies:
+    @pytest.mark.parametrize("label", CASES)
+    def test_a_copy_goes_on_as_the_original_does_and_leaves_it_alone(self, label):
+        """With a scheduler, which wraps the original's step."""
+        name = CASES[label][0]
+        w = helpers.point([0.5, -0.3])
+        optimizer = make(name, [w], **options_for(label, lr=0.05, tau=2, rho=0.1))
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+        paths = []
+
+        def walk(point, optimizer, scheduler):
+            path = []
+            for _ in range(6):
+                optimizer.step(closure_of(helpers.six_hump, point))
+                scheduler.step()
+                path.append(point.detach().clone())
+            paths.append(torch.stack(path))
+
+        walk(w, optimizer, scheduler)
+        copied, before = copy.deepcopy((w, optimizer, scheduler)), w.detach().clone()
+        walk(*copied)
+        assert torch.equal(w, before)
+        walk(w, optimizer, scheduler)
+        assert torch.equal(paths[1], paths[2])
+        assert not torch.equal(paths[0], paths[1])
+
+
+class Test_EmptyGroups:
+    @pytest.mark.parametrize("name", ALGORITHMS)
+    def test_change_nothing(self, name):
+        """As where parameters are told apart by weight decay, and one half is empty."""
+        ends = []
+        for place in (None, 0, 1):
+            w = helpers.point([0.5, -0.3])
+            groups: list[dict[str, Any]] = [{"params": [w]}]
+            if place is not None:
+                groups.insert(place, {"params": []})
+            optimizer = make(name, groups, lr=0.05)
+            for _ in range(4):
+                optimizer.step(closure_of(helpers.six_hump, w))
+            ends.append(w.detach())
+        assert torch.equal(ends[0], ends[1])
+        assert torch.equal(ends[0], ends[2])
 
 
 class Test_Identity:

@@ -9,7 +9,8 @@ from helpers import closure_of
 from torch import nn
 
 from popview.errors import UsageError
-from popview.optimizers import ALGORITHMS, hyperparameters, make
+from popview.optimizers import ALGORITHMS, AcceptRule, Perturb, hyperparameters, make
+from popview.optimizers.noise import sphere
 
 NAN, INF = float("nan"), float("inf")
 
@@ -59,6 +60,13 @@ MAKING: dict[str, tuple[str, Any, dict[str, Any], type[Exception], tuple[str, ..
     "history": ("L-BFGS-GSS", [two()], {"history": 0}, ValueError, ("history must be a whole number, 1 or above",)),
     "evaluations": ("L-BFGS-GSS", [two()], {"evaluations": 2.5}, ValueError, ("evaluations must be a whole number",)),
     "betas": ("AdamW", [two()], {"betas": (0.9, 1.0)}, ValueError, ("betas[1] must be in [0, 1)", "1.0")),
+    "one beta": ("AdamW", [two()], {"betas": 0.9}, TypeError, ("betas must be two numbers", "0.9")),
+    "betas of a group": ("AdamW", [{"params": [two()], "betas": (2.0, 0.9)}], {}, ValueError, ("betas[0]", "2.0")),
+    "only empty groups": ("SGD", [{"params": []}], {}, ValueError, ("every group is empty",)),
+    "normalized a word": ("SGD", [two()], {"normalized": "false"}, TypeError, ("normalized must be True or False",)),
+    "population a word": ("SAM", [two()], {"population": "no"}, TypeError, ("population must be True or False", "no")),
+    "reset_momentum a number": ("NiM-BH", [two()], {"reset_momentum": 1}, TypeError, ("reset_momentum must be",)),
+    "scope of a callable": ("NiG-SGD", [two()], {"noise": sphere, "scope": "layer"}, UsageError, ("callable",)),
     "eps": ("AdamW", [two()], {"eps": -1e-8}, ValueError, ("eps must be 0 or above", "-1e-08")),
     "no parameters": ("SGD", [], {}, ValueError, ("empty parameter list",)),
     "a tensor for parameters": ("SGD", two(), {}, TypeError, ("params argument",)),
@@ -83,6 +91,13 @@ MAKING: dict[str, tuple[str, Any, dict[str, Any], type[Exception], tuple[str, ..
                              ("normalized belongs to the whole model",)),
     "lr of a group": ("SGD", [{"params": [two()]}, {"params": [two()], "lr": -1.0}], {}, ValueError, ("lr", "-1.0")),
 }  # fmt: skip
+
+
+def test_parts_of_basin_hopping():
+    with pytest.raises(UsageError, match=r"target of a perturbation.*'weights'"):
+        Perturb("weights", sphere)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"reference of an accept rule.*'minima'.*did you mean 'minimum'"):
+        AcceptRule(None, reference="minima")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("row", MAKING)

@@ -169,6 +169,28 @@ class Test_MixedPrecision:
         assert helpers.close(*ends, rtol=1e-4, atol=1e-6)
         assert counts[0] == counts[1]
 
+    @pytest.mark.parametrize("label", ["SGD", "SAM"])
+    def test_gradients_clipped_at_the_scale_are_clipped(self, label):
+        """As the docstring says: inside the closure, to the norm times the scale."""
+        ends = []
+        for scaler in (None, new_scaler()):
+            model, optimizer = build(label, scaler)
+            limit = 0.1 * (1 if scaler is None else 1024)
+
+            def clipped(closure, model=model, limit=limit):
+                loss = closure()
+                assert nn.utils.clip_grad_norm_(model.parameters(), limit) > limit  # it does clip
+                return loss
+
+            for t in range(3):
+                torch.manual_seed(t)
+                step = helpers.net_closure(model, t, scaler)
+                optimizer.step(lambda step=step, clipped=clipped: clipped(step))
+                if scaler is not None:
+                    scaler.update()
+            ends.append(helpers.snapshot(model))
+        assert helpers.close(*ends, rtol=1e-4, atol=1e-6)
+
     def test_a_disabled_scaler_does_nothing(self):
         ends = []
         for scaler in (None, torch.amp.GradScaler("cpu", enabled=False)):

@@ -12,7 +12,7 @@ from torch import Tensor
 from popview.errors import UsageError
 from popview.optimizers.models import copy_where_, members_of, norm, scale_
 
-__all__ = ["Closure", "Optimizer"]
+__all__ = ["Closure", "Optimizer", "check_switch"]
 
 Closure = Callable[[], Any]
 
@@ -34,6 +34,13 @@ WHOLE = ("tau", "average_from", "average_every", "history", "evaluations")
 _MAY_BE_INFINITE = ("epsilon",)  # ε = ∞: the condition on the gradient's norm always holds
 
 
+def check_switch(name: str, value: Any) -> bool:
+    """Return `value` if it is true or false; TypeError if it is a text or a number, which Python would take as one."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
 def _checked_hyperparameter(name: str, value: Any) -> float | int:
     low, inclusive, high, words = BOUNDS[name]
     if isinstance(value, bool) or not isinstance(value, Real):
@@ -51,7 +58,8 @@ class Optimizer(torch.optim.Optimizer):
     Parameters
     ----------
     params : iterable of Tensor, or of param groups
-        Real, dense tensors that require gradients. With ``population=True`` dimension 0 of each indexes P models.
+        Real, dense tensors that require gradients, and get one in every closure (torch's own optimizers skip those
+        without). With ``population=True`` dimension 0 of each indexes P models.
     defaults : dict
         Numeric hyperparameters; what belongs to the model as a whole (`rho`, `tau`, …) must agree between groups.
     buffers : iterable of Tensor
@@ -59,7 +67,8 @@ class Optimizer(torch.optim.Optimizer):
         brings them back.
     scaler : torch.amp.GradScaler, optional
         With it the closure backpropagates ``scaler.scale(loss)``; gradients are unscaled after each pass, and a step
-        that meets an infinity or NaN is skipped. Call ``scaler.update()`` after each step, as ever.
+        that meets an infinity or NaN is skipped. Call ``scaler.update()`` after each step, as ever. To clip, clip the
+        scaled gradients inside the closure, to ``max_norm * scaler.get_scale()``: the optimizer unscales them.
     population : bool
         Whether the tensors hold P models; the closure then returns P losses (and backpropagates their sum).
     seed : int
@@ -89,13 +98,15 @@ class Optimizer(torch.optim.Optimizer):
         population: bool = False,
         seed: int = 0,
     ) -> None:
-        self.population = population
+        self.population = check_switch("population", population)
         super().__init__(params, defaults)
         if scaler is not None and population:
             raise ValueError("scaler cannot be combined with population=True: losses are scaled for one model only")
         self.scaler = scaler if scaler is not None and scaler.is_enabled() else None
         self.buffers = list(buffers)
-        first = self.param_groups[0]["params"][0]
+        if not self._params():
+            raise ValueError("params has no tensor: every group is empty")
+        first = self._params()[0]
         self.size = len(first) if population else 1
         if population:
             for i, b in enumerate(self.buffers):
@@ -154,6 +165,8 @@ class Optimizer(torch.optim.Optimizer):
         for name, value in group.items():
             if name in BOUNDS:
                 group[name] = _checked_hyperparameter(name, value)
+            elif name == "normalized":
+                check_switch(name, value)
             if name in self.defaults and name not in self.per_group and value != self.param_groups[0][name]:
                 raise ValueError(
                     f"{name} belongs to the whole model and must be the same in every group, got {value!r}"
@@ -165,7 +178,7 @@ class Optimizer(torch.optim.Optimizer):
             if not p.requires_grad:
                 raise ValueError(f"params[{i}] of shape {tuple(p.shape)} does not require a gradient: leave it out")
             if self.population:
-                first = self.param_groups[0]["params"][0]
+                first = self._params()[0]
                 if p.dim() == 0 or len(p) != len(first):
                     raise ValueError(
                         f"params[{i}] has shape {tuple(p.shape)}; with population=True dimension 0 indexes models: "
@@ -358,6 +371,10 @@ class Optimizer(torch.optim.Optimizer):
         self.steps = run["steps"]
         for name, count in run["counts"].items():
             self.counts[name].copy_(count)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all attributes, for copies; not a scheduler's wrapped `step`, which would move the original."""
+        return {name: value for name, value in self.__dict__.items() if name != "step"}
 
     def state_dict(self) -> dict[str, Any]:
         """Return torch's state dict with one more entry, ``"run"``: noise stream, counters, position in the hop."""

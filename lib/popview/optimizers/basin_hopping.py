@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from popview.errors import check_name
-from popview.optimizers.base import Closure
+from popview.optimizers.base import Closure, check_switch
 from popview.optimizers.models import add_, copy_where_, members_of, norm
 from popview.optimizers.noise import Noise, make_noise
 from popview.optimizers.sgd import SGD, sgd_
@@ -32,11 +32,19 @@ class Perturb:
     target: Literal["model", "gradient"]
     noise: Noise
 
+    def __post_init__(self) -> None:
+        """Raise UsageError where the target is unknown."""
+        check_name("target of a perturbation", self.target, ("model", "gradient"))
+
     def __call__(
         self, tensors: list[Tensor], models: list[Tensor], generator: Generator, rho: float, where: Tensor
     ) -> None:
         """Add ρ ζ in place to the `tensors` of those members of the population that `where` selects."""
         add_(tensors, self.noise(models, generator), rho, where)
+
+
+def _loss(loss_closure: Closure) -> Any:
+    return loss_closure()
 
 
 def _lower(candidate: Tensor, reference: Tensor, temperature: float, generator: Generator) -> Tensor:
@@ -69,7 +77,11 @@ class AcceptRule:
 
     decide: Callable[[Tensor, Tensor, float, Generator], Tensor] | None
     reference: Literal["minimum", "perturbed"] = "minimum"
-    score: Callable[[Closure], Any] = lambda loss_closure: loss_closure()
+    score: Callable[[Closure], Any] = _loss
+
+    def __post_init__(self) -> None:
+        """Raise UsageError where the reference is unknown."""
+        check_name("reference of an accept rule", self.reference, ("minimum", "perturbed"))
 
 
 ACCEPT_RULES: dict[str, AcceptRule] = {
@@ -145,9 +157,10 @@ class BasinHopping(SGD):
     ) -> None:
         self.perturb = perturb
         self.rule = make_accept_rule(accept)
-        self.reset_momentum = reset_momentum
+        self.local_search = local_search
+        self.reset_momentum = check_switch("reset_momentum", reset_momentum)
         others |= {"rho": rho, "tau": tau, "epsilon": epsilon, "temperature": temperature}
-        super().__init__(params, local_search=local_search, **others)
+        super().__init__(params, **others)
         self._place = torch.zeros(self.size, dtype=torch.int64, device=self.device)  # steps taken in the hop
         self._searches = torch.zeros_like(self._place)  # local searches finished: 0 during the first
         self._kept_buffers = [b.clone() for b in self.buffers] if self.rule.decide is not None else []
@@ -161,7 +174,11 @@ class BasinHopping(SGD):
         starts = bool(starting.any())
         if starts:
             self._start(starting)
-        loss = self._first_pass(closure)
+        try:
+            loss = self._first_pass(closure)
+        except BaseException:
+            self._begun(starting)
+            raise
         if not self._overflowed():
             flat = norm(self._gradients()) < self.hyperparameter("epsilon")
             self._normalize()
@@ -175,8 +192,8 @@ class BasinHopping(SGD):
             ended = flat | (self._place >= self.hyperparameter("tau"))
             if ended.any():
                 self._end(ended, torch.enable_grad()(closure) if loss_closure is None else loss_closure)
-        elif starts and self.perturb.target == "model":
-            self._place += 1  # the step is skipped, but the model has been perturbed: the hop goes on
+        else:
+            self._begun(starting)
         return loss
 
     def _start(self, starting: Tensor) -> None:
@@ -189,6 +206,11 @@ class BasinHopping(SGD):
         if self.reset_momentum:
             momentum = self._momentum_buffers()
             copy_where_(momentum, [torch.zeros_like(m) for m in momentum], starting)
+
+    def _begun(self, starting: Tensor) -> None:
+        """Of a step that is skipped, or interrupted: where the model has been perturbed the hop goes on."""
+        if self.perturb.target == "model":
+            self._place += starting
 
     def _inject(self, tensors: list[Tensor], where: Tensor) -> None:
         self.perturb(tensors, self._models(), self.generator, self.hyperparameter("rho"), where)
@@ -233,8 +255,10 @@ class BasinHopping(SGD):
         candidate_score = self._losses(lambda: self.rule.score(counted))
         models, _, buffers = self._reference()
         copy_where_(here, [*models, *buffers], tried)
-        reference_score = self._losses(lambda: self.rule.score(counted))
-        copy_where_(here, candidates, tried)
+        try:
+            reference_score = self._losses(lambda: self.rule.score(counted))
+        finally:  # back to the candidates, even when interrupted
+            copy_where_(here, candidates, tried)
         assert self.rule.decide is not None
         return self.rule.decide(candidate_score, reference_score, self.hyperparameter("temperature"), self.generator)
 

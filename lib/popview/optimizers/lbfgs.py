@@ -54,7 +54,7 @@ class LBFGS(Optimizer):
         self, params: Iterable, *, lr: float = 1.0, history: int = 10, evaluations: int = 6, **others: Any
     ) -> None:
         super().__init__(params, {"lr": lr, "history": history, "evaluations": evaluations}, **others)
-        kind = {"dtype": self._flat(self._models()).dtype, "device": self.device}
+        kind: dict[str, Any] = {"dtype": self._flat(self._models()).dtype, "device": self.device}
         self._previous: tuple[Tensor, Tensor] | None = None  # position and gradient of the last step, (P, d) each
         self._pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # s, y, 1/yᵀs; zeros where a step taught nothing
         self._scale = torch.ones(self.size, **kind)  # yᵀs/yᵀy of the last pair
@@ -178,5 +178,10 @@ class LBFGS(Optimizer):
 
     def _load_run_state(self, run: dict[str, Any]) -> None:
         super()._load_run_state(run)
-        self._previous, self._pairs = run["previous"], list(run["pairs"])
-        self._scale, self._length, self._stalled = run["scale"], run["length"], run["stalled"].clone()
+
+        def here(tensors: Iterable[Tensor]) -> Any:
+            return tuple(t.to(self.device, copy=True) for t in tensors)
+
+        self._previous = here(run["previous"]) if run["previous"] is not None else None
+        self._pairs = [here(pair) for pair in run["pairs"]]
+        self._scale, self._length, self._stalled = here([run["scale"], run["length"], run["stalled"]])

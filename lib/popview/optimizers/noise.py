@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from popview.errors import check_name
+from popview.errors import UsageError, check_name
 from popview.optimizers.models import norm, scale_
 
 __all__ = ["NOISES", "SCOPES", "Noise", "make_noise"]
@@ -62,10 +62,12 @@ def make_noise(noise: str | Noise, scope: str) -> Noise:
     Raises
     ------
     UsageError
-        If the name of the noise or of the scope is unknown.
+        If the name of the noise or of the scope is unknown, or a callable is given a scope.
     """
     check_name("scope", scope, SCOPES)
     if callable(noise):
+        if scope != "model":
+            raise UsageError(f"scope {scope!r} is for the noises named, not for a callable: it draws what it likes")
         return noise
     check_name("noise", noise, NOISES)
     draw = NOISES[noise]

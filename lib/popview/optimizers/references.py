@@ -1,4 +1,4 @@
-"""References that the paper lacks: AdamW and stochastic weight averaging, both in torch's own arithmetic."""
+"""References that the paper lacks: AdamW, in torch's own arithmetic, and stochastic weight averaging."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
-from torch.optim.swa_utils import get_swa_multi_avg_fn
 
 from popview.optimizers.base import Optimizer
 from popview.optimizers.sgd import SGD
@@ -35,13 +34,19 @@ class AdamW(Optimizer):
         eps: float = 1e-8,
         **others: Any,
     ) -> None:
+        defaults = {"lr": lr, "weight_decay": weight_decay, "betas": betas, "eps": eps}
+        super().__init__(params, defaults, **others)
+
+    def _check_group(self, group: dict[str, Any]) -> None:
+        super()._check_group(group)
+        betas, eps = group["betas"], group["eps"]
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
+            raise TypeError(f"betas must be two numbers, got {betas!r}")
         for i, beta in enumerate(betas):
             if not 0 <= beta < 1:
                 raise ValueError(f"betas[{i}] must be in [0, 1), got {beta!r}")
         if not eps >= 0:
             raise ValueError(f"eps must be 0 or above, got {eps!r}")
-        defaults = {"lr": lr, "weight_decay": weight_decay, "betas": betas, "eps": eps}
-        super().__init__(params, defaults, **others)
 
     def _descend(self) -> None:
         first, second = (self._of_state(key, "zeros") for key in ("first_moment", "second_moment"))
@@ -69,7 +74,7 @@ class AdamW(Optimizer):
 
 
 class SWA(SGD):
-    """Stochastic weight averaging along SGD's own trajectory (Izmailov et al. 2018), with torch's averaging function.
+    """Stochastic weight averaging along SGD's own trajectory (Izmailov et al. 2018).
 
     The parameters are SGD's throughout; `solution` and `finish` put the average in their place. BatchNorm statistics
     of the average are the caller's to recompute (`torch.optim.swa_utils.update_bn`).
@@ -87,18 +92,13 @@ class SWA(SGD):
     def __init__(self, params: Iterable, *, average_from: int = 0, average_every: int = 1, **others: Any) -> None:
         super().__init__(params, average_from=average_from, average_every=average_every, **others)
         self._averaged = 0
-        self._average = get_swa_multi_avg_fn()
 
     def _descend(self) -> None:
         super()._descend()
         late = self.steps - self.hyperparameter("average_from")
         if late > 0 and late % self.hyperparameter("average_every") == 0:
-            average, models = self._of_state("average", "zeros"), self._models()
-            if self._averaged == 0:
-                torch._foreach_copy_(average, models)
-            else:
-                self._average(average, models, self._averaged)
             self._averaged += 1
+            torch._foreach_lerp_(self._of_state("average", "zeros"), self._models(), 1 / self._averaged)
 
     @property
     def averages(self) -> bool:  # type: ignore[override]

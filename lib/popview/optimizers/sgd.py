@@ -49,8 +49,6 @@ class SGD(Optimizer):
         As in `torch.optim.SGD`; may differ between param groups.
     normalized : bool
         Follow ĝ = g/‖g‖, as eq. 1 has it, instead of g. The norm is the model's, without weight decay.
-    local_search : callable
-        The in-place update, with the signature of `sgd_`.
 
     Raises
     ------
@@ -60,6 +58,8 @@ class SGD(Optimizer):
 
     #: Numeric hyperparameters of a subclass that belong to the model as a whole.
     model_wide: tuple[str, ...] = ()
+    #: One update in place.
+    local_search = staticmethod(sgd_)
 
     def __init__(
         self,
@@ -69,12 +69,10 @@ class SGD(Optimizer):
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         normalized: bool = False,
-        local_search: Any = sgd_,
         **others: Any,
     ) -> None:
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "normalized": normalized}
         defaults |= {name: others.pop(name) for name in self.model_wide}
-        self.local_search = local_search
         super().__init__(params, defaults, **others)
 
     def _gradient(self, closure: Closure) -> Any:
@@ -88,7 +86,7 @@ class SGD(Optimizer):
 
     def _descend(self) -> None:
         buffers, start = self._momentum_buffers(), 0
-        for group in self.param_groups:
+        for group in (group for group in self.param_groups if group["params"]):
             stop = start + len(group["params"])
             self.local_search(
                 members_of(group["params"], self.population),
@@ -167,13 +165,17 @@ class NiMSGD(_Noisy):
         if self.steps > self.hyperparameter("tau"):
             stationary = norm(self._gradients()) < self.hyperparameter("epsilon")
             if stationary.any():
-                kept = None if self.scaler is None else [t.clone() for t in self._models()]
+                kept = [t.clone() for t in self._models()]
                 first = None if stationary.all() else [g.clone() for g in self._gradients()]
                 self._inject(self._models(), stationary)
-                self._second_pass(closure, stationary)
+                try:
+                    self._second_pass(closure, stationary)
+                except BaseException:  # an interrupted step leaves no noise behind
+                    torch._foreach_copy_(self._models(), kept)
+                    raise
                 if first is not None:
                     copy_where_(self._gradients(), first, ~stationary)  # the other members follow their first pass
-                if kept is not None and self._overflowed():
+                if self._overflowed():
                     torch._foreach_copy_(self._models(), kept)  # the step is skipped, its noise too
         self._normalize()
         return loss
@@ -206,7 +208,7 @@ class SGLD(SGD):
         models, start = self._models(), 0
         xi = self.noise(models, self.generator)
         dimension = sum(t[0].numel() for t in models)
-        for group in self.param_groups:
+        for group in (group for group in self.param_groups if group["params"]):
             stop = start + len(group["params"])
             deviation = (2 * float(group["lr"]) * group["temperature"]) ** 0.5
             add_(models[start:stop], xi[start:stop], deviation * dimension**0.5, self._everyone)
