@@ -255,6 +255,13 @@ class TestTune:
         (folder / "searches" / "tiny.json").write_text(json.dumps({"digits": {"NiM-BH": entry}}))
         assert specs.unchanged("tiny", "digits") == ["NiM-BH"]
 
+    @pytest.mark.parametrize("tau", ['"20"', "[1]"])
+    def test_a_number_of_steps_that_is_no_number_is_left_to_the_optimizer_to_refuse(self, folder, tmp_path, tau):
+        change(folder, "[digits.base.AdamW]", f"[digits.base.NiM-BH]\ntau = {tau}\n\n[digits.base.AdamW]")
+        assert specs.searched_as("tiny", "digits", "NiM-BH", [{"lr": 0.1}])
+        with pytest.raises(UsageError, match="tau must be a number"):
+            engine.run(expand("tiny", "digits", algorithms=("NiM-BH",)), root=tmp_path / "store", workers=1, quiet=True)
+
     @pytest.fixture
     def computed(self, monkeypatch) -> list[list[RunSpec]]:
         """What `tune` asks the engine for; nothing is computed, and the second trial is best."""

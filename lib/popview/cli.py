@@ -83,7 +83,7 @@ def run(
     profile: Annotated[str, typer.Option(help="smoke, laptop or paper: how much to compute.")] = "laptop",
     task: Annotated[list[str] | None, typer.Option(help="Only this task; repeatable.")] = None,
     algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
-    variant: Annotated[str, typer.Option(help="base or tuned.")] = "base",
+    variant: Annotated[str, typer.Option(help="base, tuned or trial.")] = "base",
     restarts: Annotated[int | None, typer.Option(help="Restarts per algorithm; the profile's by default.")] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")
@@ -96,7 +96,7 @@ def run(
     """Compute the trajectories that are missing; what was finished before is kept."""
     from popview import specs
 
-    algorithms = tuple(algorithm) if algorithm else None
+    algorithms = tuple(dict.fromkeys(algorithm)) if algorithm else None
     wanted = {}
     for name in task or specs.tasks(profile):
         found = specs.expand(profile, name, algorithms=algorithms, restarts=restarts, variant=variant)

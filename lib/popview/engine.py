@@ -119,7 +119,7 @@ def run(
     if scheduler == "slurm" and workers is None:
         raise UsageError("scheduler slurm needs --workers, the number of jobs: the cores of this machine say nothing")
     root = root.absolute()
-    given = list(specs)
+    given = list({spec.digest: spec for spec in specs}.values())
     store.tidy(given, root)
     wanted = todo = missing(given, root, keep_weights)
     ours: dict[str, bool] = {}

@@ -13,10 +13,10 @@ from popview.specs import RunSpec, expand, search, searches, settings
 from popview.specs import tasks as tasks_of
 
 __all__ = [
+    "COMPARED",
     "CRITERIA",
     "PAPER_FAMILY",
     "TASKS",
-    "VARIANTS",
     "available",
     "chances",
     "coverage",
@@ -35,7 +35,8 @@ __all__ = [
 #: The embedded task, then the paper's four.
 TASKS = ("digits", "cifar10", "cifar100", "goemotions", "tweeteval")
 
-VARIANTS = ("base", "tuned")
+#: Variants that are compared; a search's trials are not.
+COMPARED = ("base", "tuned")
 
 #: The algorithms that the paper sets against SGD, in its order: results without one of them are not shown.
 PAPER_FAMILY = ("NiG-SGD", "NiM-SGD", "SAM", "NiG-BH", "NiM-BH")
@@ -73,10 +74,10 @@ def wanted(
     Raises
     ------
     UsageError
-        If the task is not one of `TASKS`, the variant not one of `VARIANTS`, or as `popview.specs.expand` says.
+        If the task is not one of `TASKS`, the variant not one of `COMPARED`, or as `popview.specs.expand` says.
     """
     check_name("task", task, TASKS)
-    check_name("variant", variant, VARIANTS)
+    check_name("variant", variant, COMPARED)
     if task not in tasks_of(profile):
         return []
     found = expand(profile, task, algorithms=algorithms, restarts=restarts, variant=variant)
@@ -112,7 +113,7 @@ def _whole(specs: list[RunSpec], missing: list[RunSpec]) -> list[RunSpec]:
 def coverage(
     profile: str,
     tasks: Iterable[str] = TASKS,
-    variants: Iterable[str] = VARIANTS,
+    variants: Iterable[str] = COMPARED,
     restarts: int | None = None,
     root: Path = TRAJECTORIES,
 ) -> pd.DataFrame:

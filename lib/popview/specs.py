@@ -259,11 +259,12 @@ def search(profile: str, task: str) -> dict[str, dict[str, Any]]:
     Empty where nothing was drawn yet; without ``chosen`` where the trials have not all run. An algorithm whose trials
     would be others as the profile stands now (`searched_as`) has to be searched again.
     """
-    found, table = searches(profile).get(task, {}), settings(profile, task)
+    settings(profile, task)  # the task is known
+    found = searches(profile).get(task, {})
     return {
         name: tried
         for name, tried in found.items()
-        if tried.get("of") == searched_as(profile, task, name, tried["trials"], table)
+        if tried.get("of") == searched_as(profile, task, name, tried["trials"])
     }
 
 
@@ -274,14 +275,9 @@ def unchanged(profile: str, task: str) -> list[str]:
     return list(dict.fromkeys(spec.algorithm for spec in tuned if spec.twin and spec.twin.digest in base))
 
 
-def searched_as(
-    profile: str, task: str, algorithm: str, trials: list[dict[str, Any]], table: dict[str, Any] | None = None
-) -> str:
-    """Return the digest of all that an algorithm's search depends on: its trials as specs, and the profile's ranges.
-
-    `table` is what `settings` returns of the task, if it is at hand.
-    """
-    table = settings(profile, task) if table is None else table
+def searched_as(profile: str, task: str, algorithm: str, trials: list[dict[str, Any]]) -> str:
+    """Return the digest of all that an algorithm's search depends on: its trials as specs, and the profile's ranges."""
+    table = settings(profile, task)
     space = table.get("search", {})
     common = {name: span for name, span in space.items() if not isinstance(span, dict)}
     specs = _built(table, algorithm, "trial", trials, profile=profile, task=task, **_budget(table, "trial"))
@@ -411,7 +407,8 @@ def unsearched(
 
 def _shortened(hyperparameters: dict[str, Any], variant: str) -> dict[str, Any]:
     """Halve what counts steps for a trial, so that it has as many hops as a whole run."""
-    half = {name: -(-value // 2) for name, value in hyperparameters.items() if name in _STEPS}
+    steps = {name: hyperparameters[name] for name in _STEPS if name in hyperparameters}
+    half = {name: -(-value // 2) for name, value in steps.items() if isinstance(value, int | float)}
     return hyperparameters | (half if variant == "trial" else {})
 
 

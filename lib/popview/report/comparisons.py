@@ -16,7 +16,7 @@ from popview.comparisons import ALPHA, beyond_margin
 from popview.comparisons import against_reference as compared
 from popview.designs import deviations, equivalence_power
 from popview.operations import DATA, model_settings
-from popview.populations import TASKS, VARIANTS, coverage, load_available, wanted
+from popview.populations import COMPARED, TASKS, coverage, load_available, wanted
 from popview.report.page import MINUS
 from popview.report.page import table as page_table
 from popview.report.trajectories import NOT_RUN, metric_name
@@ -86,7 +86,7 @@ def gather(
         If a name is unknown.
     """
     tasks = TASKS if task == "all" else (task,)
-    variants = VARIANTS if variant == "all" else (variant,)
+    variants = COMPARED if variant == "all" else (variant,)
     if "digits" in tasks:
         engine.run(spec for v in variants for spec in wanted(profile, "digits", v, restarts=restarts))
     found = coverage(profile, tasks, variants, restarts)
