@@ -98,7 +98,7 @@ glue("progress", tables.progress(inventory), display=False)
 glue("core-hours", f"{inventory['core_hours'].sum():.1f}", display=False)
 
 # %% [markdown]
-# ````{table} Restarts per task and variant, those of a search's trials included, all algorithms together: those wanted, also where a search has yet to give the settings; done; of which algorithms how many are to come; of them begun; of those done diverged; with a damaged file; what was done took.
+# ````{table} Restarts per task and variant, those of a search's trials included, all algorithms together: those wanted, also where a search has yet to give the settings; done; of which algorithms how many are to come; of them begun; of those done diverged; with a damaged file; what was done took. A tuned restart whose search chose the base setting is the base one, and took nothing.
 # :name: table-inventory
 # ```{glue:md} inventory
 # :format: myst
