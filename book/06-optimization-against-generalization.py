@@ -27,7 +27,7 @@
 # ````
 #
 # {glue:md}`hardly-trained` Where a search chose the base setting, the tuned case is the base one again:
-# {glue:text}`unchanged`.
+# {glue:text}`unchanged`. {glue:md}`never-parted`
 
 # %% tags=["parameters"]
 task: str = "all"  # all that have results, or one: digits, cifar10, cifar100, goemotions, tweeteval
@@ -65,6 +65,7 @@ values = {
     key: populations.per_restart(populations.select(t, "train_loss", per_trajectory)) for key, t in results.items()
 }
 show.text("hardly-trained", answers.hardly_trained(values))
+show.text("never-parted", answers.never_parted(results))
 show.show("overview", sets, lambda table: lay.overview(table, regrets, verdicts, chance, overlaps, correlations))
 glue("unchanged", show.unchanged(results, profile), display=False)
 for kind in ("base", "tuned"):

@@ -24,8 +24,8 @@
 # ```
 # ````
 #
-# {glue:md}`hardly-trained` Which comparisons form a family matters where restarts are few: over all pairs it may be
-# that no difference could be found at all ([below](table-all-pairs)). On networks with BatchNorm SWA's line includes what recomputed BatchNorm statistics do.
+# {glue:md}`hardly-trained` {glue:md}`never-parted` Which comparisons form a family matters where restarts are few: over
+# all pairs it may be that no difference could be found at all ([below](table-all-pairs)). On networks with BatchNorm SWA's line includes what recomputed BatchNorm statistics do.
 #
 # The paper's own test, on pooled checkpoints, takes the ten models of a trajectory for independent ones, and does not use
 # that seeds are shared. It can err to either side; what ten models are worth stands below.
@@ -63,6 +63,7 @@ show.text("statistics-alone", answers.statistics_alone(results, profile))
 others = sam[sam["a"] != "SGD"] if len(sam) else sam
 show.show("overview", pd.concat([against, others]), show.overview)
 show.text("hardly-trained", answers.hardly_trained(values))
+show.text("never-parted", answers.never_parted(results))
 glue("headline", answers.headline(against), display=False)
 glue("chosen", per_trajectory, display=False)
 trials = {specs.settings(profile, name)["search"]["trials"] for name, kind in results if kind == "tuned"}

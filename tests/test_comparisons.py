@@ -279,6 +279,20 @@ class TestWords:
         assert lay._verdicts(many) == "=\u00a04; =△\u00a0SGD"
         assert lay._verdicts(luck[1:]) == "=\u00a0all 1"
 
+    def test_an_algorithm_that_is_sgd_under_another_name_is_named(self):
+        """Whose noise never fired in one restart of two, say."""
+        parted = {"SGD": (0.0, 0.0), "NiM-SGD": (0.0, 0.1), "SAM": (0.2, 0.1)}
+        rows = pd.DataFrame(
+            {"task": "digits", "profile": "p", "variant": "base", "algorithm": name, "seed": seed, "epoch": epoch}
+            | {"train_loss": 1.0 - epoch / 10 + epoch * shift}
+            for name, shifts in parted.items()
+            for seed, shift in enumerate(shifts)
+            for epoch in (0, 1, 2)
+        )
+        same = "The same as SGD, step by step, in a restart or more: "
+        assert answers.never_parted({("digits", "base"): rows}) == f"{same}NiM-SGD on digits, base."
+        assert answers.never_parted({("digits", "base"): rows[rows["algorithm"] != "NiM-SGD"]}) == f"{same}none."
+
     def test_what_recomputed_statistics_do_alone(self):
         """At the step of the first averaged model, and nowhere else."""
         swa = settings("laptop", "cifar10")["base"]["SWA"]

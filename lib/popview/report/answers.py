@@ -8,13 +8,14 @@ import pandas as pd
 from popview.comparisons import ALPHA, first_average, powerless, tally, untrained
 from popview.comparisons import words as verdict_words
 from popview.operations import example
+from popview.populations import parting
 from popview.report.comparisons import of, with_interval
 from popview.report.trajectories import NOT_RUN
 from popview.selections import as_good
 from popview.specs import settings
 from popview.statistics import mean_difference
 
-__all__ = ["all_pairs", "choices", "hardly_trained", "headline", "statistics_alone", "times"]
+__all__ = ["all_pairs", "choices", "hardly_trained", "headline", "never_parted", "statistics_alone", "times"]
 
 
 def hardly_trained(values: Mapping[tuple[str, str], pd.DataFrame]) -> str:
@@ -23,6 +24,17 @@ def hardly_trained(values: Mapping[tuple[str, str], pd.DataFrame]) -> str:
     if not found:
         return "No algorithm has less than half of SGD's points."
     return f"Hardly trained, with less than half of SGD's points, and evidence of no more: {', '.join(found)}."
+
+
+def never_parted(results: Mapping[tuple[str, str], pd.DataFrame]) -> str:
+    """Name the algorithms that are SGD under another name: the restarts of which never part from SGD's."""
+    found = [
+        f"{name} on {', '.join(key)}"
+        for key, rows in results.items()
+        for name, epoch in parting(rows).drop("SGD").items()
+        if np.isinf(epoch)
+    ]
+    return f"The same as SGD, step by step, in a restart or more: {', '.join(found) or 'none'}."
 
 
 def choices(verdicts: pd.DataFrame, chance: pd.DataFrame) -> str:
