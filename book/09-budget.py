@@ -16,7 +16,7 @@
 # **Equal epochs are not equal prices: SAM pays two gradients a step, and NiM-SGD a second one wherever its noise fires.**
 # What that changes:
 #
-# ````{table} Against SGD at the last checkpoint within the budget (chapter 7 takes the mean of ten), with 95 % t interval. Test metric: ▲ better, ▼ worse (△ ▽ perhaps by less than the margin), = equivalent (=△ =▽ and yet a difference by Holm), · inconclusive, ? undecidable at this n. Training loss: ▲ lower, ▼ higher, of any size. Signs follow Holm's correction, the intervals do not. Then the gradients until the validation metric comes within the margin of SGD's usual best: median and its 95 % interval, of which no test is made; ∞: not within SGD's budget. Algorithms without a line compute as many gradients as SGD; Monotonic Basin Hopping's loss evaluations come on top.
+# ````{table} Gradients paid for the same epochs, test metric less SGD's, and training loss, both gradients and loss as multiples of SGD's; at the last checkpoint within the budget (chapter 7 takes the mean of ten), with 95 % t interval. Test metric: ▲ better, ▼ worse (△ ▽ perhaps by less than the margin), = equivalent (=△ =▽ and yet a difference by Holm), · inconclusive, ? undecidable at this n. Training loss: ▲ lower, ▼ higher, of any size. Signs follow Holm's correction, the intervals do not. Then the gradients until the validation metric comes within the margin of SGD's usual best: median and its 95 % interval, of which no test is made; ∞: not within SGD's budget. Algorithms without a line compute as many gradients as SGD; Monotonic Basin Hopping's loss evaluations come on top.
 # :name: table-budget-overview
 # ```{glue:md} overview
 # :format: myst

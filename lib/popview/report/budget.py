@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from popview.bill import amount
-from popview.report.comparisons import across, of, setting, sign, waits, with_interval, word
+from popview.report.comparisons import of, setting, sign, waits, with_interval, word
 from popview.report.style import colour
 
 __all__ = ["equal", "hours_figure", "overview", "prices", "shares", "totals", "traded"]
@@ -162,30 +162,29 @@ def traded(scales: pd.DataFrame) -> pd.DataFrame:
 
 
 def overview(paid: pd.DataFrame, metric: pd.DataFrame, loss: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
-    """Lay out what the dearer algorithms pay, and what they get for it, at a glance: tasks and variants across.
+    """Lay out what the dearer algorithms pay, and what they get for it, at a glance: a line each, after SGD's.
 
     Parameters
     ----------
     paid, metric, loss, times : DataFrame
         As for `prices` and `equal`.
     """
-    columns = {}
+    rows = []
+    last = "gradients to within the margin"
     for key, own in paid.groupby(["task", "variant"], sort=False):
         values, losses, near = (of(table, key) for table in (metric, loss, times))
-        waited = waits(near[near["series"] == WITHIN].set_index("algorithm"))
-        ratios = own.set_index("algorithm")["ratio"]
-        dear = list(values["algorithm"].unique()) if len(values) else []
-        cells = {"restarts": str(near["restarts"].iloc[0])}
-        if dear:
-            cells["margin"] = f"±{100 * values['margin'].iloc[0]:g}"
-        for name in dear:
-            cells[f"{name}'s gradients, × SGD's"] = f"{ratios[name]:.2f}"
-            points, factors = f"{name} – SGD, test points", f"{name}'s training loss, × SGD's"
-            for label, rows, write in ((points, values, _points), (factors, losses, _factors)):
-                mine = rows[rows["algorithm"] == name]
+        near = near[near["series"] == WITHIN].set_index("algorithm")
+        waited, ratios = waits(near), own.set_index("algorithm")["ratio"]
+        named = f"{', '.join(key)}: {near['restarts'].iloc[0]} restarts"
+        if len(values):
+            named += f", margin ±{100 * values['margin'].iloc[0]:g}"
+        rows.append({"task": named, "algorithm": "SGD", "gradients": "1.00", last: waited["SGD"]})
+        for name in values["algorithm"].unique() if len(values) else ():
+            row = {"task": "", "algorithm": name, "gradients": f"{ratios[name]:.2f}"}
+            for label, table, write in (("test points", values, _points), ("training loss", losses, _factors)):
+                mine = table[table["algorithm"] == name]
                 shown = sign(mine) + "\u00a0" + write(mine)
-                cells |= {f"{label}, {at}": cell for at, cell in zip(mine["budget"], shown, strict=True)}
-        for name in ("SGD", *dear):
-            cells[f"{name}'s gradients to within the margin"] = waited[name]
-        columns[key] = cells
-    return across(columns)
+                row |= {f"{label}, {at}": cell for at, cell in zip(mine["budget"], shown, strict=True)}
+            rows.append(row | {last: waited[name]})
+    table = pd.DataFrame(rows).fillna("")
+    return table[[*table.columns.drop(last), last]]
