@@ -188,6 +188,15 @@ class Optimizer(torch.optim.Optimizer):
     def _params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
+    def _spans(self) -> Iterator[tuple[dict[str, Any], slice]]:
+        """Each group that has tensors, and where they stand among those of all groups."""
+        start = 0
+        for group in self.param_groups:
+            stop = start + len(group["params"])
+            if stop > start:
+                yield group, slice(start, stop)
+            start = stop
+
     def _models(self) -> list[Tensor]:
         return members_of(self._params(), self.population)
 

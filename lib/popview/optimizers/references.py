@@ -49,19 +49,16 @@ class AdamW(Optimizer):
             raise ValueError(f"eps must be 0 or above, got {eps!r}")
 
     def _descend(self) -> None:
+        models, gradients = self._models(), self._gradients()
         first, second = (self._of_state(key, "zeros") for key in ("first_moment", "second_moment"))
-        start = 0
-        for group in self.param_groups:
-            stop = start + len(group["params"])
-            for p in group["params"]:
-                self.state[p].setdefault("step", torch.tensor(0.0))
+        for group, span in self._spans():
             adamw(
-                self._models()[start:stop],
-                self._gradients()[start:stop],
-                first[start:stop],
-                second[start:stop],
+                models[span],
+                gradients[span],
+                first[span],
+                second[span],
                 [],
-                [self.state[p]["step"] for p in group["params"]],
+                [self.state[p].setdefault("step", torch.tensor(0.0)) for p in group["params"]],
                 amsgrad=False,
                 beta1=group["betas"][0],
                 beta2=group["betas"][1],
@@ -70,7 +67,6 @@ class AdamW(Optimizer):
                 eps=group["eps"],
                 maximize=False,
             )
-            start = stop
 
 
 class SWA(SGD):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from popview.optimizers.base import Closure, Optimizer
-from popview.optimizers.models import add_, copy_where_, members_of, norm
+from popview.optimizers.models import add_, copy_where_, norm
 from popview.optimizers.noise import Noise, make_noise
 
 __all__ = ["SGD", "SGLD", "NiGSGD", "NiMSGD", "sgd_"]
@@ -85,18 +85,16 @@ class SGD(Optimizer):
         return self._of_state("momentum_buffer", "zeros") if wanted else []
 
     def _descend(self) -> None:
-        buffers, start = self._momentum_buffers(), 0
-        for group in (group for group in self.param_groups if group["params"]):
-            stop = start + len(group["params"])
+        models, gradients, buffers = self._models(), self._gradients(), self._momentum_buffers()
+        for group, span in self._spans():
             self.local_search(
-                members_of(group["params"], self.population),
-                members_of([p.grad for p in group["params"]], self.population),
-                buffers[start:stop],
+                models[span],
+                gradients[span],
+                buffers[span],
                 lr=float(group["lr"]),
                 momentum=group["momentum"],
                 weight_decay=group["weight_decay"],
             )
-            start = stop
 
 
 class _Noisy(SGD):
@@ -205,12 +203,10 @@ class SGLD(SGD):
 
     def _descend(self) -> None:
         super()._descend()
-        models, start = self._models(), 0
+        models = self._models()
         xi = self.noise(models, self.generator)
         dimension = sum(t[0].numel() for t in models)
-        for group in (group for group in self.param_groups if group["params"]):
-            stop = start + len(group["params"])
+        for group, span in self._spans():
             deviation = (2 * float(group["lr"]) * group["temperature"]) ** 0.5
-            add_(models[start:stop], xi[start:stop], deviation * dimension**0.5, self._everyone)
-            start = stop
+            add_(models[span], xi[span], deviation * dimension**0.5, self._everyone)
         self.counts["noise_triggers"] += 1
