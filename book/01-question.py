@@ -18,8 +18,8 @@
 # and extends it.** Every table of numbers and every figure is computed by the code beside it, with the paper's printed
 # values beside ours wherever they can be read.
 #
-# The short answer, of networks and budgets smaller than the paper's, and by task, for *base* settings (one stated default
-# per algorithm) and *tuned* ones (the best of the same search for each), which are named where they differ:
+# The short answer, of networks and budgets smaller than the paper's, and by task, for *base* settings (one per
+# algorithm, stated in the profile) and *tuned* ones (the best of the same search for each), which are named where they differ:
 #
 # - Late in training, models of lower loss are better: {glue:md}`loss-and-accuracy`.
 # - Choosing models by training loss costs no more than the margin: {glue:md}`selection-by-loss`.
@@ -74,7 +74,8 @@ page.provenance(entries, "ledger.csv", **facts, csv="has where each claim is mad
 # %% [markdown]
 # *Holds*: the evidence supports it. *Does not hold*: the evidence contradicts it. *In part*: for some algorithms, or
 # with a reservation that the numbers state. *Inconclusive*: these numbers cannot tell, or disagree with each other. No
-# verdict is written by hand; the rules and the numbers behind each are on [the status page](15-status.ipynb). Not run
+# verdict is written by hand; the rules and the numbers behind each are on [the status page](15-status.ipynb), and so are
+# [those rules that were changed in sight of results](table-reconsidered), with the verdicts that turn on it. Not run
 # here yet, or not whole: {glue:text}`missing`. Networks and tasks differ from the paper's in scale, and base settings are this book's,
 # since the paper states none: "does not hold" is said of the claim as a general one, on the task that the column names.
 #

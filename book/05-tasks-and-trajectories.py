@@ -151,7 +151,7 @@ page.figure(
 )
 
 # %% [markdown]
-# ````{table} Test metric at the last checkpoint, in points: mean ± SD [range] over restarts. Accuracy; macro-F1 for texts. Base: one stated default per algorithm. Tuned: the best of a few trials of half the epochs, the base setting and quasi-random draws, as many for each algorithm, chosen by validation metric and run with other seeds. The measured sample of the test set, not the whole of it.
+# ````{table} Test metric at the last checkpoint, in points: mean ± SD [range] over restarts. Accuracy; macro-F1 for texts. Base: one setting per algorithm, stated in the profile, with learning rates of SGD and AdamW that were looked at first. Tuned: the best of a few trials of half the epochs, the base setting and quasi-random draws, as many for each algorithm, chosen by validation metric and run with other seeds; but for digits a trial is one run, judged on a few hundred validation examples, and SDs hold nothing of that choice. The measured sample of the test set, not the whole of it.
 # :name: table-final
 # ```{glue:md} final
 # :format: myst

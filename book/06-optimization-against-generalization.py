@@ -31,7 +31,7 @@
 
 # %% tags=["parameters"]
 task: str = "all"  # all that have results, or one: digits, cifar10, cifar100, goemotions, tweeteval
-variant: str = "all"  # base (one stated default per algorithm), tuned, or all
+variant: str = "all"  # base (one setting per algorithm, stated in the profile), tuned, or all
 profile: str = "laptop"  # scale of the runs
 restarts: int | None = None  # restarts per algorithm; the profile's by default; only digits is ever computed here
 per_trajectory: int = 10  # models selected from each trajectory, the paper's L
@@ -60,7 +60,7 @@ verdicts = show.each(results, profile, lambda t, m: selections.verdicts(t, m, pe
 chance = show.each(results, profile, lambda t, m: selections.against_late(t, m, per_trajectory=per_trajectory))
 overlaps = show.each(results, profile, lambda t, _: selections.overlaps(t, per_trajectory))
 correlations = show.each(results, profile, lambda t, _: selections.correlations(t))
-glue("answer", answers.choices(verdicts, chance), display=False)
+glue("answer", answers.choices(verdicts, chance, answers.copied(results, profile)), display=False)
 values = {
     key: populations.per_restart(populations.select(t, "train_loss", per_trajectory)) for key, t in results.items()
 }

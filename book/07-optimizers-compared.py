@@ -14,8 +14,9 @@
 # # 7 Optimizers compared
 #
 # **Is any optimizer better than SGD? {glue:text}`headline`** One value per restart: the mean test metric of its
-# {glue:text}`chosen` models of lowest training loss. Epochs are equal, and the margin is fixed in the profile. *Base* is one stated default
-# per algorithm, *tuned* the best of {glue:text}`trials` trials of half the epochs, the base setting among them.
+# {glue:text}`chosen` models of lowest training loss. Epochs are equal, and the margin is fixed in the profile. *Base* is one setting
+# per algorithm, stated there: the learning rates of SGD and of AdamW were looked at first, so that training fits, and the others have SGD's.
+# *Tuned* is the best of {glue:text}`trials` trials of half the epochs, the base setting among them.
 #
 # ````{table} Difference of means in points of test metric. Lines to NiM-BH – SGD are one Holm family of each column, those to SGLD – SGD a second, those against SAM (SGD among them, below) a third. ▲ better, ▼ worse (Holm's p ≤ 0.05), and the 95 % interval, not adjusted, lies wholly beyond the margin; △ ▽ the same, but perhaps by less than the margin; = equivalent (two one-sided tests at 5 % each; =△ =▽ and a difference by Holm); · inconclusive, ? undecidable at this n: their numbers are no claim; – not run. Found 4 times in 5: lowest and highest over the lines, if the spread seen is the true one.
 # :name: table-optimizers
@@ -32,7 +33,7 @@
 
 # %% tags=["parameters"]
 task: str = "all"  # all that have results, or one: digits, cifar10, cifar100, goemotions, tweeteval
-variant: str = "all"  # base (one stated default per algorithm), tuned, or all
+variant: str = "all"  # base (one setting per algorithm, stated in the profile), tuned, or all
 profile: str = "laptop"  # scale of the runs
 restarts: int | None = None  # restarts per algorithm; the profile's by default; only digits is ever computed here
 per_trajectory: int = 10  # models selected from each trajectory by training loss, the paper's L
@@ -88,7 +89,7 @@ show.show("on-par", sam, show.outcomes, digits=4)
 # Hodges–Lehmann shift, the median difference, each with its 95 % interval; the band is the equivalence margin.
 # ```
 #
-# ````{table} The paper's five algorithms against SGD: one Holm family per task and variant. Positive favours the first; points of test metric. A₁₂ is the probability that a restart of the first beats one of the second; its interval does not use the pairing. Difference with 95 % t interval; TOST: the larger p of two one-sided t tests of equivalence. But better, but worse: a difference that is there (p (Holm) ≤ 0.05), inside the margin.
+# ````{table} The paper's five algorithms against SGD: one Holm family per task and variant. Positive favours the first; points of test metric. A₁₂ is the probability that a restart of the first beats one of the second; its interval does not use the pairing. Difference with 95 % t interval. Paired by seed: t interval and p (Holm) of the same difference; below 8 restarts no *better* or *worse* rests on them. TOST: the larger p of two one-sided t tests of equivalence. But better, but worse: a difference that is there (p (Holm) ≤ 0.05), inside the margin.
 # :name: table-against-sgd
 # ```{glue:md} family-0
 # :format: myst
@@ -138,6 +139,8 @@ page.provenance(
 #   SGD *tuned* says that few trials did not find that out, for no range of ρ reaches zero.
 # - Where a search chose the base setting, the tuned restarts are the base ones and no new evidence:
 #   {glue:text}`unchanged`.
+# - On the paper's tasks a trial is one run with one seed, judged on a few hundred validation examples. What another
+#   choice would have given is in no interval here: *tuned* says what this one search found.
 # - On networks with BatchNorm SWA's average gets BatchNorm statistics recomputed from training images without augmentation, the other
 #   models keep the running ones of training. Where its first model enters, the average is SGD's model with other
 #   statistics, so that the difference to SGD is theirs alone: {glue:md}`statistics-alone`, with its 95 % t interval.
@@ -199,7 +202,8 @@ page.provenance(clusters, "clusters.csv", **facts, spread="95 % intervals")
 # where r is above zero, and more often where it is below: at five restarts a complete separation, whose p is 0.008, comes with
 # probability 0.002 at r = 0.5, 0.015 at −0.3 and 0.023 at −0.5. It takes groups that differ in nothing, so that spreads of 3 : 1
 # alone make the same p come twice as often (0.016). The t interval of the difference errs to the same sides; a claim of equivalence is
-# made below 8 restarts only where the paired test makes it too. The interval of A₁₂ ignores the pairing, so it is too wide where r is above zero and too
+# made below 8 restarts only where the paired test makes it too. For *better* and *worse* the paired one stands
+# beside, in its column, and the answer above names what it does not confirm. The interval of A₁₂ ignores the pairing, so it is too wide where r is above zero and too
 # narrow where it is below. The interval of the shift (in the figure) holds its 95 % where the groups, or the differences,
 # have one shape; unpaired, with spreads of 3 : 1, it covers 92 % to 94 %.
 #

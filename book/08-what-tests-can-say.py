@@ -258,14 +258,14 @@ page.provenance(
 # count as significant. What follows is by simulation where restarts are so few.
 #
 # In the unit of our tasks: the smallest difference that is found with a probability of 80 % as the first of a family of
-# five. The SD of a restart's value, and that of the difference between two algorithms that share a seed, are medians
-# over algorithms.
+# five. The SD of a restart's value, and that of the difference to SGD of the same seed, are medians
+# over algorithms (two others may differ by more).
 
 # %% tags=["hide-input", "remove-output"]
 deviations = {task: designs.deviations(populations.per_restart(chosen)) for task, chosen in sets.items()}
 detectable = designs.detectable_points(sizes, deviations, family=5)
 page.table("detectable", draw.detectable(detectable))
-spread_of = pd.DataFrame(deviations, index=["SD of a restart's value", "SD of a difference paired by seed"]).T
+spread_of = pd.DataFrame(deviations, index=["SD of a restart's value", "SD of a difference to SGD paired by seed"]).T
 page.table("deviations", (100 * spread_of).rename_axis("task").reset_index(), digits=3)
 
 # %% [markdown]

@@ -89,6 +89,26 @@ page.table("rules", claims.rules(stated))
 page.provenance(stated, "rules.csv")
 
 # %% [markdown]
+# The margins were fixed before the runs; the rules were not. They were worded and sharpened while
+# results came in, so a verdict is a reading of these data, to be tried on others. Of these rules a change turned
+# verdicts, or could have; both readings are computed:
+
+# %% tags=["hide-input", "remove-output"]
+found = ledger.reconsidered(ledger.claims(), ledger.tasks(profile))
+show.show("reconsidered", found, claims.reconsidered)
+
+# %% [markdown]
+# ````{table} Rules changed when results were there: what was changed and when, and the verdicts that turn on it, by the rule as it stood and as it is.
+# :name: table-reconsidered
+# ```{glue:md} reconsidered
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(found, "reconsidered.csv", profile=profile)
+
+# %% [markdown]
 # ## Trajectories
 
 # %% tags=["hide-input", "remove-output"]

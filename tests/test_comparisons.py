@@ -12,7 +12,7 @@ from popview.errors import UsageError
 from popview.report import answers, printed
 from popview.report import comparisons as show
 from popview.report import selections as lay
-from popview.specs import settings
+from popview.specs import settings, unchanged
 from popview.statistics import detectable_effect, holm
 
 
@@ -243,9 +243,11 @@ class TestWords:
         ]
         rows = pd.DataFrame({"a": list("vwxy"), "task": "cifar10", "variant": "base", "verdict": words})
         rows["family"] = list("1122")
+        rows = rows.assign(by_seed_p=[0.01, 0.051, 0.9, 0.9], difference=[1, -1, 0, 0.5], by_seed_low=0, by_seed_high=0)
         assert answers.headline(rows) == (
             "Better: v on cifar10 (base). Worse: w on cifar10 (base). "
-            "Equivalent within the margin: 1 of 4 comparisons. Not decided: 1. "
+            "(Of these a t test paired by seed does not confirm: w on cifar10 (base).) "
+            "Equivalent within the margin: 1 of 4 comparisons (1 of them of runs that are the same). Not decided: 1. "
             "(Holm's correction within each of 2 families, not over all of them.)"
         )
         poor = pd.DataFrame({"SGD": [0.4, 0.5], "SAM": [0.1, 0.2]})
@@ -273,8 +275,16 @@ class TestWords:
         assert lay._could(luck) == "yes"
         gains = luck.assign(difference=[0.001, 0.2], task="digits", variant="base")
         few = gains.assign(task="cifar10", adjusted_p=0.4, smallest_adjusted_p=0.0625)
+        luck = luck.assign(task="digits", variant="base")
         said = answers.choices(luck, pd.concat([gains, few]))
-        assert said.endswith("by any amount, in 1 of the 2 cases that have restarts enough to show it.")
+        assert said.endswith(
+            "better in 1 and worse in 0, by any amount, of the 2 cases that have restarts enough to show it."
+        )
+        assert "in 2 of 2 cases of an algorithm on a task and variant, each" in said
+        worse = gains.assign(difference=-gains["difference"])
+        said = answers.choices(luck, worse, {("digits", "base", "SAM"), ("cifar10", "base", "SAM")})
+        assert "on a task and variant (1 of them the runs of another case), each" in said
+        assert "better in 0 and worse in 1, by" in said
         many = pd.concat([luck[1:]] * 4 + [luck[:1]])
         assert lay._verdicts(many) == "=\u00a04; =△\u00a0SGD"
         assert lay._verdicts(luck[1:]) == "=\u00a0all 1"
@@ -292,6 +302,33 @@ class TestWords:
         same = "The same as SGD, step by step, in a restart or more: "
         assert answers.never_parted({("digits", "base"): rows}) == f"{same}NiM-SGD on digits, base."
         assert answers.never_parted({("digits", "base"): rows[rows["algorithm"] != "NiM-SGD"]}) == f"{same}none."
+        assert populations.copies(rows) == []  # it parted in the other restart
+        assert populations.copies(rows[rows["seed"] == 0]) == ["NiM-SGD"]
+
+    def test_cases_that_are_the_runs_of_another_are_counted_apart(self):
+        rows = pd.DataFrame(
+            {"algorithm": name, "seed": seed, "epoch": epoch, "train_loss": 1.0 - epoch / 10 + shift}
+            for name, shift in (("SGD", 0.0), ("NiM-SGD", 0.0), ("SAM", 0.1))
+            for seed in (0, 1)
+            for epoch in (0, 1)
+        )
+        chosen = {("cifar10", "tuned", name) for name in unchanged("laptop", "cifar10")}
+        both = answers.copied({("cifar10", "base"): rows, ("cifar10", "tuned"): rows}, "laptop")
+        assert both == chosen | {("cifar10", kind, "NiM-SGD") for kind in ("base", "tuned")}
+        assert answers.copied({("cifar10", "tuned"): rows}, "laptop") == {("cifar10", "tuned", "NiM-SGD")}
+
+    def test_the_comparison_paired_by_seed_stands_beside(self):
+        values = restarts(5, {"SGD": 0.0, "SAM": 0.05, "NiM-SGD": 0.0})
+        values["NiM-SGD"] = values["SGD"]
+        found = comparisons.against(values, [("SAM", "SGD"), ("NiM-SGD", "SGD")], 0.005)
+        theirs = scipy.stats.ttest_rel(values["SAM"], values["SGD"])
+        first, same = found.iloc[0], found.iloc[1]
+        assert (first["by_seed_low"], first["by_seed_high"]) == pytest.approx(tuple(theirs.confidence_interval()))
+        assert first["by_seed_p"] == pytest.approx(2 * theirs.pvalue)
+        assert (same["by_seed_low"], same["by_seed_high"], same["by_seed_p"]) == (0, 0, 1)
+        written = show.outcomes(found.assign(task="digits", variant="base"))["paired by seed"]
+        low, high = (f"{100 * end:+.2f}" for end in theirs.confidence_interval())
+        assert written[0] == f"[{low},\u00a0{high}], {2 * theirs.pvalue:.2g}".replace("-", "−").replace("e−", "e-")
 
     def test_what_recomputed_statistics_do_alone(self):
         """At the step of the first averaged model, and nowhere else."""

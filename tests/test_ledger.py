@@ -1,5 +1,7 @@
 """The ledger of claims: complete, judged by rules, and rules that answer as the numbers say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -265,6 +267,20 @@ class TestTaskRules:
         assert tasks.ahead_by_f1(results({"SAM": -0.03, "NiM-BH": 0.03}, **text)).word == "holds"
         assert tasks.ahead_by_f1(results({"SAM": -0.03}, **text)).word == "holds in part"
         assert tasks.ahead_by_f1(results(**text)).word == "does not hold"
+        reversed_ = results({"SAM": 0.03, "NiM-BH": -0.03}, **text)
+        assert tasks.ahead_by_f1(reversed_).word == "does not hold"
+        assert tasks.ahead_by_f1(replace(reversed_, earlier=True)).word == "inconclusive"
+
+    def test_rules_that_were_changed_are_judged_both_ways(self):
+        poor, near = results({"SAM": -0.8}), results({"SAM": 0.005})
+        found = ledger.reconsidered(ledger.claims(), {"poor": poor, "near": near, "absent": None})
+        assert set(ledger.claims().query("id in @found.id")["task"]) == set(rules.REVISED)
+        words = found.set_index(["id", "scale"])[["verdict", "earlier"]].apply(tuple, axis=1)
+        assert words["comparable", "poor"] == ("inconclusive", "does not hold")  # it hardly trains
+        assert words["comparable", "near"] == ("inconclusive", "does not hold")  # perhaps inside the margin
+        laid = layout.reconsidered(found).set_index("claim")["verdicts"]
+        assert "poor: *does not hold*, now *inconclusive*" in laid[found.set_index("id")["claim"]["comparable"].iloc[0]]
+        assert (laid == "the same").any()
 
     def test_monotonic(self):
         assert tasks.monotonic_is_worse(results()).word == "does not hold"

@@ -121,7 +121,7 @@ class TestBadInput:
     def test_all_values_equal(self, name, value):
         result = TWO_GROUPS[name]([value] * 5, [value] * 5)
         assert result.estimate == (0.5 if name in ("a12", "mann_whitney") else 0)
-        untested = name.startswith(("a12", "hodges_lehmann", "mean_difference"))
+        untested = name.startswith(("a12", "hodges_lehmann"))
         assert result.p_value == (None if untested else 0 if name.startswith("tost") else 1)
 
     @pytest.mark.parametrize("level", [0, 1, -0.1, 95])
@@ -261,6 +261,11 @@ class TestA12:
         assert ab.interval is not None
         assert 0 <= ab.interval[0] <= ab.estimate <= ab.interval[1] <= 1
         assert (1 - ab.estimate, 1 - ab.interval[1], 1 - ab.interval[0]) == pytest.approx((ba.estimate, *ba.interval))
+
+    def test_values_that_differ_by_rounding_are_ties(self):
+        assert 0.1 + 0.2 > 0.3
+        for found, wanted in ((a12([0.1 + 0.2, 0.5], [0.3, 0.5]), 0.5), (a12([0.3, 0.3], [0.1 + 0.2, 0.5]), 0.25)):
+            assert found.estimate == wanted
 
     def test_complete_separation_is_newcombes_limit(self):
         """Method 5 at U = n_a n_b: the lower limit solves (1 − θ)² = z² V(θ)."""
@@ -683,11 +688,15 @@ class TestMeanDifference:
         assert found.interval == pytest.approx(tuple(theirs.confidence_interval(level)))
         paired = mean_difference(a, b[:7], paired=True, level=level)
         assert paired.interval == pytest.approx(tuple(scipy.stats.ttest_rel(a, b[:7]).confidence_interval(level)))
-        assert (found.n, paired.n, found.p_value) == ((7, 9), (7,), None)
+        assert (found.n, paired.n) == ((7, 9), (7,))
+        assert found.p_value == pytest.approx(theirs.pvalue)
+        assert paired.p_value == pytest.approx(scipy.stats.ttest_rel(a, b[:7]).pvalue)
 
     def test_without_spread_the_interval_has_no_length(self):
-        assert mean_difference([2.0, 2.0], [1.0, 1.0]).interval == (1.0, 1.0)
-        assert mean_difference([2.0, 3.0], [1.0, 2.0], paired=True).interval == (1.0, 1.0)
+        alone, by_seed = mean_difference([2.0, 2.0], [1.0, 1.0]), mean_difference([2.0, 3.0], [1.0, 2.0], paired=True)
+        assert (alone.interval, alone.p_value) == ((1.0, 1.0), 0)
+        assert (by_seed.interval, by_seed.p_value) == ((1.0, 1.0), 0)
+        assert mean_difference([2.0, 3.0], [2.0, 3.0], paired=True).p_value == 1
 
     def test_it_agrees_with_the_test_of_equivalence(self):
         a, b = groups(8, 8, 0.2)

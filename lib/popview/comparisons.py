@@ -149,8 +149,8 @@ def against(
     """Compare pairs of algorithms as one Holm family, on one value per restart; see `popview.statistics.compare`.
 
     Below `paired_from` restarts the tests take the groups as independent: they reject too rarely where the values of a
-    seed correlate positively, and too often where negatively; ``correlation`` says how far they do. From there on they
-    are paired by seed.
+    seed correlate positively, and too often where negatively; ``correlation`` says how far they do, and ``by_seed_p``
+    what a t test paired by seed says, which no verdict rests on. From there on they are paired by seed.
 
     Parameters
     ----------
@@ -171,11 +171,12 @@ def against(
     -------
     DataFrame
         ``comparison, a, b, restarts, paired, correlation`` (Pearson's, between the values of a seed), ``difference,
-        difference_low, difference_high`` (of means, which the tests are about, with its 95 % t interval), ``estimate,
-        low, high`` (Hodges–Lehmann shift), ``p, adjusted_p, smallest_adjusted_p`` (that could have come out),
-        ``equivalence_p, margin, a12, a12_low, a12_high, detectable`` (the difference of means found with probability
-        0.8 at the level of Holm's first rejection, given the spread that was seen; infinite where none can be),
-        ``verdict``.
+        difference_low, difference_high`` (of means, which the tests are about, with its 95 % t interval),
+        ``by_seed_low, by_seed_high, by_seed_p`` (the t interval and test of the same difference paired by seed, Holm's
+        in the family), ``estimate, low, high`` (Hodges–Lehmann shift), ``p, adjusted_p, smallest_adjusted_p`` (that
+        could have come out), ``equivalence_p, margin, a12, a12_low, a12_high, detectable`` (the difference of means
+        found with probability 0.8 at the level of Holm's first rejection, given the spread that was seen; infinite
+        where none can be), ``verdict``.
 
     Raises
     ------
@@ -196,6 +197,8 @@ def against(
     )
     for (a, b), c in found.items():
         means = mean_difference(groups[a], groups[b], paired=c.paired).interval or (np.nan, np.nan)
+        by_seed = mean_difference(groups[a], groups[b], paired=True)
+        seed_low, seed_high = by_seed.interval or (np.nan, np.nan)
         low, high = c.shift.interval or (np.nan, np.nan)
         a12_low, a12_high = c.a12.interval or (np.nan, np.nan)
         rows.append(
@@ -209,6 +212,9 @@ def against(
                 "difference": c.test.estimate,
                 "difference_low": means[0],
                 "difference_high": means[1],
+                "by_seed_low": seed_low,
+                "by_seed_high": seed_high,
+                "by_seed_p": by_seed.p_value,
                 "estimate": c.shift.estimate,
                 "low": low,
                 "high": high,
@@ -224,7 +230,8 @@ def against(
                 "verdict": str(c.verdict),
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.assign(by_seed_p=holm(table["by_seed_p"], family_size=size))
 
 
 def against_reference(

@@ -7,6 +7,7 @@ The claims are in ``data/paper/claims.csv``, in our words, with the names of the
 import inspect
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,18 @@ from popview.errors import UsageError, check_name
 from popview.paths import PAPER, ROOT
 from popview.rules import Computed, Finding, Results, Study
 
-__all__ = ["CHAPTERS", "DOCUMENTS", "PRINTED_SCALE", "claims", "entries", "judge", "stated", "written"]
+__all__ = [
+    "CHAPTERS",
+    "DOCUMENTS",
+    "PRINTED_SCALE",
+    "claims",
+    "entries",
+    "judge",
+    "reconsidered",
+    "stated",
+    "tasks",
+    "written",
+]
 
 #: Every chapter that the book has or plans.
 CHAPTERS = {
@@ -147,11 +159,42 @@ def entries(profile: str = "laptop", computed: Computed | None = None, root: Pat
         One row per claim and scale: ``id, document, where, claim, chapter, scale, verdict, detail``. Of a task the
         scale is "<task> (<variant>)".
     """
+    return judge(claims(), tasks(profile), computed or Computed(), set(written(root)), studies(profile))
+
+
+def tasks(profile: str) -> dict[str, Results | None]:
+    """Return the results of each task and variant, by scale; None where they are not whole."""
     covered = populations.coverage(profile)
     scales: dict[str, Results | None] = {f"{row.task} ({row.variant})": None for row in covered.itertuples()}
     for (task, variant), rows in populations.load_available(profile, covered).items():
         scales[f"{task} ({variant})"] = Results(task, rows, float(specs.settings(profile, task)["margin"]))
-    return judge(claims(), scales, computed or Computed(), set(written(root)), studies(profile))
+    return scales
+
+
+def reconsidered(table: pd.DataFrame, results: Mapping[str, Results | None]) -> pd.DataFrame:
+    """Judge by the rules that were changed in sight of results, as they are and as they stood before.
+
+    Parameters
+    ----------
+    table, results
+        As in `judge`.
+
+    Returns
+    -------
+    DataFrame
+        One row per claim and scale with results whose rule is one of `popview.rules.REVISED`: ``id, document, claim,
+        scale, verdict, earlier, changed``.
+    """
+    rows = []
+    for claim in table[table["task"].isin(rules.REVISED)].to_dict("records"):
+        judged = rules.TASK[claim["task"]]
+        for scale, evidence in results.items():
+            if evidence is not None:
+                words = [judged(replace(evidence, earlier=earlier)).word for earlier in (False, True)]
+                said = {name: claim[name] for name in ("id", "document", "claim")}
+                changed = rules.REVISED[claim["task"]]
+                rows.append({**said, "scale": scale, "verdict": words[0], "earlier": words[1], "changed": changed})
+    return pd.DataFrame(rows, columns=["id", "document", "claim", "scale", "verdict", "earlier", "changed"])
 
 
 def studies(profile: str) -> dict[str, Study | None]:

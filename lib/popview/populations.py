@@ -19,6 +19,7 @@ __all__ = [
     "TASKS",
     "available",
     "chances",
+    "copies",
     "coverage",
     "distinct",
     "final",
@@ -217,6 +218,13 @@ def distinct(chosen: pd.DataFrame) -> pd.Series:
     A monotonic algorithm is evaluated at the minimum that it would return, so checkpoints within a hop repeat it.
     """
     return chosen.groupby(["algorithm", "seed"])["train_loss"].nunique().groupby("algorithm").mean()
+
+
+def copies(trajectories: pd.DataFrame, reference: str = "SGD") -> list[str]:
+    """Return the algorithms whose training losses are the reference's at every checkpoint of every restart."""
+    losses = trajectories.pivot_table(index=["seed", "epoch"], columns="algorithm", values="train_loss", sort=False)
+    same = losses.eq(losses[reference], axis=0).all() & losses.notna().all()
+    return [str(name) for name in same.index[same] if name != reference]
 
 
 def parting(trajectories: pd.DataFrame, reference: str = "SGD") -> pd.Series:

@@ -1,6 +1,6 @@
 """The answers of chapters 6, 7 and 9, worded by rule from the numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -8,14 +8,23 @@ import pandas as pd
 from popview.comparisons import ALPHA, first_average, powerless, tally, untrained
 from popview.comparisons import words as verdict_words
 from popview.operations import example
-from popview.populations import parting
+from popview.populations import copies, parting
 from popview.report.comparisons import of, with_interval
 from popview.report.trajectories import NOT_RUN
 from popview.selections import as_good
-from popview.specs import settings
+from popview.specs import settings, unchanged
 from popview.statistics import mean_difference
 
-__all__ = ["all_pairs", "choices", "hardly_trained", "headline", "never_parted", "statistics_alone", "times"]
+__all__ = [
+    "all_pairs",
+    "choices",
+    "copied",
+    "hardly_trained",
+    "headline",
+    "never_parted",
+    "statistics_alone",
+    "times",
+]
 
 
 def hardly_trained(values: Mapping[tuple[str, str], pd.DataFrame]) -> str:
@@ -37,23 +46,43 @@ def never_parted(results: Mapping[tuple[str, str], pd.DataFrame]) -> str:
     return f"The same as SGD, step by step, in a restart or more: {', '.join(found) or 'none'}."
 
 
-def choices(verdicts: pd.DataFrame, chance: pd.DataFrame) -> str:
+def copied(results: Mapping[tuple[str, str], pd.DataFrame], profile: str) -> set[tuple[str, str, str]]:
+    """Return the cases (task, variant, algorithm) that are another case's runs under another name.
+
+    A tuned algorithm whose search chose the base setting, where base is there too; and one that is SGD in all restarts.
+    """
+    found = set()
+    for (task, variant), rows in results.items():
+        names = copies(rows)
+        if variant == "tuned" and (task, "base") in results:
+            names = [*names, *unchanged(profile, task)]
+        found |= {(task, variant, name) for name in names}
+    return found
+
+
+def choices(verdicts: pd.DataFrame, chance: pd.DataFrame, again: Collection[tuple[str, str, str]] = frozenset()) -> str:
     """Count in a line what choosing by training loss costs and gains.
 
     Parameters
     ----------
     verdicts, chance : DataFrame
         Of `popview.selections.verdicts` and `popview.selections.against_late`.
+    again : collection of (task, variant, algorithm)
+        Cases that are the runs of another one, as `copied` returns them.
     """
     if verdicts.empty:
         return NOT_RUN.capitalize() + "."
-    better = (chance["adjusted_p"] <= ALPHA) & (chance["difference"] > 0)
+    real = chance["adjusted_p"] <= ALPHA
+    better, worse = real & (chance["difference"] > 0), real & (chance["difference"] < 0)
     could = sum(len(rows) for _, rows in chance.groupby(["task", "variant"]) if not powerless(rows))
+    same = len({*again} & {*zip(verdicts["task"], verdicts["variant"], verdicts["algorithm"], strict=True)})
     return (
         "Against choosing by validation metric, no more than the margin of equivalence in "
-        f"{as_good(verdicts).sum()} of {len(verdicts)} cases of an algorithm on a task and variant, each tested at "
-        f"{100 * ALPHA:g} %. Against a model of the second half drawn at random, the loss is shown to do better, by "
-        f"any amount, in {better.sum()} of the {could} cases that have restarts enough to show it."
+        f"{as_good(verdicts).sum()} of {len(verdicts)} cases of an algorithm on a task and variant"
+        + (f" ({same} of them the runs of another case)" if same else "")
+        + f", each tested at {100 * ALPHA:g} %. Against a model of the second half drawn at random, the loss is shown "
+        f"to do better in {better.sum()} and worse in {worse.sum()}, by any amount, of the {could} cases that have "
+        "restarts enough to show it."
     )
 
 
@@ -62,17 +91,27 @@ def headline(comparison: pd.DataFrame) -> str:
     if comparison.empty:
         return NOT_RUN.capitalize() + "."
     kinds = verdict_words(comparison)
-    parts = []
-    for word in ("better", "worse"):
-        where = comparison[kinds == word].groupby(["task", "variant"], sort=False)["a"]
-        names = [f"{', '.join(found)} on {task} ({variant})" for (task, variant), found in where]
-        parts.append(f"{word.capitalize()}: {'; '.join(names) or 'none'}.")
+
+    def named(chosen: pd.Series) -> str:
+        where = comparison[chosen].groupby(["task", "variant"], sort=False)["a"]
+        return "; ".join(f"{', '.join(found)} on {task} ({variant})" for (task, variant), found in where) or "none"
+
+    parts = [f"{word.capitalize()}: {named(kinds == word)}." for word in ("better", "worse")]
+    unsure = kinds.isin(["better", "worse"]) & (comparison["by_seed_p"] > ALPHA)
+    if unsure.any():
+        parts.append(f"(Of these a t test paired by seed does not confirm: {named(unsure)}.)")
     alike = (kinds == "equivalent").sum()
-    parts.append(f"Equivalent within the margin: {alike} of {len(kinds)} comparisons.")
+    parts.append(f"Equivalent within the margin: {alike} of {len(kinds)} comparisons{_of_one(comparison)}.")
     parts.append(f"Not decided: {len(kinds) - alike - kinds.isin(['better', 'worse']).sum()}.")
     families = comparison.groupby(["task", "variant", "family"]).ngroups
     parts.append(f"(Holm's correction within each of {families} families, not over all of them.)")
     return " ".join(parts)
+
+
+def _of_one(comparison: pd.DataFrame) -> str:
+    """Say how many comparisons are of runs that are the same, seed by seed."""
+    same = int((comparison[["difference", "by_seed_low", "by_seed_high"]] == 0).all(axis=1).sum())
+    return f" ({same} of them of runs that are the same)" if same else ""
 
 
 def all_pairs(comparison: pd.DataFrame) -> str:

@@ -281,12 +281,19 @@ def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
             "comparison": comparison["comparison"],
             "verdict": word(comparison),
             "difference of means": with_interval(comparison, "difference", scale, ends="difference_"),
+            "paired by seed": _by_seed(comparison, scale),
             "A₁₂": with_interval(comparison, "a12", ends="a12_", form=".2f"),
             "p": comparison["p"],
             "p (Holm)": comparison["adjusted_p"],
             "p (TOST)": comparison["equivalence_p"],
         }
     )
+
+
+def _by_seed(comparison: pd.DataFrame, scale: float) -> pd.Series:
+    """Write the paired interval and p-value, "[+0.08, +0.16], 0.012", without the estimate, which is the same."""
+    ends = with_interval(comparison, "difference", scale, ends="by_seed_").str.split(" ", n=1).str[1]
+    return ends + ", " + comparison["by_seed_p"].map("{:.2g}".format)
 
 
 def word(comparison: pd.DataFrame) -> pd.Series:

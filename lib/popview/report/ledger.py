@@ -7,7 +7,7 @@ import pandas as pd
 from popview.ledger import COMPUTED_SCALE, NO_SCALE, PRINTED_SCALE
 from popview.report.page import signed
 
-__all__ = ["compact", "full", "in_a_line", "missing", "named", "rules"]
+__all__ = ["compact", "full", "in_a_line", "missing", "named", "reconsidered", "rules"]
 
 
 def _link(chapter: str, pages: Mapping[str, str]) -> str:
@@ -141,3 +141,14 @@ def rules(stated: pd.DataFrame) -> pd.DataFrame:
             "rule": "`" + stated["rule"] + "`: " + words.str.replace("|", "\\|"),
         }
     )
+
+
+def reconsidered(found: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.ledger.reconsidered`: claims whose rule was changed, and the verdicts that turn on it."""
+    lines = []
+    for _, rows in found.groupby("id", sort=False):
+        turned = rows[rows["verdict"] != rows["earlier"]]
+        told = [f"{row.scale}: *{row.earlier}*, now *{row.verdict}*" for row in turned.itertuples()]
+        first = rows.iloc[0]
+        lines.append({"claim": first["claim"], "changed": first["changed"], "verdicts": "; ".join(told) or "the same"})
+    return pd.DataFrame(lines)

@@ -8,6 +8,18 @@ from popview.rules.computed import COMPUTED, Computed
 from popview.rules.findings import WORDS, Finding
 from popview.rules.printed import PRINTED, checks_by_name
 from popview.rules.study import STUDY, Study
-from popview.rules.tasks import TASK, Results
+from popview.rules.tasks import REVISED, TASK, Results
 
-__all__ = ["COMPUTED", "PRINTED", "STUDY", "TASK", "WORDS", "Computed", "Finding", "Results", "Study", "checks_by_name"]
+__all__ = [
+    "COMPUTED",
+    "PRINTED",
+    "REVISED",
+    "STUDY",
+    "TASK",
+    "WORDS",
+    "Computed",
+    "Finding",
+    "Results",
+    "Study",
+    "checks_by_name",
+]

@@ -183,9 +183,12 @@ def proportion(successes: int, trials: int, *, level: float = 0.95, unit: str = 
 
 
 def _twice_below(a: Array, b: Array) -> NDArray[np.intp]:
-    """Return, for each value of `a`, twice the number of values of `b` below it, ties counted half."""
-    ordered = np.sort(b)
-    return np.searchsorted(ordered, a, "left") + np.searchsorted(ordered, a, "right")
+    """Return, for each value of `a`, twice the number of values of `b` below it, ties counted half.
+
+    Values that differ by rounding at most (1e-12 of the largest) are ties: means of the same scores, summed otherwise.
+    """
+    ordered, rounding = np.sort(b), 1e-12 * max(np.abs(a).max(), np.abs(b).max())
+    return np.searchsorted(ordered, a - rounding, "left") + np.searchsorted(ordered, a + rounding, "right")
 
 
 def _newcombe(estimate: float, n_a: int, n_b: int, quantile: float) -> float:

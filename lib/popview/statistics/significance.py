@@ -145,7 +145,7 @@ def mean_difference(
     Returns
     -------
     Result
-        `estimate` is mean(a) − mean(b); no p-value.
+        `estimate` is mean(a) − mean(b); the p-value is that of the t test whose interval it is.
 
     Raises
     ------
@@ -159,7 +159,14 @@ def mean_difference(
     check_fraction(level, "level")
     first, second = paired_samples(a, b) if paired else (sample(a, "a"), sample(b, "b"))
     n = (first.size,) if paired else (first.size, second.size)
-    return Result(float(first.mean() - second.mean()), _t_interval(first, second, paired, 1 - level), None, n, unit)
+    difference = float(first.mean() - second.mean())
+    if _no_spread(first, second, paired):
+        p_value = float(abs(difference) <= 1e-12 * max(np.abs(first).max(), np.abs(second).max()))
+    elif paired:
+        p_value = DescrStatsW(first - second).ttest_mean(0)[1]
+    else:
+        p_value = CompareMeans(DescrStatsW(first), DescrStatsW(second)).ttest_ind(usevar="unequal")[1]
+    return Result(difference, _t_interval(first, second, paired, 1 - level), float(p_value), n, unit)
 
 
 def tost(
