@@ -293,7 +293,7 @@ def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
 def _by_seed(comparison: pd.DataFrame, scale: float) -> pd.Series:
     """Write the paired interval and p-value, "[+0.08, +0.16], 0.012", without the estimate, which is the same."""
     ends = with_interval(comparison, "difference", scale, ends="by_seed_").str.split(" ", n=1).str[1]
-    return ends + ", " + comparison["by_seed_p"].map("{:.2g}".format)
+    return ends + ", " + comparison["by_seed_p"].map("{:.2g}".format).str.replace("-", MINUS)
 
 
 def word(comparison: pd.DataFrame) -> pd.Series:
