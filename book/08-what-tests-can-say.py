@@ -41,14 +41,22 @@ import pandas as pd
 from myst_nb import glue
 
 from popview import comparisons, designs, populations, published, simulations
-from popview.errors import check_name
+from popview.errors import UsageError, check_name
 from popview.report import page, style
 from popview.report import simulations as draw
 from popview.statistics import effective_n
 
+if per_trajectory < 2:
+    raise UsageError(
+        f"per_trajectory must be 2 or above: one model has no correlation with others, got {per_trajectory}"
+    )
 style.use()
 covered = populations.coverage(profile, variants=("base",))
 results = {task: found for (task, _), found in populations.load_available(profile, covered).items()}
+check_name("split_task", split_task, populations.TASKS)
+if split_task not in results:
+    command = f"popview run --profile {profile} --task {split_task}"
+    raise UsageError(f"{split_task} has no whole results in profile {profile}: `{command}` computes them")
 sets = {task: populations.select(found, "train_loss", per_trajectory) for task, found in results.items()}
 design = {"restarts": f"{paper_restarts} each", "checkpoints": f"{per_trajectory} a restart"}
 monte_carlo = "95 % Wilson intervals for the finite number of repeats"
@@ -169,7 +177,6 @@ page.provenance(
 # difference found is a false positive.
 
 # %% tags=["hide-input", "remove-output"]
-check_name("task with results", split_task, sets)
 chosen = sets[split_task]
 values = simulations.matrix(chosen[chosen["algorithm"] == split_algorithm])
 sides = (paper_restarts, len(values) // 2)
@@ -402,7 +409,7 @@ page.provenance(
 tied = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 built = {
     f"{name}": simulations.decided_by_construction(
-        tied, restarts=paper_restarts, chosen=per_trajectory, between=between, repeats=repeats // 20, seed=seed
+        tied, restarts=paper_restarts, chosen=per_trajectory, between=between, repeats=max(repeats // 20, 1), seed=seed
     )
     for name, between in (("trajectories alike", 0.0), ("four fifths of the variance between trajectories", 0.8))
 }
@@ -433,7 +440,7 @@ page.provenance(
     restarts=paper_restarts,
     checkpoints="300 a trajectory, independent",
     chosen=f"{per_trajectory} for each set",
-    repeats=repeats // 20,
+    repeats=max(repeats // 20, 1),
     seed=seed,
     spread=monte_carlo,
 )

@@ -140,6 +140,8 @@ class TestStudies:
     def test_too_few_restarts_to_split(self):
         with pytest.raises(UsageError, match="6 restarts a side need 12, there are 10"):
             simulations.splits(np.zeros((10, 2)), 6)
+        with pytest.raises(UsageError, match="number of splits must be 1 or above, got 0"):
+            simulations.splits(np.zeros((10, 2)), 5, 0)
 
     def test_construction_is_certain_then_deaf(self):
         rates = simulations.decided_by_construction((0.0, 0.99), repeats=60).set_index("correlation")

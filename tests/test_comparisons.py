@@ -256,6 +256,12 @@ class TestWords:
         assert answers.headline(rows[2:]).startswith("Better: none. Worse: none. Equivalent within the margin: 1 of 2")
         assert answers.headline(pd.DataFrame()) == "Not run here yet."
 
+    def test_hyperparameters_may_be_names(self):
+        assert (
+            show.written({"lr": 0.123456, "tau": 100000, "noise": "sphere"})
+            == "lr = 0.1235, tau = 100000, noise = sphere"
+        )
+
     def test_of_five_restarts_it_is_said_that_nothing_could_come_out(self):
         """All pairs, and choices within a restart: the least p that could come out, and not "no difference"."""
         values = restarts(5, {name: 0.01 * i for i, name in enumerate(("SGD", *populations.PAPER_FAMILY))})

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from popview import ledger, rules
+from popview import ledger, populations, rules
 from popview.errors import UsageError
 from popview.paths import PAPER, ROOT
 from popview.report import ledger as layout
@@ -270,6 +270,20 @@ class TestTaskRules:
         reversed_ = results({"SAM": 0.03, "NiM-BH": -0.03}, **text)
         assert tasks.ahead_by_f1(reversed_).word == "does not hold"
         assert tasks.ahead_by_f1(replace(reversed_, earlier=True)).word == "inconclusive"
+
+    def test_one_restart_each_is_judged_by_no_rule(self, monkeypatch):
+        covered = pd.DataFrame({"task": ["digits", "tweeteval"], "variant": "base", "restarts": [1, 5], "whole": 6})
+        frame = trajectories(dict.fromkeys(SIX, 0.0), restarts=2)
+        monkeypatch.setattr(populations, "coverage", lambda profile: covered)
+        monkeypatch.setattr(
+            populations,
+            "load_available",
+            lambda profile, found: {(row.task, "base"): frame for row in found.itertuples()},
+        )
+        found = ledger.tasks("laptop")
+        assert list(found) == ["digits (base)", "tweeteval (base)"]
+        assert found["digits (base)"] is None
+        assert found["tweeteval (base)"].task == "tweeteval"
 
     def test_rules_that_were_changed_are_judged_both_ways(self):
         poor, near = results({"SAM": -0.8}), results({"SAM": 0.005})

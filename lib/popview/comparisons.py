@@ -101,6 +101,8 @@ def paper_sets(
     trajectories: pd.DataFrame, per_trajectory: int = 10, value: str = "test_metric", few: int = 5
 ) -> pd.DataFrame:
     """Return `set_a_against_set_b` for the first `few` restarts (the paper has five) and, below, for all of them."""
+    if few < 1:
+        raise UsageError(f"the restarts that are pooled first must be 1 or more, got {few}")
     frames = []
     for restarts in sorted({min(few, trajectories["seed"].nunique()), trajectories["seed"].nunique()}):
         rows = trajectories[trajectories["seed"].isin(sorted(trajectories["seed"].unique())[:restarts])]
@@ -188,7 +190,7 @@ def against(
         check_name("algorithm", name, list(values))
     complete = values[named].dropna().sort_index()  # the random relabellings, and so p, depend on the order of seeds
     if len(complete) < 2:
-        raise UsageError(f"a comparison needs 2 restarts or more, got {len(complete)}")
+        raise UsageError(f"a comparison needs 2 restarts or more, got {len(complete)}: ask for more restarts")
     groups = {str(name): complete[name].to_numpy() for name in complete.columns}
     rows = []
     size = len(pairs) if family_size is None else family_size

@@ -129,8 +129,10 @@ def splits(values: np.ndarray, per_side: int, number: int = 1000, seed: int = 0)
     Raises
     ------
     UsageError
-        If there are too few restarts.
+        If there are too few restarts, or no splits.
     """
+    if number < 1:
+        raise UsageError(f"the number of splits must be 1 or above, got {number}")
     if 2 * per_side > len(values):
         raise UsageError(f"{per_side} restarts a side need {2 * per_side}, there are {len(values)}")
     generator = np.random.default_rng(seed)

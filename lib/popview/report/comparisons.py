@@ -213,7 +213,10 @@ def deeds(
 
 def written(hyperparameters: Mapping[str, Any]) -> str:
     """Write hyperparameters as "lr = 0.1, momentum = 0.9"."""
-    return ", ".join(f"{name} = {value:.4g}" for name, value in hyperparameters.items())
+    return ", ".join(
+        f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}"
+        for name, value in hyperparameters.items()
+    )
 
 
 def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame], profile: str) -> pd.DataFrame:
