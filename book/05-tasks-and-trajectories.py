@@ -53,7 +53,9 @@ sizes = {name: specs.settings(profile, name) for name in specs.tasks(profile)}
 setup = pd.DataFrame(
     {
         "task": name,
-        "network": table["model"].get("network") or table["model"].get("model") or "perceptron 64–32–10",
+        "network": table["model"].get("network")
+        or table["model"].get("model")
+        or f"perceptron 64–{table['model'].get('hidden', 32)}–10",
         "trained on": table["model"].get("train", 1000),
         "epochs": table["epochs"],
         "checkpoints": table["checkpoints"],
@@ -142,7 +144,7 @@ page.provenance(
 final = {key: populations.final(table) for key, table in results.items()}
 trials = {n: specs.settings(profile, n)["search"]["trials"] for n, v in results if v == "tuned"}
 searched = ", ".join(f"best of {number} trials ({n})" for n, number in trials.items()) or "none"
-page.table("final", tables.finals(final))
+show.show("final", tables.finals(final))
 page.figure(
     "final-figure",
     draw.distributions(
@@ -185,7 +187,8 @@ page.provenance(
 run = {(n, v): populations.available(profile, n, v, restarts=restarts) for n, v in results}
 counts = show.stack({key: populations.records(found, restarts) for key, found in run.items()})
 apart = {key: populations.parting(table) for key, table in results.items()}
-distinct = {key: populations.distinct(populations.select(table, "train_loss")) for key, table in results.items()}
+ten = {key: populations.select(table, "train_loss", min(10, table["step"].nunique())) for key, table in results.items()}
+distinct = {key: populations.distinct(models) for key, models in ten.items()}
 show.show("counts", counts, lambda table: show.deeds(table, apart, distinct), digits=1)
 
 # %% [markdown]

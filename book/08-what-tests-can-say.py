@@ -178,6 +178,7 @@ page.provenance(
 
 # %% tags=["hide-input", "remove-output"]
 chosen = sets[split_task]
+check_name(f"algorithm of {split_task}", split_algorithm, list(chosen["algorithm"].unique()))
 values = simulations.matrix(chosen[chosen["algorithm"] == split_algorithm])
 sides = (paper_restarts, len(values) // 2)
 found = {f"{n} a side": simulations.splits(values, n, number_of_splits, seed) for n in sides}

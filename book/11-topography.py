@@ -205,7 +205,7 @@ page.figure("profiles", draw.profiles(barriers, titles, ("SGD", "L-BFGS-GSS")))
 show.show("barriers", means, lambda t: lay.barriers(t, titles))
 show.show("differences", differences, lambda t: lay.differences(t, titles))
 show.text("others", words.others(pd.concat(third, ignore_index=True), titles))
-show.text("gains", f"Aligning makes the rise {words.tally(gains)}.")
+show.text("gains", f"The rise, once aligned: {words.tally(gains)}.")
 show.text("softer", f"The soft maximum's rise against the sum's from which it began: {words.tally(softer)}.")
 show.text("converged", words.converged(barriers))
 

@@ -294,6 +294,19 @@ class TestExecution:
         assert "`restarts = 6, window = (1, 2)`. Tables" in "".join(told)
         assert "of your own" not in book.execute(chapter).read_text()
 
+    def test_of_what_papermill_prints_the_error_is_told(self, fresh):
+        rule = "-" * 20
+        log = f"Traceback:\n  here\nnbclient.exceptions.CellTimeoutError: A cell timed out\n{rule}\nx = 1\n{rule}\n"
+        told = str(book._failure(chapters(fresh)["02"], None, log))
+        assert told.endswith(": nbclient.exceptions.CellTimeoutError: A cell timed out")
+        assert str(book._failure(chapters(fresh)["02"], None, f"no kernel\n{rule}\n")).endswith(": no kernel")
+        assert str(book._failure(chapters(fresh)["02"], None, "")).endswith(": papermill printed nothing")
+
+    def test_a_page_that_cannot_be_written_is_one_line(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(UsageError, match=r"cannot write .*page\.ipynb: "):
+            book._write({}, tmp_path / "file" / "page.ipynb")
+
     def test_failing_cell_leaves_the_old_page(self, fresh):
         chapter = chapters(fresh)["02"]
         before = chapter.page.read_bytes()

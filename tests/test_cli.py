@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -143,13 +144,23 @@ class TestRuns:
         monkeypatch.setattr(popview.specs, "searches", lambda profile: found)
         words = ["run", "--variant", "tuned", "--dry-run", "--task"]
         assert cli.main([*words, "digits"]) == 0
-        first = capsys.readouterr().out.splitlines()[0]
-        assert first.startswith("laptop/digits: left out, without a tuned setting (see `popview tune --profile laptop")
-        others = [name for name in popview.specs.settings("laptop", "digits")["algorithms"] if name != "SGD"]
-        assert first.endswith(f": {', '.join(others)}")
+        first, second = capsys.readouterr().out.splitlines()[:2]
+        left = "laptop/digits: left out, without a tuned setting"
+        assert first.startswith(f"{left} (`popview tune --profile laptop --task digits` chooses one): NiG-SGD, ")
+        assert second == f"{left} (the profile searches none): NiG-MBH, NiM-MBH, SWA, SGLD"
         assert cli.main([*words, "cifar10"]) == 2
         told = "cifar10 has no tuned settings in profile laptop: run `popview tune --profile laptop --task cifar10`"
         assert capsys.readouterr().err == f"popview: {told}\n"
+        assert cli.main([*words, "digits", "--profile", "smoke"]) == 2
+        told = "digits has no tuned settings in profile smoke: it has no [digits.search.<algorithm>]"
+        assert capsys.readouterr().err == f"popview: {told}\n"
+
+    def test_what_is_missing_comes_with_the_command_of_its_variant(self):
+        (base,) = popview.specs.expand("laptop", "tweeteval", algorithms=("SGD",), restarts=1)
+        told = {kind: replace(base, variant=kind).command for kind in popview.specs.VARIANTS}
+        assert told["base"] == "`popview run --profile laptop --task tweeteval`"
+        assert told["tuned"] == "`popview run --profile laptop --task tweeteval --variant tuned`"
+        assert told["trial"] == "`popview tune --profile laptop --task tweeteval`"
 
     @pytest.mark.parametrize(
         ("words", "told"),

@@ -85,6 +85,15 @@ def test_at_five_restarts_the_verdict_is_the_family_s(pair, monkeypatch):
     assert text.endswith("inconclusive")
 
 
+def test_others_of_the_family_that_no_search_has_chosen_need_not_be_there(monkeypatch):
+    """They count in the family all the same; once the command asked for a search of them."""
+    found = {name: tried for name, tried in specs.search("laptop", "digits").items() if name in ("SGD", "SAM")}
+    monkeypatch.setattr(specs, "search", lambda profile, task: found)
+    text = terminal.comparison("SAM", "SGD", variant="tuned")
+    assert text.startswith("SAM against SGD: digits, laptop, tuned")
+    assert "(the paper's family of 5, against SGD)" in text
+
+
 def test_a_loss_has_no_margin_and_less_is_better():
     text = terminal.comparison("SAM", "SGD", metric="train_loss")
     assert "TOST" not in text

@@ -256,6 +256,14 @@ class TestWords:
         assert answers.headline(rows[2:]).startswith("Better: none. Worse: none. Equivalent within the margin: 1 of 2")
         assert answers.headline(pd.DataFrame()) == "Not run here yet."
 
+    def test_table_six_has_a_pair_in_whatever_order_the_profile_names_it(self):
+        values = restarts(6, {"SAM": 0.0, "NiM-BH": 0.01, "SGD": 0.0})
+        pairs = comparisons.against(values, list(combinations(values, 2)), 0.005)
+        found = printed.printed_pairs(pairs.assign(pooled_p=0.5, task="cifar10", variant="base"))
+        own = found[found["label"] == "base, restarts"].set_index("comparison")["p"]
+        assert own["SGD vs. SAM"] == pairs.set_index("comparison")["p"]["SAM – SGD"]
+        assert len(own) == 3
+
     def test_hyperparameters_may_be_names(self):
         assert (
             show.written({"lr": 0.123456, "tau": 100000, "noise": "sphere"})
@@ -366,6 +374,7 @@ class TestWords:
             answers.times(nothing, nothing),
         ):
             assert text == "Not run here yet."
+        assert answers.hardly_trained({}) == answers.never_parted({}) == ""  # nothing is claimed
         assert printed.beside(nothing, "2b").empty
         assert printed.printed_pairs(nothing).empty
         assert list(printed.medians(nothing)["algorithm"].unique()[:2]) == ["SGD", "NiG-SGD"]

@@ -118,6 +118,11 @@ class TestDataSets:
         assert line.startswith(f"popview: cannot read data set {name} (plain_text) on the Hub: ")
         assert line.endswith(f"; get it with `hf download {name} --repo-type dataset --local-dir $POPVIEW_HUB/{name}`")
 
+    def test_a_folder_that_is_not_there_is_named(self, odd, capfd, monkeypatch, tmp_path):
+        monkeypatch.setenv("POPVIEW_HUB", str(tmp_path / "nowhere"))
+        line = data("cifar10", capfd)
+        assert line.endswith(f"POPVIEW_HUB names {tmp_path / 'nowhere'}, where there is no folder")
+
     def test_what_is_there_is_loaded_although_another_is_missing(self, odd, capfd):
         put(odd)
         shutil.rmtree(odd / "some" / "images")

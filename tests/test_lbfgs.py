@@ -286,6 +286,18 @@ class Test_Use:
         assert s.counts_by_basin().tolist() == s.counts_by_radius(1e-5).tolist()
         assert (s.counts_by_basin()[:4] > 0).all()
 
+    def test_a_schedule_may_begin_at_zero(self):
+        w = helpers.point([-1.2, 1.0])
+        optimizer = make("L-BFGS-GSS", [w])
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, step / 3))
+        for number in range(60):
+            optimizer.step(closure_of(rosenbrock, w))
+            schedule.step()
+            if number == 0:
+                assert w.tolist() == pytest.approx([-1.2, 1.0])
+                assert not optimizer.stalled
+        assert w.tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
+
     def test_a_parameter_added_later(self):
         a, b = helpers.point([3.0]), helpers.point([-2.0])
 

@@ -143,6 +143,25 @@ class Test_SGD:
         assert first.item() < 1
         assert later.item() < 1
 
+    @pytest.mark.parametrize("averaged_again", [True, False])
+    def test_swa_averages_what_was_added_from_then_on(self, averaged_again):
+        first, later = helpers.point([1.0]), helpers.point([10.0])
+        optimizer = make("SWA", [first], lr=0.1)
+
+        def closure():
+            optimizer.zero_grad()
+            loss = first.square().sum() + 0 * later.sum()  # it stays where it is
+            loss.backward()
+            return loss
+
+        for _ in range(5):
+            optimizer.step(closure)
+        optimizer.add_param_group({"params": [later]})
+        for _ in range(5 * averaged_again):
+            optimizer.step(closure)
+        optimizer.finish()
+        assert later.item() == 10
+
 
 class Test_AdamW:
     @pytest.mark.parametrize("schedule", SCHEDULES)

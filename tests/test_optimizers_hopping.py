@@ -11,6 +11,7 @@ from helpers import INF, closure_of, same
 from scipy import stats
 from torch import Tensor
 
+from popview.errors import UsageError
 from popview.optimizers import ACCEPT_RULES, AcceptRule, BasinHopping, Perturb, make, sgd_
 from popview.optimizers.noise import sphere
 
@@ -388,6 +389,29 @@ class Test_Accept:
             highest[accept] = torch.cat(climbed).max()
         assert highest["classical"] <= 0
         assert highest["printed"] > 0.1
+
+    def test_a_state_of_a_model_with_buffers_needs_them(self):
+        w, statistics = helpers.point([1.0, 2.0]), torch.zeros(3)
+        saved = make("NiM-MBH", [w], buffers=[statistics]).state_dict()
+        fresh = make("NiM-MBH", [w], seed=7)
+        before = fresh.generator.get_state()
+        with pytest.raises(UsageError, match="saved with 1 buffers, and this optimizer has 0: give it the same"):
+            fresh.load_state_dict(saved)
+        assert torch.equal(fresh.generator.get_state(), before)  # nothing was loaded
+        make("NiM-MBH", [w], buffers=[statistics]).load_state_dict(saved)
+
+    def test_a_score_may_take_gradients_if_it_says_so(self):
+        w = helpers.point([3.0, 2.0])
+
+        def score(loss_closure: Callable[[], Tensor]) -> Tensor:
+            with torch.enable_grad():
+                (gradient,) = torch.autograd.grad(helpers.himmelblau(w), [w])
+            return loss_closure() + 0.1 * torch.linalg.vector_norm(gradient)
+
+        optimizer = make("NiM-MBH", [w], accept=score, tau=2, lr=0.001)
+        for _ in range(6):
+            optimizer.step(closure_of(helpers.himmelblau, w))
+        assert optimizer.hops_tried == 2
 
 
 class Test_Metropolis:

@@ -99,7 +99,9 @@ class TestSelect:
 
     @pytest.mark.parametrize("number", [0, -1, 5])
     def test_a_number_out_of_range_is_refused(self, number):
-        with pytest.raises(UsageError, match=rf"per_trajectory must be between 1 and 4 \(checkpoints\), got {number}"):
+        with pytest.raises(
+            UsageError, match=rf"per_trajectory must be between 1 and 4, the checkpoints of digits, got {number}"
+        ):
             select(frame(), "train_loss", number)
 
     def test_an_unknown_criterion_is_answered_with_the_nearest(self):

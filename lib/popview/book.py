@@ -230,7 +230,8 @@ def _failure(chapter: Chapter, notebook: Any, log: str) -> ChapterError:
                 last = (output.evalue.strip().splitlines() or [""])[-1]
                 where = f"chapter {chapter.name}, cell {cell.execution_count} ({_failing_line(cell, output)})"
                 return ChapterError(f"{where}: {output.ename}: {last}; see {kept.relative_to(chapter.root)}")
-    last = (log.strip().splitlines() or ["papermill printed nothing"])[-1]
+    lines = [line for line in log.strip().splitlines() if re.search(r"\w", line)] or ["papermill printed nothing"]
+    last = ([line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)] or lines)[-1]
     return ChapterError(f"chapter {chapter.name}: {last}")
 
 
@@ -265,10 +266,13 @@ def _write(notebook: Any, path: Path) -> None:
     """Write a notebook by temporary file and rename."""
     import nbformat
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    nbformat.write(notebook, temporary)
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        nbformat.write(notebook, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def build(root: Path, force: bool = False, library: Path = LIBRARY) -> None:

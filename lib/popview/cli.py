@@ -103,10 +103,15 @@ def run(
         known = {spec.algorithm for spec in found}
         absent = [one for one in specs.settings(profile, name)["algorithms"] if one not in known]
         if absent and not algorithms:
+            searched = [one for one in absent if one in specs.searched(profile, name)]
             advice = f"`popview tune --profile {profile} --task {name}`"
             if not found and task:
-                raise UsageError(f"{name} has no {variant} settings in profile {profile}: run {advice}")
-            typer.echo(f"{profile}/{name}: left out, without a {variant} setting (see {advice}): {', '.join(absent)}")
+                cure = f"run {advice}" if searched else f"it has no [{name}.search.<algorithm>]"
+                raise UsageError(f"{name} has no {variant} settings in profile {profile}: {cure}")
+            never = [one for one in absent if one not in searched]
+            for names, why in ((searched, f"{advice} chooses one"), (never, "the profile searches none")):
+                if names:
+                    typer.echo(f"{profile}/{name}: left out, without a {variant} setting ({why}): {', '.join(names)}")
         wanted[name] = found
     if not any(wanted.values()):
         raise UsageError(f"no task of profile {profile} has a {variant} setting: run `popview tune`")
@@ -152,7 +157,7 @@ def topography(
 @app.command()
 def tune(
     task: Annotated[str, typer.Option(help="Which task.")],
-    profile: Annotated[str, typer.Option(help="smoke or laptop.")] = "laptop",
+    profile: Annotated[str, typer.Option(help="laptop, or one with [<task>.search].")] = "laptop",
     algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")

@@ -16,6 +16,7 @@ from popview import populations, reads, rules, specs, study
 from popview.errors import UsageError, check_name
 from popview.paths import PAPER, ROOT
 from popview.rules import Computed, Finding, Results, Study
+from popview.rules.tasks import MODELS
 
 __all__ = [
     "CHAPTERS",
@@ -128,7 +129,7 @@ def stated(table: pd.DataFrame) -> pd.DataFrame:
 
 #: Kind of results → what is said where there are none.
 _LACKING = {
-    "task": "no whole results yet of the paper's six algorithms, two restarts or more",
+    "task": "no whole results yet of the paper's six algorithms, two restarts and ten checkpoints or more",
     "study": "no results yet",
 }
 
@@ -166,11 +167,16 @@ def entries(profile: str = "laptop", computed: Computed | None = None, root: Pat
 
 
 def tasks(profile: str) -> dict[str, Results | None]:
-    """Return the results of each task and variant, by scale; None where they are not whole, or one restart each."""
+    """Return the results of each task and variant, by scale; None where they are not whole, or too few to judge by.
+
+    That is one restart, or fewer checkpoints than the paper's ten models.
+    """
     covered = populations.coverage(profile)
     scales: dict[str, Results | None] = {f"{row.task} ({row.variant})": None for row in covered.itertuples()}
     for (task, variant), rows in populations.load_available(profile, covered[covered["restarts"] > 1]).items():
-        scales[f"{task} ({variant})"] = Results(task, rows, float(specs.settings(profile, task)["margin"]))
+        if rows["step"].nunique() >= MODELS:
+            margin = float(specs.settings(profile, task)["margin"])
+            scales[f"{task} ({variant})"] = Results(task, rows, margin)
     return scales
 
 

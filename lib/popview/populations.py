@@ -315,7 +315,10 @@ def _eligible(trajectories: pd.DataFrame, by: str, per_trajectory: int) -> pd.Da
     check_name("criterion", by, CRITERIA)
     longest = int(trajectories.groupby(RESTART).size().max())
     if not 1 <= per_trajectory <= longest:
-        raise UsageError(f"per_trajectory must be between 1 and {longest} (checkpoints), got {per_trajectory!r}")
+        task = ", ".join(trajectories["task"].unique())
+        raise UsageError(
+            f"per_trajectory must be between 1 and {longest}, the checkpoints of {task}, got {per_trajectory!r}"
+        )
     return trajectories[np.isfinite(trajectories[[by, "train_loss"]]).all(axis=1)]
 
 

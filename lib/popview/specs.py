@@ -124,7 +124,10 @@ class RunSpec:
     @property
     def command(self) -> str:
         """The command that computes it."""
-        return f"`popview run --profile {self.profile} --task {self.task}`"
+        where = f"--profile {self.profile} --task {self.task}"
+        if self.variant == "trial":
+            return f"`popview tune {where}`"
+        return f"`popview run {where}{'' if self.variant == 'base' else f' --variant {self.variant}'}`"
 
     @property
     def alongside(self) -> "RunSpec | None":

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Generator, Tensor
 
-from popview.errors import check_name
+from popview.errors import UsageError, check_name
 from popview.optimizers.base import Closure, check_switch
 from popview.optimizers.models import add_, copy_where_, members_of, norm
 from popview.optimizers.noise import Noise, make_noise
@@ -115,7 +115,7 @@ class BasinHopping(SGD):
         `classical` compares with the previous minimum and is monotonic; `metropolis` at temperature 0 is `classical`;
         `printed` compares with the perturbed point, as line 9 of the paper's Algorithm 9 reads, and is not monotonic.
         A callable is a score, ``score(loss_closure)``, that must be lower at the candidate: a loss plus c times a
-        sharpness, say.
+        sharpness, say. It is called without gradients: a sharpness that takes some opens `torch.enable_grad` itself.
     rho : float
         Radius of the noise ball.
     tau : int
@@ -277,6 +277,16 @@ class BasinHopping(SGD):
         kept = [b.clone() for b in self._kept_buffers]
         own = {"place": self._place.clone(), "searches": self._searches.clone(), "kept_buffers": kept}
         return {**super()._run_state(), **own}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a `state_dict`; see `Optimizer.load_state_dict`."""
+        kept = state_dict.get("run", {}).get("kept_buffers", self._kept_buffers)
+        if len(kept) != len(self._kept_buffers):
+            raise UsageError(
+                f"state_dict was saved with {len(kept)} buffers, and this optimizer has {len(self._kept_buffers)}: "
+                "give it the same buffers="
+            )
+        super().load_state_dict(state_dict)
 
     def _load_run_state(self, run: dict[str, Any]) -> None:
         super()._load_run_state(run)

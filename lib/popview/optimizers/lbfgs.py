@@ -85,7 +85,7 @@ class LBFGS(Optimizer):
             self._remember(position, gradient)
             slope = torch.linalg.vector_norm(gradient, dim=1)
             searching = torch.isfinite(slope) & (slope > 0) & ~self._stalled
-            if searching.any():
+            if searching.any() and self.hyperparameter("lr") > 0:  # a schedule may begin, or end, at 0
                 direction, first = self._direction(gradient, slope)
                 direction = torch.where(searching.unsqueeze(1), direction, 0)
                 evaluate = torch.enable_grad()(closure) if loss_closure is None else loss_closure

@@ -29,6 +29,8 @@ __all__ = [
 
 def hardly_trained(values: Mapping[tuple[str, str], pd.DataFrame]) -> str:
     """Name what `popview.comparisons.untrained` finds in the values of each task and variant."""
+    if not values:
+        return ""
     found = [f"{name} on {', '.join(key)}" for key, table in values.items() for name in untrained(table)]
     if not found:
         return "No algorithm has less than half of SGD's points."
@@ -37,6 +39,8 @@ def hardly_trained(values: Mapping[tuple[str, str], pd.DataFrame]) -> str:
 
 def never_parted(results: Mapping[tuple[str, str], pd.DataFrame]) -> str:
     """Name the algorithms that are SGD under another name: the restarts of which never part from SGD's."""
+    if not results:
+        return ""
     found = [
         f"{name} on {', '.join(key)}"
         for key, rows in results.items()

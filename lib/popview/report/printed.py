@@ -43,7 +43,7 @@ def printed_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
         return pairs
     frames = []
     for (a, b), kind in itertools.product(PRINTED_PAIRS, ("pooled_p", "p")):
-        rows = pairs[(pairs["a"] == a) & (pairs["b"] == b)]
+        rows = pairs[((pairs["a"] == a) & (pairs["b"] == b)) | ((pairs["a"] == b) & (pairs["b"] == a))]
         label = rows["variant"] + {"pooled_p": ", pooled models", "p": ", restarts"}[kind]
         frames.append(
             pd.DataFrame({"task": rows["task"], "label": label, "comparison": f"{a} vs. {b}", "p": rows[kind]})

@@ -49,9 +49,9 @@ def comparison(
     specs = wanted(profile, task, variant, algorithms=(a, b))
     trajectories = load(specs, table["restarts"])
     family, others = _family(a, b, table["algorithms"])
-    beside = wanted(profile, task, variant, algorithms=tuple(others)) if others else []
+    beside = [spec for spec in wanted(profile, task, variant) if spec.algorithm in others]
     lacking = {spec.algorithm for spec in store.missing(beside)}
-    there = [name for name in others if name not in lacking]
+    there = [name for name in others if name in {spec.algorithm for spec in beside} - lacking]
     if there:
         more = load([spec for spec in beside if spec.algorithm in there], table["restarts"])
         trajectories = pd.concat([trajectories, more], ignore_index=True)
