@@ -408,9 +408,10 @@ page.provenance(
 
 # %% tags=["hide-input", "remove-output"]
 tied = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
+fewer = max(repeats // 20, 1)
 built = {
     f"{name}": simulations.decided_by_construction(
-        tied, restarts=paper_restarts, chosen=per_trajectory, between=between, repeats=max(repeats // 20, 1), seed=seed
+        tied, restarts=paper_restarts, chosen=per_trajectory, between=between, repeats=fewer, seed=seed
     )
     for name, between in (("trajectories alike", 0.0), ("four fifths of the variance between trajectories", 0.8))
 }
@@ -441,7 +442,7 @@ page.provenance(
     restarts=paper_restarts,
     checkpoints="300 a trajectory, independent",
     chosen=f"{per_trajectory} for each set",
-    repeats=max(repeats // 20, 1),
+    repeats=fewer,
     seed=seed,
     spread=monte_carlo,
 )

@@ -39,7 +39,8 @@ from popview.report import topography as lay
 # line each is on [the first page](01-question.ipynb).
 
 # %% tags=["hide-input", "remove-output"]
-entries = ledger.entries(profile)
+results = ledger.tasks(profile)
+entries = ledger.entries(profile, results=results)
 pages = ledger.written()
 for document in ledger.DOCUMENTS:
     page.table(f"ledger-{document}", claims.full(entries, document, pages))
@@ -94,7 +95,7 @@ page.provenance(stated, "rules.csv")
 # verdicts, or could have; both readings are computed:
 
 # %% tags=["hide-input", "remove-output"]
-found = ledger.reconsidered(ledger.claims(), ledger.tasks(profile))
+found = ledger.reconsidered(ledger.claims(), results)
 show.show("reconsidered", found, claims.reconsidered)
 
 # %% [markdown]

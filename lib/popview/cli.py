@@ -103,12 +103,12 @@ def run(
         known = {spec.algorithm for spec in found}
         absent = [one for one in specs.settings(profile, name)["algorithms"] if one not in known]
         if absent and not algorithms:
-            searched = [one for one in absent if one in specs.searched(profile, name)]
+            search = specs.searched(profile, name)
+            searched, never = ([one for one in absent if (one in search) is there] for there in (True, False))
             advice = f"`popview tune --profile {profile} --task {name}`"
             if not found and task:
                 cure = f"run {advice}" if searched else f"it has no [{name}.search.<algorithm>]"
                 raise UsageError(f"{name} has no {variant} settings in profile {profile}: {cure}")
-            never = [one for one in absent if one not in searched]
             for names, why in ((searched, f"{advice} chooses one"), (never, "the profile searches none")):
                 if names:
                     typer.echo(f"{profile}/{name}: left out, without a {variant} setting ({why}): {', '.join(names)}")

@@ -198,8 +198,9 @@ def against(
         groups, pairs, margin=margin, higher_is_better=higher_is_better, paired_from=paired_from, family_size=size
     )
     for (a, b), c in found.items():
-        means = mean_difference(groups[a], groups[b], paired=c.paired).interval or (np.nan, np.nan)
         by_seed = mean_difference(groups[a], groups[b], paired=True)
+        tested = by_seed if c.paired else mean_difference(groups[a], groups[b])
+        means = tested.interval or (np.nan, np.nan)
         seed_low, seed_high = by_seed.interval or (np.nan, np.nan)
         low, high = c.shift.interval or (np.nan, np.nan)
         a12_low, a12_high = c.a12.interval or (np.nan, np.nan)

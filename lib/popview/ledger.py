@@ -142,7 +142,12 @@ def written(root: Path = ROOT) -> dict[str, str]:
     return {number: name for name, number in names}
 
 
-def entries(profile: str = "laptop", computed: Computed | None = None, root: Path = ROOT) -> pd.DataFrame:
+def entries(
+    profile: str = "laptop",
+    computed: Computed | None = None,
+    root: Path = ROOT,
+    results: Mapping[str, Results | None] | None = None,
+) -> pd.DataFrame:
     """Judge every claim at every scale, from the printed tables, from landscapes and simulations, and from results.
 
     A task and variant without results of SGD and the paper's five, or a network without results, gets 'not run here';
@@ -156,6 +161,8 @@ def entries(profile: str = "laptop", computed: Computed | None = None, root: Pat
         How much to compute on landscapes; chapter 4's numbers by default.
     root : Path
         Of the book, whose table of contents says which chapters there are.
+    results : mapping of str to Results or None, optional
+        As `tasks` returns them for the profile, where they have been loaded.
 
     Returns
     -------
@@ -163,7 +170,8 @@ def entries(profile: str = "laptop", computed: Computed | None = None, root: Pat
         One row per claim and scale: ``id, document, where, claim, chapter, scale, verdict, detail``. Of a task the
         scale is "<task> (<variant>)".
     """
-    return judge(claims(), tasks(profile), computed or Computed(), set(written(root)), studies(profile))
+    found = tasks(profile) if results is None else results
+    return judge(claims(), found, computed or Computed(), set(written(root)), studies(profile))
 
 
 def tasks(profile: str) -> dict[str, Results | None]:
@@ -194,15 +202,14 @@ def reconsidered(table: pd.DataFrame, results: Mapping[str, Results | None]) -> 
         One row per claim and scale with results whose rule is one of `popview.rules.REVISED`: ``id, document, claim,
         scale, verdict, earlier, changed``.
     """
+    both = [(scale, now, replace(now, earlier=True)) for scale, now in results.items() if now is not None]
     rows = []
     for claim in table[table["task"].isin(rules.REVISED)].to_dict("records"):
-        judged = rules.TASK[claim["task"]]
-        for scale, evidence in results.items():
-            if evidence is not None:
-                words = [judged(replace(evidence, earlier=earlier)).word for earlier in (False, True)]
-                said = {name: claim[name] for name in ("id", "document", "claim")}
-                changed = rules.REVISED[claim["task"]]
-                rows.append({**said, "scale": scale, "verdict": words[0], "earlier": words[1], "changed": changed})
+        judged, changed = rules.TASK[claim["task"]], rules.REVISED[claim["task"]]
+        said = {name: claim[name] for name in ("id", "document", "claim")}
+        for scale, now, before in both:
+            words = {"verdict": judged(now).word, "earlier": judged(before).word}
+            rows.append({**said, "scale": scale, **words, "changed": changed})
     return pd.DataFrame(rows, columns=["id", "document", "claim", "scale", "verdict", "earlier", "changed"])
 
 

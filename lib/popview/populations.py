@@ -222,9 +222,14 @@ def distinct(chosen: pd.DataFrame) -> pd.Series:
 
 def copies(trajectories: pd.DataFrame, reference: str = "SGD") -> list[str]:
     """Return the algorithms whose training losses are the reference's at every checkpoint of every restart."""
+    apart = _apart(trajectories, reference).any()
+    return [str(name) for name in apart.index[~apart] if name != reference]
+
+
+def _apart(trajectories: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Say for each seed and epoch (rows) which algorithms' training losses (columns) are not the reference's."""
     losses = trajectories.pivot_table(index=["seed", "epoch"], columns="algorithm", values="train_loss", sort=False)
-    same = losses.eq(losses[reference], axis=0).all() & losses.notna().all()
-    return [str(name) for name in same.index[same] if name != reference]
+    return losses.ne(losses[reference], axis=0)
 
 
 def parting(trajectories: pd.DataFrame, reference: str = "SGD") -> pd.Series:
@@ -251,8 +256,7 @@ def parting(trajectories: pd.DataFrame, reference: str = "SGD") -> pd.Series:
     """
     _check_one_kind(trajectories)
     check_name("reference", reference, list(trajectories["algorithm"].unique()))
-    losses = trajectories.pivot_table(index=["seed", "epoch"], columns="algorithm", values="train_loss", sort=False)
-    apart = losses.ne(losses[reference], axis=0)
+    apart = _apart(trajectories, reference)
     epochs = apart.index.get_level_values("epoch").to_numpy(dtype=float)
     first = apart.apply(lambda column: pd.Series(np.where(column, epochs, np.inf), index=column.index))
     return first.groupby("seed").min().max()

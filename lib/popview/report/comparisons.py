@@ -266,14 +266,21 @@ def with_interval(
     rows: pd.DataFrame, estimate: str = "mean", scale: float = 1.0, ends: str = "", form: str = "+.2f"
 ) -> pd.Series:
     """Write estimates as "+0.12 [+0.08, +0.16]", from the columns `estimate`, ``<ends>low`` and ``<ends>high``."""
+    return _signed(rows[estimate], scale, form) + " " + _interval(rows, scale, ends, form)
 
+
+def _interval(rows: pd.DataFrame, scale: float, ends: str, form: str = "+.2f") -> pd.Series:
+    low, high = (_signed(rows[f"{ends}{end}"], scale, form) for end in ("low", "high"))
+    return "[" + low + ",\u00a0" + high + "]"
+
+
+def _signed(values: pd.Series, scale: float, form: str) -> pd.Series:
     def write(value: float) -> str:
         if np.isnan(value):
             return "–"
         return format(scale * value, form).replace("inf", "∞").replace("-", MINUS)
 
-    low, high = f"{ends}low", f"{ends}high"
-    return rows.apply(lambda r: f"{write(r[estimate])} [{write(r[low])},\u00a0{write(r[high])}]", axis=1)
+    return values.map(write).astype(str)
 
 
 def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
@@ -295,8 +302,11 @@ def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
 
 def _by_seed(comparison: pd.DataFrame, scale: float) -> pd.Series:
     """Write the paired interval and p-value, "[+0.08, +0.16], 0.012", without the estimate, which is the same."""
-    ends = with_interval(comparison, "difference", scale, ends="by_seed_").str.split(" ", n=1).str[1]
-    return ends + ", " + comparison["by_seed_p"].map("{:.2g}".format).str.replace("-", MINUS)
+    return (
+        _interval(comparison, scale, "by_seed_")
+        + ", "
+        + comparison["by_seed_p"].map("{:.2g}".format).str.replace("-", MINUS)
+    )
 
 
 def word(comparison: pd.DataFrame) -> pd.Series:

@@ -51,7 +51,7 @@ def comparison(
     family, others = _family(a, b, table["algorithms"])
     beside = [spec for spec in wanted(profile, task, variant) if spec.algorithm in others]
     lacking = {spec.algorithm for spec in store.missing(beside)}
-    there = [name for name in others if name in {spec.algorithm for spec in beside} - lacking]
+    there = list(dict.fromkeys(spec.algorithm for spec in beside if spec.algorithm not in lacking))
     if there:
         more = load([spec for spec in beside if spec.algorithm in there], table["restarts"])
         trajectories = pd.concat([trajectories, more], ignore_index=True)

