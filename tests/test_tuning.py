@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 import scipy.stats
 
-from popview import cli, engine, specs, store, tuning
+from popview import cli, engine, populations, specs, store, tuning
 from popview.errors import UsageError
-from popview.specs import TRIAL_SEED, RunSpec, expand
+from popview.specs import TRIAL_SEED, VARIANTS, RunSpec, expand
 from popview.tuning import choose, draw, score, tune
 
 PROFILE = """
@@ -235,6 +235,26 @@ class TestTune:
         clocks = [store.metadata(spec, root)["seconds"] for spec in expand("tiny", "digits", variant="trial")]
         spent = sum(clock["measures"] + clock["training_and_checkpoints"] for clock in clocks)
         assert row["core_hours"] == pytest.approx(spent / 3600)
+
+    def test_tuned_settings_can_have_other_restarts_than_base(self, folder, tmp_path):
+        root = tmp_path / "store"
+        found = tune("tiny", "digits", ("SGD", "SAM"), root=root, workers=1, quiet=True)
+        change(folder, "restarts = 4", "restarts = 4\ntuned_restarts = 2")
+        assert tune("tiny", "digits", ("SGD", "SAM"), root=root, workers=1, quiet=True) == found
+        seeds = {
+            v: [list(spec.seeds) for spec in expand("tiny", "digits", algorithms=("SAM",), variant=v)] for v in VARIANTS
+        }
+        assert (seeds["base"], seeds["tuned"]) == ([[0, 1], [2, 3]], [[0, 1]])
+        assert len(expand("tiny", "digits", algorithms=("SAM",), variant="tuned", restarts=4)) == 2
+        wanted = {(row["variant"], row["algorithm"]): row["wanted"] for row in store.inventory("tiny", root)}
+        assert (
+            [wanted[v, "SAM"] for v in ("base", "tuned")] == [wanted[v, "AdamW"] for v in ("base", "tuned")] == [4, 2]
+        )
+        rows = populations.coverage("tiny", ["digits"], root=root).set_index("variant")["restarts"]
+        assert rows.to_dict() == {"base": 4, "tuned": 2}
+        change(folder, "tuned_restarts = 2", "tuned_restarts = 0")
+        with pytest.raises(UsageError, match=r"tuned_restarts of digits in profile tiny must be a whole number, 1 or"):
+            expand("tiny", "digits")
 
     def test_a_trial_has_half_the_steps_of_everything_that_counts_them(self, folder):
         change(folder, "[digits.base.AdamW]", "[digits.base.NiM-BH]\ntau = 25\n\n[digits.base.AdamW]")

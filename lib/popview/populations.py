@@ -9,7 +9,7 @@ import pandas as pd
 from popview import store
 from popview.errors import UsageError, check_name
 from popview.paths import TRAJECTORIES
-from popview.specs import RunSpec, expand, search, searches, settings
+from popview.specs import RunSpec, expand, restarts_of, search, searches
 from popview.specs import tasks as tasks_of
 
 __all__ = [
@@ -133,7 +133,7 @@ def coverage(
             absent = store.missing(files, root)
             present = len(files) - len(absent)
             state = "complete" if files and not absent else "in part" if present else "not run here yet"
-            number = (restarts or settings(profile, task)["restarts"]) if files else 0
+            number = (restarts or restarts_of(profile, task, variant)) if files else 0
             rows.append(
                 {
                     "task": task,

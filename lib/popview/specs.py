@@ -20,6 +20,7 @@ __all__ = [
     "Stored",
     "digest",
     "expand",
+    "restarts_of",
     "search",
     "searched",
     "searched_as",
@@ -159,12 +160,12 @@ class RunSpec:
 
 FOLDER = Path(__file__).parent / "profiles"
 
-#: What a task's table in a profile holds.
+#: What a task's table in a profile holds, and may hold: `tuned_restarts` where they are not as many as base ones.
 _NEEDED = ("restarts", "stack", "epochs", "checkpoints", "margin", "algorithms", "model", "base")
-_SETTINGS = (*_NEEDED, "search")
+_SETTINGS = (*_NEEDED, "tuned_restarts", "search")
 
 #: Whole numbers, and the least that they may be: in a task's table (`expand` may change the last two), in its model's.
-_WHOLE = {"restarts": 1, "stack": 1, "epochs": 1, "checkpoints": 2}
+_WHOLE = {"restarts": 1, "tuned_restarts": 1, "stack": 1, "epochs": 1, "checkpoints": 2}
 _CHANGES = ("epochs", "checkpoints")
 _SIZES = {"frozen": 0} | dict.fromkeys(
     ("hidden", "width", "length", "train", "validation", "evaluated", "tested", "batch_size"), 1
@@ -256,6 +257,18 @@ def _check_whole(name: str, value: Any, least: int) -> None:
         raise UsageError(f"{name} must be a whole number, {least} or above, got {value!r}")
 
 
+def restarts_of(profile: str, task: str, variant: str = "base") -> int:
+    """Return how many restarts a profile wants of each algorithm of a task.
+
+    Raises
+    ------
+    UsageError
+        As `settings`.
+    """
+    table = settings(profile, task)
+    return int(table.get("tuned_restarts", table["restarts"]) if variant == "tuned" else table["restarts"])
+
+
 def search(profile: str, task: str) -> dict[str, dict[str, Any]]:
     """Return what `popview.tuning` wrote: per algorithm the settings of its ``trials``, and which was ``chosen``.
 
@@ -315,7 +328,8 @@ def expand(
     algorithms : tuple of str, optional
         Some of the profile's; by default all that have this variant.
     restarts : int, optional
-        Restarts per algorithm; the last stack may hold more. Of a trial there is one stack.
+        Restarts per algorithm, by default those of `restarts_of`; the last stack may hold more. Of a trial there is one
+        stack.
     variant : {"base", "tuned", "trial"}
         See `VARIANTS`.
     hyperparameters : dict, optional
@@ -333,7 +347,7 @@ def expand(
     check_name("variant", variant, VARIANTS)
     for name in changes:
         check_name("change", name, _CHANGES)
-    wanted = table["restarts"] if restarts is None else restarts
+    wanted = restarts_of(profile, task, variant) if restarts is None else restarts
     budget = _budget(table, variant) | changes
     for name, value in {"restarts": wanted, **budget}.items():
         _check_whole(name, value, _WHOLE[name])
@@ -403,7 +417,7 @@ def unsearched(
     if variant == "base":
         return {}
     table = settings(profile, task)
-    stacks = math.ceil((restarts or table["restarts"]) / table["stack"])
+    stacks = math.ceil((restarts or restarts_of(profile, task, variant)) / table["stack"])
     number = table.get("search", {}).get("trials", 0) if variant == "trial" else stacks
     return {one: number * table["stack"] for one in searched(profile, task) if one not in found}
 

@@ -7,7 +7,7 @@ from popview import store
 from popview.comparisons import FAMILIES, HIGHER_IS_BETTER, against, clustering
 from popview.errors import UsageError, check_name
 from popview.populations import load, per_restart, select, wanted
-from popview.specs import settings
+from popview.specs import restarts_of, settings
 
 __all__ = ["comparison"]
 
@@ -47,13 +47,14 @@ def comparison(
         raise UsageError(f"compare needs two algorithms, got {a} twice")
     table = settings(profile, task)
     specs = wanted(profile, task, variant, algorithms=(a, b))
-    trajectories = load(specs, table["restarts"])
+    restarts = restarts_of(profile, task, variant)
+    trajectories = load(specs, restarts)
     family, others = _family(a, b, table["algorithms"])
     beside = [spec for spec in wanted(profile, task, variant) if spec.algorithm in others]
     lacking = {spec.algorithm for spec in store.missing(beside)}
     there = list(dict.fromkeys(spec.algorithm for spec in beside if spec.algorithm not in lacking))
     if there:
-        more = load([spec for spec in beside if spec.algorithm in there], table["restarts"])
+        more = load([spec for spec in beside if spec.algorithm in there], restarts)
         trajectories = pd.concat([trajectories, more], ignore_index=True)
     models = select(trajectories, "train_loss", per_trajectory)
     values = per_restart(models, metric)
