@@ -14,7 +14,7 @@ import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 from statsmodels.stats.proportion import proportion_confint
 
-from popview.statistics.results import Array, Result, check_fraction, paired_samples, sample
+from popview.statistics.results import Array, Result, check_fraction, paired_samples, rounding, sample
 
 __all__ = ["a12", "hodges_lehmann", "hodges_lehmann_paired", "proportion"]
 
@@ -183,12 +183,9 @@ def proportion(successes: int, trials: int, *, level: float = 0.95, unit: str = 
 
 
 def _twice_below(a: Array, b: Array) -> NDArray[np.intp]:
-    """Return, for each value of `a`, twice the number of values of `b` below it, ties counted half.
-
-    Values that differ by rounding at most (1e-12 of the largest) are ties: means of the same scores, summed otherwise.
-    """
-    ordered, rounding = np.sort(b), 1e-12 * max(np.abs(a).max(), np.abs(b).max())
-    return np.searchsorted(ordered, a - rounding, "left") + np.searchsorted(ordered, a + rounding, "right")
+    """Return, for each value of `a`, twice the number of values of `b` below it; ties, up to rounding, counted half."""
+    ordered, error = np.sort(b), rounding(a, b)
+    return np.searchsorted(ordered, a - error, "left") + np.searchsorted(ordered, a + error, "right")
 
 
 def _newcombe(estimate: float, n_a: int, n_b: int, quantile: float) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Equivalence", "Result", "check_fraction", "constant", "paired_samples", "pooled", "sample"]
+__all__ = ["Equivalence", "Result", "check_fraction", "constant", "paired_samples", "pooled", "rounding", "sample"]
 
 Array = NDArray[np.float64]
 
@@ -100,5 +100,10 @@ def check_fraction(value: float, name: str) -> None:
 
 
 def constant(values: Array) -> bool:
-    """Return whether `values` differ by rounding at most (1e-12 of the largest), so that their spread means nothing."""
-    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())
+    """Return whether `values` differ by `rounding` at most, so that their spread means nothing."""
+    return bool(np.ptp(values) <= rounding(values))
+
+
+def rounding(*samples: Array) -> float:
+    """Return by how much values of `samples` may differ and be the same, summed otherwise: 1e-12 of the largest."""
+    return 1e-12 * max(float(np.abs(values).max()) for values in samples)

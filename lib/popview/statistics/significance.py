@@ -13,6 +13,7 @@ from popview.statistics.results import (
     constant,
     paired_samples,
     pooled,
+    rounding,
     sample,
 )
 
@@ -161,7 +162,7 @@ def mean_difference(
     n = (first.size,) if paired else (first.size, second.size)
     difference = float(first.mean() - second.mean())
     if _no_spread(first, second, paired):
-        p_value = float(abs(difference) <= 1e-12 * max(np.abs(first).max(), np.abs(second).max()))
+        p_value = float(abs(difference) <= rounding(first, second))
     elif paired:
         p_value = DescrStatsW(first - second).ttest_mean(0)[1]
     else:
@@ -234,5 +235,5 @@ def _t_interval(a: Array, b: Array, paired: bool, alpha: float) -> tuple[float, 
 def _no_spread(a: Array, b: Array, paired: bool) -> bool:
     """Return whether the standard error of the difference is zero but for rounding."""
     if paired:
-        return bool(np.ptp(a - b) <= 1e-12 * max(np.abs(a).max(), np.abs(b).max()))
+        return bool(np.ptp(a - b) <= rounding(a, b))
     return constant(a) and constant(b)
