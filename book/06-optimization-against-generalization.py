@@ -48,10 +48,7 @@ from popview.report import trajectories as draw
 
 style.use()
 coverage, results = show.gather(task, variant, profile, restarts)
-facts = {
-    "profile": profile,
-    "restarts": ", ".join(f"{t['seed'].nunique()} ({name}, {kind})" for (name, kind), t in results.items()) or "none",
-    "seeds": "from 0 on, the same for every algorithm",
+facts = show.facts(profile, results) | {
     "models": f"{per_trajectory} per restart",
 }
 sets = show.each(results, profile, lambda t, _: comparisons.paper_sets(t, per_trajectory, few=paper_restarts))

@@ -51,10 +51,7 @@ style.use()
 coverage, results = show.gather(task, variant, profile, restarts)
 chosen = {key: populations.select(t, "train_loss", per_trajectory) for key, t in results.items()}
 values = {key: populations.per_restart(models) for key, models in chosen.items()}
-facts = {
-    "profile": profile,
-    "restarts": ", ".join(f"{len(v)} ({name}, {kind})" for (name, kind), v in values.items()) or "none",
-    "seeds": "from 0 on, the same for every algorithm",
+facts = show.facts(profile, results) | {
     "models": f"{per_trajectory} per restart by training loss",
     "budget": "equal epochs",
 }

@@ -52,11 +52,7 @@ from popview.report import comparisons as show
 
 style.use()
 coverage, results = show.gather(task, variant, profile, restarts)
-facts = {
-    "profile": profile,
-    "restarts": ", ".join(f"{t['seed'].nunique()} ({name}, {kind})" for (name, kind), t in results.items()) or "none",
-    "seeds": "from 0 on, the same for every algorithm",
-}
+facts = show.facts(profile, results)
 paid = show.each(results, profile, lambda t, _: budget.evaluations(t))
 metric = show.each(results, profile, budget.equal_budgets)
 loss = show.each(results, profile, lambda t, margin: budget.equal_budgets(t, margin, "train_loss"))

@@ -1,5 +1,7 @@
 """Which tasks have results: told from the store, never computed."""
 
+import json
+
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -8,13 +10,16 @@ from popview import populations, specs, store
 from popview.errors import UsageError
 from popview.report import comparisons as show
 
+PROCESSOR = "Difference Engine"
+
 
 def fill(root, wanted) -> None:
     """Write a trajectory of two checkpoints for each spec."""
     for spec in wanted:
         rows = [{"seed": seed, "step": step, "train_loss": 1.0} for seed in spec.seeds for step in (0, 1)]
         table = pa.Table.from_pylist(rows)
-        store.save(spec, table.replace_schema_metadata({"popview": f'{{"digest": "{spec.digest}"}}'}), root)
+        metadata = json.dumps({"digest": spec.digest, "processor": PROCESSOR})
+        store.save(spec, table.replace_schema_metadata({"popview": metadata}), root)
 
 
 class TestCoverage:
@@ -34,7 +39,11 @@ class TestCoverage:
         assert self.state(tmp_path) == "complete"
         found = populations.coverage("smoke", ["digits"], ["base"], root=tmp_path)
         assert found[["restarts", "files", "present"]].iloc[0].tolist() == [4, len(wanted), len(wanted)]
-        ((key, table),) = populations.load_available("smoke", found, tmp_path).items()
+        results = populations.load_available("smoke", found, tmp_path)
+        facts = show.facts("smoke", results)
+        assert (facts["restarts"], facts["trained_on"]) == ("4 (digits, base)", PROCESSOR)
+        assert (show.facts("smoke", {})["restarts"], show.facts("smoke", {})["trained_on"]) == ("none", "none")
+        ((key, table),) = results.items()
         assert key == ("digits", "base")
         assert sorted(table["seed"].unique()) == [0, 1, 2, 3]
 

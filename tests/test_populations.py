@@ -149,7 +149,8 @@ class TestLoad:
         ]
         for spec in specs:
             table = pa.table({"seed": [s for _ in (0, 1) for s in spec.seeds], "step": [0] * 3 + [1] * 3})
-            metadata = f'{{"digest": "{spec.digest}"}}'
+            processor = "Difference Engine" if spec.seed else "Z3"
+            metadata = json.dumps({"digest": spec.digest, "processor": processor})
             store.save(spec, table.replace_schema_metadata({"popview": metadata}), tmp_path)
         return specs
 
@@ -161,6 +162,8 @@ class TestLoad:
             rows = table[table["algorithm"] == algorithm]
             assert sorted(set(rows["seed"])) == list(range(seeds))
             assert len(rows) == 2 * seeds
+            assert set(rows.loc[rows["seed"] < 3, "processor"]) == {"Z3"}
+            assert set(rows.loc[rows["seed"] >= 3, "processor"]) <= {"Difference Engine"}
         assert table.index.tolist() == list(range(len(table)))
 
     def test_nothing_to_load_is_a_usage_error(self, tmp_path):

@@ -16,6 +16,7 @@ from popview.optimizers import ALGORITHMS
 from popview.paths import ROOT
 from popview.report import landscapes, page, style, tables, trajectories
 from popview.stationary import sample
+from popview.trajectory import processor
 
 torch.set_num_threads(1)
 
@@ -48,7 +49,7 @@ class TestPage:
     def test_provenance_holds_the_numbers_in_full(self):
         frame = pd.DataFrame({"a": [1 / 3, 2.0], "b": ["x, y", "z"]})
         html = page.provenance(frame, "odd.csv", restarts=500, noise_radius="<0.1>").data
-        assert "restarts 500 · noise radius &lt;0.1&gt; · " in html
+        assert f"restarts 500 · noise radius &lt;0.1&gt; · page computed on {processor()} · " in html
         data = re.search(r'download="odd.csv" href="data:text/csv;base64,([^"]+)"', html)
         assert data is not None
         pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(base64.b64decode(data[1]))), frame)

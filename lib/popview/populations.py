@@ -172,7 +172,7 @@ def load(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = TRA
     Returns
     -------
     DataFrame
-        The columns of `popview.trajectory.run`, after ``task, profile, algorithm, variant``.
+        The columns of `popview.trajectory.run`, after ``task, profile, algorithm, variant`` and before ``processor``.
 
     Raises
     ------
@@ -181,9 +181,11 @@ def load(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = TRA
     """
     frames = []
     for spec in specs:
-        frame = store.load(spec, root).to_pandas().drop(columns="probabilities", errors="ignore")
+        table = store.load(spec, root)
+        frame = table.to_pandas().drop(columns="probabilities", errors="ignore")
         for place, name in enumerate(("task", "profile", "algorithm", "variant")):
             frame.insert(place, name, getattr(spec, name))
+        frame["processor"] = store.metadata_of(table.schema)["processor"]
         frames.append(frame if restarts is None else frame[frame["seed"] < restarts])
     if not frames:
         raise UsageError("no specs to load")

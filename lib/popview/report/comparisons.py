@@ -30,6 +30,7 @@ __all__ = [
     "deeds",
     "designs",
     "each",
+    "facts",
     "gather",
     "margin",
     "of",
@@ -91,6 +92,18 @@ def gather(
         engine.run(spec for v in variants for spec in wanted(profile, "digits", v, restarts=restarts))
     found = coverage(profile, tasks, variants, restarts)
     return found, load_available(profile, found)
+
+
+def facts(profile: str, results: dict[tuple[str, str], pd.DataFrame]) -> dict[str, str]:
+    """Return what `popview.report.page.provenance` says of the trajectories of `gather`."""
+    restarts = [f"{rows['seed'].nunique()} ({task}, {variant})" for (task, variant), rows in results.items()]
+    processors = {name for rows in results.values() for name in rows["processor"].unique()}
+    return {
+        "profile": profile,
+        "restarts": ", ".join(restarts) or "none",
+        "seeds": "from 0 on, the same for every algorithm",
+        "trained_on": ", ".join(sorted(processors)) or "none",
+    }
 
 
 def show(

@@ -62,7 +62,7 @@ def interactive(name: str, drawn: go.Figure) -> None:
 
 
 def provenance(frame: pd.DataFrame | None = None, filename: str = "", **facts: Any) -> HTML:
-    """Return the line under a table or figure: its facts, the processor, and its numbers as a CSV to download.
+    """Return the line under a table or figure: its facts, the page's processor, and its numbers as a CSV to download.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def provenance(frame: pd.DataFrame | None = None, filename: str = "", **facts: A
         Shown as "name value", underscores as spaces: ``restarts=500, seeds="0–499", spread="95 % Wilson intervals"``.
     """
     parts = [f"{name.replace('_', ' ')} {value}" for name, value in facts.items()]
-    line = html.escape(" · ".join([*parts, processor()]))
+    line = html.escape(" · ".join([*parts, f"page computed on {processor()}"]))
     if frame is not None:
         data = b64encode(frame.to_csv(index=False).encode()).decode()
         line += f' · <a download="{filename}" href="data:text/csv;base64,{data}">{filename}</a>'
