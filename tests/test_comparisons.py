@@ -174,6 +174,21 @@ class TestAgainst:
         assert among["smallest_adjusted_p"] == pytest.approx(4 * 2 / 252)
         assert among["detectable"] > alone["detectable"]
 
+    def test_later_restarts_stand_beside_the_first_and_all(self):
+        values = restarts(12, {"SGD": 0.0, "SAM": 0.05, "NiM-BH": 0.0}, noise=0.003)
+        values.loc[5:, "SAM"] -= 0.1  # the later restarts turn it round
+        found = comparisons.repeated(values.sample(frac=1, random_state=0), 0.008, 5, planned=["SWA"])
+        for part, seeds in {"first": range(5), "later": range(5, 12), "all": range(12)}.items():
+            alone = comparisons.against_reference(values.loc[seeds], 0.008, planned=["SWA"])
+            rows = found[found["part"] == part].drop(columns="part").reset_index(drop=True)
+            pd.testing.assert_frame_equal(rows, alone)
+        assert comparisons.repeated(values[:9], 0.008, 5).empty
+        laid = show.repeats(found.assign(task="digits", variant="base"))
+        assert laid["restarts"].tolist() == ["5 + 7"] * 2
+        assert [laid[column][0][:3] for column in ("the first", "the later")] == ["▲\u00a0+", "▼\u00a0−"]
+        difference = 100 * (values["SAM"] - values["SGD"]).mean()
+        assert laid["all"][0].split("\u00a0")[1].split()[0] == f"{difference:+.2f}".replace("-", "−")
+
     def test_losses_that_are_not_finite_are_left_out_and_zero_is_a_small_one(self):
         found = comparisons.log_loss(pd.DataFrame({"SGD": [0.1, 0.0], "SAM": [np.inf, np.nan]}))
         assert found["SGD"].tolist() == pytest.approx([-1, -12])
@@ -255,6 +270,36 @@ class TestWords:
         assert answers.hardly_trained({("a", "b"): poor[["SGD"]]}) == "No algorithm has less than half of SGD's points."
         assert answers.headline(rows[2:]).startswith("Better: none. Worse: none. Equivalent within the margin: 1 of 2")
         assert answers.headline(pd.DataFrame()) == "Not run here yet."
+
+    def test_what_later_restarts_repeat_is_counted(self):
+        said = {
+            "first": [
+                "better",
+                "worse",
+                "equivalent (estimate on the worse side)",
+                "equivalent",
+                "inconclusive",
+                "inconclusive",
+            ],
+            "later": [
+                "better",
+                "inconclusive",
+                "worse",
+                "equivalent (estimate on the better side)",
+                "worse",
+                "inconclusive",
+            ],
+            "all": ["better"] * 6,
+        }
+        rows = pd.concat(
+            pd.DataFrame({"comparison": list("uvwxyz"), "verdict": verdicts, "part": part})
+            for part, verdicts in said.items()
+        ).assign(task="digits", variant="base")
+        assert answers.repeated(rows) == (
+            "Of 6 comparisons the first restarts decide 4: *better*, *worse* or *equivalent*. Of these the later ones "
+            "say the same of 2, decide nothing of 1, and say another thing of 1: w on digits, base: *equivalent*, then "
+            "*worse*. Of the 2 others the later ones decide 1."
+        )
 
     def test_table_six_has_a_pair_in_whatever_order_the_profile_names_it(self):
         values = restarts(6, {"SAM": 0.0, "NiM-BH": 0.01, "SGD": 0.0})
@@ -374,6 +419,7 @@ class TestWords:
             answers.times(nothing, nothing),
         ):
             assert text == "Not run here yet."
+        assert answers.repeated(nothing) == "No task has twice as many restarts as the paper."
         assert answers.hardly_trained({}) == answers.never_parted({}) == ""  # nothing is claimed
         assert printed.beside(nothing, "2b").empty
         assert printed.printed_pairs(nothing).empty

@@ -30,6 +30,7 @@ __all__ = [
     "pairwise",
     "paper_sets",
     "powerless",
+    "repeated",
     "set_a_against_set_b",
     "tally",
     "untrained",
@@ -265,6 +266,30 @@ def against_reference(
         family: [(name, reference) for name in members if name in known] for family, members in FAMILIES.items()
     }
     return _in_families(values, margin, families)
+
+
+def repeated(values: pd.DataFrame, margin: float | None, first: int, *, planned: Iterable[str] = ()) -> pd.DataFrame:
+    """Compare with SGD by the first restarts alone, by those after them, and by all: does the later half repeat it?
+
+    Parameters
+    ----------
+    values, margin, planned
+        As in `against_reference`.
+    first : int
+        How many seeds, the lowest, are the first ones.
+
+    Returns
+    -------
+    DataFrame
+        As `against_reference`, after ``part``: "first", "later" or "all"; without rows where fewer came later than
+        first.
+    """
+    ordered = values.sort_index()
+    if len(ordered) < 2 * first:
+        return pd.DataFrame()
+    parts = {"first": ordered[:first], "later": ordered[first:], "all": ordered}
+    frames = [against_reference(some, margin, planned=planned).assign(part=part) for part, some in parts.items()]
+    return pd.concat(frames, ignore_index=True)
 
 
 def untrained(values: pd.DataFrame, reference: str = "SGD") -> list[str]:

@@ -22,9 +22,13 @@ __all__ = [
     "hardly_trained",
     "headline",
     "never_parted",
+    "repeated",
     "statistics_alone",
     "times",
 ]
+
+#: Verdicts that decide.
+DECIDED = ("better", "worse", "equivalent")
 
 
 def hardly_trained(values: Mapping[tuple[str, str], pd.DataFrame]) -> str:
@@ -110,6 +114,28 @@ def headline(comparison: pd.DataFrame) -> str:
     families = comparison.groupby(["task", "variant", "family"]).ngroups
     parts.append(f"(Holm's correction within each of {families} families, not over all of them.)")
     return " ".join(parts)
+
+
+def repeated(comparison: pd.DataFrame) -> str:
+    """Word `popview.comparisons.repeated`: how many verdicts of the first restarts the later ones repeat."""
+    if comparison.empty:
+        return "No task has twice as many restarts as the paper."
+    keys = ["task", "variant", "comparison"]
+    kinds = comparison.assign(kind=verdict_words(comparison)).pivot(index=keys, columns="part", values="kind")
+    decided = kinds[kinds["first"].isin(DECIDED)]
+    later = decided["later"]
+    others = decided[later.isin(DECIDED) & (later != decided["first"])]
+    named = [
+        f"{name} on {task}, {variant}: *{row['first']}*, then *{row['later']}*"
+        for (task, variant, name), row in others.iterrows()
+    ]
+    return (
+        f"Of {len(kinds)} comparisons the first restarts decide {len(decided)}: *better*, *worse* or *equivalent*. Of "
+        f"these the later ones say the same of {(later == decided['first']).sum()}, decide nothing of "
+        f"{(~later.isin(DECIDED)).sum()}, and say another thing of {len(others)}{': ' if named else ''}"
+        f"{'; '.join(named)}. Of the {len(kinds) - len(decided)} others the later ones decide "
+        f"{kinds.loc[~kinds['first'].isin(DECIDED), 'later'].isin(DECIDED).sum()}."
+    )
 
 
 def _of_one(comparison: pd.DataFrame) -> str:

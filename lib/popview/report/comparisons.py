@@ -37,6 +37,7 @@ __all__ = [
     "outcomes",
     "overview",
     "power",
+    "repeats",
     "setting",
     "show",
     "sign",
@@ -137,11 +138,21 @@ def each(
     return stack({key: reading(rows, margin(profile, key)) for key, rows in results.items()})
 
 
-def against_reference(values: dict[tuple[str, str], pd.DataFrame], profile: str) -> pd.DataFrame:
-    """Apply `popview.comparisons.against_reference` to the values of each task and variant, as the profile plans it."""
+def against_reference(
+    values: dict[tuple[str, str], pd.DataFrame],
+    profile: str,
+    comparison: Callable[..., pd.DataFrame] = compared,
+    **options: Any,
+) -> pd.DataFrame:
+    """Apply a comparison with SGD to the values of each task and variant, as the profile plans it.
+
+    The comparison is `popview.comparisons.against_reference`, or another with its arguments and these options.
+    """
     return stack(
         {
-            key: compared(table, margin(profile, key), planned=specs.settings(profile, key[0])["algorithms"])
+            key: comparison(
+                table, margin(profile, key), planned=specs.settings(profile, key[0])["algorithms"], **options
+            )
             for key, table in values.items()
         }
     )
@@ -419,6 +430,25 @@ def overview(comparison: pd.DataFrame) -> pd.DataFrame:
             **dict(zip(rows["comparison"], rows["cell"], strict=True)),
         }
     return across(columns)
+
+
+def repeats(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.comparisons.repeated`: sign and points by the first restarts, by the later ones, and by all."""
+    cells = sign(comparison) + "\u00a0" + with_interval(comparison, "difference", 100.0, ends="difference_")
+    keys = ["task", "variant", "comparison"]
+    wide = comparison.assign(cell=cells).pivot(index=keys, columns="part", values=["cell", "restarts"])
+    wide = wide.loc[pd.MultiIndex.from_frame(comparison[keys].drop_duplicates())].reset_index()
+    numbers = wide["restarts"].astype(int).astype(str)
+    return pd.DataFrame(
+        {
+            "task": setting(wide.droplevel(1, axis="columns")[["task", "variant"]]),
+            "comparison": wide["comparison"],
+            "restarts": numbers["first"] + " + " + numbers["later"],
+            "the first": wide["cell", "first"],
+            "the later": wide["cell", "later"],
+            "all": wide["cell", "all"],
+        }
+    )
 
 
 def squares(pairs: pd.DataFrame) -> pd.DataFrame:
