@@ -53,6 +53,13 @@ def test_outside_a_book(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.startswith(f"popview: no book in {tmp_path}")
 
 
+def test_a_root_that_is_not_there_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("POPVIEW_ROOT", str(tmp_path / "nowhere"))
+    assert cli.main(["status", "--profile", "smoke"]) == 2
+    told = f"popview: POPVIEW_ROOT names {tmp_path / 'nowhere'}, where there is no folder\n"
+    assert capsys.readouterr().err == told
+
+
 @pytest.mark.usefixtures("root")
 def test_list(capsys):
     assert cli.main(["chapter", "02", "--list"]) == 0

@@ -118,6 +118,11 @@ class TestDataSets:
         assert line.startswith(f"popview: cannot read data set {name} (plain_text) on the Hub: ")
         assert line.endswith(f"; get it with `hf download {name} --repo-type dataset --local-dir $POPVIEW_HUB/{name}`")
 
+    def test_without_a_folder_the_advice_makes_one(self, monkeypatch):
+        monkeypatch.delenv("POPVIEW_HUB", raising=False)
+        made = "get it with `hf download some/bert --local-dir hub/some/bert` and `export POPVIEW_HUB=$PWD/hub`"
+        assert hub.advice("some/bert", "some/bert") == made
+
     def test_a_folder_that_is_not_there_is_named(self, odd, capfd, monkeypatch, tmp_path):
         monkeypatch.setenv("POPVIEW_HUB", str(tmp_path / "nowhere"))
         line = data("cifar10", capfd)

@@ -27,7 +27,10 @@ app = typer.Typer(
 
 @app.callback()
 def _commands() -> None:
-    """Keep `app` a group of commands, however few there are. Commands import what they need when they run."""
+    """Refuse a POPVIEW_ROOT that is not there, lest results go where nobody meant. Commands import what they need."""
+    named = os.environ.get("POPVIEW_ROOT")
+    if named and not Path(named).expanduser().is_dir():
+        raise UsageError(f"POPVIEW_ROOT names {named}, where there is no folder")
 
 
 @app.command()

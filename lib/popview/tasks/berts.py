@@ -74,5 +74,6 @@ def _from_pretrained(loader: Any, model: str, **options: Any) -> Any:
 def _unreadable(model: str, reason: str) -> UsageError:
     place = hub.model_folder(model)
     where = f"in {place}" if Path(place).is_dir() else "on the Hub"
-    advice = f"get it with `hf download {model} --local-dir $POPVIEW_HUB/{model}`"
-    return UsageError(f"cannot read model {model} {where}: {' '.join(reason.split())[:160]}; {advice}")
+    return UsageError(
+        f"cannot read model {model} {where}: {' '.join(reason.split())[:160]}; {hub.advice(model, model)}"
+    )

@@ -15,7 +15,7 @@ import numpy as np
 from popview import cache
 from popview.errors import UsageError
 
-__all__ = ["column", "load", "model_folder", "name_of", "split_of", "splits", "values"]
+__all__ = ["advice", "column", "load", "model_folder", "name_of", "split_of", "splits", "values"]
 
 #: Raised when what is decoded from a data set changes, so that what was kept of it is made anew.
 REVISION = 1
@@ -30,6 +30,13 @@ def _local(name: str) -> Path | None:
     if not folder.is_dir():
         raise UsageError(f"POPVIEW_HUB names {hub}, where there is no folder")
     return folder / name if (folder / name).is_dir() else None
+
+
+def advice(what: str, name: str) -> str:
+    """Return the words that say how to get a data set or a model from the Hub, into the folder of POPVIEW_HUB."""
+    if os.environ.get("POPVIEW_HUB"):
+        return f"get it with `hf download {what} --local-dir $POPVIEW_HUB/{name}`"
+    return f"get it with `hf download {what} --local-dir hub/{name}` and `export POPVIEW_HUB=$PWD/hub`"
 
 
 def name_of(data: str, config: str) -> str:
@@ -66,8 +73,7 @@ def load(data: str, config: str) -> Any:
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # it would print what is told below
     huggingface_hub.utils.logging.set_verbosity_error()
-    place = _local(data)
-    advice = f"get it with `hf download {data} --repo-type dataset --local-dir $POPVIEW_HUB/{data}`"
+    place, cure = _local(data), advice(f"{data} --repo-type dataset", data)
     try:
         with TemporaryDirectory(prefix="popview-") as folder:
             kept = {"keep_in_memory": True, "cache_dir": folder} if place else {}
@@ -76,10 +82,10 @@ def load(data: str, config: str) -> Any:
         cause = error.__cause__ or error
         reason = " ".join(str(cause).split())[:200] or type(cause).__name__
         where = f"in {place}" if place else "on the Hub"
-        raise UsageError(f"cannot read data set {data} ({config}) {where}: {reason}; {advice}") from error
+        raise UsageError(f"cannot read data set {data} ({config}) {where}: {reason}; {cure}") from error
     for split in found:
         if not len(found[split]):
-            raise UsageError(f"data set {data} ({config}) has no rows in its split {split}: {advice}")
+            raise UsageError(f"data set {data} ({config}) has no rows in its split {split}: {cure}")
     return found
 
 
