@@ -2,16 +2,18 @@
 
     PYTHONPATH=lib OMP_NUM_THREADS=1 python benchmarks/reproduce.py [--tasks digits --tasks cifar10] [--algorithm SGD]
 
-The first file of each task and variant in the store (one restart; for `digits` a stack of them) is computed anew into
-a store of its own, from the spec, and compared with what ships: all columns but `seconds`, and all metadata but times
-(of what a newer version has added to the metadata, older files know nothing).
+A file of each task and variant in the store (one restart; for `digits` a stack of them) is computed anew into a store
+of its own, from the spec, and compared with what ships: all columns but `seconds`, and all metadata but times (of what
+a newer version has added to the metadata, older files know nothing). It is the first file that a processor like this
+one has made, or else the first.
 With the versions of requirements.lock on the same kind of processor all is the same, bit for bit. Another one adds in
 another order, and training carries the rounding on: the table says by how much losses differ at the start, at the next
-checkpoint and at most, relatively, and how far apart the final test metrics are, beside the standard deviation of the
-shipped restarts. Exits with 1 if a file differs though its processor is this one, or at the start by more than
+checkpoint and at most, relatively, and how far apart final test metrics are at most, beside the standard deviation of
+the shipped restarts. Exits with 1 if a file differs though its processor is this one, or at the start by more than
 rounding (1e-5). Takes as long as these trajectories do.
 """
 
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -30,9 +32,15 @@ ROUNDING = 1e-5
 
 
 def first(profile: str, task: str, variant: str, algorithm: str) -> list[RunSpec]:
-    """Return the first spec that the store holds, if any."""
-    specs = [s for s in populations.wanted(profile, task, variant) if s.algorithm == algorithm]
-    return [spec for spec in specs if store.path(spec).is_file()][:1]
+    """Return the first spec that the store holds from a processor like this one, or else the first, if any."""
+    there = stored(profile, task, variant, algorithm)
+    return sorted(there, key=lambda spec: store.metadata(spec)["processor"] != trajectory.processor())[:1]
+
+
+def stored(profile: str, task: str, variant: str, algorithm: str) -> list[RunSpec]:
+    """Return the specs of an algorithm that the store holds."""
+    specs = [spec for spec in populations.wanted(profile, task, variant) if spec.algorithm == algorithm]
+    return [spec for spec in specs if store.path(spec).is_file()]
 
 
 def within(told: Any, new: Any) -> bool:
@@ -47,7 +55,7 @@ def compared(spec: RunSpec, root: Path) -> tuple[str, bool]:
     before, now = (store.load(spec, place).to_pandas() for place in (TRAJECTORIES, root))
     (rows, told), (new_rows, new_told) = contents(spec, TRAJECTORIES), contents(spec, root)
     same = rows == new_rows and within(told, new_told)
-    apart, at_start = ["–"] * 4, 0.0
+    apart, at_start = ["–"] * 4, math.inf
     if len(before) == len(now):
         losses = (now[LOSSES] / before[LOSSES] - 1).abs().max(axis=1).groupby(before["step"]).max()
         ends = (now["test_metric"] - before["test_metric"]).abs()[before["step"] == before["step"].max()]
@@ -61,8 +69,7 @@ def compared(spec: RunSpec, root: Path) -> tuple[str, bool]:
 
 def spread(spec: RunSpec) -> float:
     """Return the standard deviation over the shipped restarts of an algorithm, of the last test metric."""
-    restarts = [s for s in populations.wanted(spec.profile, spec.task, spec.variant) if s.algorithm == spec.algorithm]
-    there = [one for one in restarts if store.path(one).is_file()]
+    there = stored(spec.profile, spec.task, spec.variant, spec.algorithm)
     return float(populations.final(populations.load(there))[spec.algorithm].std())
 
 
@@ -72,7 +79,7 @@ def main(
     """Print the table as Markdown."""
     variants = ((task, variant) for task in tasks or populations.TASKS for variant in populations.COMPARED)
     specs = [spec for task, variant in variants for spec in first(profile, task, variant, algorithm)]
-    apart = "loss, start | next checkpoint | at most | final metric | SD over restarts"
+    apart = "loss, start | next checkpoint | at most | final metric, at most | SD over restarts"
     print(f"| task | variant | algorithm | spec | rows | same | {apart} | processor: shipped / here |")
     print(f"|{'---|' * 12}")
     agreed = []

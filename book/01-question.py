@@ -104,7 +104,7 @@ page.provenance(pd.DataFrame(ledger.claims()), "claims.csv", csv="the claims and
 #
 # - What is in bold at the top is the point of the page.
 # - Under every table and figure a line says what is behind it: profile, restarts, seeds and spread where it has them,
-#   processor; and offers the numbers as a CSV.
+#   the processors of trajectories and of the page; and offers the numbers as a CSV.
 # - **Restart** means one run from one seed. **Population** means the models of many restarts. **SetA** is the ten models
 #   of each trajectory with the lowest training loss, **SetB** the ten with the highest test metric.
 # - A verdict on two optimizers is *better*, *worse*, *equivalent* or *inconclusive*, or *undecidable at this n* where

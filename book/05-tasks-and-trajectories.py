@@ -181,7 +181,8 @@ page.provenance(
 
 # %% tags=["hide-input", "remove-output"]
 run = {(n, v): populations.available(profile, n, v, restarts=restarts) for n, v in results}
-counts = show.stack({key: populations.records(found, restarts) for key, found in run.items()})
+many = {(row.task, row.variant): row.restarts for row in coverage.itertuples()}
+counts = show.stack({key: populations.records(found, many[key]) for key, found in run.items()})
 apart = {key: populations.parting(table) for key, table in results.items()}
 ten = {key: populations.select(table, "train_loss", min(10, table["step"].nunique())) for key, table in results.items()}
 distinct = {key: populations.distinct(models) for key, models in ten.items()}

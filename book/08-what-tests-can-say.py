@@ -42,6 +42,7 @@ from myst_nb import glue
 
 from popview import comparisons, designs, populations, published, simulations
 from popview.errors import UsageError, check_name
+from popview.report import comparisons as show
 from popview.report import page, style
 from popview.report import simulations as draw
 from popview.statistics import effective_n
@@ -52,7 +53,9 @@ if per_trajectory < 2:
     )
 style.use()
 covered = populations.coverage(profile, variants=("base",))
-results = {task: found for (task, _), found in populations.load_available(profile, covered).items()}
+trajectories = populations.load_available(profile, covered)
+trained_on = show.facts(profile, trajectories)["trained_on"]
+results = {task: found for (task, _), found in trajectories.items()}
 check_name("split_task", split_task, populations.TASKS)
 if split_task not in results:
     command = f"popview run --profile {profile} --task {split_task}"
@@ -161,6 +164,7 @@ page.provenance(
     clusters,
     "icc-by-task.csv",
     profile=profile,
+    trained_on=trained_on,
     models=f"{per_trajectory} per restart by training loss",
     restarts="; ".join(f"{task} {found['seed'].nunique()}" for task, found in results.items()),
     repeats=repeats,
@@ -209,6 +213,7 @@ page.provenance(
     task=split_task,
     algorithm=split_algorithm,
     profile=profile,
+    trained_on=trained_on,
     restarts=len(values),
     models=f"{per_trajectory} per restart by training loss",
     splits=number_of_splits,
@@ -298,6 +303,7 @@ page.provenance(
     level="5 %, first of a Holm family of 5",
     power="80 %, simulated up to 7 restarts or 12 pairs, above by the t test's formula; a dash: nothing can be found",
     profile=profile,
+    trained_on=trained_on,
 )
 
 # %% [markdown]

@@ -94,6 +94,11 @@ def test_others_of_the_family_that_no_search_has_chosen_need_not_be_there(monkey
     assert "(the paper's family of 5, against SGD)" in text
 
 
+def test_tuned_settings_have_the_restarts_that_the_profile_gives_them(monkeypatch):
+    monkeypatch.setattr(terminal, "restarts_of", lambda *names: {("laptop", "digits", "tuned"): 30}[names])
+    assert ", 30 restarts each" in terminal.comparison("SAM", "SGD", variant="tuned")
+
+
 def test_a_loss_has_no_margin_and_less_is_better():
     text = terminal.comparison("SAM", "SGD", metric="train_loss")
     assert "TOST" not in text

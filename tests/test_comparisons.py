@@ -180,9 +180,18 @@ class TestAgainst:
         found = comparisons.repeated(values.sample(frac=1, random_state=0), 0.008, 5, planned=["SWA"])
         for part, seeds in {"first": range(5), "later": range(5, 12), "all": range(12)}.items():
             alone = comparisons.against_reference(values.loc[seeds], 0.008, planned=["SWA"])
-            rows = found[found["part"] == part].drop(columns="part").reset_index(drop=True)
-            pd.testing.assert_frame_equal(rows, alone)
+            rows = found[found["part"] == part].reset_index(drop=True)
+            pd.testing.assert_frame_equal(rows[list(alone)], alone)
+            difference = values["SAM"] - values["SGD"]
+            welch = scipy.stats.ttest_ind(difference[5:], difference[:5], equal_var=False).confidence_interval()
+            row = rows[rows["a"] == "SAM"].iloc[0]
+            assert (row["change_low"], row["change_high"]) == pytest.approx((welch.low, welch.high))
+            assert row["change"] == pytest.approx(difference[5:].mean() - difference[:5].mean())
         assert comparisons.repeated(values[:9], 0.008, 5).empty
+        assert comparisons.repeated(values.drop(columns="SGD"), 0.008, 5).empty
+        for few in (1, 0, -2):
+            with pytest.raises(UsageError, match=f"must be 2 or more, got {few}"):
+                comparisons.repeated(values, 0.008, few)
         laid = show.repeats(found.assign(task="digits", variant="base"))
         assert laid["restarts"].tolist() == ["5 + 7"] * 2
         assert [laid[column][0][:3] for column in ("the first", "the later")] == ["▲\u00a0+", "▼\u00a0−"]
@@ -271,34 +280,24 @@ class TestWords:
         assert answers.headline(rows[2:]).startswith("Better: none. Worse: none. Equivalent within the margin: 1 of 2")
         assert answers.headline(pd.DataFrame()) == "Not run here yet."
 
-    def test_what_later_restarts_repeat_is_counted(self):
+    def test_what_later_restarts_change_is_counted(self):
+        small = "equivalent (estimate on the better side)"
         said = {
-            "first": [
-                "better",
-                "worse",
-                "equivalent (estimate on the worse side)",
-                "equivalent",
-                "inconclusive",
-                "inconclusive",
-            ],
-            "later": [
-                "better",
-                "inconclusive",
-                "worse",
-                "equivalent (estimate on the better side)",
-                "worse",
-                "inconclusive",
-            ],
-            "all": ["better"] * 6,
+            "first": ["better", "worse", "equivalent", "inconclusive", "inconclusive", "equivalent", "better"],
+            "all": ["better", "inconclusive", "equivalent", "worse", "inconclusive", "equivalent", small],
         }
         rows = pd.concat(
-            pd.DataFrame({"comparison": list("uvwxyz"), "verdict": verdicts, "part": part})
+            pd.DataFrame({"comparison": list("tuvwxyz"), "verdict": verdicts, "part": part})
             for part, verdicts in said.items()
-        ).assign(task="digits", variant="base")
+        ).assign(task="digits", variant="base", adjusted_p=0.01, change_low=-1.0, by_seed_low=0.0, by_seed_high=0.0)
+        rows["change_high"] = [1, 1, 1, 1, 1, 0, -0.5] * 2
+        rows["difference"] = [1, 1, 1, 1, 1, 0, 1] * 2  # y is SGD under another name
         assert answers.repeated(rows) == (
-            "Of 6 comparisons the first restarts decide 4: *better*, *worse* or *equivalent*. Of these the later ones "
-            "say the same of 2, decide nothing of 1, and say another thing of 1: w on digits, base: *equivalent*, then "
-            "*worse*. Of the 2 others the later ones decide 1."
+            "Of 6 comparisons (and 1 of runs that are the same) 5 have a 95 % interval of the change from the first "
+            "restarts to the later ones that contains zero; if nothing but chance had changed, one in twenty would "
+            "not. By the first restarts 4 were decided (*better*, *worse* or *equivalent*); by all of them 2 of these "
+            "are decided alike, others not: u on digits (base): *worse*, then *inconclusive*; z on digits (base): "
+            "*better*, then *equivalent, but better*. Of the 2 that were open, 1 are decided."
         )
 
     def test_table_six_has_a_pair_in_whatever_order_the_profile_names_it(self):
@@ -419,7 +418,7 @@ class TestWords:
             answers.times(nothing, nothing),
         ):
             assert text == "Not run here yet."
-        assert answers.repeated(nothing) == "No task has twice as many restarts as the paper."
+        assert answers.repeated(nothing) == ""
         assert answers.hardly_trained({}) == answers.never_parted({}) == ""  # nothing is claimed
         assert printed.beside(nothing, "2b").empty
         assert printed.printed_pairs(nothing).empty

@@ -42,6 +42,12 @@ class TestCoverage:
         results = populations.load_available("smoke", found, tmp_path)
         facts = show.facts("smoke", results)
         assert (facts["restarts"], facts["trained_on"]) == ("4 (digits, base)", PROCESSOR)
+        more = {
+            ("cifar10", "base"): pd.DataFrame({"seed": [0, 0, 1, 3, 5], "processor": ["Z3", "Z3", "Z3", "Z3", "Z4"]})
+        }
+        assert show.facts("smoke", results | more)["trained_on"] == (
+            f"{PROCESSOR} (digits, base), Z3 (cifar10, base, seeds 0–1, 3), Z4 (cifar10, base, seeds 5)"
+        )
         assert (show.facts("smoke", {})["restarts"], show.facts("smoke", {})["trained_on"]) == ("none", "none")
         ((key, table),) = results.items()
         assert key == ("digits", "base")

@@ -154,7 +154,7 @@ def stored(root: Path, metrics: list[list[float]], diverged: tuple[int, ...] = (
                 "validation_metric": [value + half for value in values for half in (0, 0.005)],
             }
         )
-        told = {"digest": spec.digest, "diverged": [False, i in diverged]}
+        told = {"digest": spec.digest, "processor": "Z3", "diverged": [False, i in diverged]}
         store.save(spec, table.replace_schema_metadata({"popview": json.dumps(told)}), root)
         found.append(spec)
     return found
@@ -252,7 +252,19 @@ class TestTune:
         )
         rows = populations.coverage("tiny", ["digits"], root=root).set_index("variant")["restarts"]
         assert rows.to_dict() == {"base": 4, "tuned": 2}
-        change(folder, "tuned_restarts = 2", "tuned_restarts = 0")
+        change(folder, "tuned_restarts = 2", "tuned_restarts = 3")  # no multiple of a stack
+        assert [list(s.seeds) for s in expand("tiny", "digits", algorithms=("SAM",), variant="tuned")] == [
+            [0, 1],
+            [2, 3],
+        ]
+        engine.run(populations.wanted("tiny", "digits", "tuned"), root=root, workers=1, quiet=True)
+        found = populations.coverage("tiny", ["digits"], ["tuned"], root=root)
+        ((_, table),) = populations.load_available("tiny", found, root).items()
+        assert sorted(table["seed"].unique()) == [0, 1, 2]
+        change(folder, "tuned_restarts = 3", "tuned_restarts = 5")
+        with pytest.raises(UsageError, match="tuned_restarts of digits in profile tiny must be at most its restarts"):
+            expand("tiny", "digits")
+        change(folder, "tuned_restarts = 5", "tuned_restarts = 0")
         with pytest.raises(UsageError, match=r"tuned_restarts of digits in profile tiny must be a whole number, 1 or"):
             expand("tiny", "digits")
 

@@ -29,7 +29,7 @@ app = typer.Typer(
 def _commands() -> None:
     """Refuse a POPVIEW_ROOT that is not there, lest results go where nobody meant. Commands import what they need."""
     named = os.environ.get("POPVIEW_ROOT")
-    if named and not Path(named).expanduser().is_dir():
+    if named and not Path(os.path.expanduser(named)).is_dir():
         raise UsageError(f"POPVIEW_ROOT names {named}, where there is no folder")
 
 

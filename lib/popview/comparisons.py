@@ -269,7 +269,7 @@ def against_reference(
 
 
 def repeated(values: pd.DataFrame, margin: float | None, first: int, *, planned: Iterable[str] = ()) -> pd.DataFrame:
-    """Compare with SGD by the first restarts alone, by those after them, and by all: does the later half repeat it?
+    """Compare with SGD by the first restarts alone, by those after them, and by all: does the later part repeat it?
 
     Parameters
     ----------
@@ -281,15 +281,31 @@ def repeated(values: pd.DataFrame, margin: float | None, first: int, *, planned:
     Returns
     -------
     DataFrame
-        As `against_reference`, after ``part``: "first", "later" or "all"; without rows where fewer came later than
-        first.
+        As `against_reference`, after ``part`` ("first", "later" or "all") and ``change, change_low, change_high``: how
+        much larger the difference of the later restarts is, with Welch's 95 % interval. Without rows where fewer came
+        later than first.
+
+    Raises
+    ------
+    UsageError
+        If `first` is below 2.
     """
+    if first < 2:
+        raise UsageError(f"the first restarts to look at alone must be 2 or more, got {first}")
     ordered = values.sort_index()
     if len(ordered) < 2 * first:
         return pd.DataFrame()
     parts = {"first": ordered[:first], "later": ordered[first:], "all": ordered}
     frames = [against_reference(some, margin, planned=planned).assign(part=part) for part, some in parts.items()]
-    return pd.concat(frames, ignore_index=True)
+    table = pd.concat(frames, ignore_index=True)
+    if table.empty:
+        return table
+    changes = []
+    for a, b in table[["a", "b"]].drop_duplicates().itertuples(index=False):
+        found = mean_difference(*((parts[part][a] - parts[part][b]).dropna() for part in ("later", "first")))
+        low, high = found.interval or (np.nan, np.nan)
+        changes.append({"a": a, "b": b, "change": found.estimate, "change_low": low, "change_high": high})
+    return table.merge(pd.DataFrame(changes), on=["a", "b"], validate="many_to_one")
 
 
 def untrained(values: pd.DataFrame, reference: str = "SGD") -> list[str]:

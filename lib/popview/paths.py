@@ -10,7 +10,7 @@ def _root() -> Path:
     """Return the folder that POPVIEW_ROOT names, else the one above this file that holds data/paper, else the cwd."""
     named = os.environ.get("POPVIEW_ROOT")
     if named:
-        return Path(named).expanduser().resolve()
+        return Path(os.path.expanduser(named)).resolve()
     above = Path(__file__).resolve().parents
     return next((folder for folder in above if (folder / "data" / "paper").is_dir()), Path.cwd())
 

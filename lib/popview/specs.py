@@ -160,7 +160,7 @@ class RunSpec:
 
 FOLDER = Path(__file__).parent / "profiles"
 
-#: What a task's table in a profile holds, and may hold: `tuned_restarts` where they are not as many as base ones.
+#: What a task's table in a profile holds, and may hold: `tuned_restarts` where they are fewer than the base ones.
 _NEEDED = ("restarts", "stack", "epochs", "checkpoints", "margin", "algorithms", "model", "base")
 _SETTINGS = (*_NEEDED, "tuned_restarts", "search")
 
@@ -247,6 +247,8 @@ def _check_values(table: dict[str, Any], where: str) -> None:
             raise UsageError(f"{key} {where} must be {what}, got {value!r}")
     if "trials" in table.get("search", {}):
         _check_whole(f"trials in [search] {where}", table["search"]["trials"], 1)
+    if table.get("tuned_restarts", 1) > table.get("restarts", math.inf):
+        raise UsageError(f"tuned_restarts {where} must be at most its restarts: base ones come first")
     margin = table.get("margin", 1)
     if not isinstance(margin, int | float) or not 0 < margin < math.inf:
         raise UsageError(f"margin {where} must be a number above 0, got {margin!r}")
@@ -265,7 +267,10 @@ def restarts_of(profile: str, task: str, variant: str = "base") -> int:
     UsageError
         As `settings`.
     """
-    table = settings(profile, task)
+    return _restarts(settings(profile, task), variant)
+
+
+def _restarts(table: dict[str, Any], variant: str) -> int:
     return int(table.get("tuned_restarts", table["restarts"]) if variant == "tuned" else table["restarts"])
 
 
@@ -275,12 +280,12 @@ def search(profile: str, task: str) -> dict[str, dict[str, Any]]:
     Empty where nothing was drawn yet; without ``chosen`` where the trials have not all run. An algorithm whose trials
     would be others as the profile stands now (`searched_as`) has to be searched again.
     """
-    settings(profile, task)  # the task is known
+    table = settings(profile, task)
     found = searches(profile).get(task, {})
     return {
         name: tried
         for name, tried in found.items()
-        if tried.get("of") == searched_as(profile, task, name, tried["trials"])
+        if tried.get("of") == _searched_as(table, profile, task, name, tried["trials"])
     }
 
 
@@ -293,7 +298,10 @@ def unchanged(profile: str, task: str) -> list[str]:
 
 def searched_as(profile: str, task: str, algorithm: str, trials: list[dict[str, Any]]) -> str:
     """Return the digest of all that an algorithm's search depends on: its trials as specs, and the profile's ranges."""
-    table = settings(profile, task)
+    return _searched_as(settings(profile, task), profile, task, algorithm, trials)
+
+
+def _searched_as(table: dict[str, Any], profile: str, task: str, algorithm: str, trials: list[dict[str, Any]]) -> str:
     space = table.get("search", {})
     common = {name: span for name, span in space.items() if not isinstance(span, dict)}
     specs = _built(table, algorithm, "trial", trials, profile=profile, task=task, **_budget(table, "trial"))
@@ -347,7 +355,7 @@ def expand(
     check_name("variant", variant, VARIANTS)
     for name in changes:
         check_name("change", name, _CHANGES)
-    wanted = restarts_of(profile, task, variant) if restarts is None else restarts
+    wanted = _restarts(table, variant) if restarts is None else restarts
     budget = _budget(table, variant) | changes
     for name, value in {"restarts": wanted, **budget}.items():
         _check_whole(name, value, _WHOLE[name])
@@ -417,7 +425,7 @@ def unsearched(
     if variant == "base":
         return {}
     table = settings(profile, task)
-    stacks = math.ceil((restarts or restarts_of(profile, task, variant)) / table["stack"])
+    stacks = math.ceil((restarts or _restarts(table, variant)) / table["stack"])
     number = table.get("search", {}).get("trials", 0) if variant == "trial" else stacks
     return {one: number * table["stack"] for one in searched(profile, task) if one not in found}
 

@@ -273,8 +273,8 @@ def _count(row: dict[str, Any], spec: RunSpec, root: Path) -> None:
     row["wanted"] += spec.restarts
     if file.is_file():
         try:
-            with _reading(file):
-                told = _parsed(_unsealed(pq.read_schema(file))[b"popview"].decode(), "digest", "diverged", "seconds")
+            with _reading(file), file.open("rb") as stream:
+                told = _parsed(_unsealed(pq.read_schema(stream))[b"popview"].decode(), "digest", "diverged", "seconds")
                 if not file.stem.endswith(f"-{told['digest']}"):
                     raise _Damaged("it holds another spec")
                 diverged, taken = sum(told["diverged"]), seconds(told, alone=spec.alongside is None)

@@ -91,7 +91,7 @@ def run(spec: RunSpec) -> pa.Table:
         The metadata under ``popview`` is JSON: spec, digest, and per restart the counts of noise, hops and whether it
         diverged (see `FAR`); what `popview.endings` measures; for NiM-SGD ``equals`` ("SGD" where no noise was ever
         injected: the rows are SGD's); for SGD ``least_gradient_norm`` of all steps' minibatches; precision, versions,
-        processor, seconds.
+        processor (of the process that ended it), seconds.
     """
     return compute(spec)[-1].table
 

@@ -10,6 +10,7 @@ from popview.comparisons import words as verdict_words
 from popview.operations import example
 from popview.populations import copies, parting
 from popview.report.comparisons import of, with_interval
+from popview.report.comparisons import word as worded
 from popview.report.trajectories import NOT_RUN
 from popview.selections import as_good
 from popview.specs import settings, unchanged
@@ -117,31 +118,39 @@ def headline(comparison: pd.DataFrame) -> str:
 
 
 def repeated(comparison: pd.DataFrame) -> str:
-    """Word `popview.comparisons.repeated`: how many verdicts of the first restarts the later ones repeat."""
+    """Word `popview.comparisons.repeated`: what changed after the first restarts, and which verdicts."""
     if comparison.empty:
-        return "No task has twice as many restarts as the paper."
-    keys = ["task", "variant", "comparison"]
-    kinds = comparison.assign(kind=verdict_words(comparison)).pivot(index=keys, columns="part", values="kind")
-    decided = kinds[kinds["first"].isin(DECIDED)]
-    later = decided["later"]
-    others = decided[later.isin(DECIDED) & (later != decided["first"])]
+        return ""
+    parts = {part: rows.reset_index(drop=True) for part, rows in comparison.groupby("part")}
+    same = _the_same(parts["all"])
+    first, now = (parts[part][~same] for part in ("first", "all"))
+    within = (first["change_low"] <= 0) & (first["change_high"] >= 0)
+    then, after = verdict_words(first), verdict_words(now)
+    decided, kept = then.isin(DECIDED), then == after
+    others = pd.DataFrame({"then": worded(first), "after": worded(now)}).join(now[["task", "variant", "comparison"]])
     named = [
-        f"{name} on {task}, {variant}: *{row['first']}*, then *{row['later']}*"
-        for (task, variant, name), row in others.iterrows()
+        f"{row.comparison} on {row.task} ({row.variant}): *{row.then}*, then *{row.after}*"
+        for row in others[decided & ~kept].itertuples()
     ]
     return (
-        f"Of {len(kinds)} comparisons the first restarts decide {len(decided)}: *better*, *worse* or *equivalent*. Of "
-        f"these the later ones say the same of {(later == decided['first']).sum()}, decide nothing of "
-        f"{(~later.isin(DECIDED)).sum()}, and say another thing of {len(others)}{': ' if named else ''}"
-        f"{'; '.join(named)}. Of the {len(kinds) - len(decided)} others the later ones decide "
-        f"{kinds.loc[~kinds['first'].isin(DECIDED), 'later'].isin(DECIDED).sum()}."
+        f"Of {len(first)} comparisons{f' (and {same.sum()} of runs that are the same)' if same.any() else ''} "
+        f"{within.sum()} have a 95 % interval of the change from the first restarts to the later ones that contains "
+        "zero; if nothing but chance had changed, one in twenty would not. By the first restarts "
+        f"{decided.sum()} were decided (*better*, *worse* or *equivalent*); by all of them {(decided & kept).sum()} of "
+        f"these are decided alike{', others not: ' if named else ''}{'; '.join(named)}. Of the {(~decided).sum()} that "
+        f"were open, {after[~decided].isin(DECIDED).sum()} are decided."
     )
 
 
 def _of_one(comparison: pd.DataFrame) -> str:
     """Say how many comparisons are of runs that are the same, seed by seed."""
-    same = int((comparison[["difference", "by_seed_low", "by_seed_high"]] == 0).all(axis=1).sum())
+    same = int(_the_same(comparison).sum())
     return f" ({same} of them of runs that are the same)" if same else ""
+
+
+def _the_same(comparison: pd.DataFrame) -> pd.Series:
+    """Return which comparisons are of runs that are the same, seed by seed."""
+    return (comparison[["difference", "by_seed_low", "by_seed_high"]] == 0).all(axis=1)
 
 
 def all_pairs(comparison: pd.DataFrame) -> str:

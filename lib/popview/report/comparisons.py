@@ -98,21 +98,37 @@ def gather(
 def facts(profile: str, results: dict[tuple[str, str], pd.DataFrame]) -> dict[str, str]:
     """Return what `popview.report.page.provenance` says of the trajectories of `gather`."""
     restarts = [f"{rows['seed'].nunique()} ({task}, {variant})" for (task, variant), rows in results.items()]
-    processors = {name for rows in results.values() for name in rows["processor"].unique()}
+    seeds: dict[str, list[str]] = {}
+    for (task, variant), rows in results.items():
+        for processor, some in rows.groupby("processor", sort=False)["seed"]:
+            part = "" if some.nunique() == rows["seed"].nunique() else f", seeds {_spans(some)}"
+            seeds.setdefault(str(processor), []).append(f"{task}, {variant}{part}")
+    known = [f"{processor} ({'; '.join(which)})" for processor, which in seeds.items()]
     return {
         "profile": profile,
         "restarts": ", ".join(restarts) or "none",
         "seeds": "from 0 on, the same for every algorithm",
-        "trained_on": ", ".join(sorted(processors)) or "none",
+        "trained_on": ", ".join(known if len(known) > 1 else seeds) or "none",
     }
 
 
+def _spans(seeds: pd.Series) -> str:
+    """Write whole numbers as spans: "0–4, 7"."""
+    ordered = pd.Series(np.unique(seeds))
+    runs = ordered.groupby(ordered - ordered.index).agg(["min", "max"])
+    return ", ".join(f"{low}–{high}" if high > low else str(low) for low, high in runs.itertuples(index=False))
+
+
 def show(
-    name: str, frame: pd.DataFrame, layout: Callable[[pd.DataFrame], pd.DataFrame] | None = None, digits: int = 2
+    name: str,
+    frame: pd.DataFrame,
+    layout: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+    digits: int = 2,
+    empty: str = NOT_RUN,
 ) -> None:
-    """Hand a table to the page, laid out; or, where it has no rows, the words that nothing has been run yet."""
+    """Hand a table to the page, laid out; or, where it has no rows, the words for that."""
     if frame.empty:
-        text(name, f"*{NOT_RUN.capitalize()}.*")
+        text(name, f"*{empty.capitalize()}.*")
     else:
         page_table(name, layout(frame) if layout else frame, digits)
 
@@ -435,18 +451,17 @@ def overview(comparison: pd.DataFrame) -> pd.DataFrame:
 def repeats(comparison: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.comparisons.repeated`: sign and points by the first restarts, by the later ones, and by all."""
     cells = sign(comparison) + "\u00a0" + with_interval(comparison, "difference", 100.0, ends="difference_")
-    keys = ["task", "variant", "comparison"]
-    wide = comparison.assign(cell=cells).pivot(index=keys, columns="part", values=["cell", "restarts"])
-    wide = wide.loc[pd.MultiIndex.from_frame(comparison[keys].drop_duplicates())].reset_index()
-    numbers = wide["restarts"].astype(int).astype(str)
+    parts = {part: rows.reset_index(drop=True) for part, rows in comparison.assign(cell=cells).groupby("part")}
+    first, later, everything = (parts[part] for part in ("first", "later", "all"))
     return pd.DataFrame(
         {
-            "task": setting(wide.droplevel(1, axis="columns")[["task", "variant"]]),
-            "comparison": wide["comparison"],
-            "restarts": numbers["first"] + " + " + numbers["later"],
-            "the first": wide["cell", "first"],
-            "the later": wide["cell", "later"],
-            "all": wide["cell", "all"],
+            "task": setting(first),
+            "comparison": first["comparison"],
+            "restarts": first["restarts"].astype(str) + " + " + later["restarts"].astype(str),
+            "the first": first["cell"],
+            "the later": later["cell"],
+            "later − first": with_interval(first, "change", 100.0, ends="change_"),
+            "all": everything["cell"],
         }
     )
 

