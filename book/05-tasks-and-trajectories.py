@@ -134,8 +134,8 @@ page.provenance(
 # [chapter 9](09-budget.ipynb). Every trajectory is a Parquet file under `data/trajectories`, with its spec in the
 # metadata. Computed again from its spec on the same kind of processor it is the same, bit for bit; another kind rounds
 # otherwise, and training carries that on. On CIFAR-10 a restart may then end as far from the shipped one as another
-# restart does; on `digits` and texts those tried ended nearer (`benchmarks/README.md` has the figures). What can be repeated anywhere is
-# what a population says.
+# restart does; on `digits` and texts those tried ended nearer (`benchmarks/README.md` has the figures). What another
+# machine can be asked to repeat is what a population says.
 #
 # ## Where the restarts end
 
