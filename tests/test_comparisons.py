@@ -192,7 +192,7 @@ class TestAgainst:
         for few in (1, 0, -2):
             with pytest.raises(UsageError, match=f"must be 2 or more, got {few}"):
                 comparisons.repeated(values, 0.008, few)
-        laid = show.repeats(found.assign(task="digits", variant="base"))
+        laid = show.repeats(show.stack({("digits", "base"): found, ("cifar10", "base"): pd.DataFrame()}))
         assert laid["restarts"].tolist() == ["5 + 7"] * 2
         assert [laid[column][0][:3] for column in ("the first", "the later")] == ["▲\u00a0+", "▼\u00a0−"]
         difference = 100 * (values["SAM"] - values["SGD"]).mean()

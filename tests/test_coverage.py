@@ -42,12 +42,15 @@ class TestCoverage:
         results = populations.load_available("smoke", found, tmp_path)
         facts = show.facts("smoke", results)
         assert (facts["restarts"], facts["trained_on"]) == ("4 (digits, base)", PROCESSOR)
-        more = {
-            ("cifar10", "base"): pd.DataFrame({"seed": [0, 0, 1, 3, 5], "processor": ["Z3", "Z3", "Z3", "Z3", "Z4"]})
-        }
-        assert show.facts("smoke", results | more)["trained_on"] == (
-            f"{PROCESSOR} (digits, base), Z3 (cifar10, base, seeds 0–1, 3), Z4 (cifar10, base, seeds 5)"
+        seeds = pd.DataFrame({"seed": [0, 0, 1, 3, 5], "processor": [PROCESSOR] * 4 + ["Z3"]})
+        more = results | {("cifar10", "base"): seeds, ("cifar10", "tuned"): seeds[seeds["seed"] != 1]}
+        assert show.facts("smoke", more)["trained_on"] == (
+            f"{PROCESSOR}, but Z3 (cifar10, base, seeds 5; cifar10, tuned, seeds 5)"
         )
+        turned = seeds.replace({PROCESSOR: "Z3", "Z3": PROCESSOR})
+        told = show.facts("smoke", {("cifar10", "base"): turned, ("digits", "base"): turned[:3]})["trained_on"]
+        assert told == f"Z3, but {PROCESSOR} (cifar10, base, seeds 5)"
+        assert show._spans(pd.Series([7, 0, 2, 1, 2])) == "0–2, 7"
         assert (show.facts("smoke", {})["restarts"], show.facts("smoke", {})["trained_on"]) == ("none", "none")
         ((key, table),) = results.items()
         assert key == ("digits", "base")

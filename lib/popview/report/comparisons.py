@@ -98,17 +98,17 @@ def gather(
 def facts(profile: str, results: dict[tuple[str, str], pd.DataFrame]) -> dict[str, str]:
     """Return what `popview.report.page.provenance` says of the trajectories of `gather`."""
     restarts = [f"{rows['seed'].nunique()} ({task}, {variant})" for (task, variant), rows in results.items()]
-    seeds: dict[str, list[str]] = {}
+    what: dict[str, list[str]] = {}
     for (task, variant), rows in results.items():
         for processor, some in rows.groupby("processor", sort=False)["seed"]:
             part = "" if some.nunique() == rows["seed"].nunique() else f", seeds {_spans(some)}"
-            seeds.setdefault(str(processor), []).append(f"{task}, {variant}{part}")
-    known = [f"{processor} ({'; '.join(which)})" for processor, which in seeds.items()]
+            what.setdefault(str(processor), []).append(f"{task}, {variant}{part}")
+    usual, *others = sorted(what, key=lambda processor: -len(what[processor])) or ["none"]
     return {
         "profile": profile,
         "restarts": ", ".join(restarts) or "none",
         "seeds": "from 0 on, the same for every algorithm",
-        "trained_on": ", ".join(known if len(known) > 1 else seeds) or "none",
+        "trained_on": ", but ".join([usual, *(f"{other} ({'; '.join(what[other])})" for other in others)]),
     }
 
 
@@ -139,9 +139,14 @@ def text(name: str, words: str) -> None:
 
 
 def stack(frames: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
-    """Put readings of several tasks and variants under each other, after columns ``task, variant``."""
+    """Put readings of several tasks and variants under each other, after columns ``task, variant``.
+
+    Those without rows are left out: they would turn the whole numbers of others into floats.
+    """
     parts = [pd.DataFrame()]
     for (task, variant), frame in frames.items():
+        if frame.empty:
+            continue
         rest = frame.drop(columns=["task", "variant"], errors="ignore")
         parts.append(pd.DataFrame({"task": task, "variant": variant}, index=rest.index).join(rest))
     return pd.concat(parts, ignore_index=True)
