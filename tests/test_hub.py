@@ -354,19 +354,27 @@ class TestProfiles:
 
 class TestStatus:
     def test_is_quick_and_imports_nothing_heavy(self):
+        """It takes less than twice what every command pays that reads Parquet: half a second where that is a quarter.
+
+        Both are measured in turn: a processor that others use as well takes longer for the same work.
+        """
         heavy = {"torch", "pandas", "scipy", "sklearn", "joblib", "datasets", "transformers", "matplotlib"}
         code = (
             "import sys\nfrom popview.cli import main\nassert main(['status']) == 0\n"
             f"sys.exit(', '.join(sorted({heavy} & set(sys.modules))) or 0)"
         )
-        times = []
-        for _ in range(5):
+        bare = "import pyarrow.parquet\nfrom popview.cli import main\nmain(['--help'])"
+
+        def taken(what: str) -> tuple[float, str]:
             began = time.process_time() + sum(children())
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-            times.append(time.process_time() + sum(children()) - began)
+            done = subprocess.run([sys.executable, "-c", what], capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
-        assert "laptop/digits/base/SGD: 100 wanted, 100 done" in done.stdout
-        assert min(times) < 0.5  # of the processor, which others may use at the same time
+            return time.process_time() + sum(children()) - began, done.stdout
+
+        runs = [(taken(bare)[0], *taken(code)) for _ in range(6)]
+        started, told, texts = zip(*runs, strict=True)
+        assert "laptop/digits/base/SGD: 100 wanted, 100 done" in texts[0]
+        assert min(told) < 2 * min(started)
 
     def test_values_of_metadata_are_parsed_as_the_whole_is(self):
         """Of every file of `cifar10`, and where a name stands twice, at which it falls back to all."""
