@@ -39,7 +39,7 @@ base = {key: table for key, table in results.items() if key[1] == "base"}
 counted = {key: table.groupby(["algorithm", "seed"]).ngroups for key, table in results.items()}
 trained = ", ".join(f"{count:,} restarts on {name} ({variant})" for (name, variant), count in counted.items())
 glue("trained", trained or "nothing", display=False)
-facts = show.facts(profile, results)
+facts = page.facts(profile, results)
 
 # %% [markdown]
 # ## The tasks

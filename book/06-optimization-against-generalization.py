@@ -48,7 +48,7 @@ from popview.report import trajectories as draw
 
 style.use()
 coverage, results = show.gather(task, variant, profile, restarts)
-facts = show.facts(profile, results) | {
+facts = page.facts(profile, results) | {
     "models": f"{per_trajectory} per restart",
 }
 sets = show.each(results, profile, lambda t, _: comparisons.paper_sets(t, per_trajectory, few=paper_restarts))

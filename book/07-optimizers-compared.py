@@ -52,7 +52,7 @@ style.use()
 coverage, results = show.gather(task, variant, profile, restarts)
 chosen = {key: populations.select(t, "train_loss", per_trajectory) for key, t in results.items()}
 values = {key: populations.per_restart(models) for key, models in chosen.items()}
-facts = show.facts(profile, results) | {
+facts = page.facts(profile, results) | {
     "models": f"{per_trajectory} per restart by training loss",
     "budget": "equal epochs",
 }
@@ -341,5 +341,5 @@ page.figure("reached", draw.reached(within, ends, ("SGD", "NiG-SGD", "NiM-SGD", 
 # ````
 
 # %% tags=["remove-input"]
-at_sgd = show.facts(profile, results) | {"budget": "SGD's gradient evaluations"}
+at_sgd = page.facts(profile, results) | {"budget": "SGD's gradient evaluations"}
 page.provenance(times, "time-to-target.csv", **at_sgd, spread="95 % intervals between order statistics")

@@ -42,7 +42,6 @@ from myst_nb import glue
 
 from popview import comparisons, designs, populations, published, simulations
 from popview.errors import UsageError, check_name
-from popview.report import comparisons as show
 from popview.report import page, style
 from popview.report import simulations as draw
 from popview.statistics import effective_n
@@ -54,7 +53,7 @@ if per_trajectory < 2:
 style.use()
 covered = populations.coverage(profile, variants=("base",))
 trajectories = populations.load_available(profile, covered)
-trained_on = show.facts(profile, trajectories)["trained_on"]
+trained_on = page.facts(profile, trajectories)["trained_on"]
 results = {task: found for (task, _), found in trajectories.items()}
 check_name("split_task", split_task, populations.TASKS)
 if split_task not in results:

@@ -9,6 +9,7 @@ import pytest
 from popview import populations, specs, store
 from popview.errors import UsageError
 from popview.report import comparisons as show
+from popview.report import page
 
 PROCESSOR = "Difference Engine"
 
@@ -40,18 +41,18 @@ class TestCoverage:
         found = populations.coverage("smoke", ["digits"], ["base"], root=tmp_path)
         assert found[["restarts", "files", "present"]].iloc[0].tolist() == [4, len(wanted), len(wanted)]
         results = populations.load_available("smoke", found, tmp_path)
-        facts = show.facts("smoke", results)
+        facts = page.facts("smoke", results)
         assert (facts["restarts"], facts["trained_on"]) == ("4 (digits, base)", PROCESSOR)
         seeds = pd.DataFrame({"seed": [0, 0, 1, 3, 5], "processor": [PROCESSOR] * 4 + ["Z3"]})
         more = results | {("cifar10", "base"): seeds, ("cifar10", "tuned"): seeds[seeds["seed"] != 1]}
-        assert show.facts("smoke", more)["trained_on"] == (
+        assert page.facts("smoke", more)["trained_on"] == (
             f"{PROCESSOR}, but Z3 (cifar10, base, seeds 5; cifar10, tuned, seeds 5)"
         )
         turned = seeds.replace({PROCESSOR: "Z3", "Z3": PROCESSOR})
-        told = show.facts("smoke", {("cifar10", "base"): turned, ("digits", "base"): turned[:3]})["trained_on"]
+        told = page.facts("smoke", {("cifar10", "base"): turned, ("digits", "base"): turned[:3]})["trained_on"]
         assert told == f"Z3, but {PROCESSOR} (cifar10, base, seeds 5)"
-        assert show._spans(pd.Series([7, 0, 2, 1, 2])) == "0–2, 7"
-        assert (show.facts("smoke", {})["restarts"], show.facts("smoke", {})["trained_on"]) == ("none", "none")
+        assert page._spans(pd.Series([7, 0, 2, 1, 2])) == "0–2, 7"
+        assert (page.facts("smoke", {})["restarts"], page.facts("smoke", {})["trained_on"]) == ("none", "none")
         ((key, table),) = results.items()
         assert key == ("digits", "base")
         assert sorted(table["seed"].unique()) == [0, 1, 2, 3]

@@ -30,7 +30,6 @@ __all__ = [
     "deeds",
     "designs",
     "each",
-    "facts",
     "gather",
     "margin",
     "of",
@@ -93,30 +92,6 @@ def gather(
         engine.run(spec for v in variants for spec in wanted(profile, "digits", v, restarts=restarts))
     found = coverage(profile, tasks, variants, restarts)
     return found, load_available(profile, found)
-
-
-def facts(profile: str, results: dict[tuple[str, str], pd.DataFrame]) -> dict[str, str]:
-    """Return what `popview.report.page.provenance` says of the trajectories of `gather`."""
-    restarts = [f"{rows['seed'].nunique()} ({task}, {variant})" for (task, variant), rows in results.items()]
-    what: dict[str, list[str]] = {}
-    for (task, variant), rows in results.items():
-        for processor, some in rows.groupby("processor", sort=False)["seed"]:
-            part = "" if some.nunique() == rows["seed"].nunique() else f", seeds {_spans(some)}"
-            what.setdefault(str(processor), []).append(f"{task}, {variant}{part}")
-    usual, *others = sorted(what, key=lambda processor: -len(what[processor])) or ["none"]
-    return {
-        "profile": profile,
-        "restarts": ", ".join(restarts) or "none",
-        "seeds": "from 0 on, the same for every algorithm",
-        "trained_on": ", but ".join([usual, *(f"{other} ({'; '.join(what[other])})" for other in others)]),
-    }
-
-
-def _spans(seeds: pd.Series) -> str:
-    """Write whole numbers as spans: "0–4, 7"."""
-    ordered = pd.Series(np.unique(seeds))
-    runs = ordered.groupby(ordered - ordered.index).agg(["min", "max"])
-    return ", ".join(f"{low}–{high}" if high > low else str(low) for low, high in runs.itertuples(index=False))
 
 
 def show(

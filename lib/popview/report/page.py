@@ -6,6 +6,7 @@ from base64 import b64encode
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from IPython.display import HTML, Markdown
@@ -14,7 +15,7 @@ from myst_nb import glue
 
 from popview.trajectory import processor
 
-__all__ = ["MINUS", "figure", "interactive", "number", "provenance", "signed", "table"]
+__all__ = ["MINUS", "facts", "figure", "interactive", "number", "provenance", "signed", "table"]
 
 #: The sign, at which a browser does not break the line as it does at a hyphen.
 MINUS = "\u2212"
@@ -79,3 +80,27 @@ def provenance(frame: pd.DataFrame | None = None, filename: str = "", **facts: A
         data = b64encode(frame.to_csv(index=False).encode()).decode()
         line += f' · <a download="{filename}" href="data:text/csv;base64,{data}">{filename}</a>'
     return HTML(f'<p class="provenance">{line}</p>')
+
+
+def facts(profile: str, results: dict[tuple[str, str], pd.DataFrame]) -> dict[str, str]:
+    """Return what `provenance` says of the trajectories of `popview.populations.load_available`."""
+    restarts = [f"{rows['seed'].nunique()} ({task}, {variant})" for (task, variant), rows in results.items()]
+    what: dict[str, list[str]] = {}
+    for (task, variant), rows in results.items():
+        for trained_on, some in rows.groupby("processor", sort=False)["seed"]:
+            part = "" if some.nunique() == rows["seed"].nunique() else f", seeds {_spans(some)}"
+            what.setdefault(str(trained_on), []).append(f"{task}, {variant}{part}")
+    usual, *others = sorted(what, key=lambda name: -len(what[name])) or ["none"]
+    return {
+        "profile": profile,
+        "restarts": ", ".join(restarts) or "none",
+        "seeds": "from 0 on, the same for every algorithm",
+        "trained_on": ", but ".join([usual, *(f"{other} ({'; '.join(what[other])})" for other in others)]),
+    }
+
+
+def _spans(seeds: pd.Series) -> str:
+    """Write whole numbers as spans: "0–4, 7"."""
+    ordered = pd.Series(np.unique(seeds))
+    runs = ordered.groupby(ordered - ordered.index).agg(["min", "max"])
+    return ", ".join(f"{low}–{high}" if high > low else str(low) for low, high in runs.itertuples(index=False))
