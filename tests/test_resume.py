@@ -4,7 +4,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,16 @@ class TestResume:
         error = capsys.readouterr().err
         assert f"some.unfinished cannot be continued ({changed} was another, is " in error
         assert error.count("\n") == 1
+
+    def test_every_processor_is_named(self, tmp_path, monkeypatch):
+        """Of a run that two others continue, the second on the first's; of one that was left alone its own."""
+        spec, file = spec_of("SGD"), tmp_path / "state"
+        for name, stop in (("one", 7), ("another", 7), ("one", math.inf)):
+            monkeypatch.setattr(trajectory, "processor", lambda device, name=name: name)
+            with interrupted(Digits, stop), suppress(KeyboardInterrupt):
+                (found,) = trajectory.compute(spec, file, every=0)
+        assert told(found.table)["processor"] == "one, then another"
+        assert told(trajectory.compute(spec)[0].table)["processor"] == "one"
 
     @pytest.mark.parametrize("lacking", ["optimizer", "parameters", "made"])
     def test_a_state_that_does_not_fit_spoils_nothing(self, tmp_path, capsys, lacking):

@@ -91,7 +91,7 @@ def run(spec: RunSpec) -> pa.Table:
         The metadata under ``popview`` is JSON: spec, digest, and per restart the counts of noise, hops and whether it
         diverged (see `FAR`); what `popview.endings` measures; for NiM-SGD ``equals`` ("SGD" where no noise was ever
         injected: the rows are SGD's); for SGD ``least_gradient_norm`` of all steps' minibatches; precision, versions,
-        processor (of the process that ended it), seconds.
+        processor (of a run that was continued on others: all, in that order), seconds.
     """
     return compute(spec)[-1].table
 
@@ -244,6 +244,7 @@ class Record:
         self.frames: list[pa.Table] = []
         self.losses: list[np.ndarray] = []
         self.alive = np.ones(spec.restarts, dtype=bool)
+        self.processors = [processor(problem.device)]
         self.best = Best(problem)
         #: Of SGD: each restart's smallest gradient norm so far; of others it stays infinite.
         self.least = torch.full((spec.restarts,), torch.inf, device=problem.device)
@@ -309,7 +310,7 @@ class Record:
             "equals": ["SGD" if silent and not fired else None for fired in counts["noise_triggers"]],
             "precision": self.problem.precision,
             "versions": versions(),
-            "processor": processor(self.problem.device),
+            "processor": ", then ".join(self.processors),
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -319,6 +320,7 @@ class Record:
             "columns": {name: torch.tensor(rows[name].to_numpy()) for name in COLUMNS},
             "losses": [torch.from_numpy(losses) for losses in self.losses],
             "alive": torch.from_numpy(self.alive),
+            "processors": self.processors,
             "best": self.best.state_dict(),
             "least": self.least,
         }
@@ -327,6 +329,7 @@ class Record:
         """Continue from a `state_dict`."""
         self.frames = [pa.table({name: column.numpy() for name, column in state["columns"].items()})]
         self.losses, self.alive = [losses.numpy() for losses in state["losses"]], state["alive"].numpy()
+        self.processors = list(dict.fromkeys([*state["processors"], *self.processors]))
         self.best.load_state_dict(state["best"])
         self.least.copy_(state["least"])
 
