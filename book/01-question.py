@@ -40,7 +40,6 @@ import torch
 from myst_nb import glue
 
 from popview import ledger
-from popview.report import comparisons as compared
 from popview.report import ledger as draw
 from popview.report import page
 from popview.rules import Computed
@@ -57,7 +56,7 @@ facts = {"profile": profile, "restarts": f"{restarts} a cell on landscapes, the 
 for document in ledger.DOCUMENTS:
     page.table(f"ledger-{document}", draw.compact(entries, document, pages))
 for claim in ("loss-and-accuracy", "selection-by-loss", "comparable", "single-model"):
-    compared.text(claim, draw.in_a_line(entries, claim))
+    page.text(claim, draw.in_a_line(entries, claim))
 glue("missing", draw.named(draw.missing(entries)), display=False)
 
 # %% [markdown]

@@ -27,8 +27,8 @@ import pandas as pd
 from myst_nb import glue
 
 from popview import engine, populations, specs
+from popview.report import cells, page, style, tables
 from popview.report import comparisons as show
-from popview.report import page, style, tables
 from popview.report import trajectories as draw
 
 style.use()
@@ -115,7 +115,7 @@ page.figure("metric", draw.learning_curves(base, drawn, y="test_metric", across=
 # ```
 
 # %% tags=["remove-input"]
-medians = show.stack(
+medians = cells.stack(
     {
         key: t.groupby(["algorithm", "step"], sort=False).median(numeric_only=True).reset_index()
         for key, t in base.items()
@@ -143,7 +143,7 @@ page.provenance(
 final = {key: populations.final(table) for key, table in results.items()}
 trials = {n: specs.settings(profile, n)["search"]["trials"] for n, v in results if v == "tuned"}
 searched = ", ".join(f"best of {number} trials ({n})" for n, number in trials.items()) or "none"
-show.show("final", tables.finals(final))
+page.show("final", tables.finals(final))
 page.figure(
     "final-figure",
     draw.distributions(
@@ -168,7 +168,7 @@ page.figure(
 
 # %% tags=["remove-input"]
 page.provenance(
-    show.stack({key: frame.reset_index() for key, frame in final.items()}),
+    cells.stack({key: frame.reset_index() for key, frame in final.items()}),
     "final-test-metric.csv",
     **facts,
     budget="equal epochs",
@@ -185,11 +185,11 @@ page.provenance(
 # %% tags=["hide-input", "remove-output"]
 run = {(n, v): populations.available(profile, n, v, restarts=restarts) for n, v in results}
 many = {(row.task, row.variant): row.restarts for row in coverage.itertuples()}
-counts = show.stack({key: populations.records(found, many[key]) for key, found in run.items()})
+counts = cells.stack({key: populations.records(found, many[key]) for key, found in run.items()})
 apart = {key: populations.parting(table) for key, table in results.items()}
 ten = {key: populations.select(table, "train_loss", min(10, table["step"].nunique())) for key, table in results.items()}
 distinct = {key: populations.distinct(models) for key, models in ten.items()}
-show.show("counts", counts, lambda table: show.deeds(table, apart, distinct), digits=1)
+page.show("counts", counts, lambda table: show.deeds(table, apart, distinct), digits=1)
 
 # %% [markdown]
 # ````{table} Mean counts per restart. Noise: how often it was injected. Parted: the epoch by which every restart's training loss had parted from SGD's at the same seed (a hop begins only when the first search has ended; never: it is SGD). A loss evaluation of an accept rule is one pass over its fixed sample of the training split, without gradient. Models: how many of a restart's ten of lowest training loss differ.
@@ -230,7 +230,7 @@ hyperparameters = pd.DataFrame(
     for (n, v), found in run.items()
     for name, spec in {spec.algorithm: spec for spec in found}.items()
 )
-show.show("hyperparameters", hyperparameters)
+page.show("hyperparameters", hyperparameters)
 
 # %% [markdown]
 # ````{table} Hyperparameters. Epochs, checkpoints and batch size are the same for all algorithms of a task. Where a search chose the base setting, the tuned restarts are the base ones.

@@ -61,9 +61,9 @@ glue("answer", answers.choices(verdicts, chance, answers.copied(results, profile
 values = {
     key: populations.per_restart(populations.select(t, "train_loss", per_trajectory)) for key, t in results.items()
 }
-show.text("hardly-trained", answers.hardly_trained(values))
-show.text("never-parted", answers.never_parted(results))
-show.show("overview", sets, lambda table: lay.overview(table, regrets, verdicts, chance, overlaps, correlations))
+page.text("hardly-trained", answers.hardly_trained(values))
+page.text("never-parted", answers.never_parted(results))
+page.show("overview", sets, lambda table: lay.overview(table, regrets, verdicts, chance, overlaps, correlations))
 glue("unchanged", show.unchanged(results, profile), display=False)
 for kind in ("base", "tuned"):
     glue(f"absent-{kind}", show.absent(coverage, kind), display=False)
@@ -75,7 +75,7 @@ for kind in ("base", "tuned"):
 # results:
 
 # %% tags=["hide-input", "remove-output"]
-show.show("covered", coverage, show.covered)
+page.show("covered", coverage, show.covered)
 
 # %% [markdown]
 # ````{table} What this page rests on. The paper's tasks are cifar10, cifar100, goemotions and tweeteval.
@@ -93,8 +93,8 @@ page.provenance(coverage, "coverage.csv", **facts)
 
 # %% tags=["hide-input", "remove-output"]
 page.figure("regret", lay.regrets_figure(regrets))
-show.show("choices", regrets, lambda table: lay.choices(table, verdicts, chance), digits=4)
-show.show("bounds", regrets, lambda table: lay.upper_bounds(table, overlaps))
+page.show("choices", regrets, lambda table: lay.choices(table, verdicts, chance), digits=4)
+page.show("bounds", regrets, lambda table: lay.upper_bounds(table, overlaps))
 
 # %% [markdown]
 # ```{glue:figure} regret
@@ -140,7 +140,7 @@ page.provenance(
 # %% tags=["hide-input", "remove-output"]
 page.figure("scatter", draw.loss_against_metric(results, ("SGD", "NiM-SGD", "SAM", "NiM-BH"), from_share=0.06))
 page.figure("tau", lay.correlations_figure(correlations))
-show.show("taus", correlations, lay.correlations)
+page.show("taus", correlations, lay.correlations)
 
 # %% [markdown]
 # ```{glue:figure} scatter
@@ -189,7 +189,7 @@ for number, kind, test in (
             counts[f"{number}, ours: {', '.join(said)}"] = rows["p"]
     if published.TABLES[number].available:
         counts[f"{number}, printed: four tasks, {kind}"] = published.table(number)["p_value"]
-    show.show(f"table-{number}", printed.beside(ours, number), digits=4)
+    page.show(f"table-{number}", printed.beside(ours, number), digits=4)
 page.table("tallies", printed.tallies(counts))
 
 # %% [markdown]
@@ -273,7 +273,7 @@ page.provenance(whole, "medians.csv", **facts, spread="SD over models, as the co
 losses = show.each(
     results, profile, lambda t, _: comparisons.paper_sets(t, per_trajectory, "train_loss", few=paper_restarts)
 )
-show.show("losses", printed.whole(losses), printed.losses, digits=4)
+page.show("losses", printed.whole(losses), printed.losses, digits=4)
 
 # %% [markdown]
 # ````{table} The paper's Tables 5a and 5b: training loss of SetA and SetB, and the paper's two tests on pooled models. SetA is chosen by this very loss, so here too the difference has its sign by construction.

@@ -44,7 +44,7 @@ import pandas as pd
 from myst_nb import glue
 
 from popview import comparisons, populations, published, specs, targets
-from popview.report import answers, page, printed, style
+from popview.report import answers, cells, page, printed, style
 from popview.report import comparisons as show
 from popview.report import trajectories as draw
 
@@ -58,11 +58,11 @@ facts = page.facts(profile, results) | {
 }
 against = show.against_reference(values, profile)
 sam = show.each(values, profile, comparisons.against_sam)
-show.text("statistics-alone", answers.statistics_alone(results, profile))
+page.text("statistics-alone", answers.statistics_alone(results, profile))
 others = sam[sam["a"] != "SGD"] if len(sam) else sam
-show.show("overview", pd.concat([against, others]), show.overview)
-show.text("hardly-trained", answers.hardly_trained(values))
-show.text("never-parted", answers.never_parted(results))
+page.show("overview", pd.concat([against, others]), show.overview)
+page.text("hardly-trained", answers.hardly_trained(values))
+page.text("never-parted", answers.never_parted(results))
 glue("headline", answers.headline(against), display=False)
 glue("chosen", per_trajectory, display=False)
 glue("first-restarts", first_restarts, display=False)
@@ -76,8 +76,8 @@ for kind in ("base", "tuned"):
 page.figure("effects", draw.forest(against, label="difference to SGD, points of test metric"))
 for number, family in enumerate(comparisons.FAMILIES):
     rows = against[against["family"] == family] if len(against) else against
-    show.show(f"family-{number}", rows, show.outcomes, digits=4)
-show.show("on-par", sam, show.outcomes, digits=4)
+    page.show(f"family-{number}", rows, show.outcomes, digits=4)
+page.show("on-par", sam, show.outcomes, digits=4)
 
 # %% [markdown]
 # ```{glue:figure} effects
@@ -156,7 +156,7 @@ page.provenance(
 # Which tasks have results:
 
 # %% tags=["hide-input", "remove-output"]
-show.show("covered", coverage, show.covered)
+page.show("covered", coverage, show.covered)
 
 # %% [markdown]
 # ````{table} What this page rests on. The paper's tasks are cifar10, cifar100, goemotions and tweeteval.
@@ -173,9 +173,9 @@ page.provenance(coverage, "coverage.csv", **facts)
 # ## What these designs can find
 
 # %% tags=["hide-input", "remove-output"]
-clusters = show.stack({key: comparisons.clustering(models) for key, models in chosen.items()})
-show.show("designs", against, lambda table: show.designs(table, values, profile))
-show.show("power", against, lambda table: show.power(table, clusters), digits=4)
+clusters = cells.stack({key: comparisons.clustering(models) for key, models in chosen.items()})
+page.show("designs", against, lambda table: show.designs(table, values, profile))
+page.show("power", against, lambda table: show.power(table, clusters), digits=4)
 
 # %% [markdown]
 # ````{table} What each task's comparisons rest on. In SDs: the margin in standard deviations of a restart's value (where tests are paired by seed: of the difference, divided by √2), medians over algorithms; shown if equal: how often two optimizers that are equal and scatter so would be shown to be equivalent, by simulation of Welch's tests (below 8 restarts the paired test must agree, so less often). The last column is the sampling error of one accuracy on the fixed test set (none is given for macro-F1): it concerns a claim about other test data, which none of these tests makes.
@@ -211,8 +211,8 @@ page.provenance(clusters, "clusters.csv", **facts, spread="95 % intervals")
 
 # %% tags=["hide-input", "remove-output"]
 repeated = show.against_reference(values, profile, comparisons.repeated, first=first_restarts)
-show.text("repeated-answer", answers.repeated(repeated))
-show.show("repeated", repeated, show.repeats, empty=f"no task has {2 * first_restarts} restarts")
+page.text("repeated-answer", answers.repeated(repeated))
+page.show("repeated", repeated, show.repeats, empty=f"no task has {2 * first_restarts} restarts")
 
 # %% [markdown]
 # ```{glue:md} repeated-answer
@@ -252,7 +252,7 @@ counts = {"printed: four tasks": published.table("6")["p_value"]}
 six = printed.printed_pairs(pairs)
 for said, rows in six.groupby(["task", "label"], sort=False) if len(six) else ():
     counts[f"ours: {', '.join(said)}"] = rows["p"]
-show.show("six", printed.beside(six, "6", "comparison"), digits=4)
+page.show("six", printed.beside(six, "6", "comparison"), digits=4)
 page.table("tallies", printed.tallies(counts))
 
 # %% [markdown]
@@ -283,8 +283,8 @@ page.provenance(six, "table-6.csv", **facts, note="printed values: 5 trajectorie
 # ## All pairs
 
 # %% tags=["hide-input", "remove-output"]
-show.text("pairs-answer", answers.all_pairs(pairs))
-show.show("all-pairs", pairs, show.squares)
+page.text("pairs-answer", answers.all_pairs(pairs))
+page.show("all-pairs", pairs, show.squares)
 
 # %% [markdown]
 # ```{glue:md} pairs-answer
@@ -318,9 +318,9 @@ times = show.each(results, profile, targets.times)
 equal = {key: targets.equal_gradients(t) for key, t in results.items()}
 levels = {key: targets.target(t) for key, t in equal.items()}
 reached = {key: targets.time_to_target(t, levels[key]) for key, t in equal.items()}
-misses = show.stack({key: pd.DataFrame([targets.shared_misses(table)]) for key, table in reached.items()})
-show.text("times-answer", answers.times(times, misses))
-show.show("times", times, show.times)
+misses = cells.stack({key: pd.DataFrame([targets.shared_misses(table)]) for key, table in reached.items()})
+page.text("times-answer", answers.times(times, misses))
+page.show("times", times, show.times)
 within = {key: targets.time_to_target(t, levels[key] - show.margin(profile, key)) for key, t in equal.items()}
 ends = {key: float(t["gradient_evaluations"].max()) for key, t in equal.items()}
 page.figure("reached", draw.reached(within, ends, ("SGD", "NiG-SGD", "NiM-SGD", "SAM", "NiM-BH", "NiM-MBH", "AdamW")))

@@ -52,14 +52,14 @@ from popview.report import comparisons as show
 
 style.use()
 coverage, results = show.gather(task, variant, profile, restarts)
-facts = show.facts(profile, results)
+facts = page.facts(profile, results)
 paid = show.each(results, profile, lambda t, _: budget.evaluations(t))
 metric = show.each(results, profile, budget.equal_budgets)
 loss = show.each(results, profile, lambda t, margin: budget.equal_budgets(t, margin, "train_loss"))
 times = show.each(results, profile, targets.times)
 ends = {key: populations.final(t, "test_metric") for key, t in results.items()}
-show.text("hardly-trained", answers.hardly_trained(ends))
-show.show("overview", paid, lambda table: draw.overview(table, metric, loss, times))
+page.text("hardly-trained", answers.hardly_trained(ends))
+page.show("overview", paid, lambda table: draw.overview(table, metric, loss, times))
 
 wanted = {
     name: [spec for t in specs.tasks(name) for spec in specs.expand(name, t)] for name in ("smoke", "laptop", "paper")
@@ -89,7 +89,7 @@ glue("cheaper", f"{paper['flops'].sum() / laptop['flops'].sum():,.0f}", display=
 # curves.
 
 # %% tags=["hide-input", "remove-output"]
-show.show("prices", paid, lambda table: draw.prices(table, times))
+page.show("prices", paid, lambda table: draw.prices(table, times))
 
 # %% [markdown]
 # ````{table} What a restart pays for the same epochs (mean), and until it first comes within the margin of the target (median over restarts with 95 % interval; a miss within SGD's gradients counts as ∞).
@@ -106,7 +106,7 @@ page.provenance(paid, "prices.csv", **facts, spread="95 % intervals between orde
 # ## The same epochs, or the same gradients?
 
 # %% tags=["hide-input", "remove-output"]
-show.show("equal", metric, lambda table: draw.equal(table, loss), digits=4)
+page.show("equal", metric, lambda table: draw.equal(table, loss), digits=4)
 
 # %% [markdown]
 # ````{table} The algorithms that pay more than SGD, at their last checkpoint: for the same epochs, and stopped where SGD's gradients end. Difference of mean test metric in points, factor on the (geometric) mean training loss (above 1: higher than SGD's), each with its 95 % t interval, paired by seed from 8 restarts. Verdicts by the rule of chapter 7, for the loss without a margin; one Holm family per task, variant and column; p-values in the CSV.
@@ -139,7 +139,7 @@ page.provenance(
 # %% tags=["hide-input", "remove-output"]
 run_here = [spec for (name, kind), _ in results.items() for spec in specs.expand(profile, name, variant=kind)]
 measuring = budget.measuring(run_here)
-show.show("measuring", measuring, draw.shares, digits=1)
+page.show("measuring", measuring, draw.shares, digits=1)
 
 # %% [markdown]
 # ````{table} What the measures at the end add to training and checkpoints: median and highest over the algorithms of a task. SWA rides along SGD's training, and pays for its own measures.

@@ -33,7 +33,6 @@ import pandas as pd
 
 from popview import ledger, study
 from popview.landscapes import get
-from popview.report import comparisons as show
 from popview.report import landscapes, page, style
 from popview.report import ledger as claims
 from popview.report import solutions as draw
@@ -61,7 +60,7 @@ profiles = {name: study.settings(profile, name) for name in names}
 drawn = f"0–{max(table['solutions'] for table in profiles.values()) - 1}"
 facts = {"profile": profile, "seeds": drawn}
 intervals = "95 % intervals of the bootstrap over solutions, not adjusted for their number"
-show.text("answer", words.answer(evidence))
+page.text("answer", words.answer(evidence))
 # %% [markdown]
 # ## Where the passes are known
 #
@@ -126,8 +125,8 @@ printed = readings.printed_losses()
 page.table("covered", lay.covered(coverage, titles), digits=1)
 page.table("settings", lay.settings(profiles, solutions))
 page.figure("accuracies", draw.accuracies(solutions, titles))
-show.show("solutions", solutions, lambda t: lay.solutions(t, printed, titles))
-show.text("compared", words.accuracies(evidence))
+page.show("solutions", solutions, lambda t: lay.solutions(t, printed, titles))
+page.text("compared", words.accuracies(evidence))
 page.table("printed", printed.assign(printed=printed["printed"].map("{:.2e}".format)))
 
 # %% [markdown]
@@ -202,12 +201,12 @@ softer = readings.changes(barriers, "objective", "maximum", "sum")
 third = [readings.barrier_differences(by_sum, a=name).assign(algorithm=name) for name in ("SAM", "NiM-BH")]
 page.figure("rises-figure", draw.rises(means, titles))
 page.figure("profiles", draw.profiles(barriers, titles, ("SGD", "L-BFGS-GSS")))
-show.show("barriers", means, lambda t: lay.barriers(t, titles))
-show.show("differences", differences, lambda t: lay.differences(t, titles))
-show.text("others", words.others(pd.concat(third, ignore_index=True), titles))
-show.text("gains", f"The rise, once aligned: {words.tally(gains)}.")
-show.text("softer", f"The soft maximum's rise against the sum's from which it began: {words.tally(softer)}.")
-show.text("converged", words.converged(barriers))
+page.show("barriers", means, lambda t: lay.barriers(t, titles))
+page.show("differences", differences, lambda t: lay.differences(t, titles))
+page.text("others", words.others(pd.concat(third, ignore_index=True), titles))
+page.text("gains", f"The rise, once aligned: {words.tally(gains)}.")
+page.text("softer", f"The soft maximum's rise against the sum's from which it began: {words.tally(softer)}.")
+page.text("converged", words.converged(barriers))
 
 # %% [markdown]
 # ````{table} Mean rise of the paths by the sum of losses over pairs, and quasi-Newton's less SGD's on the same pairs of seeds with its 95 % interval.
@@ -277,8 +276,8 @@ page.provenance(changed, "differences.csv", **facts, pairs=pairs_drawn, spread=i
 # function.
 
 # %% tags=["hide-input", "remove-output"]
-show.show("sharpness", solutions, lambda t: lay.sharpness(t, titles))
-show.text("sharper", words.judged("smoother_basins", evidence))
+page.show("sharpness", solutions, lambda t: lay.sharpness(t, titles))
+page.text("sharper", words.judged("smoother_basins", evidence))
 
 # %% [markdown]
 # ````{table} Medians [middle half] over the solutions that reached the common training loss, on the training images where paths are fitted, whose numbers the line below gives; training loss: where they are first seen at it or below, SGD once an epoch. The rise of the loss one SAM step away (ρ = 0.05), the same relative to each weight (ρ = 0.5), its mean under noise relative to each weight (5 %), and the largest eigenvalue of the Hessian.
@@ -319,10 +318,10 @@ told = pd.DataFrame(
 )
 pair = ("SGD", "L-BFGS-GSS")
 page.figure("components", draw.components({n: f for (n, s), f in products.items() if s == "fitted"}, titles, pair))
-show.show("spreads", spreads, lambda t: lay.spreads(t, readings.printed_deviations(), titles))
-show.text("spread-out", words.judged("more_spread_out", evidence))
-show.show("separations", apart, lambda t: lay.separations(t, told, titles))
-show.text("told", words.directions(apart, told))
+page.show("spreads", spreads, lambda t: lay.spreads(t, readings.printed_deviations(), titles))
+page.text("spread-out", words.judged("more_spread_out", evidence))
+page.show("separations", apart, lambda t: lay.separations(t, told, titles))
+page.text("told", words.directions(apart, told))
 
 # %% [markdown]
 # ````{table} Fully fitted solutions: root mean square of a weight, and the standard deviation of weights that Yu and Morozov print; mean norm; mean distance between two of an algorithm, from each to SGD's that began with the same weights, and between directions (each scaled to norm 1; √2 = 1.4142 is a right angle); less SGD's with 95 % intervals.

@@ -27,7 +27,6 @@ import pandas as pd
 from myst_nb import glue
 
 from popview import ledger, published, store, study
-from popview.report import comparisons as show
 from popview.report import ledger as claims
 from popview.report import page, tables
 from popview.report import topography as lay
@@ -96,7 +95,7 @@ page.provenance(stated, "rules.csv")
 
 # %% tags=["hide-input", "remove-output"]
 found = ledger.reconsidered(ledger.claims(), results)
-show.show("reconsidered", found, claims.reconsidered)
+page.show("reconsidered", found, claims.reconsidered)
 
 # %% [markdown]
 # ````{table} Rules changed when results were there: what was changed and when, and the verdicts that turn on it, by the rule as it stood and as it is.
@@ -141,7 +140,7 @@ page.provenance(
 
 # %% tags=["hide-input", "remove-output"]
 studied = study.coverage(profile) if profile in study.PROFILES else pd.DataFrame()
-show.show("studied", studied, lambda table: lay.covered(table, study.titles(profile)), digits=1)
+page.show("studied", studied, lambda table: lay.covered(table, study.titles(profile)), digits=1)
 
 # %% [markdown]
 # ````{table} The study of solutions: sets that are there, of those wanted, and what they took.

@@ -9,7 +9,7 @@ import scipy.stats
 
 from popview import comparisons, populations
 from popview.errors import UsageError
-from popview.report import answers, printed
+from popview.report import answers, cells, printed
 from popview.report import comparisons as show
 from popview.report import selections as lay
 from popview.specs import settings, unchanged
@@ -192,7 +192,7 @@ class TestAgainst:
         for few in (1, 0, -2):
             with pytest.raises(UsageError, match=f"must be 2 or more, got {few}"):
                 comparisons.repeated(values, 0.008, few)
-        laid = show.repeats(show.stack({("digits", "base"): found, ("cifar10", "base"): pd.DataFrame()}))
+        laid = show.repeats(cells.stack({("digits", "base"): found, ("cifar10", "base"): pd.DataFrame()}))
         assert laid["restarts"].tolist() == ["5 + 7"] * 2
         assert [laid[column][0][:3] for column in ("the first", "the later")] == ["▲\u00a0+", "▼\u00a0−"]
         difference = 100 * (values["SAM"] - values["SGD"]).mean()
@@ -209,7 +209,7 @@ class TestWords:
 
     def family(self, **shifts: float) -> pd.DataFrame:
         values = restarts(12, {"SGD": 0.0, **shifts})
-        return show.stack({("digits", "base"): comparisons.against_reference(values, 0.005)})
+        return cells.stack({("digits", "base"): comparisons.against_reference(values, 0.005)})
 
     def test_the_overview_tells_worse_from_equivalent_and_from_a_real_small_difference(self):
         rows = self.family(SAM=0.003, **{"NiM-SGD": -0.05, "NiG-BH": 0.0})
@@ -228,7 +228,7 @@ class TestWords:
         assert list(table["cifar10, tuned"][3:].str[:1]) == ["–", "▲", "–"]
 
     def test_a_line_that_only_a_later_setting_has_keeps_its_place(self):
-        table = show.across({("a", "base"): {"x": "1", "z": "3"}, ("a", "tuned"): {"x": "4", "y": "5", "z": "6"}})
+        table = cells.across({("a", "base"): {"x": "1", "z": "3"}, ("a", "tuned"): {"x": "4", "y": "5", "z": "6"}})
         assert table.to_dict("list") == {"": ["x", "y", "z"], "a, base": ["1", "–", "3"], "a, tuned": ["4", "5", "6"]}
 
     def test_square_mirrors_the_verdicts(self):
@@ -239,11 +239,11 @@ class TestWords:
         assert (square.loc["x", "y"], square.loc["y", "x"], square.loc["x", "x"]) == ("▲", "▼", "")
         assert (square.loc["x", "z"], square.loc["z", "x"]) == ("?", "?")
         assert (square.loc["y", "z"], square.loc["z", "y"]) == ("=▽", "=△")
-        assert show.sign(table.assign(difference_low=0.005))[0] == "△"
-        assert show.sign(table.assign(margin=np.nan))[0] == "▲"
+        assert cells.sign(table.assign(difference_low=0.005))[0] == "△"
+        assert cells.sign(table.assign(margin=np.nan))[0] == "▲"
         worse = table.assign(verdict="worse", difference_low=-0.03)
-        assert show.sign(worse.assign(difference_high=-0.02))[0] == "▼"
-        assert show.sign(worse.assign(difference_high=-0.005))[0] == "▽"
+        assert cells.sign(worse.assign(difference_high=-0.02))[0] == "▼"
+        assert cells.sign(worse.assign(difference_high=-0.005))[0] == "▽"
 
     def test_outcomes_give_points_and_signs(self):
         row = show.outcomes(self.family(**{"NiM-SGD": -0.05})).iloc[0]
@@ -254,7 +254,7 @@ class TestWords:
 
     def test_the_side_is_named_where_it_is_real(self):
         verdicts = ["equivalent (estimate on the worse side)"] * 2 + ["equivalent (no difference)", "better"]
-        found = show.word(pd.DataFrame({"verdict": verdicts, "adjusted_p": [0.01, 0.06, 0.01, 0.01]}))
+        found = cells.word(pd.DataFrame({"verdict": verdicts, "adjusted_p": [0.01, 0.06, 0.01, 0.01]}))
         assert list(found)[:2] == ["equivalent, but worse", "equivalent"]
         assert found[3] == "better"
 
@@ -411,7 +411,7 @@ class TestWords:
         assert answers.statistics_alone({("tweeteval", "base"): once}, "laptop") == nothing
 
     def test_nothing_has_been_run(self):
-        nothing = show.stack({})
+        nothing = cells.stack({})
         for text in (
             answers.all_pairs(nothing),
             answers.choices(nothing, nothing),

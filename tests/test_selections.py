@@ -11,7 +11,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 from popview import comparisons, populations, selections
 from popview.errors import UsageError
 from popview.populations import chances
-from popview.report import comparisons as show
+from popview.report import cells
 from popview.report import selections as lay
 
 
@@ -246,7 +246,7 @@ class TestOverview:
         margins = {9: 0.9, 5: 0.01}
 
         def each(reading):
-            return show.stack({key: reading(t, margins[t["seed"].nunique()]) for key, t in results.items()})
+            return cells.stack({key: reading(t, margins[t["seed"].nunique()]) for key, t in results.items()})
 
         readings = [
             each(lambda t, _: comparisons.paper_sets(t, 3)),

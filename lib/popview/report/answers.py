@@ -9,9 +9,9 @@ from popview.comparisons import ALPHA, first_average, powerless, tally, untraine
 from popview.comparisons import words as verdict_words
 from popview.operations import example
 from popview.populations import copies, parting
-from popview.report.comparisons import of, with_interval
-from popview.report.comparisons import word as worded
-from popview.report.trajectories import NOT_RUN
+from popview.report.cells import of, with_interval
+from popview.report.cells import word as worded
+from popview.report.page import NOT_RUN
 from popview.selections import as_good
 from popview.specs import settings, unchanged
 from popview.statistics import mean_difference

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from popview.bill import amount
-from popview.report.comparisons import of, setting, sign, waits, with_interval, word
+from popview.report.cells import of, setting, sign, waits, with_interval, word
 from popview.report.style import colour
 
 __all__ = ["equal", "hours_figure", "overview", "prices", "shares", "totals", "traded"]

@@ -8,23 +8,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
-from myst_nb import glue
 
 from popview import engine, specs
-from popview.comparisons import ALPHA, beyond_margin
 from popview.comparisons import against_reference as compared
 from popview.designs import deviations, equivalence_power
 from popview.operations import DATA, model_settings
 from popview.populations import COMPARED, TASKS, coverage, load_available, wanted
-from popview.report.page import MINUS
-from popview.report.page import table as page_table
-from popview.report.trajectories import NOT_RUN, metric_name
+from popview.report.cells import across, interval, setting, sign, stack, waits, with_interval, word
+from popview.report.page import MINUS, NOT_RUN
+from popview.report.trajectories import metric_name
 from popview.tasks.digits import TEST_IMAGES
 
 __all__ = [
     "absent",
-    "across",
     "against_reference",
     "covered",
     "deeds",
@@ -32,38 +28,16 @@ __all__ = [
     "each",
     "gather",
     "margin",
-    "of",
     "outcomes",
     "overview",
     "power",
     "repeats",
-    "setting",
-    "show",
-    "sign",
     "square",
     "squares",
-    "stack",
-    "text",
     "times",
     "unchanged",
-    "waits",
-    "with_interval",
-    "word",
     "written",
 ]
-
-#: Verdict → its sign in a table. "Or less": by an interval that reaches into the margin.
-SIGNS = {
-    "better": "▲",
-    "worse": "▼",
-    "better or less": "△",
-    "worse or less": "▽",
-    "equivalent, but better": "=△",
-    "equivalent, but worse": "=▽",
-    "equivalent": "=",
-    "inconclusive": "·",
-    "undecidable at this n": "?",
-}
 
 
 def gather(
@@ -92,39 +66,6 @@ def gather(
         engine.run(spec for v in variants for spec in wanted(profile, "digits", v, restarts=restarts))
     found = coverage(profile, tasks, variants, restarts)
     return found, load_available(profile, found)
-
-
-def show(
-    name: str,
-    frame: pd.DataFrame,
-    layout: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
-    digits: int = 2,
-    empty: str = NOT_RUN,
-) -> None:
-    """Hand a table to the page, laid out; or, where it has no rows, the words for that."""
-    if frame.empty:
-        text(name, f"*{empty.capitalize()}.*")
-    else:
-        page_table(name, layout(frame) if layout else frame, digits)
-
-
-def text(name: str, words: str) -> None:
-    """Hand Markdown to the page."""
-    glue(name, Markdown(words), display=False)
-
-
-def stack(frames: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
-    """Put readings of several tasks and variants under each other, after columns ``task, variant``.
-
-    Those without rows are left out: they would turn the whole numbers of others into floats.
-    """
-    parts = [pd.DataFrame()]
-    for (task, variant), frame in frames.items():
-        if frame.empty:
-            continue
-        rest = frame.drop(columns=["task", "variant"], errors="ignore")
-        parts.append(pd.DataFrame({"task": task, "variant": variant}, index=rest.index).join(rest))
-    return pd.concat(parts, ignore_index=True)
 
 
 def each(
@@ -282,27 +223,6 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
     return pd.DataFrame(rows)
 
 
-def with_interval(
-    rows: pd.DataFrame, estimate: str = "mean", scale: float = 1.0, ends: str = "", form: str = "+.2f"
-) -> pd.Series:
-    """Write estimates as "+0.12 [+0.08, +0.16]", from the columns `estimate`, ``<ends>low`` and ``<ends>high``."""
-    return _signed(rows[estimate], scale, form) + " " + _interval(rows, scale, ends, form)
-
-
-def _interval(rows: pd.DataFrame, scale: float, ends: str, form: str = "+.2f") -> pd.Series:
-    low, high = (_signed(rows[f"{ends}{end}"], scale, form) for end in ("low", "high"))
-    return "[" + low + ",\u00a0" + high + "]"
-
-
-def _signed(values: pd.Series, scale: float, form: str) -> pd.Series:
-    def write(value: float) -> str:
-        if np.isnan(value):
-            return "–"
-        return format(scale * value, form).replace("inf", "∞").replace("-", MINUS)
-
-    return values.map(write).astype(str)
-
-
 def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
     """Lay out `popview.comparisons.against`: what was found. Effects are multiplied by `scale` (100: points)."""
     return pd.DataFrame(
@@ -323,20 +243,10 @@ def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
 def _by_seed(comparison: pd.DataFrame, scale: float) -> pd.Series:
     """Write the paired interval and p-value, "[+0.08, +0.16], 0.012", without the estimate, which is the same."""
     return (
-        _interval(comparison, scale, "by_seed_")
+        interval(comparison, scale, "by_seed_")
         + ", "
         + comparison["by_seed_p"].map("{:.2g}".format).str.replace("-", MINUS)
     )
-
-
-def word(comparison: pd.DataFrame) -> pd.Series:
-    """Return the verdicts of `popview.comparisons.against`: the side of the estimate is named only where it is real.
-
-    That is where the two are equivalent and Holm's p is at most 0.05 all the same: "equivalent, but worse".
-    """
-    parts = comparison["verdict"].str.extract(r"^([^(]*?)(?: \(estimate on the (\w+) side\))?$")
-    real = (parts[0] == "equivalent") & (comparison["adjusted_p"] <= ALPHA) & parts[1].notna()
-    return parts[0] + (", but " + parts[1]).where(real, "")
 
 
 def power(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
@@ -360,11 +270,6 @@ def power(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0
     )
 
 
-def waits(rows: pd.DataFrame) -> pd.Series:
-    """Write `popview.targets.times` as "460 [360, 1,000]"; ∞ where it never comes."""
-    return with_interval(rows, "median", form=",.0f")
-
-
 def times(table: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.targets.times`: one line per algorithm, both levels."""
     parts = []
@@ -374,38 +279,6 @@ def times(table: pd.DataFrame) -> pd.DataFrame:
     first = table[table["series"] == table["series"].iloc[0]].reset_index(drop=True)
     start = pd.DataFrame({"task": setting(first), "algorithm": first["algorithm"]})
     return pd.concat([start, *parts], axis=1)
-
-
-def sign(comparison: pd.DataFrame) -> pd.Series:
-    """Return the `word` of each comparison as a sign: = · ? ▲ ▼.
-
-    Hollow triangles, △ ▽, are differences that may lie inside the margin, if there is one; after =, those that do.
-    """
-    words = word(comparison)
-    known = beyond_margin(comparison) | comparison["margin"].isna()
-    size = known.map({True: "", False: " or less"})
-    return (words + size.where(words.isin(["better", "worse"]), "")).map(SIGNS)
-
-
-def across(cells_of: Mapping[tuple[str, str], Mapping[str, str]]) -> pd.DataFrame:
-    """Lay out tasks and variants side by side: a line per label, a dash where a setting lacks it.
-
-    A label that only a later setting has stands after the one that it follows there.
-    """
-    lines: list[str] = []
-    for cells in cells_of.values():
-        place = 0
-        for label in cells:
-            if label not in lines:
-                lines.insert(place, label)
-            place = lines.index(label) + 1
-    columns = {", ".join(key): [cells.get(label, "–") for label in lines] for key, cells in cells_of.items()}
-    return pd.DataFrame({"": lines, **columns})
-
-
-def of(table: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
-    """Return the rows of a task and variant, of a table made by `stack`."""
-    return table[(table["task"] == key[0]) & (table["variant"] == key[1])] if len(table) else table
 
 
 def overview(comparison: pd.DataFrame) -> pd.DataFrame:
@@ -464,9 +337,3 @@ def square(comparison: pd.DataFrame, algorithms: Sequence[str]) -> pd.DataFrame:
     for a, b, shown in zip(comparison["a"], comparison["b"], sign(comparison), strict=True):
         table.loc[a, b], table.loc[b, a] = shown, shown.translate(mirrored)
     return table.reset_index(names="")
-
-
-def setting(table: pd.DataFrame) -> pd.Series:
-    """Return "task, variant" for the first line of each, and nothing for the others."""
-    setting = table["task"] + ", " + table["variant"]
-    return setting.where(setting != setting.shift(), "")

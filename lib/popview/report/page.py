@@ -3,6 +3,7 @@
 import html
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,10 +16,25 @@ from myst_nb import glue
 
 from popview.trajectory import processor
 
-__all__ = ["MINUS", "facts", "figure", "interactive", "number", "provenance", "signed", "table"]
+__all__ = [
+    "MINUS",
+    "NOT_RUN",
+    "facts",
+    "figure",
+    "interactive",
+    "number",
+    "provenance",
+    "show",
+    "signed",
+    "table",
+    "text",
+]
 
 #: The sign, at which a browser does not break the line as it does at a hyphen.
 MINUS = "\u2212"
+
+#: Shown where a task that was asked for has no results.
+NOT_RUN = "not run here yet"
 
 #: Where a chapter's page finds plotly's script; `popview book` puts it there.
 PLOTLY = "../../_static/plotly.min.js"
@@ -32,6 +48,25 @@ def table(name: str, frame: pd.DataFrame, digits: int = 2) -> None:
     shown = frame.map(lambda cell: number(cell, digits))
     align = ["right" if pd.api.types.is_numeric_dtype(frame[column]) else "left" for column in frame.columns]
     glue(name, Markdown(shown.to_markdown(index=False, colalign=align, disable_numparse=True)), display=False)
+
+
+def show(
+    name: str,
+    frame: pd.DataFrame,
+    layout: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+    digits: int = 2,
+    empty: str = NOT_RUN,
+) -> None:
+    """Hand a table to the page, laid out; or, where it has no rows, the words for that."""
+    if frame.empty:
+        text(name, f"*{empty.capitalize()}.*")
+    else:
+        table(name, layout(frame) if layout else frame, digits)
+
+
+def text(name: str, words: str) -> None:
+    """Hand Markdown to the page."""
+    glue(name, Markdown(words), display=False)
 
 
 def number(value: Any, digits: int = 2) -> str:

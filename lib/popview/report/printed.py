@@ -8,7 +8,7 @@ import pandas as pd
 from popview import published
 from popview.comparisons import ALPHA, PRINTED_PAIRS, tally
 from popview.populations import TASKS
-from popview.report.comparisons import setting
+from popview.report.cells import setting
 
 __all__ = ["beside", "losses", "medians", "printed_pairs", "tallies", "whole"]
 

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from popview.comparisons import ALPHA, powerless
-from popview.report.comparisons import across, of, setting, sign, with_interval, word
+from popview.report.cells import across, of, setting, sign, with_interval, word
 from popview.report.page import MINUS
 from popview.report.trajectories import effects
 from popview.selections import REGRETS

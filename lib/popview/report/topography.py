@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from popview.report.comparisons import with_interval
+from popview.report.cells import with_interval
 from popview.report.page import MINUS, number
 from popview.rules.study import SHARPNESS
 from popview.study.readings import QUASI_NEWTON

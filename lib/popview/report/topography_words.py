@@ -5,9 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from popview.comparisons import ALPHA
-from popview.report.page import MINUS, signed
+from popview.report.page import MINUS, NOT_RUN, signed
 from popview.report.topography import STAGE_NAMES, sign
-from popview.report.trajectories import NOT_RUN
 from popview.rules import STUDY, Finding, Study
 from popview.statistics import holm
 

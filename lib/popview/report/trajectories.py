@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from popview.report.page import NOT_RUN
 from popview.report.style import colour
 
 __all__ = [
@@ -21,9 +22,6 @@ __all__ = [
     "metric_name",
     "reached",
 ]
-
-#: Shown where a task that was asked for has no results.
-NOT_RUN = "not run here yet"
 
 #: Marks of the series of `effects`; the first is filled.
 MARKS = ("o", "s", "D")
