@@ -1,11 +1,12 @@
 """Shipped trajectories computed again from their specs: are they the same?
 
     PYTHONPATH=lib OMP_NUM_THREADS=1 python benchmarks/reproduce.py [--tasks digits --tasks cifar10] [--algorithm SGD]
+        [--seeds 0 --seeds 1]
 
 A file of each task and variant in the store (one restart; for `digits` a stack of them) is computed anew into a store
 of its own, from the spec, and compared with what ships: all columns but `seconds`, and all metadata but times (of what
 a newer version has added to the metadata, older files know nothing). It is the first file that a processor like this
-one has made, or else the first.
+one has made, or else the first; with `--seeds` those of these restarts.
 With the versions of requirements.lock on the same kind of processor all is the same, bit for bit. Another one adds in
 another order, and training carries the rounding on: the table says by how much losses differ at the start, at the next
 checkpoint and at most, relatively, and how far apart final test metrics are at most, beside the standard deviation of
@@ -31,9 +32,11 @@ LOSSES = ["train_loss", "validation_loss", "test_loss"]
 ROUNDING = 1e-5
 
 
-def first(profile: str, task: str, variant: str, algorithm: str) -> list[RunSpec]:
-    """Return the first spec that the store holds from a processor like this one, or else the first, if any."""
+def chosen(profile: str, task: str, variant: str, algorithm: str, seeds: list[int] | None) -> list[RunSpec]:
+    """Return the specs of these seeds, or the first of a processor like this one, or else the first, if any."""
     there = stored(profile, task, variant, algorithm)
+    if seeds:
+        return [spec for spec in there if set(seeds) & set(spec.seeds)]
     return sorted(there, key=lambda spec: store.metadata(spec)["processor"] != trajectory.processor())[:1]
 
 
@@ -74,11 +77,15 @@ def spread(spec: RunSpec) -> float:
 
 
 def main(
-    tasks: list[str] | None = None, algorithm: str = "SGD", profile: str = "laptop", workers: int | None = None
+    tasks: list[str] | None = None,
+    algorithm: str = "SGD",
+    seeds: list[int] | None = None,
+    profile: str = "laptop",
+    workers: int | None = None,
 ) -> None:
     """Print the table as Markdown."""
     variants = ((task, variant) for task in tasks or populations.TASKS for variant in populations.COMPARED)
-    specs = [spec for task, variant in variants for spec in first(profile, task, variant, algorithm)]
+    specs = [spec for task, variant in variants for spec in chosen(profile, task, variant, algorithm, seeds)]
     apart = "loss, start | next checkpoint | at most | final metric, at most | SD over restarts"
     print(f"| task | variant | algorithm | spec | rows | same | {apart} | processor: shipped / here |")
     print(f"|{'---|' * 12}")

@@ -149,7 +149,8 @@ page.provenance(
 #   ([chapter 2](02-optimizers.ipynb)). Tuned ones are searched algorithm by algorithm.
 # - An algorithm that hardly trains at a setting says that of the setting: on GoEmotions the networks sit on a plateau
 #   first, where every label is denied; [chapter 5's learning curves](05-tasks-and-trajectories.ipynb) show for four
-#   algorithms at base settings who leaves it when.
+#   algorithms at base settings who leaves it when. Where only some restarts have left it when the epochs end, a mean is
+#   one of two kinds of restarts.
 # - Monotonic Basin Hopping is measured at the minimum that it would return, so that checkpoints within a hop repeat it:
 #   [chapter 5](05-tasks-and-trajectories.ipynb) counts how many of its ten models differ.
 #
@@ -226,6 +227,12 @@ page.show("repeated", repeated, show.repeats, empty=f"no task has {2 * first_res
 # later ones find again half of the time. The interval of the change is one. On the paper's tasks five more restarts of every algorithm are
 # added as computing time goes, at base settings first, whatever the first five said; but tables with five had been
 # read, and no p-value of all restarts is corrected for that.
+#
+# **An interval knows only the spread of the restarts that it was made from.** SAM on GoEmotions, at the base settings of
+# profile `laptop`, is the example: when a restart leaves the plateau depends on its seed. SAM's first five were all still near
+# it when the epochs ended, and so alike that their interval excluded what came: the next five had all left it. It is the
+# seeds and not the processor. Seeds 0 and 1, trained again on the processor of the later ones, ended within 0.4 points of
+# where they had ended (`benchmarks/README.md`).
 #
 # ````{table} Difference of means in points of test metric with its 95 % t interval, by the first restarts, by the later ones, and by all; in between how much larger the later difference is, with Welch's 95 % interval. Signs and families as in [the first table](table-optimizers). Below 8 restarts tests and intervals are unpaired, from there on paired by seed, so that a part with more restarts decides more for two reasons.
 # :name: table-repeated

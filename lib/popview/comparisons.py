@@ -308,8 +308,10 @@ def repeated(values: pd.DataFrame, margin: float | None, first: int, *, planned:
     return table.merge(pd.DataFrame(changes), on=["a", "b"], validate="many_to_one")
 
 
-def untrained(values: pd.DataFrame, reference: str = "SGD") -> list[str]:
-    """Return the algorithms with less than half of the reference's mean, as where a setting never leaves the start.
+def untrained(values: pd.DataFrame, reference: str = "SGD") -> dict[str, int]:
+    """Return the algorithms with less than half of the reference's mean, and how many of their restarts are below that.
+
+    That is so where a setting never leaves the start, or only some of its restarts do.
 
     Parameters
     ----------
@@ -317,8 +319,9 @@ def untrained(values: pd.DataFrame, reference: str = "SGD") -> list[str]:
         A score, higher being better: rows: seeds; columns: algorithms.
     reference : str
     """
-    means = values.mean()
-    return [str(name) for name in means.index[means < means.get(reference, -inf) / 2]]
+    half = values.mean().get(reference, -inf) / 2
+    below = (values < half).sum()
+    return {str(name): int(below[name]) for name in values.columns[values.mean() < half]}
 
 
 def against_sam(values: pd.DataFrame, margin: float | None) -> pd.DataFrame:

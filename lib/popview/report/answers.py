@@ -36,10 +36,14 @@ def hardly_trained(values: Mapping[tuple[str, str], pd.DataFrame]) -> str:
     """Name what `popview.comparisons.untrained` finds in the values of each task and variant."""
     if not values:
         return ""
-    found = [f"{name} on {', '.join(key)}" for key, table in values.items() for name in untrained(table)]
+    found = [
+        f"{name} on {', '.join(key)} ({below} of {len(table)} restarts are below that)"
+        for key, table in values.items()
+        for name, below in untrained(table).items()
+    ]
     if not found:
         return "No algorithm has less than half of SGD's points."
-    return f"Hardly trained, with less than half of SGD's points, and evidence of no more: {', '.join(found)}."
+    return f"Hardly trained, with a mean of less than half of SGD's, and evidence of no more: {', '.join(found)}."
 
 
 def never_parted(results: Mapping[tuple[str, str], pd.DataFrame]) -> str:
@@ -125,6 +129,11 @@ def repeated(comparison: pd.DataFrame) -> str:
     same = _the_same(parts["all"])
     first, now = (parts[part][~same] for part in ("first", "all"))
     within = (first["change_low"] <= 0) & (first["change_high"] >= 0)
+    intervals = with_interval(first, "change", 100.0, ends="change_")
+    changed = [
+        f"{row.comparison} on {row.task} ({row.variant}), {interval}"
+        for row, interval in zip(first[~within].itertuples(), intervals[~within], strict=True)
+    ]
     then, after = verdict_words(first), verdict_words(now)
     decided, kept = then.isin(DECIDED), then == after
     others = pd.DataFrame({"then": worded(first), "after": worded(now)}).join(now[["task", "variant", "comparison"]])
@@ -135,7 +144,8 @@ def repeated(comparison: pd.DataFrame) -> str:
     return (
         f"Of {len(first)} comparisons{f' (and {same.sum()} of runs that are the same)' if same.any() else ''} "
         f"{within.sum()} have a 95 % interval of the change from the first restarts to the later ones that contains "
-        "zero; if nothing but chance had changed, one in twenty would not. By the first restarts "
+        "zero; if nothing but chance had changed, one in twenty would not. "
+        f"{'The others: ' if changed else ''}{'; '.join(changed)}{'. ' if changed else ''}By the first restarts "
         f"{decided.sum()} were decided (*better*, *worse* or *equivalent*); by all of them {(decided & kept).sum()} of "
         f"these are decided alike{', others not: ' if named else ''}{'; '.join(named)}. Of the {(~decided).sum()} that "
         f"were open, {after[~decided].isin(DECIDED).sum()} are decided."

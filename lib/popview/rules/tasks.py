@@ -76,17 +76,20 @@ class Results:
         return Finding("not run here", f"no results of {', '.join(absent)}") if absent else None
 
     @cached_property
-    def slow(self) -> list[str]:
-        """The algorithms with less than half of SGD's mean: such a setting says nothing of algorithms."""
-        return [] if self.earlier else comparisons.untrained(self.values)
+    def slow(self) -> dict[str, int]:
+        """What `popview.comparisons.untrained` finds: such a setting says nothing of algorithms."""
+        return {} if self.earlier else comparisons.untrained(self.values)
 
     def untrained(self, names: Sequence[str]) -> Finding | None:
         """Return 'inconclusive' where one of these is among the `slow`."""
         found = [name for name in self.slow if name in names]
         if not found:
             return None
-        means = 100 * self.values.mean()
-        listed = ", ".join(f"{name} {means[name]:.1f} points" for name in found)
+        means, number = 100 * self.values.mean(), len(self.values)
+        listed = ", ".join(
+            f"{name} {means[name]:.1f} points (below half of SGD's in {self.slow[name]} of {number} restarts)"
+            for name in found
+        )
         return Finding("inconclusive", f"hardly trained at this setting: {listed}, SGD {means['SGD']:.1f}")
 
     def against(self, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
