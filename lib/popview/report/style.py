@@ -45,5 +45,6 @@ def use() -> None:
         "axes.spines.top": False,
         "axes.spines.right": False,
         "figure.constrained_layout.use": True,
+        "figure.constrained_layout.h_pad": 0.1,  # inches: a title stands apart from the axis above it
         "legend.frameon": False,
     }
