@@ -26,7 +26,7 @@
 # ```
 # ````
 #
-# {glue:md}`hardly-trained` Where a search chose the base setting, the tuned case is the base one again:
+# {glue:md}`less-than-half` Where a search chose the base setting, the tuned case is the base one again:
 # {glue:text}`unchanged`. {glue:md}`never-parted`
 
 # %% tags=["parameters"]
@@ -61,7 +61,7 @@ glue("answer", answers.choices(verdicts, chance, answers.copied(results, profile
 values = {
     key: populations.per_restart(populations.select(t, "train_loss", per_trajectory)) for key, t in results.items()
 }
-page.text("hardly-trained", answers.hardly_trained(values))
+page.text("less-than-half", answers.less_than_half(values))
 page.text("never-parted", answers.never_parted(results))
 page.show("overview", sets, lambda table: lay.overview(table, regrets, verdicts, chance, overlaps, correlations))
 glue("unchanged", show.unchanged(results, profile), display=False)

@@ -23,7 +23,7 @@
 # ```
 # ````
 #
-# {glue:md}`hardly-trained`
+# {glue:md}`less-than-half`
 #
 # **The paper's design at its own scale, with one setting for each algorithm (*base*: {glue:text}`number-tasks` tasks,
 # {glue:text}`number-trajectories` trajectories of 300 epochs with the references that this book adds), takes
@@ -58,7 +58,7 @@ metric = show.each(results, profile, budget.equal_budgets)
 loss = show.each(results, profile, lambda t, margin: budget.equal_budgets(t, margin, "train_loss"))
 times = show.each(results, profile, targets.times)
 ends = {key: populations.final(t, "test_metric") for key, t in results.items()}
-page.text("hardly-trained", answers.hardly_trained(ends))
+page.text("less-than-half", answers.less_than_half(ends))
 page.show("overview", paid, lambda table: draw.overview(table, metric, loss, times))
 
 wanted = {

@@ -23,6 +23,7 @@ __all__ = [
     "against_reference",
     "against_sam",
     "all_pairs",
+    "below_half",
     "beyond_margin",
     "clustering",
     "first_average",
@@ -33,7 +34,6 @@ __all__ = [
     "repeated",
     "set_a_against_set_b",
     "tally",
-    "untrained",
     "words",
 ]
 
@@ -308,7 +308,7 @@ def repeated(values: pd.DataFrame, margin: float | None, first: int, *, planned:
     return table.merge(pd.DataFrame(changes), on=["a", "b"], validate="many_to_one")
 
 
-def untrained(values: pd.DataFrame, reference: str = "SGD") -> dict[str, int]:
+def below_half(values: pd.DataFrame, reference: str = "SGD") -> dict[str, int]:
     """Return the algorithms with less than half of the reference's mean, and how many of their restarts are below that.
 
     That is so where a setting never leaves the start, or only some of its restarts do.

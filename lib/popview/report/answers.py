@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
-from popview.comparisons import ALPHA, first_average, powerless, tally, untrained
+from popview.comparisons import ALPHA, below_half, first_average, powerless, tally
 from popview.comparisons import words as verdict_words
 from popview.operations import example
 from popview.populations import copies, parting
@@ -20,8 +20,8 @@ __all__ = [
     "all_pairs",
     "choices",
     "copied",
-    "hardly_trained",
     "headline",
+    "less_than_half",
     "never_parted",
     "repeated",
     "statistics_alone",
@@ -32,18 +32,22 @@ __all__ = [
 DECIDED = ("better", "worse", "equivalent")
 
 
-def hardly_trained(values: Mapping[tuple[str, str], pd.DataFrame]) -> str:
-    """Name what `popview.comparisons.untrained` finds in the values of each task and variant."""
+def less_than_half(values: Mapping[tuple[str, str], pd.DataFrame]) -> str:
+    """Name what `popview.comparisons.below_half` finds in the values of each task and variant."""
     if not values:
         return ""
     found = [
         f"{name} on {', '.join(key)} ({below} of {len(table)} restarts are below that)"
         for key, table in values.items()
-        for name, below in untrained(table).items()
+        for name, below in below_half(table).items()
     ]
     if not found:
         return "No algorithm has less than half of SGD's points."
-    return f"Hardly trained, with a mean of less than half of SGD's, and evidence of no more: {', '.join(found)}."
+    return (
+        f"Less than half of SGD's mean, so that chapter 1 leaves claims about it open: {', '.join(found)}. Such a "
+        "difference says how many restarts had begun to learn when the epochs ended, and not how good an optimizer is "
+        "once they have."
+    )
 
 
 def never_parted(results: Mapping[tuple[str, str], pd.DataFrame]) -> str:
@@ -99,20 +103,19 @@ def choices(verdicts: pd.DataFrame, chance: pd.DataFrame, again: Collection[tupl
     )
 
 
-def headline(comparison: pd.DataFrame) -> str:
-    """Word `popview.comparisons.against_reference` of all tasks and variants in a line."""
+def headline(comparison: pd.DataFrame, values: Mapping[tuple[str, str], pd.DataFrame]) -> str:
+    """Word `popview.comparisons.against_reference` of the values of all tasks and variants in a line."""
     if comparison.empty:
         return NOT_RUN.capitalize() + "."
     kinds = verdict_words(comparison)
-
-    def named(chosen: pd.Series) -> str:
-        where = comparison[chosen].groupby(["task", "variant"], sort=False)["a"]
-        return "; ".join(f"{', '.join(found)} on {task} ({variant})" for (task, variant), found in where) or "none"
-
-    parts = [f"{word.capitalize()}: {named(kinds == word)}." for word in ("better", "worse")]
-    unsure = kinds.isin(["better", "worse"]) & (comparison["by_seed_p"] > ALPHA)
-    if unsure.any():
-        parts.append(f"(Of these a t test paired by seed does not confirm: {named(unsure)}.)")
+    parts = [f"{word.capitalize()}: {_named(comparison[kinds == word]) or 'none'}." for word in ("better", "worse")]
+    slow = {(*key, name) for key, table in values.items() for name in below_half(table)}
+    keys = zip(comparison["task"], comparison["variant"], comparison["a"], strict=True)
+    late = kinds.isin(["better", "worse"]) & pd.Series([key in slow for key in keys], comparison.index)
+    if late.any():
+        said = "Of these with less than half of SGD's mean, where some or all had hardly begun to learn"
+        parts.append(f"({said}: {_named(comparison[late])}.)")
+    parts += _unconfirmed(comparison, "Of these")
     alike = (kinds == "equivalent").sum()
     parts.append(f"Equivalent within the margin: {alike} of {len(kinds)} comparisons{_of_one(comparison)}.")
     parts.append(f"Not decided: {len(kinds) - alike - kinds.isin(['better', 'worse']).sum()}.")
@@ -121,21 +124,36 @@ def headline(comparison: pd.DataFrame) -> str:
     return " ".join(parts)
 
 
+def _named(comparison: pd.DataFrame) -> str:
+    """Name the algorithms that are compared, by task and variant."""
+    where = comparison.groupby(["task", "variant"], sort=False)["a"]
+    return "; ".join(f"{', '.join(found)} on {task} ({variant})" for (task, variant), found in where)
+
+
+def _unconfirmed(comparison: pd.DataFrame, of_what: str) -> list[str]:
+    """Say of which differences the t test paired by seed is above 0.05; nothing where there is none."""
+    unsure = verdict_words(comparison).isin(["better", "worse"]) & (comparison["by_seed_p"] > ALPHA)
+    return (
+        [f"({of_what} a t test paired by seed does not confirm: {_named(comparison[unsure])}.)"] if unsure.any() else []
+    )
+
+
 def repeated(comparison: pd.DataFrame) -> str:
     """Word `popview.comparisons.repeated`: what changed after the first restarts, and which verdicts."""
     if comparison.empty:
         return ""
     parts = {part: rows.reset_index(drop=True) for part, rows in comparison.groupby("part")}
     same = _the_same(parts["all"])
-    first, now = (parts[part][~same] for part in ("first", "all"))
+    first, later, now = (parts[part][~same] for part in ("first", "later", "all"))
     within = (first["change_low"] <= 0) & (first["change_high"] >= 0)
+    inside = within & (first["change_low"] >= -first["margin"]) & (first["change_high"] <= first["margin"])
     intervals = with_interval(first, "change", 100.0, ends="change_")
     changed = [
         f"{row.comparison} on {row.task} ({row.variant}), {interval}"
         for row, interval in zip(first[~within].itertuples(), intervals[~within], strict=True)
     ]
     then, after = verdict_words(first), verdict_words(now)
-    decided, kept = then.isin(DECIDED), then == after
+    decided, kept, alone = then.isin(DECIDED), then == after, then == verdict_words(later)
     others = pd.DataFrame({"then": worded(first), "after": worded(now)}).join(now[["task", "variant", "comparison"]])
     named = [
         f"{row.comparison} on {row.task} ({row.variant}): *{row.then}*, then *{row.after}*"
@@ -144,12 +162,14 @@ def repeated(comparison: pd.DataFrame) -> str:
     return (
         f"Of {len(first)} comparisons{f' (and {same.sum()} of runs that are the same)' if same.any() else ''} "
         f"{within.sum()} have a 95 % interval of the change from the first restarts to the later ones that contains "
-        "zero; if nothing but chance had changed, one in twenty would not. "
-        f"{'The others: ' if changed else ''}{'; '.join(changed)}{'. ' if changed else ''}By the first restarts "
-        f"{decided.sum()} were decided (*better*, *worse* or *equivalent*); by all of them {(decided & kept).sum()} of "
-        f"these are decided alike{', others not: ' if named else ''}{'; '.join(named)}. Of the {(~decided).sum()} that "
-        f"were open, {after[~decided].isin(DECIDED).sum()} are decided."
-    )
+        f"zero, {inside.sum()} of these wholly within the margin; if nothing but chance had changed, one in twenty "
+        f"would not. {'The others: ' if changed else ''}{'; '.join(changed)}{'. ' if changed else ''}By the first "
+        f"restarts {decided.sum()} were decided (*better*, *worse* or *equivalent*). By the later ones alone "
+        f"{(decided & alone).sum()} of these are decided alike, of whatever size; by all of them "
+        f"{(decided & kept).sum()}{', others not: ' if named else ''}{'; '.join(named)}. Of the {(~decided).sum()} "
+        f"that were open, {after[~decided].isin(DECIDED).sum()} are decided by all. "
+        + " ".join(_unconfirmed(later, "Of the later ones' *better* and *worse*"))
+    ).rstrip()
 
 
 def _of_one(comparison: pd.DataFrame) -> str:

@@ -77,20 +77,22 @@ class Results:
 
     @cached_property
     def slow(self) -> dict[str, int]:
-        """What `popview.comparisons.untrained` finds: such a setting says nothing of algorithms."""
-        return {} if self.earlier else comparisons.untrained(self.values)
+        """What `popview.comparisons.below_half` finds: such a setting says nothing of algorithms."""
+        return {} if self.earlier else comparisons.below_half(self.values)
 
-    def untrained(self, names: Sequence[str]) -> Finding | None:
+    def below_half(self, names: Sequence[str]) -> Finding | None:
         """Return 'inconclusive' where one of these is among the `slow`."""
         found = [name for name in self.slow if name in names]
         if not found:
             return None
         means, number = 100 * self.values.mean(), len(self.values)
         listed = ", ".join(
-            f"{name} {means[name]:.1f} points (below half of SGD's in {self.slow[name]} of {number} restarts)"
+            f"{name} {means[name]:.1f} points (below that half in {self.slow[name]} of {number} restarts)"
             for name in found
         )
-        return Finding("inconclusive", f"hardly trained at this setting: {listed}, SGD {means['SGD']:.1f}")
+        return Finding(
+            "inconclusive", f"less than half of SGD's mean at this setting: {listed}, SGD {means['SGD']:.1f}"
+        )
 
     def against(self, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
         """Compare pairs as one Holm family, one value per restart, on the restarts that all of them have."""
@@ -239,7 +241,7 @@ def on_par_with_sam(results: Results) -> Finding:
     inside the margin contradicts nothing. 'inconclusive' too where SAM has less than half of SGD's points: it hardly
     trains at that setting.
     """
-    if absent := results.lacks(SIX) or results.untrained(["SAM"]):
+    if absent := results.lacks(SIX) or results.below_half(["SAM"]):
         return absent
     table = comparisons.against_sam(results.values, results.margin)
     return _equivalence(table, table["a"], results)
@@ -251,7 +253,7 @@ def indistinguishable(results: Results) -> Finding:
     'holds' if none can and all are equivalent within the margin; else 'inconclusive', and where SAM has less than half
     of SGD's points.
     """
-    if absent := results.lacks(("SGD", "SAM", "NiM-BH")) or results.untrained(["SAM"]):
+    if absent := results.lacks(("SGD", "SAM", "NiM-BH")) or results.below_half(["SAM"]):
         return absent
     table = results.against(comparisons.PRINTED_PAIRS)
     found = _equivalence(table, table["comparison"], results)
@@ -278,7 +280,7 @@ def sam_at_equal_gradients(results: Results) -> Finding:
     one of them at equal gradients; 'does not hold' if higher than neither and lower than one; else 'inconclusive', and
     where SAM has less than half of SGD's points.
     """
-    if absent := results.lacks(("SGD", "SAM", "NiM-BH")) or results.untrained(["SAM"]):
+    if absent := results.lacks(("SGD", "SAM", "NiM-BH")) or results.below_half(["SAM"]):
         return absent
     rows = results.trajectories
     budget = int(rows.loc[rows["algorithm"] == "SGD"].groupby("seed")["gradient_evaluations"].max().min())
@@ -307,7 +309,7 @@ def top_three_by_accuracy(results: Results) -> Finding:
     """
     if results.task not in ACCURACY:
         return Finding("not applicable", "measured by macro-F1")
-    if absent := results.lacks(SIX) or results.untrained(SIX):
+    if absent := results.lacks(SIX) or results.below_half(SIX):
         return absent
     claimed = ("SGD", "NiM-SGD", "SAM")
     words = list(_sides(results.against([(a, b) for a in claimed for b in SIX if b not in claimed])))
@@ -330,7 +332,7 @@ def ahead_by_f1(results: Results) -> Finding:
     """
     if results.task in ACCURACY:
         return Finding("not applicable", "measured by accuracy")
-    if absent := results.lacks(("SGD", "SAM", "NiG-BH", "NiM-BH")) or results.untrained(["SAM"]):
+    if absent := results.lacks(("SGD", "SAM", "NiG-BH", "NiM-BH")) or results.below_half(["SAM"]):
         return absent
     table = results.against([("SAM", "SGD"), ("NiG-BH", "SGD"), ("NiM-BH", "SGD")])
     sides = list(_sides(table))
@@ -347,7 +349,8 @@ def ahead_by_f1(results: Results) -> Finding:
 def one_run_misleads(results: Results) -> Finding:
     """Of the paper's six, the pairs that differ (Holm's p ≤ 0.05 over all pairs, of any size): does one run show it?
 
-    Those with less than half of SGD's points, at a setting that hardly trains, are left out: any run shows that.
+    Those with a mean of less than half of SGD's are left out: their difference is of the setting, at which some or all
+    of their restarts had hardly begun to learn when the epochs ended.
 
     One run each ranks a pair as the populations do with a probability, A12; 0.71 is where Vargha and Delaney call an
     effect large. 'does not hold' if it is surely above 0.71 for all of these pairs, 'holds' if for none, 'holds in
@@ -357,7 +360,7 @@ def one_run_misleads(results: Results) -> Finding:
         return absent
     names = [name for name in SIX if name not in results.slow]
     if len(names) < 2:
-        return Finding("inconclusive", "all but SGD hardly trained at this setting")
+        return Finding("inconclusive", "all others have less than half of SGD's mean at this setting")
     table = results.against(list(combinations(names, 2)))
     differ = table[table["adjusted_p"] <= ALPHA]
     if differ.empty:
