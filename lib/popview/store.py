@@ -274,7 +274,9 @@ def _count(row: dict[str, Any], spec: RunSpec, root: Path) -> None:
     if file.is_file():
         try:
             with _reading(file), file.open("rb") as stream:
-                told = _parsed(_unsealed(pq.read_schema(stream))[b"popview"].decode(), "digest", "diverged", "seconds")
+                told = _parsed(
+                    _unsealed(pq.ParquetFile(stream).schema_arrow)[b"popview"].decode(), "digest", "diverged", "seconds"
+                )
                 if not file.stem.endswith(f"-{told['digest']}"):
                     raise _Damaged("it holds another spec")
                 diverged, taken = sum(told["diverged"]), seconds(told, alone=spec.alongside is None)

@@ -238,8 +238,8 @@ def on_par_with_sam(results: Results) -> Finding:
 
     'does not hold' if some are surely beyond the margin (Holm's p ≤ 0.05 and the whole 95 % interval outside) and none
     is equivalent, 'holds in part' if some are beyond and some equivalent; else 'inconclusive'. A difference that may be
-    inside the margin contradicts nothing. 'inconclusive' too where SAM has less than half of SGD's points: it hardly
-    trains at that setting.
+    inside the margin contradicts nothing. 'inconclusive' too where SAM has less than half of SGD's points: some or all
+    of its restarts had hardly begun to learn at that setting.
     """
     if absent := results.lacks(SIX) or results.below_half(["SAM"]):
         return absent
