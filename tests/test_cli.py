@@ -1,11 +1,10 @@
 """The command line: one line and an exit code for every mistake."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from interpreter import printed_by
 
 import popview.paths
 import popview.specs
@@ -88,10 +87,9 @@ def test_overrides_are_echoed_and_a_failing_cell_is_one_line(root, capsys):
 def test_help_is_quick_because_it_imports_nothing_heavy():
     heavy = "{'torch', 'numpy', 'pandas', 'papermill', 'jupytext', 'joblib', 'scipy'}"
     code = f"import sys\nfrom popview.cli import main\nmain([])\nsys.exit(sorted({heavy} & set(sys.modules)) or 0)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "chapter" in done.stdout
-    assert "book" in done.stdout
+    told = printed_by(code)
+    assert "chapter" in told
+    assert "book" in told
 
 
 class TestRuns:
