@@ -75,6 +75,22 @@ def test_interrupt(monkeypatch, capsys):
     assert capsys.readouterr().err.endswith("popview: interrupted; what was finished is kept\n")
 
 
+def test_interrupt_of_an_import(monkeypatch, capsys):
+    def imported_in_vain(*_, **__):
+        try:
+            raise KeyboardInterrupt if interrupted else OSError("no such library")
+        except (KeyboardInterrupt, OSError) as error:
+            raise ImportError("initialization failed") from error
+
+    monkeypatch.setattr(cli, "app", imported_in_vain)
+    interrupted = True
+    assert cli.main(["status"]) == 130
+    assert capsys.readouterr().err == "popview: interrupted; what was finished is kept\n"
+    interrupted = False
+    with pytest.raises(ImportError, match="initialization failed"):
+        cli.main(["status"])
+
+
 def test_overrides_are_echoed_and_a_failing_cell_is_one_line(root, capsys):
     (root / "book" / "02-sums.py").write_text(CHAPTER + "raise RuntimeError('no')\n")
     assert cli.main(["chapter", "2", "-p", "restarts=7"]) == 2

@@ -276,6 +276,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    except ImportError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # what SciPy's C++ makes of Ctrl-C while it is loaded
+            raise
+        code = INTERRUPTED
     if code == INTERRUPTED:  # typer's own way of telling it
         print("popview: interrupted; what was finished is kept", file=sys.stderr)
     return code
