@@ -4,6 +4,8 @@ import os
 import signal
 from pathlib import Path
 
+os.environ["OMP_NUM_THREADS"] = "1"  # before the first import of NumPy or torch: processes of tests share the cores
+
 import pytest
 import tiny
 

@@ -9,8 +9,6 @@ from torch.nn.functional import cross_entropy
 
 from popview.optimizers import Optimizer, hyperparameters, make
 
-torch.set_num_threads(1)
-
 INF = float("inf")
 COUNTERS = ("gradient_evaluations", "loss_evaluations", "noise_triggers", "hops_tried", "hops_accepted")
 

@@ -23,9 +23,6 @@ from popview.locks import claim, is_held
 from popview.optimizers import make
 from popview.tasks.digits import Digits
 
-torch.set_num_threads(1)
-
-
 # ---------------------------------------------------------------- the cache
 
 

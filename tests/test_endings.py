@@ -21,8 +21,6 @@ from popview.seeds import generator
 from popview.tasks import TASKS, Problem, set_up
 from popview.tasks.digits import Digits
 
-torch.set_num_threads(1)
-
 MEASURES = {
     *("ball_maximum", "adaptive_sharpness", "average_sharpness", "average_sharpness_standard_error"),
     *("weight_norm", "distance", "input_gradient_norm", "top_eigenvalue", "trace", "trace_standard_error"),

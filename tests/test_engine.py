@@ -21,8 +21,6 @@ from popview import engine, locks, processes, states, store, trajectory
 from popview.errors import UsageError
 from popview.specs import RunSpec, expand
 
-torch.set_num_threads(1)
-
 SOME = expand("smoke", "digits", algorithms=("SGD", "SWA", "SAM", "NiM-MBH", "SGLD"))
 
 POPVIEW = [sys.executable, "-c", "import sys; from popview.cli import main; sys.exit(main())"]

@@ -17,8 +17,6 @@ from popview import flatness
 from popview.landscapes import LANDSCAPES, two_well
 from popview.seeds import generator
 
-torch.set_num_threads(1)
-
 
 def draws(seed: int = 0) -> torch.Generator:
     return generator(seed, "flatness")

@@ -12,8 +12,6 @@ from popview.landscapes import get
 from popview.report import forensics as layout
 from popview.stationary import sample
 
-torch.set_num_threads(1)
-
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pd.DataFrame]:

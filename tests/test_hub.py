@@ -21,8 +21,6 @@ from popview.tasks import texts as texts_module
 from popview.tasks.supervised import draw_split, sample_with_every_label
 from popview.trajectory import run
 
-torch.set_num_threads(1)
-
 #: One task of each kind, in a table of a profile.
 SIZES = "train = 20, validation = 5, evaluated = 5, tested = 5, batch_size = 10"
 MODELS = {

@@ -15,8 +15,6 @@ import torch
 from popview.errors import UsageError
 from popview.landscapes import LANDSCAPES, Landscape, get, two_well
 
-torch.set_num_threads(1)
-
 PLANE = ("himmelblau", "three-hump-camel", "six-hump-camel")
 
 #: The formulas in powers; they take numbers, arrays and tensors alike.

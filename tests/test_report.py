@@ -9,7 +9,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from popview.landscapes import LANDSCAPES, get
 from popview.optimizers import ALGORITHMS
@@ -17,8 +16,6 @@ from popview.paths import ROOT
 from popview.report import landscapes, page, style, tables, trajectories
 from popview.stationary import sample
 from popview.trajectory import processor
-
-torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -27,8 +27,6 @@ from popview.tasks.digits import Digits
 from popview.tasks.images import Images
 from popview.tasks.texts import Texts
 
-torch.set_num_threads(1)
-
 KINDS: dict[str, type[Problem]] = {"digits": Digits, "cifar10": Images, "tweeteval": Texts}
 HOP = {"tau": 2, "rho": 0.1, "epsilon": 0.0}
 OWN: dict[str, dict[str, Any]] = {

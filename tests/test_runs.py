@@ -32,8 +32,6 @@ from popview.specs import RunSpec, expand, settings
 from popview.tasks import TASKS, Problem
 from popview.tasks.digits import Digits
 
-torch.set_num_threads(1)
-
 COLUMNS = [
     *["seed", "step", "epoch", "gradient_evaluations", "loss_evaluations", "train_loss", "validation_loss"],
     *["validation_metric", "test_loss", "test_metric", "seconds"],

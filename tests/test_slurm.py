@@ -1,7 +1,7 @@
 """Dask on a real Slurm of one node, started here on loopback: run by hand, as root, on Debian 12 (Slurm 22.05).
 
     apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
-    POPVIEW_SLURM=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/test_slurm.py
+    POPVIEW_SLURM=1 .venv/bin/python -m pytest tests/test_slurm.py
 
 The packages' own services may stay off: keys, sockets, ports, configuration and state are the tests' own, in pytest's
 folder, and nothing is left running. Without POPVIEW_SLURM all of it is skipped.

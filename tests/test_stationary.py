@@ -15,8 +15,6 @@ from popview.optimizers import ALGORITHMS, make
 from popview.seeds import generator, stream
 from popview.stationary import FAR, sample
 
-torch.set_num_threads(1)
-
 SQUARE = ((-5.0, 5.0), (-5.0, 5.0))
 #: Every algorithm of Table 1 with settings under which it does what it is named for.
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-import torch
 
 from popview import published, table_one
 from popview.landscapes import get, two_well
@@ -21,8 +20,6 @@ from popview.table_one import (
     symmetry,
     wide_well,
 )
-
-torch.set_num_threads(1)
 
 QUICK = Protocol(restarts=200, iterations=150, lr=0.06)
 

@@ -24,8 +24,6 @@ from popview.tasks.berts import classifier, tokenizer
 from popview.tasks.images import Images, augment, channel_statistics, sampled
 from popview.tasks.supervised import check_labels, draw_split, sample_with_every_label, with_missing_labels
 
-torch.set_num_threads(1)
-
 
 def images(seed: int = 0, **changes: Any) -> Any:
     return set_up("cifar10", [seed], tiny.IMAGE_MODEL | changes)

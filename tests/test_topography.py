@@ -25,8 +25,6 @@ from popview.topography import (
     permute,
 )
 
-torch.set_num_threads(1)
-
 
 def minima(name: str, *indices: int) -> Tensor:
     return torch.tensor([get(name).minima[i].location for i in indices], dtype=torch.float64)

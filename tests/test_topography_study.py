@@ -20,8 +20,6 @@ from popview.tasks import set_up
 from popview.tasks.supervised import draw_split
 from popview.topography import FourierPathFinder, profile
 
-torch.set_num_threads(1)
-
 SGD, QUASI = "SGD", readings.QUASI_NEWTON
 MODEL = {"hidden": [8, 8], "batch_size": 50, "shared": True}
 TITLES = {"digits": "perceptron on digits"}
