@@ -26,7 +26,7 @@ restarts: int | None = None  # restarts per algorithm; the profile's by default
 import pandas as pd
 from myst_nb import glue
 
-from popview import engine, populations, specs
+from popview import engine, populations, specs, store
 from popview.report import cells, page, style, tables
 from popview.report import comparisons as show
 from popview.report import trajectories as draw
@@ -62,6 +62,7 @@ setup = pd.DataFrame(
     for name, table in sizes.items()
 ).merge(coverage.loc[coverage["variant"] == "base", ["task", "state"]], how="left", on="task")
 page.table("setup", setup, digits=1)
+page.text("to-fill", show.to_fill(coverage, profile, store.inventory(profile)))
 
 # %% [markdown]
 # ````{table} The tasks at this scale, and whether their base results are here. Restarts are per algorithm. CIFAR-100 is built and tested on a hundred images, and not run here: the whole data set could not be had where this book is built.
@@ -73,6 +74,11 @@ page.table("setup", setup, digits=1)
 
 # %% tags=["remove-input"]
 page.provenance(setup, "tasks.csv", profile=profile)
+
+# %% [markdown]
+# ```{glue:md} to-fill
+# :format: myst
+# ```
 
 # %% [markdown]
 # `digits` is 1,797 images of 8 × 8 pixels in ten classes. A fixed 597 of them are the test set, the same for every

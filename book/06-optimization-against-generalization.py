@@ -40,7 +40,7 @@ paper_restarts: int = 5  # the paper's number of trajectories, shown beside all 
 # %% tags=["remove-cell"]
 from myst_nb import glue
 
-from popview import comparisons, populations, published, selections
+from popview import comparisons, populations, published, selections, store
 from popview.report import answers, page, printed, style
 from popview.report import comparisons as show
 from popview.report import selections as lay
@@ -76,6 +76,7 @@ for kind in ("base", "tuned"):
 
 # %% tags=["hide-input", "remove-output"]
 page.show("covered", coverage, show.covered)
+page.text("to-fill", show.to_fill(coverage, profile, store.inventory(profile)))
 
 # %% [markdown]
 # ````{table} What this page rests on. The paper's tasks are cifar10, cifar100, goemotions and tweeteval.
@@ -87,6 +88,11 @@ page.show("covered", coverage, show.covered)
 
 # %% tags=["remove-input"]
 page.provenance(coverage, "coverage.csv", **facts)
+
+# %% [markdown]
+# ```{glue:md} to-fill
+# :format: myst
+# ```
 
 # %% [markdown]
 # ## What choosing by training loss costs

@@ -43,7 +43,7 @@ first_restarts: int = 5  # restarts whose comparisons are looked at alone, then 
 import pandas as pd
 from myst_nb import glue
 
-from popview import comparisons, populations, published, specs, targets
+from popview import comparisons, populations, published, specs, store, targets
 from popview.report import answers, cells, page, printed, style
 from popview.report import comparisons as show
 from popview.report import trajectories as draw
@@ -158,6 +158,7 @@ page.provenance(
 
 # %% tags=["hide-input", "remove-output"]
 page.show("covered", coverage, show.covered)
+page.text("to-fill", show.to_fill(coverage, profile, store.inventory(profile)))
 
 # %% [markdown]
 # ````{table} What this page rests on. The paper's tasks are cifar10, cifar100, goemotions and tweeteval.
@@ -169,6 +170,11 @@ page.show("covered", coverage, show.covered)
 
 # %% tags=["remove-input"]
 page.provenance(coverage, "coverage.csv", **facts)
+
+# %% [markdown]
+# ```{glue:md} to-fill
+# :format: myst
+# ```
 
 # %% [markdown]
 # ## What these designs can find

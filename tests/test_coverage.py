@@ -87,6 +87,31 @@ class TestCoverage:
         assert show.absent(found, "base") == "all tasks that were asked for, base"
         assert show.absent(found, "tuned") == "not run here yet, or not whole, tuned: digits, cifar10"
 
+    def test_what_is_not_run_says_how_to_run_it_and_for_how_long(self, tmp_path):
+        """CIFAR-100 takes on a laptop what CIFAR-10 took, whose settings it has; no task has those of tweeteval."""
+        found = populations.coverage("laptop", ["digits", "cifar100", "tweeteval"], root=tmp_path)
+        found.loc[found["task"] == "digits", "present"] = 1
+        rows = [("base", 2.0), ("base", 0.5), ("trial", 1.0), ("tuned", 0.25)]
+        spent = [{"task": "cifar10", "variant": variant, "core_hours": hours} for variant, hours in rows]
+        run, tune = "`popview run --profile laptop --task ", "`popview tune --profile laptop --task "
+        assert show.to_fill(found, "laptop", spent) == (
+            f"Nothing of cifar100 is there. Where its data are, {run}cifar100` computes its base results, and then "
+            f"{tune}cifar100` and {run}cifar100 --variant tuned` its tuned ones (some 2.5 and 1.2 core-hours, as on "
+            "cifar10, whose settings are the same). "
+            f"Nothing of tweeteval is there. Where its data are, {run}tweeteval` computes its base results, and then "
+            f"{tune}tweeteval` and {run}tweeteval --variant tuned` its tuned ones."
+        )
+        found = populations.coverage("paper", ["cifar100"], root=tmp_path)  # no search is planned there
+        assert show.to_fill(found, "paper", spent) == (
+            "Nothing of cifar100 is there. Where its data are, `popview run --profile paper --task cifar100` computes "
+            "its base results (some 2.5 core-hours, as on cifar10, whose settings are the same)."
+        )
+
+    def test_what_is_there_needs_no_command(self, tmp_path):
+        found = populations.coverage("laptop", ["digits"], root=tmp_path).assign(present=1)
+        spent = [{"task": "digits", "variant": "base", "core_hours": 1.0}]
+        assert show.to_fill(found, "laptop", spent) == "Every task that was asked for has results."
+
     def test_tuned_settings_that_are_the_base_ones_are_named(self, monkeypatch):
         monkeypatch.setattr(specs, "unchanged", lambda _, task: {"digits": ["SAM", "SGD"], "cifar10": []}[task])
         both = [("digits", "base"), ("digits", "tuned"), ("cifar10", "tuned")]

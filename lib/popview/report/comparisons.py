@@ -35,6 +35,7 @@ __all__ = [
     "square",
     "squares",
     "times",
+    "to_fill",
     "unchanged",
     "written",
 ]
@@ -106,6 +107,35 @@ def absent(coverage: pd.DataFrame, variant: str) -> str:
     if missing.empty:
         return f"all tasks that were asked for, {variant}"
     return f"{NOT_RUN}, or not whole, {variant}: {', '.join(missing)}"
+
+
+def to_fill(coverage: pd.DataFrame, profile: str, inventory: Iterable[Mapping[str, Any]]) -> str:
+    """Name the commands that compute the tasks of which nothing is there, and their hours by a task of like settings.
+
+    Parameters
+    ----------
+    coverage : DataFrame
+        As `popview.populations.coverage` gives it.
+    profile : str
+    inventory : iterable of mappings
+        As `popview.store.inventory` gives it.
+    """
+    taken = pd.DataFrame(inventory).groupby(["task", "variant"])["core_hours"].sum()
+    present = coverage.groupby("task", sort=False)["present"].sum()
+    sentences = []
+    for task in present[present == 0].index:
+        own = specs.settings(profile, task)
+        like = next((n for n in specs.tasks(profile) if n != task and specs.settings(profile, n) == own), None)
+        base, trial, tuned = (taken.get((like, variant), 0.0) for variant in ("base", "trial", "tuned"))
+        run, tune = (f"popview {command} --profile {profile} --task {task}" for command in ("run", "tune"))
+        how, hours = f"`{run}` computes its base results", [base]
+        if "search" in own:
+            how += f", and then `{tune}` and `{run} --variant tuned` its tuned ones"
+            hours.append(trial + tuned)
+        words = " and ".join(f"{number:.1f}" for number in hours)
+        spent = f" (some {words} core-hours, as on {like}, whose settings are the same)" if all(hours) else ""
+        sentences.append(f"Nothing of {task} is there. Where its data are, {how}{spent}.")
+    return " ".join(sentences) or "Every task that was asked for has results."
 
 
 def unchanged(settings_there: Iterable[tuple[str, str]], profile: str) -> str:
