@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -203,10 +203,9 @@ def status(
     restarts: Annotated[int | None, typer.Option(help="Wanted per algorithm; the profile's by default.")] = None,
 ) -> None:
     """Say how many restarts are wanted, done, running and so on, per task, variant and algorithm."""
-    with _lean():
-        from popview import store
+    from popview import store
 
-        rows = store.inventory(profile, restarts=restarts)
+    rows = store.inventory(profile, restarts=restarts)
     kinds = ("wanted", "done", "running", "half_done", "diverged", "damaged")
     for row in rows:
         counts = ", ".join(f"{row[kind]} {kind.replace('_', '-')}" for kind in kinds)
@@ -269,7 +268,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(args=words or ["--help"], prog_name="popview", standalone_mode=False) or 0
+        with _lean() if words[:1] == ["status"] else nullcontext():  # from the start: most of its time are imports
+            code = app(args=words or ["--help"], prog_name="popview", standalone_mode=False) or 0
     except (UsageError, typer.TyperException) as error:
         message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         print(f"popview: {' '.join(message.split())}", file=sys.stderr)
