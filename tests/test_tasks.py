@@ -617,14 +617,14 @@ class TestMetrics:
         """Class 0: 1 hit, 1 missed. Class 1: 1 hit, 1 too many. Class 2: missed. Class 3: neither."""
         labels = torch.tensor([0, 0, 1, 2])
         probabilities = torch.eye(4)[torch.tensor([[0, 1, 1, 0]])]
-        found = texts()._metric(probabilities, labels)
+        found = texts().metric_of(probabilities, labels)
         assert found.tolist() == [pytest.approx((2 / 4 + 2 / 3 + 0 + 0) / 4)]
 
     def test_macro_f1_of_several_labels_by_hand(self):
         labels = torch.tensor([[1.0, 0, 0, 0], [1, 1, 0, 0]])
         probabilities = torch.tensor([[[0.31, 0.29, 0.30, 0.0], [0.30, 0.9, 0.31, 0.0]]])
         # predicted where above 0.3: {0} and {1, 2}
-        found = many()._metric(probabilities, labels)
+        found = many().metric_of(probabilities, labels)
         assert found.tolist() == [pytest.approx((2 / 3 + 1 + 0 + 0) / 4)]
 
     @pytest.mark.parametrize("make", [texts, many])

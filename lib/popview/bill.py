@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from popview import endings, store
-from popview.corruptions import IMAGE_CORRUPTIONS, SEVERITIES, TEXT_CORRUPTIONS
+from popview.corruptions import IMAGE_CORRUPTIONS, SEVERITIES, TEXT_CORRUPTIONS, WHOLE_SEVERITIES
 from popview.errors import UsageError
 from popview.operations import DATA, Example, example, kind, model_settings, usual
 from popview.optimizers import SAM, BasinHopping, NiMSGD
@@ -120,6 +120,7 @@ def _evaluated(task: str, model: dict[str, Any], normalized: bool) -> _Evaluated
         train = data.rest - digits.VALIDATION_IMAGES
         return _Evaluated(train, digits.VALIDATION_IMAGES, data.test, data.test, 0, 0, train, train, data.test, 0)
     train, validation = (min(given["evaluated"], given[split]) for split in ("train", "validation"))
+    validation = given["validation"] if given.get("fixed_validation") else validation
     test = min(given["tested"], data.test)
     whole = test if "data" in model else data.test  # of another data set no more is known
     pictures = kind(task) is images.Images
@@ -153,6 +154,8 @@ def cost(spec: RunSpec) -> Cost:
     classes = given.get("classes", digits.CLASSES)
     rows, beside = spec.restarts * checkpoints, spec.alongside is not None
     probabilities = 0 if spec.task == "digits" else evaluated.test * classes
+    if spec.extent != "sample":  # in 8 bits instead of 16
+        probabilities = evaluated.whole_test * classes / 2 if spec.extent == "whole" else 0
     return Cost(
         files=1,
         trajectories=spec.restarts,
@@ -184,11 +187,16 @@ def _evaluations(spec: RunSpec, steps: int) -> tuple[int, int, int]:
 
 def _measures(spec: RunSpec, evaluated: _Evaluated, one: Example) -> float:
     """Return the FLOPs at the end of a restart: see `popview.endings`."""
-    forwards = evaluated.whole_test
-    forwards += evaluated.test + evaluated.statistics * (2 if spec.algorithm == "SWA" else 1)  # the averaged weights
-    if spec.variant == "trial":
-        return forwards * one.forward
-    forwards += evaluated.clean + evaluated.corrupted
+    statistics = evaluated.statistics if spec.algorithm == "SWA" else 0
+    if spec.extent == "scores":
+        return (evaluated.whole_test + evaluated.validation + statistics) * one.forward
+    if spec.extent == "whole":  # the last model twice, the kept ones, their average, the one by validation
+        corrupted = len(WHOLE_SEVERITIES) * evaluated.corrupted // max(1, evaluated.clean * len(SEVERITIES))
+        forwards = evaluated.whole_test * (2 + endings.KEPT + 2 + (1 + corrupted if corrupted else 0))
+        forwards += evaluated.validation
+    else:
+        forwards = evaluated.whole_test + evaluated.test + evaluated.clean + evaluated.corrupted
+    forwards += statistics + evaluated.statistics  # of the averaged weights
     forwards += evaluated.flat * (2 + 2 + 1 + 2 * endings.NOISE_DRAWS)  # both maxima, average sharpness
     gradients = 2 * evaluated.flat + evaluated.inputs  # both maxima
     if model_settings(spec.task, spec.model).get("curvature", True):

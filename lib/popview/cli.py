@@ -162,6 +162,7 @@ def tune(
     task: Annotated[str, typer.Option(help="Which task.")],
     profile: Annotated[str, typer.Option(help="laptop, or one with [<task>.search].")] = "laptop",
     algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
+    annealed: Annotated[bool, typer.Option("--annealed", help="Search the grid of [<task>.annealed].")] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")
     ] = None,
@@ -169,6 +170,14 @@ def tune(
     """Search for hyperparameters: compute the trials that are missing and choose the best on the validation split."""
     from popview import tuning
 
+    if annealed:
+        for name, entry in tuning.anneal(
+            profile, task, tuple(algorithm) if algorithm else None, workers=workers
+        ).items():
+            values = ", ".join(f"{key} = {value:g}" for key, value in entry["cells"][entry["chosen"]].items())
+            best = min(entry["scores"]["finalist"])
+            typer.echo(f"{profile}/{task}/{name}: {values} (validation {best:.4f}, {len(entry['cells'])} cells)")
+        return
     found = tuning.tune(profile, task, tuple(algorithm) if algorithm else None, workers=workers)
     for name, entry in found.items():
         settings = entry["trials"][entry["chosen"]].items()

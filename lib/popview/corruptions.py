@@ -30,6 +30,7 @@ __all__ = [
     "SEVERITIES",
     "STRENGTHS",
     "TEXT_CORRUPTIONS",
+    "WHOLE_SEVERITIES",
     "corrupt_images",
     "corrupt_texts",
     "version",
@@ -38,6 +39,9 @@ __all__ = [
 Images = NDArray[np.uint8]
 
 SEVERITIES = (1, 2, 3, 4, 5)
+
+#: Those on a whole test split, where all five would take as long as a third of the training.
+WHOLE_SEVERITIES = (1, 3, 5)
 
 #: What each corruption is given at the five severities; its function says what it means. White is 1.
 STRENGTHS: dict[str, tuple[Any, ...]] = {

@@ -18,6 +18,7 @@ __all__ = [
     "VARIANTS",
     "RunSpec",
     "Stored",
+    "base_of",
     "digest",
     "expand",
     "restarts_of",
@@ -36,14 +37,20 @@ __all__ = [
 #: the budget; "tuned": the best of these, with other seeds.
 VARIANTS = ("base", "tuned", "trial")
 
+#: Variant that is a step of a search → what `popview tune` is given for it.
+SEARCHES = {"trial": "", "cell": " --annealed", "finalist": " --annealed"}
+
 #: Seed of every trial, far from those of the restarts.
 TRIAL_SEED = 10_000
+
+#: Fields that came later: they enter the digest only where they differ from this, what they were before.
+_ADDED = {"schedule": "constant"}
 
 #: Hyperparameters that count steps: where a trial has half the steps, it has half of these.
 _STEPS = ("tau", "average_from", "average_every")
 
 #: Hyperparameters that SGD does not have, of the algorithms whose runs may be SGD's.
-_OWN = {"SWA": ("average_from", "average_every"), "NiM-SGD": ("rho", "noise", "scope", "tau", "epsilon")}
+_OWN = {"SWA": ("average_from", "average_every"), "NiM-SGD": ("rho", "noise", "scope", "tau", "epsilon", "noise_until")}
 
 #: Raised when the arithmetic of an algorithm or of a task changes, so that its old results count as missing.
 REVISIONS: dict[str, int] = {}
@@ -98,6 +105,8 @@ class RunSpec:
         Evaluations, spread evenly over the epochs.
     model : dict
         Settings of the task: model and batch size.
+    schedule : {"constant", "annealed"}
+        Of the learning rate: see `popview.schedules`.
     """
 
     task: str
@@ -110,12 +119,14 @@ class RunSpec:
     checkpoints: int
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
+    schedule: str = "constant"
 
     @property
     def canonical(self) -> str:
-        """The spec and its revisions as JSON with sorted keys and no spaces."""
+        """The spec and its revisions as JSON with sorted keys and no spaces; later fields where they change a run."""
         revisions = {"task": REVISIONS.get(self.task, 1), "algorithm": REVISIONS.get(self.algorithm, 1)}
-        return json.dumps({**vars(self), "revisions": revisions}, sort_keys=True, separators=(",", ":"))
+        fields = {name: value for name, value in vars(self).items() if _ADDED.get(name) != value}
+        return json.dumps({**fields, "revisions": revisions}, sort_keys=True, separators=(",", ":"))
 
     @property
     def digest(self) -> str:
@@ -126,14 +137,21 @@ class RunSpec:
     def command(self) -> str:
         """The command that computes it."""
         where = f"--profile {self.profile} --task {self.task}"
-        if self.variant == "trial":
-            return f"`popview tune {where}`"
+        if self.variant in SEARCHES:
+            return f"`popview tune {where}{SEARCHES[self.variant]}`"
         return f"`popview run {where}{'' if self.variant == 'base' else f' --variant {self.variant}'}`"
 
     @property
     def alongside(self) -> "RunSpec | None":
-        """The spec that a run of this one serves as well: SWA averages along SGD's own trajectory."""
-        return self._as_sgd("SWA")
+        """The spec that a run of this one serves as well: SWA averages along SGD's own trajectory; none in a search."""
+        return None if self.variant in SEARCHES else self._as_sgd("SWA")
+
+    @property
+    def extent(self) -> str:
+        """How much is measured at the end: see `popview.endings.measures`."""
+        if self.variant in SEARCHES:
+            return "scores"
+        return "sample" if self.variant in VARIANTS else "whole"
 
     @property
     def silent(self) -> "RunSpec | None":
@@ -150,7 +168,9 @@ class RunSpec:
         if self.algorithm != algorithm:
             return None
         common = {name: value for name, value in self.hyperparameters.items() if name not in _OWN[algorithm]}
-        return replace(self, algorithm="SGD", hyperparameters=common)
+        beside_annealed = self.schedule == "constant" and self.variant not in VARIANTS
+        variant = "constant" if beside_annealed else self.variant
+        return replace(self, algorithm="SGD", variant=variant, hyperparameters=common)
 
     @property
     def seeds(self) -> range:
@@ -162,7 +182,7 @@ FOLDER = Path(__file__).parent / "profiles"
 
 #: What a task's table in a profile holds, and may hold: `tuned_restarts` where they are fewer than the base ones.
 _NEEDED = ("restarts", "stack", "epochs", "checkpoints", "margin", "algorithms", "model", "base")
-_SETTINGS = (*_NEEDED, "tuned_restarts", "search")
+_SETTINGS = (*_NEEDED, "tuned_restarts", "search", "annealed")
 
 #: Whole numbers, and the least that they may be: in a task's table (`expand` may change the last two), in its model's.
 _WHOLE = {"restarts": 1, "tuned_restarts": 1, "stack": 1, "epochs": 1, "checkpoints": 2}
@@ -170,10 +190,10 @@ _CHANGES = ("epochs", "checkpoints")
 _SIZES = {"frozen": 0} | dict.fromkeys(
     ("hidden", "width", "length", "train", "validation", "evaluated", "tested", "batch_size"), 1
 )
-_MODEL: dict[str, type] = dict.fromkeys(("augmented", "pretrained", "curvature", "shared"), bool) | dict.fromkeys(
-    ("network", "model", "data", "config", "precision"), str
-)
-_KINDS = {"algorithms": list, "model": dict, "base": dict, "search": dict}
+_MODEL: dict[str, type] = dict.fromkeys(
+    ("augmented", "pretrained", "curvature", "shared", "fixed_validation", "base_rates"), bool
+) | dict.fromkeys(("network", "model", "data", "config", "precision"), str)
+_KINDS = {"algorithms": list, "model": dict, "base": dict, "search": dict, "annealed": dict}
 
 
 def tables(profile: str, folder: Path) -> dict[str, dict[str, Any]]:
@@ -338,8 +358,8 @@ def expand(
     restarts : int, optional
         Restarts per algorithm, by default those of `restarts_of`; the last stack may hold more. Of a trial there is one
         stack.
-    variant : {"base", "tuned", "trial"}
-        See `VARIANTS`.
+    variant : str
+        One of `VARIANTS` or of `popview.annealed.variants`; those of the latter take no changes.
     hyperparameters : dict, optional
         Change these hyperparameters of every algorithm.
     **changes
@@ -352,7 +372,12 @@ def expand(
         algorithm asked for by name has no trials, or none chosen.
     """
     table = settings(profile, task)
-    check_name("variant", variant, VARIANTS)
+    if variant not in VARIANTS:
+        from popview import annealed  # it builds on this module
+
+        more = annealed.variants(profile, task)
+        check_name("variant", variant, (*VARIANTS, *more))
+        return annealed.expand(profile, task, variant, algorithms=algorithms, restarts=restarts)
     for name in changes:
         check_name("change", name, _CHANGES)
     wanted = _restarts(table, variant) if restarts is None else restarts
@@ -393,7 +418,7 @@ def _built(
     **fields: Any,
 ) -> list[RunSpec]:
     """Return the specs of an algorithm: each of the varied settings, in so many stacks; `fields` are their others."""
-    own = _base(table["base"], algorithm)
+    own = base_of(table["base"], algorithm)
     return [
         RunSpec(
             algorithm=algorithm,
@@ -424,6 +449,10 @@ def unsearched(
     """
     if variant == "base":
         return {}
+    if variant not in VARIANTS:
+        from popview import annealed
+
+        return annealed.unsearched(profile, task, variant, found, restarts)
     table = settings(profile, task)
     stacks = math.ceil((restarts or _restarts(table, variant)) / table["stack"])
     number = table.get("search", {}).get("trials", 0) if variant == "trial" else stacks
@@ -437,7 +466,7 @@ def _shortened(hyperparameters: dict[str, Any], variant: str) -> dict[str, Any]:
     return hyperparameters | (half if variant == "trial" else {})
 
 
-def _base(base: dict[str, Any], algorithm: str) -> dict[str, Any]:
+def base_of(base: dict[str, Any], algorithm: str) -> dict[str, Any]:
     """Merge the hyperparameters common to all with the algorithm's own; ``common = false`` there takes only its own."""
     own = dict(base.get(algorithm, {}))
     common = {name: value for name, value in base.items() if not isinstance(value, dict)}

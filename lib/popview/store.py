@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from popview import reads
+from popview import annealed, reads
 from popview.errors import UsageError
 from popview.locks import claim, is_held
 from popview.paths import TRAJECTORIES
@@ -247,7 +247,7 @@ def inventory(profile: str, root: Path = TRAJECTORIES, *, restarts: int | None =
         return rows.setdefault(names, named | dict.fromkeys(counts, 0))
 
     for task in tasks(profile):
-        for variant in VARIANTS:
+        for variant in (*VARIANTS, *annealed.variants(profile, task)):
             found = expand(profile, task, variant=variant, restarts=restarts)
             for spec in found:
                 _count(row_of(task, variant, spec.algorithm), spec, root)

@@ -18,13 +18,15 @@ import torch
 from torch import Tensor
 
 from popview import states
-from popview.endings import Best, measures, numbers
+from popview.endings import Best, measures, numbers, scores_of
 from popview.errors import Unavailable, UsageError
 from popview.optimizers import Optimizer, make
 from popview.optimizers.models import members_of, norm
+from popview.schedules import scheduler
 from popview.seeds import stream
 from popview.specs import RunSpec
 from popview.tasks import SPLITS, Problem, set_up
+from popview.tasks.scores import to_bytes
 
 __all__ = [
     "COLUMNS",
@@ -87,7 +89,9 @@ def run(spec: RunSpec) -> pa.Table:
         A restart ends with its first row whose training loss is not finite, SWA's also where that of the SGD beside it
         is. For tasks that train one restart a file,
         ``probabilities`` in the last row: what the ten models of lowest training loss predict on average on the test
-        sample, float16, examples × classes in a row.
+        sample, float16, examples × classes in a row. Where `RunSpec.extent` is "whole" instead ``test_probabilities``
+        in each restart's last row: what its last model predicts on the whole test split, in the data's order, in 8 bits
+        (`popview.tasks.scores.to_bytes`); where it is "scores" neither.
         The metadata under ``popview`` is JSON: spec, digest, and per restart the counts of noise, hops and whether it
         diverged (see `FAR`); what `popview.endings` measures; for NiM-SGD ``equals`` ("SGD" where no noise was ever
         injected: the rows are SGD's); for SGD ``least_gradient_norm`` of all steps' minibatches; precision, versions,
@@ -210,6 +214,7 @@ def _refusals(spec: RunSpec) -> Iterator[None]:
 def train(problem: Problem, optimizer: Optimizer, spec: RunSpec, first: int = 0) -> Iterator[int]:
     """Take the steps after the first ones, and yield the number of steps taken: 0 first, then after each."""
     step = max(first, 0)
+    schedule = scheduler(spec.schedule, optimizer, spec.epochs * problem.steps_per_epoch, step)
     yield step
     while step < spec.epochs * problem.steps_per_epoch:
         epoch, done = divmod(step, problem.steps_per_epoch)
@@ -223,6 +228,8 @@ def train(problem: Problem, optimizer: Optimizer, spec: RunSpec, first: int = 0)
 
             torch.manual_seed(stream(spec.seed, f"step/{step}"))  # dropout: the same for every algorithm
             optimizer.step(closure, lambda: problem.evaluate("train")[0])
+            if schedule:
+                schedule.step()
             step += 1
             yield step
 
@@ -246,6 +253,8 @@ class Record:
         self.alive = np.ones(spec.restarts, dtype=bool)
         self.processors = [processor(problem.device)]
         self.best = Best(problem)
+        #: Of a spec whose files keep all: the model of the highest validation metric.
+        self.validated = Best(problem, 1) if spec.extent == "whole" else None
         #: Of SGD: each restart's smallest gradient norm so far; of others it stays infinite.
         self.least = torch.full((spec.restarts,), torch.inf, device=problem.device)
 
@@ -277,7 +286,10 @@ class Record:
                 loss, metric = self.problem.score(split, logits)
                 columns[f"{split}_loss"], columns[f"{split}_metric"] = loss.double().numpy(), metric.double().numpy()
             alive = np.where(self.alive, columns["train_loss"], np.nan)  # what has ended offers nothing more
-            self.best.offer(step, alive, self.problem.probabilities(logits))
+            predicted = self.problem.probabilities(logits)
+            self.best.offer(step, alive, predicted)
+            if self.validated:
+                self.validated.offer(step, np.where(np.isnan(alive), np.nan, -columns["validation_metric"]), predicted)
         columns |= {"seed": np.array(self.spec.seeds), "step": np.full(self.spec.restarts, step)}
         columns["epoch"] = columns["step"] / self.problem.steps_per_epoch
         columns["seconds"] = np.full(self.spec.restarts, seconds)
@@ -289,14 +301,31 @@ class Record:
         """Measure the models that the restarts return; return the table with its metadata."""
         began = time.perf_counter()
         with self._solution():
-            ending = measures(self.problem, start, self.spec.seed, self.spec.variant != "trial") | self.best.measures()
+            ending = measures(self.problem, start, self.spec.seed, self.spec.extent)
+            table = pa.concat_tables(self.frames)
+            if self.validated:
+                table = self._with_predictions(table, self.problem.whole_test()[0])
+                ending |= self.best.whole_measures()
+                chosen = scores_of(self.problem, self.validated.on_whole_test()[0], self.problem.test_labels())
+                ending["by_validation"] = chosen | {"step": self.validated.steps[0].tolist()}
+        if self.spec.extent == "sample":
+            ending |= self.best.measures()
+            if not self.problem.population:
+                probabilities = self.best.mean_probabilities().flatten().half().numpy()
+                column = pa.array([None] * (len(table) - 1) + [probabilities], type=pa.list_(pa.float16()))
+                table = table.append_column("probabilities", column)
         ending["seconds"] |= {"training_and_checkpoints": seconds, "measures": time.perf_counter() - began}
-        table = pa.concat_tables(self.frames)
-        if not self.problem.population:
-            probabilities = self.best.mean_probabilities().flatten().half().numpy()
-            column = pa.array([None] * (len(table) - 1) + [probabilities], type=pa.list_(pa.float16()))
-            table = table.append_column("probabilities", column)
         return table.replace_schema_metadata({"popview": json.dumps(self._metadata() | ending)})
+
+    def _with_predictions(self, table: pa.Table, probabilities: Tensor) -> pa.Table:
+        """Add the column ``test_probabilities`` to the last row of each restart: see `run`."""
+        seeds = table["seed"].to_numpy()
+        kept: list[Any] = [None] * len(table)
+        for seed, predicted in zip(self.spec.seeds, probabilities, strict=True):
+            kept[int(np.flatnonzero(seeds == seed)[-1])] = to_bytes(
+                predicted.detach().numpy(), self.problem.multilabel
+            ).ravel()
+        return table.append_column("test_probabilities", pa.array(kept, type=pa.list_(pa.uint8())))
 
     def _metadata(self) -> dict[str, Any]:
         counts = {name: count.tolist() for name, count in self.optimizer.counts.items()}
@@ -322,6 +351,7 @@ class Record:
             "alive": torch.from_numpy(self.alive),
             "processors": self.processors,
             "best": self.best.state_dict(),
+            "validated": self.validated.state_dict() if self.validated else None,
             "least": self.least,
         }
 
@@ -331,6 +361,8 @@ class Record:
         self.losses, self.alive = [losses.numpy() for losses in state["losses"]], state["alive"].numpy()
         self.processors = list(dict.fromkeys([*state["processors"], *self.processors]))
         self.best.load_state_dict(state["best"])
+        if self.validated:
+            self.validated.load_state_dict(state["validated"])
         self.least.copy_(state["least"])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import qmc
 
-from popview import engine, populations, specs, store
+from popview import annealed, engine, populations, specs, store
 from popview.errors import UsageError, check_name
 from popview.locks import claim
 from popview.optimizers import hyperparameters
@@ -15,7 +15,7 @@ from popview.optimizers.base import WHOLE
 from popview.paths import TRAJECTORIES
 from popview.seeds import stream
 
-__all__ = ["choose", "draw", "score", "tune"]
+__all__ = ["anneal", "choose", "draw", "loss_on_validation", "score", "tune"]
 
 
 def draw(profile: str, task: str, algorithm: str) -> list[dict[str, float]]:
@@ -133,12 +133,92 @@ def tune(
     return found
 
 
-def _record(profile: str, task: str, algorithm: str, entry: dict[str, Any]) -> None:
+def loss_on_validation(spec: specs.RunSpec, root: Path = TRAJECTORIES) -> float:
+    """Return what a run of an annealed search is judged by, the lower the better; infinite where a restart diverged.
+
+    The last model's mean loss on the validation split; where an example may have several labels, less its mean average
+    precision there, which rare labels count in.
+    """
+    told = store.metadata(spec, root)
+    if any(told["diverged"]):
+        return np.inf
+    found = told["validation"]
+    values = [-value for value in found["average_precision"]] if "average_precision" in found else found["loss"]
+    return float(np.mean(values)) if None not in values else np.inf
+
+
+def anneal(
+    profile: str,
+    task: str,
+    algorithms: tuple[str, ...] | None = None,
+    *,
+    root: Path = TRAJECTORIES,
+    **options: Any,
+) -> dict[str, dict[str, Any]]:
+    """Search for the settings of `popview.annealed`: all cells at a third of the budget, then the best at the whole.
+
+    Written to ``profiles/searches/<profile>-annealed.json``. Of equal scores the setting nearer the base one is taken:
+    the one with the least sum of |ln ratio| over the grid.
+
+    Parameters
+    ----------
+    profile, task : str
+    algorithms : tuple of str, optional
+        By default all that have a grid.
+    root, **options
+        See `popview.engine.run`.
+
+    Returns
+    -------
+    dict
+        Algorithm → ``of, finalists, chosen`` (see `popview.annealed.choices`), the ``cells``, and their ``scores`` in
+        both rounds (`loss_on_validation`, the mean over the seeds).
+
+    Raises
+    ------
+    UsageError
+        If the profile has no grid for it, all cells diverged, or as `popview.engine.run`.
+    """
+    names = algorithms or annealed.searched(profile, task)
+    if not names:
+        raise UsageError(f"profile {profile} has no [{task}.annealed.grid.<algorithm>]")
+    first = {one: annealed.expand(profile, task, "cell", algorithms=(one,)) for one in names}
+    engine.run([spec for runs in first.values() for spec in runs], root=root, **options)
+    found = {}
+    for one, runs in first.items():
+        scores = [loss_on_validation(spec, root) for spec in runs]
+        if min(scores) == np.inf:
+            raise UsageError(f"all {len(runs)} cells of {one} on {task} diverged: lower its grid")
+        best = sorted(range(len(runs)), key=lambda i: (scores[i], _distance(profile, task, one, i)))
+        entry: dict[str, Any] = {"of": annealed.record_of(profile, task, one), "finalists": best[: annealed.FINALISTS]}
+        _record(profile, task, one, entry, "-annealed")
+        found[one] = entry | {"cells": annealed.cells(profile, task, one), "scores": {"cell": scores}}
+    last = {one: annealed.expand(profile, task, "finalist", algorithms=(one,)) for one in names}
+    engine.run([spec for runs in last.values() for spec in runs], root=root, **options)
+    for one, runs in last.items():
+        entry = found[one]
+        each = [loss_on_validation(spec, root) for spec in runs]
+        means = np.mean(np.reshape(each, (len(entry["finalists"]), -1)), axis=1)
+        place = min(range(len(means)), key=lambda i: (means[i], _distance(profile, task, one, entry["finalists"][i])))
+        entry["chosen"] = entry["finalists"][place]
+        entry["scores"]["finalist"] = means.tolist()
+        _record(profile, task, one, {key: entry[key] for key in ("of", "finalists", "chosen")}, "-annealed")
+    return found
+
+
+def _distance(profile: str, task: str, algorithm: str, place: int) -> float:
+    """Return how far a cell is from the base setting: the sum of |ln ratio| over the hyperparameters in its grid."""
+    base = specs.base_of(annealed.table(profile, task)["base"], algorithm)
+    cell = annealed.cells(profile, task, algorithm)[place]
+    return float(sum(abs(np.log(value / base[name])) for name, value in cell.items() if base.get(name)))
+
+
+def _record(profile: str, task: str, algorithm: str, entry: dict[str, Any], kind: str = "") -> None:
     """Write an algorithm's entry; one of the same search, and chosen already, stays."""
-    file = specs.FOLDER / "searches" / f"{profile}.json"
+    file = specs.FOLDER / "searches" / f"{profile}{kind}.json"
     try:
         with claim(file.with_suffix(".lock"), wait=True):
-            searches = specs.searches(profile)
+            searches = specs.searches(f"{profile}{kind}")
             known = searches.setdefault(task, {}).get(algorithm, {})
             if known.get("of") != entry["of"] or "chosen" in entry:
                 searches[task][algorithm] = entry

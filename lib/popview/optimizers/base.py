@@ -25,13 +25,14 @@ BOUNDS: dict[str, tuple[float, bool, float, str]] = {
     "tau": (1, True, math.inf, "a whole number, 1 or above"),
     "epsilon": (0, True, math.inf, "0 or above"),
     "temperature": (0, True, math.inf, "0 or above"),
+    "noise_until": (0, True, math.inf, "0 or above"),
     "average_from": (0, True, math.inf, "a whole number, 0 or above"),
     "average_every": (1, True, math.inf, "a whole number, 1 or above"),
     "history": (1, True, math.inf, "a whole number, 1 or above"),
     "evaluations": (1, True, math.inf, "a whole number, 1 or above"),
 }
 WHOLE = ("tau", "average_from", "average_every", "history", "evaluations")
-_MAY_BE_INFINITE = ("epsilon",)  # ε = ∞: the condition on the gradient's norm always holds
+_MAY_BE_INFINITE = ("epsilon", "noise_until")  # ε = ∞: the condition on the gradient's norm always holds
 
 
 def check_switch(name: str, value: Any) -> bool:

@@ -5,6 +5,7 @@ not. One optimizer step is one update, so a hop is a state machine over steps; e
 place in its own hop. The first local search starts unperturbed, as in Olson et al. 2012 and in SciPy.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -125,6 +126,9 @@ class BasinHopping(SGD):
         the perturbed gradient does not end a hop: it starts where the gradient is flat.
     temperature : float
         T of `metropolis`.
+    noise_until : float
+        Once more than this many steps are taken, no hop starts any more: when the last one has ended, and was accepted
+        or not, the rest of the run is one local search without an end. By default hops never stop.
     reset_momentum : bool
         Whether a hop starts with its momentum at zero.
 
@@ -139,7 +143,7 @@ class BasinHopping(SGD):
     """
 
     replays = True
-    model_wide = ("rho", "tau", "epsilon", "temperature")
+    model_wide = ("rho", "tau", "epsilon", "temperature", "noise_until")
 
     def __init__(
         self,
@@ -152,6 +156,7 @@ class BasinHopping(SGD):
         tau: int = 50,
         epsilon: float = 1e-4,
         temperature: float = 0.0,
+        noise_until: float = math.inf,
         reset_momentum: bool = False,
         **others: Any,
     ) -> None:
@@ -160,6 +165,7 @@ class BasinHopping(SGD):
         self.local_search = local_search
         self.reset_momentum = check_switch("reset_momentum", reset_momentum)
         others |= {"rho": rho, "tau": tau, "epsilon": epsilon, "temperature": temperature}
+        others["noise_until"] = noise_until
         super().__init__(params, **others)
         self._place = torch.zeros(self.size, dtype=torch.int64, device=self.device)  # steps taken in the hop
         self._searches = torch.zeros_like(self._place)  # local searches finished: 0 during the first
@@ -170,7 +176,8 @@ class BasinHopping(SGD):
         """Make one update, and accept or reject where it ends a hop; see `Optimizer.step` for the closures."""
         self._check_closure(closure)
         self.steps += 1
-        starting = (self._place == 0) & (self._searches > 0)
+        between = (self._place == 0) & (self._searches > 0)
+        starting = between & (self.steps <= self.hyperparameter("noise_until") + 1)
         starts = bool(starting.any())
         if starts:
             self._start(starting)
@@ -188,8 +195,9 @@ class BasinHopping(SGD):
             self._descend()
             if starts and self.perturb.target == "gradient" and self.rule.reference == "perturbed":
                 self._keep(starting)
-            self._place += 1
-            ended = flat | (self._place >= self.hyperparameter("tau"))
+            searching = starting | ~between  # else hops are over, and this search has no end
+            self._place += searching
+            ended = searching & (flat | (self._place >= self.hyperparameter("tau")))
             if ended.any():
                 self._end(ended, torch.enable_grad()(closure) if loss_closure is None else loss_closure)
         else:

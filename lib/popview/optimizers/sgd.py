@@ -1,5 +1,6 @@
 """SGD and its noise-enabled variants: eq. 1, Algorithms 1 and 2 of arXiv 2403.00574, and SGLD."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -150,17 +151,21 @@ class NiMSGD(_Noisy):
         Steps before noise is allowed (the paper's t > τ, t counted from the start, not from the last injection).
     epsilon : float
         The gradient's norm below which the model counts as stationary.
+    noise_until : float
+        Once more than this many steps are taken, no noise is added any more; by default it always may be.
     """
 
     replays = True
-    model_wide = ("rho", "tau", "epsilon")
+    model_wide = ("rho", "tau", "epsilon", "noise_until")
 
-    def __init__(self, params: Iterable, *, tau: int = 50, epsilon: float = 1e-4, **others: Any) -> None:
-        super().__init__(params, tau=tau, epsilon=epsilon, **others)
+    def __init__(
+        self, params: Iterable, *, tau: int = 50, epsilon: float = 1e-4, noise_until: float = math.inf, **others: Any
+    ) -> None:
+        super().__init__(params, tau=tau, epsilon=epsilon, noise_until=noise_until, **others)
 
     def _gradient(self, closure: Closure) -> Any:
         loss = self._first_pass(closure)
-        if self.steps > self.hyperparameter("tau"):
+        if self.hyperparameter("tau") < self.steps <= self.hyperparameter("noise_until") + 1:
             stationary = norm(self._gradients()) < self.hyperparameter("epsilon")
             if stationary.any():
                 kept = [t.clone() for t in self._models()]

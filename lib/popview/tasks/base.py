@@ -31,6 +31,8 @@ class Problem(ABC):
     precision : str
         Of the arithmetic in forward and backward passes, as it is on this device.
     steps_per_epoch : int
+    multilabel : bool
+        Whether an example may have several labels.
     curvature : bool
         Whether the Hessian's eigenvalue and trace are measured at the end of each trajectory.
     transposed : bool
@@ -43,6 +45,7 @@ class Problem(ABC):
     device: torch.device = torch.device("cpu")
     precision: str = "float32"
     steps_per_epoch: int
+    multilabel: bool = False
     curvature: bool = True
     transposed: bool = False
 
@@ -79,14 +82,35 @@ class Problem(ABC):
         """Return mean loss and metric on the whole test split, each of shape ``(P,)``; here the sample is the whole."""
         return self.evaluate("test")
 
+    @torch.no_grad()
+    def whole_test(self) -> tuple[Tensor, Tensor]:
+        """Return predicted probabilities ``(P, n, classes)`` and labels on the whole test split, in the data's order.
+
+        Labels are of shape ``(n,)``, or ``(n, classes)`` where an example may have several.
+        """
+        return self.probabilities(self.logits("test")), self.test_labels()
+
+    @abstractmethod
+    def test_labels(self) -> Tensor:
+        """Return the labels of the whole test split, in the data's order."""
+
+    @abstractmethod
+    def sample_labels(self, split: str) -> Tensor:
+        """Return the labels of the sample of a split: ``(n,)``, ``(n, classes)``, or ``(P, n)`` of several restarts."""
+
+    @abstractmethod
+    def metric_of(self, probabilities: Tensor, labels: Tensor) -> Tensor:
+        """Return the metric of predicted probabilities ``(P, n, classes)``, shape ``(P,)``."""
+
     def recompute_statistics(self) -> None:
         """Recompute what belongs to the weights but is not trained: BatchNorm statistics of averaged weights."""
         return
 
-    def corrupted(self) -> dict[str, list[Tensor]]:
+    def corrupted(self, whole: bool = False) -> dict[str, list[Tensor]]:
         """Return the metric under each corruption, one entry of shape ``(P,)`` per severity; {} where none apply.
 
-        ``clean`` has one entry: the metric of the same examples as they are.
+        ``clean`` has one entry: the metric of the same examples as they are. These are the first of the test sample,
+        at five severities, or with `whole` the whole test split, at severities 1, 3 and 5.
         """
         return {}
 

@@ -1,7 +1,8 @@
 """The embedded task: scikit-learn's bundled 8×8 digits and a small perceptron, many restarts as one stacked population.
 
 1,797 images in 10 classes. 597 test images, fixed for all; the other 1,200 are split by each restart's seed into 1,000
-for training and 200 for validation, or with `shared` into the same 1,000 for all and 100 of the rest.
+for training and 200 for validation, with `shared` into the same 1,000 for all and 100 of the rest, or with
+`fixed_validation` into the same 200 for validation and the same 1,000 for all.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from popview.seeds import generator
 from popview.tasks.base import Problem
-from popview.tasks.supervised import draw_split, steps_of
+from popview.tasks.supervised import draw_fixed, draw_split, steps_of
 
 __all__ = ["Digits"]
 
@@ -47,17 +48,25 @@ class Digits(Problem):
     batch_size : int
     shared : bool
         Whether every restart trains on the same images, and its seed draws only those for validation.
+    fixed_validation : bool
+        Whether the validation split is the same for every restart, outside all that any trains on.
     """
 
     transposed = True
 
     def __init__(
-        self, seeds: Sequence[int], *, hidden: int | Sequence[int] = 32, batch_size: int = 50, shared: bool = False
+        self,
+        seeds: Sequence[int],
+        *,
+        hidden: int | Sequence[int] = 32,
+        batch_size: int = 50,
+        shared: bool = False,
+        fixed_validation: bool = False,
     ) -> None:
         self.seeds, self.batch_size = list(seeds), batch_size
         images, labels = _images()
         rest = len(labels) - TEST_IMAGES
-        train, validation = self._drawn(rest, shared)
+        train, validation = self._drawn(rest, shared, fixed_validation)
         self._splits = {
             "test": (images[:TEST_IMAGES].expand(len(self.seeds), -1, -1), labels[:TEST_IMAGES].expand(len(seeds), -1)),
             "validation": self._subset(validation),
@@ -66,13 +75,16 @@ class Digits(Problem):
         self.steps_per_epoch = steps_of(train.shape[1], batch_size)
         self.parameters = self._initial([hidden] if isinstance(hidden, int) else list(hidden))
 
-    def _drawn(self, rest: int, shared: bool) -> tuple[Tensor, Tensor]:
+    def _drawn(self, rest: int, shared: bool, fixed: bool) -> tuple[Tensor, Tensor]:
         """Return the rows of each restart's train and validation splits: ``(P, n)`` among those not for testing."""
-        if not shared:
+        if not shared and not fixed:
             order = torch.stack([torch.randperm(rest, generator=generator(seed, "split")) for seed in self.seeds])
             return order[:, VALIDATION_IMAGES:], order[:, :VALIDATION_IMAGES]
         sizes = rest - VALIDATION_IMAGES, SHARED_VALIDATION_IMAGES
-        drawn = [draw_split(rest, *sizes, seed, shared=True) for seed in self.seeds]
+        if fixed:
+            drawn = [draw_fixed(rest, np.arange(0), sizes[0], VALIDATION_IMAGES, seed) for seed in self.seeds]
+        else:
+            drawn = [draw_split(rest, *sizes, seed, shared=True) for seed in self.seeds]
         train, validation = (torch.tensor(np.stack([d[split] for d in drawn])) for split in ("train", "validation"))
         return train, validation
 
@@ -131,7 +143,19 @@ class Digits(Problem):
 
     def metric(self, split: str, probabilities: Tensor) -> Tensor:
         """Return the accuracy of each restart on a split, from its probabilities (or logits)."""
-        return (probabilities.argmax(-1) == self._splits[split][1]).double().mean(1)
+        return self.metric_of(probabilities, self._splits[split][1])
+
+    def metric_of(self, probabilities: Tensor, labels: Tensor) -> Tensor:
+        """Return the accuracy of probabilities (or logits)."""
+        return (probabilities.argmax(-1) == labels).double().mean(-1)
+
+    def test_labels(self) -> Tensor:
+        """Return the labels of the test images."""
+        return self._splits["test"][1][0]
+
+    def sample_labels(self, split: str) -> Tensor:
+        """Return each restart's labels on a split, ``(P, n)``."""
+        return self._splits[split][1]
 
     def measured(self) -> tuple[Tensor, Tensor]:
         """Return each restart's training images ``(P, n, 64)`` and labels ``(P, n)``."""

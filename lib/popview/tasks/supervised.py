@@ -15,12 +15,13 @@ from torch.optim.swa_utils import update_bn
 from popview.errors import UsageError
 from popview.seeds import generator
 from popview.tasks.base import Problem
+from popview.tasks.scores import predictions
 
 __all__ = [
-    "THRESHOLD",
     "Batch",
     "Supervised",
     "check_labels",
+    "draw_fixed",
     "draw_split",
     "sample_with_every_label",
     "steps_of",
@@ -28,9 +29,6 @@ __all__ = [
 ]
 
 Batch = tuple[Any, Tensor]
-
-#: Probability above which a label of a multi-label task is predicted: fixed, never tuned (Demszky et al. 2020's 0.3).
-THRESHOLD = 0.3
 
 
 class Supervised(Problem):
@@ -102,11 +100,11 @@ class Supervised(Problem):
 
     def score(self, split: str, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean loss and metric of logits on the sample of a split."""
-        return self._score(logits, labels_of(self.sample(split)))
+        return self._score(logits, self.sample_labels(split))
 
     def _score(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         losses = torch.stack([self._losses(row, labels).double().mean() for row in logits])
-        return losses, self._metric(self.probabilities(logits), labels)
+        return losses, self.metric_of(self.probabilities(logits), labels)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return softmax, or for a multi-label task sigmoid, of the logits."""
@@ -114,10 +112,15 @@ class Supervised(Problem):
 
     def metric(self, split: str, probabilities: Tensor) -> Tensor:
         """Return accuracy or macro-F1 on the sample of a split."""
-        return self._metric(probabilities, labels_of(self.sample(split)))
+        return self.metric_of(probabilities, self.sample_labels(split))
 
-    def _metric(self, probabilities: Tensor, labels: Tensor) -> Tensor:
-        predicted = probabilities > THRESHOLD if self.multilabel else probabilities.argmax(-1)
+    def sample_labels(self, split: str) -> Tensor:
+        """Return the labels of the sample of a split."""
+        return labels_of(self.sample(split))
+
+    def metric_of(self, probabilities: Tensor, labels: Tensor) -> Tensor:
+        """Return accuracy or macro-F1."""
+        predicted = predictions(probabilities, self.multilabel)
         if not self.macro:
             return (predicted == labels).double().mean(-1)
         every = {} if self.multilabel else {"labels": np.arange(probabilities.shape[-1])}
@@ -126,13 +129,28 @@ class Supervised(Problem):
         return torch.tensor(scores, dtype=torch.float64)
 
     @abstractmethod
-    def whole_test(self) -> list[Batch]:
+    def test_batches(self) -> list[Batch]:
         """Return the whole test split, in batches."""
+
+    def test_order(self) -> np.ndarray:
+        """Return the row of the test split of each example of `test_batches`."""
+        return np.arange(sum(len(labels) for _, labels in self.test_batches()))
 
     def evaluate_whole_test(self) -> tuple[Tensor, Tensor]:
         """Return mean loss and metric on the whole test split."""
-        batches = self.whole_test()
+        batches = self.test_batches()
         return self._score(self.predict(batches), labels_of(batches))
+
+    @torch.no_grad()
+    def whole_test(self) -> tuple[Tensor, Tensor]:
+        """Return probabilities ``(1, n, classes)`` and labels on the whole test split, in the data's order."""
+        batches = self.test_batches()
+        back = np.argsort(self.test_order())
+        return self.probabilities(self.predict(batches))[:, back], labels_of(batches)[back]
+
+    def test_labels(self) -> Tensor:
+        """Return the labels of the whole test split, in the data's order."""
+        return labels_of(self.test_batches())[np.argsort(self.test_order())]
 
     @abstractmethod
     def statistics_batches(self) -> Iterator[Tensor]:
@@ -258,6 +276,45 @@ def draw_split(rows: int, train: int, validation: int, seed: int, shared: bool =
         order = torch.randperm(rows, generator=draws).numpy()
     both = train + validation
     return {"train": order[:train], "validation": order[train:both], "rest": order[both:]}
+
+
+def draw_fixed(rows: int, own: np.ndarray, train: int, validation: int, seed: int) -> dict[str, np.ndarray]:
+    """Draw the rows of the train split; those of the validation split are the same for every seed and never trained on.
+
+    Parameters
+    ----------
+    rows : int
+        Rows that are not for testing.
+    own : array
+        Those of them that the data set itself keeps for validation; where there are none, `validation` are drawn, the
+        same for every seed.
+    train, validation, seed : int
+
+    Returns
+    -------
+    dict
+        As `draw_split`; ``rest`` are further rows that no seed trains on.
+
+    Raises
+    ------
+    UsageError
+        If there are not so many.
+    """
+    always = generator(0, "validation")
+    order = (
+        own[torch.randperm(len(own), generator=always).numpy()]
+        if len(own)
+        else torch.randperm(rows, generator=always).numpy()
+    )
+    kept = order if len(own) else order[:validation]
+    pool = np.setdiff1d(np.arange(rows), kept)
+    if validation > len(kept) or train > len(pool):
+        raise UsageError(
+            f"{train} training and {validation} validation examples wanted, "
+            f"the data set has {len(pool)} and {len(kept)} for them"
+        )
+    drawn = torch.randperm(len(pool), generator=generator(seed, "split")).numpy()[:train]
+    return {"train": pool[drawn], "validation": kept[:validation], "rest": kept[validation:]}
 
 
 def _membership(labels: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from popview.tasks.supervised import (
     autocast,
     available,
     check_labels,
+    draw_fixed,
     draw_split,
     labels_of,
     one_seed,
@@ -84,6 +85,12 @@ class Texts(Supervised):
         Tokens after which a text is cut.
     train, validation : int
         Sizes of the splits drawn by the seed from the data set's own train and validation rows together.
+    fixed_validation : bool
+        Whether the validation split is the first part of the data set's own, in one order for every seed, and evaluated
+        whole; the seeds then draw from the other rows only.
+    base_rates : bool
+        Whether the head's biases start at the logits of the labels' rates in the train split, as Lin et al. 2017
+        (arXiv 1708.02002, section 3.3) propose for rare classes; else at zero.
     evaluated, tested : int
         Sizes of the samples evaluated at checkpoints: of the train and validation splits, and of the test split.
     batch_size : int
@@ -108,6 +115,8 @@ class Texts(Supervised):
         length: int = 64,
         train: int,
         validation: int,
+        fixed_validation: bool = False,
+        base_rates: bool = False,
         evaluated: int = 200,
         tested: int = 700,
         batch_size: int = 32,
@@ -136,15 +145,23 @@ class Texts(Supervised):
             network.bert.encoder.layer = layers[frozen:]
             network.bert.embeddings = Given()
         super().__init__(network, multilabel=multilabel, macro=True, precision=precision)
-        rows = draw_split(len(self._rest.labels), train, validation, self.seed)
+        number = len(self._rest.labels)
+        if fixed_validation:
+            own = np.arange(number - int(arrays["validation_rows"]), number)
+            rows = draw_fixed(number, own, train, validation, self.seed)
+        else:
+            rows = draw_split(number, train, validation, self.seed)
         self._train = rows["train"]
+        if base_rates:
+            with torch.no_grad():
+                network.classifier.bias.copy_(logits_of_base_rates(self._rest.labels[self._train], classes))
         validated = with_missing_labels(self._rest.labels, rows["validation"], rows["rest"])
         order = torch.randperm(len(self._test.labels), generator=generator(0, "test")).numpy()
         self._samples = {
             split: chosen[sample_with_every_label(source.labels[chosen], min(size, most))]
             for split, source, chosen, size, most in (
                 ("train", self._rest, rows["train"], evaluated, train),
-                ("validation", self._rest, validated, evaluated, validation),
+                ("validation", self._rest, validated, validation if fixed_validation else evaluated, validation),
                 ("test", self._test, order, tested, len(order)),
             )
         }
@@ -153,12 +170,15 @@ class Texts(Supervised):
     # ---------------------------------------------------------------- data
 
     def _decoded(self) -> dict[str, np.ndarray]:
-        """Return token ids, starts and labels of both splits, and the texts of the test split."""
+        """Return token ids, starts and labels of both splits, the texts of the test split, and how many of the train
+        split's rows, its last, the data set keeps for validation."""
         rows = hub.load(self.data, self.config)
         found = {}
         for split, sources in (("train", ("train", "validation")), ("test", ("test",))):
             parts = [hub.split_of(rows, source) for source in sources]
             texts = [text for part in parts for text in hub.values(part, ("text",))]
+            if split == "train":
+                found["validation_rows"] = np.array(len(parts[-1]))
             others = {type(text).__name__ for text in texts if not isinstance(text, str)}
             if others:
                 raise UsageError(f"column text of data set {self.data} ({self.config}) holds {', '.join(others)}")
@@ -257,9 +277,13 @@ class Texts(Supervised):
     def _batched_samples(self) -> dict[str, list[Batch]]:
         return {s: self._batches(self._test if s == "test" else self._rest, r) for s, r in self._samples.items()}
 
-    def whole_test(self) -> list[Batch]:
-        """Return the whole test split."""
+    def test_batches(self) -> list[Batch]:
+        """Return the whole test split, in batches of like length."""
         return self._batches(self._test, np.arange(len(self._test.labels)))
+
+    def test_order(self) -> np.ndarray:
+        """Return the row of the test split of each text of `test_batches`."""
+        return np.argsort(np.diff(self._test.starts), kind="stable")
 
     def statistics_batches(self) -> Iterator[Tensor]:
         """Yield nothing: BERT has no BatchNorm."""
@@ -284,11 +308,13 @@ class Texts(Supervised):
         mask = inputs["attention_mask"]
         return lambda given: self.forward({"inputs_embeds": given, "attention_mask": mask}), embedded.detach(), labels
 
-    def corrupted(self) -> dict[str, list[Tensor]]:
-        """Return the macro-F1 on the first 200 texts of the test sample, as they are and under each corruption."""
-        rows = self._samples["test"][:CORRUPTED]
+    def corrupted(self, whole: bool = False) -> dict[str, list[Tensor]]:
+        """Return the macro-F1 on the first 200 texts of the test sample, or on the whole test split, as they are and
+        under each corruption."""
+        rows = np.arange(len(self._test.labels)) if whole else self._samples["test"][:CORRUPTED]
         texts, labels = [str(text) for text in self._test_texts[rows]], np.array(self._test.labels[rows])
-        pairs = [(name, severity) for name in corruptions.TEXT_CORRUPTIONS for severity in corruptions.SEVERITIES]
+        severities = corruptions.WHOLE_SEVERITIES if whole else corruptions.SEVERITIES
+        pairs = [(name, severity) for name in corruptions.TEXT_CORRUPTIONS for severity in severities]
 
         def make() -> dict[str, np.ndarray]:
             found = {}
@@ -302,8 +328,8 @@ class Texts(Supervised):
         kept = cache.arrays(name, make)
         keys = [f"{corruption}-{severity}" for corruption, severity in pairs]
         encoded = {key: Encoded(kept[f"{key}_tokens"], kept[f"{key}_starts"], labels) for key in keys}
-        whole = classifier(self.model, self.classes, self.multilabel, True, 0).bert if self.frozen else None
-        noisy = [self._batches(part, np.arange(len(rows))) for part in self._below(whole, name, encoded).values()]
+        encoder = classifier(self.model, self.classes, self.multilabel, True, 0).bert if self.frozen else None
+        noisy = [self._batches(part, np.arange(len(rows))) for part in self._below(encoder, name, encoded).values()]
         found: dict[str, list[Tensor]] = {"clean": [], **{corruption: [] for corruption, _ in pairs}}
         for (key, _), batches in zip([("clean", 0), *pairs], [self._batches(self._test, rows), *noisy], strict=True):
             found[key].append(self._score(self.predict(batches), labels_of(batches))[1])
@@ -316,6 +342,18 @@ class Given(nn.Module):
     def forward(self, inputs_embeds: Tensor, **_: Any) -> Tensor:
         """Return the states unchanged."""
         return inputs_embeds
+
+
+def logits_of_base_rates(labels: np.ndarray, classes: int) -> Tensor:
+    """Return the outputs that predict each label's rate, of labels of either form; half an example is added to each.
+
+    >>> logits_of_base_rates(np.array([0, 0, 0, 1]), 2).softmax(0)
+    tensor([0.7000, 0.3000])
+    """
+    table = labels if labels.ndim == 2 else np.eye(classes)[labels]
+    counts = torch.tensor(table.sum(0) + 0.5, dtype=torch.float32)
+    rest = torch.tensor(len(table) - table.sum(0) + 0.5, dtype=torch.float32)
+    return (counts / rest).log() if labels.ndim == 2 else (counts / counts.sum()).log()
 
 
 def _padded(texts: Encoded, rows: np.ndarray) -> tuple[Tensor, Tensor]:
