@@ -39,7 +39,16 @@ class Test_Table:
         assert ("rho" in names) == (name not in ("GD", "SGD", "AdamW", "SWA", "SGLD", "L-BFGS-GSS"))
         assert ("accept" in names) == ("BH" in name)
         contract = "lr momentum weight_decay rho tau epsilon normalized noise scope accept temperature reset_momentum"
-        extra = {"local_search", "betas", "eps", "average_from", "average_every", "history", "evaluations"}
+        extra = {
+            "noise_until",
+            "local_search",
+            "betas",
+            "eps",
+            "average_from",
+            "average_every",
+            "history",
+            "evaluations",
+        }
         assert names <= {*contract.split(), "seed", "population"} | extra
 
     @pytest.mark.parametrize("label", CASES)

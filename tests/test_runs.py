@@ -139,6 +139,27 @@ class TestExpand:
         tables = [settings("laptop", task) for task in ("cifar10", "cifar100")]
         assert tables[0] == tables[1]
 
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ('[a]\nlike = "b"\n[b]\nlike = "a"', "a in profile tiny is like itself: a → b → a"),
+            (
+                '[a]\nlike = "digit"\n[digits]\nstack = 1',
+                "unknown table that a in profile tiny is like 'digit': did you",
+            ),
+        ],
+    )
+    def test_a_table_like_none(self, text, message, tmp_path):
+        (tmp_path / "tiny.toml").write_text(text)
+        with pytest.raises(UsageError, match=message):
+            specs.tables("tiny", tmp_path)
+
+    def test_a_table_like_another(self, tmp_path):
+        text = "[a]\nx = 1\n[a.base]\nlr = 1\n[a.base.SAM]\nrho = 2\n"
+        (tmp_path / "tiny.toml").write_text(text + '[b]\nlike = "a"\n[b.base]\nlr = 3\n[b.base.SAM]\ntau = 4\n')
+        expected = {"x": 1, "base": {"lr": 3, "SAM": {"rho": 2, "tau": 4}}}
+        assert specs.tables("tiny", tmp_path) == {"a": {"x": 1, "base": {"lr": 1, "SAM": {"rho": 2}}}, "b": expected}
+
     def test_the_paper_s_scale_has_the_laptop_s_hyperparameters(self):
         """But for lengths in steps, and two rates of AdamW that say so."""
         for task in specs.tasks("paper"):

@@ -331,7 +331,7 @@ class TestCacheKeys:
         os.utime(file, (2, 2))
         assert hub.name_of(tiny.IMAGES, "plain_text") != before
         file.write_bytes(content)
-        monkeypatch.setattr(hub, "REVISION", 2)
+        monkeypatch.setattr(hub, "REVISION", hub.REVISION + 1)
         assert hub.name_of(tiny.IMAGES, "plain_text") != before
 
 

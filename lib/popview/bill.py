@@ -154,7 +154,7 @@ def cost(spec: RunSpec) -> Cost:
     classes = given.get("classes", digits.CLASSES)
     rows, beside = spec.restarts * checkpoints, spec.alongside is not None
     probabilities = 0 if spec.task == "digits" else evaluated.test * classes
-    if spec.extent != "sample":  # in 8 bits instead of 16
+    if spec.extent in ("scores", "whole"):  # in 8 bits instead of 16
         probabilities = evaluated.whole_test * classes / 2 if spec.extent == "whole" else 0
     return Cost(
         files=1,
@@ -190,6 +190,8 @@ def _measures(spec: RunSpec, evaluated: _Evaluated, one: Example) -> float:
     statistics = evaluated.statistics if spec.algorithm == "SWA" else 0
     if spec.extent == "scores":
         return (evaluated.whole_test + evaluated.validation + statistics) * one.forward
+    if spec.extent == "brief":
+        return (evaluated.whole_test + evaluated.test + evaluated.statistics + statistics) * one.forward
     if spec.extent == "whole":  # the last model twice, the kept ones, their average, the one by validation
         corrupted = len(WHOLE_SEVERITIES) * evaluated.corrupted // max(1, evaluated.clean * len(SEVERITIES))
         forwards = evaluated.whole_test * (2 + endings.KEPT + 2 + (1 + corrupted if corrupted else 0))

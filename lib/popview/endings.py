@@ -44,15 +44,15 @@ def measures(problem: Problem, start: list[Tensor], seed: int, extent: str = "sa
         Their parameters before the first step.
     seed : int
         Of the random draws, shared by the restarts of a stack.
-    extent : {"scores", "sample", "whole"}
-        How much: of the runs of a search only scores; else all, with corruptions of a sample of the test split, or of
-        the whole of it.
+    extent : {"brief", "scores", "sample", "whole"}
+        How much: "brief", of trials, no more than ``whole_test``; "scores", of the runs of other searches, also
+        ``validation``; else all, with corruptions of a sample of the test split, or of the whole of it.
 
     Returns
     -------
     dict
         ``whole_test`` (loss and metric on the whole test split, or `scores_of` there); ``validation`` (`scores_of`
-        there; not where the extent is "sample"); ``flatness`` on the training sample in float32:
+        there; where the extent is "scores" or "whole"); ``flatness`` on the training sample in float32:
         ``ball_maximum, adaptive_sharpness, average_sharpness`` and, where `Problem.curvature`, ``top_eigenvalue`` and
         ``trace``; ``weight_norm, distance`` from the start, ``input_gradient_norm`` on test inputs; ``corrupted``: the
         metric per corruption, one list per severity, and ``clean``, one list: that of the same examples as they are
@@ -66,11 +66,11 @@ def measures(problem: Problem, start: list[Tensor], seed: int, extent: str = "sa
     else:
         loss, metric = problem.evaluate_whole_test()
         found["whole_test"] = {"loss": numbers(loss), "metric": numbers(metric)}
-    if extent != "sample":
+    if extent in ("scores", "whole"):
         probabilities = problem.probabilities(problem.logits("validation"))
         found["validation"] = scores_of(problem, probabilities, problem.sample_labels("validation"))
 
-    if extent == "scores":
+    if extent in ("brief", "scores"):
         return found | {"seconds": {"whole_test": time.perf_counter() - clock["whole_test"]}}
 
     clock["flatness"] = time.perf_counter()

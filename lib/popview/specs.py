@@ -149,6 +149,8 @@ class RunSpec:
     @property
     def extent(self) -> str:
         """How much is measured at the end: see `popview.endings.measures`."""
+        if self.variant == "trial":
+            return "brief"
         if self.variant in SEARCHES:
             return "scores"
         return "sample" if self.variant in VARIANTS else "whole"
@@ -208,9 +210,32 @@ def tables(profile: str, folder: Path) -> dict[str, dict[str, Any]]:
     file = folder / f"{profile}.toml"
     reads.record(file)
     try:
-        return _parsed(file.read_text("utf-8"))
+        found = _parsed(file.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"profile {profile} ({file}) cannot be read: {error}") from error
+    return {name: _inherited(found, name, profile) for name in found}
+
+
+def _inherited(known: dict[str, Any], name: str, profile: str, heirs: tuple[str, ...] = ()) -> Any:
+    """Return a table of a profile, completed by the one that it is ``like``, if it says so."""
+    table = known[name]
+    if not isinstance(table, dict) or "like" not in table:
+        return table
+    check_name(f"table that {name} in profile {profile} is like", table["like"], [*known])
+    if table["like"] in (*heirs, name):
+        chain = [*heirs, name, table["like"]]
+        raise UsageError(f"{chain[0]} in profile {profile} is like itself: {' → '.join(chain)}")
+    own = {key: value for key, value in table.items() if key != "like"}
+    return _merged(_inherited(known, table["like"], profile, (*heirs, name)), own)
+
+
+def _merged(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a table with changes; what is a table in both is merged in turn."""
+    both = {
+        key: _merged(table[key], value) if isinstance(value, dict) and isinstance(table.get(key), dict) else value
+        for key, value in changes.items()
+    }
+    return table | both
 
 
 def _profile(profile: str) -> dict[str, dict[str, Any]]:

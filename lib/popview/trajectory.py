@@ -308,7 +308,7 @@ class Record:
                 ending |= self.best.whole_measures()
                 chosen = scores_of(self.problem, self.validated.on_whole_test()[0], self.problem.test_labels())
                 ending["by_validation"] = chosen | {"step": self.validated.steps[0].tolist()}
-        if self.spec.extent == "sample":
+        if self.spec.extent in ("brief", "sample"):
             ending |= self.best.measures()
             if not self.problem.population:
                 probabilities = self.best.mean_probabilities().flatten().half().numpy()
