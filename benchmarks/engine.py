@@ -24,8 +24,10 @@ import pyarrow as pa
 import typer
 from interruptions import contents
 
-from popview import engine, store, trajectory
-from popview.specs import RunSpec, expand
+from popview.common.environment import processor
+from popview.runs import store, training
+from popview.runs import workers as engine
+from popview.runs.specs import RunSpec, expand
 
 MANY = 100_000
 
@@ -62,14 +64,14 @@ def speed_up(folder: Path, repeats: int) -> bool:
 
 
 def without_training(spec: RunSpec, mark: str, root: Path, *given: Any) -> engine.Outcome:
-    """Stand in for `engine._far`: all that a worker does, but for the training."""
+    """Stand in for `workers._far`: all that a worker does, but for the training."""
 
-    def compute(spec: RunSpec, *_: Any) -> list[trajectory.Trajectory]:
+    def compute(spec: RunSpec, *_: Any) -> list[training.Trajectory]:
         table = pa.table({"seed": [spec.seed]}).replace_schema_metadata({"popview": f'{{"digest": "{spec.digest}"}}'})
-        return [trajectory.Trajectory(spec, table, None)]  # type: ignore[arg-type]
+        return [training.Trajectory(spec, table, None)]  # type: ignore[arg-type]
 
     assert Path(mark).exists()
-    trajectory.compute = compute
+    training.compute = compute
     return engine._compute(spec, root, *given)
 
 
@@ -113,9 +115,7 @@ def spread(values: list[float]) -> str:
 
 def main(repeats: int = 5, specs: int = 1000, trivial: bool = True) -> None:
     """Print the tables as Markdown."""
-    print(
-        f"{trajectory.processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}; {repeats} repeats;", end=" "
-    )
+    print(f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}; {repeats} repeats;", end=" ")
     print("median (range)\n")
     with tempfile.TemporaryDirectory() as name:
         met = speed_up(Path(name) / "work", repeats)

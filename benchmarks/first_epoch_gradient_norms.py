@@ -12,9 +12,10 @@ from dataclasses import replace
 import torch
 import typer
 
-from popview import processes, trajectory
-from popview.optimizers import models
-from popview.specs import expand
+from popview.common import processes
+from popview.optimizers import tensors
+from popview.runs import training
+from popview.runs.specs import expand
 from popview.tasks import set_up
 
 
@@ -25,10 +26,10 @@ def main(task: str = "digits", profile: str = "laptop", epochs: int = 1) -> None
     spec = replace(expand(profile, task, algorithms=("SGD",))[0], epochs=epochs)
     problem = set_up(task, spec.seeds, spec.model)
     gradients = list(problem.parameters)
-    start = models.norm(models.members_of([p.detach() for p in gradients], problem.population))
-    steps = trajectory.train(problem, trajectory.optimizer_of(spec, problem), spec)
+    start = tensors.norm(tensors.members_of([p.detach() for p in gradients], problem.population))
+    steps = training.train(problem, training.optimizer_of(spec, problem), spec)
     next(steps)  # none is taken yet
-    norms = [models.norm(models.members_of([p.grad for p in gradients], problem.population)) for _ in steps]
+    norms = [tensors.norm(tensors.members_of([p.grad for p in gradients], problem.population)) for _ in steps]
     print(f"{task}, {profile}, {spec.restarts} restarts: norm of the initial weights {start.mean():.1f}")
     for name, part in (("first", norms[: problem.steps_per_epoch]), ("last", norms[-problem.steps_per_epoch :])):
         levels = torch.tensor([0.01, 0.1, 0.5, 0.9])

@@ -32,8 +32,11 @@ import psutil
 import pyarrow as pa
 import typer
 
-from popview import engine, locks, store, trajectory
-from popview.specs import RunSpec, expand
+from popview.common import locks
+from popview.common.environment import processor
+from popview.runs import store, training
+from popview.runs import workers as engine
+from popview.runs.specs import RunSpec, expand
 
 DIGITS = ("SGD", "SWA", "SAM", "NiM-BH", "NiG-MBH", "AdamW", "SGLD")
 IMAGES = ("SGD", "SWA", "NiM-MBH")
@@ -48,7 +51,7 @@ def wanted() -> list[RunSpec]:
 
 def drive(root: Path, workers: int, address: str = "") -> None:
     """Compute what is missing; note in a file each trajectory that this process continues from a half-done state."""
-    resume = trajectory._resumed
+    resume = training._resumed
 
     def noted(file: Path | None, *given: Any) -> tuple[int, float]:
         step, spent = resume(file, *given)
@@ -57,7 +60,7 @@ def drive(root: Path, workers: int, address: str = "") -> None:
                 lines.write(f"{file.stem} {step}\n")
         return step, spent
 
-    trajectory._resumed = noted
+    training._resumed = noted
     how = {"backend": "dask", "scheduler": address} if address else {"workers": workers}
     engine.run(wanted(), root=root, quiet=True, every=0.0, **how)
 
@@ -180,7 +183,7 @@ def main(
         error = driver.communicate()[1]
         assert driver.returncode == 0, error
         whole = time.perf_counter() - began
-        print(f"{trajectory.processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; ", end="")
+        print(f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; ", end="")
         print(f"{len(wanted())} files, computed without a break in {whole:.0f} s by one worker\n")
         results = {"driver": kill_drivers(folder, reference, kills, random.Random(seed), whole)}
         print("\nOne worker of loky's two killed:", end=" ")

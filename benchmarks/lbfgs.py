@@ -27,9 +27,9 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
+from popview.common.seeds import generator
 from popview.landscapes import get
 from popview.optimizers import make
-from popview.seeds import generator
 
 STEPS, FLAT = 5000, 1e-5
 WIDTHS, DECAY = (64, 50, 50, 10), 2e-3

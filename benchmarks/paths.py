@@ -34,11 +34,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parameters_to_vector
 
+from popview.common.environment import processor
 from popview.landscapes import get
 from popview.tasks import networks
 from popview.topography import FourierPathFinder, PerceptronLoss, lowest_passes, network_loss
-from popview.topography.paths import along
-from popview.trajectory import processor
+from popview.topography.fourier_paths import along
 
 WIDTHS, IMAGES, POINTS, STEPS, FEW = (784, 50, 50, 10), 1000, 50, 100, 5
 PAIRS = {"himmelblau": [(0, 2), (2, 3), (1, 0), (3, 1)], "six-hump-camel": list(combinations(range(6), 2))}

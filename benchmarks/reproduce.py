@@ -22,9 +22,12 @@ from typing import Any
 import typer
 from interruptions import contents
 
-from popview import engine, populations, store, trajectory
-from popview.paths import TRAJECTORIES
-from popview.specs import RunSpec
+from popview.common.environment import processor
+from popview.common.folders import TRAJECTORIES
+from popview.populations import tables
+from popview.runs import store
+from popview.runs import workers as engine
+from popview.runs.specs import RunSpec
 
 LOSSES = ["train_loss", "validation_loss", "test_loss"]
 
@@ -37,12 +40,12 @@ def chosen(profile: str, task: str, variant: str, algorithm: str, seeds: list[in
     there = stored(profile, task, variant, algorithm)
     if seeds:
         return [spec for spec in there if set(seeds) & set(spec.seeds)]
-    return sorted(there, key=lambda spec: store.metadata(spec)["processor"] != trajectory.processor())[:1]
+    return sorted(there, key=lambda spec: store.metadata(spec)["processor"] != processor())[:1]
 
 
 def stored(profile: str, task: str, variant: str, algorithm: str) -> list[RunSpec]:
     """Return the specs of an algorithm that the store holds."""
-    specs = [spec for spec in populations.wanted(profile, task, variant) if spec.algorithm == algorithm]
+    specs = [spec for spec in tables.wanted(profile, task, variant) if spec.algorithm == algorithm]
     return [spec for spec in specs if store.path(spec).is_file()]
 
 
@@ -64,7 +67,7 @@ def compared(spec: RunSpec, root: Path) -> tuple[str, bool]:
         ends = (now["test_metric"] - before["test_metric"]).abs()[before["step"] == before["step"].max()]
         apart = [f"{value:.1e}" for value in (losses.iloc[0], losses.iloc[1], losses.max(), ends.max())]
         at_start = losses.iloc[0]
-    there, here = store.metadata(spec)["processor"], trajectory.processor()
+    there, here = store.metadata(spec)["processor"], processor()
     cells = (spec.task, spec.variant, spec.algorithm, spec.digest, len(before), "yes" if same else "no", *apart)
     agree = same or (there != here and at_start <= ROUNDING)
     return f"| {' | '.join(map(str, cells))} | {spread(spec):.1e} | {there} / {here} |", agree
@@ -73,7 +76,7 @@ def compared(spec: RunSpec, root: Path) -> tuple[str, bool]:
 def spread(spec: RunSpec) -> float:
     """Return the standard deviation over the shipped restarts of an algorithm, of the last test metric."""
     there = stored(spec.profile, spec.task, spec.variant, spec.algorithm)
-    return float(populations.final(populations.load(there))[spec.algorithm].std())
+    return float(tables.final(tables.load(there))[spec.algorithm].std())
 
 
 def main(
@@ -84,7 +87,7 @@ def main(
     workers: int | None = None,
 ) -> None:
     """Print the table as Markdown."""
-    variants = ((task, variant) for task in tasks or populations.TASKS for variant in populations.COMPARED)
+    variants = ((task, variant) for task in tasks or tables.TASKS for variant in tables.COMPARED)
     specs = [spec for task, variant in variants for spec in chosen(profile, task, variant, algorithm, seeds)]
     apart = "loss, start | next checkpoint | at most | final metric, at most | SD over restarts"
     print(f"| task | variant | algorithm | spec | rows | same | {apart} | processor: shipped / here |")

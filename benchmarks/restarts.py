@@ -4,7 +4,8 @@
 
 Measures, on Himmelblau, in one process with one thread, gradient evaluations per second of
 
-(a) `popview.stationary.sample` with each algorithm of Table 1: 500 restarts × 1000 iterations, normalised gradient,
+(a) `popview.landscapes.restarts.sample` with each algorithm of Table 1: 500 restarts × 1000 iterations, normalised
+gradient,
     starts and the classification of all end points included;
 (b) the same optimizers without a population: a loop over restarts, one after another (2 of them a repeat);
 (c) `scipy.optimize.basinhopping` with the analytic gradient: runs of 20 hops (4 runs a repeat), `njev` counted;
@@ -32,12 +33,12 @@ import torch
 import typer
 from joblib import Parallel, delayed
 
-from popview import table_one
+from popview.common.environment import processor
+from popview.common.seeds import generator
 from popview.landscapes import get
+from popview.landscapes.restarts import sample
 from popview.optimizers import make
-from popview.seeds import generator
-from popview.stationary import sample
-from popview.trajectory import processor
+from popview.paper import table_one
 
 RESTARTS, ITERATIONS, HOPS, ALONE, RUNS = 500, 1000, 20, 2, 4
 PROTOCOL = table_one.Protocol(restarts=RESTARTS, iterations=ITERATIONS)

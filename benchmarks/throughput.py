@@ -36,10 +36,11 @@ import typer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from popview import processes, trajectory
+from popview.common import processes
+from popview.common.environment import processor
+from popview.common.seeds import generator, stream
 from popview.optimizers import make
-from popview.seeds import generator, stream
-from popview.specs import RunSpec, expand
+from popview.runs.specs import RunSpec, expand
 from popview.tasks import TASKS, images
 
 #: Row of the table → task and what is changed in the model's settings.
@@ -66,7 +67,7 @@ def problem_of(case: str, precision: str, **changes: Any) -> Any:
 
 
 def ours(case: str, precision: str) -> Iterator[float]:
-    """Yield the loss of each step, trained as `popview.trajectory` does."""
+    """Yield the loss of each step, trained as `popview.runs.training` does."""
     processes.keep_pages()
     spec, problem = spec_of(case), problem_of(case, precision)
     hyperparameters = spec.hyperparameters
@@ -244,7 +245,7 @@ def main(
     if child_of:
         child(tasks[0], child_of, loaders)
         return
-    print(f"{trajectory.processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}; ", end="")
+    print(f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}; ", end="")
     print(f"torch {torch.__version__.split('+')[0]}; {repeats} repeats\n")
     rates: dict[str, dict[str, list[float]]] = {case: {"plain": [], "ours": []} for case in tasks}
     for _ in range(repeats):

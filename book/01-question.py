@@ -39,21 +39,21 @@ import pandas as pd
 import torch
 from myst_nb import glue
 
-from popview import ledger
-from popview.report import ledger as draw
-from popview.report import page
-from popview.rules import Computed
+from popview.book import page
+from popview.book.tables import claims as draw
+from popview.paper import claims
+from popview.paper.rules import Computed
 
 torch.set_num_threads(1)
-entries = ledger.entries(profile, Computed(restarts=restarts, two_well_restarts=two_well_restarts, seed=seed))
-pages = ledger.written()
+entries = claims.entries(profile, Computed(restarts=restarts, two_well_restarts=two_well_restarts, seed=seed))
+pages = claims.written()
 facts = {"profile": profile, "restarts": f"{restarts} a cell on landscapes, the profile's on tasks", "seed": seed}
 
 # %% [markdown]
 # ## What the paper claims, and what we find
 
 # %% tags=["hide-input", "remove-output"]
-for document in ledger.DOCUMENTS:
+for document in claims.DOCUMENTS:
     page.table(f"ledger-{document}", draw.compact(entries, document, pages))
 for claim in ("loss-and-accuracy", "selection-by-loss", "comparable", "single-model"):
     page.text(claim, draw.in_a_line(entries, claim))
@@ -96,7 +96,7 @@ page.provenance(entries, "ledger.csv", **facts, csv="has where each claim is mad
 # ````
 
 # %% tags=["remove-input"]
-page.provenance(pd.DataFrame(ledger.claims()), "claims.csv", csv="the claims and the names of their rules")
+page.provenance(pd.DataFrame(claims.claims()), "claims.csv", csv="the claims and the names of their rules")
 
 # %% [markdown]
 # ## How to read a page

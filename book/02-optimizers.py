@@ -26,9 +26,9 @@ seed: int = 0  # of starts and noise
 # %% tags=["remove-cell"]
 import pandas as pd
 
-from popview import stationary
-from popview.report import landscapes as draw
-from popview.report import page, style
+from popview.book import page, style
+from popview.book.figures import landscapes as draw
+from popview.landscapes import restarts as stationary
 
 style.use()
 

@@ -23,9 +23,9 @@
 import pandas as pd
 import torch
 
+from popview.book import page, style
+from popview.book.figures import landscapes as draw
 from popview.landscapes import LANDSCAPES
-from popview.report import landscapes as draw
-from popview.report import page, style
 
 style.use()
 minima = pd.DataFrame(

@@ -39,9 +39,10 @@ from dataclasses import replace
 import pandas as pd
 from myst_nb import glue
 
-from popview import table_one
-from popview.report import landscapes as draw
-from popview.report import page, style, tables
+from popview.book import page, style
+from popview.book.figures import landscapes as draw
+from popview.book.tables import table_one as tables
+from popview.paper import table_one
 from popview.statistics import holm
 
 style.use()

@@ -26,14 +26,16 @@ restarts: int | None = None  # restarts per algorithm; the profile's by default
 import pandas as pd
 from myst_nb import glue
 
-from popview import engine, populations, specs, store
-from popview.report import cells, page, style, tables
-from popview.report import comparisons as show
-from popview.report import trajectories as draw
+from popview.book import cells, page, style
+from popview.book import results as show
+from popview.book.figures import trajectories as draw
+from popview.book.tables import table_one
+from popview.populations import tables
+from popview.runs import specs, store, workers
 
 style.use()
 if task != "all":
-    engine.run(specs.expand(profile, task, restarts=restarts))
+    workers.run(specs.expand(profile, task, restarts=restarts))
 coverage, results = show.gather(task, "all", profile, restarts)
 base = {key: table for key, table in results.items() if key[1] == "base"}
 counted = {key: table.groupby(["algorithm", "seed"]).ngroups for key, table in results.items()}
@@ -146,10 +148,10 @@ page.provenance(
 # ## Where the restarts end
 
 # %% tags=["hide-input", "remove-output"]
-final = {key: populations.final(table) for key, table in results.items()}
+final = {key: tables.final(table) for key, table in results.items()}
 trials = {n: specs.settings(profile, n)["search"]["trials"] for n, v in results if v == "tuned"}
 searched = ", ".join(f"best of {number} trials ({n})" for n, number in trials.items()) or "none"
-page.show("final", tables.finals(final))
+page.show("final", table_one.finals(final))
 page.figure(
     "final-figure",
     draw.distributions(
@@ -189,12 +191,12 @@ page.provenance(
 # says for each restart whether it is; where SGD's gradients alone show it, the rows are taken from SGD's file.
 
 # %% tags=["hide-input", "remove-output"]
-run = {(n, v): populations.available(profile, n, v, restarts=restarts) for n, v in results}
+run = {(n, v): tables.available(profile, n, v, restarts=restarts) for n, v in results}
 many = {(row.task, row.variant): row.restarts for row in coverage.itertuples()}
-counts = cells.stack({key: populations.records(found, many[key]) for key, found in run.items()})
-apart = {key: populations.parting(table) for key, table in results.items()}
-ten = {key: populations.select(table, "train_loss", min(10, table["step"].nunique())) for key, table in results.items()}
-distinct = {key: populations.distinct(models) for key, models in ten.items()}
+counts = cells.stack({key: tables.records(found, many[key]) for key, found in run.items()})
+apart = {key: tables.parting(table) for key, table in results.items()}
+ten = {key: tables.select(table, "train_loss", min(10, table["step"].nunique())) for key, table in results.items()}
+distinct = {key: tables.distinct(models) for key, models in ten.items()}
 page.show("counts", counts, lambda table: show.deeds(table, apart, distinct), digits=1)
 
 # %% [markdown]
@@ -221,7 +223,7 @@ page.provenance(
 #
 # ## The settings
 #
-# The file `lib/popview/profiles/laptop.toml` gives a reason for each base setting and the space of each search.
+# The file `lib/popview/runs/profiles/optimizers/laptop.toml` gives a reason for each base setting and the space of each search.
 
 # %% tags=["hide-input", "remove-output"]
 same = {n: specs.unchanged(profile, n) for n, v in run if v == "tuned"}

@@ -40,11 +40,15 @@ paper_restarts: int = 5  # the paper's number of trajectories, shown beside all 
 # %% tags=["remove-cell"]
 from myst_nb import glue
 
-from popview import comparisons, populations, published, selections, store
-from popview.report import answers, page, printed, style
-from popview.report import comparisons as show
-from popview.report import selections as lay
-from popview.report import trajectories as draw
+from popview.book import page, style
+from popview.book import results as show
+from popview.book.figures import trajectories as draw
+from popview.book.sentences import comparisons as sentences
+from popview.book.tables import printed
+from popview.book.tables import selection as lay
+from popview.paper import printed as paper_tables
+from popview.populations import comparisons, selection, tables
+from popview.runs import store
 
 style.use()
 coverage, results = show.gather(task, variant, profile, restarts)
@@ -52,17 +56,15 @@ facts = page.facts(profile, results) | {
     "models": f"{per_trajectory} per restart",
 }
 sets = show.each(results, profile, lambda t, _: comparisons.paper_sets(t, per_trajectory, few=paper_restarts))
-regrets = show.each(results, profile, lambda t, margin: selections.regrets(t, margin, per_trajectory))
-verdicts = show.each(results, profile, lambda t, m: selections.verdicts(t, m, per_trajectory=per_trajectory))
-chance = show.each(results, profile, lambda t, m: selections.against_late(t, m, per_trajectory=per_trajectory))
-overlaps = show.each(results, profile, lambda t, _: selections.overlaps(t, per_trajectory))
-correlations = show.each(results, profile, lambda t, _: selections.correlations(t))
-glue("answer", answers.choices(verdicts, chance, answers.copied(results, profile)), display=False)
-values = {
-    key: populations.per_restart(populations.select(t, "train_loss", per_trajectory)) for key, t in results.items()
-}
-page.text("less-than-half", answers.less_than_half(values))
-page.text("never-parted", answers.never_parted(results))
+regrets = show.each(results, profile, lambda t, margin: selection.regrets(t, margin, per_trajectory))
+verdicts = show.each(results, profile, lambda t, m: selection.verdicts(t, m, per_trajectory=per_trajectory))
+chance = show.each(results, profile, lambda t, m: selection.against_late(t, m, per_trajectory=per_trajectory))
+overlaps = show.each(results, profile, lambda t, _: selection.overlaps(t, per_trajectory))
+correlations = show.each(results, profile, lambda t, _: selection.correlations(t))
+glue("answer", sentences.choices(verdicts, chance, sentences.copied(results, profile)), display=False)
+values = {key: tables.per_restart(tables.select(t, "train_loss", per_trajectory)) for key, t in results.items()}
+page.text("less-than-half", sentences.less_than_half(values))
+page.text("never-parted", sentences.never_parted(results))
 page.show("overview", sets, lambda table: lay.overview(table, regrets, verdicts, chance, overlaps, correlations))
 glue("unchanged", show.unchanged(results, profile), display=False)
 for kind in ("base", "tuned"):
@@ -138,7 +140,7 @@ page.provenance(
 # The regret to SetB cannot be negative, and part of it is luck: SetB takes the checkpoints that happened to do best on
 # these very test examples. It is an upper bound on what the loss misses. Accuracies on few examples tie often; these numbers are expectations over a random order of tied
 # checkpoints, since "the earlier one" would favour the beginning of training. A t interval covers less than it says
-# where restarts are few and values skewed, as at five restarts; `popview.selections.summary` says by how much. The
+# where restarts are few and values skewed, as at five restarts; `popview.populations.selection.summary` says by how much. The
 # rule of the verdicts is in chapter 7. All of it is conditional on the fixed test set.
 #
 # ## Loss and metric along trajectories
@@ -171,7 +173,7 @@ page.show("taus", correlations, lay.correlations)
 # ````
 
 # %% tags=["remove-input"]
-few = f"{selections.FEWEST_LOSSES} different ones or more"
+few = f"{selection.FEWEST_LOSSES} different ones or more"
 page.provenance(correlations, "rank-correlation.csv", **facts, losses=few, spread="95 % t intervals over restarts")
 
 # %% [markdown]
@@ -193,8 +195,8 @@ for number, kind, test in (
         ours = ours.assign(label=kind + ", " + ours["restarts"].astype(str) + " restarts", p=ours[test])
         for said, rows in ours.groupby(["task", "label"], sort=False):
             counts[f"{number}, ours: {', '.join(said)}"] = rows["p"]
-    if published.TABLES[number].available:
-        counts[f"{number}, printed: four tasks, {kind}"] = published.table(number)["p_value"]
+    if paper_tables.TABLES[number].available:
+        counts[f"{number}, printed: four tasks, {kind}"] = paper_tables.table(number)["p_value"]
     page.show(f"table-{number}", printed.beside(ours, number), digits=4)
 page.table("tallies", printed.tallies(counts))
 

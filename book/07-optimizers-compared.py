@@ -43,27 +43,31 @@ first_restarts: int = 5  # restarts whose comparisons are looked at alone, then 
 import pandas as pd
 from myst_nb import glue
 
-from popview import comparisons, populations, published, specs, store, targets
-from popview.report import answers, cells, page, printed, style
-from popview.report import comparisons as show
-from popview.report import trajectories as draw
+from popview.book import cells, page, style
+from popview.book import results as show
+from popview.book.figures import trajectories as draw
+from popview.book.sentences import comparisons as sentences
+from popview.book.tables import printed
+from popview.paper import printed as paper_tables
+from popview.populations import comparisons, tables, time_to_target
+from popview.runs import specs, store
 
 style.use()
 coverage, results = show.gather(task, variant, profile, restarts)
-chosen = {key: populations.select(t, "train_loss", per_trajectory) for key, t in results.items()}
-values = {key: populations.per_restart(models) for key, models in chosen.items()}
+chosen = {key: tables.select(t, "train_loss", per_trajectory) for key, t in results.items()}
+values = {key: tables.per_restart(models) for key, models in chosen.items()}
 facts = page.facts(profile, results) | {
     "models": f"{per_trajectory} per restart by training loss",
     "budget": "equal epochs",
 }
 against = show.against_reference(values, profile)
 sam = show.each(values, profile, comparisons.against_sam)
-page.text("statistics-alone", answers.statistics_alone(results, profile))
+page.text("statistics-alone", sentences.statistics_alone(results, profile))
 others = sam[sam["a"] != "SGD"] if len(sam) else sam
 page.show("overview", pd.concat([against, others]), show.overview)
-page.text("less-than-half", answers.less_than_half(values))
-page.text("never-parted", answers.never_parted(results))
-glue("headline", answers.headline(against, values), display=False)
+page.text("less-than-half", sentences.less_than_half(values))
+page.text("never-parted", sentences.never_parted(results))
+glue("headline", sentences.headline(against, values), display=False)
 glue("chosen", per_trajectory, display=False)
 glue("first-restarts", first_restarts, display=False)
 trials = {specs.settings(profile, name)["search"]["trials"] for name, kind in results if kind == "tuned"}
@@ -218,7 +222,7 @@ page.provenance(clusters, "clusters.csv", **facts, spread="95 % intervals")
 
 # %% tags=["hide-input", "remove-output"]
 repeated = show.against_reference(values, profile, comparisons.repeated, first=first_restarts)
-page.text("repeated-answer", answers.repeated(repeated))
+page.text("repeated-answer", sentences.repeated(repeated))
 page.show("repeated", repeated, show.repeats, empty=f"no task has {2 * first_restarts} restarts")
 
 # %% [markdown]
@@ -264,7 +268,7 @@ page.provenance(
 
 # %% tags=["hide-input", "remove-output"]
 pairs = show.each(chosen, profile, comparisons.all_pairs)
-counts = {"printed: four tasks": published.table("6")["p_value"]}
+counts = {"printed: four tasks": paper_tables.table("6")["p_value"]}
 six = printed.printed_pairs(pairs)
 for said, rows in six.groupby(["task", "label"], sort=False) if len(six) else ():
     counts[f"ours: {', '.join(said)}"] = rows["p"]
@@ -299,7 +303,7 @@ page.provenance(six, "table-6.csv", **facts, note="printed values: 5 trajectorie
 # ## All pairs
 
 # %% tags=["hide-input", "remove-output"]
-page.text("pairs-answer", answers.all_pairs(pairs))
+page.text("pairs-answer", sentences.all_pairs(pairs))
 page.show("all-pairs", pairs, show.squares)
 
 # %% [markdown]
@@ -330,14 +334,14 @@ page.provenance(pairs, "all-pairs.csv", **facts, tests="as above, Holm over all 
 # ```
 
 # %% tags=["hide-input", "remove-output"]
-times = show.each(results, profile, targets.times)
-equal = {key: targets.equal_gradients(t) for key, t in results.items()}
-levels = {key: targets.target(t) for key, t in equal.items()}
-reached = {key: targets.time_to_target(t, levels[key]) for key, t in equal.items()}
-misses = cells.stack({key: pd.DataFrame([targets.shared_misses(table)]) for key, table in reached.items()})
-page.text("times-answer", answers.times(times, misses))
+times = show.each(results, profile, time_to_target.times)
+equal = {key: time_to_target.equal_gradients(t) for key, t in results.items()}
+levels = {key: time_to_target.target(t) for key, t in equal.items()}
+reached = {key: time_to_target.time_to_target(t, levels[key]) for key, t in equal.items()}
+misses = cells.stack({key: pd.DataFrame([time_to_target.shared_misses(table)]) for key, table in reached.items()})
+page.text("times-answer", sentences.times(times, misses))
 page.show("times", times, show.times)
-within = {key: targets.time_to_target(t, levels[key] - show.margin(profile, key)) for key, t in equal.items()}
+within = {key: time_to_target.time_to_target(t, levels[key] - show.margin(profile, key)) for key, t in equal.items()}
 ends = {key: float(t["gradient_evaluations"].max()) for key, t in equal.items()}
 page.figure("reached", draw.reached(within, ends, ("SGD", "NiG-SGD", "NiM-SGD", "SAM", "NiM-BH", "NiM-MBH", "AdamW")))
 

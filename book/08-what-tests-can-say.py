@@ -40,26 +40,27 @@ from math import comb
 import pandas as pd
 from myst_nb import glue
 
-from popview import comparisons, designs, populations, published, simulations
-from popview.errors import UsageError, check_name
-from popview.report import page, style
-from popview.report import simulations as draw
-from popview.statistics import effective_n
+from popview.book import page, style
+from popview.book.figures import simulations as draw
+from popview.common.errors import UsageError, check_name
+from popview.paper import printed
+from popview.populations import comparisons, tables
+from popview.statistics import effective_n, power, simulations
 
 if per_trajectory < 2:
     raise UsageError(
         f"per_trajectory must be 2 or above: one model has no correlation with others, got {per_trajectory}"
     )
 style.use()
-covered = populations.coverage(profile, variants=("base",))
-trajectories = populations.load_available(profile, covered)
+covered = tables.coverage(profile, variants=("base",))
+trajectories = tables.load_available(profile, covered)
 trained_on = page.facts(profile, trajectories)["trained_on"]
 results = {task: found for (task, _), found in trajectories.items()}
-check_name("split_task", split_task, populations.TASKS)
+check_name("split_task", split_task, tables.TASKS)
 if split_task not in results:
     command = f"popview run --profile {profile} --task {split_task}"
     raise UsageError(f"{split_task} has no whole results in profile {profile}: `{command}` computes them")
-sets = {task: populations.select(found, "train_loss", per_trajectory) for task, found in results.items()}
+sets = {task: tables.select(found, "train_loss", per_trajectory) for task, found in results.items()}
 design = {"restarts": f"{paper_restarts} each", "checkpoints": f"{per_trajectory} a restart"}
 monte_carlo = "95 % Wilson intervals for the finite number of repeats"
 
@@ -240,7 +241,7 @@ glue("split-half", sides[1], display=False)
 # %% tags=["hide-input", "remove-output"]
 sizes = tuple(sorted({paper_restarts, 10, 20, 100}))
 effects = [step / 20 for step in range(61)]
-curves = designs.power(sizes, effects, simulated=(0.5, 1.0, 1.5, 2.0, 2.5, 3.0), repeats=power_repeats, seed=seed)
+curves = power.power(sizes, effects, simulated=(0.5, 1.0, 1.5, 2.0, 2.5, 3.0), repeats=power_repeats, seed=seed)
 page.figure("power", draw.power_curves(curves))
 first = curves.set_index(["restarts", "family", "effect"]).loc[(paper_restarts, 5, 2.0)]
 glue("formula", f"{100 * first['power']:.0f}", display=False)
@@ -274,8 +275,8 @@ page.provenance(
 # over algorithms (two others may differ by more).
 
 # %% tags=["hide-input", "remove-output"]
-deviations = {task: designs.deviations(populations.per_restart(chosen)) for task, chosen in sets.items()}
-detectable = designs.detectable_points(sizes, deviations, family=5)
+deviations = {task: power.deviations(tables.per_restart(chosen)) for task, chosen in sets.items()}
+detectable = power.detectable_points(sizes, deviations, family=5)
 page.table("detectable", draw.detectable(detectable))
 spread_of = pd.DataFrame(deviations, index=["SD of a restart's value", "SD of a difference to SGD paired by seed"]).T
 page.table("deviations", (100 * spread_of).rename_axis("task").reset_index(), digits=3)
@@ -310,9 +311,9 @@ page.provenance(
 # at all: the smallest p-value of a permutation test is 2 divided by the number of relabellings.
 
 # %% tags=["hide-input", "remove-output"]
-limits = designs.smallest(sorted({4, paper_restarts, 6, 7, 8, 10, 20, 100}))
+limits = power.smallest(sorted({4, paper_restarts, 6, 7, 8, 10, 20, 100}))
 glue("largest-family", int(limits.set_index("restarts").loc[paper_restarts, "unpaired_family"]), display=False)
-glue("six-cells", len(published.table("6")), display=False)
+glue("six-cells", len(printed.table("6")), display=False)
 glue("six-pairs", comb(6, 2), display=False)
 page.table(
     "limits",
@@ -349,11 +350,11 @@ page.provenance(limits, "limits.csv", spread="none: exact")
 # equivalence is the true difference itself, so that the two are just *not* equivalent.
 
 # %% tags=["hide-input", "remove-output"]
-quiet = designs.silence(sizes, effect=effect, margin=effect, repeats=power_repeats, seed=seed)
+quiet = power.silence(sizes, effect=effect, margin=effect, repeats=power_repeats, seed=seed)
 page.figure("silence", draw.silence_bars(quiet, effect))
 page.table("silent", draw.silent(quiet), digits=1)
-drawn = designs.differences((paper_restarts,), (0.0, effect, 2 * effect), repeats=power_repeats, seed=seed)
-distribution = designs.restart_p_values(drawn, seed)
+drawn = power.differences((paper_restarts,), (0.0, effect, 2 * effect), repeats=power_repeats, seed=seed)
+distribution = power.restart_p_values(drawn, seed)
 page.figure("p-values", draw.p_value_histograms({f"{paper_restarts} restarts": distribution}, list(distribution)))
 five = quiet[quiet["restarts"] == paper_restarts].set_index("difference")
 glue("effect", f"{effect:g}", display=False)

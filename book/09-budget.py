@@ -45,37 +45,39 @@ core_throughput: float = 1.25e11  # FLOP/s of one core: a step of ResNet-50, bat
 import pandas as pd
 from myst_nb import glue
 
-from popview import bill, budget, populations, specs, store, targets
-from popview.report import answers, page, style
-from popview.report import budget as draw
-from popview.report import comparisons as show
+from popview.book import page, style
+from popview.book import results as show
+from popview.book.sentences import comparisons as sentences
+from popview.book.tables import costs as draw
+from popview.populations import equal_budget, tables, time_to_target
+from popview.runs import costs, specs, store
 
 style.use()
 coverage, results = show.gather(task, variant, profile, restarts)
 facts = page.facts(profile, results)
-paid = show.each(results, profile, lambda t, _: budget.evaluations(t))
-metric = show.each(results, profile, budget.equal_budgets)
-loss = show.each(results, profile, lambda t, margin: budget.equal_budgets(t, margin, "train_loss"))
-times = show.each(results, profile, targets.times)
-ends = {key: populations.final(t, "test_metric") for key, t in results.items()}
-page.text("less-than-half", answers.less_than_half(ends))
+paid = show.each(results, profile, lambda t, _: equal_budget.evaluations(t))
+metric = show.each(results, profile, equal_budget.equal_budgets)
+loss = show.each(results, profile, lambda t, margin: equal_budget.equal_budgets(t, margin, "train_loss"))
+times = show.each(results, profile, time_to_target.times)
+ends = {key: tables.final(t, "test_metric") for key, t in results.items()}
+page.text("less-than-half", sentences.less_than_half(ends))
 page.show("overview", paid, lambda table: draw.overview(table, metric, loss, times))
 
 wanted = {
     name: [spec for t in specs.tasks(name) for spec in specs.expand(name, t)] for name in ("smoke", "laptop", "paper")
 }
-bills = pd.concat([bill.table(found, throughput=throughput) for found in wanted.values()], ignore_index=True)
+bills = pd.concat([costs.table(found, throughput=throughput) for found in wanted.values()], ignore_index=True)
 paper, laptop = (bills[bills["profile"] == name] for name in ("paper", "laptop"))
 least, most = (paper[column].sum() for column in ("gradients_least", "gradients"))
 glue("number-tasks", paper["task"].nunique(), display=False)
 glue("number-trajectories", int(paper["trajectories"].sum()), display=False)
 glue("paper-gradients", f"{least / 1e6:.0f} to {most / 1e6:.0f} million", display=False)
 glue("paper-hours", f"{paper['gpu_hours'].sum():.0f}", display=False)
-glue("throughput", bill.amount(throughput, "FLOP/s"), display=False)
-glue("core-throughput", bill.amount(core_throughput, "FLOP/s"), display=False)
-core_hours = bill.table(wanted["paper"], throughput=core_throughput)["gpu_hours"].sum()
+glue("throughput", costs.amount(throughput, "FLOP/s"), display=False)
+glue("core-throughput", costs.amount(core_throughput, "FLOP/s"), display=False)
+core_hours = costs.table(wanted["paper"], throughput=core_throughput)["gpu_hours"].sum()
 glue("core-years", f"{core_hours / (365.25 * 24):.1f}", display=False)
-done = bill.table([spec for spec in wanted["laptop"] if store.path(spec).is_file()], throughput=throughput)
+done = costs.table([spec for spec in wanted["laptop"] if store.path(spec).is_file()], throughput=throughput)
 glue("done", f"{100 * done['flops'].sum() / laptop['flops'].sum():.2g}", display=False)
 glue("cheaper", f"{paper['flops'].sum() / laptop['flops'].sum():,.0f}", display=False)
 
@@ -138,7 +140,7 @@ page.provenance(
 
 # %% tags=["hide-input", "remove-output"]
 run_here = [spec for (name, kind), _ in results.items() for spec in specs.expand(profile, name, variant=kind)]
-measuring = budget.measuring(run_here)
+measuring = equal_budget.measuring(run_here)
 page.show("measuring", measuring, draw.shares, digits=1)
 
 # %% [markdown]
@@ -178,7 +180,7 @@ page.figure("hours", draw.hours_figure(paper[paper["trajectories"] > 0]))
 # ```
 
 # %% tags=["remove-input"]
-page.provenance(bills, "bill.csv", throughput=bill.amount(throughput, "FLOP/s"), profiles=", ".join(wanted))
+page.provenance(bills, "bill.csv", throughput=costs.amount(throughput, "FLOP/s"), profiles=", ".join(wanted))
 
 # %% [markdown]
 # How far to trust it:
@@ -197,7 +199,7 @@ page.provenance(bills, "bill.csv", throughput=bill.amount(throughput, "FLOP/s"),
 # ## What was traded
 
 # %% tags=["hide-input", "remove-output"]
-scales = budget.scales(("laptop", "paper"), dict.fromkeys([*specs.tasks("laptop"), *specs.tasks("paper")]))
+scales = equal_budget.scales(("laptop", "paper"), dict.fromkeys([*specs.tasks("laptop"), *specs.tasks("paper")]))
 page.table("traded", draw.traded(scales))
 
 # %% [markdown]

@@ -31,15 +31,18 @@ steps: int = 1000  # of the path finder on the landscapes, which are computed wi
 # %% tags=["remove-cell"]
 import pandas as pd
 
-from popview import ledger, study
+from popview.book import page, style
+from popview.book.figures import landscapes
+from popview.book.figures import solutions as draw
+from popview.book.sentences import topography as words
+from popview.book.tables import claims
+from popview.book.tables import topography as lay
 from popview.landscapes import get
-from popview.report import landscapes, page, style
-from popview.report import ledger as claims
-from popview.report import solutions as draw
-from popview.report import topography as lay
-from popview.report import topography_words as words
-from popview.rules import Computed
-from popview.study import passes, readings
+from popview.paper import claims as ledger
+from popview.paper.rules import Computed
+from popview.populations import landscape_paths
+from popview.populations import solutions as readings
+from popview.runs import solutions as study
 
 style.use()
 names = study.networks(profile) if network == "all" else (network,)
@@ -70,12 +73,15 @@ page.text("answer", words.answer(evidence))
 # minima is known, from the saddles:
 
 # %% tags=["hide-input", "remove-output"]
-chosen = {"himmelblau": [*passes.NEIGHBOURS, (3, 1)], "six-hump-camel": passes.every_pair(get("six-hump-camel"))}
+chosen = {
+    "himmelblau": [*landscape_paths.NEIGHBOURS, (3, 1)],
+    "six-hump-camel": landscape_paths.every_pair(get("six-hump-camel")),
+}
 tables = []
 for name, pairs in chosen.items():
     landscape = get(name)
-    found = passes.paths(landscape, pairs, steps)
-    tables.append(passes.heights(landscape, pairs, found))
+    found = landscape_paths.paths(landscape, pairs, steps)
+    tables.append(landscape_paths.heights(landscape, pairs, found))
     page.interactive(f"passes-{name}", landscapes.passes(landscape, pairs, found))
 rises = pd.concat(tables, ignore_index=True)
 page.table("rises", lay.passes(rises), digits=3)
@@ -295,7 +301,9 @@ page.text("sharper", words.judged("smoother_basins", evidence))
 
 # %% tags=["remove-input"]
 fitted_on = "; ".join(f"{t['title']} {t['fitted']:,}" for t in profiles.values())
-page.provenance(solutions, "solutions.csv", **facts, images=fitted_on, measures="popview.flatness", stages="all three")
+page.provenance(
+    solutions, "solutions.csv", **facts, images=fitted_on, measures="popview.topography.flatness", stages="all three"
+)
 
 # %% [markdown]
 # ## Norms, distances and kernel principal components
@@ -382,9 +390,12 @@ page.table("verdicts", claims.full(verdicts, "yu2026", {}))
 
 # %% tags=["remove-input"]
 page.provenance(
-    verdicts, "verdicts.csv", profile=profile, rules="in lib/popview/rules/study.py, stated in each docstring"
+    verdicts,
+    "verdicts.csv",
+    profile=profile,
+    rules="in lib/popview/paper/rules/by_solutions.py, stated in each docstring",
 )
 
 # %% [markdown]
 # `popview topography --profile laptop` computes what is missing and continues where it
-# was interrupted; `study.barriers("laptop", "fcp")` is the table of all pairs.
+# was interrupted; `runs.solutions.barriers("laptop", "fcp")` is the table of all pairs.

@@ -33,18 +33,20 @@ import numpy as np
 import pandas as pd
 from myst_nb import glue
 
-from popview import forensics, implied, misprints, published
-from popview.report import forensics as draw
-from popview.report import page, style
+from popview.book import page, style
+from popview.book.tables import audit as draw
+from popview.paper import printed as paper_tables
+from popview.paper.audit import formulas, implied_tests
+from popview.paper.audit import tables as audit
 
 style.use()
-tables = {number: published.table(number) for number in ("1", "2a", "3a", "4", "6")}
-printed = forensics.printed_checks()
-gate = misprints.gate_table(restarts=gate_restarts, seed=seed)
+tables = {number: paper_tables.table(number) for number in ("1", "2a", "3a", "4", "6")}
+printed = audit.printed_checks()
+gate = formulas.gate_table(restarts=gate_restarts, seed=seed)
 followed = [
-    *misprints.printed_formulas(),
-    misprints.acceptance(restarts=acceptance_restarts, hops=hops, seed=seed),
-    misprints.noise_gate(gate),
+    *formulas.printed_formulas(),
+    formulas.acceptance(restarts=acceptance_restarts, hops=hops, seed=seed),
+    formulas.noise_gate(gate),
 ]
 checks = [*printed, *followed]
 source = {"source": "arXiv 2403.00574, the only text at hand"}
@@ -102,9 +104,9 @@ page.provenance(draw.records(printed), "printed-checks.csv", **source)
 # models, they give the p-values in red; the printed ones are black. Read as five restarts they give the pale ones.
 
 # %% tags=["hide-input", "remove-output"]
-sets = implied.implied_by_table_four(tables["4"], tables["3a"])
+sets = implied_tests.implied_by_table_four(tables["4"], tables["3a"])
 sets.insert(0, "cell", sets["algorithm"] + ", " + sets["task"])
-pairs = implied.implied_for_table_six(tables["4"], tables["6"])
+pairs = implied_tests.implied_for_table_six(tables["4"], tables["6"])
 pairs.insert(0, "cell", pairs["comparison"] + ", " + pairs["task"])
 panels = {"SetA against SetB (Table 3a)": sets, "Optimizer against optimizer (Table 6)": pairs}
 page.figure("implied", draw.implied_p_values(panels))
@@ -214,7 +216,7 @@ page.provenance(
 # ## Slips of the text
 
 # %% tags=["hide-input", "remove-output"]
-slips = forensics.slips()
+slips = audit.slips()
 for document in ("inan2024", "yu2026", "article"):
     page.table(f"slips-{document}", draw.slips(slips[slips["document"] == document]))
 

@@ -26,10 +26,12 @@ from importlib.metadata import version
 import pandas as pd
 from myst_nb import glue
 
-from popview import ledger, published, store, study
-from popview.report import ledger as claims
-from popview.report import page, tables
-from popview.report import topography as lay
+from popview.book import page
+from popview.book.tables import claims, table_one
+from popview.book.tables import topography as lay
+from popview.paper import claims as ledger
+from popview.paper import printed
+from popview.runs import solutions, store
 
 # %% [markdown]
 # ## Ledger of claims
@@ -113,8 +115,8 @@ page.provenance(found, "reconsidered.csv", profile=profile)
 
 # %% tags=["hide-input", "remove-output"]
 inventory = pd.DataFrame(store.inventory(profile))
-page.table("inventory", tables.inventory(inventory))
-glue("progress", tables.progress(inventory), display=False)
+page.table("inventory", table_one.inventory(inventory))
+glue("progress", table_one.progress(inventory), display=False)
 glue("core-hours", f"{inventory['core_hours'].sum():.1f}", display=False)
 
 # %% [markdown]
@@ -139,8 +141,8 @@ page.provenance(
 # `popview run` computes what is missing. The study of solutions behind chapter 11:
 
 # %% tags=["hide-input", "remove-output"]
-studied = study.coverage(profile) if profile in study.PROFILES else pd.DataFrame()
-page.show("studied", studied, lambda table: lay.covered(table, study.titles(profile)), digits=1)
+studied = solutions.coverage(profile) if profile in solutions.PROFILES else pd.DataFrame()
+page.show("studied", studied, lambda table: lay.covered(table, solutions.titles(profile)), digits=1)
 
 # %% [markdown]
 # ````{table} The study of solutions: sets that are there, of those wanted, and what they took.
@@ -197,7 +199,7 @@ paper = pd.DataFrame(
         "text at hand": "yes" if entry.available else "missing",
         "here": places[number],
     }
-    for number, entry in published.TABLES.items()
+    for number, entry in printed.TABLES.items()
 )
 page.table("paper", paper)
 

@@ -9,7 +9,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before the first import of NumPy or torch
 import pytest
 import tiny
 
-from popview.paths import ROOT
+from popview.common.folders import ROOT
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # tests never ask the network
 signal.signal(signal.SIGINT, signal.default_int_handler)  # else Ctrl-C is ignored in all that a background job starts

@@ -15,12 +15,14 @@ from helpers import closure_of
 from sklearn.metrics import average_precision_score, f1_score, log_loss
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 
-from popview import annealed, bill, cli, specs, store, trajectory, tuning
-from popview.endings import KEPT
-from popview.errors import UsageError
+from popview import cli
+from popview.common.errors import UsageError
 from popview.optimizers import make
-from popview.schedules import scheduler
-from popview.specs import RunSpec
+from popview.runs import annealed, costs, specs, store, training
+from popview.runs import search as tuning
+from popview.runs.final_measures import KEPT
+from popview.runs.schedules import scheduler
+from popview.runs.specs import RunSpec
 from popview.tasks import scores
 from popview.tasks.digits import Digits
 from popview.tasks.supervised import draw_fixed
@@ -233,7 +235,7 @@ class TestSpecs:
         ends = {("annealed", "SGD"): 6, ("annealed", "SAM"): 3, ("equal-epochs", "SAM"): 6}
         for (variant, algorithm), epochs in ends.items():
             assert {s.epochs for s in expanded(variant, algorithm)} == {epochs}
-        sam, sgd = (bill.cost(expanded("annealed", name)[0]).gradients for name in ("SAM", "SGD"))
+        sam, sgd = (costs.cost(expanded("annealed", name)[0]).gradients for name in ("SAM", "SGD"))
         assert sam == sgd == 2 * 6 * 20
 
     def test_steps_scale_with_the_budget(self, folder):
@@ -449,7 +451,7 @@ class TestFiles:
     )
 
     def test_predictions_of_the_last_model(self):
-        (found,) = trajectory.compute(self.spec)
+        (found,) = training.compute(self.spec)
         frame = found.table.to_pandas()
         problem = found.best.problem
         labels = problem.test_labels().numpy()
@@ -463,7 +465,7 @@ class TestFiles:
 
     def test_arms_by_hand(self):
         """The ten models of lowest loss put into the task again, one by one."""
-        (found,) = trajectory.compute(self.spec)
+        (found,) = training.compute(self.spec)
         known, problem, best = told(found.table), found.best.problem, found.best
         labels = problem.test_labels().numpy()
         each = []
@@ -486,9 +488,9 @@ class TestFiles:
 
     def test_resumed(self, tmp_path):
         """Interrupted in the middle of the cosine, a run goes on to the same rows and measures."""
-        (whole,) = trajectory.compute(self.spec)
+        (whole,) = training.compute(self.spec)
         state, steps = tmp_path / "state", 0
-        original = trajectory.Record.checkpoint
+        original = training.Record.checkpoint
 
         def stop(record: Any, step: int, seconds: float) -> None:
             nonlocal steps
@@ -498,22 +500,22 @@ class TestFiles:
                 raise KeyboardInterrupt
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(trajectory.Record, "checkpoint", stop)
+            patch.setattr(training.Record, "checkpoint", stop)
             with pytest.raises(KeyboardInterrupt):
-                trajectory.compute(self.spec, state, every=0.0)
+                training.compute(self.spec, state, every=0.0)
         assert state.is_file()
-        (resumed,) = trajectory.compute(self.spec, state)
+        (resumed,) = training.compute(self.spec, state)
         drop = ["seconds"]
         assert whole.table.drop_columns(drop).equals(resumed.table.drop_columns(drop))
         known = [{k: v for k, v in told(t.table).items() if k != "seconds"} for t in (whole, resumed)]
         assert known[0] == known[1]
 
     def test_a_search_keeps_scores_only(self):
-        (found,) = trajectory.compute(replace(self.spec, variant="cell"))
+        (found,) = training.compute(replace(self.spec, variant="cell"))
         known = told(found.table)
         assert {"whole_test", "validation"} <= set(known)
         assert not {"flatness", "ensemble", "kept", "corrupted", "by_validation"} & set(known)
-        assert found.table.column_names == trajectory.COLUMNS
+        assert found.table.column_names == training.COLUMNS
 
     def test_images_and_texts(self, tiny_hub, monkeypatch):
         """In the data's own order, though texts are evaluated in order of length."""

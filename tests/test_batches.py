@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from popview import designs, simulations, statistics
-from popview.errors import UsageError
-from popview.statistics.batches import equivalence_p_values, p_values
-from popview.statistics.nested import simulate_selected
+from popview import statistics
+from popview.common.errors import UsageError
+from popview.statistics import power as designs
+from popview.statistics import simulations
+from popview.statistics.batched import equivalence_p_values, p_values
+from popview.statistics.clustering import simulate_selected
 
 SEED = 20240301
 

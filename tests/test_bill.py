@@ -9,10 +9,11 @@ import torch
 from torch.nn import Parameter
 from torch.utils.flop_counter import FlopCounterMode
 
-from popview import bill, engine, flatness, operations, specs, store, trajectory
-from popview.errors import UsageError
+from popview.common.errors import UsageError
 from popview.optimizers import make
+from popview.runs import costs, flops, specs, store, training, workers
 from popview.tasks import images, networks
+from popview.topography import flatness
 
 PAPER = {task: specs.settings("paper", task)["model"] for task in specs.tasks("paper")}
 
@@ -35,7 +36,7 @@ def convolution(kernel: int, inputs: int, outputs: int, side: int) -> int:
 
 def test_linear_layers_by_hand():
     layers = [2 * 784 * 50, 2 * 50 * 50, 2 * 50 * 10]
-    counted = operations.example("mnist", smoke("mnist", network="perceptron"))
+    counted = flops.example("mnist", smoke("mnist", network="perceptron"))
     assert counted.forward == sum(layers)
     assert counted.gradient == 3 * sum(layers) - layers[0]  # nobody asks for the gradient of the images
     assert counted.bytes == 4 * (784 * 50 + 50 * 50 + 50 * 10)
@@ -43,7 +44,7 @@ def test_linear_layers_by_hand():
 
 
 def test_digits_by_hand():
-    counted = operations.example("digits", {"hidden": 32, "batch_size": 50})
+    counted = flops.example("digits", {"hidden": 32, "batch_size": 50})
     assert counted.forward == 2 * 64 * 32 + 2 * 32 * 10
     assert counted.gradient == 3 * counted.forward - 2 * 64 * 32
     assert counted.bytes == 4 * (64 * 32 + 32 + 32 * 10 + 10)
@@ -51,7 +52,7 @@ def test_digits_by_hand():
 
 def test_convolutions_by_hand():
     layers = [convolution(5, 1, 6, 28), convolution(5, 6, 16, 10), 2 * 400 * 120, 2 * 120 * 84, 2 * 84 * 10]
-    counted = operations.example("mnist", smoke("mnist", network="lenet"))
+    counted = flops.example("mnist", smoke("mnist", network="lenet"))
     assert counted.forward == sum(layers)
     assert counted.gradient == 3 * sum(layers) - layers[0]
     assert counted.bytes == 4 * 61_706
@@ -67,7 +68,7 @@ def test_resnet_of_cifar_by_hand(depth, width):
         for block in range(blocks):
             inputs = outputs // 2 if stage and not block else outputs
             layers += [convolution(3, inputs, outputs, side), convolution(3, outputs, outputs, side)]
-    counted = operations.example("cifar10", smoke("cifar10", network=f"resnet-{depth}", width=width))
+    counted = flops.example("cifar10", smoke("cifar10", network=f"resnet-{depth}", width=width))
     assert counted.forward == sum(layers)
     assert counted.gradient == 3 * sum(layers) - stem
     assert counted.normalized
@@ -85,7 +86,7 @@ def test_resnet_50_with_the_cifar_stem_by_hand():
             if not block:
                 layers.append(convolution(1, inputs, 4 * width, side))
             inputs = 4 * width
-    counted = operations.example("cifar10", PAPER["cifar10"])
+    counted = flops.example("cifar10", PAPER["cifar10"])
     assert counted.forward == sum(layers)
     assert counted.gradient == 3 * sum(layers) - stem
     assert counted.forward / 2 == pytest.approx(1.3e9, rel=0.01)  # the usual figure: 1.3 GMAC
@@ -106,7 +107,7 @@ def test_bert_base_by_hand(task, tokens, classes):
     assert weights == pytest.approx(85e6, rel=0.002)
     attention = layers * 2 * (2 * tokens**2 * hidden)  # scores, and what they weight
     head = 2 * hidden**2 + 2 * hidden * classes
-    counted = operations.example(task, PAPER[task])
+    counted = flops.example(task, PAPER[task])
     assert counted.forward == 2 * weights * tokens + attention + head
     assert counted.gradient == 3 * counted.forward  # the embeddings below are trained
     assert counted.below == 0
@@ -114,13 +115,13 @@ def test_bert_base_by_hand(task, tokens, classes):
 
 @pytest.mark.parametrize(("model", "parameters"), [("bert-base-cased", 108.3e6), ("bert-base-uncased", 109.5e6)])
 def test_bert_base_has_its_published_size(model, parameters):
-    counted = operations.example("tweeteval", PAPER["tweeteval"] | {"model": model})
+    counted = flops.example("tweeteval", PAPER["tweeteval"] | {"model": model})
     assert counted.bytes / 4 == pytest.approx(parameters, rel=0.001)
 
 
 def test_frozen_layers_are_passed_forward_once():
-    whole = operations.example("tweeteval", smoke("tweeteval", frozen=0))
-    upper = operations.example("tweeteval", smoke("tweeteval", frozen=4))
+    whole = flops.example("tweeteval", smoke("tweeteval", frozen=0))
+    upper = flops.example("tweeteval", smoke("tweeteval", frozen=4))
     assert upper.below + upper.forward == whole.forward
     assert upper.below == pytest.approx(2 * upper.forward, rel=0.02)  # four layers of six; the head is small
     first = 2 * 64 * 3 * 384**2  # queries, keys and values: what enters them needs no gradient
@@ -130,17 +131,17 @@ def test_frozen_layers_are_passed_forward_once():
 
 def test_usual_length_is_no_longer_than_the_cut():
     for length, charged in ((64, 26), (10, 10)):
-        assert operations.usual("tweeteval", smoke("tweeteval", length=length))["length"] == charged
-    assert operations.usual("cifar10", PAPER["cifar10"]) == PAPER["cifar10"]
+        assert flops.usual("tweeteval", smoke("tweeteval", length=length))["length"] == charged
+    assert flops.usual("cifar10", PAPER["cifar10"]) == PAPER["cifar10"]
 
 
 def test_mistakes_in_a_model():
     with pytest.raises(UsageError, match="model of cifar10: got an unexpected keyword argument 'widht'"):
-        operations.example("cifar10", smoke("cifar10", widht=4))
+        flops.example("cifar10", smoke("cifar10", widht=4))
     with pytest.raises(UsageError, match="unknown network 'resnet-9'"):
-        operations.example("cifar10", smoke("cifar10", network="resnet-9"))
+        flops.example("cifar10", smoke("cifar10", network="resnet-9"))
     with pytest.raises(UsageError, match="no configuration of model bert-tiny"):
-        operations.example("tweeteval", PAPER["tweeteval"] | {"model": "bert-tiny"})
+        flops.example("tweeteval", PAPER["tweeteval"] | {"model": "bert-tiny"})
 
 
 # ---------------------------------------------------------------- evaluations
@@ -180,7 +181,7 @@ def test_evaluations_are_the_optimizers_own(algorithm, hyperparameters, slope):
 
     for _ in range(STEPS):
         optimizer.step(closure, lambda: slope * w.detach().sum())
-    least, most, losses = bill._evaluations(spec, STEPS)
+    least, most, losses = costs._evaluations(spec, STEPS)
     assert optimizer.gradient_evaluations == (most if hyperparameters.get("epsilon") == float("inf") else least)
     assert optimizer.loss_evaluations == losses
     assert (least < most) == (algorithm == "NiM-SGD" and hyperparameters["epsilon"] < float("inf"))
@@ -191,14 +192,14 @@ def ran(tmp_path_factory):
     """The specs of smoke's digits, run, and their store."""
     root = tmp_path_factory.mktemp("store")
     wanted = specs.expand("smoke", "digits", algorithms=("SGD", "SWA", "NiM-SGD", "SAM", "NiM-MBH"))
-    engine.run(wanted, workers=1, root=root, quiet=True)
+    workers.run(wanted, workers=1, root=root, quiet=True)
     return wanted, root
 
 
 def test_a_run_counts_what_the_bill_says(ran):
     wanted, root = ran
     for spec in wanted:
-        found, charged = store.metadata(spec, root), bill.cost(spec)
+        found, charged = store.metadata(spec, root), costs.cost(spec)
         assert sum(found["gradient_evaluations"]) == charged.gradients
         assert sum(found["loss_evaluations"]) == pytest.approx(charged.loss_evaluations, abs=2 * spec.restarts)
         rows = store.load(spec, root)
@@ -210,8 +211,8 @@ def test_a_run_counts_what_the_bill_says(ran):
 def test_a_run_takes_the_operations_of_the_bill(algorithm):
     (spec,) = specs.expand("smoke", "digits", algorithms=(algorithm,))
     with FlopCounterMode(display=False) as counter:
-        trajectory.run(spec)
-    charged = bill.cost(spec)
+        training.run(spec)
+    charged = costs.cost(spec)
     ending = counter.get_total_flops() - charged.training - charged.evaluation
     assert ending < charged.measures < 1.6 * ending  # here the first layer dominates, whose inputs need no gradient
 
@@ -224,7 +225,7 @@ def test_hessian_vector_product_costs_two_gradients():
         vectors = [torch.randn_like(p) for p in net.parameters()]
     with FlopCounterMode(display=False) as counter:
         flatness.hessian_vector_product(lambda: net(inputs).square().mean(), net.parameters(), vectors)
-    gradient = operations.example("cifar10", smoke("cifar10", width=16)).gradient
+    gradient = flops.example("cifar10", smoke("cifar10", width=16)).gradient
     assert counter.get_total_flops() == pytest.approx(
         2 * (1 + 2) * gradient, rel=0.02
     )  # two images; the gradient first
@@ -232,7 +233,7 @@ def test_hessian_vector_product_costs_two_gradients():
 
 def test_checkpoints_by_hand():
     (spec,) = specs.expand("paper", "cifar10", algorithms=("NiM-MBH",), restarts=1)
-    charged, one = bill.cost(spec), operations.example("cifar10", PAPER["cifar10"])
+    charged, one = costs.cost(spec), flops.example("cifar10", PAPER["cifar10"])
     steps, hops = 300 * 351, 300 * 351 // 1755 - 1
     assert charged.steps == charged.gradients == charged.gradients_least == steps
     assert charged.loss_evaluations == 2 * hops
@@ -242,13 +243,13 @@ def test_checkpoints_by_hand():
 
 def test_end_of_a_run_by_hand():
     (spec,) = specs.expand("paper", "tweeteval", algorithms=("SGD",), restarts=1)
-    one = operations.example("tweeteval", PAPER["tweeteval"] | {"length": 26})  # charged as long as they usually are
+    one = flops.example("tweeteval", PAPER["tweeteval"] | {"length": 26})  # charged as long as they usually are
     whole_test, corrupted, averaged, flatness = 1421, 200 + 2 * 5 * 200, 700, 64 * 25
     by_hand = (whole_test + corrupted + averaged + flatness) * one.forward + 3 * 64 * one.gradient
-    assert bill.cost(spec).measures == by_hand
+    assert costs.cost(spec).measures == by_hand
     asked = replace(spec, model=spec.model | {"curvature": True})
     products = 12 + 8 + 4  # Lanczos steps of the eigenvalue, of the trace's deflation; its draws
-    assert bill.cost(asked).measures == by_hand + 64 * (2 + 2 * products) * one.gradient
+    assert costs.cost(asked).measures == by_hand + 64 * (2 + 2 * products) * one.gradient
 
 
 def test_statistics_come_from_so_many_images():
@@ -256,7 +257,7 @@ def test_statistics_come_from_so_many_images():
         _train = (torch.zeros(3000, 1), None)
         normalized = staticmethod(lambda part: part)
 
-    assert sum(map(len, images.Images.statistics_batches(Stand()))) == bill.STATISTICS
+    assert sum(map(len, images.Images.statistics_batches(Stand()))) == costs.STATISTICS
 
 
 # ---------------------------------------------------------------- the whole bill
@@ -265,7 +266,7 @@ def test_statistics_come_from_so_many_images():
 @pytest.mark.parametrize("profile", ["smoke", "laptop", "paper"])
 def test_every_spec_is_charged_once(profile):
     wanted = expanded(profile)
-    rows = bill.table([*wanted, *wanted])
+    rows = costs.table([*wanted, *wanted])
     assert rows["files"].sum() == len(wanted)
     assert rows["trajectories"].sum() == sum(spec.restarts for spec in wanted)
     algorithms = rows[rows["trajectories"] > 0]
@@ -276,13 +277,13 @@ def test_every_spec_is_charged_once(profile):
 
 
 def test_twice_the_restarts_cost_twice_as_much():
-    once, twice = (bill.table(expanded("paper", restarts=n)).select_dtypes("number") for n in (5, 10))
+    once, twice = (costs.table(expanded("paper", restarts=n)).select_dtypes("number") for n in (5, 10))
     np.testing.assert_allclose(twice, 2 * once)
 
 
 def test_swa_shares_the_training_of_sgd():
     both, sgd, swa = (
-        bill.table(specs.expand("paper", "cifar10", algorithms=names)).set_index("algorithm")
+        costs.table(specs.expand("paper", "cifar10", algorithms=names)).set_index("algorithm")
         for names in (("SWA", "SGD"), ("SGD",), ("SWA",))
     )
     assert both["training"].sum() == sgd["training"].sum() == swa["training"].sum()
@@ -292,28 +293,28 @@ def test_swa_shares_the_training_of_sgd():
 
 
 def test_frozen_layers_are_charged_once_per_task():
-    few, many = (bill.table(specs.expand("laptop", "tweeteval", restarts=n)) for n in (1, 5))
+    few, many = (costs.table(specs.expand("laptop", "tweeteval", restarts=n)) for n in (1, 5))
     once = few.loc[few["trajectories"] == 0, "flops"].item()
     assert once == many.loc[many["trajectories"] == 0, "flops"].item()
     model = specs.settings("laptop", "tweeteval")["model"] | {"length": 26}
-    assert once == operations.example("tweeteval", model).below * (3257 + 374 + 1421 + 2 * 5 * 200)
+    assert once == flops.example("tweeteval", model).below * (3257 + 374 + 1421 + 2 * 5 * 200)
 
 
 def test_hours():
     wanted = specs.expand("paper", "tweeteval")
-    rows = bill.table(wanted, throughput=1e12)
+    rows = costs.table(wanted, throughput=1e12)
     np.testing.assert_allclose(rows["gpu_hours"], rows["flops"] / 3.6e15)
     assert rows["core_hours"].isna().all()
     for wrong in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(UsageError, match="throughput must be above 0"):
-            bill.table(wanted, throughput=wrong)
+            costs.table(wanted, throughput=wrong)
     with pytest.raises(UsageError, match="no specs"):
-        bill.text([])
+        costs.text([])
 
 
 def test_core_hours_are_those_of_the_files(ran):
     wanted, root = ran
-    rows = bill.table(wanted, root=root).set_index("algorithm")
+    rows = costs.table(wanted, root=root).set_index("algorithm")
     clocks = {spec.algorithm: store.metadata(spec, root)["seconds"] for spec in wanted}
     taken = {name: clock["measures"] + clock["training_and_checkpoints"] for name, clock in clocks.items()}
     assert rows.loc["SAM", "core_hours"] == pytest.approx(taken["SAM"] / 3600)
@@ -327,7 +328,7 @@ def test_text_needs_no_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     wanted = expanded("paper")
-    table, empty, *rest = bill.text(wanted).partition("\n\n")
+    table, empty, *rest = costs.text(wanted).partition("\n\n")
     lines = table.splitlines()[2:]
     assert [line.split()[:2] for line in lines[:-1]] == list(
         map(list, dict.fromkeys((spec.task, spec.algorithm) for spec in wanted))
@@ -350,4 +351,4 @@ def test_text_needs_no_network(monkeypatch):
     ],
 )
 def test_amount(value, written):
-    assert bill.amount(value, "B") == written
+    assert costs.amount(value, "B") == written

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import popview.reads
-from popview import book, pages, stamps
-from popview.errors import UsageError
+import popview.common.read_log
+from popview.book import build, html, staleness
+from popview.common.errors import UsageError
 
 SUMS = """# %% [markdown]
 # # 2 Sums
@@ -40,13 +40,14 @@ late()
 
 LIBRARY = {
     "__init__.py": "",
+    "common/__init__.py": "",
     "optimizers/__init__.py": "",
     "optimizers/sgd.py": "from ..noise import draw\nfrom . import base\n\n\ndef step():\n    return draw()\n",
     "optimizers/base.py": "",
     "noise.py": "import math\n\n\ndef draw():\n    return 1\n",
     "landscapes.py": "import importlib\n\nloaded = importlib.import_module('popview.store')\n",
     "store.py": (
-        "from pathlib import Path\n\nfrom popview.reads import record\n\n\n"
+        "from pathlib import Path\n\nfrom popview.common.read_log import record\n\n\n"
         "def load(name):\n    record(Path(name).parent)\n    return Path(name).read_text()\n"
     ),
     "unused.py": "",
@@ -60,7 +61,7 @@ def root(tmp_path: Path) -> Path:
     for name, text in LIBRARY.items():
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(text)
-    shutil.copy(popview.reads.__file__, package / "reads.py")
+    shutil.copy(popview.common.read_log.__file__, package / "common" / "read_log.py")
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "02-sums.py").write_text(SUMS)
     (tmp_path / "book" / "03-products.py").write_text(PRODUCTS)
@@ -70,14 +71,14 @@ def root(tmp_path: Path) -> Path:
     return tmp_path.resolve()
 
 
-def chapters(root: Path) -> dict[str, book.Chapter]:
-    return book.chapters(root, root / "lib")
+def chapters(root: Path) -> dict[str, build.Chapter]:
+    return build.chapters(root, root / "lib")
 
 
-def publish(chapter: book.Chapter) -> None:
+def publish(chapter: build.Chapter) -> None:
     """Stand in for an execution: write the page that one would stamp, with what the fake store reads."""
     reads = [chapter.root / "data" / "results"] if "store" in chapter.source.read_text() else []
-    stamp = book._stamp(chapter, None, reads)
+    stamp = build._stamp(chapter, None, reads)
     chapter.page.parent.mkdir(exist_ok=True)
     chapter.page.write_text(json.dumps({"metadata": {"popview": stamp}}))
 
@@ -90,32 +91,32 @@ def fresh(root: Path) -> Path:
 
 
 def reasons(root: Path) -> dict[str, list[str]]:
-    return {number: book.stale(chapter) for number, chapter in chapters(root).items()}
+    return {number: build.stale(chapter) for number, chapter in chapters(root).items()}
 
 
 class TestChapters:
     def test_are_found_by_number_and_name(self, root):
         assert list(chapters(root)) == ["02", "03"]
         for name in ("2", "02", "02-sums"):
-            assert book.find(root, name).name == "02-sums"
+            assert build.find(root, name).name == "02-sums"
 
     def test_unknown_name_is_answered_with_the_nearest(self, root):
         with pytest.raises(UsageError, match="unknown chapter '03-product': did you mean '03-products'"):
-            book.find(root, "03-product")
+            build.find(root, "03-product")
 
     def test_two_of_one_number_are_refused(self, root):
         (root / "book" / "02-other.py").write_text("")
         with pytest.raises(UsageError, match="two chapters bear one number"):
-            book.chapters(root)
+            build.chapters(root)
 
 
 class TestParameters:
     def test_are_read_with_type_default_and_comment(self, root):
-        found = book.parameters(chapters(root)["02"])
+        found = build.parameters(chapters(root)["02"])
         assert [*found] == ["restarts", "rate", "names", "window", "verbose", "limit"]
-        assert found["restarts"] == book.Parameter("restarts", "int", 5, "how many restarts")
+        assert found["restarts"] == build.Parameter("restarts", "int", 5, "how many restarts")
         assert found["window"].default == (0, 3)
-        assert book.parameters(chapters(root)["03"]) == {}
+        assert build.parameters(chapters(root)["03"]) == {}
 
     @pytest.mark.parametrize(
         ("name", "text", "value"),
@@ -137,7 +138,7 @@ class TestParameters:
         ],
     )
     def test_values_are_read_as_the_type_says(self, root, name, text, value):
-        effective = book.override(chapters(root)["02"], {name: text})
+        effective = build.override(chapters(root)["02"], {name: text})
         assert effective[name] == value
         assert type(effective[name]) is type(value)
 
@@ -158,42 +159,49 @@ class TestParameters:
     )
     def test_wrong_type_is_refused_by_name_value_and_type(self, root, name, value, kind):
         with pytest.raises(UsageError) as error:
-            book.override(chapters(root)["02"], {name: value})
+            build.override(chapters(root)["02"], {name: value})
         assert str(error.value) == f"parameter {name}: {value!r} is not {kind}"
 
     def test_unknown_name_is_answered_with_the_nearest(self, root):
         with pytest.raises(UsageError, match="unknown parameter of chapter 02-sums 'restart': did you mean 'restarts'"):
-            book.override(chapters(root)["02"], {"restart": "3"})
+            build.override(chapters(root)["02"], {"restart": "3"})
 
     @pytest.mark.parametrize("line", ["restarts = 5", "restarts: int = len('abc')", "restarts: int = 'five'"])
     def test_declaration_without_type_or_literal_is_refused(self, root, line):
         (root / "book" / "02-sums.py").write_text(f'# %% tags=["parameters"]\n{line}\n')
         with pytest.raises(UsageError, match="chapter 02-sums"):
-            book.parameters(chapters(root)["02"])
+            build.parameters(chapters(root)["02"])
 
     def test_own_values_go_to_a_page_of_their_own(self, root):
         chapter = chapters(root)["02"]
-        assert book.output_path(chapter) == book.output_path(chapter, {"restarts": "5"}) == chapter.page
-        custom = book.output_path(chapter, {"restarts": "6"})
+        assert build.output_path(chapter) == build.output_path(chapter, {"restarts": "5"}) == chapter.page
+        custom = build.output_path(chapter, {"restarts": "6"})
         assert custom.parent == root / "book" / "run" / "custom"
-        assert custom != book.output_path(chapter, {"restarts": "7"})
+        assert custom != build.output_path(chapter, {"restarts": "7"})
 
 
 class TestModules:
     def test_imports_are_followed(self, root):
-        found = stamps.imported_modules(SUMS, root / "lib")
-        names = ["", ".noise", ".optimizers", ".optimizers.base", ".optimizers.sgd", ".reads", ".store"]
+        found = staleness.imported_modules(SUMS, root / "lib")
+        names = ["", ".common", ".common.read_log", ".noise", ".optimizers", ".optimizers.base", ".optimizers.sgd"]
+        names.append(".store")
         assert [*found] == [f"popview{name}" for name in names]
 
     def test_imports_inside_functions_and_by_name_are_followed(self, root):
-        found = stamps.imported_modules(PRODUCTS, root / "lib")
-        assert [*found] == ["popview", "popview.landscapes", "popview.reads", "popview.store"]
+        found = staleness.imported_modules(PRODUCTS, root / "lib")
+        assert [*found] == [
+            "popview",
+            "popview.common",
+            "popview.common.read_log",
+            "popview.landscapes",
+            "popview.store",
+        ]
 
     def test_text_that_does_not_parse_is_named(self, root):
         (root / "book" / "03-products.py").write_text("x = (\n")
         publish(chapters(root)["02"])
         with pytest.raises(UsageError, match=r"03-products\.py, line 1"):
-            stamps.imported_modules("x = (\n", root / "lib", origin="03-products.py")
+            staleness.imported_modules("x = (\n", root / "lib", origin="03-products.py")
 
 
 class TestStaleness:
@@ -235,9 +243,9 @@ class TestStaleness:
 
     def test_parameter(self, fresh):
         chapter = chapters(fresh)["02"]
-        assert book.stale(chapter, {"restarts": "200"}) == ["parameter restarts: 5 -> 200"]
+        assert build.stale(chapter, {"restarts": "200"}) == ["parameter restarts: 5 -> 200"]
         chapter.source.write_text(SUMS.replace("restarts: int = 5", "restarts: int = 8"))
-        assert book.stale(chapter) == ["text changed", "parameter restarts: 5 -> 8"]
+        assert build.stale(chapter) == ["text changed", "parameter restarts: 5 -> 8"]
 
     def test_result(self, fresh):
         (fresh / "data" / "results" / "a.txt").write_text("other")
@@ -262,13 +270,13 @@ class TestReads:
     def test_appends_absolute_paths(self, tmp_path, monkeypatch):
         monkeypatch.setenv("POPVIEW_READS", str(tmp_path / "reads"))
         monkeypatch.chdir(tmp_path)
-        popview.reads.record("a.csv")
-        popview.reads.record(tmp_path / "data")
+        popview.common.read_log.record("a.csv")
+        popview.common.read_log.record(tmp_path / "data")
         assert (tmp_path / "reads").read_text().splitlines() == [f"{tmp_path}/a.csv", f"{tmp_path}/data"]
 
     def test_does_nothing_elsewhere(self, tmp_path, monkeypatch):
         monkeypatch.delenv("POPVIEW_READS", raising=False)
-        popview.reads.record(tmp_path)
+        popview.common.read_log.record(tmp_path)
         assert not any(tmp_path.iterdir())
 
 
@@ -277,42 +285,42 @@ class TestExecution:
 
     def test_publishes_a_stamped_page_and_again_the_same_bytes(self, root):
         chapter = chapters(root)["02"]
-        first = book.execute(chapter).read_bytes()
+        first = build.execute(chapter).read_bytes()
         notebook = json.loads(first)
         assert notebook["cells"][-1]["outputs"][0]["text"] == ["5 0.1 ['SGD', 'SAM'] 0 False None 1 first\n"]
         assert set(notebook["metadata"]["popview"]["files"]) == {"requirements.lock", "data/results"}
         assert str(root) not in first.decode()
-        assert book.stale(chapter) == []
-        assert book.execute(chapter).read_bytes() == first
+        assert build.stale(chapter) == []
+        assert build.execute(chapter).read_bytes() == first
 
     def test_own_parameters_leave_the_page_alone(self, root):
         chapter = chapters(root)["02"]
-        custom = book.execute(chapter, {"restarts": "6", "window": "1,2"})
+        custom = build.execute(chapter, {"restarts": "6", "window": "1,2"})
         assert "6 0.1 ['SGD', 'SAM'] 1 False None 1 first" in custom.read_text()
         assert not chapter.page.exists()
         told = json.loads(custom.read_text())["cells"][1]["source"]
         assert "`restarts = 6, window = (1, 2)`. Tables" in "".join(told)
-        assert "of your own" not in book.execute(chapter).read_text()
+        assert "of your own" not in build.execute(chapter).read_text()
 
     def test_of_what_papermill_prints_the_error_is_told(self, fresh):
         rule = "-" * 20
         log = f"Traceback:\n  here\nnbclient.exceptions.CellTimeoutError: A cell timed out\n{rule}\nx = 1\n{rule}\n"
-        told = str(book._failure(chapters(fresh)["02"], None, log))
+        told = str(build._failure(chapters(fresh)["02"], None, log))
         assert told.endswith(": nbclient.exceptions.CellTimeoutError: A cell timed out")
-        assert str(book._failure(chapters(fresh)["02"], None, f"no kernel\n{rule}\n")).endswith(": no kernel")
-        assert str(book._failure(chapters(fresh)["02"], None, "")).endswith(": papermill printed nothing")
+        assert str(build._failure(chapters(fresh)["02"], None, f"no kernel\n{rule}\n")).endswith(": no kernel")
+        assert str(build._failure(chapters(fresh)["02"], None, "")).endswith(": papermill printed nothing")
 
     def test_a_page_that_cannot_be_written_is_one_line(self, tmp_path):
         (tmp_path / "file").touch()
         with pytest.raises(UsageError, match=r"cannot write .*page\.ipynb: "):
-            book._write({}, tmp_path / "file" / "page.ipynb")
+            build._write({}, tmp_path / "file" / "page.ipynb")
 
     def test_failing_cell_leaves_the_old_page(self, fresh):
         chapter = chapters(fresh)["02"]
         before = chapter.page.read_bytes()
         chapter.source.write_text(SUMS + "\n# %%\n# what fails\nraise ValueError('one\\ntwo')\n")
-        with pytest.raises(book.ChapterError) as error:
-            book.execute(chapter)
+        with pytest.raises(build.ChapterError) as error:
+            build.execute(chapter)
         where = "chapter 02-sums, cell 3 (raise ValueError('one\\ntwo'))"
         assert str(error.value) == f"{where}: ValueError: two; see book/run/failed/02-sums.ipynb"
         assert chapter.page.read_bytes() == before
@@ -322,14 +330,14 @@ class TestExecution:
         chapter = chapters(root)["03"]
         path = root / "lib" / "popview" / "landscapes.py"
         chapter.source.write_text(PRODUCTS + f"\nopen({str(path)!r}, 'a').write('# more')\n")
-        book.execute(chapter)
-        assert book.stale(chapter) == ["module popview.landscapes changed"]
+        build.execute(chapter)
+        assert build.stale(chapter) == ["module popview.landscapes changed"]
 
 
 @pytest.mark.slow
 def test_build_runs_what_is_stale_and_warns_of_nothing(fresh, capsys, monkeypatch):
     """The book's own configuration on a book of one prose page and two chapters; then nothing is left to do."""
-    project = Path(book.__file__).resolve().parents[2]
+    project = Path(build.__file__).resolve().parents[3]
     shutil.copy(project / "_config.yml", fresh)
     (fresh / "_toc.yml").write_text(
         "format: jb-book\nroot: book/01-question\nchapters:\n- file: book/run/02-sums\n- file: book/run/03-products\n"
@@ -339,13 +347,13 @@ def test_build_runs_what_is_stale_and_warns_of_nothing(fresh, capsys, monkeypatc
     bibliography = "\n```{bibliography}\n```\n"
     (fresh / "book" / "01-question.md").write_text(question)
     for chapter in chapters(fresh).values():
-        book.execute(chapter)
+        build.execute(chapter)
     with pytest.raises(UsageError, match="jupyter-book gave 1 warnings or errors"):
-        book.build(fresh, library=fresh / "lib")  # no bibliography to cite
+        build.build(fresh, library=fresh / "lib")  # no bibliography to cite
     capsys.readouterr()
     (fresh / "book" / "01-question.md").write_text(question + bibliography)
-    book.build(fresh, library=fresh / "lib")
+    build.build(fresh, library=fresh / "lib")
     assert capsys.readouterr().out.startswith("fresh chapters: 02, 03\nchapters 0.")
-    assert not pages.render(fresh)
+    assert not html.render(fresh)
     (fresh / "data" / "results" / "a.txt").write_text("other")
-    assert pages.render(fresh)  # a file that a page lets its reader download
+    assert html.render(fresh)  # a file that a page lets its reader download

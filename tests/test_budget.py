@@ -8,9 +8,10 @@ import pyarrow as pa
 import pytest
 from matplotlib import pyplot as plt
 
-from popview import bill, budget, engine, specs, store, targets
-from popview.errors import UsageError
-from popview.report import budget as lay
+from popview.book.tables import costs as lay
+from popview.common.errors import UsageError
+from popview.populations import equal_budget, time_to_target
+from popview.runs import costs, specs, store, workers
 
 SEEDS, CHECKPOINTS = 13, 11
 PRICES = {"SGD": 1, "SAM": 2, "NiM-MBH": 1}
@@ -37,18 +38,18 @@ def trajectories(losses: bool = True) -> pd.DataFrame:
 
 
 def test_evaluations():
-    table = budget.evaluations(trajectories()).set_index("algorithm")
+    table = equal_budget.evaluations(trajectories()).set_index("algorithm")
     assert list(table.index) == list(PRICES)
     assert list(table["gradients"]) == [100, 200, 100]
     assert list(table["ratio"]) == [1, 2, 1]
     assert list(table["losses"]) == [0, 0, 20]
     assert (table["lowest"] == table["highest"]).all()
     with pytest.raises(UsageError, match="unknown reference 'AdamW'"):
-        budget.evaluations(trajectories(), "AdamW")
+        equal_budget.evaluations(trajectories(), "AdamW")
 
 
 def test_sam_is_better_at_equal_epochs_and_worse_at_equal_gradients():
-    table = budget.equal_budgets(trajectories(), 0.005).set_index("budget")
+    table = equal_budget.equal_budgets(trajectories(), 0.005).set_index("budget")
     assert list(table["algorithm"]) == ["SAM", "SAM"]
     assert list(table["gradients"]) == [200, 100]
     np.testing.assert_allclose(table["difference"], [0.02, -0.03], atol=2e-4)
@@ -57,7 +58,7 @@ def test_sam_is_better_at_equal_epochs_and_worse_at_equal_gradients():
 
 
 def test_losses_are_compared_on_a_logarithmic_scale_and_lower_is_better():
-    table = budget.equal_budgets(trajectories(), 0.005, "train_loss").set_index("budget")
+    table = equal_budget.equal_budgets(trajectories(), 0.005, "train_loss").set_index("budget")
     np.testing.assert_allclose(table["estimate"], [-0.04, 0.06], atol=4e-4)  # 10^(−2 metric)
     assert list(table["verdict"]) == ["better", "worse"]
     assert table["margin"].isna().all()
@@ -66,26 +67,26 @@ def test_losses_are_compared_on_a_logarithmic_scale_and_lower_is_better():
 
 def test_nothing_to_compare_where_no_algorithm_is_dearer():
     rows = trajectories()
-    assert budget.equal_budgets(rows[rows["algorithm"] != "SAM"], 0.005).empty
+    assert equal_budget.equal_budgets(rows[rows["algorithm"] != "SAM"], 0.005).empty
     with pytest.raises(UsageError, match="unknown value 'accuracy'"):
-        budget.equal_budgets(rows, 0.005, "accuracy")
+        equal_budget.equal_budgets(rows, 0.005, "accuracy")
 
 
 def test_measuring(tmp_path):
     wanted = specs.expand("smoke", "digits", algorithms=("SGD", "SAM"))
-    engine.run(wanted[:1], workers=1, root=tmp_path, quiet=True)
-    table = budget.measuring(wanted, tmp_path).set_index("algorithm")
+    workers.run(wanted[:1], workers=1, root=tmp_path, quiet=True)
+    table = equal_budget.measuring(wanted, tmp_path).set_index("algorithm")
     clock = store.metadata(wanted[0], tmp_path)["seconds"]
     assert table.loc["SGD", "clock"] == clock["measures"] / clock["training_and_checkpoints"]
     assert np.isnan(table.loc["SAM", "clock"])
     assert list(table["files"]) == [1, 0]
-    cost = bill.cost(wanted[1])
+    cost = costs.cost(wanted[1])
     assert table.loc["SAM", "counted"] == cost.measures / (cost.training + cost.evaluation)
 
     old = store.load(wanted[0], tmp_path)  # a file from before its measures were timed
     silent = {name: value for name, value in store.metadata_of(old.schema).items() if name != "seconds"}
     store.save(wanted[0], old.replace_schema_metadata({"popview": json.dumps(silent)}), tmp_path)
-    assert budget.measuring(wanted, tmp_path)["clock"].isna().all()
+    assert equal_budget.measuring(wanted, tmp_path)["clock"].isna().all()
 
 
 def test_sgd_and_swa_share_a_training(tmp_path):
@@ -96,14 +97,14 @@ def test_sgd_and_swa_share_a_training(tmp_path):
         told = {"digest": spec.digest, "seconds": {"training_and_checkpoints": training, "measures": measures}}
         table = pa.table({"seed": [0]}).replace_schema_metadata({"popview": json.dumps(told)})
         store.save(spec, table, tmp_path)
-    clock = budget.measuring(wanted, tmp_path).set_index("algorithm")["clock"]
+    clock = equal_budget.measuring(wanted, tmp_path).set_index("algorithm")["clock"]
     assert clock.to_dict() == pytest.approx({"SGD": 0.24, "SWA": 0.24, "SAM": 0.05})
-    made_alone = budget.measuring(wanted[:1], tmp_path)  # SWA is not asked for
+    made_alone = equal_budget.measuring(wanted[:1], tmp_path)  # SWA is not asked for
     assert made_alone["clock"].item() == pytest.approx(0.10)
 
 
 def test_scales():
-    table = budget.scales(("laptop", "paper"), ("digits", "cifar10", "cifar100"))
+    table = equal_budget.scales(("laptop", "paper"), ("digits", "cifar10", "cifar100"))
     assert list(zip(table["task"], table["profile"], strict=True)) == [
         ("digits", "laptop"),
         ("cifar10", "laptop"),
@@ -127,10 +128,10 @@ def readings():
     rows = trajectories()
     key = {"task": "digits", "variant": "base"}
     return {
-        "paid": budget.evaluations(rows).assign(**key),
-        "metric": budget.equal_budgets(rows, 0.005).assign(**key),
-        "loss": budget.equal_budgets(rows, 0.005, "train_loss").assign(**key),
-        "times": targets.times(rows, 0.005).assign(**key),
+        "paid": equal_budget.evaluations(rows).assign(**key),
+        "metric": equal_budget.equal_budgets(rows, 0.005).assign(**key),
+        "loss": equal_budget.equal_budgets(rows, 0.005, "train_loss").assign(**key),
+        "times": time_to_target.times(rows, 0.005).assign(**key),
     }
 
 
@@ -189,12 +190,12 @@ def test_layouts(readings):
 
 
 def test_totals_add_up_and_the_figure_shows_every_bar():
-    rows = bill.table([spec for task in ("cifar10", "tweeteval") for spec in specs.expand("paper", task)])
+    rows = costs.table([spec for task in ("cifar10", "tweeteval") for spec in specs.expand("paper", task)])
     laid = lay.totals(rows)
     assert list(laid["task"]) == ["cifar10", "tweeteval", "in all"]
     assert laid["trajectories"].tolist()[:2] == [50, 40]
     assert laid["trajectories"].tolist()[2] == 90
-    assert laid["FLOP"].tolist()[2] == bill.amount(rows["flops"].sum(), "").replace(" ", "\u00a0")
+    assert laid["FLOP"].tolist()[2] == costs.amount(rows["flops"].sum(), "").replace(" ", "\u00a0")
     assert set(laid["core-hours taken"]) == {"–"}
     figure = lay.hours_figure(rows)
     assert [axes.get_title() for axes in figure.axes] == ["cifar10", "tweeteval"]

@@ -17,10 +17,11 @@ import pytest
 import torch
 from test_runs import ALGORITHMS
 
-from popview import cache, states
-from popview.errors import UsageError
-from popview.locks import claim, is_held
+from popview.common import tensor_files
+from popview.common.errors import UsageError
+from popview.common.locks import claim, is_held
 from popview.optimizers import make
+from popview.tasks import array_cache
 from popview.tasks.digits import Digits
 
 # ---------------------------------------------------------------- the cache
@@ -47,7 +48,7 @@ class TestArrays:
     def test_are_made_once_and_opened_ever_after(self, place):
         maker = Maker()
         for _ in range(3):
-            found = cache.arrays("some", maker)
+            found = array_cache.arrays("some", maker)
             assert {name: array.tolist() for name, array in found.items()} == {
                 name: array.tolist() for name, array in Maker()().items()
             }
@@ -55,7 +56,7 @@ class TestArrays:
             with pytest.raises(ValueError, match="read-only"):
                 found["numbers"][0, 0] = 5
         assert maker.calls == 1
-        assert cache.arrays("other", maker).keys() == found.keys()
+        assert array_cache.arrays("other", maker).keys() == found.keys()
         assert maker.calls == 2
         assert sorted(path.name for path in place.iterdir()) == ["other", "some"]
 
@@ -70,20 +71,20 @@ class TestArrays:
                 "wrong checksum of numbers",
             ),
             (lambda folder: (folder / "words.npy").unlink(), "words.npy is missing"),
-            (lambda folder: (folder / cache.MANIFEST).unlink(), "is missing"),
-            (lambda folder: (folder / cache.MANIFEST).write_text(""), "damaged"),
-            (lambda folder: (folder / cache.MANIFEST).write_text("{}"), "it names no arrays"),
-            (lambda folder: (folder / cache.MANIFEST).write_text("null"), "damaged"),
-            (lambda folder: (folder / cache.MANIFEST).write_text('["numbers"]'), "damaged"),
-            (lambda folder: (folder / cache.MANIFEST).write_bytes(b"\xff\xfe"), "damaged"),
+            (lambda folder: (folder / array_cache.MANIFEST).unlink(), "is missing"),
+            (lambda folder: (folder / array_cache.MANIFEST).write_text(""), "damaged"),
+            (lambda folder: (folder / array_cache.MANIFEST).write_text("{}"), "it names no arrays"),
+            (lambda folder: (folder / array_cache.MANIFEST).write_text("null"), "damaged"),
+            (lambda folder: (folder / array_cache.MANIFEST).write_text('["numbers"]'), "damaged"),
+            (lambda folder: (folder / array_cache.MANIFEST).write_bytes(b"\xff\xfe"), "damaged"),
         ],
     )
     def test_what_is_damaged_is_told_in_one_line_and_made_anew(self, place, capsys, damage, told):
         maker = Maker()
-        kept = {name: array.tolist() for name, array in cache.arrays("some", maker).items()}
+        kept = {name: array.tolist() for name, array in array_cache.arrays("some", maker).items()}
         damage(place / "some")
         for calls in (2, 2):
-            assert {name: array.tolist() for name, array in cache.arrays("some", maker).items()} == kept
+            assert {name: array.tolist() for name, array in array_cache.arrays("some", maker).items()} == kept
             assert maker.calls == calls
         error = capsys.readouterr().err
         assert told in error
@@ -98,7 +99,7 @@ class TestArrays:
         with pytest.raises(
             UsageError, match=r"^cannot write to the cache .*; name another in POPVIEW_CACHE$"
         ) as raised:
-            cache.arrays("some", Maker())
+            array_cache.arrays("some", Maker())
         assert "\n" not in str(raised.value)
 
     def test_a_full_disk_is_one_line_and_leaves_nothing(self, place, monkeypatch):
@@ -108,7 +109,7 @@ class TestArrays:
 
         monkeypatch.setattr(np, "save", full)
         with pytest.raises(UsageError, match=r"cannot write to the cache .*: No space left on device; name another"):
-            cache.arrays("some", Maker())
+            array_cache.arrays("some", Maker())
         assert list(place.iterdir()) == []
 
     def test_what_goes_wrong_in_the_making_is_not_the_cache_s(self, place):
@@ -116,29 +117,29 @@ class TestArrays:
             raise OSError("no such picture")
 
         with pytest.raises(OSError, match="no such picture"):
-            cache.arrays("some", broken)
+            array_cache.arrays("some", broken)
         assert list(place.iterdir()) == []
 
     def test_what_a_killed_process_left_is_swept_away(self, place):
         (place / "some.part").mkdir(parents=True)
         (place / "some.part" / "numbers.npy").write_bytes(b"half")
-        assert cache.arrays("some", Maker()).keys() == Maker()().keys()
+        assert array_cache.arrays("some", Maker()).keys() == Maker()().keys()
         assert [path.name for path in place.iterdir()] == ["some"]
 
     def test_what_can_be_read_needs_no_lock(self, place, monkeypatch):
-        cache.arrays("some", Maker())
-        monkeypatch.setattr(cache, "claim", None)
-        assert cache.arrays("some", Maker()).keys() == Maker()().keys()
+        array_cache.arrays("some", Maker())
+        monkeypatch.setattr(array_cache, "claim", None)
+        assert array_cache.arrays("some", Maker()).keys() == Maker()().keys()
 
     def test_two_processes_at_once_make_it_once(self, place, tmp_path):
         code = (
             "import sys, time, numpy as np\n"
-            "from popview import cache\n"
+            "from popview.tasks import array_cache\n"
             "def make():\n"
             f"    open({str(tmp_path / 'made')!r}, 'a').write('x')\n"
             "    time.sleep(0.5)\n"
             "    return {'a': np.arange(5)}\n"
-            "print(cache.arrays('some', make)['a'].sum())\n"
+            "print(array_cache.arrays('some', make)['a'].sum())\n"
         )
         both = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
         assert [process.communicate(timeout=60)[0] for process in both] == ["10\n", "10\n"]
@@ -146,9 +147,9 @@ class TestArrays:
 
     def test_the_folder(self, monkeypatch):
         monkeypatch.delenv("POPVIEW_CACHE", raising=False)
-        assert cache.folder().name == "popview"
+        assert array_cache.folder().name == "popview"
         monkeypatch.setenv("POPVIEW_CACHE", "~/elsewhere")
-        assert cache.folder() == Path.home() / "elsewhere"
+        assert array_cache.folder() == Path.home() / "elsewhere"
 
 
 # ---------------------------------------------------------------- locks
@@ -156,7 +157,7 @@ class TestArrays:
 HOLD = """
 import sys, time
 from pathlib import Path
-from popview.locks import claim
+from popview.common.locks import claim
 with claim(Path(sys.argv[1])) as held:
     print(held, flush=True)
     time.sleep(60)
@@ -276,8 +277,8 @@ class TestStates:
     def test_optimizers_continue_from_a_file(self, algorithm, tmp_path):
         whole, last = trained(algorithm, range(14))
         parameters, optimizer = trained(algorithm, range(8))
-        states.save(tmp_path / "state", {"optimizer": optimizer.state_dict(), "parameters": parameters})
-        state = states.load(tmp_path / "state")
+        tensor_files.save(tmp_path / "state", {"optimizer": optimizer.state_dict(), "parameters": parameters})
+        state = tensor_files.load(tmp_path / "state")
         assert alike(optimizer.state_dict(), state["optimizer"])
         again, continued = trained(
             algorithm, range(8, 14), **{"state": state["optimizer"], "parameters": state["parameters"]}
@@ -295,8 +296,8 @@ class TestStates:
             "shared": [wide, wide],
             "tuple": (1, (2, torch.arange(3))),
         }
-        states.save(tmp_path / "state", state)
-        found = states.load(tmp_path / "state")
+        tensor_files.save(tmp_path / "state", state)
+        found = tensor_files.load(tmp_path / "state")
         assert alike(state["plain"], found["plain"])
         assert list(found["dict"]) == [3, "3", "empty"]
         assert [t.dtype for t in found["tensors"]] == [t.dtype for t in state["tensors"]]
@@ -308,8 +309,8 @@ class TestStates:
         assert math.copysign(1, found["plain"][-1]) == -1
 
     def test_nan_stays(self, tmp_path):
-        states.save(tmp_path / "state", {"a": math.nan, "b": torch.tensor([math.nan, -math.inf])})
-        found = states.load(tmp_path / "state")
+        tensor_files.save(tmp_path / "state", {"a": math.nan, "b": torch.tensor([math.nan, -math.inf])})
+        found = tensor_files.load(tmp_path / "state")
         assert math.isnan(found["a"])
         assert found["b"].isnan().tolist() == [True, False]
 
@@ -317,7 +318,7 @@ class TestStates:
         """Whichever bit flips, and wherever the file ends: ValueError, or the state is what it was."""
         _, optimizer = trained("SWA", range(8))
         state, file = optimizer.state_dict(), tmp_path / "state"
-        states.save(file, state)
+        tensor_files.save(file, state)
         whole, draws, refused = file.read_bytes(), np.random.default_rng(0), 0
         cases = [whole[:length] for length in (0, 1, 7, 8, 100, len(whole) // 2, len(whole) - 1)]
         cases += [b"garbage" * 100, b"\xff" * 500]
@@ -328,7 +329,7 @@ class TestStates:
         for case in cases:
             file.write_bytes(case)
             try:
-                assert alike(states.load(file), state)
+                assert alike(tensor_files.load(file), state)
             except ValueError:
                 refused += 1
         assert refused >= len(cases) - 3
@@ -339,7 +340,7 @@ class TestStates:
         for metadata in (None, {}, {"outline": "[]"}, {"outline": "[]", "crc32": "0"}):
             save_file({"a": torch.zeros(2)}, tmp_path / "state", metadata)
             with pytest.raises(ValueError, match=r"^[^\n]+$"):
-                states.load(tmp_path / "state")
+                tensor_files.load(tmp_path / "state")
 
     def test_nothing_is_pickled(self, tmp_path, monkeypatch):
         def refuse(*_: Any, **__: Any) -> None:
@@ -348,7 +349,7 @@ class TestStates:
         for owner, names in ((pickle, ("load", "loads", "dump", "dumps")), (torch, ("load", "save"))):
             for name in names:
                 monkeypatch.setattr(owner, name, refuse)
-        states.save(tmp_path / "state", {"a": [torch.ones(2), 3]})
-        assert states.load(tmp_path / "state")["a"][1] == 3
+        tensor_files.save(tmp_path / "state", {"a": [torch.ones(2), 3]})
+        assert tensor_files.load(tmp_path / "state")["a"][1] == 3
         size = int.from_bytes((tmp_path / "state").read_bytes()[:8], "little")
         assert json.loads((tmp_path / "state").read_bytes()[8 : 8 + size])["__metadata__"]["outline"]

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from interpreter import printed_by
 
-import popview.paths
-import popview.specs
+import popview.common.folders
+import popview.runs.specs
 import popview.tasks
-from popview import book, cli, store
+from popview import cli
+from popview.book import build
+from popview.runs import store
 
 CHAPTER = '# %% tags=["parameters"]\nrestarts: int = 5  # how many\n\n# %%\nprint(restarts)\n'
 
@@ -19,7 +21,7 @@ def root(tmp_path, monkeypatch) -> Path:
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "02-sums.py").write_text(CHAPTER)
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/run/02-sums\n")
-    monkeypatch.setattr(popview.paths, "ROOT", tmp_path)
+    monkeypatch.setattr(popview.common.folders, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -47,7 +49,7 @@ def test_mistake_is_one_line_and_code_two(words, message, capsys):
 
 
 def test_outside_a_book(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(popview.paths, "ROOT", tmp_path)
+    monkeypatch.setattr(popview.common.folders, "ROOT", tmp_path)
     assert cli.main(["book"]) == 2
     assert capsys.readouterr().err.startswith(f"popview: no book in {tmp_path}")
 
@@ -70,7 +72,7 @@ def test_interrupt(monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(book, "execute", interrupted)
+    monkeypatch.setattr(build, "execute", interrupted)
     assert cli.main(["chapter", "2"]) == 130
     assert capsys.readouterr().err.endswith("popview: interrupted; what was finished is kept\n")
 
@@ -120,7 +122,7 @@ class TestRuns:
         assert told.endswith(f"{nothing}; 0.0 MB, 0.0 core-hours\n")
         assert cli.main(["status", "--profile", "smoke", "--restarts", "6"]) == 0
         assert f"smoke/cifar10/base/SGD: 6 wanted, {nothing}\n" in capsys.readouterr().out
-        monkeypatch.setattr(popview.paths, "TRAJECTORIES", tmp_path)
+        monkeypatch.setattr(popview.common.folders, "TRAJECTORIES", tmp_path)
         words = ["run", "--profile", "smoke", "--task", "digits", "--algorithm", "SWA", "--workers", "1"]
         assert cli.main(words) == 0
         assert "smoke/digits: 1 files wanted, 1 new, 0 there before\n" in capsys.readouterr().out
@@ -134,19 +136,19 @@ class TestRuns:
 
     def test_all_tasks_are_one_run(self, tmp_path, capsys, monkeypatch):
         """What another driver is at keeps no other task from being computed."""
-        from popview import engine
-        from popview.locks import claim
-        from popview.specs import expand
+        from popview.common.locks import claim
+        from popview.runs import workers
+        from popview.runs.specs import expand
 
-        monkeypatch.setattr(popview.paths, "TRAJECTORIES", tmp_path)
-        calls, run = [], engine.run
-        monkeypatch.setattr(engine, "run", lambda specs, **how: calls.append(1) or run(specs, quiet=True, **how))
+        monkeypatch.setattr(popview.common.folders, "TRAJECTORIES", tmp_path)
+        calls, run = [], workers.run
+        monkeypatch.setattr(workers, "run", lambda specs, **how: calls.append(1) or run(specs, quiet=True, **how))
         (tmp_path / "profiles").mkdir()
         words = ["run", "--profile", "two", "--algorithm", "SAM", "--algorithm", "SGD", "--workers", "1"]
-        text = (popview.specs.FOLDER / "smoke.toml").read_text()
+        text = (popview.runs.specs.FOLDER / "smoke.toml").read_text()
         digits = text[text.index("[digits]") : text.index("[cifar10]")]
         (tmp_path / "profiles" / "two.toml").write_text(digits + digits.replace("digits", "cifar10"))
-        monkeypatch.setattr(popview.specs, "FOLDER", tmp_path / "profiles")
+        monkeypatch.setattr(popview.runs.specs, "FOLDER", tmp_path / "profiles")
         monkeypatch.setitem(popview.tasks.TASKS, "cifar10", popview.tasks.TASKS["digits"])
         held = expand("two", "digits", algorithms=("SAM",))[0]
         with claim(store.beside(held, "lock", tmp_path)):
@@ -161,8 +163,8 @@ class TestRuns:
 
     def test_what_no_search_has_chosen_is_named(self, monkeypatch, capsys):
         """By a search of one algorithm here, whatever the shipped ones have come to: nothing is ever trained."""
-        found = {"digits": {"SGD": popview.specs.searches("laptop")["digits"]["SGD"]}}
-        monkeypatch.setattr(popview.specs, "searches", lambda profile: found)
+        found = {"digits": {"SGD": popview.runs.specs.searches("laptop")["digits"]["SGD"]}}
+        monkeypatch.setattr(popview.runs.specs, "searches", lambda profile: found)
         words = ["run", "--variant", "tuned", "--dry-run", "--task"]
         assert cli.main([*words, "digits"]) == 0
         first, second = capsys.readouterr().out.splitlines()[:2]
@@ -177,8 +179,8 @@ class TestRuns:
         assert capsys.readouterr().err == f"popview: {told}\n"
 
     def test_what_is_missing_comes_with_the_command_of_its_variant(self):
-        (base,) = popview.specs.expand("laptop", "tweeteval", algorithms=("SGD",), restarts=1)
-        told = {kind: replace(base, variant=kind).command for kind in popview.specs.VARIANTS}
+        (base,) = popview.runs.specs.expand("laptop", "tweeteval", algorithms=("SGD",), restarts=1)
+        told = {kind: replace(base, variant=kind).command for kind in popview.runs.specs.VARIANTS}
         assert told["base"] == "`popview run --profile laptop --task tweeteval`"
         assert told["tuned"] == "`popview run --profile laptop --task tweeteval --variant tuned`"
         assert told["trial"] == "`popview tune --profile laptop --task tweeteval`"

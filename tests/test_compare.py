@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 from interpreter import printed_by
 
-from popview import cli, comparisons, populations, specs
-from popview.report import terminal
-from popview.specs import settings
+from popview import cli
+from popview.populations import compare_text, comparisons, tables
+from popview.runs import specs
+from popview.runs.specs import settings
 
 
 def numbers(text: str, name: str) -> list[float]:
@@ -20,9 +21,9 @@ def numbers(text: str, name: str) -> list[float]:
 @pytest.fixture(scope="module")
 def chapter():
     """Rows of chapter 7's table, from the trajectories of all algorithms as the chapter loads them."""
-    trajectories = populations.load(populations.wanted("laptop", "digits"), settings("laptop", "digits")["restarts"])
-    models = populations.select(trajectories, "train_loss", 10)
-    values = populations.per_restart(models)
+    trajectories = tables.load(tables.wanted("laptop", "digits"), settings("laptop", "digits")["restarts"])
+    models = tables.select(trajectories, "train_loss", 10)
+    values = tables.per_restart(models)
     shown = values[["SGD", "NiM-SGD", "SAM", "AdamW"]]
     table = comparisons.against_reference(shown, settings("laptop", "digits")["margin"])
     return table.set_index("a"), comparisons.clustering(models).set_index("algorithm"), values
@@ -49,12 +50,12 @@ def test_numbers_are_those_of_chapter_seven(name, chapter, capsys):
 
 def test_a_pair_of_no_family_is_a_family_of_one():
     """It says that it is not corrected; chapter 7 does not judge it, but among all pairs."""
-    text = terminal.comparison("SAM", "NiM-BH")
+    text = compare_text.comparison("SAM", "NiM-BH")
     assert "one pair: no family correction" in text
     assert text.endswith(" (one pair, uncorrected)")
     assert "p (Holm)" not in text
-    trajectories = populations.load(populations.wanted("laptop", "digits", algorithms=("SAM", "NiM-BH")), 100)
-    values = populations.per_restart(populations.select(trajectories, "train_loss", 10))
+    trajectories = tables.load(tables.wanted("laptop", "digits", algorithms=("SAM", "NiM-BH")), 100)
+    values = tables.per_restart(tables.select(trajectories, "train_loss", 10))
     (row,) = comparisons.against(values, [("SAM", "NiM-BH")], 0.005).to_dict("records")
     assert numbers(text, "detectable")[0] == pytest.approx(100 * row["detectable"], abs=5e-3)
 
@@ -74,9 +75,9 @@ def test_at_five_restarts_the_verdict_is_the_family_s(pair, monkeypatch):
     def loaded(specs, restarts):
         return pd.DataFrame(rows).query("algorithm in @names", local_dict={"names": {s.algorithm for s in specs}})
 
-    monkeypatch.setattr(terminal, "load", loaded)
-    monkeypatch.setattr(terminal.store, "missing", lambda specs: [s for s in specs if s.algorithm == "NiM-BH"])
-    text = terminal.comparison(*pair, per_trajectory=1)
+    monkeypatch.setattr(compare_text, "load", loaded)
+    monkeypatch.setattr(compare_text.store, "missing", lambda specs: [s for s in specs if s.algorithm == "NiM-BH"])
+    text = compare_text.comparison(*pair, per_trajectory=1)
     raw, adjusted = numbers(text, "p")[0], numbers(text, "p (Holm)")[0]
     assert raw <= 0.05
     assert adjusted == pytest.approx(min(1, 5 * raw), rel=1e-3)
@@ -88,18 +89,18 @@ def test_others_of_the_family_that_no_search_has_chosen_need_not_be_there(monkey
     """They count in the family all the same; once the command asked for a search of them."""
     found = {name: tried for name, tried in specs.search("laptop", "digits").items() if name in ("SGD", "SAM")}
     monkeypatch.setattr(specs, "search", lambda profile, task: found)
-    text = terminal.comparison("SAM", "SGD", variant="tuned")
+    text = compare_text.comparison("SAM", "SGD", variant="tuned")
     assert text.startswith("SAM against SGD: digits, laptop, tuned")
     assert "(the paper's family of 5, against SGD)" in text
 
 
 def test_tuned_settings_have_the_restarts_that_the_profile_gives_them(monkeypatch):
-    monkeypatch.setattr(terminal, "restarts_of", lambda *names: {("laptop", "digits", "tuned"): 30}[names])
-    assert ", 30 restarts each" in terminal.comparison("SAM", "SGD", variant="tuned")
+    monkeypatch.setattr(compare_text, "restarts_of", lambda *names: {("laptop", "digits", "tuned"): 30}[names])
+    assert ", 30 restarts each" in compare_text.comparison("SAM", "SGD", variant="tuned")
 
 
 def test_a_loss_has_no_margin_and_less_is_better():
-    text = terminal.comparison("SAM", "SGD", metric="train_loss")
+    text = compare_text.comparison("SAM", "SGD", metric="train_loss")
     assert "TOST" not in text
     assert numbers(text, "difference")[0] < 0
     assert text.endswith("better")
@@ -127,7 +128,7 @@ def test_mistakes_are_one_line(words, message, capsys):
 
 
 def test_missing_trajectories_come_with_their_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(populations.load, "__defaults__", (None, tmp_path))
+    monkeypatch.setattr(tables.load, "__defaults__", (None, tmp_path))
     assert cli.main(["compare", "SAM", "SGD"]) == 2
     err = capsys.readouterr().err
     assert "no trajectory of SAM on digits" in err

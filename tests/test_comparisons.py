@@ -7,17 +7,19 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from popview import comparisons, populations
-from popview.errors import UsageError
-from popview.report import answers, cells, printed
-from popview.report import comparisons as show
-from popview.report import selections as lay
-from popview.specs import settings, unchanged
+from popview.book import cells
+from popview.book import results as show
+from popview.book.sentences import comparisons as sentences
+from popview.book.tables import printed
+from popview.book.tables import selection as lay
+from popview.common.errors import UsageError
+from popview.populations import comparisons, tables
+from popview.runs.specs import settings, unchanged
 from popview.statistics import detectable_effect, holm
 
 
 def population(algorithm: str, seeds: int, values: np.ndarray, steps: list[int]) -> pd.DataFrame:
-    """One row per restart and step, as `popview.populations.select` returns them."""
+    """One row per restart and step, as `popview.populations.tables.select` returns them."""
     index = pd.MultiIndex.from_product([range(seeds), steps], names=["seed", "step"])
     kind = {"task": "digits", "profile": "smoke", "variant": "base", "algorithm": algorithm}
     return pd.DataFrame({"test_metric": values}, index=index).reset_index().assign(**kind)
@@ -65,9 +67,9 @@ class TestTally:
         assert found == {"tests": 3, "rejected": 2, "expected": pytest.approx(0.15), "adjusted": pytest.approx(0.03)}
 
     def test_the_printed_tables_reject_as_often_as_their_readers_count(self):
-        from popview import published
+        from popview.paper import printed
 
-        six = comparisons.tally(published.table("6")["p_value"])
+        six = comparisons.tally(printed.table("6")["p_value"])
         assert (six["tests"], six["rejected"]) == (12, 2)
         assert six["adjusted"] == pytest.approx(12 * 0.035478)
 
@@ -158,7 +160,7 @@ class TestAgainst:
             comparisons.against(pd.DataFrame({"SGD": [0.5], "SAM": [0.6]}), [("SAM", "SGD")], 0.01)
 
     def test_each_family_is_corrected_by_itself(self):
-        names = ["SGD", *populations.PAPER_FAMILY, *comparisons.SECOND_FAMILY[:2]]
+        names = ["SGD", *tables.PAPER_FAMILY, *comparisons.SECOND_FAMILY[:2]]
         values = restarts(6, {name: 0.002 * i for i, name in enumerate(names)})
         found = comparisons.against_reference(values, 0.005)
         assert found.groupby("family", sort=False).size().to_dict() == {"the paper's": 5, "second": 2}
@@ -268,24 +270,26 @@ class TestWords:
         rows = pd.DataFrame({"a": list("vwxy"), "task": "cifar10", "variant": "base", "verdict": words})
         rows["family"] = list("1122")
         rows = rows.assign(by_seed_p=[0.01, 0.051, 0.9, 0.9], difference=[1, -1, 0, 0.5], by_seed_low=0, by_seed_high=0)
-        assert answers.headline(rows, {}) == (
+        assert sentences.headline(rows, {}) == (
             "Better: v on cifar10 (base). Worse: w on cifar10 (base). "
             "(Of these a t test paired by seed does not confirm: w on cifar10 (base).) "
             "Equivalent within the margin: 1 of 4 comparisons (1 of them of runs that are the same). Not decided: 1. "
             "(Holm's correction within each of 2 families, not over all of them.)"
         )
         poor = pd.DataFrame({"SGD": [0.4, 0.5], "SAM": [0.1, 0.2]})
-        assert "leaves claims about it open: SAM on a, b (2 of 2 restarts are below that)." in answers.less_than_half(
+        assert "leaves claims about it open: SAM on a, b (2 of 2 restarts are below that)." in sentences.less_than_half(
             {("a", "b"): poor}
         )
         late = {("cifar10", "base"): poor.rename(columns={"SAM": "w"}), ("digits", "base"): poor.assign(v=0.1)}
         told = "(Of these with less than half of SGD's mean, where some or all had hardly begun to learn: "
-        assert f"{told}w on cifar10 (base).)" in answers.headline(rows, late)
-        assert answers.less_than_half({("a", "b"): poor[["SGD"]]}) == "No algorithm has less than half of SGD's points."
-        assert answers.headline(rows[2:], {}).startswith(
+        assert f"{told}w on cifar10 (base).)" in sentences.headline(rows, late)
+        assert (
+            sentences.less_than_half({("a", "b"): poor[["SGD"]]}) == "No algorithm has less than half of SGD's points."
+        )
+        assert sentences.headline(rows[2:], {}).startswith(
             "Better: none. Worse: none. Equivalent within the margin: 1 of 2"
         )
-        assert answers.headline(pd.DataFrame(), {}) == "Not run here yet."
+        assert sentences.headline(pd.DataFrame(), {}) == "Not run here yet."
 
     def test_what_later_restarts_change_is_counted(self):
         small = "equivalent (estimate on the better side)"
@@ -303,7 +307,7 @@ class TestWords:
         rows["margin"] = [2, 2, 0.5, 0.9, 1, 1, 2] * 3
         rows["change"] = -0.75
         rows["difference"] = [1, 1, 1, 1, 1, 0, 1] * 3  # y is SGD under another name
-        assert answers.repeated(rows) == (
+        assert sentences.repeated(rows) == (
             "Of 6 comparisons (and 1 of runs that are the same) 5 have a 95 % interval of the change from the first "
             "restarts to the later ones that contains zero, 3 of these wholly within the margin; if nothing but "
             "chance had changed, one in twenty would not. The others: z on digits (base), −75.00 "
@@ -330,13 +334,13 @@ class TestWords:
 
     def test_of_five_restarts_it_is_said_that_nothing_could_come_out(self):
         """All pairs, and choices within a restart: the least p that could come out, and not "no difference"."""
-        values = restarts(5, {name: 0.01 * i for i, name in enumerate(("SGD", *populations.PAPER_FAMILY))})
+        values = restarts(5, {name: 0.01 * i for i, name in enumerate(("SGD", *tables.PAPER_FAMILY))})
         pairs = list(combinations(values, 2))
         rows = comparisons.against(values, pairs, 0.005).assign(pooled_p=0.5, task="cifar10", variant="base")
-        assert "The least p that could have come out after this correction is 0.12: no" in answers.all_pairs(rows)
+        assert "The least p that could have come out after this correction is 0.12: no" in sentences.all_pairs(rows)
         luck = comparisons.against(values, [("SAM", "SGD")], 0.005, paired_from=2)
         assert lay._could(luck) == "no: Holm's p is 0.0625 or more"
-        assert answers.undecided(comparisons.against(values, [("SAM", "SGD")], 0.005)) == ""
+        assert sentences.undecided(comparisons.against(values, [("SAM", "SGD")], 0.005)) == ""
 
     def test_choices_within_a_restart_are_worded_as_the_table_words_them(self):
         """A gain that is there and inside the margin is neither "better" nor "no difference found"."""
@@ -348,13 +352,13 @@ class TestWords:
         gains = luck.assign(difference=[0.001, 0.2], task="digits", variant="base")
         few = gains.assign(task="cifar10", adjusted_p=0.4, smallest_adjusted_p=0.0625)
         luck = luck.assign(task="digits", variant="base")
-        said = answers.choices(luck, pd.concat([gains, few]))
+        said = sentences.choices(luck, pd.concat([gains, few]))
         assert said.endswith(
             "better in 1 and worse in 0, by any amount, of the 2 cases that have restarts enough to show it."
         )
         assert "in 2 of 2 cases of an algorithm on a task and variant, each" in said
         worse = gains.assign(difference=-gains["difference"])
-        said = answers.choices(luck, worse, {("digits", "base", "SAM"), ("cifar10", "base", "SAM")})
+        said = sentences.choices(luck, worse, {("digits", "base", "SAM"), ("cifar10", "base", "SAM")})
         assert "on a task and variant (1 of them the runs of another case), each" in said
         assert "better in 0 and worse in 1, by" in said
         many = pd.concat([luck[1:]] * 4 + [luck[:1]])
@@ -372,10 +376,10 @@ class TestWords:
             for epoch in (0, 1, 2)
         )
         same = "The same as SGD, step by step, in a restart or more: "
-        assert answers.never_parted({("digits", "base"): rows}) == f"{same}NiM-SGD on digits, base."
-        assert answers.never_parted({("digits", "base"): rows[rows["algorithm"] != "NiM-SGD"]}) == f"{same}none."
-        assert populations.copies(rows) == []  # it parted in the other restart
-        assert populations.copies(rows[rows["seed"] == 0]) == ["NiM-SGD"]
+        assert sentences.never_parted({("digits", "base"): rows}) == f"{same}NiM-SGD on digits, base."
+        assert sentences.never_parted({("digits", "base"): rows[rows["algorithm"] != "NiM-SGD"]}) == f"{same}none."
+        assert tables.copies(rows) == []  # it parted in the other restart
+        assert tables.copies(rows[rows["seed"] == 0]) == ["NiM-SGD"]
 
     def test_cases_that_are_the_runs_of_another_are_counted_apart(self):
         rows = pd.DataFrame(
@@ -385,9 +389,9 @@ class TestWords:
             for epoch in (0, 1)
         )
         chosen = {("cifar10", "tuned", name) for name in unchanged("laptop", "cifar10")}
-        both = answers.copied({("cifar10", "base"): rows, ("cifar10", "tuned"): rows}, "laptop")
+        both = sentences.copied({("cifar10", "base"): rows, ("cifar10", "tuned"): rows}, "laptop")
         assert both == chosen | {("cifar10", kind, "NiM-SGD") for kind in ("base", "tuned")}
-        assert answers.copied({("cifar10", "tuned"): rows}, "laptop") == {("cifar10", "tuned", "NiM-SGD")}
+        assert sentences.copied({("cifar10", "tuned"): rows}, "laptop") == {("cifar10", "tuned", "NiM-SGD")}
 
     def test_the_comparison_paired_by_seed_stands_beside(self):
         values = restarts(5, {"SGD": 0.0, "SAM": 0.05, "NiM-SGD": 0.0})
@@ -414,26 +418,26 @@ class TestWords:
         )
         half = 0.01 * scipy.stats.t.ppf(0.975, 1)
         said = f"on cifar10 +2.00 [−{100 * half - 2:.2f},\u00a0+{100 * half + 2:.2f}] points (2 restarts)"
-        assert answers.statistics_alone({("cifar10", "base"): rows}, "laptop") == said
+        assert sentences.statistics_alone({("cifar10", "base"): rows}, "laptop") == said
         nothing = "no results have a checkpoint there"
-        assert answers.statistics_alone({("cifar10", "tuned"): rows}, "laptop") == nothing
+        assert sentences.statistics_alone({("cifar10", "tuned"): rows}, "laptop") == nothing
         for part in (rows[rows["step"] > first], rows[rows["algorithm"] != "SWA"]):
-            assert answers.statistics_alone({("cifar10", "base"): part}, "laptop") == nothing
+            assert sentences.statistics_alone({("cifar10", "base"): part}, "laptop") == nothing
         swa = settings("laptop", "tweeteval")["base"]["SWA"]  # no BatchNorm there
         there = rows.assign(step=swa["average_from"] + swa["average_every"])
         once = there.drop_duplicates(["algorithm", "seed"])
-        assert answers.statistics_alone({("tweeteval", "base"): once}, "laptop") == nothing
+        assert sentences.statistics_alone({("tweeteval", "base"): once}, "laptop") == nothing
 
     def test_nothing_has_been_run(self):
         nothing = cells.stack({})
         for text in (
-            answers.all_pairs(nothing),
-            answers.choices(nothing, nothing),
-            answers.times(nothing, nothing),
+            sentences.all_pairs(nothing),
+            sentences.choices(nothing, nothing),
+            sentences.times(nothing, nothing),
         ):
             assert text == "Not run here yet."
-        assert answers.repeated(nothing) == ""
-        assert answers.less_than_half({}) == answers.never_parted({}) == ""  # nothing is claimed
+        assert sentences.repeated(nothing) == ""
+        assert sentences.less_than_half({}) == sentences.never_parted({}) == ""  # nothing is claimed
         assert printed.beside(nothing, "2b").empty
         assert printed.printed_pairs(nothing).empty
         assert list(printed.medians(nothing)["algorithm"].unique()[:2]) == ["SGD", "NiG-SGD"]

@@ -15,14 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from popview.corruptions import (
-    IMAGE_CORRUPTIONS,
-    SEVERITIES,
-    TEXT_CORRUPTIONS,
-    corrupt_images,
-    corrupt_texts,
-)
-from popview.errors import UsageError
+from popview.common.errors import UsageError
+from popview.tasks.corruptions import IMAGE_CORRUPTIONS, SEVERITIES, TEXT_CORRUPTIONS, corrupt_images, corrupt_texts
 
 PATIENT = settings(deadline=None, max_examples=100, derandomize=True)
 NOISE = [(1, 0.04), (2, 0.06), (3, 0.08), (4, 0.09), (5, 0.10)]

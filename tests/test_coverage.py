@@ -6,10 +6,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from popview import populations, specs, store
-from popview.errors import UsageError
-from popview.report import comparisons as show
-from popview.report import page
+from popview.book import page
+from popview.book import results as show
+from popview.common.errors import UsageError
+from popview.populations import tables
+from popview.runs import specs, store
 
 PROCESSOR = "Difference Engine"
 
@@ -25,22 +26,22 @@ def fill(root, wanted) -> None:
 
 class TestCoverage:
     def state(self, root, **options) -> str:
-        found = populations.coverage("smoke", ["digits"], ["base"], root=root, **options)
+        found = tables.coverage("smoke", ["digits"], ["base"], root=root, **options)
         (state,) = found["state"]
         return state
 
     def test_counts_files(self, tmp_path):
-        wanted = populations.wanted("smoke", "digits")
+        wanted = tables.wanted("smoke", "digits")
         assert self.state(tmp_path) == "not run here yet"
         fill(tmp_path, wanted[:2])
         assert self.state(tmp_path) == "in part"
-        found = populations.coverage("smoke", ["digits"], ["base"], root=tmp_path)
-        assert populations.load_available("smoke", found, tmp_path) == {}
+        found = tables.coverage("smoke", ["digits"], ["base"], root=tmp_path)
+        assert tables.load_available("smoke", found, tmp_path) == {}
         fill(tmp_path, wanted[2:])
         assert self.state(tmp_path) == "complete"
-        found = populations.coverage("smoke", ["digits"], ["base"], root=tmp_path)
+        found = tables.coverage("smoke", ["digits"], ["base"], root=tmp_path)
         assert found[["restarts", "files", "present"]].iloc[0].tolist() == [4, len(wanted), len(wanted)]
-        results = populations.load_available("smoke", found, tmp_path)
+        results = tables.load_available("smoke", found, tmp_path)
         facts = page.facts("smoke", results)
         assert (facts["restarts"], facts["trained_on"]) == ("4 (digits, base)", PROCESSOR)
         seeds = pd.DataFrame({"seed": [0, 0, 1, 3, 5], "processor": [PROCESSOR] * 4 + ["Z3"]})
@@ -58,17 +59,17 @@ class TestCoverage:
         assert sorted(table["seed"].unique()) == [0, 1, 2, 3]
 
     def test_fewer_restarts_are_kept_and_more_are_missing(self, tmp_path):
-        fill(tmp_path, populations.wanted("smoke", "digits"))
+        fill(tmp_path, tables.wanted("smoke", "digits"))
         assert self.state(tmp_path, restarts=3) == "complete"
-        found = populations.coverage("smoke", ["digits"], ["base"], 3, tmp_path)
-        assert populations.load_available("smoke", found, tmp_path)["digits", "base"]["seed"].max() == 2
+        found = tables.coverage("smoke", ["digits"], ["base"], 3, tmp_path)
+        assert tables.load_available("smoke", found, tmp_path)["digits", "base"]["seed"].max() == 2
         assert self.state(tmp_path, restarts=9) == "in part"
 
     def test_every_task_of_the_paper_has_its_line(self, tmp_path):
-        found = populations.coverage("smoke", root=tmp_path)
-        assert len(found) == len(populations.TASKS) * 2
+        found = tables.coverage("smoke", root=tmp_path)
+        assert len(found) == len(tables.TASKS) * 2
         table = show.covered(found)
-        assert table["task"].tolist() == list(populations.TASKS)
+        assert table["task"].tolist() == list(tables.TASKS)
         assert (table[["base", "tuned"]] == "not run here yet").all(axis=None)
         assert show.absent(found, "tuned").endswith("digits, cifar10, cifar100, goemotions, tweeteval")
 
@@ -89,7 +90,7 @@ class TestCoverage:
 
     def test_what_is_not_run_says_how_to_run_it_and_for_how_long(self, tmp_path):
         """CIFAR-100 takes on a laptop what CIFAR-10 took, whose settings it has; no task has those of tweeteval."""
-        found = populations.coverage("laptop", ["digits", "cifar100", "tweeteval"], root=tmp_path)
+        found = tables.coverage("laptop", ["digits", "cifar100", "tweeteval"], root=tmp_path)
         found.loc[found["task"] == "digits", "present"] = 1
         rows = [("base", 2.0), ("base", 0.5), ("trial", 1.0), ("tuned", 0.25)]
         spent = [{"task": "cifar10", "variant": variant, "core_hours": hours} for variant, hours in rows]
@@ -101,14 +102,14 @@ class TestCoverage:
             f"Nothing of tweeteval is there. Where its data are, {run}tweeteval` computes its base results, and then "
             f"{tune}tweeteval` and {run}tweeteval --variant tuned` its tuned ones."
         )
-        found = populations.coverage("paper", ["cifar100"], root=tmp_path)  # no search is planned there
+        found = tables.coverage("paper", ["cifar100"], root=tmp_path)  # no search is planned there
         assert show.to_fill(found, "paper", spent) == (
             "Nothing of cifar100 is there. Where its data are, `popview run --profile paper --task cifar100` computes "
             "its base results (some 2.5 core-hours, as on cifar10, whose settings are the same)."
         )
 
     def test_what_is_there_needs_no_command(self, tmp_path):
-        found = populations.coverage("laptop", ["digits"], root=tmp_path).assign(present=1)
+        found = tables.coverage("laptop", ["digits"], root=tmp_path).assign(present=1)
         spent = [{"task": "digits", "variant": "base", "core_hours": 1.0}]
         assert show.to_fill(found, "laptop", spent) == "Every task that was asked for has results."
 
@@ -119,24 +120,24 @@ class TestCoverage:
         assert show.unchanged(both[2:], "smoke") == "nowhere so far"
 
     def test_algorithms_that_are_whole_are_shown_once_the_papers_are(self, tmp_path):
-        wanted = populations.wanted("smoke", "digits")
+        wanted = tables.wanted("smoke", "digits")
         others = ("AdamW", "SWA")
         fill(tmp_path, [spec for spec in wanted if spec.algorithm not in (*others, "SAM")])
-        assert populations.available("smoke", "digits", root=tmp_path) == []
+        assert tables.available("smoke", "digits", root=tmp_path) == []
         fill(tmp_path, [spec for spec in wanted if spec.algorithm == "SAM"])
-        found = populations.coverage("smoke", ["digits"], ["base"], root=tmp_path)
-        ((_, table),) = populations.load_available("smoke", found, tmp_path).items()
+        found = tables.coverage("smoke", ["digits"], ["base"], root=tmp_path)
+        ((_, table),) = tables.load_available("smoke", found, tmp_path).items()
         assert set(table["algorithm"]) == {spec.algorithm for spec in wanted} - set(others)
         assert found[["algorithms", "whole", "state"]].iloc[0].tolist() == [11, 9, "in part"]
 
 
 class TestWanted:
     def test_base_is_what_expand_gives(self):
-        assert populations.wanted("laptop", "digits", restarts=60) == specs.expand("laptop", "digits", restarts=60)
+        assert tables.wanted("laptop", "digits", restarts=60) == specs.expand("laptop", "digits", restarts=60)
 
     def test_a_task_that_the_profile_lacks_has_none(self):
-        absent = [task for task in populations.TASKS if task not in specs.tasks("smoke")]
-        assert [populations.wanted("smoke", task) for task in absent] == [[]] * len(absent)
+        absent = [task for task in tables.TASKS if task not in specs.tasks("smoke")]
+        assert [tables.wanted("smoke", task) for task in absent] == [[]] * len(absent)
 
     @pytest.mark.parametrize(
         ("chosen", "algorithms"),
@@ -152,10 +153,10 @@ class TestWanted:
     def test_tuned_settings_count_once_the_search_has_ended(self, chosen, algorithms, monkeypatch):
         found = {name: {"trials": [{"lr": 0.1}]} | ({"chosen": 0} if end else {}) for name, end in chosen.items()}
         valid = {name: tried for name, tried in found.items() if chosen[name] is not None}
-        monkeypatch.setattr(populations, "searches", lambda profile: {"digits": found})
-        for module in (specs, populations):
+        monkeypatch.setattr(tables, "searches", lambda profile: {"digits": found})
+        for module in (specs, tables):
             monkeypatch.setattr(module, "search", lambda profile, task: valid)
-        wanted = populations.wanted("smoke", "digits", "tuned")
+        wanted = tables.wanted("smoke", "digits", "tuned")
         assert {spec.algorithm for spec in wanted} == algorithms
         assert all(spec.variant == "tuned" and spec.hyperparameters["lr"] == 0.1 for spec in wanted)
 
@@ -167,14 +168,14 @@ class TestWanted:
             (("latop", "digits", variant), "did you mean 'laptop'"),
         ):
             with pytest.raises(UsageError, match=message):
-                populations.wanted(*arguments)
+                tables.wanted(*arguments)
         with pytest.raises(UsageError, match="unknown algorithm of digits"):
-            populations.wanted("laptop", "digits", variant, algorithms=("SMA",))
+            tables.wanted("laptop", "digits", variant, algorithms=("SMA",))
 
 
 def test_gather_computes_nothing_but_digits(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(show.engine, "run", lambda wanted: asked.extend(wanted))
+    monkeypatch.setattr(show.workers, "run", lambda wanted: asked.extend(wanted))
     for task in ("cifar10", "tweeteval"):
         show.gather(task, "all", "laptop", None)
     assert asked == []

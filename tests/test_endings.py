@@ -14,12 +14,13 @@ from test_resume import small
 from test_runs import spec_of
 from torch import Tensor, nn
 
-from popview import endings, flatness, trajectory
-from popview.endings import KEPT, Best, measures
+from popview.common.seeds import generator
 from popview.optimizers import make
-from popview.seeds import generator
+from popview.runs import final_measures, training
+from popview.runs.final_measures import KEPT, Best, measures
 from popview.tasks import TASKS, Problem, set_up
 from popview.tasks.digits import Digits
+from popview.topography import flatness
 
 MEASURES = {
     *("ball_maximum", "adaptive_sharpness", "average_sharpness", "average_sharpness_standard_error"),
@@ -151,7 +152,7 @@ class TestBest:
 class TestOfTrajectories:
     def test_averaged_weights_and_ensemble_of_digits(self):
         """Against the models themselves, put into a task again; 13 checkpoints, of which ten are kept."""
-        (found,) = trajectory.compute(spec_of("SGD", epochs=2, checkpoints=13))
+        (found,) = training.compute(spec_of("SGD", epochs=2, checkpoints=13))
         told = found.best.measures()
         problem, probabilities = Digits(range(3), hidden=16), []
         for i in range(KEPT):
@@ -175,7 +176,7 @@ class TestOfTrajectories:
 
     @pytest.mark.usefixtures("tiny_hub")
     def test_averaged_weights_get_statistics_of_their_own(self):
-        (found,) = trajectory.compute(small("cifar10", "SGD"))
+        (found,) = training.compute(small("cifar10", "SGD"))
         told = found.best.measures()
         assert len(told["kept"][0]) == 4  # all checkpoints
         problem: Any = set_up("cifar10", [2], tiny.IMAGE_MODEL)
@@ -282,7 +283,7 @@ class TestMeasures:
 
         monkeypatch.setitem(TASKS, "lost", Lost)
         spec = spec_of("SGD", task="lost", restarts=2)
-        told = json.loads(trajectory.run(spec).schema.metadata[b"popview"])
+        told = json.loads(training.run(spec).schema.metadata[b"popview"])
         assert told["diverged"] == [False, True]
         for name, (kept, lost) in told["flatness"].items():
             assert math.isfinite(kept), name
@@ -293,7 +294,7 @@ class TestMeasures:
     def test_of_a_trial_are_what_the_search_reads(self):
         keys = []
         for variant in ("trial", "base"):
-            table = trajectory.run(spec_of("SGD", variant=variant))
+            table = training.run(spec_of("SGD", variant=variant))
             told = json.loads(table.schema.metadata[b"popview"])
             assert told["whole_test"]["metric"] == pytest.approx(table["test_metric"].to_pylist()[-3:])
             assert told["seconds"]["measures"] > 0
@@ -301,8 +302,8 @@ class TestMeasures:
         assert keys[1] - keys[0] == {"flatness", "corrupted"}
 
     def test_numbers(self):
-        assert endings.numbers(torch.tensor([1.0, math.nan, math.inf, -2])) == [1.0, None, None, -2.0]
-        assert endings.numbers(np.float32(0.5)) == [0.5]
+        assert final_measures.numbers(torch.tensor([1.0, math.nan, math.inf, -2])) == [1.0, None, None, -2.0]
+        assert final_measures.numbers(np.float32(0.5)) == [0.5]
 
     def test_numbers_of_a_gpu_come_back(self):
         class OnGpu(Tensor):
@@ -314,4 +315,4 @@ class TestMeasures:
             def cpu(self) -> Tensor:
                 return self.as_subclass(Tensor)
 
-        assert endings.numbers(torch.tensor([1.0, math.nan]).as_subclass(OnGpu)) == [1.0, None]
+        assert final_measures.numbers(torch.tensor([1.0, math.nan]).as_subclass(OnGpu)) == [1.0, None]

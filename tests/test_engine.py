@@ -17,9 +17,10 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from popview import engine, locks, processes, states, store, trajectory
-from popview.errors import UsageError
-from popview.specs import RunSpec, expand
+from popview.common import locks, processes, tensor_files
+from popview.common.errors import UsageError
+from popview.runs import store, training, workers
+from popview.runs.specs import RunSpec, expand
 
 SOME = expand("smoke", "digits", algorithms=("SGD", "SWA", "SAM", "NiM-MBH", "SGLD"))
 
@@ -45,20 +46,20 @@ def contents(spec: RunSpec, root: Path) -> tuple[Any, Any]:
 
 
 def run(specs: list[RunSpec], root: Path, **options: Any) -> int:
-    return engine.run(specs, root=root, quiet=True, **({"workers": 1} | options))
+    return workers.run(specs, root=root, quiet=True, **({"workers": 1} | options))
 
 
 @pytest.fixture
 def counted(monkeypatch) -> list[str]:
     """Names of the algorithms that are run, in this process."""
     ran: list[str] = []
-    compute = trajectory.compute
+    compute = training.compute
 
-    def counting(spec: RunSpec, *given: Any) -> list[trajectory.Trajectory]:
+    def counting(spec: RunSpec, *given: Any) -> list[training.Trajectory]:
         ran.append(spec.algorithm)
         return compute(spec, *given)
 
-    monkeypatch.setattr(engine.trajectory, "compute", counting)
+    monkeypatch.setattr(workers.training, "compute", counting)
     return ran
 
 
@@ -137,7 +138,7 @@ class TestNoiseThatNeverFires:
         run([self.SGD, self.nim(0.0)], tmp_path)
         file = store.path(self.nim(0.0), tmp_path)
         before = file.stat().st_ino
-        assert engine._compute(self.nim(0.0), tmp_path, False, 60.0) == {self.nim(0.0).digest: False}
+        assert workers._compute(self.nim(0.0), tmp_path, False, 60.0) == {self.nim(0.0).digest: False}
         assert file.stat().st_ino == before
 
     def test_is_trained_where_the_file_of_sgd_is_damaged(self, tmp_path, counted):
@@ -200,19 +201,19 @@ class TestWhatIsComputed:
     def test_weights_on_request(self, tmp_path):
         run([spec_of("SWA")], tmp_path, keep_weights=True)
         for spec in (spec_of("SWA"), spec_of("SGD")):
-            kept = states.load(store.beside(spec, "weights", tmp_path))
+            kept = tensor_files.load(store.beside(spec, "weights", tmp_path))
             assert sorted(kept["steps"][:, 0].tolist()) == store.metadata(spec, tmp_path)["kept"][0]
 
     def test_weights_of_what_is_there_already(self, tmp_path, counted, monkeypatch):
         spec = spec_of("SAM")
         run([spec], tmp_path)
         with monkeypatch.context() as patch:  # a kill while they are written leaves none under their name
-            patch.setattr(states, "save_file", lambda _, file, **__: file.write_bytes(b"half") and 1 / 0)
+            patch.setattr(tensor_files, "save_file", lambda _, file, **__: file.write_bytes(b"half") and 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 run([spec], tmp_path, keep_weights=True)
         assert not store.beside(spec, "weights", tmp_path).exists()
         assert run([spec], tmp_path, keep_weights=True) == 1
-        assert states.load(store.beside(spec, "weights", tmp_path))["steps"].shape == (10, 3)
+        assert tensor_files.load(store.beside(spec, "weights", tmp_path))["steps"].shape == (10, 3)
         assert run([spec], tmp_path, keep_weights=True) == 0
         assert counted == ["SAM"] * 3
 
@@ -236,9 +237,9 @@ class TestWhatIsComputed:
 
     def test_threads_are_one_while_it_runs_and_as_before_after(self, tmp_path, monkeypatch):
         seen = []
-        compute = trajectory.compute
+        compute = training.compute
         monkeypatch.setattr(
-            engine.trajectory, "compute", lambda *given: seen.append(torch.get_num_threads()) or compute(*given)
+            workers.training, "compute", lambda *given: seen.append(torch.get_num_threads()) or compute(*given)
         )
         torch.set_num_threads(2)
         try:
@@ -250,9 +251,9 @@ class TestWhatIsComputed:
     def test_in_one_process_one_trains_at_a_time(self, tmp_path, monkeypatch):
         """Torch's random state belongs to the process: a Dask worker may have several threads."""
         at_once, most = [0], [0]
-        compute = trajectory.compute
+        compute = training.compute
 
-        def watched(*given: Any) -> list[trajectory.Trajectory]:
+        def watched(*given: Any) -> list[training.Trajectory]:
             at_once[0] += 1
             most[0] = max(most[0], at_once[0])
             time.sleep(0.05)
@@ -260,9 +261,9 @@ class TestWhatIsComputed:
             at_once[0] -= 1
             return found
 
-        monkeypatch.setattr(engine.trajectory, "compute", watched)
+        monkeypatch.setattr(workers.training, "compute", watched)
         wanted = [spec_of("SGD", seed=seed) for seed in (0, 3, 6)]
-        threads = [threading.Thread(target=engine._compute, args=(spec, tmp_path, False, 60.0)) for spec in wanted]
+        threads = [threading.Thread(target=workers._compute, args=(spec, tmp_path, False, 60.0)) for spec in wanted]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -305,29 +306,29 @@ class TestTwoDrivers:
         """One spec is left out as locked; when this driver has done the other, the first is there too."""
         wanted = [spec_of("SAM"), spec_of("NiG-SGD")]
         first = store.beside(wanted[0], "lock", tmp_path)
-        compute = engine._compute
+        compute = workers._compute
 
         def meanwhile(spec: RunSpec, root: Path, *given: Any) -> Any:
-            monkeypatch.setattr(engine, "is_held", locks.is_held)
+            monkeypatch.setattr(workers, "is_held", locks.is_held)
             assert compute(wanted[0], root, *given) == {wanted[0].digest: True}
             return compute(spec, root, *given)
 
-        monkeypatch.setattr(engine, "is_held", lambda file: file == first)
-        monkeypatch.setattr(engine, "_compute", meanwhile)
+        monkeypatch.setattr(workers, "is_held", lambda file: file == first)
+        monkeypatch.setattr(workers, "_compute", meanwhile)
         assert run(wanted, tmp_path) == 1
         assert counted == ["SAM", "NiG-SGD"]
 
     def test_what_another_finished_in_the_meantime_is_not_counted(self, tmp_path, counted, monkeypatch):
         wanted = [spec_of("SAM"), spec_of("NiG-SGD")]
-        jobs = engine._jobs
+        jobs = workers._jobs
 
         def late(todo: list[RunSpec], root: Path) -> list[RunSpec]:
             found = jobs(todo, root)
-            monkeypatch.setattr(engine, "_jobs", jobs)
+            monkeypatch.setattr(workers, "_jobs", jobs)
             run(wanted[:1], tmp_path)
             return found
 
-        monkeypatch.setattr(engine, "_jobs", late)
+        monkeypatch.setattr(workers, "_jobs", late)
         assert run(wanted, tmp_path) == 1
         assert counted == ["SAM", "NiG-SGD"]
 
@@ -336,7 +337,7 @@ class TestTwoDrivers:
         wanted, claim = [spec_of("SAM")], locks.claim
 
         def taken(file: Path) -> Any:
-            monkeypatch.setattr(engine, "claim", claim)
+            monkeypatch.setattr(workers, "claim", claim)
             holder = claim(file)
             holder.__enter__()
             try:
@@ -344,23 +345,23 @@ class TestTwoDrivers:
             finally:
                 threading.Timer(0.2, holder.__exit__, (None, None, None)).start()
 
-        monkeypatch.setattr(engine, "claim", taken)
-        monkeypatch.setattr(engine, "is_held", lambda file: time.sleep(0.5) or locks.is_held(file))
+        monkeypatch.setattr(workers, "claim", taken)
+        monkeypatch.setattr(workers, "is_held", lambda file: time.sleep(0.5) or locks.is_held(file))
         assert run(wanted, tmp_path) == 1
         assert counted == ["SAM"]
 
     @pytest.mark.slow
     def test_two_at_once_compute_each_file_once(self, tmp_path, reference):
         code = (
-            "import sys\nfrom pathlib import Path\nfrom popview import engine, specs, trajectory\n"
-            "root, log, compute = Path(sys.argv[1]), Path(sys.argv[2]), trajectory.compute\n"
+            "import sys\nfrom pathlib import Path\nfrom popview.runs import specs, training, workers\n"
+            "root, log, compute = Path(sys.argv[1]), Path(sys.argv[2]), training.compute\n"
             "def logged(spec, *given):\n"
             "    with log.open('a') as lines:\n        lines.write(spec.algorithm + chr(10))\n"
             "    return compute(spec, *given)\n"
-            "trajectory.compute = logged\n"
+            "training.compute = logged\n"
             "wanted = specs.expand('smoke', 'digits', algorithms=sys.argv[3:])\n"
-            "try:\n    engine.run(wanted, workers=1, root=root, quiet=True)\n"
-            "except engine.UsageError as error:\n    sys.exit(str(error))\n"
+            "try:\n    workers.run(wanted, workers=1, root=root, quiet=True)\n"
+            "except workers.UsageError as error:\n    sys.exit(str(error))\n"
         )
         log, algorithms = tmp_path / "log", [spec.algorithm for spec in SOME]
         command = [sys.executable, "-c", code, str(tmp_path / "store"), str(log), *algorithms]
@@ -405,14 +406,14 @@ class TestFaults:
             run([spec_of("SGD")], tmp_path, backend="dask", scheduler="slurm", workers=None)
 
     def test_one_process_by_default_where_there_is_a_gpu(self, monkeypatch):
-        assert engine._usual() == engine.cpu_count()
+        assert workers._usual() == workers.cpu_count()
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        assert engine._usual() == 1
+        assert workers._usual() == 1
 
     @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "slurm"])
     def test_a_scheduler_that_is_not_there(self, tmp_path, monkeypatch, address):
-        monkeypatch.setattr(engine, "PATIENCE", 1)
-        monkeypatch.setattr(engine.shutil, "which", lambda _: None)
+        monkeypatch.setattr(workers, "PATIENCE", 1)
+        monkeypatch.setattr(workers.shutil, "which", lambda _: None)
         with pytest.raises(UsageError, match=r"no Dask scheduler answers|no sbatch on this machine") as caught:
             run([spec_of("SGD")], tmp_path, backend="dask", scheduler=address)
         assert "\n" not in str(caught.value)
@@ -445,7 +446,7 @@ class TestFaults:
             if what == "result":
                 patch.setattr(store.pq, "write_table", write_table)
             else:
-                patch.setattr(states, "save", save)
+                patch.setattr(tensor_files, "save", save)
             with pytest.raises(UsageError, match="No space left on device") as caught:
                 run([fine, spec], tmp_path, every=0.0)
         assert "\n" not in str(caught.value)
@@ -469,7 +470,7 @@ class TestFaults:
         def fail(*_: Any) -> None:
             raise error
 
-        monkeypatch.setattr(trajectory, "measures", fail)
+        monkeypatch.setattr(training, "measures", fail)
         with pytest.raises(UsageError, match=f"^{told}") as caught:
             run([spec_of("SAM")], tmp_path)
         assert "\n" not in str(caught.value)
@@ -478,7 +479,7 @@ class TestFaults:
         def fail(*_: Any) -> None:
             raise RuntimeError("shapes do not agree")
 
-        monkeypatch.setattr(trajectory, "measures", fail)
+        monkeypatch.setattr(training, "measures", fail)
         with pytest.raises(RuntimeError, match="shapes do not agree"):
             run([spec_of("SAM")], tmp_path)
 
@@ -495,12 +496,12 @@ class TestFaults:
         assert error.count("\n") == 1
 
     def test_workers_of_another_version(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(engine, "_compute", lambda *_: {"another digest": True})
+        monkeypatch.setattr(workers, "_compute", lambda *_: {"another digest": True})
         with pytest.raises(UsageError, match="another version of popview"):
             run([spec_of("SGD")], tmp_path)
 
     def test_a_worker_that_does_not_see_the_store(self, tmp_path):
-        outcome = engine._far(spec_of("SGD"), str(tmp_path / "no mark"), tmp_path, False, 60.0)
+        outcome = workers._far(spec_of("SGD"), str(tmp_path / "no mark"), tmp_path, False, 60.0)
         assert isinstance(outcome, UsageError)
         assert "must share it" in str(outcome)
 
@@ -551,7 +552,7 @@ class TestSlurm:
 
 class TestInterrupts:
     def test_a_half_done_run_goes_on_where_it_was(self, tmp_path, monkeypatch):
-        spec, checkpoint, calls = spec_of("NiG-SGD"), trajectory.Record.checkpoint, []
+        spec, checkpoint, calls = spec_of("NiG-SGD"), training.Record.checkpoint, []
 
         def stop(*given: Any) -> None:
             calls.append(1)
@@ -559,8 +560,8 @@ class TestInterrupts:
                 raise KeyboardInterrupt
             checkpoint(*given)
 
-        monkeypatch.setattr(trajectory.Record, "checkpoint", stop)
-        monkeypatch.setattr(trajectory, "SPARING", 0)  # a state after every step
+        monkeypatch.setattr(training.Record, "checkpoint", stop)
+        monkeypatch.setattr(training, "SPARING", 0)  # a state after every step
         with pytest.raises(KeyboardInterrupt):
             run([spec], tmp_path, every=0.0)
         assert store.beside(spec, "unfinished", tmp_path).is_file()
@@ -590,14 +591,14 @@ class TestInterrupts:
         code = (
             "import signal, sys\n"
             "from pathlib import Path\n"
-            "from popview import engine\n"
-            "from popview.errors import UsageError\n"
-            "from popview.specs import expand\n"
+            "from popview.runs import workers\n"
+            "from popview.common.errors import UsageError\n"
+            "from popview.runs.specs import expand\n"
             "def tell(spec, unfinished, every):\n"
             "    raise UsageError(f'deaf: {signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])}')\n"
             "specs = expand('smoke', 'digits', algorithms=('SGD', 'SAM'))\n"
             "try:\n"
-            "    engine.run(specs, workers=2, compute=tell, root=Path(sys.argv[1]), quiet=True)\n"
+            "    workers.run(specs, workers=2, compute=tell, root=Path(sys.argv[1]), quiet=True)\n"
             "except UsageError as error:\n"
             "    print(error, signal.pthread_sigmask(signal.SIG_BLOCK, []))\n"
         )

@@ -15,8 +15,9 @@ import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from test_engine import contents, run, until
 
-from popview import engine, locks, specs, states, store
-from popview.errors import UsageError
+from popview.common import locks, tensor_files
+from popview.common.errors import UsageError
+from popview.runs import specs, store, workers
 
 WANTED = specs.expand("smoke", "digits", algorithms=("SGD", "SAM"))
 
@@ -43,7 +44,7 @@ def killer(times: int, first: int = 1):
 
 
 def test_what_was_finished_is_kept_and_the_rest_computed_again(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(engine, "Parallel", killer(1))
+    monkeypatch.setattr(workers, "Parallel", killer(1))
     assert run(WANTED, tmp_path) == 2
     assert store.missing(WANTED, tmp_path) == []
     error = capsys.readouterr().err
@@ -52,7 +53,7 @@ def test_what_was_finished_is_kept_and_the_rest_computed_again(tmp_path, monkeyp
 
 
 def test_giving_up_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "Parallel", killer(99, first=0))
+    monkeypatch.setattr(workers, "Parallel", killer(99, first=0))
     with pytest.raises(UsageError, match="workers were killed 3 times, 2 files are missing") as caught:
         run(WANTED, tmp_path)
     assert "\n" not in str(caught.value)
@@ -79,7 +80,7 @@ def equal(root: Path, reference: Path) -> None:
 def under_way(spec: specs.RunSpec, root: Path) -> bool:
     """Whether a state is there from which a run would not start over."""
     try:
-        return states.load(store.beside(spec, "unfinished", root))["step"] > 0
+        return tensor_files.load(store.beside(spec, "unfinished", root))["step"] > 0
     except (OSError, ValueError):  # not yet, or no longer
         return False
 
@@ -121,8 +122,8 @@ def test_a_killed_worker_of_loky(tmp_path, reference, capsys):
 @pytest.mark.slow
 def test_a_killed_driver_takes_its_workers_along(tmp_path, reference, capfd):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom popview import engine\nfrom test_engine_killed import LONG\n"
-        "engine.run(LONG, workers=2, root=Path(sys.argv[1]), quiet=True, every=0.05)"
+        "import sys\nfrom pathlib import Path\nfrom popview.runs import workers\nfrom test_engine_killed import LONG\n"
+        "workers.run(LONG, workers=2, root=Path(sys.argv[1]), quiet=True, every=0.05)"
     )
     driver = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parent)
     for _ in until(120):

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 
-from popview import flatness
+from popview.common.seeds import generator
 from popview.landscapes import LANDSCAPES, two_well
-from popview.seeds import generator
+from popview.topography import flatness
 
 
 def draws(seed: int = 0) -> torch.Generator:

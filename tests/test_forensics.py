@@ -6,21 +6,23 @@ import pytest
 import scipy.stats
 import torch
 
-from popview import forensics, implied, misprints, published
-from popview.checks import Check
+from popview.book.tables import audit as layout
 from popview.landscapes import get
-from popview.report import forensics as layout
-from popview.stationary import sample
+from popview.landscapes.restarts import sample
+from popview.paper import printed
+from popview.paper.audit import formulas, implied_tests
+from popview.paper.audit import tables as audit
+from popview.paper.audit.check import Check
 
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pd.DataFrame]:
-    return {number: published.table(number) for number in ("1", "2a", "3a", "4", "6")}
+    return {number: printed.table(number) for number in ("1", "2a", "3a", "4", "6")}
 
 
 @pytest.fixture(scope="module")
 def checks() -> dict[str, Check]:
-    return {check.name: check for check in forensics.printed_checks()}
+    return {check.name: check for check in audit.printed_checks()}
 
 
 def changed(table: pd.DataFrame, value: str, number: float, **cell: str) -> pd.DataFrame:
@@ -46,22 +48,22 @@ class TestPrintedChecks:
         for number in ("0.0458", "0.035478", "0.43"):
             assert number in check.computed
         fixed = tables["6"].assign(p_value=tables["6"]["p_value"].clip(lower=0.051))
-        assert forensics.sentence_under_table_six(fixed).verdict == "no flag"
+        assert audit.sentence_under_table_six(fixed).verdict == "no flag"
 
     def test_rejections_by_chance_against_the_binomial(self, tables):
-        check = forensics.rejections_by_chance(tables["2a"], "2a", named=2)
+        check = audit.rejections_by_chance(tables["2a"], "2a", named=2)
         tail = 1 - sum(scipy.stats.binom.pmf(k, 24, 0.05) for k in (0, 1))
         assert check.p_value == pytest.approx(tail)
         assert check.verdict == "no flag"
         assert "0.84" in check.computed
-        assert forensics.rejections_by_chance(tables["3a"], "3a", named=0).verdict == "flag"
+        assert audit.rejections_by_chance(tables["3a"], "3a", named=0).verdict == "flag"
         many = tables["2a"].assign(p_value=0.01)
-        assert forensics.rejections_by_chance(many, "2a", named=24).verdict == "flag"
+        assert audit.rejections_by_chance(many, "2a", named=24).verdict == "flag"
 
     def test_two_tests_of_one_data_set_agree_in_simulated_cells(self, tables):
-        assert forensics.agreement_of_tests(tables["2a"], tables["3a"], repeats=100).verdict == "flag"
+        assert audit.agreement_of_tests(tables["2a"], tables["3a"], repeats=100).verdict == "flag"
         same = tables["3a"].assign(p_value=tables["2a"]["p_value"] * 0.9)
-        assert forensics.agreement_of_tests(tables["2a"], same, repeats=100).verdict == "no flag"
+        assert audit.agreement_of_tests(tables["2a"], same, repeats=100).verdict == "no flag"
 
     def test_set_b_below_set_a_in_two_cells(self, tables, checks):
         check = checks["SetB below SetA"]
@@ -69,7 +71,7 @@ class TestPrintedChecks:
         assert check.printed.count("below") == 2
         fixed = changed(tables["4"], "median", 0.94, algorithm="SGD", task="cifar10", set="B")
         fixed = changed(fixed, "median", 0.485, algorithm="NiG-SGD", task="goemotions", set="B")
-        assert forensics.set_b_below_set_a(fixed).verdict == "no flag"
+        assert audit.set_b_below_set_a(fixed).verdict == "no flag"
 
     def test_set_b_cannot_lie_below_set_a(self):
         """The argument of that check, tried on random trajectories: mean, median, and median of medians."""
@@ -89,14 +91,14 @@ class TestPrintedChecks:
         assert "0.298" in check.printed
         assert "0.327" in check.printed
         fixed = tables["4"].assign(standard_deviation=tables["4"]["standard_deviation"].clip(upper=0.033))
-        assert not forensics.misplaced_decimals(fixed).found
+        assert not audit.misplaced_decimals(fixed).found
 
     def test_top_three_are_recounted(self, tables, checks):
         assert checks["The top three optimizers"].verdict == "flag"
         assert "NiM-SGD 2, SAM 2, SGD 2" in checks["The top three optimizers"].computed
 
     def test_implied_p_values_are_welchs(self, tables):
-        cells = implied.implied_by_table_four(tables["4"], tables["3a"]).set_index(["algorithm", "task"])
+        cells = implied_tests.implied_by_table_four(tables["4"], tables["3a"]).set_index(["algorithm", "task"])
         assert len(cells) == 24
         row = cells.loc[("SGD", "cifar10")]
         error = np.sqrt((0.004**2 + 0.002**2) / 50)
@@ -108,7 +110,7 @@ class TestPrintedChecks:
 
     def test_the_widest_gap_of_table_six_needs_another_spread_than_the_printed(self, tables, checks):
         """No impossibility: Table 6 prints Mann–Whitney, which four collapsed models of fifty leave at p = 0.7."""
-        cells = implied.implied_for_table_six(tables["4"], tables["6"]).set_index(["comparison", "task"])
+        cells = implied_tests.implied_for_table_six(tables["4"], tables["6"]).set_index(["comparison", "task"])
         row = cells.loc[("SGD vs. NiM-BH", "cifar10")]
         assert (row["center_a"], row["center_b"], row["printed"]) == (0.934, 0.896, 0.6542)
         assert row["implied"] < 1e-15
@@ -126,21 +128,21 @@ class TestPrintedChecks:
         assert check.computed.startswith("0 of 8 rows")
         assert "7 of 1/800 (not NiM-GD's row)" in check.computed
         rounded = tables["1"].assign(percent=(tables["1"]["percent"] * 5).round() / 5)
-        assert not forensics.restarts_behind_table_one(rounded).found
+        assert not audit.restarts_behind_table_one(rounded).found
 
     def test_row_sums(self, tables, checks):
         assert "NiM-BH on six-hump-camel: 100.25" in checks["Sums of rows"].computed
         fixed = changed(tables["1"], "percent", 2.0, algorithm="NiM-BH", landscape="six-hump-camel", column="LM3")
-        assert not forensics.row_sums(fixed).found
+        assert not audit.row_sums(fixed).found
         short = changed(tables["1"], "percent", 12, algorithm="SAM", landscape="three-hump-camel", column="Else")
-        assert "SAM on three-hump-camel: 94" in forensics.row_sums(short).computed
+        assert "SAM on three-hump-camel: 94" in audit.row_sums(short).computed
 
     def test_symmetric_minima_and_number_of_algorithms(self, tables, checks):
         assert checks["Mirror images of a minimum"].p_value < 1e-12
         even = tables["1"].assign(percent=10.0)
-        assert not forensics.symmetric_minima(even).found
+        assert not audit.symmetric_minima(even).found
         assert checks["Number of algorithms"].computed == "Table 1 lists 8; Tables 2 to 4 list 6"
-        assert not forensics.algorithms_counted(tables["1"], tables["4"], said=8).found
+        assert not audit.algorithms_counted(tables["1"], tables["4"], said=8).found
 
 
 class TestMisprints:
@@ -151,7 +153,7 @@ class TestMisprints:
             "three-hump-camel": 2 * x**2 - 1.04 * x**4 + x**6 / 6 + x * y + y**2,
             "six-hump-camel": (4 - 2.1 * x**2 + x**4 / 3) * x**2 + x * y + (-44 * y**2) * y**2,
         }
-        for name, landscape in misprints.PRINTED.items():
+        for name, landscape in formulas.PRINTED.items():
             torch.testing.assert_close(landscape(points), values[name])
             leaf = points.clone().requires_grad_()
             (auto,) = torch.autograd.grad(landscape(leaf).sum(), leaf)
@@ -159,11 +161,11 @@ class TestMisprints:
 
     def test_the_standard_landscapes_are_left_alone(self):
         assert get("three-hump-camel").minima[-1].value == pytest.approx(0.298638, abs=1e-6)
-        assert misprints.PRINTED["three-hump-camel"].minima[-1].value == pytest.approx(0.3899, abs=1e-4)
+        assert formulas.PRINTED["three-hump-camel"].minima[-1].value == pytest.approx(0.3899, abs=1e-4)
 
     def test_stationary_points_of_the_printed_six_hump_camel(self):
-        table = misprints.six_hump_stationary_points()
-        gradient = misprints.PRINTED["six-hump-camel"].gradient(torch.tensor(table[["x", "y"]].to_numpy()))
+        table = formulas.six_hump_stationary_points()
+        gradient = formulas.PRINTED["six-hump-camel"].gradient(torch.tensor(table[["x", "y"]].to_numpy()))
         assert gradient.abs().max() < 1e-8
         assert (table["lowest"] < 0).all()
         # y = (x/176)^⅓ turns ∂f/∂x into a polynomial in z = x^⅓: its real roots, found independently
@@ -174,32 +176,32 @@ class TestMisprints:
         np.testing.assert_allclose(np.unique(real.round(6)), table["x"].round(6), atol=1e-6)
 
     def test_formulas_are_checked(self):
-        three, six, sharpest = misprints.printed_formulas()
+        three, six, sharpest = formulas.printed_formulas()
         assert [check.verdict for check in (three, six, sharpest)] == ["flag", "cannot both hold", "flag"]
         assert "(±1.7289, ∓0.8644)" in three.computed
         assert "0 of its 5 stationary points are minima" in six.computed
 
     def test_the_printed_rule_is_not_monotonic(self):
-        assert misprints.acceptance(restarts=60, hops=8).verdict == "cannot both hold"
+        assert formulas.acceptance(restarts=60, hops=8).verdict == "cannot both hold"
 
     @pytest.mark.parametrize("epsilon", [0.001, 1.0])
     def test_the_printed_gate_is_the_optimizers_own(self, epsilon):
-        ours = misprints.noise_injections(epsilon, since_last=False, restarts=40, iterations=300, seed=3)
+        ours = formulas.noise_injections(epsilon, since_last=False, restarts=40, iterations=300, seed=3)
         settings = {"iterations": 300, "lr": 0.01, "rho": 0.1, "tau": 50, "epsilon": epsilon, "seed": 3}
         theirs = sample("six-hump-camel", "NiM-GD", 40, **settings).noise_triggers.double().mean()
         assert ours == pytest.approx(float(theirs), abs=1e-6)
 
     def test_the_gate_of_the_source_waits(self):
-        table = misprints.gate_table((1e9,), restarts=5, iterations=300)
+        table = formulas.gate_table((1e9,), restarts=5, iterations=300)
         assert table.iloc[0].to_list() == [1e9, 250.0, 5.0]  # steps 51 to 300, against 51, 102, …, 255
-        assert misprints.noise_gate(table, iterations=300).found
-        never = misprints.gate_table((1e-12,), restarts=5, iterations=60)
-        assert not misprints.noise_gate(never).found
+        assert formulas.noise_gate(table, iterations=300).found
+        never = formulas.gate_table((1e-12,), restarts=5, iterations=60)
+        assert not formulas.noise_gate(never).found
 
 
 class TestLayout:
     def test_slips_have_no_empty_cell_and_a_known_document(self):
-        slips = forensics.slips()
+        slips = audit.slips()
         assert (slips != "").all(axis=None)
         assert set(slips["document"]) == {"inan2024", "yu2026", "article"}
 
@@ -210,6 +212,6 @@ class TestLayout:
         assert layout.records([check])["verdict"][0] == "flag"
 
     def test_figure_draws_every_cell(self, tables):
-        cells = implied.implied_for_table_six(tables["4"], tables["6"])
+        cells = implied_tests.implied_for_table_six(tables["4"], tables["6"])
         figure = layout.implied_p_values({"Table 6": cells.assign(cell=cells["comparison"] + cells["task"])})
         assert [len(line.get_xdata()) for line in figure.axes[0].lines[:3]] == [12, 12, 12]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from popview.stationary import hop_rates
+from popview.landscapes.restarts import hop_rates
 
 
 class TestHopRates:

@@ -13,13 +13,14 @@ import torch
 from interpreter import printed_by
 from PIL import Image
 
-import popview.paths
-from popview import cache, cli, specs, store
-from popview.errors import UsageError
-from popview.tasks import hub, images, set_up
+import popview.common.folders
+from popview import cli
+from popview.common.errors import UsageError
+from popview.runs import specs, store
+from popview.runs.training import run
+from popview.tasks import array_cache, hub, images, set_up
 from popview.tasks import texts as texts_module
 from popview.tasks.supervised import draw_split, sample_with_every_label
-from popview.trajectory import run
 
 #: One task of each kind, in a table of a profile.
 SIZES = "train = 20, validation = 5, evaluated = 5, tested = 5, batch_size = 10"
@@ -54,7 +55,7 @@ def odd(tmp_path, monkeypatch, tiny_folders) -> Path:
     monkeypatch.setattr(specs, "FOLDER", tmp_path / "profiles")
     monkeypatch.setenv("POPVIEW_HUB", str(tmp_path / "hub"))
     monkeypatch.setenv("POPVIEW_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(popview.paths, "TRAJECTORIES", tmp_path / "store")
+    monkeypatch.setattr(popview.common.folders, "TRAJECTORIES", tmp_path / "store")
     shutil.copytree(Path(tiny_folders["POPVIEW_HUB"]) / "tiny" / "bert", tmp_path / "hub" / "some" / "bert")
     return tmp_path / "hub"
 
@@ -105,7 +106,7 @@ class TestDataSets:
         assert cli.main(["data", "--profile", "odd"]) == 0
         told = capfd.readouterr()
         assert told.out.splitlines() == [
-            f"{t}: ready in {cache.folder()}" for t in ("cifar10", "tweeteval", "goemotions")
+            f"{t}: ready in {array_cache.folder()}" for t in ("cifar10", "tweeteval", "goemotions")
         ]
         assert told.err == ""
 
@@ -137,7 +138,7 @@ class TestDataSets:
     def test_missing_in_a_run(self, odd, capfd, workers):
         line = refused(["run", "--profile", "odd", "--task", "tweeteval", "--workers", workers], capfd)
         assert "cannot read data set some/texts (plain_text) on the Hub: " in line
-        assert not [file for file in popview.paths.TRAJECTORIES.rglob("*") if file.is_file()]
+        assert not [file for file in popview.common.folders.TRAJECTORIES.rglob("*") if file.is_file()]
 
     @pytest.mark.parametrize("task", ["cifar10", "tweeteval"])
     @pytest.mark.parametrize(
@@ -255,8 +256,8 @@ class TestDataSets:
         """Data that are not those that the results come from are refused, however they got here."""
         put(odd)
         assert cli.main(["data", task, "--profile", "odd"]) == 0
-        (folder,) = (path for path in cache.folder().iterdir() if name in path.name)
-        right = json.loads((folder / cache.MANIFEST).read_text())
+        (folder,) = (path for path in array_cache.folder().iterdir() if name in path.name)
+        right = json.loads((folder / array_cache.MANIFEST).read_text())
         monkeypatch.setitem(module.KNOWN, f"some/{name}", {"train_labels": right["train_labels"]})
         assert cli.main(["data", task, "--profile", "odd"]) == 0
         capfd.readouterr()
@@ -407,7 +408,7 @@ class TestStatus:
             store.path(spec, root).write_bytes(text)
         store.beside(half, "unfinished", root).write_bytes(b"")
         store.path(lost, root).with_suffix(".damaged").write_bytes(b"")
-        from popview.locks import claim
+        from popview.common.locks import claim
 
         with claim(store.beside(running, "lock", root)):
             store.beside(running, "unfinished", root).write_bytes(b"")

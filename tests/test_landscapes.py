@@ -12,7 +12,7 @@ import scipy.optimize
 import scipy.stats
 import torch
 
-from popview.errors import UsageError
+from popview.common.errors import UsageError
 from popview.landscapes import LANDSCAPES, Landscape, get, two_well
 
 PLANE = ("himmelblau", "three-hump-camel", "six-hump-camel")

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from popview.landscapes import get
+from popview.landscapes.restarts import sample
 from popview.optimizers import make
-from popview.stationary import sample
 
 FLAT = 1e-5
 

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from popview import ledger, populations, rules
-from popview.errors import UsageError
-from popview.paths import PAPER, ROOT
-from popview.report import ledger as layout
-from popview.rules import Computed, Finding, Results, tasks
+from popview.book.tables import claims as layout
+from popview.common.errors import UsageError
+from popview.common.folders import PAPER, ROOT
+from popview.paper import claims, rules
+from popview.paper.rules import Computed, Finding, Results, by_tasks
+from popview.populations import tables
 
-SIX = tasks.SIX
+SIX = by_tasks.SIX
 
 
 def trajectories(shifts: dict[str, float], restarts: int = 13, checkpoints: int = 30, seed: int = 0) -> pd.DataFrame:
@@ -53,15 +54,15 @@ def results(shifts: dict[str, float] | None = None, task: str = "digits", **sett
 
 class TestClaims:
     def test_every_claim_has_a_chapter_a_place_and_something_to_say(self):
-        table = ledger.claims()
+        table = claims.claims()
         assert table["id"].is_unique
         assert (table[["id", "document", "where", "claim", "chapter"]] != "").all(axis=None)
-        assert set(table["chapter"]) <= set(ledger.CHAPTERS)
-        assert set(table["document"]) == set(ledger.DOCUMENTS)
+        assert set(table["chapter"]) <= set(claims.CHAPTERS)
+        assert set(table["document"]) == set(claims.DOCUMENTS)
 
     def test_every_rule_is_stated(self):
-        stated = ledger.stated(ledger.claims())
-        assert len(stated) == (ledger.claims()[list(ledger.RULES)] != "").to_numpy().sum()
+        stated = claims.stated(claims.claims())
+        assert len(stated) == (claims.claims()[list(claims.RULES)] != "").to_numpy().sum()
         laid = layout.rules(stated)
         assert laid["rule"].str.contains(r"\*(?:holds|does not hold|inconclusive)[a-z ]*\*").all()
         assert laid["claim"].ne("").sum() == stated["claim"].nunique()
@@ -72,14 +73,14 @@ class TestClaims:
         assert not any(word in text for word in rules.WORDS if word != "holds")
 
     def test_every_rule_is_used(self):
-        table = ledger.claims()
-        for column, known in ledger.RULES.items():
+        table = claims.claims()
+        for column, known in claims.RULES.items():
             assert set(table[column]) - {""} == set(known)
 
     def test_written_chapters_are_the_books(self):
-        for number, name in ledger.written().items():
+        for number, name in claims.written().items():
             assert (ROOT / "book" / f"{name}.py").is_file()
-            assert number in ledger.CHAPTERS
+            assert number in claims.CHAPTERS
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -91,23 +92,23 @@ class TestClaims:
         ],
     )
     def test_bad_rows_are_refused(self, tmp_path, change, message):
-        row = dict.fromkeys(ledger.COLUMNS, "") | {"id": "a", "document": "inan2024", "chapter": "06"}
+        row = dict.fromkeys(claims.COLUMNS, "") | {"id": "a", "document": "inan2024", "chapter": "06"}
         file = tmp_path / "claims.csv"
         pd.DataFrame([row | {"task": "sets_alike"} | change]).to_csv(file, index=False)
         with pytest.raises(UsageError, match=message):
-            ledger.claims(file)
+            claims.claims(file)
 
     def test_a_missing_file_is_named(self, tmp_path):
         with pytest.raises(UsageError, match="where there is no file"):
-            ledger.claims(tmp_path / "claims.csv")
+            claims.claims(tmp_path / "claims.csv")
 
 
 @pytest.fixture(scope="module")
 def judged() -> pd.DataFrame:
     """All claims that need no landscape, with results of one task and none of another."""
-    table = ledger.claims()
+    table = claims.claims()
     quick = table.assign(computed="").query("printed != '' or task != '' or reason != ''")
-    return ledger.judge(
+    return claims.judge(
         quick,
         {
             "digits (base)": results(),
@@ -124,7 +125,7 @@ def judged() -> pd.DataFrame:
 class TestJudge:
     def test_no_claim_is_left_out_and_no_verdict_is_blank(self, judged):
         assert (judged[["scale", "verdict", "detail"]] != "").all(axis=None)
-        table = ledger.claims()
+        table = claims.claims()
         wanted = table[(table["printed"] != "") | (table["task"] != "") | (table["reason"] != "")]
         assert set(judged["id"]) == set(wanted["id"])
         assert set(judged["verdict"]) <= set(rules.WORDS)
@@ -132,7 +133,7 @@ class TestJudge:
     def test_a_task_without_results_is_said_to_be_not_run(self, judged):
         here = judged[judged["scale"] == "cifar10 (base)"]
         assert set(here["verdict"]) == {"not run here"}
-        assert len(here) == (ledger.claims()["task"] != "").sum()
+        assert len(here) == (claims.claims()["task"] != "").sum()
 
     def test_chapters_decide_what_is_not_tested_yet(self, judged):
         by_claim = judged.set_index("id")["verdict"]
@@ -188,26 +189,28 @@ class TestTaskRules:
         evidence = Results("digits", trajectories({"SGD": 0.0, "NiG-SGD": 0.0}), 0.005)
         for name, rule in rules.TASK.items():
             assert rule(evidence).word in rules.WORDS, name
-        assert tasks.on_par_with_sam(evidence) == Finding("not run here", "no results of NiM-SGD, SAM, NiG-BH, NiM-BH")
+        assert by_tasks.on_par_with_sam(evidence) == Finding(
+            "not run here", "no results of NiM-SGD, SAM, NiG-BH, NiM-BH"
+        )
 
     def test_equivalent_better_and_both(self):
-        assert tasks.on_par_with_sam(results()).word == "holds"
-        assert tasks.on_par_with_sam(results({"SAM": 0.03})).word == "does not hold"
-        assert tasks.on_par_with_sam(results({"NiG-SGD": -0.03})).word == "holds in part"
-        assert tasks.on_par_with_sam(results(restarts=3)).word == "inconclusive"
+        assert by_tasks.on_par_with_sam(results()).word == "holds"
+        assert by_tasks.on_par_with_sam(results({"SAM": 0.03})).word == "does not hold"
+        assert by_tasks.on_par_with_sam(results({"NiG-SGD": -0.03})).word == "holds in part"
+        assert by_tasks.on_par_with_sam(results(restarts=3)).word == "inconclusive"
 
     def test_a_real_difference_that_may_be_inside_the_margin_contradicts_nothing(self):
         evidence = results({"SAM": 0.005})
         table = evidence.against([(name, "SAM") for name in SIX if name != "SAM"])
         assert (table["verdict"].str.split(" ").str[0] == "worse").any()
         assert (table["difference_high"] > -0.005).all()
-        found = tasks.on_par_with_sam(evidence)
+        found = by_tasks.on_par_with_sam(evidence)
         assert found.word == "inconclusive"
         assert found.detail.endswith("surely beyond it: none")
 
     def test_a_real_difference_inside_the_margin_can_be_told_apart(self):
-        assert tasks.indistinguishable(results()).word == "holds"
-        finding = tasks.indistinguishable(results({"SAM": 0.003}))
+        assert by_tasks.indistinguishable(results()).word == "holds"
+        finding = by_tasks.indistinguishable(results({"SAM": 0.003}))
         assert finding.word == "does not hold"
         assert finding.detail.startswith("told apart: SGD – SAM")
         assert "equivalent: SGD – SAM" in finding.detail
@@ -215,29 +218,29 @@ class TestTaskRules:
     def test_nothing_is_on_par_with_an_algorithm_that_hardly_trains(self):
         evidence = results({"SAM": -0.8})
         behind = results({"SAM": -0.8, "NiM-BH": 0.03}, task="tweeteval")
-        of_sam = (tasks.on_par_with_sam, tasks.indistinguishable, tasks.sam_at_equal_gradients)
-        found = [rule(evidence) for rule in (*of_sam, tasks.top_three_by_accuracy)] + [tasks.ahead_by_f1(behind)]
+        of_sam = (by_tasks.on_par_with_sam, by_tasks.indistinguishable, by_tasks.sam_at_equal_gradients)
+        found = [rule(evidence) for rule in (*of_sam, by_tasks.top_three_by_accuracy)] + [by_tasks.ahead_by_f1(behind)]
         for finding in found:
             assert finding.word == "inconclusive"
             said = r"less than half of SGD's mean at this setting: SAM 10\.\d points \(below that half in (\d+) of \1 "
             assert re.match(said, finding.detail)
 
     def test_one_run_of_what_hardly_trains_misleads_about_nothing(self):
-        finding = tasks.one_run_misleads(results({"SAM": -0.8, "SGD": 0.03}))
+        finding = by_tasks.one_run_misleads(results({"SAM": -0.8, "SGD": 0.03}))
         assert finding.detail.startswith("4 of 10 pairs differ")
         poor = results(dict.fromkeys(SIX[1:], -0.8))
-        assert tasks.one_run_misleads(poor) == Finding(
+        assert by_tasks.one_run_misleads(poor) == Finding(
             "inconclusive", "all others have less than half of SGD's mean at this setting"
         )
 
     def test_sets_alike_where_score_follows_loss_and_where_it_does_not(self):
-        assert tasks.sets_alike(results()).word == "does not hold"
+        assert by_tasks.sets_alike(results()).word == "does not hold"
         frame = trajectories(dict.fromkeys(SIX, 0.0))
         tied = frame.assign(test_metric=0.9 - frame["train_loss"])
-        assert tasks.sets_alike(Results("digits", tied, 0.005)).word == "holds"
+        assert by_tasks.sets_alike(Results("digits", tied, 0.005)).word == "holds"
 
     def test_gradients(self):
-        finding = tasks.half_the_gradients(results())
+        finding = by_tasks.half_the_gradients(results())
         assert finding.word == "holds"
         assert "2.00 × SGD's" in finding.detail
         frame = trajectories(dict.fromkeys(SIX, 0.0))
@@ -246,53 +249,53 @@ class TestTaskRules:
                 frame["algorithm"] != "NiM-SGD", 2 * frame["gradient_evaluations"]
             )
         )
-        assert tasks.half_the_gradients(Results("digits", dear, 0.005)).word == "holds in part"
+        assert by_tasks.half_the_gradients(Results("digits", dear, 0.005)).word == "holds in part"
 
     def test_equal_gradients(self):
-        assert tasks.sam_at_equal_gradients(results()).word == "holds in part"  # half the steps, so a higher loss
+        assert by_tasks.sam_at_equal_gradients(results()).word == "holds in part"  # half the steps, so a higher loss
         frame = trajectories(dict.fromkeys(SIX, 0.0))
         slow = frame.assign(train_loss=frame["train_loss"] * np.where(frame["algorithm"] == "SAM", 3, 1))
-        assert tasks.sam_at_equal_gradients(Results("digits", slow, 0.005)).word == "holds"  # higher to the end
+        assert by_tasks.sam_at_equal_gradients(Results("digits", slow, 0.005)).word == "holds"  # higher to the end
         fast = frame.assign(train_loss=frame["train_loss"].where(frame["algorithm"] != "SAM", 1e-9))
-        assert tasks.sam_at_equal_gradients(Results("digits", fast, 0.005)).word == "does not hold"
+        assert by_tasks.sam_at_equal_gradients(Results("digits", fast, 0.005)).word == "does not hold"
 
     def test_top_three(self):
         ahead = {"SGD": 0.02, "NiM-SGD": 0.02, "SAM": 0.02}
-        assert tasks.top_three_by_accuracy(results(ahead)).word == "holds"
+        assert by_tasks.top_three_by_accuracy(results(ahead)).word == "holds"
         behind = {"NiG-SGD": 0.02, "NiG-BH": 0.02, "NiM-BH": 0.02}
-        assert tasks.top_three_by_accuracy(results(behind)).word == "does not hold"
-        assert tasks.top_three_by_accuracy(results({"SGD": 0.02})).word == "holds in part"
-        assert tasks.top_three_by_accuracy(results()).word == "inconclusive"
-        assert tasks.top_three_by_accuracy(results(task="tweeteval")).word == "not applicable"
+        assert by_tasks.top_three_by_accuracy(results(behind)).word == "does not hold"
+        assert by_tasks.top_three_by_accuracy(results({"SGD": 0.02})).word == "holds in part"
+        assert by_tasks.top_three_by_accuracy(results()).word == "inconclusive"
+        assert by_tasks.top_three_by_accuracy(results(task="tweeteval")).word == "not applicable"
 
     def test_ahead_by_f1(self):
-        assert tasks.ahead_by_f1(results()).word == "not applicable"
+        assert by_tasks.ahead_by_f1(results()).word == "not applicable"
         text = {"task": "tweeteval"}
-        assert tasks.ahead_by_f1(results({"SAM": -0.03, "NiM-BH": 0.03}, **text)).word == "holds"
-        assert tasks.ahead_by_f1(results({"SAM": -0.03}, **text)).word == "holds in part"
-        assert tasks.ahead_by_f1(results(**text)).word == "does not hold"
+        assert by_tasks.ahead_by_f1(results({"SAM": -0.03, "NiM-BH": 0.03}, **text)).word == "holds"
+        assert by_tasks.ahead_by_f1(results({"SAM": -0.03}, **text)).word == "holds in part"
+        assert by_tasks.ahead_by_f1(results(**text)).word == "does not hold"
         reversed_ = results({"SAM": 0.03, "NiM-BH": -0.03}, **text)
-        assert tasks.ahead_by_f1(reversed_).word == "does not hold"
-        assert tasks.ahead_by_f1(replace(reversed_, earlier=True)).word == "inconclusive"
+        assert by_tasks.ahead_by_f1(reversed_).word == "does not hold"
+        assert by_tasks.ahead_by_f1(replace(reversed_, earlier=True)).word == "inconclusive"
 
     def test_one_restart_each_is_judged_by_no_rule(self, monkeypatch):
         covered = pd.DataFrame({"task": ["digits", "tweeteval"], "variant": "base", "restarts": [1, 5], "whole": 6})
         frame = trajectories(dict.fromkeys(SIX, 0.0), restarts=2)
-        monkeypatch.setattr(populations, "coverage", lambda profile: covered)
+        monkeypatch.setattr(tables, "coverage", lambda profile: covered)
         monkeypatch.setattr(
-            populations,
+            tables,
             "load_available",
             lambda profile, found: {(row.task, "base"): frame for row in found.itertuples()},
         )
-        found = ledger.tasks("laptop")
+        found = claims.tasks("laptop")
         assert list(found) == ["digits (base)", "tweeteval (base)"]
         assert found["digits (base)"] is None
         assert found["tweeteval (base)"].task == "tweeteval"
 
     def test_rules_that_were_changed_are_judged_both_ways(self):
         poor, near = results({"SAM": -0.8}), results({"SAM": 0.005})
-        found = ledger.reconsidered(ledger.claims(), {"poor": poor, "near": near, "absent": None})
-        assert set(ledger.claims().query("id in @found.id")["task"]) == set(rules.REVISED)
+        found = claims.reconsidered(claims.claims(), {"poor": poor, "near": near, "absent": None})
+        assert set(claims.claims().query("id in @found.id")["task"]) == set(rules.REVISED)
         words = found.set_index(["id", "scale"])[["verdict", "earlier"]].apply(tuple, axis=1)
         assert words["comparable", "poor"] == ("inconclusive", "does not hold")  # it hardly trains
         assert words["comparable", "near"] == ("inconclusive", "does not hold")  # perhaps inside the margin
@@ -301,8 +304,10 @@ class TestTaskRules:
         assert (laid == "the same").any()
 
     def test_monotonic(self):
-        assert tasks.monotonic_is_worse(results()).word == "does not hold"
-        assert tasks.monotonic_is_worse(results({"NiG-MBH": -0.03})).word == "inconclusive"  # worse, at no higher loss
+        assert by_tasks.monotonic_is_worse(results()).word == "does not hold"
+        assert (
+            by_tasks.monotonic_is_worse(results({"NiG-MBH": -0.03})).word == "inconclusive"
+        )  # worse, at no higher loss
 
         def stuck(names: tuple[str, ...], **shifts: float) -> Results:
             found = results({name.replace("_", "-"): shift for name, shift in shifts.items()})
@@ -310,16 +315,16 @@ class TestTaskRules:
             return Results("digits", found.trajectories.assign(train_loss=loss), 0.005)
 
         both = ("NiG-MBH", "NiM-MBH")
-        assert tasks.monotonic_is_worse(stuck(both, NiG_MBH=-0.03)).word == "holds"
-        finding = tasks.monotonic_is_worse(stuck(both))
-        assert finding.word == tasks.monotonic_is_worse(stuck(both[:1], NiG_MBH=-0.03)).word == "holds in part"
+        assert by_tasks.monotonic_is_worse(stuck(both, NiG_MBH=-0.03)).word == "holds"
+        finding = by_tasks.monotonic_is_worse(stuck(both))
+        assert finding.word == by_tasks.monotonic_is_worse(stuck(both[:1], NiG_MBH=-0.03)).word == "holds in part"
         assert "NiG-MBH 2.0" in finding.detail
 
     def test_one_run(self):
-        nothing = tasks.one_run_misleads(results())
+        nothing = by_tasks.one_run_misleads(results())
         assert nothing.word == "inconclusive"  # nothing to mislead about
         assert nothing.detail.startswith("none of 15 pairs could be told apart")
-        finding = tasks.one_run_misleads(results({"SAM": -0.03}))
+        finding = by_tasks.one_run_misleads(results({"SAM": -0.03}))
         assert finding.word == "does not hold"
         assert finding.detail.startswith("5 of 15 pairs differ; one run each ranks them rightly with probability 1.00")
         frame = trajectories(dict.fromkeys(SIX, 0.0), restarts=80)
@@ -327,18 +332,21 @@ class TestTaskRules:
         for name, shift in (("SAM", 0.009), ("SGD", 0.0)):
             own = frame["algorithm"] == name
             frame.loc[own, "test_metric"] += shift + np.roll(spread, len(name))[frame.loc[own, "seed"]]
-        small = tasks.one_run_misleads(results({"SAM": -0.003}))  # inside the margin, and told apart all the same
+        small = by_tasks.one_run_misleads(results({"SAM": -0.003}))  # inside the margin, and told apart all the same
         assert set(results({"SAM": -0.003}).against([("SAM", "SGD")])["verdict"].str.split(" ").str[0]) == {
             "equivalent"
         }
         assert small.detail.startswith("5 of 15 pairs differ")
         close = Results("digits", frame, 0.001)
         assert close.against([("SAM", "SGD")])["verdict"].item() == "better"
-        assert tasks.one_run_misleads(close).word in ("holds", "inconclusive")  # a real difference that one run hides
+        assert by_tasks.one_run_misleads(close).word in (
+            "holds",
+            "inconclusive",
+        )  # a real difference that one run hides
 
     def test_choosing_by_loss(self):
         """Where scores follow the loss it is free and better than chance; where not, free; where they fall, neither."""
-        both = tasks.loss_costs_nothing, tasks.lower_loss_is_better
+        both = by_tasks.loss_costs_nothing, by_tasks.lower_loss_is_better
         frame = trajectories(dict.fromkeys(SIX, 0.0))
 
         def words(score: pd.Series) -> list[str]:
@@ -356,7 +364,7 @@ class TestTaskRules:
         frame = trajectories(dict.fromkeys((*SIX, "AdamW"), 0.0))
         own = frame["algorithm"] == "AdamW"
         moved = frame.assign(test_metric=frame["test_metric"].mask(own, 0.9 - frame["train_loss"]))
-        found = tasks.lower_loss_is_better(Results("digits", moved, 0.005))
+        found = by_tasks.lower_loss_is_better(Results("digits", moved, 0.005))
         assert found.detail.startswith("better for: none; worse for: none; within ±0.5 points: equivalent: SGD, ")
         assert "AdamW" not in found.detail
         assert found.word == "does not hold"
@@ -364,7 +372,7 @@ class TestTaskRules:
     def test_at_five_restarts_it_says_that_nothing_could_beat_chance(self):
         frame = trajectories(dict.fromkeys(SIX, 0.0), restarts=5)
         evidence = Results("digits", frame, 0.0001)  # a margin that nothing is shown to be inside
-        found = tasks.lower_loss_is_better(evidence)
+        found = by_tasks.lower_loss_is_better(evidence)
         assert found.word == "inconclusive"
         assert "worse for: none (at 5 restarts no result could be: least p 0.38)" in found.detail
 
@@ -373,21 +381,21 @@ class TestTaskRules:
         first = (frame["algorithm"] == "SAM") & (frame["seed"] == 0)
         for value in (np.inf, 0.0):
             broken = frame.assign(train_loss=frame["train_loss"].mask(first, value))
-            assert tasks.sam_at_equal_gradients(Results("digits", broken, 0.005)).word
+            assert by_tasks.sam_at_equal_gradients(Results("digits", broken, 0.005)).word
 
     def test_the_t_test_agrees_on_the_papers_finding_or_on_another(self):
         both, tied = results(), self.tied()
-        assert tasks.tests_alike(both).word == "holds"
-        assert "both reject for 6 of 6" in tasks.tests_alike(both).detail
-        assert tasks.tests_alike(tied).word == "holds"
-        assert tasks.tests_alike(tied).detail.endswith("neither for 6")
+        assert by_tasks.tests_alike(both).word == "holds"
+        assert "both reject for 6 of 6" in by_tasks.tests_alike(both).detail
+        assert by_tasks.tests_alike(tied).word == "holds"
+        assert by_tasks.tests_alike(tied).detail.endswith("neither for 6")
 
     def test_a_p_of_exactly_the_level_rejects_on_both_sides(self):
         evidence = self.tied()
         for mann_whitney, t_test, word in ((0.05, 0.05, "holds"), (0.05, 0.06, "does not hold")):
             few = evidence.tests[0].assign(mann_whitney=mann_whitney, t_test=t_test)
             evidence.__dict__["tests"] = (few, few)
-            assert tasks.tests_alike(evidence).word == word
+            assert by_tasks.tests_alike(evidence).word == word
 
     def tied(self, gap: float = 0.0) -> Results:
         """Scores that follow the loss but for one checkpoint, which falls behind by `gap`."""
@@ -397,17 +405,17 @@ class TestTaskRules:
 
     def test_a_test_that_does_not_reject_is_no_agreement(self):
         """SetA is told from SetB by nothing where scores follow the loss; that alone would not be enough to hold."""
-        assert tasks.sets_alike(self.tied()).word == "holds"
+        assert by_tasks.sets_alike(self.tied()).word == "holds"
         wide = self.tied(gap=0.2)
         assert (wide.tests[0]["mann_whitney"] > 0.05).all()
-        found = tasks.sets_alike(wide)
+        found = by_tasks.sets_alike(wide)
         assert found.word == "inconclusive"
         assert "rejects for 0 of 6 algorithms" in found.detail
         assert "inside ±0.5 points for 0" in found.detail
-        assert tasks.sets_alike(results()).word == "does not hold"
+        assert by_tasks.sets_alike(results()).word == "does not hold"
 
     def test_pooling(self):
-        finding = tasks.pooled_tests_here(results())
+        finding = by_tasks.pooled_tests_here(results())
         assert finding.word == "does not hold"
         assert "50 models are worth" in finding.detail
 
@@ -415,7 +423,7 @@ class TestTaskRules:
         """Five restarts whose checkpoints correlate little: the interval of the ICC goes from none to much."""
         frame = trajectories(dict.fromkeys(SIX, 0.0), restarts=5)
         noise = 0.01 * np.random.default_rng(0).standard_normal(len(frame))
-        found = tasks.pooled_tests_here(
+        found = by_tasks.pooled_tests_here(
             Results("digits", frame.assign(test_metric=frame["test_metric"] + noise), 0.005)
         )
         assert found.word == "inconclusive"

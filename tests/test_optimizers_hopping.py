@@ -11,7 +11,7 @@ from helpers import INF, closure_of, same
 from scipy import stats
 from torch import Tensor
 
-from popview.errors import UsageError
+from popview.common.errors import UsageError
 from popview.optimizers import ACCEPT_RULES, AcceptRule, BasinHopping, Perturb, make, sgd_
 from popview.optimizers.noise import sphere
 

@@ -8,7 +8,7 @@ import torch
 from helpers import closure_of
 from torch import nn
 
-from popview.errors import UsageError
+from popview.common.errors import UsageError
 from popview.optimizers import ALGORITHMS, AcceptRule, Perturb, hyperparameters, make
 from popview.optimizers.noise import sphere
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from popview.errors import UsageError
+from popview.common.errors import UsageError
 from popview.optimizers import make
 
 

@@ -6,8 +6,8 @@ import torch
 from scipy import stats
 
 from popview.optimizers import make
-from popview.optimizers.models import norm
 from popview.optimizers.noise import NOISES, make_noise
+from popview.optimizers.tensors import norm
 
 MEMBERS = 4000
 SHAPES = {"one tensor": [(5,)], "three tensors": [(2,), (2, 3), ()], "one dimension": [()]}
@@ -106,7 +106,7 @@ class Test_PerLayer:
 
 
 class Test_Norm:
-    """`models.norm`, on which thresholds, ascents and noise rest."""
+    """`tensors.norm`, on which thresholds, ascents and noise rest."""
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
     @pytest.mark.parametrize("shapes", [[(2,)], [(2,)] * 7, [(5,)] * 64, [(3, 4), (), (300,)] * 9], ids=len)

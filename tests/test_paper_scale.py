@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from popview import operations, specs
 from popview.optimizers import make
+from popview.runs import flops, specs
 from popview.tasks.supervised import Supervised
 
 pytestmark = pytest.mark.slow
@@ -29,10 +29,10 @@ class Random(Supervised):
     def __init__(self, task: str) -> None:
         self.task = task
         model = specs.settings("paper", task)["model"]
-        given = operations.model_settings(task, model)
+        given = flops.model_settings(task, model)
         with torch.random.fork_rng([]):
             torch.manual_seed(0)
-            network = operations.network(task, model)
+            network = flops.network(task, model)
         if task == "cifar10":
             network = network.to(memory_format=torch.channels_last)
         several = bool(given.get("multilabel"))
@@ -135,7 +135,7 @@ def one_step(problem: Random, algorithm: str) -> None:
     assert found["loss_evaluations"] == 0
     differs = algorithm in ("NiG-SGD", "SAM", "AdamW")  # the others do as SGD until τ
     assert (found["distance"] != plain["distance"]) == differs
-    one = operations.example(problem.task, specs.settings("paper", problem.task)["model"])
+    one = flops.example(problem.task, specs.settings("paper", problem.task)["model"])
     charged = found["gradient_evaluations"] * BATCH * one.gradient
     print(f"{problem.task} {algorithm}: {found['flops']:.6g} FLOP counted, {charged:.6g} charged")
     assert found["flops"] == charged

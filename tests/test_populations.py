@@ -8,10 +8,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from popview import populations, store
-from popview.errors import UsageError
-from popview.populations import final, load, per_restart, select
-from popview.specs import RunSpec
+from popview.common.errors import UsageError
+from popview.populations import tables
+from popview.populations.tables import final, load, per_restart, select
+from popview.runs import store
+from popview.runs.specs import RunSpec
 
 NAN, INF = math.nan, math.inf
 
@@ -109,7 +110,7 @@ class TestSelect:
             select(frame(), "train_los")
 
     def test_criteria_say_which_end_is_best(self):
-        assert populations.CRITERIA == {"train_loss": True, "validation_metric": False, "test_metric": False}
+        assert tables.CRITERIA == {"train_loss": True, "validation_metric": False, "test_metric": False}
 
 
 class TestPerRestart:
@@ -195,29 +196,29 @@ class TestParting:
         ],
     )
     def test_by_hand(self, other, epoch):
-        found = populations.parting(self.table(other))
+        found = tables.parting(self.table(other))
         assert found["SAM"] == epoch
         assert found["SGD"] == INF
 
     def test_an_absent_reference_is_named(self):
         with pytest.raises(UsageError, match="unknown reference 'SGE'"):
-            populations.parting(self.table({0: [2.0], 1: [2.5]}), "SGE")
+            tables.parting(self.table({0: [2.0], 1: [2.5]}), "SGE")
 
 
 def test_checkpoints_that_repeat_a_model_are_counted_once():
     rows = pd.DataFrame(
         {"algorithm": "NiM-MBH", "seed": [0] * 3 + [1] * 3, "train_loss": [0.5, 0.5, 0.4, 0.3, 0.3, 0.3]}
     )
-    assert populations.distinct(rows).to_dict() == {"NiM-MBH": 1.5}
+    assert tables.distinct(rows).to_dict() == {"NiM-MBH": 1.5}
 
 
 def test_records_are_the_metadatas(tmp_path):
     spec = RunSpec("digits", "smoke", "NiM-SGD", "base", seed=3, restarts=2, epochs=1, checkpoints=2)
-    told = {name: [10 * place, 10 * place + 1] for place, name in enumerate(populations.COUNTS)}
+    told = {name: [10 * place, 10 * place + 1] for place, name in enumerate(tables.COUNTS)}
     metadata = {"digest": spec.digest, "precision": "bfloat16", **told}
     table = pa.table({"seed": [3, 4]}).replace_schema_metadata({"popview": json.dumps(metadata)})
     store.save(spec, table, tmp_path)
-    found = populations.records([spec], root=tmp_path)
+    found = tables.records([spec], root=tmp_path)
     told = {"algorithm": ["NiM-SGD"] * 2, "seed": [3, 4], "precision": ["bfloat16"] * 2} | told
     assert found.to_dict("list") == told
-    assert list(populations.records([spec], 4, tmp_path)["seed"]) == [3]
+    assert list(tables.records([spec], 4, tmp_path)["seed"]) == [3]

@@ -5,8 +5,8 @@ from itertools import product
 import pandas
 import pytest
 
-from popview.errors import UsageError
-from popview.published import TABLES, fits, granularity, table
+from popview.common.errors import UsageError
+from popview.paper.printed import TABLES, fits, granularity, table
 
 LANDSCAPES = {
     "himmelblau": ["GM1", "GM2", "GM3", "GM4", "Else"],

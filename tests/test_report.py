@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from popview.book import page, style
+from popview.book.figures import landscapes, trajectories
+from popview.book.tables import table_one
+from popview.common.environment import processor
+from popview.common.folders import ROOT
 from popview.landscapes import LANDSCAPES, get
+from popview.landscapes.restarts import sample
 from popview.optimizers import ALGORITHMS
-from popview.paths import ROOT
-from popview.report import landscapes, page, style, tables, trajectories
-from popview.stationary import sample
-from popview.trajectory import processor
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +62,7 @@ def test_the_inventory_says_what_is_to_come():
         ("cifar10", "tuned", "SGD", 5, 0, 0, 0, 0, 0, 0.0),
         ("digits", "base", "SGD", 100, 100, 0, 0, 0, 0, 0.125),
     ]
-    laid = tables.inventory(pd.DataFrame(rows, columns=["task", "variant", "algorithm", *counts]))
+    laid = table_one.inventory(pd.DataFrame(rows, columns=["task", "variant", "algorithm", *counts]))
     assert laid.to_numpy().tolist() == [
         ["cifar10", "base", 10, 7, "SAM 3", 2, 1, 1, "0.75"],
         ["cifar10", "tuned", 5, 0, "all", 0, 0, 0, "0.00"],
@@ -125,7 +127,7 @@ class TestFigures:
 
     def test_final_values_are_laid_out_by_variant(self):
         values = pd.DataFrame({"SGD": [0.5, 0.75], "SAM": [0.25, 0.25]})
-        table = tables.finals({("a", "base"): values, ("a", "tuned"): values[["SGD"]], ("b", "base"): values})
+        table = table_one.finals({("a", "base"): values, ("a", "tuned"): values[["SGD"]], ("b", "base"): values})
         assert list(table["task"]) == ["a", "", "b", ""]
         assert list(table["algorithm"]) == ["SGD", "SAM", "SGD", "SAM"]
         assert table["base"][0] == f"62.50 ± {25 / np.sqrt(2):.2f} [50.00,\u00a075.00]"
@@ -133,8 +135,8 @@ class TestFigures:
 
 
 def test_positions_are_the_end_points_or_the_recorded_path():
-    from popview.report.landscapes import positions
-    from popview.stationary import sample
+    from popview.book.figures.landscapes import positions
+    from popview.landscapes.restarts import sample
 
     ends = sample("himmelblau", "GD", 5, iterations=10, lr=0.001)
     moved = sample("himmelblau", "GD", 5, iterations=10, lr=0.001, record_every=5)

@@ -17,11 +17,12 @@ import torch
 from test_runs import ALGORITHMS, spec_of
 from torch.optim.swa_utils import AveragedModel, update_bn
 
-from popview import states, store, trajectory
-from popview.errors import UsageError
+from popview.common import tensor_files
+from popview.common.errors import UsageError
+from popview.common.seeds import stream
 from popview.optimizers import make
-from popview.seeds import stream
-from popview.specs import RunSpec
+from popview.runs import store, training
+from popview.runs.specs import RunSpec
 from popview.tasks import Problem, set_up
 from popview.tasks.digits import Digits
 from popview.tasks.images import Images
@@ -51,7 +52,7 @@ def told(table: pa.Table) -> dict[str, Any]:
     return {k: v for k, v in json.loads(table.schema.metadata[b"popview"]).items() if k != "seconds"}
 
 
-def assert_same(found: trajectory.Trajectory, expected: trajectory.Trajectory) -> None:
+def assert_same(found: training.Trajectory, expected: training.Trajectory) -> None:
     """Compare rows, metadata and best models bit for bit; times aside."""
     assert found.spec == expected.spec
     assert found.table.drop_columns(["seconds"]).equals(expected.table.drop_columns(["seconds"]))
@@ -63,7 +64,7 @@ def assert_same(found: trajectory.Trajectory, expected: trajectory.Trajectory) -
 @pytest.fixture(autouse=True)
 def _every_state_is_written(monkeypatch) -> None:
     """However long the writing of the one before took."""
-    monkeypatch.setattr(trajectory, "SPARING", 0)
+    monkeypatch.setattr(training, "SPARING", 0)
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def quick(monkeypatch) -> None:
         moved = [float((p.detach() - s).double().norm()) for p, s in zip(problem.parameters, start, strict=True)]
         return {"moved": moved, "test": problem.evaluate_whole_test()[0].tolist(), "seconds": {}}
 
-    monkeypatch.setattr(trajectory, "measures", measures)
+    monkeypatch.setattr(training, "measures", measures)
 
 
 @contextmanager
@@ -100,15 +101,15 @@ def check(spec: RunSpec, file: Path, stops: tuple[int, ...], where: str = "loss"
     That it went on, and did not start over to the same end, is seen by what was left for it to do.
     """
     with interrupted(KINDS[spec.task], math.inf, where) as whole:
-        expected = trajectory.compute(spec)
+        expected = training.compute(spec)
     for stop in stops:
         with interrupted(KINDS[spec.task], stop, where), pytest.raises(KeyboardInterrupt):
-            trajectory.compute(spec, file, every=0)
+            training.compute(spec, file, every=0)
         assert file.is_file()
         assert [p.name for p in file.parent.iterdir()] == [file.name]
     told_of = io.StringIO()
     with interrupted(KINDS[spec.task], math.inf, where) as rest, redirect_stderr(told_of):
-        found = trajectory.compute(spec, file, every=0)
+        found = training.compute(spec, file, every=0)
     assert told_of.getvalue() == ""
     assert len(rest) < len(whole)
     for a, b in zip(found, expected, strict=True):
@@ -144,13 +145,13 @@ class TestResume:
 
     def test_a_damaged_state_is_told_and_the_run_starts_over(self, tmp_path, capsys):
         spec, file = spec_of("SAM"), tmp_path / "some.unfinished"
-        expected = trajectory.compute(spec)
+        expected = training.compute(spec)
         with interrupted(Digits, 30), pytest.raises(KeyboardInterrupt):
-            trajectory.compute(spec, file, every=0)
+            training.compute(spec, file, every=0)
         whole = file.read_bytes()
         for broken in (b"", whole[:-1], whole[:2000] + bytes([whole[2000] ^ 4]) + whole[2001:]):
             file.write_bytes(broken)
-            assert_same(trajectory.compute(spec, file)[0], expected[0])
+            assert_same(training.compute(spec, file)[0], expected[0])
             error = capsys.readouterr().err
             assert error.startswith(f"popview: {file} cannot be continued (")
             assert error.endswith("): the run starts over\n")
@@ -158,12 +159,12 @@ class TestResume:
 
     @pytest.mark.parametrize("changed", ["digest", "precision", "device", "torch", "numpy"])
     def test_a_state_of_something_else_is_told_and_the_run_starts_over(self, tmp_path, capsys, monkeypatch, changed):
-        spec, file, maker = spec_of("SAM"), tmp_path / "some.unfinished", trajectory._maker
-        monkeypatch.setattr(trajectory, "_maker", lambda *given: maker(*given) | {changed: "another"})
+        spec, file, maker = spec_of("SAM"), tmp_path / "some.unfinished", training._maker
+        monkeypatch.setattr(training, "_maker", lambda *given: maker(*given) | {changed: "another"})
         with interrupted(Digits, 30), pytest.raises(KeyboardInterrupt):
-            trajectory.compute(spec, file, every=0)
-        monkeypatch.setattr(trajectory, "_maker", maker)
-        assert_same(trajectory.compute(spec, file)[0], trajectory.compute(spec)[0])
+            training.compute(spec, file, every=0)
+        monkeypatch.setattr(training, "_maker", maker)
+        assert_same(training.compute(spec, file)[0], training.compute(spec)[0])
         error = capsys.readouterr().err
         assert f"some.unfinished cannot be continued ({changed} was another, is " in error
         assert error.count("\n") == 1
@@ -172,81 +173,81 @@ class TestResume:
         """Of a run that two others continue, the second on the first's; of one that was left alone its own."""
         spec, file = spec_of("SGD"), tmp_path / "state"
         for name, stop in (("one", 7), ("another", 7), ("one", math.inf)):
-            monkeypatch.setattr(trajectory, "processor", lambda device, name=name: name)
+            monkeypatch.setattr(training, "processor", lambda device, name=name: name)
             with interrupted(Digits, stop), suppress(KeyboardInterrupt):
-                (found,) = trajectory.compute(spec, file, every=0)
+                (found,) = training.compute(spec, file, every=0)
         assert told(found.table)["processor"] == "one, then another"
-        assert told(trajectory.compute(spec)[0].table)["processor"] == "one"
+        assert told(training.compute(spec)[0].table)["processor"] == "one"
 
     @pytest.mark.parametrize("lacking", ["optimizer", "parameters", "made"])
     def test_a_state_that_does_not_fit_spoils_nothing(self, tmp_path, capsys, lacking):
         spec, file = spec_of("NiG-SGD"), tmp_path / "some.unfinished"
         with interrupted(Digits, 13), pytest.raises(KeyboardInterrupt):
-            trajectory.compute(spec, file, every=0)
-        state = states.load(file)
+            training.compute(spec, file, every=0)
+        state = tensor_files.load(file)
         if lacking == "parameters":
             state["parameters"][-1] = torch.zeros(7)
         else:
             del state[lacking]
-        states.save(file, state)
-        assert_same(trajectory.compute(spec, file)[0], trajectory.compute(spec)[0])
+        tensor_files.save(file, state)
+        assert_same(training.compute(spec, file)[0], training.compute(spec)[0])
         assert capsys.readouterr().err.count("\n") == 1
 
     def test_a_kill_between_two_checkpoints_or_in_the_measures_costs_little(self, tmp_path):
         """20 steps with a checkpoint only at each end: the state of the last step is there, and of the end."""
         spec, file = spec_of("SGD", checkpoints=2), tmp_path / "state"
         with interrupted(Digits, 13), pytest.raises(KeyboardInterrupt):
-            trajectory.compute(spec, file, every=0)
-        assert states.load(file)["step"] == 13
+            training.compute(spec, file, every=0)
+        assert tensor_files.load(file)["step"] == 13
         with interrupted(Digits, 0, "evaluate_whole_test"), pytest.raises(KeyboardInterrupt):
-            trajectory.compute(spec, file, every=0)
-        assert states.load(file)["step"] == 20
+            training.compute(spec, file, every=0)
+        assert tensor_files.load(file)["step"] == 20
         with interrupted(Digits, 0):  # nothing is left to train
-            (found,) = trajectory.compute(spec, file)
-        assert_same(found, trajectory.compute(spec)[0])
+            (found,) = training.compute(spec, file)
+        assert_same(found, training.compute(spec)[0])
 
     def test_a_run_that_has_diverged_does_not_go_on_after_an_interrupt(self, tmp_path):
         spec, file = spec_of("SGD", hyperparameters={"lr": 1e30}), tmp_path / "state"
         with interrupted(Digits, 0, "evaluate_whole_test"), pytest.raises(KeyboardInterrupt):
-            trajectory.compute(spec, file, every=0)
+            training.compute(spec, file, every=0)
         with interrupted(Digits, 0):
-            (found,) = trajectory.compute(spec, file)
-        (expected,) = trajectory.compute(spec)
+            (found,) = training.compute(spec, file)
+        (expected,) = training.compute(spec)
         assert len(found.table) == len(expected.table) < 33
         assert told(found.table)["gradient_evaluations"] == told(expected.table)["gradient_evaluations"]
 
     def test_seconds_go_on(self, tmp_path):
         spec, file = spec_of("SGD"), tmp_path / "state"
         with interrupted(Digits, 15), pytest.raises(KeyboardInterrupt):
-            trajectory.compute(spec, file, every=0)
-        found = trajectory.compute(spec, file)[0].table["seconds"].to_pylist()
+            training.compute(spec, file, every=0)
+        found = training.compute(spec, file)[0].table["seconds"].to_pylist()
         assert found == sorted(found)
         assert found[0] > 0
 
     def test_nothing_is_written_before_its_time(self, tmp_path):
-        trajectory.compute(spec_of("SGD"), tmp_path / "state", every=60)
+        training.compute(spec_of("SGD"), tmp_path / "state", every=60)
         assert list(tmp_path.iterdir()) == []
 
     def test_slow_writing_makes_states_rare(self, tmp_path, monkeypatch):
         """A state that takes a second is not written again before 20 seconds have passed."""
         clock, written = [0.0], []
-        monkeypatch.setattr(trajectory, "SPARING", 20)
-        monkeypatch.setattr(trajectory.time, "perf_counter", lambda: clock[0])
+        monkeypatch.setattr(training, "SPARING", 20)
+        monkeypatch.setattr(training.time, "perf_counter", lambda: clock[0])
 
         def write(file: Path, problem: Problem, optimizer: Any, records: Any, step: int, spent: float) -> None:
             clock[0] += 1
             written.append(step)
 
-        steps = trajectory.train
+        steps = training.train
 
         def timed(*given: Any) -> Iterator[int]:
             for step in steps(*given):
                 clock[0] += 2.5
                 yield step
 
-        monkeypatch.setattr(trajectory, "_write", write)
-        monkeypatch.setattr(trajectory, "train", timed)
-        trajectory.compute(spec_of("SGD"), tmp_path / "state", every=5)
+        monkeypatch.setattr(training, "_write", write)
+        monkeypatch.setattr(training, "train", timed)
+        training.compute(spec_of("SGD"), tmp_path / "state", every=5)
         assert written == [1, 9, 17, 20]
 
 
@@ -257,16 +258,16 @@ class TestAlongside:
     @pytest.mark.usefixtures("tiny_hub")
     def test_the_trajectory_of_sgd_is_its_own(self):
         """With all measures at the end."""
-        found = trajectory.compute(small("cifar10", "SWA"))
-        (alone,) = trajectory.compute(small("cifar10", "SGD"))
+        found = training.compute(small("cifar10", "SWA"))
+        (alone,) = training.compute(small("cifar10", "SGD"))
         assert_same(found[0], alone)
         assert [told(made.table)["spec"]["algorithm"] for made in found] == ["SGD", "SWA"]
         assert set(told(alone.table)) > {"whole_test", "flatness", "corrupted", "ensemble", "averaged_weights"}
 
     @pytest.mark.usefixtures("tiny_hub", "quick")
     def test_of_texts(self):
-        beside, _ = trajectory.compute(small("tweeteval", "SWA"))
-        (alone,) = trajectory.compute(small("tweeteval", "SGD"))
+        beside, _ = training.compute(small("tweeteval", "SWA"))
+        (alone,) = training.compute(small("tweeteval", "SGD"))
         assert_same(beside, alone)
 
     @pytest.mark.usefixtures("tiny_hub", "quick")
@@ -277,8 +278,8 @@ class TestAlongside:
             small("cifar10", name, hyperparameters=own, epochs=2, checkpoints=7)
             for name, own in zip(("SWA", "SGD"), both, strict=True)
         )
-        found, swa = trajectory.compute(beside)
-        (expected,) = trajectory.compute(alone)
+        found, swa = training.compute(beside)
+        (expected,) = training.compute(alone)
         rows, of_its_own = (made.table.drop_columns(["seconds"]).to_pandas() for made in (found, expected))
         assert rows.equals(of_its_own)  # NaN equals NaN
         assert json.dumps(told(found.table)) == json.dumps(told(expected.table))
@@ -297,7 +298,7 @@ class TestAlongside:
             return loss, metric
 
         monkeypatch.setattr(Digits, "score", scored)
-        sgd, swa = (made.table for made in trajectory.compute(spec_of("SWA")))
+        sgd, swa = (made.table for made in training.compute(spec_of("SWA")))
         for table in (sgd, swa):
             rows = table.to_pandas()
             assert rows[rows["seed"] == 0]["step"].tolist() == [0, 2, 4]
@@ -317,14 +318,14 @@ class TestAlongside:
             return loss, metric
 
         monkeypatch.setattr(Digits, "score", scored)
-        (made,) = trajectory.compute(spec)
+        (made,) = training.compute(spec)
         rows = made.table.to_pandas()
         assert rows[rows["seed"] == 0]["step"].tolist() == [0, 1, 2]
         assert set(told(made.table)["kept"][0]) - {None, -1} <= {0, 1}
 
     def test_of_digits(self):
-        beside, _ = trajectory.compute(spec_of("SWA"))
-        (alone,) = trajectory.compute(spec_of("SGD"))
+        beside, _ = training.compute(spec_of("SWA"))
+        (alone,) = training.compute(spec_of("SGD"))
         assert_same(beside, alone)
 
     @pytest.mark.usefixtures("tiny_hub", "quick")
@@ -332,7 +333,7 @@ class TestAlongside:
         """Against torch's AveragedModel along an SGD of ours: 12 steps, averaged after 6, 8, 10 and 12."""
         own = {"lr": 0.05, "momentum": 0.9, "average_from": 4, "average_every": 2}
         spec = small("cifar10", "SWA", epochs=2, checkpoints=6, hyperparameters=own)
-        sgd, swa = (found.table.to_pandas() for found in trajectory.compute(spec))
+        sgd, swa = (found.table.to_pandas() for found in training.compute(spec))
         assert sgd.query("step < 5").equals(swa.query("step < 5").assign(seconds=sgd["seconds"]))
         problem: Any = set_up(spec.task, spec.seeds, spec.model)
         optimizer = make("SGD", problem.parameters, buffers=problem.buffers, lr=0.05, momentum=0.9)
@@ -371,7 +372,7 @@ class TestSilentNoise:
     def test_rows_are_sgd_s(self, task):
         spec = small(task, "SGD")
         silent = replace(spec, algorithm="NiM-SGD", hyperparameters=spec.hyperparameters | {"epsilon": 0.0, "rho": 5.0})
-        (found,), (sgd,) = trajectory.compute(silent), trajectory.compute(spec)
+        (found,), (sgd,) = training.compute(silent), training.compute(spec)
         assert found.table.drop_columns(["seconds"]).equals(sgd.table.drop_columns(["seconds"]))
         assert told(found.table)["noise_triggers"] == [0]
         assert told(found.table)["equals"] == ["SGD"]
@@ -382,7 +383,7 @@ class TestSilentNoise:
         """With ε among the gradients' norms it fires in some restarts of a stack only."""
         spec = spec_of("SGD", restarts=4, epochs=2, checkpoints=5)
         own = spec.hyperparameters | {"tau": 1, "rho": 0.1, "epsilon": 0.3}
-        sgd, table = (trajectory.run(s) for s in (spec, replace(spec, algorithm="NiM-SGD", hyperparameters=own)))
+        sgd, table = (training.run(s) for s in (spec, replace(spec, algorithm="NiM-SGD", hyperparameters=own)))
         fired, equals = (told(table)[name] for name in ("noise_triggers", "equals"))
         assert 0 < sum(count > 0 for count in fired) < 4
         assert equals == [None if count else "SGD" for count in fired]
@@ -398,7 +399,7 @@ class TestSilentNoise:
 class TestTable:
     def test_probabilities_stand_in_the_last_row(self, tmp_path):
         spec = small("cifar10", "SGD")
-        (made,) = trajectory.compute(spec)
+        (made,) = training.compute(spec)
         store.save(spec, made.table, tmp_path)
         table = store.load(spec, tmp_path)
         assert table.equals(made.table)
@@ -413,8 +414,8 @@ class TestTable:
     def test_precision_is_recorded(self, monkeypatch):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
         asked = small("cifar10", "SGD", epochs=1, checkpoints=2)
-        (exact,) = trajectory.compute(asked)
-        (fallen,) = trajectory.compute(replace(asked, model=asked.model | {"precision": "bfloat16"}))
+        (exact,) = training.compute(asked)
+        (fallen,) = training.compute(replace(asked, model=asked.model | {"precision": "bfloat16"}))
         assert told(fallen.table)["precision"] == "float32"
         assert fallen.table.drop_columns(["seconds"]).equals(exact.table.drop_columns(["seconds"]))
 
@@ -422,7 +423,7 @@ class TestTable:
     def test_all_algorithms_start_alike(self):
         for task in MODELS:
             starts = [
-                trajectory.run(small(task, algorithm, epochs=1, checkpoints=2)).drop_columns(["seconds"]).slice(0, 1)
+                training.run(small(task, algorithm, epochs=1, checkpoints=2)).drop_columns(["seconds"]).slice(0, 1)
                 for algorithm in ("SGD", "SAM")
             ]
             assert starts[0].drop_columns(["probabilities"]).equals(starts[1].drop_columns(["probabilities"]))
@@ -432,9 +433,9 @@ class TestTable:
         """What is drawn before the run does not matter, nor does the run for what is drawn after it."""
         spec = small("tweeteval", "SAM", epochs=1, checkpoints=2)
         torch.manual_seed(5)
-        first, drawn = trajectory.run(spec), torch.rand(3)
+        first, drawn = training.run(spec), torch.rand(3)
         torch.manual_seed(6)
-        assert trajectory.run(spec).drop_columns(["seconds"]).equals(first.drop_columns(["seconds"]))
+        assert training.run(spec).drop_columns(["seconds"]).equals(first.drop_columns(["seconds"]))
         torch.manual_seed(5)
         assert torch.equal(torch.rand(3), drawn)
         problem: Any = set_up(spec.task, spec.seeds, spec.model)
@@ -458,4 +459,4 @@ class TestMistakes:
     )
     def test_values_of_hyperparameters(self, own, message):
         with pytest.raises(UsageError, match=message):
-            trajectory.run(spec_of("SGD", hyperparameters=own))
+            training.run(spec_of("SGD", hyperparameters=own))

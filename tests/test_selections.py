@@ -8,11 +8,11 @@ import pytest
 import scipy.stats
 from statsmodels.stats.weightstats import DescrStatsW
 
-from popview import comparisons, populations, selections
-from popview.errors import UsageError
-from popview.populations import chances
-from popview.report import cells
-from popview.report import selections as lay
+from popview.book import cells
+from popview.book.tables import selection as lay
+from popview.common.errors import UsageError
+from popview.populations import comparisons, selection, tables
+from popview.populations.tables import chances
 
 
 def trajectories(values: dict[str, np.ndarray], algorithm: str = "SGD", seed: int = 0) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def by_tie_order(rows: pd.DataFrame, by: str, number: int) -> np.ndarray:
     values, finite = rows[by].to_numpy(), np.isfinite(rows["train_loss"].to_numpy())
     counts = np.zeros(len(rows))
     orders = list(permutations(np.flatnonzero(finite)))
-    sign = 1 if populations.CRITERIA[by] else -1
+    sign = 1 if tables.CRITERIA[by] else -1
     for order in orders:
         ranked = sorted(order, key=lambda i: sign * values[i])  # stable: ties stay in this order
         counts[ranked[:number]] += 1
@@ -50,7 +50,7 @@ def by_tie_order(rows: pd.DataFrame, by: str, number: int) -> np.ndarray:
 
 
 class TestChances:
-    @pytest.mark.parametrize("by", populations.CRITERIA)
+    @pytest.mark.parametrize("by", tables.CRITERIA)
     @pytest.mark.parametrize("number", [1, 2, 3, 5])
     def test_against_every_order_of_the_ties(self, by, number):
         table = several(2, 6, levels=3)
@@ -60,7 +60,7 @@ class TestChances:
 
     def test_without_ties_it_is_select(self):
         table = several(3, 8, levels=10**6)
-        chosen = populations.select(table, "train_loss", 3)
+        chosen = tables.select(table, "train_loss", 3)
         taken = table[chances(table, "train_loss", 3) > 0]
         keys = ["algorithm", "seed", "step"]
         assert set(map(tuple, taken[keys].to_numpy())) == set(map(tuple, chosen[keys].to_numpy()))
@@ -78,16 +78,16 @@ class TestRegret:
     def test_by_hand(self):
         metric = np.array([0.1, 0.4, 0.9, 0.6])
         table = trajectories({"train_loss": np.array([4.0, 3.0, 2.0, 1.0]), "test_metric": metric})
-        assert selections.regret(table, per_trajectory=1).loc[0, "SGD"] == pytest.approx(0.9 - 0.6)
-        assert selections.regret(table, per_trajectory=2).loc[0, "SGD"] == pytest.approx(0.0)
-        assert selections.overlap(table, per_trajectory=1).loc[0, "SGD"] == 0.0
-        assert selections.overlap(table, per_trajectory=3).loc[0, "SGD"] == 1.0
+        assert selection.regret(table, per_trajectory=1).loc[0, "SGD"] == pytest.approx(0.9 - 0.6)
+        assert selection.regret(table, per_trajectory=2).loc[0, "SGD"] == pytest.approx(0.0)
+        assert selection.overlap(table, per_trajectory=1).loc[0, "SGD"] == 0.0
+        assert selection.overlap(table, per_trajectory=3).loc[0, "SGD"] == 1.0
 
     @pytest.mark.parametrize("by", ["validation_metric", "test_metric"])
     def test_against_every_order_of_the_ties(self, by):
         table, number = several(2, 6, levels=3), 2
-        regret = selections.regret(table, by, "test_metric", number)
-        overlap = selections.overlap(table, by, number)
+        regret = selection.regret(table, by, "test_metric", number)
+        overlap = selection.overlap(table, by, number)
         for (algorithm, seed), rows in table.groupby(["algorithm", "seed"]):
             ours, rival = (by_tie_order(rows, name, number) for name in ("train_loss", by))
             value = rows["test_metric"].to_numpy()
@@ -96,21 +96,21 @@ class TestRegret:
 
     def test_to_the_best_by_its_own_score_it_is_never_negative(self):
         table = several(4, 12, levels=4)
-        assert (selections.regret(table, per_trajectory=3).to_numpy() >= -1e-12).all()
-        np.testing.assert_allclose(selections.regret(table, "train_loss", per_trajectory=3), 0, atol=1e-12)
+        assert (selection.regret(table, per_trajectory=3).to_numpy() >= -1e-12).all()
+        np.testing.assert_allclose(selection.regret(table, "train_loss", per_trajectory=3), 0, atol=1e-12)
 
     def test_unrelated_criteria_share_what_chance_gives(self):
-        found = selections.overlaps(several(200, 20, levels=10**6), per_trajectory=5)
+        found = selection.overlaps(several(200, 20, levels=10**6), per_trajectory=5)
         assert set(found["chance"]) == {0.25}
         assert (np.abs(found["mean"] - 0.25) < 4 * found["sd"] / np.sqrt(found["restarts"])).all()
 
     def test_verdicts_are_paired_even_for_few_restarts(self):
         table = several(5, 12, levels=10**6)
-        found = selections.verdicts(table, 0.9, per_trajectory=3)
+        found = selection.verdicts(table, 0.9, per_trajectory=3)
         assert found["algorithm"].tolist() == ["SAM", "SGD"] or found["algorithm"].tolist() == ["SGD", "SAM"]
         assert found["paired"].all()
         assert (found["smallest_adjusted_p"] == 2 * 2 / 2**5).all()
-        regret = selections.regret(table, "validation_metric", "test_metric", 3)
+        regret = selection.regret(table, "validation_metric", "test_metric", 3)
         for row in found.to_dict("records"):
             assert row["difference"] == pytest.approx(-regret[row["algorithm"]].mean())
             assert row["verdict"].startswith("equivalent")
@@ -126,7 +126,7 @@ class TestRankCorrelation:
     def test_against_the_definition(self):
         table = several(3, 12, levels=7)
         assert table.groupby(["algorithm", "seed"])["train_loss"].nunique().between(5, 11).all()  # with ties
-        found = selections.rank_correlation(table)
+        found = selection.rank_correlation(table)
         for (algorithm, seed), rows in table.groupby(["algorithm", "seed"]):
             known = rows[np.isfinite(rows["train_loss"])]
             expected = self.brute(-known["train_loss"].to_numpy(), known["test_metric"].to_numpy())
@@ -137,41 +137,41 @@ class TestRankCorrelation:
         score = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 9.0, 8.0, 7.0, 6.0, 5.5])
         table = trajectories({"train_loss": loss, "test_metric": score})
         middle = table["epoch"].iloc[5]
-        assert selections.rank_correlation(table, from_epoch=middle).loc[0, "SGD"] == pytest.approx(-1.0)
-        assert selections.rank_correlation(table.iloc[:6]).loc[0, "SGD"] == pytest.approx(1.0)
+        assert selection.rank_correlation(table, from_epoch=middle).loc[0, "SGD"] == pytest.approx(-1.0)
+        assert selection.rank_correlation(table.iloc[:6]).loc[0, "SGD"] == pytest.approx(1.0)
 
     def test_a_repeated_incumbent_says_nothing_of_a_trajectory(self):
         """Sixteen checkpoints that show four models; and intervals end where the correlation does."""
         loss, score = np.repeat([4.0, 3.0, 2.0, 1.0], 4), np.repeat([0.1, 0.2, 0.3, 0.4], 4)
         both = {"train_loss": loss, "test_metric": score, "validation_metric": score}
-        assert np.isnan(selections.rank_correlation(trajectories(both)).loc[0, "SGD"])
+        assert np.isnan(selection.rank_correlation(trajectories(both)).loc[0, "SGD"])
         rows = several(3, 12, levels=10**6)
-        found = selections.correlations(rows)
+        found = selection.correlations(rows)
         assert found["low"].min() >= -1
         assert found["high"].max() <= 1
-        raw = selections.summary(selections.rank_correlation(rows, from_epoch=rows["epoch"].max() / 2))
+        raw = selection.summary(selection.rank_correlation(rows, from_epoch=rows["epoch"].max() / 2))
         assert (raw["low"].min() < -1) or (raw["high"].max() > 1)  # they would not
 
     @pytest.mark.parametrize("constant", ["train_loss", "test_metric"])
     def test_a_constant_column_has_none_and_is_counted(self, constant):
         table = several(3, 6, levels=10**6)
         table.loc[(table["seed"] == 2) & (table["algorithm"] == "SAM"), constant] = 0.5
-        found = selections.rank_correlation(table)
+        found = selection.rank_correlation(table)
         assert np.isnan(found.loc[2, "SAM"])
-        summary = selections.summary(found).set_index("algorithm")
+        summary = selection.summary(found).set_index("algorithm")
         assert summary["undefined"].to_dict() == {"SAM": 1, "SGD": 0}
         assert summary["restarts"].to_dict() == {"SAM": 2, "SGD": 3}
 
     def test_one_checkpoint_has_none(self):
         table = trajectories({"train_loss": np.array([1.0, 0.5]), "test_metric": np.array([0.1, 0.2])})
-        assert np.isnan(selections.rank_correlation(table, from_epoch=0.5).loc[0, "SGD"])
-        assert np.isnan(selections.rank_correlation(table, from_epoch=99).loc[0, "SGD"])
+        assert np.isnan(selection.rank_correlation(table, from_epoch=0.5).loc[0, "SGD"])
+        assert np.isnan(selection.rank_correlation(table, from_epoch=99).loc[0, "SGD"])
 
 
 class TestSummary:
     def test_against_statsmodels(self):
         values = pd.DataFrame({"SGD": np.random.default_rng(0).exponential(size=9)})
-        (row,) = selections.summary(values, margin=2.0).to_dict("records")
+        (row,) = selection.summary(values, margin=2.0).to_dict("records")
         assert (row["low"], row["high"]) == pytest.approx(DescrStatsW(values["SGD"]).tconfint_mean(0.05))
         assert row["mean"] == pytest.approx(values["SGD"].mean())
         upper = scipy.stats.ttest_1samp(values["SGD"], 2.0, alternative="less").pvalue
@@ -180,18 +180,18 @@ class TestSummary:
 
     @pytest.mark.filterwarnings("error")
     def test_too_few_values(self):
-        (row,) = selections.summary(pd.DataFrame({"SGD": [np.nan, 0.5]}), margin=1.0).to_dict("records")
+        (row,) = selection.summary(pd.DataFrame({"SGD": [np.nan, 0.5]}), margin=1.0).to_dict("records")
         assert (row["restarts"], row["undefined"], row["mean"]) == (1, 1, 0.5)
         assert np.isnan([row["low"], row["high"], row["equivalence_p"]]).all()
-        (row,) = selections.summary(pd.DataFrame({"SGD": [np.nan, np.nan]})).to_dict("records")
+        (row,) = selection.summary(pd.DataFrame({"SGD": [np.nan, np.nan]})).to_dict("records")
         assert row["undefined"] == 2
         assert np.isnan(row["mean"])
 
     @pytest.mark.parametrize(("restarts", "least", "most"), [(5, 0.84, 0.96), (100, 0.935, 0.96)])
     def test_interval_covers_what_its_docstring_says(self, restarts, least, most):
         """Regrets on `digits`, drawn again: short of 95 % at 5 restarts, not at 100."""
-        table = populations.load(populations.wanted("laptop", "digits", algorithms=("SGD", "AdamW")), 100)
-        regrets = selections.regret(table)
+        table = tables.load(tables.wanted("laptop", "digits", algorithms=("SGD", "AdamW")), 100)
+        regrets = selection.regret(table)
         generator = np.random.default_rng(0)
         for name in regrets:
             values = regrets[name].to_numpy()
@@ -199,18 +199,18 @@ class TestSummary:
             half = scipy.stats.t.isf(0.025, restarts - 1) * drawn.std(axis=1, ddof=1) / np.sqrt(restarts)
             covered = np.mean(np.abs(drawn.mean(axis=1) - values.mean()) <= half)
             assert least <= covered <= most
-            found = selections.summary(pd.DataFrame({"one": drawn[0]})).iloc[0]
+            found = selection.summary(pd.DataFrame({"one": drawn[0]})).iloc[0]
             assert found["high"] - found["mean"] == pytest.approx(half[0])
 
 
 def test_readings_name_their_series_and_splits():
     table = several(3, 12, levels=10**6)
-    regrets = selections.regrets(table, 0.01, 3)
-    assert regrets.groupby("series", sort=False).size().to_dict() == dict.fromkeys(selections.REGRETS, 2)
-    found = selections.correlations(table)
+    regrets = selection.regrets(table, 0.01, 3)
+    assert regrets.groupby("series", sort=False).size().to_dict() == dict.fromkeys(selection.REGRETS, 2)
+    found = selection.correlations(table)
     late = found[(found["split"] == "validation") & (found["series"] == "second half")].set_index("algorithm")
     half = table["epoch"].max() / 2
-    expected = selections.rank_correlation(table, "validation_metric", half).mean()
+    expected = selection.rank_correlation(table, "validation_metric", half).mean()
     assert late["mean"].to_dict() == pytest.approx(expected.to_dict())
 
 
@@ -226,16 +226,16 @@ class TestLate:
         return table.assign(task="digits", profile="smoke", variant="base", step=table["epoch"])
 
     def test_is_the_mean_of_the_second_half(self):
-        found = selections.late(self.table())["SGD"]
+        found = selection.late(self.table())["SGD"]
         np.testing.assert_allclose(found, 0.6 + 0.01 * np.arange(6))
 
     def test_a_checkpoint_that_is_not_finite_is_never_drawn(self):
         table = self.table()
         table.loc[table["epoch"] == 4, "train_loss"] = np.inf
-        np.testing.assert_allclose(selections.late(table)["SGD"], 0.55 + 0.01 * np.arange(6))
+        np.testing.assert_allclose(selection.late(table)["SGD"], 0.55 + 0.01 * np.arange(6))
 
     def test_choosing_by_loss_is_compared_with_it(self):
-        row = selections.against_late(self.table(), 0.05, per_trajectory=1).iloc[0]
+        row = selection.against_late(self.table(), 0.05, per_trajectory=1).iloc[0]
         assert row["difference"] == pytest.approx(0.1)
         assert (row["algorithm"], row["verdict"], row["paired"]) == ("SGD", "better", True)
 
@@ -250,11 +250,11 @@ class TestOverview:
 
         readings = [
             each(lambda t, _: comparisons.paper_sets(t, 3)),
-            each(lambda t, m: selections.regrets(t, m, 3)),
-            each(lambda t, m: selections.verdicts(t, m, per_trajectory=3)),
-            each(lambda t, m: selections.against_late(t, m, per_trajectory=3)),
-            each(lambda t, _: selections.overlaps(t, 3)),
-            each(lambda t, _: selections.correlations(t)),
+            each(lambda t, m: selection.regrets(t, m, 3)),
+            each(lambda t, m: selection.verdicts(t, m, per_trajectory=3)),
+            each(lambda t, m: selection.against_late(t, m, per_trajectory=3)),
+            each(lambda t, _: selection.overlaps(t, 3)),
+            each(lambda t, _: selection.correlations(t)),
         ]
         table = lay.overview(*readings).set_index("")
         assert list(table) == ["digits, base", "cifar10, base"]
@@ -265,13 +265,13 @@ class TestOverview:
             assert list(table.loc[f"a {what} could be shown"]) == ["yes", "no: Holm's p is 0.125 or more"]
         for key, column in zip(results, table, strict=True):
             rows = results[key]
-            random = selections.late(rows)
+            random = selection.late(rows)
             expected = {
-                "regret: validation's choice": selections.regret(rows, "validation_metric", "test_metric", 3),
-                "gain": selections.chosen(rows, "train_loss", per_trajectory=3) - random,
-                "regret to the best": selections.regret(rows, per_trajectory=3),
-                "models that both": selections.overlap(rows, per_trajectory=3),
-                "Kendall": selections.rank_correlation(rows, from_epoch=rows["epoch"].max() / 2) / 100,
+                "regret: validation's choice": selection.regret(rows, "validation_metric", "test_metric", 3),
+                "gain": selection.chosen(rows, "train_loss", per_trajectory=3) - random,
+                "regret to the best": selection.regret(rows, per_trajectory=3),
+                "models that both": selection.overlap(rows, per_trajectory=3),
+                "Kendall": selection.rank_correlation(rows, from_epoch=rows["epoch"].max() / 2) / 100,
             }
             for label, found in expected.items():
                 means, digits = 100 * found.mean(), 0 if "both" in label else 2

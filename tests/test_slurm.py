@@ -23,8 +23,8 @@ import pytest
 from test_engine import POPVIEW, SOME, contents, run, until
 from test_engine_killed import LONG
 
-from popview.errors import UsageError
-from popview.specs import expand
+from popview.common.errors import UsageError
+from popview.runs.specs import expand
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "sinfo", "squeue")
 

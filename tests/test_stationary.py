@@ -9,11 +9,11 @@ import scipy.stats
 import torch
 from helpers import same
 
-from popview.errors import UsageError
+from popview.common.errors import UsageError
+from popview.common.seeds import generator, stream
 from popview.landscapes import LANDSCAPES, get, two_well
+from popview.landscapes.restarts import FAR, sample
 from popview.optimizers import ALGORITHMS, make
-from popview.seeds import generator, stream
-from popview.stationary import FAR, sample
 
 SQUARE = ((-5.0, 5.0), (-5.0, 5.0))
 #: Every algorithm of Table 1 with settings under which it does what it is named for.

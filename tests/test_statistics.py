@@ -39,7 +39,7 @@ from popview.statistics import (
     tost,
     verdict,
 )
-from popview.statistics.batches import p_values
+from popview.statistics.batched import p_values
 
 SEED = 20240301
 PATIENT = settings(deadline=None, max_examples=60)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from interpreter import printed_by
 
-from popview.statistics import compare, decisions, detectable_effect, exact_permutation, icc
+from popview.statistics import compare, detectable_effect, exact_permutation, icc, verdicts
 
 MINE = [("mine", "SGD")]
 
 
 def test_the_example_of_compare_holds():
-    assert doctest.testmod(decisions).failed == 0
+    assert doctest.testmod(verdicts).failed == 0
     assert len(doctest.DocTestFinder().find(compare)[0].examples) == 3
 
 
@@ -21,7 +21,7 @@ def test_needs_neither_torch_nor_the_store():
     code = (
         "import sys\nfrom popview.statistics import compare\n"
         "compare({'mine': [1.0, 2.0, 4.0], 'SGD': [1.5, 2.5, 3.5]}, [('mine', 'SGD')])\n"
-        "sys.exit(sorted({'torch', 'popview.store', 'popview.specs'} & set(sys.modules)) or 0)"
+        "sys.exit(sorted({'torch', 'popview.runs.store', 'popview.runs.specs'} & set(sys.modules)) or 0)"
     )
     printed_by(code)
 

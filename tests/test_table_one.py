@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from popview import published, table_one
 from popview.landscapes import get, two_well
-from popview.stationary import sample
-from popview.table_one import (
+from popview.landscapes.restarts import sample
+from popview.paper import printed, table_one
+from popview.paper.table_one import (
     ALGORITHMS,
     COLUMNS,
     Protocol,
@@ -26,7 +26,7 @@ QUICK = Protocol(restarts=200, iterations=150, lr=0.06)
 
 def printed_rows() -> pd.DataFrame:
     """The printed table in the columns that `symmetry` and `compare` read."""
-    return published.table("1").rename(columns={"percent": "printed"})
+    return printed.table("1").rename(columns={"percent": "printed"})
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

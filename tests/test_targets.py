@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from popview import targets
-from popview.errors import UsageError
+from popview.common.errors import UsageError
+from popview.populations import time_to_target
 
 INF = np.inf
 
@@ -53,33 +53,37 @@ class TestTimeToTarget:
     @pytest.mark.parametrize("cost", ["gradient_evaluations", "loss_evaluations"])
     def test_against_a_loop(self, level, cost):
         table = trajectories()
-        found = targets.time_to_target(table, level, cost=cost)
+        found = time_to_target.time_to_target(table, level, cost=cost)
         assert found.stack().to_dict() == brute(table, level, cost)
 
     def test_target_is_the_median_of_the_reference_s_best(self):
         table = trajectories()
         finite = table[np.isfinite(table["train_loss"]) & (table["algorithm"] == "SGD")]
         best = [rows["validation_metric"].max() for _, rows in finite.groupby("seed")]
-        assert targets.target(table) == np.median(best)
-        reached = targets.time_to_target(table, targets.target(table))["SGD"]
+        assert time_to_target.target(table) == np.median(best)
+        reached = time_to_target.time_to_target(table, time_to_target.target(table))["SGD"]
         assert np.isfinite(reached).sum() >= len(best) / 2
 
     def test_unknown_reference(self):
-        for function in (targets.target, targets.equal_gradients, lambda t, name: targets.times(t, 0.1, name)):
+        for function in (
+            time_to_target.target,
+            time_to_target.equal_gradients,
+            lambda t, name: time_to_target.times(t, 0.1, name),
+        ):
             with pytest.raises(UsageError, match="unknown reference 'SGDD': did you mean 'SGD'"):
                 function(trajectories(), "SGDD")
 
     def test_equal_gradients_cut_what_pays_more(self):
         table = trajectories()
-        cut = targets.equal_gradients(table)
+        cut = time_to_target.equal_gradients(table)
         assert cut.groupby("algorithm")["gradient_evaluations"].max().to_dict() == {"SGD": 80, "SAM": 80}
         assert cut.groupby("algorithm")["step"].max().to_dict() == {"SGD": 80, "SAM": 40}
-        assert targets.dearer(table) == ["SAM"]
+        assert time_to_target.dearer(table) == ["SAM"]
 
     def test_times_hold_both_levels_at_equal_gradients(self):
         table = trajectories()
-        found = targets.times(table, 0.1)
-        level = targets.target(table)
+        found = time_to_target.times(table, 0.1)
+        level = time_to_target.target(table)
         assert found.groupby("series", sort=False)["level"].first().tolist() == pytest.approx([level, level - 0.1])
         row = found[(found["algorithm"] == "SAM") & (found["series"] == "at the target")].iloc[0]
         expected = brute(table[table["gradient_evaluations"] <= 80], level, "gradient_evaluations")
@@ -90,19 +94,19 @@ class TestTimeToTarget:
 class TestSummary:
     def test_misses_are_later_than_any_time(self):
         times = pd.DataFrame({"SGD": [3.0, INF, 1.0, INF, 2.0, 5.0, 4.0, INF]})
-        (row,) = targets.summary(times).to_dict("records")
+        (row,) = time_to_target.summary(times).to_dict("records")
         assert (row["restarts"], row["missed"]) == (8, 3)
         assert row["median"] == 4.5
         assert (row["low"], row["high"]) == (1.0, INF)  # the first and the last of eight: 99.2 %
 
     def test_too_few_restarts_for_the_level(self):
-        (row,) = targets.summary(pd.DataFrame({"SGD": [1.0, 2.0, 3.0, 4.0, 5.0]})).to_dict("records")
+        (row,) = time_to_target.summary(pd.DataFrame({"SGD": [1.0, 2.0, 3.0, 4.0, 5.0]})).to_dict("records")
         assert (row["low"], row["high"]) == (0.0, INF)
 
     @pytest.mark.parametrize("n", [6, 9, 20, 100, 101])
     def test_exact_coverage(self, n):
         """By counting: the interval holds the median unless too few values lie on one side of it."""
-        (row,) = targets.summary(pd.DataFrame({"SGD": np.arange(1.0, n + 1)})).to_dict("records")
+        (row,) = time_to_target.summary(pd.DataFrame({"SGD": np.arange(1.0, n + 1)})).to_dict("records")
         k = int(row["low"])
         assert row["high"] == n + 1 - k
         outside = 2 * sum(comb(n, i) for i in range(k)) / 2**n
@@ -111,7 +115,7 @@ class TestSummary:
 
     def test_is_the_sign_test_s(self):
         times = pd.DataFrame({"SGD": np.random.default_rng(0).exponential(size=31)})
-        (row,) = targets.summary(times).to_dict("records")
+        (row,) = time_to_target.summary(times).to_dict("records")
         inside = [scipy.stats.binomtest(int((times["SGD"] < m).sum()), 31).pvalue > 0.05 for m in times["SGD"] + 1e-9]
         kept = times["SGD"][inside]
         assert row["low"] <= kept.min()
@@ -120,5 +124,5 @@ class TestSummary:
 
 def test_shared_misses_by_hand():
     times = pd.DataFrame({"SGD": [1.0, INF, 2.0, INF], "SAM": [1.0, INF, INF, 3.0]})
-    found = targets.shared_misses(times)
+    found = time_to_target.shared_misses(times)
     assert found == {"restarts": 4, "all_reach": 1, "all_miss": 1, "expected_reach": 1.0, "expected_miss": 1.0}

@@ -17,12 +17,13 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from popview import corruptions, flatness, tasks
-from popview.errors import UsageError
-from popview.tasks import TASKS, Problem, hub, networks, set_up, supervised
-from popview.tasks.berts import classifier, tokenizer
+from popview import tasks
+from popview.common.errors import UsageError
+from popview.tasks import TASKS, Problem, corruptions, hub, networks, set_up, supervised
+from popview.tasks.bert import classifier, tokenizer
 from popview.tasks.images import Images, augment, channel_statistics, sampled
 from popview.tasks.supervised import check_labels, draw_split, sample_with_every_label, with_missing_labels
+from popview.topography import flatness
 
 
 def images(seed: int = 0, **changes: Any) -> Any:
@@ -745,6 +746,6 @@ def test_batches_meet_the_network_on_its_device_and_scores_come_back(monkeypatch
         assert {t.device.type for t in (logits, *problem.score("train", logits))} == {"cpu"}
         start = [p.detach().clone() for p in problem.parameters]
         for measured in (flatness.weight_norm(start), flatness.distance(problem.parameters, start)):
-            assert measured.device.type == "cuda"  # `endings.numbers` brings it back
+            assert measured.device.type == "cuda"  # `final_measures.numbers` brings it back
         with pytest.raises(RuntimeError, match="device"):
             problem.network(problem.batch[0])

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, softplus
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from popview import topography
-from popview.errors import UsageError
+from popview.common.errors import UsageError
 from popview.landscapes import LANDSCAPES, get
 from popview.topography import (
     FourierPath,

@@ -8,19 +8,24 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from popview import cli, engine, ledger, rules, store, study, topography
-from popview.errors import UsageError
-from popview.report import solutions as figures
-from popview.report import topography as lay
-from popview.report import topography_words as words
-from popview.rules import Study
-from popview.study import pathways, readings, training
-from popview.study.nets import Network, place, vectors
+from popview import cli, topography
+from popview.book.figures import solutions as figures
+from popview.book.sentences import topography as words
+from popview.book.tables import topography as lay
+from popview.common.errors import UsageError
+from popview.paper import claims, rules
+from popview.paper.rules import Study
+from popview.populations import solutions
+from popview.runs import solutions as study
+from popview.runs import store, workers
+from popview.runs.solutions import training
+from popview.runs.solutions.barriers import _aligned, fitted
+from popview.runs.solutions.vectors import Network, place, vectors
 from popview.tasks import set_up
 from popview.tasks.supervised import draw_split
 from popview.topography import FourierPathFinder, profile
 
-SGD, QUASI = "SGD", readings.QUASI_NEWTON
+SGD, QUASI = "SGD", solutions.QUASI_NEWTON
 MODEL = {"hidden": [8, 8], "batch_size": 50, "shared": True}
 TITLES = {"digits": "perceptron on digits"}
 
@@ -96,7 +101,7 @@ class TestVectors:
     def test_aligning_changes_no_output(self):
         start, end = vectors(set_up("digits", [0, 1], MODEL))
         network = Network.of("digits", MODEL)
-        aligned = pathways._aligned(network, start, end)
+        aligned = _aligned(network, start, end)
         assert not torch.equal(aligned, end)
         assert (start - aligned).norm() < (start - end).norm()
         losses = network.loss(1000)(torch.stack([end, aligned]))
@@ -229,7 +234,7 @@ class TestBarriers:
         network = Network.of("digits", MODEL)
         start, end = vectors(set_up("digits", [0, 1], MODEL)).split(1)
         given = {"path": {"points": 12, "steps": 3}, "objective": "maximum"}
-        found, _, _ = pathways.fitted(network.loss(50), start, end, given)
+        found, _, _ = fitted(network.loss(50), start, end, given)
         first = FourierPathFinder(network.loss(50), points=12, steps=3).bend(start, end).coefficients
         finder = FourierPathFinder(network.loss(50), points=12, steps=3, objective="maximum")
         assert torch.equal(found, finder.bend(start, end, first).coefficients)
@@ -243,7 +248,7 @@ class TestProducts:
         assert np.allclose(inner, together @ together.T, rtol=1e-6, atol=1e-5)
         assert parameters == together.shape[1]
         assert frame["algorithm"].tolist() == [p.algorithm for p in sources for _ in range(4)]
-        spread = readings.spread(frame, inner, parameters).set_index("algorithm")
+        spread = solutions.spread(frame, inner, parameters).set_index("algorithm")
         norms = np.linalg.norm(together[:4], axis=1)
         assert spread.loc[SGD, "norm"] == pytest.approx(norms.mean(), rel=1e-5)
         assert spread.loc[SGD, "deviation"] == pytest.approx(np.sqrt((together[:4] ** 2).mean()), rel=1e-5)
@@ -329,7 +334,7 @@ class TestRun:
             store.load(part_of("solutions", SGD), tmp_path)
 
     def test_engine_says_what_it_computes(self):
-        assert engine.run.__kwdefaults__["kind"] == "trajectories"
+        assert workers.run.__kwdefaults__["kind"] == "trajectories"
 
 
 def pairs_of(count: int) -> np.ndarray:
@@ -357,7 +362,7 @@ def made(
                 row |= {"train_loss": 10 ** (-3 + ours * (train if stage == "fitted" else 0) + noise)}
                 row |= {"test_loss": 10 ** (-1 + ours * test + noise), "weight_norm": 10.0, "gradient_evaluations": 1}
                 row |= {"test_accuracy": 0.9 + ours * accuracy + 0.1 * noise}
-                row |= dict.fromkeys(rules.study.SHARPNESS, 10 ** (ours * sharp + noise))
+                row |= dict.fromkeys(rules.by_solutions.SHARPNESS, 10 ** (ours * sharp + noise))
                 row |= {"step": 50, "epoch": 10.0 if seed < last else 5.0, "epochs": 10, "loss_evaluations": 2}
                 rows.append(row)
             for ends in ("plain", "aligned"):
@@ -465,9 +470,9 @@ class TestRules:
         assert rules.STUDY["lower_barriers"](overfitted).word == "inconclusive"
 
     def test_an_rbf_kernel_alone(self, monkeypatch):
-        real = readings.separation
+        real = solutions.separation
         monkeypatch.setattr(
-            readings, "separation", lambda *given: real(*given).assign(a12=[0.9, 0.6, 0.6, 0.7, 0.9, 1])
+            solutions, "separation", lambda *given: real(*given).assign(a12=[0.9, 0.6, 0.6, 0.7, 0.9, 1])
         )
         assert rules.STUDY["rbf_alone"](made(EVEN)).word == "holds"
 
@@ -483,10 +488,10 @@ class TestRules:
             assert finding.detail, name
 
     def test_the_ledger_asks_the_study(self):
-        listed = ledger.claims().query("study != ''").assign(computed="")
+        listed = claims.claims().query("study != ''").assign(computed="")
         assert set(listed["document"]) == {"yu2026"}
         studies = {"perceptron on digits": made(EVEN), "LeNet on MNIST": None}
-        found = ledger.judge(listed, {}, rules.Computed(), set(), studies)
+        found = claims.judge(listed, {}, rules.Computed(), set(), studies)
         assert set(found.query("scale == 'LeNet on MNIST'")["verdict"]) == {"not run here"}
         assert (found.query("scale == 'perceptron on digits'")["verdict"] != "not run here").all()
         assert len(found) == 2 * len(listed)
@@ -499,7 +504,7 @@ class TestRules:
 
 class TestReadings:
     def test_separation_by_norm_and_by_direction(self):
-        table = readings.separation(*made(EVEN, direction=True).products["fitted"])
+        table = solutions.separation(*made(EVEN, direction=True).products["fitted"])
         apart = table.set_index("by")["a12"]
         assert apart["linear"] == apart["cosine"] == 1
         assert apart["norm"] < 0.71
@@ -515,25 +520,25 @@ class TestReadings:
             means = [points[[i for i in range(k, k + 8) if i != k + seed]].mean(0) for k in (0, 8)]
             for own, k in enumerate((0, 8)):
                 right += int(np.argmin([np.linalg.norm(points[k + seed] - mean) for mean in means])) == own
-        found, of, p = readings.directions(frame, inner)
+        found, of, p = solutions.directions(frame, inner)
         assert (found, of) == (right, 16)
         assert (p < 0.05) == direction
-        assert readings.directions(frame.iloc[:10], inner[:10, :10]) is None
+        assert solutions.directions(frame.iloc[:10], inner[:10, :10]) is None
 
     def test_too_few_solutions_are_told_by_nan(self):
         frame, inner, parameters = made(EVEN).products["fitted"]
         for chosen in ([0], [0, 1], [0, 8], []):
-            table = readings.separation(frame.iloc[chosen], inner[np.ix_(chosen, chosen)], parameters)
+            table = solutions.separation(frame.iloc[chosen], inner[np.ix_(chosen, chosen)], parameters)
             assert table.set_index("by").loc["rbf"].isna().all()
 
     def test_pairs_that_are_not_finite_are_dropped_and_counted(self):
         barriers = made({SGD: 0.1, QUASI: 0.5}).barriers.query("stage == 'fitted' and ends == 'plain'").copy()
         barriers.iloc[0, barriers.columns.get_loc("rise")] = np.inf
-        means = readings.barrier_means(barriers).set_index("algorithm")
+        means = solutions.barrier_means(barriers).set_index("algorithm")
         assert means["dropped"].to_dict() == {SGD: 1, QUASI: 0}
         assert means["pairs"].to_dict() == {SGD: 27, QUASI: 28}
         assert np.isfinite(means["rise"]).all()
-        change = readings.barrier_differences(barriers).iloc[0]
+        change = solutions.barrier_differences(barriers).iloc[0]
         assert (change["pairs"], change["dropped"]) == (27, 1)
         assert change["difference"] == pytest.approx(0.4, abs=0.02)
 
@@ -541,20 +546,20 @@ class TestReadings:
         """What the pairs of two sets have in common does not widen the interval of their difference."""
         barriers = made({SGD: 0.1, QUASI: 0.5}).barriers
         common = barriers["first"] * 10.0 + barriers["second"]
-        shifted = readings.barrier_differences(barriers.assign(rise=barriers["rise"] + common))
+        shifted = solutions.barrier_differences(barriers.assign(rise=barriers["rise"] + common))
         for name in ("difference", "low", "high"):
-            assert shifted[name].to_numpy() == pytest.approx(readings.barrier_differences(barriers)[name].to_numpy())
+            assert shifted[name].to_numpy() == pytest.approx(solutions.barrier_differences(barriers)[name].to_numpy())
 
     def test_alignment_is_paired(self):
         barriers = made({SGD: 0.1, QUASI: 0.5}).barriers
         barriers.loc[barriers["ends"] == "aligned", "rise"] -= 0.05
-        gains = readings.aligned_gains(barriers)
+        gains = solutions.aligned_gains(barriers)
         assert len(gains) == 6
         assert gains["difference"].to_numpy() == pytest.approx(-0.05, abs=0.01)
         assert (gains["low"] <= gains["difference"]).all()
 
     def test_means_are_plain_means(self, evidence):
-        means = readings.barrier_means(evidence.barriers)
+        means = solutions.barrier_means(evidence.barriers)
         wanted = evidence.barriers.groupby(["algorithm", "stage", "ends", "objective"])["rise"].mean()
         for row in means.to_dict("records"):
             key = tuple(row[name] for name in ("algorithm", "stage", "ends", "objective"))
@@ -562,7 +567,7 @@ class TestReadings:
             assert not row["rise_low"] > row["rise_high"]
 
     def test_printed_losses(self):
-        printed = readings.printed_losses()
+        printed = solutions.printed_losses()
         assert len(printed) == 16
         fcp = printed.query("network == 'FCP' and algorithm == 'SGD'").set_index("split")["printed"]
         assert fcp.to_dict() == {"train": 6.21e-4, "test": 8.25e-2}
@@ -570,12 +575,12 @@ class TestReadings:
 
 class TestLayouts:
     def test_tables_hold_every_set(self, evidence):
-        means = readings.barrier_means(evidence.barriers)
+        means = solutions.barrier_means(evidence.barriers)
         assert len(lay.barriers(means, TITLES)) == len(means)
-        tables = [readings.barrier_differences(evidence.barriers, value) for value in ("rise", "fitted_rise")]
+        tables = [solutions.barrier_differences(evidence.barriers, value) for value in ("rise", "fitted_rise")]
         sums = (tables[0]["objective"] == "sum").sum()
         assert len(lay.differences(pd.concat(tables), TITLES)) == 2 * sums
-        shown = lay.solutions(evidence.solutions, readings.printed_losses(), TITLES)
+        shown = lay.solutions(evidence.solutions, solutions.printed_losses(), TITLES)
         assert shown.columns.is_unique
         assert shown["algorithm"].tolist() == [SGD, QUASI, "SAM", "NiM-BH"]
         assert 2 <= len(lay.sharpness(evidence.solutions, TITLES)) <= 4
@@ -583,8 +588,8 @@ class TestLayouts:
         cells = settings.set_index("")["perceptron on digits"]
         assert cells["training images"] == "1,000"
         assert cells["images, paths fitted"] == "50"
-        spread = readings.spread(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
-        assert len(lay.spreads(spread, readings.printed_deviations(), TITLES)) == 4
+        spread = solutions.spread(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
+        assert len(lay.spreads(spread, solutions.printed_deviations(), TITLES)) == 4
 
     def test_what_is_there_is_summed(self, root):
         coverage = study.coverage("smoke", root)
@@ -594,13 +599,13 @@ class TestLayouts:
         assert shown["sets"].tolist()[-1] == f"{len(coverage)} of {len(coverage)}"
 
     def test_printed_deviations_stand_beside_ours(self, evidence):
-        spread = readings.spread(*evidence.products["fitted"]).assign(network="fcp", stage="fitted")
-        shown = lay.spreads(spread, readings.printed_deviations(), {"fcp": "FCP on MNIST"}).set_index("algorithm")
+        spread = solutions.spread(*evidence.products["fitted"]).assign(network="fcp", stage="fitted")
+        shown = lay.spreads(spread, solutions.printed_deviations(), {"fcp": "FCP on MNIST"}).set_index("algorithm")
         assert shown.loc[[QUASI, SGD, "SAM"], "printed"].tolist() == ["0.234", "0.139", "–"]
         inner, parameters = evidence.products["fitted"][1:]
         own = np.diag(inner)[evidence.products["fitted"][0]["algorithm"] == SGD]
         assert shown.loc[SGD, "size of a weight"] == f"{np.sqrt(own.mean() / parameters):.3f}"
-        apart = readings.separation(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
+        apart = solutions.separation(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
         told = pd.DataFrame([("digits", "fitted", 5, 8, 0.3)], columns=["network", "stage", "right", "of", "p"])
         assert len(lay.separations(apart, told, TITLES)) == 7
         assert "in 0 of 1, with 5 to 5 of 8 assigned rightly" in words.directions(apart, told)
@@ -629,13 +634,13 @@ class TestLayouts:
 
     def test_sentences_follow_from_the_numbers(self, evidence):
         barriers = evidence.barriers
-        softer = readings.changes(barriers, "objective", "maximum", "sum")
+        softer = solutions.changes(barriers, "objective", "maximum", "sum")
         assert f"of {len(softer)} sets" in words.tally(softer)
         fits = int((barriers["objective"] == "sum").sum())
         told = words.converged(barriers.assign(converged=barriers["objective"] == "sum"))
         assert f"{fits:,} of {fits:,} fits of the sum of losses" in told
         assert "and 0 of" in told
-        third = readings.barrier_differences(barriers, a="SAM").assign(algorithm="SAM")
+        third = solutions.barrier_differences(barriers, a="SAM").assign(algorithm="SAM")
         assert "SAM's on perceptron on digits" in words.others(third, TITLES)
         higher = words.accuracies({"perceptron on digits": made(EVEN, accuracy=0.05)})
         assert "perceptron on digits: L-BFGS-GSS +" in higher
@@ -645,7 +650,7 @@ class TestLayouts:
 
     def test_figures_with_and_without_results(self, evidence):
         nothing = pd.DataFrame()
-        means = readings.barrier_means(evidence.barriers)
+        means = solutions.barrier_means(evidence.barriers)
         for some in (evidence.solutions, nothing):
             assert figures.accuracies(some, TITLES).axes
         for some in (evidence.barriers, nothing):

@@ -10,10 +10,12 @@ import pyarrow as pa
 import pytest
 import scipy.stats
 
-from popview import cli, engine, populations, specs, store, tuning
-from popview.errors import UsageError
-from popview.specs import TRIAL_SEED, VARIANTS, RunSpec, expand
-from popview.tuning import choose, draw, score, tune
+from popview import cli
+from popview.common.errors import UsageError
+from popview.populations import tables
+from popview.runs import search, specs, store, workers
+from popview.runs.search import choose, draw, score, tune
+from popview.runs.specs import TRIAL_SEED, VARIANTS, RunSpec, expand
 
 PROFILE = """
 [digits]
@@ -66,7 +68,7 @@ def change(folder: Path, old: str, new: str) -> None:
 
 
 def searches(folder: Path) -> Any:
-    return json.loads((folder / "searches" / "tiny.json").read_text())
+    return json.loads((folder.parent / "searches" / "tiny.json").read_text())
 
 
 class TestDraw:
@@ -139,7 +141,7 @@ class TestDraw:
     def test_an_unknown_algorithm_leaves_no_trace(self, folder):
         with pytest.raises(UsageError, match="'SDG': did you mean 'SGD'"):
             tune("tiny", "digits", ("SDG",))
-        assert not (folder / "searches").exists()
+        assert not (folder.parent / "searches").exists()
 
 
 def stored(root: Path, metrics: list[list[float]], diverged: tuple[int, ...] = ()) -> list[RunSpec]:
@@ -182,7 +184,7 @@ class TestTune:
         root = tmp_path / "store"
         found = tune("tiny", "digits", ("SGD", "AdamW"), root=root, workers=1, quiet=True)
         written = searches(folder)["digits"]
-        assert [path.name for path in (folder / "searches").iterdir()] == ["tiny.json"]
+        assert [path.name for path in (folder.parent / "searches").iterdir()] == ["tiny.json"]
         assert set(written) == {"SGD", "AdamW"}
         for algorithm in ("SGD", "AdamW"):
             assert written[algorithm]["trials"] == draw("tiny", "digits", algorithm)
@@ -250,16 +252,16 @@ class TestTune:
         assert (
             [wanted[v, "SAM"] for v in ("base", "tuned")] == [wanted[v, "AdamW"] for v in ("base", "tuned")] == [4, 2]
         )
-        rows = populations.coverage("tiny", ["digits"], root=root).set_index("variant")["restarts"]
+        rows = tables.coverage("tiny", ["digits"], root=root).set_index("variant")["restarts"]
         assert rows.to_dict() == {"base": 4, "tuned": 2}
         change(folder, "tuned_restarts = 2", "tuned_restarts = 3")  # no multiple of a stack
         assert [list(s.seeds) for s in expand("tiny", "digits", algorithms=("SAM",), variant="tuned")] == [
             [0, 1],
             [2, 3],
         ]
-        engine.run(populations.wanted("tiny", "digits", "tuned"), root=root, workers=1, quiet=True)
-        found = populations.coverage("tiny", ["digits"], ["tuned"], root=root)
-        ((_, table),) = populations.load_available("tiny", found, root).items()
+        workers.run(tables.wanted("tiny", "digits", "tuned"), root=root, workers=1, quiet=True)
+        found = tables.coverage("tiny", ["digits"], ["tuned"], root=root)
+        ((_, table),) = tables.load_available("tiny", found, root).items()
         assert sorted(table["seed"].unique()) == [0, 1, 2]
         change(folder, "tuned_restarts = 3", "tuned_restarts = 5")
         with pytest.raises(UsageError, match="tuned_restarts of digits in profile tiny must be at most its restarts"):
@@ -270,10 +272,10 @@ class TestTune:
 
     def test_a_trial_has_half_the_steps_of_everything_that_counts_them(self, folder):
         change(folder, "[digits.base.AdamW]", "[digits.base.NiM-BH]\ntau = 25\n\n[digits.base.AdamW]")
-        (folder / "searches").mkdir()
+        (folder.parent / "searches").mkdir()
         trials = [{}, {"lr": 0.1, "tau": 8}, {"tau": 9}]
         entry = {"trials": trials, "chosen": 1, "of": specs.searched_as("tiny", "digits", "NiM-BH", trials)}
-        (folder / "searches" / "tiny.json").write_text(json.dumps({"digits": {"NiM-BH": entry}}))
+        (folder.parent / "searches" / "tiny.json").write_text(json.dumps({"digits": {"NiM-BH": entry}}))
         tried = expand("tiny", "digits", algorithms=("NiM-BH",), variant="trial")
         assert [(t.epochs, t.hyperparameters["tau"], t.hyperparameters["lr"]) for t in tried] == [
             (1, 13, 0.05),
@@ -284,7 +286,7 @@ class TestTune:
         assert {(t.epochs, t.hyperparameters["tau"], t.hyperparameters["lr"]) for t in tuned} == {(2, 8, 0.1)}
         assert specs.unchanged("tiny", "digits") == []
         entry["chosen"] = 0
-        (folder / "searches" / "tiny.json").write_text(json.dumps({"digits": {"NiM-BH": entry}}))
+        (folder.parent / "searches" / "tiny.json").write_text(json.dumps({"digits": {"NiM-BH": entry}}))
         assert specs.unchanged("tiny", "digits") == ["NiM-BH"]
 
     @pytest.mark.parametrize("tau", ['"20"', "[1]"])
@@ -292,14 +294,16 @@ class TestTune:
         change(folder, "[digits.base.AdamW]", f"[digits.base.NiM-BH]\ntau = {tau}\n\n[digits.base.AdamW]")
         assert specs.searched_as("tiny", "digits", "NiM-BH", [{"lr": 0.1}])
         with pytest.raises(UsageError, match="tau must be a number"):
-            engine.run(expand("tiny", "digits", algorithms=("NiM-BH",)), root=tmp_path / "store", workers=1, quiet=True)
+            workers.run(
+                expand("tiny", "digits", algorithms=("NiM-BH",)), root=tmp_path / "store", workers=1, quiet=True
+            )
 
     @pytest.fixture
     def computed(self, monkeypatch) -> list[list[RunSpec]]:
         """What `tune` asks the engine for; nothing is computed, and the second trial is best."""
         asked: list[list[RunSpec]] = []
-        monkeypatch.setattr(engine, "run", lambda specs, **_: asked.append(specs))
-        monkeypatch.setattr(tuning, "score", lambda spec, root: float(spec == asked[-1][1]))
+        monkeypatch.setattr(workers, "run", lambda specs, **_: asked.append(specs))
+        monkeypatch.setattr(search, "score", lambda spec, root: float(spec == asked[-1][1]))
         return asked
 
     def test_all_algorithms_with_a_table_of_their_own(self, folder, computed):
@@ -316,7 +320,7 @@ class TestTune:
         def stop(specs: list[RunSpec], **_: Any) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(engine, "run", stop)
+        monkeypatch.setattr(workers, "run", stop)
         for algorithm in ("SGD", "SAM"):
             with pytest.raises(KeyboardInterrupt):
                 tune("tiny", "digits", (algorithm,))
@@ -352,14 +356,14 @@ class TestTune:
             assert "chosen" in specs.search("tiny", "digits")["SAM"]
 
     def test_other_tasks_stay(self, folder, computed):
-        (folder / "searches").mkdir()
-        (folder / "searches" / "tiny.json").write_text('{"other": {"SGD": {"trials": [{}], "chosen": 0}}}')
+        (folder.parent / "searches").mkdir()
+        (folder.parent / "searches" / "tiny.json").write_text('{"other": {"SGD": {"trials": [{}], "chosen": 0}}}')
         tune("tiny", "digits", ("SGD",))
         assert searches(folder)["other"] == {"SGD": {"trials": [{}], "chosen": 0}}
 
     def test_written_whole_or_not_at_all(self, folder, computed, monkeypatch):
         tune("tiny", "digits", ("SGD",))
-        before = (folder / "searches" / "tiny.json").read_bytes()
+        before = (folder.parent / "searches" / "tiny.json").read_bytes()
         change(folder, "trials = 3", "trials = 4")
 
         def full(self: Path, text: str, encoding: str) -> None:
@@ -369,12 +373,12 @@ class TestTune:
         monkeypatch.setattr(Path, "write_text", full)
         with pytest.raises(UsageError, match=r"^cannot write .*tiny\.json: No space left on device$"):
             tune("tiny", "digits", ("SGD",))
-        assert (folder / "searches" / "tiny.json").read_bytes() == before
+        assert (folder.parent / "searches" / "tiny.json").read_bytes() == before
 
     @pytest.mark.parametrize("text", ["{", "[1, 2]", "\xff"])
     def test_a_file_that_cannot_be_read_is_one_line(self, folder, text):
-        (folder / "searches").mkdir()
-        (folder / "searches" / "tiny.json").write_bytes(text.encode("latin-1"))
+        (folder.parent / "searches").mkdir()
+        (folder.parent / "searches" / "tiny.json").write_bytes(text.encode("latin-1"))
         with pytest.raises(UsageError, match=r"tiny\.json cannot be read .*: remove it and run `popview tune` again"):
             expand("tiny", "digits", variant="tuned")
 

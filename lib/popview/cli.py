@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from popview.errors import UsageError
+from popview.common.errors import UsageError
 
 __all__ = ["app", "main"]
 
@@ -46,29 +46,29 @@ def chapter(
     With parameters of your own it runs in any case, and its notebook and page go to book/run/custom/; without, the
     book's own page is brought up to date.
     """
-    from popview import book, pages
+    from popview.book import build, html
 
     root = _root()
-    chosen = book.find(root, number)
-    known = book.parameters(chosen)
+    chosen = build.find(root, number)
+    known = build.parameters(chosen)
     if listing:
         for name, entry in known.items():
             typer.echo(f"{name}: {entry.type} = {entry.default!r}  {entry.help}".rstrip())
         return
     given = dict(_pair(text) for text in parameter or [])
-    effective = book.override(chosen, given)
+    effective = build.override(chosen, given)
     for name in given:
         typer.echo(f"{name} = {effective[name]!r} (default {known[name].default!r})")
-    custom = book.output_path(chosen, given) != chosen.page
-    reasons = book.stale(chosen)
+    custom = build.output_path(chosen, given) != chosen.page
+    reasons = build.stale(chosen)
     if not custom and not reasons:
         typer.echo(f"{chosen.page.relative_to(root)} is fresh")
         return
-    typer.echo(f"running {chosen.name} ({'your parameters' if custom else book.summary(reasons)})")
-    notebook = book.execute(chosen, given)
+    typer.echo(f"running {chosen.name} ({'your parameters' if custom else build.summary(reasons)})")
+    notebook = build.execute(chosen, given)
     typer.echo(notebook.relative_to(root))
     if custom:
-        typer.echo(pages.render_alone(root, notebook).relative_to(root))
+        typer.echo(html.render_alone(root, notebook).relative_to(root))
 
 
 @app.command(name="book")
@@ -76,9 +76,9 @@ def build_book(
     force: Annotated[bool, typer.Option("--force", help="Run every chapter and build every page.")] = False,
 ) -> None:
     """Run the stale chapters and build the pages, with every warning an error."""
-    from popview import book
+    from popview.book import build
 
-    book.build(_root(), force)
+    build.build(_root(), force)
 
 
 @app.command()
@@ -97,7 +97,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute nothing; say what it would take.")] = False,
 ) -> None:
     """Compute the trajectories that are missing; what was finished before is kept."""
-    from popview import specs
+    from popview.runs import specs
 
     algorithms = tuple(dict.fromkeys(algorithm)) if algorithm else None
     wanted = {}
@@ -119,12 +119,12 @@ def run(
     if not any(wanted.values()):
         raise UsageError(f"no task of profile {profile} has a {variant} setting: run `popview tune`")
     if dry_run:
-        from popview import bill
+        from popview.runs import costs
 
-        typer.echo(bill.text([spec for found in wanted.values() for spec in found]))
+        typer.echo(costs.text([spec for found in wanted.values() for spec in found]))
         return
-    from popview import engine
-    from popview.paths import TRAJECTORIES as root
+    from popview.common.folders import TRAJECTORIES as root
+    from popview.runs import workers as engine
 
     before = {name: engine.missing(found, root, keep_weights) for name, found in wanted.items()}
     options: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler, "root": root}
@@ -151,9 +151,9 @@ def topography(
     ] = None,
 ) -> None:
     """Train the solutions of chapter 11 and find paths between them; what was finished before is kept."""
-    from popview import study
+    from popview.runs import solutions
 
-    for name, (wanted, computed) in study.run(profile, network, workers=workers).items():
+    for name, (wanted, computed) in solutions.run(profile, network, workers=workers).items():
         typer.echo(f"{profile}/{name}: {wanted} files wanted, {computed} computed, {wanted - computed} there before")
 
 
@@ -168,17 +168,17 @@ def tune(
     ] = None,
 ) -> None:
     """Search for hyperparameters: compute the trials that are missing and choose the best on the validation split."""
-    from popview import tuning
+    from popview.runs import search
 
     if annealed:
-        for name, entry in tuning.anneal(
+        for name, entry in search.anneal(
             profile, task, tuple(algorithm) if algorithm else None, workers=workers
         ).items():
             values = ", ".join(f"{key} = {value:g}" for key, value in entry["cells"][entry["chosen"]].items())
             best = min(entry["scores"]["finalist"])
             typer.echo(f"{profile}/{task}/{name}: {values} (validation {best:.4f}, {len(entry['cells'])} cells)")
         return
-    found = tuning.tune(profile, task, tuple(algorithm) if algorithm else None, workers=workers)
+    found = search.tune(profile, task, tuple(algorithm) if algorithm else None, workers=workers)
     for name, entry in found.items():
         settings = entry["trials"][entry["chosen"]].items()
         values = ", ".join(f"{key} = {value:g}" for key, value in settings) or "the base setting"
@@ -192,14 +192,14 @@ def data(
     profile: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop",
 ) -> None:
     """Load the data and models of tasks once, into the cache, or say what is missing."""
-    from popview import cache, specs
-    from popview.tasks import set_up
+    from popview.runs import specs
+    from popview.tasks import array_cache, set_up
 
     missing = []
     for name in task or specs.tasks(profile):
         try:
             set_up(name, [0], specs.settings(profile, name)["model"])
-            typer.echo(f"{name}: ready in {cache.folder()}")
+            typer.echo(f"{name}: ready in {array_cache.folder()}")
         except UsageError as error:
             missing.append(str(error))
     if missing:
@@ -212,7 +212,7 @@ def status(
     restarts: Annotated[int | None, typer.Option(help="Wanted per algorithm; the profile's by default.")] = None,
 ) -> None:
     """Say how many restarts are wanted, done, running and so on, per task, variant and algorithm."""
-    from popview import store
+    from popview.runs import store
 
     rows = store.inventory(profile, restarts=restarts)
     kinds = ("wanted", "done", "running", "half_done", "diverged", "damaged")
@@ -234,9 +234,9 @@ def compare(
     metric: Annotated[str, typer.Option(help="test_metric, validation_metric, or a loss.")] = "test_metric",
 ) -> None:
     """Compare two algorithms as chapter 7 does: effect, intervals, tests, verdict."""
-    from popview.report import terminal
+    from popview.populations import compare_text
 
-    typer.echo(terminal.comparison(a, b, task=task, profile=profile, variant=variant, metric=metric))
+    typer.echo(compare_text.comparison(a, b, task=task, profile=profile, variant=variant, metric=metric))
 
 
 @contextmanager
@@ -252,7 +252,7 @@ def _lean() -> Iterator[None]:
 
 def _root() -> Path:
     """Return the book's folder."""
-    from popview.paths import ROOT
+    from popview.common.folders import ROOT
 
     if not (ROOT / "_toc.yml").is_file():
         raise UsageError(f"no book in {ROOT}: run this in the project's folder, or name that in POPVIEW_ROOT")

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from popview.errors import check_name
+from popview.common.errors import check_name
 from popview.optimizers.base import Optimizer
 from popview.optimizers.basin_hopping import ACCEPT_RULES, AcceptRule, BasinHopping, Perturb, hopping
 from popview.optimizers.lbfgs import LBFGS

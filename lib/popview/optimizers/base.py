@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from popview.errors import UsageError
-from popview.optimizers.models import copy_where_, members_of, norm, scale_
+from popview.common.errors import UsageError
+from popview.optimizers.tensors import copy_where_, members_of, norm, scale_
 
 __all__ = ["Closure", "Optimizer", "check_switch"]
 

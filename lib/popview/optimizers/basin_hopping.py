@@ -13,11 +13,11 @@ from typing import Any, Literal
 import torch
 from torch import Generator, Tensor
 
-from popview.errors import UsageError, check_name
+from popview.common.errors import UsageError, check_name
 from popview.optimizers.base import Closure, check_switch
-from popview.optimizers.models import add_, copy_where_, members_of, norm
 from popview.optimizers.noise import Noise, make_noise
 from popview.optimizers.sgd import SGD, sgd_
+from popview.optimizers.tensors import add_, copy_where_, members_of, norm
 
 __all__ = ["ACCEPT_RULES", "AcceptRule", "BasinHopping", "Perturb"]
 

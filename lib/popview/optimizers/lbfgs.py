@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from popview.optimizers.base import Closure, Optimizer
-from popview.optimizers.models import broadcast
+from popview.optimizers.tensors import broadcast
 
 __all__ = ["LBFGS"]
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from popview.errors import UsageError, check_name
-from popview.optimizers.models import norm, scale_
+from popview.common.errors import UsageError, check_name
+from popview.optimizers.tensors import norm, scale_
 
 __all__ = ["NOISES", "SCOPES", "Noise", "make_noise"]
 

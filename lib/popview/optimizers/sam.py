@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from popview.optimizers.base import Closure
-from popview.optimizers.models import norm, scale_
 from popview.optimizers.sgd import SGD
+from popview.optimizers.tensors import norm, scale_
 
 __all__ = ["SAM"]
 

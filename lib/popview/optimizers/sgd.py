@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from popview.optimizers.base import Closure, Optimizer
-from popview.optimizers.models import add_, copy_where_, norm
 from popview.optimizers.noise import Noise, make_noise
+from popview.optimizers.tensors import add_, copy_where_, norm
 
 __all__ = ["SGD", "SGLD", "NiGSGD", "NiMSGD", "sgd_"]
 

@@ -5,19 +5,12 @@ function takes one value per restart and refuses a matrix. ``a`` is always compa
 P(a > b).
 """
 
-from popview.statistics.decisions import (
-    Comparison,
-    DetectableEffect,
-    Verdict,
-    compare,
-    detectable_effect,
-    verdict,
-)
-from popview.statistics.effects import a12, hodges_lehmann, hodges_lehmann_paired, proportion
-from popview.statistics.nested import effective_n, icc, simulate_nested
+from popview.statistics.classical import holm, mann_whitney, mean_difference, t_test, tost
+from popview.statistics.clustering import effective_n, icc, simulate_nested
+from popview.statistics.effect_sizes import a12, hodges_lehmann, hodges_lehmann_paired, proportion
 from popview.statistics.permutation import exact_permutation, paired_permutation, smallest_p, smallest_p_paired
 from popview.statistics.results import Equivalence, Result
-from popview.statistics.significance import holm, mann_whitney, mean_difference, t_test, tost
+from popview.statistics.verdicts import Comparison, DetectableEffect, Verdict, compare, detectable_effect, verdict
 
 __all__ = [
     "Comparison",

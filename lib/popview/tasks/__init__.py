@@ -4,10 +4,10 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from popview.errors import UsageError, check_name
-from popview.tasks.base import SPLITS, Problem
+from popview.common.errors import UsageError, check_name
 from popview.tasks.digits import Digits
 from popview.tasks.images import cifar10, cifar100, mnist
+from popview.tasks.problem import SPLITS, Problem
 from popview.tasks.texts import goemotions, tweeteval
 
 __all__ = ["SPLITS", "TASKS", "Problem", "set_up"]

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import cross_entropy
 
-from popview.seeds import generator
-from popview.tasks.base import Problem
+from popview.common.seeds import generator
+from popview.tasks.problem import Problem
 from popview.tasks.supervised import draw_fixed, draw_split, steps_of
 
 __all__ = ["Digits"]

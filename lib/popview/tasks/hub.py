@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from popview import cache
-from popview.errors import UsageError
+from popview.common.errors import UsageError
+from popview.tasks import array_cache
 
 __all__ = ["advice", "column", "load", "model_folder", "name_of", "split_of", "splits", "values"]
 
@@ -147,9 +147,9 @@ def splits(name: str, make: Any, known: dict[str, str]) -> dict[str, np.ndarray]
     UsageError
         If an array is another than the known one: results would not be comparable.
     """
-    found = cache.arrays(name, make)
+    found = array_cache.arrays(name, make)
     for key, expected in known.items():
-        if cache.digest(found[key]) != expected:
+        if array_cache.digest(found[key]) != expected:
             raise UsageError(f"wrong checksum: {key} of {name} is not the data that popview's results come from")
     return found
 

@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from popview import cache, corruptions
-from popview.errors import UsageError
-from popview.seeds import generator, stream
-from popview.tasks import hub, networks
+from popview.common.errors import UsageError
+from popview.common.seeds import generator, stream
+from popview.tasks import array_cache, corruptions, hub, networks
 from popview.tasks.supervised import (
     Batch,
     Supervised,
@@ -224,8 +223,8 @@ class Images(Supervised):
         def make() -> dict[str, np.ndarray]:
             return {f"{n}-{s}": corruptions.corrupt_images(images.numpy(), n, s, seed=0) for n, s in pairs}
 
-        name = f"{self.name}-corrupted-{corruptions.version()}-{cache.digest(images.numpy())[:12]}"
-        kept = cache.arrays(name, make)
+        name = f"{self.name}-corrupted-{corruptions.version()}-{array_cache.digest(images.numpy())[:12]}"
+        kept = array_cache.arrays(name, make)
         found: dict[str, list[Tensor]] = {}
         for name, severity in [("clean", 0), *pairs]:
             pixels = torch.from_numpy(np.array(kept[f"{name}-{severity}"])) if severity else images

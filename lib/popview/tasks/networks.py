@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad, relu
 
-from popview.errors import UsageError
+from popview.common.errors import UsageError
 
 __all__ = ["make"]
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torch.optim.swa_utils import update_bn
 
-from popview.errors import UsageError
-from popview.seeds import generator
-from popview.tasks.base import Problem
+from popview.common.errors import UsageError
+from popview.common.seeds import generator
+from popview.tasks.problem import Problem
 from popview.tasks.scores import predictions
 
 __all__ = [

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from popview import cache, corruptions
-from popview.errors import UsageError
-from popview.processes import one_thread
-from popview.seeds import generator, stream
-from popview.tasks import hub
-from popview.tasks.berts import classifier, tokenizer, vocabulary
+from popview.common.errors import UsageError
+from popview.common.processes import one_thread
+from popview.common.seeds import generator, stream
+from popview.tasks import array_cache, corruptions, hub
+from popview.tasks.bert import classifier, tokenizer, vocabulary
 from popview.tasks.supervised import (
     Batch,
     Supervised,
@@ -231,9 +230,9 @@ class Texts(Supervised):
             return found
 
         with one_thread():  # sums in another order round otherwise
-            weights = cache.digest(np.array([p.double().sum().item() for p in bert.parameters()]))[:12]
-        made = cache.digest(np.array([torch.__version__, version("transformers")]))[:12]
-        states = cache.arrays(f"{name}-below-{self.frozen}-{self._precision_below}-{weights}-{made}", make)
+            weights = array_cache.digest(np.array([p.double().sum().item() for p in bert.parameters()]))[:12]
+        made = array_cache.digest(np.array([torch.__version__, version("transformers")]))[:12]
+        states = array_cache.arrays(f"{name}-below-{self.frozen}-{self._precision_below}-{weights}-{made}", make)
         return {split: encoded._replace(tokens=states[split]) for split, encoded in texts.items()}
 
     def _batch(self, texts: Encoded, rows: np.ndarray) -> Batch:
@@ -324,8 +323,8 @@ class Texts(Supervised):
                 found[f"{key}_tokens"], found[f"{key}_starts"] = self._encode(noisy)
             return found
 
-        name = f"{self.name}-corrupted-{corruptions.version()}-{cache.digest(np.array(texts))[:12]}"
-        kept = cache.arrays(name, make)
+        name = f"{self.name}-corrupted-{corruptions.version()}-{array_cache.digest(np.array(texts))[:12]}"
+        kept = array_cache.arrays(name, make)
         keys = [f"{corruption}-{severity}" for corruption, severity in pairs]
         encoded = {key: Encoded(kept[f"{key}_tokens"], kept[f"{key}_starts"], labels) for key in keys}
         encoder = classifier(self.model, self.classes, self.multilabel, True, 0).bert if self.frozen else None

@@ -5,12 +5,12 @@
 >>> path.height, path.rise, path.straight_height
 """
 
-from popview.topography.barriers import difference, mean, random_pairs
-from popview.topography.kernels import KERNELS, Components, coordinates, distances, gram, kernel_pca, norms
-from popview.topography.matching import Match, match, permute
-from popview.topography.networks import PerceptronLoss, network_loss
-from popview.topography.passes import lowest_passes
-from popview.topography.paths import OBJECTIVES, Bend, FourierPath, FourierPathFinder, Profile, profile
+from popview.landscapes.passes import lowest_passes
+from popview.topography.fourier_paths import OBJECTIVES, Bend, FourierPath, FourierPathFinder, Profile, profile
+from popview.topography.kernel_pca import KERNELS, Components, coordinates, distances, gram, kernel_pca, norms
+from popview.topography.pair_bootstrap import difference, mean, random_pairs
+from popview.topography.unit_matching import Match, match, permute
+from popview.topography.vector_losses import PerceptronLoss, network_loss
 
 __all__ = [
     "KERNELS",

@@ -1,0 +1,333 @@
+"""Chapters: typed parameters, staleness, execution through papermill, and the pages that Jupyter Book makes of them.
+
+A chapter is a file ``book/NN-name.py`` (jupytext, py:percent) with at most one cell tagged ``parameters``. Executed, it
+is ``book/run/NN-name.ipynb``, whose metadata hold the stamp (`popview.book.staleness`) of all that it was made from, so
+that one atomic rename publishes the notebook and its provenance together.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from popview.book import html, staleness
+from popview.book.parameters import Parameter, convert, read_parameters
+from popview.common.errors import UsageError, check_name
+from popview.common.read_log import ENVIRONMENT_VARIABLE
+
+__all__ = [
+    "Chapter",
+    "ChapterError",
+    "Parameter",
+    "build",
+    "chapters",
+    "execute",
+    "find",
+    "output_path",
+    "override",
+    "parameters",
+    "stale",
+    "summary",
+]
+
+LIBRARY = Path(__file__).resolve().parents[2]
+#: Stands after the title of a page that has not the book's parameters.
+OWN = """```{{admonition}} Run with parameters of your own
+:class: note
+`{}`. Tables, figures and the numbers within the text are of this run; a sentence without them was written for the
+chapter's defaults.
+```"""
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+QUIET = {  # what would make two executions of a notebook differ, or a reader's own settings leak into it
+    "PYTHONHASHSEED": "0",
+    "TQDM_DISABLE": "1",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+}
+
+
+class ChapterError(UsageError):
+    """A chapter or the book failed to build, told in one line."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One computed section of the book: ``book/<name>.py`` under `root`, run with the package found in `library`."""
+
+    root: Path
+    name: str
+    library: Path = LIBRARY
+
+    @property
+    def number(self) -> str:
+        """The two digits that its name begins with."""
+        return self.name[:2]
+
+    @property
+    def source(self) -> Path:
+        """The chapter's text."""
+        return self.root / "book" / f"{self.name}.py"
+
+    @property
+    def page(self) -> Path:
+        """The executed notebook that the book shows."""
+        return self.root / "book" / "run" / f"{self.name}.ipynb"
+
+
+def chapters(root: Path, library: Path = LIBRARY) -> dict[str, Chapter]:
+    """Return the chapters under `root`, by number ("02"), in order."""
+    found = [Chapter(root.resolve(), path.stem, library) for path in sorted((root / "book").glob("[0-9][0-9]-*.py"))]
+    by_number = {chapter.number: chapter for chapter in found}
+    if len(by_number) < len(found):
+        raise UsageError(f"two chapters bear one number: {', '.join(chapter.name for chapter in found)}")
+    return by_number
+
+
+def find(root: Path, name: str, library: Path = LIBRARY) -> Chapter:
+    """Return the chapter called `name`: "4", "04" or "04-stationary-distribution"."""
+    known = chapters(root, library)
+    if name.isdecimal() and name.zfill(2) in known:
+        return known[name.zfill(2)]
+    check_name("chapter", name, [chapter.name for chapter in known.values()])
+    return known[name[:2]]
+
+
+def parameters(chapter: Chapter) -> dict[str, Parameter]:
+    """Return the chapter's parameters by name, in order; empty where it has no cell tagged ``parameters``."""
+    return read_parameters(chapter.source.read_text(encoding="utf-8"), chapter.name)
+
+
+def override(chapter: Chapter, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the chapter's effective parameters: its defaults, replaced by the checked values in `given`.
+
+    Parameters
+    ----------
+    chapter
+        The chapter.
+    given
+        Name to value; a text is read as the parameter's type says, any other value must be of that type.
+    """
+    known = parameters(chapter)
+    effective = {name: parameter.default for name, parameter in known.items()}
+    for name, value in (given or {}).items():
+        check_name(f"parameter of chapter {chapter.name}", name, known)
+        effective[name] = convert(known[name], value)
+    return effective
+
+
+def _changed(chapter: Chapter, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return those effective parameters that are not the chapter's defaults."""
+    known = parameters(chapter)
+    effective = override(chapter, given)
+    return {name: value for name, value in effective.items() if repr(value) != repr(known[name].default)}
+
+
+def output_path(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Path:
+    """Return where the notebook goes: the book's page, or ``book/run/custom/`` where a parameter is not its default."""
+    changed = _changed(chapter, given)
+    if not changed:
+        return chapter.page
+    digest = staleness.text_digest(json.dumps(changed, sort_keys=True))[:8]
+    return chapter.page.parent / "custom" / f"{chapter.name}-{digest}.ipynb"
+
+
+def stale(chapter: Chapter, given: Mapping[str, Any] | None = None) -> list[str]:
+    """Return in words why the book's page of `chapter` is not what an execution now would give; empty if it is."""
+    try:
+        old = json.loads(chapter.page.read_text(encoding="utf-8"))["metadata"]["popview"]
+    except (OSError, ValueError, KeyError):
+        return ["never run"]
+    return staleness.differences(old, _stamp(chapter, given, [chapter.root / name for name in old["files"]]))
+
+
+def _stamp(chapter: Chapter, given: Mapping[str, Any] | None, files: list[Path]) -> dict[str, Any]:
+    text = chapter.source.read_text(encoding="utf-8")
+    modules = staleness.imported_modules(text, chapter.library, origin=chapter.source.name)
+    lock = chapter.root / staleness.LOCK
+    return staleness.make_stamp(text, override(chapter, given), modules, [lock, *files], chapter.root)
+
+
+def execute(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Path:
+    """Run a chapter through papermill and publish the executed notebook, stamped, by one rename.
+
+    Parameters
+    ----------
+    chapter
+        The chapter.
+    given
+        Parameters other than the defaults (`override`). Tuples reach the notebook as lists, as papermill has none.
+
+    Returns
+    -------
+    Path
+        `output_path`. A failing cell raises `ChapterError` and leaves what was there untouched; the failed notebook
+        is kept under ``book/run/failed/``.
+    """
+    import nbformat
+
+    output, changed = output_path(chapter, given), _changed(chapter, given)
+    stamp = _stamp(chapter, given, [])  # before the run: what changes meanwhile makes the page stale
+    with tempfile.TemporaryDirectory(prefix="popview-", ignore_cleanup_errors=True) as folder:
+        result, log = _papermill(chapter, changed, Path(folder))
+        executed = Path(folder) / "executed.ipynb"
+        notebook = nbformat.read(executed, as_version=4) if executed.is_file() else None
+        reads = sorted(set((Path(folder) / "reads").read_text(encoding="utf-8").splitlines()))
+    if notebook is None or result:
+        raise _failure(chapter, notebook, log)
+    if changed:
+        words = ", ".join(f"{name} = {value!r}" for name, value in changed.items())
+        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(OWN.format(words)))
+    _clean(notebook)
+    stamp["files"] |= staleness.make_stamp("", {}, {}, map(Path, reads), chapter.root)["files"]
+    notebook.metadata["popview"] = stamp
+    _write(notebook, output)
+    _failed_path(chapter).unlink(missing_ok=True)
+    return output
+
+
+def _failed_path(chapter: Chapter) -> Path:
+    return chapter.page.parent / "failed" / chapter.page.name
+
+
+def _papermill(chapter: Chapter, changed: Mapping[str, Any], folder: Path) -> tuple[int, str]:
+    """Execute a chapter in `folder` (``executed.ipynb``, ``reads``); return the exit code and what was printed."""
+    import jupytext
+    import yaml
+
+    notebook = jupytext.reads(chapter.source.read_text(encoding="utf-8"), fmt="py:percent")
+    notebook.metadata["kernelspec"] = KERNEL
+    jupytext.write(notebook, folder / "source.ipynb")
+    (folder / "reads").touch()
+    (folder / "parameters.yml").write_text(yaml.safe_dump(json.loads(json.dumps(changed))), encoding="utf-8")
+    environment = {
+        **os.environ,
+        **QUIET,
+        "IPYTHONDIR": str(folder),
+        "POPVIEW_ROOT": str(chapter.root),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(chapter.library), os.environ.get("PYTHONPATH")])),
+        ENVIRONMENT_VARIABLE: str(folder / "reads"),
+    }
+    command = [sys.executable, "-m", "papermill", "source.ipynb", "executed.ipynb", "-f", "parameters.yml"]
+    command += ["--cwd", str(chapter.root), "--no-progress-bar", "--no-log-output"]
+    done = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True)
+    return done.returncode, done.stderr
+
+
+def _failure(chapter: Chapter, notebook: Any, log: str) -> ChapterError:
+    """Keep a failed notebook, and return the error that names the chapter, the cell and the exception's last line."""
+    for cell in notebook.cells if notebook else ():
+        for output in cell.get("outputs", ()):
+            if output.output_type == "error":
+                kept = _failed_path(chapter)
+                _write(notebook, kept)
+                last = (output.evalue.strip().splitlines() or [""])[-1]
+                where = f"chapter {chapter.name}, cell {cell.execution_count} ({_failing_line(cell, output)})"
+                return ChapterError(f"{where}: {output.ename}: {last}; see {kept.relative_to(chapter.root)}")
+    lines = [line for line in log.strip().splitlines() if re.search(r"\w", line)] or ["papermill printed nothing"]
+    last = ([line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)] or lines)[-1]
+    return ChapterError(f"chapter {chapter.name}: {last}")
+
+
+def _failing_line(cell: Any, output: Any) -> str:
+    """Return the line of the cell that raised, as the traceback tells it, else the cell's first line."""
+    lines = cell.source.splitlines()
+    traceback = html.COLOUR.sub("", "\n".join(output.traceback))
+    told = re.search(rf"Cell In\[{cell.execution_count}\], line (\d+)", traceback)
+    number = int(told[1]) if told else 1
+    return lines[number - 1].strip() if number <= len(lines) else ""
+
+
+def _clean(notebook: Any) -> None:
+    """Remove what differs from one execution to the next: times, paths, random cell names, chopped streams."""
+    for key in ("papermill", "jupytext"):
+        notebook.metadata.pop(key, None)
+    for number, cell in enumerate(notebook.cells, start=1):
+        cell.id = f"cell-{number}"
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        joined: list[Any] = []
+        for output in cell.get("outputs", ()):
+            if joined and output.output_type == "stream" and joined[-1].get("name") == output.name:
+                joined[-1].text += output.text
+            else:
+                joined.append(output)
+        if cell.cell_type == "code":
+            cell.outputs = joined
+
+
+def _write(notebook: Any, path: Path) -> None:
+    """Write a notebook by temporary file and rename."""
+    import nbformat
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        nbformat.write(notebook, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def build(root: Path, force: bool = False, library: Path = LIBRARY) -> None:
+    """Run the stale chapters, two at a time, then build the pages; print a line for each and the seconds it took.
+
+    Parameters
+    ----------
+    root
+        The folder with ``_config.yml`` and ``_toc.yml``.
+    force
+        Run every chapter and build every page.
+    library
+        The folder that holds the package.
+    """
+    start = time.perf_counter()
+    reasons = {chapter: stale(chapter) for chapter in chapters(root, library).values()}
+    due = {chapter: why or ["forced"] for chapter, why in reasons.items() if why or force}
+    if fresh := [chapter.number for chapter in reasons if chapter not in due]:
+        print(f"fresh chapters: {', '.join(fresh)}", flush=True)
+    failures = _run_all(due)
+    ran = time.perf_counter()
+    if failures:
+        raise ChapterError("; ".join(sorted(failures)))
+    built = html.render(root, force)
+    finished = f"{time.perf_counter() - ran:.1f} s" if built else "fresh"
+    print(f"chapters {ran - start:.1f} s, pages {finished}: {root / '_build' / 'html' / 'index.html'}")
+
+
+def _run_all(due: Mapping[Chapter, list[str]]) -> list[str]:
+    """Execute chapters, two processes at a time, with a line for each; return the messages of those that failed."""
+    failures = []
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        running = {pool.submit(_timed, chapter): chapter for chapter in due}
+        try:
+            for done in as_completed(running):
+                number = running[done].number
+                if isinstance(done.exception(), UsageError):
+                    failures.append(str(done.exception()))
+                    print(f"chapter {number}: failed", flush=True)
+                    continue
+                print(f"chapter {number}: {done.result():.1f} s ({summary(due[running[done]])})", flush=True)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # an interrupt ends those that run, and starts no more
+            raise
+    return failures
+
+
+def _timed(chapter: Chapter) -> float:
+    """Execute a chapter, and return the seconds it took."""
+    start = time.perf_counter()
+    execute(chapter)
+    return time.perf_counter() - start
+
+
+def summary(reasons: list[str], most: int = 3) -> str:
+    """Return the first reasons in one line, and how many more there are."""
+    more = f", and {len(reasons) - most} more" if len(reasons) > most else ""
+    return ", ".join(reasons[:most]) + more

@@ -1,0 +1,114 @@
+"""How a comparison is written in a table's cell, and how tables of several tasks and variants are put together."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from popview.book.page import MINUS
+from popview.populations.comparisons import ALPHA, beyond_margin
+
+__all__ = ["across", "interval", "of", "setting", "sign", "stack", "waits", "with_interval", "word"]
+
+#: Verdict → its sign in a table. "Or less": by an interval that reaches into the margin.
+SIGNS = {
+    "better": "▲",
+    "worse": "▼",
+    "better or less": "△",
+    "worse or less": "▽",
+    "equivalent, but better": "=△",
+    "equivalent, but worse": "=▽",
+    "equivalent": "=",
+    "inconclusive": "·",
+    "undecidable at this n": "?",
+}
+
+
+def setting(table: pd.DataFrame) -> pd.Series:
+    """Return "task, variant" for the first line of each, and nothing for the others."""
+    setting = table["task"] + ", " + table["variant"]
+    return setting.where(setting != setting.shift(), "")
+
+
+def sign(comparison: pd.DataFrame) -> pd.Series:
+    """Return the `word` of each comparison as a sign: = · ? ▲ ▼.
+
+    Hollow triangles, △ ▽, are differences that may lie inside the margin, if there is one; after =, those that do.
+    """
+    words = word(comparison)
+    known = beyond_margin(comparison) | comparison["margin"].isna()
+    size = known.map({True: "", False: " or less"})
+    return (words + size.where(words.isin(["better", "worse"]), "")).map(SIGNS)
+
+
+def word(comparison: pd.DataFrame) -> pd.Series:
+    """Return the verdicts of `popview.populations.comparisons.against`: the side of the estimate is named only where it
+    is real.
+
+    That is where the two are equivalent and Holm's p is at most 0.05 all the same: "equivalent, but worse".
+    """
+    parts = comparison["verdict"].str.extract(r"^([^(]*?)(?: \(estimate on the (\w+) side\))?$")
+    real = (parts[0] == "equivalent") & (comparison["adjusted_p"] <= ALPHA) & parts[1].notna()
+    return parts[0] + (", but " + parts[1]).where(real, "")
+
+
+def with_interval(
+    rows: pd.DataFrame, estimate: str = "mean", scale: float = 1.0, ends: str = "", form: str = "+.2f"
+) -> pd.Series:
+    """Write estimates as "+0.12 [+0.08, +0.16]", from the columns `estimate`, ``<ends>low`` and ``<ends>high``."""
+    return _signed(rows[estimate], scale, form) + " " + interval(rows, scale, ends, form)
+
+
+def interval(rows: pd.DataFrame, scale: float = 1.0, ends: str = "", form: str = "+.2f") -> pd.Series:
+    """Write intervals as "[+0.08, +0.16]", from the columns ``<ends>low`` and ``<ends>high``."""
+    low, high = (_signed(rows[f"{ends}{end}"], scale, form) for end in ("low", "high"))
+    return "[" + low + ",\u00a0" + high + "]"
+
+
+def _signed(values: pd.Series, scale: float, form: str) -> pd.Series:
+    def write(value: float) -> str:
+        if np.isnan(value):
+            return "–"
+        return format(scale * value, form).replace("inf", "∞").replace("-", MINUS)
+
+    return values.map(write).astype(str)
+
+
+def waits(rows: pd.DataFrame) -> pd.Series:
+    """Write `popview.populations.time_to_target.times` as "460 [360, 1,000]"; ∞ where it never comes."""
+    return with_interval(rows, "median", form=",.0f")
+
+
+def stack(frames: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+    """Put readings of several tasks and variants under each other, after columns ``task, variant``.
+
+    Those without rows are left out: they would turn the whole numbers of others into floats.
+    """
+    parts = [pd.DataFrame()]
+    for (task, variant), frame in frames.items():
+        if frame.empty:
+            continue
+        rest = frame.drop(columns=["task", "variant"], errors="ignore")
+        parts.append(pd.DataFrame({"task": task, "variant": variant}, index=rest.index).join(rest))
+    return pd.concat(parts, ignore_index=True)
+
+
+def of(table: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
+    """Return the rows of a task and variant, of a table made by `stack`."""
+    return table[(table["task"] == key[0]) & (table["variant"] == key[1])] if len(table) else table
+
+
+def across(cells_of: Mapping[tuple[str, str], Mapping[str, str]]) -> pd.DataFrame:
+    """Lay out tasks and variants side by side: a line per label, a dash where a setting lacks it.
+
+    A label that only a later setting has stands after the one that it follows there.
+    """
+    lines: list[str] = []
+    for cells in cells_of.values():
+        place = 0
+        for label in cells:
+            if label not in lines:
+                lines.insert(place, label)
+            place = lines.index(label) + 1
+    columns = {", ".join(key): [cells.get(label, "–") for label in lines] for key, cells in cells_of.items()}
+    return pd.DataFrame({"": lines, **columns})

@@ -1,0 +1,273 @@
+"""Figures of landscapes: surfaces, contours with their minima, end points, and an interactive map of trajectories."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import torch
+from matplotlib.figure import Figure
+
+from popview.book.style import MARKERS, colour
+from popview.landscapes import Landscape
+from popview.landscapes.restarts import Sample
+from popview.topography import FourierPath
+
+__all__ = ["contours", "end_points", "interactive", "passes", "positions", "surfaces"]
+
+Window = tuple[tuple[float, float], tuple[float, float]]
+
+#: Where to look: the part of each plane that holds the minima.
+WINDOWS: dict[str, Window] = {
+    "himmelblau": ((-5.0, 5.0), (-5.0, 5.0)),
+    "three-hump-camel": ((-2.6, 2.6), (-2.2, 2.2)),
+    "six-hump-camel": ((-2.1, 2.1), (-1.3, 1.3)),
+    "two-well": ((-1.9, 1.9), (-1.2, 1.2)),
+}
+
+
+#: Colours of paths on a landscape, one per kind.
+PATH_COLOURS = ("#0173b2", "#de8f05")
+
+
+def _mesh(landscape: Landscape, window: Window | None, points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return x, y and values over a window, the values as log₁₀(1 + f − min f) so that the basins can be seen."""
+    (x_low, x_high), (y_low, y_high) = window or WINDOWS.get(landscape.name) or landscape.domain[:2]
+    x, y = np.linspace(x_low, x_high, points), np.linspace(y_low, y_high, points)
+    plane = np.stack(np.meshgrid(x, y), axis=-1)
+    values = landscape(torch.as_tensor(plane)).numpy()
+    return x, y, np.log10(1 + values - min(m.value for m in landscape.minima))
+
+
+def surfaces(landscapes: Sequence[Landscape]) -> Figure:
+    """Draw each landscape as a surface: the counterpart of the paper's Figure 1."""
+    figure = plt.figure(figsize=(4.1 * len(landscapes), 3.9))
+    for i, landscape in enumerate(landscapes, 1):
+        axes = figure.add_subplot(1, len(landscapes), i, projection="3d")
+        x, y, height = _mesh(landscape, None, 121)
+        axes.plot_surface(
+            *np.meshgrid(x, y), height, cmap="viridis", linewidth=0, antialiased=True, rcount=90, ccount=90
+        )
+        axes.set(title=landscape.name, xlabel="x", ylabel="y")
+        axes.set_zlabel("log₁₀(1 + f − min f)", labelpad=2)
+        axes.view_init(elev=38, azim=-58)
+    return figure
+
+
+def _draw_contour(axes: plt.Axes, landscape: Landscape, window: Window | None = None) -> None:
+    x, y, height = _mesh(landscape, window, 241)
+    axes.contourf(x, y, height, levels=24, cmap="Greys", alpha=0.55)
+    axes.contour(x, y, height, levels=24, colors="#555555", linewidths=0.35)
+    axes.set(title=landscape.name, xlabel="x", ylabel="y", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    axes.grid(False)
+
+
+def contours(landscapes: Sequence[Landscape]) -> Figure:
+    """Draw contours, minima marked by kind (star: global) and curvature (colour): the paper's Figure 2."""
+    columns = 2 if len(landscapes) == 4 else len(landscapes)
+    rows = -(-len(landscapes) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(4.8 * columns, 4.1 * rows), squeeze=False)
+    for axes, landscape in zip(grid.flat, landscapes, strict=True):
+        _draw_contour(axes, landscape)
+        traces = [m.trace for m in landscape.minima]
+        for kind, marker in MARKERS.items():
+            chosen = [m for m in landscape.minima if m.kind == kind]
+            x, y = zip(*[m.location for m in chosen], strict=True) if chosen else ((), ())
+            points = axes.scatter(
+                x,
+                y,
+                c=[m.trace for m in chosen],
+                marker=marker,
+                s=170 if kind == "global" else 75,
+                cmap="plasma",
+                vmin=min(traces) * 0.8,
+                vmax=max(traces) * 1.1,
+                edgecolor="black",
+                zorder=3,
+                label=kind,
+            )
+        figure.colorbar(points, ax=axes, label="trace of the Hessian", shrink=0.85)
+        axes.legend(loc="upper right", facecolor="white", frameon=True, fontsize=8)
+    return figure
+
+
+def end_points(samples: Mapping[str, Mapping[str, Sample]], shown: int = 50) -> Figure:
+    """Draw the end points of the first `shown` restarts: rows of landscapes, columns of algorithms (Figure 3).
+
+    Parameters
+    ----------
+    samples : mapping of landscape name to mapping of algorithm to Sample
+    shown : int
+        How many of the restarts.
+    """
+    rows, columns = len(samples), max(len(s) for s in samples.values())
+    figure, grid = plt.subplots(rows, columns, figsize=(2.75 * columns, 2.75 * rows), squeeze=False)
+    for line, of_landscape in zip(grid, samples.values(), strict=True):
+        for axes, (algorithm, s) in zip(line, of_landscape.items(), strict=True):
+            _draw_contour(axes, s.landscape, _window_of([s], shown))
+            ends = s.ends[:shown][~s.diverged[:shown]]
+            axes.scatter(
+                ends[:, 0], ends[:, 1], s=16, color=colour(algorithm), edgecolor="white", linewidth=0.4, zorder=3
+            )
+            axes.set(
+                title=algorithm if axes in grid[0] else "",
+                xlabel="",
+                ylabel=s.landscape.name if axes is line[0] else "",
+            )
+    return figure
+
+
+def _window_of(samples: Sequence[Sample], shown: int) -> Window:
+    """Return the landscape's window, widened to hold the end points that did not diverge."""
+    (x_low, x_high), (y_low, y_high) = WINDOWS[samples[0].landscape.name]
+    ends = torch.cat([s.ends[:shown][~s.diverged[:shown]] for s in samples]).numpy()
+    if len(ends):
+        x_low, x_high = min(x_low, ends[:, 0].min() - 0.2), max(x_high, ends[:, 0].max() + 0.2)
+        y_low, y_high = min(y_low, ends[:, 1].min() - 0.2), max(y_high, ends[:, 1].max() + 0.2)
+    return (float(x_low), float(x_high)), (float(y_low), float(y_high))
+
+
+def _map(landscape: Landscape, window: Window) -> go.Figure:
+    """Return an interactive contour of a landscape, to be drawn on."""
+    x, y, height = _mesh(landscape, window, 81)
+    return go.Figure(
+        go.Contour(
+            x=x.round(3),
+            y=y.round(3),
+            z=height.round(3),
+            colorscale="Greys",
+            opacity=0.6,
+            showscale=False,
+            ncontours=26,
+            hoverinfo="skip",
+        )
+    )
+
+
+def _finish(figure: go.Figure, landscape: Landscape, window: Window) -> go.Figure:
+    """Mark the minima on an interactive contour, and lay it out."""
+    minima = landscape.minima
+    figure.add_scatter(
+        x=[m.location[0] for m in minima],
+        y=[m.location[1] for m in minima],
+        mode="markers",
+        marker={
+            "symbol": ["star" if m.kind == "global" else "circle" for m in minima],
+            "size": [15 if m.kind == "global" else 10 for m in minima],
+            "color": "#f0c808",
+            "line": {"color": "black", "width": 1},
+        },
+        name="minima",
+        text=[
+            f"{m.kind} minimum<br>f = {m.value:.4f}<br>trace {m.trace:.1f}<br>escape barrier {m.barrier:.3g}"
+            for m in minima
+        ],
+        hoverinfo="text",
+    )
+    grey = "#888888"
+    figure.update_layout(
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": grey},
+        height=520,
+        margin={"l": 40, "r": 10, "t": 10, "b": 40},
+        legend={"orientation": "h", "y": -0.12},
+        xaxis={"title": "x", "range": list(window[0]), "gridcolor": grey},
+        yaxis={"title": "y", "range": list(window[1]), "gridcolor": grey},
+    )
+    return figure
+
+
+def interactive(samples: Mapping[str, Sample], shown: int = 12) -> go.Figure:
+    """Draw a landscape with the trajectories of each algorithm, to be switched on and off in the legend.
+
+    Parameters
+    ----------
+    samples : mapping of algorithm to Sample with recorded `path`
+    shown : int
+        Restarts drawn per algorithm: the same starts for each.
+    """
+    landscape = next(iter(samples.values())).landscape
+    window = tuple((low, high) for low, high in landscape.domain[:2])
+    figure = _map(landscape, window)  # type: ignore[arg-type]
+    for i, (algorithm, s) in enumerate(samples.items()):
+        if s.path is None:
+            raise ValueError(f"the sample of {algorithm} has no recorded path: pass record_every")
+        points: list[np.ndarray] = []
+        for restart in range(min(shown, len(s.ends))):
+            points += [s.path[:, restart].numpy(), np.full((1, 2), np.nan)]
+        line = np.concatenate(points).round(3)
+        shown_first = True if i == 0 else "legendonly"
+        figure.add_scatter(
+            x=line[:, 0],
+            y=line[:, 1],
+            mode="lines+markers",
+            marker={"size": 3},
+            line={"color": colour(algorithm), "width": 1.5},
+            name=algorithm,
+            visible=shown_first,
+            hoverinfo="name",
+        )
+    return _finish(figure, landscape, window)  # type: ignore[arg-type]
+
+
+def passes(landscape: Landscape, pairs: Sequence[tuple[int, int]], found: Mapping[str, FourierPath]) -> go.Figure:
+    """Draw paths between minima over the contour, to be switched on and off in the legend; the highest point is marked.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        Of two variables.
+    pairs : sequence of (int, int)
+        Of minima.
+    found : mapping of str to FourierPath
+        As `popview.populations.landscape_paths.paths` returns it.
+    """
+    window = WINDOWS[landscape.name]
+    figure = _map(landscape, window)
+    for (kind, path), tint in zip(found.items(), PATH_COLOURS, strict=False):
+        _draw_path(figure, kind, path, tint)
+    gap = (np.nan, np.nan)
+    ends = [point for pair in pairs for point in (*(landscape.minima[i].location for i in pair), gap)]
+    x, y = zip(*ends, strict=True)
+    dotted = {"color": "#777777", "dash": "dot"}
+    figure.add_scatter(x=x, y=y, mode="lines", line=dotted, name="straight lines", hoverinfo="name")
+    return _finish(figure, landscape, window)
+
+
+def _draw_path(figure: go.Figure, kind: str, path: FourierPath, tint: str) -> None:
+    """Draw one kind of path between all pairs, and their highest points."""
+    lines, tops = path.at(torch.linspace(0, 1, 201)).numpy(), path.points[path.losses.argmax(-1)]
+    pairs = range(len(lines))
+    highest = path.at(tops)[pairs, pairs].numpy()
+    line = np.concatenate([lines, np.full((len(lines), 1, 2), np.nan)], axis=1).reshape(-1, 2).round(3)
+    solid = {"color": tint, "width": 2}
+    figure.add_scatter(x=line[:, 0], y=line[:, 1], mode="lines", line=solid, name=kind, hoverinfo="name")
+    rises = zip(path.rise.tolist(), path.straight_rise.tolist(), strict=True)
+    figure.add_scatter(
+        x=highest[:, 0],
+        y=highest[:, 1],
+        mode="markers",
+        marker={"color": tint, "symbol": "x", "size": 9},
+        name=f"highest point, {kind}",
+        text=[f"{kind}<br>rise {rise:.4g}<br>straight line {straight:.4g}" for rise, straight in rises],
+        hoverinfo="text",
+    )
+
+
+def positions(samples: Sequence[Sample], shown: int) -> pd.DataFrame:
+    """Tabulate what a figure draws of samples: every recorded position of the first restarts, or their end points.
+
+    Returns
+    -------
+    DataFrame
+        ``landscape, algorithm, restart, record, x, y``; one record, 0, where no path was recorded.
+    """
+    frames = []
+    for s in samples:
+        path = (s.ends.unsqueeze(0) if s.path is None else s.path)[:, :shown, :2]
+        index = pd.MultiIndex.from_product([range(len(path)), range(path.shape[1])], names=["record", "restart"])
+        frame = pd.DataFrame(path.reshape(-1, 2).numpy().round(4), columns=["x", "y"], index=index).reset_index()
+        frames.append(frame.assign(landscape=s.landscape.name, algorithm=s.algorithm))
+    return pd.concat(frames)[["landscape", "algorithm", "restart", "record", "x", "y"]]

@@ -1,0 +1,104 @@
+"""The pages that Jupyter Book makes of executed notebooks and prose, rebuilt only when something they show changed."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from popview.book.staleness import LOCK, path_digest
+from popview.common.errors import UsageError
+
+__all__ = ["provide_plotly", "render", "render_alone"]
+
+SETTINGS = ("_config.yml", "_toc.yml", LOCK)  # a change in one of these rebuilds every page
+REFERENCES = "# References\n\n```{bibliography}\n```\n"
+JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+OUTSIDE = re.compile(r"(?:\.\./)+[\w./-]+")  # a page's references to files outside its folder
+
+
+def render(root: Path, force: bool = False) -> bool:
+    """Build ``_build/html`` with every warning an error; return False where the last good build is still right.
+
+    Parameters
+    ----------
+    root
+        The folder with ``_config.yml`` and ``_toc.yml``.
+    force
+        Build even though nothing changed.
+    """
+    provide_plotly(root)
+    built, record = root / "_build", root / "_build" / "inputs.json"
+    inputs = _inputs(root)
+    old = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    if not force and inputs == old and (built / "html" / "index.html").is_file():
+        return False
+    if force or any(inputs[name] != old.get(name) for name in SETTINGS):
+        shutil.rmtree(built, ignore_errors=True)  # also after a failed build: Sphinx warns of a page only once
+    record.unlink(missing_ok=True)
+    _jupyter_book([str(root), "-W", "-n", "--keep-going"], built / "jupyter-book.log")
+    record.write_text(json.dumps(inputs, indent=1), encoding="utf-8")
+    return True
+
+
+def render_alone(root: Path, notebook: Path) -> Path:
+    """Build one executed notebook in the book's dress beside it, and return its first page.
+
+    References to other pages of the book stay plain text there.
+    """
+    with tempfile.TemporaryDirectory(prefix="popview-") as folder:
+        (Path(folder) / "book" / "run").mkdir(parents=True)
+        shutil.copy(notebook, Path(folder) / "book" / "run")
+        shutil.copy(root / "_config.yml", folder)
+        contents = f"format: jb-book\nroot: book/run/{notebook.stem}\nchapters:\n  - file: book/references\n"
+        Path(folder, "_toc.yml").write_text(contents, encoding="utf-8")
+        Path(folder, "book/references.md").write_text(REFERENCES, encoding="utf-8")
+        for name in ("book/_static", "book/references.bib", "data"):
+            if (root / name).exists():
+                Path(folder, name).symlink_to((root / name).resolve())
+        provide_plotly(root)
+        _jupyter_book([folder], notebook.with_suffix(".log"))
+        target = notebook.with_suffix("")
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.move(Path(folder) / "_build" / "html", target)
+    notebook.with_suffix(".log").unlink()
+    return target / "index.html"
+
+
+def provide_plotly(root: Path) -> None:
+    """Put the installed plotly's script into ``book/_static``, so that pages with such a figure work offline."""
+    from plotly.offline import get_plotlyjs
+
+    script = get_plotlyjs().encode()
+    path = root / "book" / "_static" / "plotly.min.js"
+    if not path.is_file() or path.read_bytes() != script:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(script)
+
+
+def _jupyter_book(arguments: list[str], log: Path) -> None:
+    """Run ``jupyter-book build``; what it prints goes to `log`, and to the terminal only if it fails."""
+    command = [*JUPYTER_BOOK, *arguments, "-q"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    text = COLOUR.sub("", done.stdout)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(text, encoding="utf-8")
+    if done.returncode:
+        print(text, file=sys.stderr)
+        raise UsageError(f"jupyter-book gave {len(re.findall('WARNING:|ERROR:', text))} warnings or errors, see {log}")
+
+
+def _inputs(root: Path) -> dict[str, str]:
+    """Return the digest of every file that the pages are made of, by path relative to `root`."""
+    book = root / "book"
+    files = {root / name for name in SETTINGS}
+    files |= {path for path in book.rglob("[!.]*") if path.is_file() and path.suffix != ".py"}
+    files -= {path for name in ("failed", "custom") for path in (book / "run" / name).rglob("*")}
+    for page in [path for path in files if path.suffix in (".md", ".ipynb") and path.is_file()]:
+        found = OUTSIDE.findall(page.read_text(encoding="utf-8"))
+        files |= {path for name in found if (path := (page.parent / name).resolve()).is_file()}
+    return {Path(os.path.relpath(path, root)).as_posix(): path_digest(path) for path in sorted(files)}

@@ -1,0 +1,141 @@
+"""How a chapter hands its figures and tables to the page, and the line under each that says where it comes from."""
+
+import html
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from IPython.display import HTML, Markdown
+from matplotlib.figure import Figure
+from myst_nb import glue
+
+from popview.common.environment import processor
+
+__all__ = [
+    "MINUS",
+    "NOT_RUN",
+    "facts",
+    "figure",
+    "interactive",
+    "number",
+    "provenance",
+    "show",
+    "signed",
+    "table",
+    "text",
+]
+
+#: The sign, at which a browser does not break the line as it does at a hyphen.
+MINUS = "\u2212"
+
+#: Shown where a task that was asked for has no results.
+NOT_RUN = "not run here yet"
+
+#: Where a chapter's page finds plotly's script; `popview book` puts it there.
+PLOTLY = "../../_static/plotly.min.js"
+
+
+def table(name: str, frame: pd.DataFrame, digits: int = 2) -> None:
+    """Hand a table to the page under a name; it stands where a ``{table}`` directive with ``{glue:md}`` names it.
+
+    Numbers are shown with `digits` decimals at most, NaN as a dash.
+    """
+    shown = frame.map(lambda cell: number(cell, digits))
+    align = ["right" if pd.api.types.is_numeric_dtype(frame[column]) else "left" for column in frame.columns]
+    glue(name, Markdown(shown.to_markdown(index=False, colalign=align, disable_numparse=True)), display=False)
+
+
+def show(
+    name: str,
+    frame: pd.DataFrame,
+    layout: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+    digits: int = 2,
+    empty: str = NOT_RUN,
+) -> None:
+    """Hand a table to the page, laid out; or, where it has no rows, the words for that."""
+    if frame.empty:
+        text(name, f"*{empty.capitalize()}.*")
+    else:
+        table(name, layout(frame) if layout else frame, digits)
+
+
+def text(name: str, words: str) -> None:
+    """Hand Markdown to the page."""
+    glue(name, Markdown(words), display=False)
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """Write a value for a reader: whole numbers in full, others with `digits` decimals, tiny ones as a power of ten."""
+    if not isinstance(value, float):
+        return str(value)
+    if value != value:
+        return "–"
+    if value != 0 and abs(value) < 10**-digits:
+        return f"{value:.1e}".replace("-", MINUS)
+    return f"{value:,.{digits}f}".replace("-", MINUS)
+
+
+def signed(words: str) -> str:
+    """Put `MINUS` for the hyphens before digits."""
+    return re.sub(r"-(?=\d)", MINUS, words)
+
+
+def figure(name: str, drawn: Figure) -> None:
+    """Hand a matplotlib figure to the page under a name, for a ``{glue:figure}`` directive."""
+    glue(name, drawn, display=False)
+    plt.close(drawn)
+
+
+def interactive(name: str, drawn: go.Figure) -> None:
+    """Hand a plotly figure to the page under a name; it works without a network."""
+    code = drawn.to_html(full_html=False, include_plotlyjs=PLOTLY, div_id=name, config={"responsive": True})
+    glue(name, HTML(code), display=False)
+
+
+def provenance(frame: pd.DataFrame | None = None, filename: str = "", **facts: Any) -> HTML:
+    """Return the line under a table or figure: its facts, the page's processor, and its numbers as a CSV to download.
+
+    Parameters
+    ----------
+    frame : DataFrame, optional
+        What the CSV holds, in full.
+    filename : str
+        Of the CSV.
+    **facts
+        Shown as "name value", underscores as spaces: ``restarts=500, seeds="0–499", spread="95 % Wilson intervals"``.
+    """
+    parts = [f"{name.replace('_', ' ')} {value}" for name, value in facts.items()]
+    line = html.escape(" · ".join([*parts, f"page computed on {processor()}"]))
+    if frame is not None:
+        data = b64encode(frame.to_csv(index=False).encode()).decode()
+        line += f' · <a download="{filename}" href="data:text/csv;base64,{data}">{filename}</a>'
+    return HTML(f'<p class="provenance">{line}</p>')
+
+
+def facts(profile: str, results: dict[tuple[str, str], pd.DataFrame]) -> dict[str, str]:
+    """Return what `provenance` says of the trajectories of `popview.populations.tables.load_available`."""
+    restarts = [f"{rows['seed'].nunique()} ({task}, {variant})" for (task, variant), rows in results.items()]
+    what: dict[str, list[str]] = {}
+    for (task, variant), rows in results.items():
+        for trained_on, some in rows.groupby("processor", sort=False)["seed"]:
+            part = "" if some.nunique() == rows["seed"].nunique() else f", seeds {_spans(some)}"
+            what.setdefault(str(trained_on), []).append(f"{task}, {variant}{part}")
+    usual, *others = sorted(what, key=lambda name: -len(what[name])) or ["none"]
+    return {
+        "profile": profile,
+        "restarts": ", ".join(restarts) or "none",
+        "seeds": "from 0 on, the same for every algorithm",
+        "trained_on": ", but ".join([usual, *(f"{other} ({'; '.join(what[other])})" for other in others)]),
+    }
+
+
+def _spans(seeds: pd.Series) -> str:
+    """Write whole numbers as spans: "0–4, 7"."""
+    ordered = pd.Series(np.unique(seeds))
+    runs = ordered.groupby(ordered - ordered.index).agg(["min", "max"])
+    return ", ".join(f"{low}–{high}" if high > low else str(low) for low, high in runs.itertuples(index=False))

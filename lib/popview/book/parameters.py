@@ -1,0 +1,125 @@
+"""The typed parameters of a chapter: read from its text, and values checked against their types.
+
+A parameter is an annotated assignment in the cell tagged ``parameters``, such as
+``restarts: int = 500  # random restarts per cell``. Types: int, float, str, bool, list[…], tuple[…] and ``… | None``.
+Nothing is evaluated but literals.
+"""
+
+import ast
+import io
+import re
+import tokenize
+from dataclasses import dataclass
+from typing import Any
+
+from popview.common.errors import UsageError
+
+__all__ = ["Parameter", "convert", "read_parameters"]
+
+CELL = re.compile(r"^# %%(.*)$", re.MULTILINE)
+TAGGED = re.compile(r'tags=\[[^\]]*"parameters"')
+WORDS = {"true": True, "false": False}
+MISMATCH = (ValueError, SyntaxError, TypeError, KeyError)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: its name, its type as written, its default and the comment beside it."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+
+
+def read_parameters(text: str, origin: str) -> dict[str, Parameter]:
+    """Return the parameters that a py:percent text declares, by name, in order.
+
+    Parameters
+    ----------
+    text
+        The chapter's text.
+    origin
+        The chapter's name, for the message if a declaration cannot be used.
+    """
+    pieces = CELL.split(text)  # [before, header, body, header, body, …]
+    bodies = [body for header, body in zip(pieces[1::2], pieces[2::2], strict=True) if TAGGED.search(header)]
+    if len(bodies) > 1:
+        raise UsageError(f"chapter {origin} has {len(bodies)} cells tagged 'parameters'; one at most")
+    return _declared(bodies[0], origin) if bodies else {}
+
+
+def _declared(cell: str, origin: str) -> dict[str, Parameter]:
+    """Return the parameters that the tagged cell declares."""
+    try:
+        tree = ast.parse(cell)
+    except SyntaxError as error:
+        raise UsageError(f"chapter {origin}, parameters cell, line {error.lineno}: {error.msg}") from None
+    comments = {
+        token.start[0]: token.string.lstrip("# ").rstrip()
+        for token in tokenize.generate_tokens(io.StringIO(cell).readline)
+        if token.type == tokenize.COMMENT
+    }
+    found = {}
+    for node in tree.body:
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=ast.expr() as value):
+                pass
+            case _:
+                line = (ast.get_source_segment(cell, node) or "").splitlines()[0]
+                raise UsageError(f"chapter {origin}: {line!r} is no typed parameter such as 'restarts: int = 500'")
+        kind = ast.unparse(annotation)
+        try:
+            default = _check(ast.literal_eval(value), annotation)
+        except MISMATCH:
+            raise UsageError(f"chapter {origin}: parameter {name} = {ast.unparse(value)} is not {kind}") from None
+        found[name] = Parameter(name, kind, default, comments.get(node.end_lineno or 0, ""))
+    return found
+
+
+def convert(parameter: Parameter, value: Any) -> Any:
+    """Return `value` as the parameter's type says; a text is read first, anything else must be of that type."""
+    kind = ast.parse(parameter.type, mode="eval").body
+    try:
+        return _check(_read(value, kind) if isinstance(value, str) else value, kind)
+    except MISMATCH:
+        raise UsageError(f"parameter {parameter.name}: {value!r} is not {parameter.type}") from None
+
+
+def _read(text: str, kind: ast.expr) -> Any:
+    """Return the value that `text` spells; a list may be given bare, as ``SGD,SAM``."""
+    match kind:
+        case ast.BinOp(left=inner, right=ast.Constant(value=None)):
+            return None if text.lower() == "none" else _read(text, inner)
+        case ast.Name(id="bool"):
+            return WORDS[text.lower()]
+        case ast.Name(id="int"):
+            return int(text)
+        case ast.Name(id="float"):
+            return float(text)
+        case ast.Subscript(slice=inner) if text[:1] not in ("[", "("):
+            item = inner.elts[0] if isinstance(inner, ast.Tuple) else inner
+            return [_read(part.strip(), item) for part in text.split(",") if part.strip()]
+        case ast.Subscript():
+            return ast.literal_eval(text)
+    return text
+
+
+def _check(value: Any, kind: ast.expr) -> Any:
+    """Return `value` if it is of the annotated type (an int where a float is due is made one), else raise."""
+    match kind:
+        case ast.BinOp(left=inner, right=ast.Constant(value=None)):
+            return None if value is None else _check(value, inner)
+        case ast.Name(id="float") if type(value) in (int, float):
+            return float(value)
+        case ast.Name(id="int" | "str" | "bool" as name) if type(value).__name__ == name:
+            return value
+        case ast.Subscript(value=ast.Name(id="list"), slice=item) if isinstance(value, (list, tuple)):
+            return [_check(entry, item) for entry in value]
+        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[item, ast.Constant(value=ellipsis)])) if (
+            isinstance(value, (list, tuple)) and ellipsis is ...
+        ):
+            return tuple(_check(entry, item) for entry in value)
+        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=items)) if isinstance(value, (list, tuple)):
+            return tuple(_check(entry, item) for entry, item in zip(value, items, strict=True))
+    raise TypeError(f"{value!r} is not {ast.unparse(kind)}")

@@ -1,0 +1,142 @@
+"""Staleness by content: digests of what a chapter depends on, and the differences between two of them in words.
+
+A *stamp* is a plain dictionary that fits into a notebook's metadata::
+
+    {"text": digest, "parameters": {name: value}, "modules": {"popview.x": digest},
+     "files": {"requirements.lock": digest, "data/…": digest}}
+
+Modules are found by reading the source, not by importing it: an import inside a function counts, and so does a string
+that is exactly a module's dotted name (``import_module("popview.tasks.digits")``). A file that the library reads at
+run time, be it a result or a profile, enters through `popview.common.read_log.record`.
+"""
+
+import ast
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from popview.common.errors import UsageError
+
+__all__ = ["ABSENT", "LOCK", "differences", "imported_modules", "make_stamp", "path_digest", "text_digest"]
+
+ABSENT = "absent"
+LOCK = "requirements.lock"  # the environment is an input of every chapter
+
+
+def text_digest(text: str) -> str:
+    """Return the SHA-256 digest of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def path_digest(path: Path) -> str:
+    """Return the digest of a file, or of a folder, or the word ``absent``.
+
+    A folder's digest is that of its sorted relative file names, their sizes and their contents' digests; names that
+    begin with a dot (temporary files) do not count.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    if not path.is_dir():
+        return ABSENT
+    listing = []
+    for file_path in sorted(path.rglob("*")):
+        name = file_path.relative_to(path)
+        if file_path.is_file() and not any(part.startswith(".") for part in name.parts):
+            listing.append(f"{name.as_posix()} {file_path.stat().st_size} {path_digest(file_path)}")
+    return text_digest("\n".join(listing))
+
+
+def imported_modules(source: str, library: Path, package: str = "popview", origin: str = "<script>") -> dict[str, Path]:
+    """Return the modules of `package` that `source` imports, directly or through one another.
+
+    Parameters
+    ----------
+    source
+        Text of a script; relative imports can only stand in the package's own modules.
+    library
+        The folder that holds the package's folder.
+    package
+        Name of the package; other packages are the lock file's business.
+    origin
+        Where `source` comes from, for the message if it does not parse.
+
+    Returns
+    -------
+    dict
+        Dotted name to file, sorted by name. The ``__init__`` files on the way are among them.
+    """
+    found: dict[str, Path] = {}
+    waiting = list(_named_in(source, "", origin))
+    while waiting:
+        name = waiting.pop()
+        path = _module_file(name, library) if name.split(".")[0] == package else None
+        if path is None or name in found:
+            continue
+        found[name] = path
+        parent = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        waiting += _named_in(path.read_text(encoding="utf-8"), parent, str(path))
+    return dict(sorted(found.items()))
+
+
+def _module_file(name: str, library: Path) -> Path | None:
+    """Return the file of a dotted module name, or None where there is no such module."""
+    base = library.joinpath(*name.split("."))
+    return next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
+
+
+def _named_in(source: str, parent: str, origin: str) -> Iterator[str]:
+    """Yield every dotted name in `source` that may be a module, and the packages above it."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        raise UsageError(f"{origin}, line {error.lineno}: {error.msg}") from None
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = ".".join(parent.split(".")[: len(parent.split(".")) + 1 - node.level]) if node.level else ""
+            base = ".".join(part for part in (above, node.module) if part)
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names = [node.value] if all(part.isidentifier() for part in node.value.split(".")) else []
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[: i + 1]) for i in range(len(parts)))
+
+
+def make_stamp(
+    text: str, parameters: Mapping[str, Any], modules: Mapping[str, Path], files: Iterable[Path], root: Path
+) -> dict[str, Any]:
+    """Return the stamp of a chapter: its text, effective parameters, imported modules and files, as they are now."""
+    relative = {Path(os.path.relpath(path, root)).as_posix(): path for path in files}
+    return {
+        "text": text_digest(text),
+        "parameters": json.loads(json.dumps(dict(parameters))),
+        "modules": {name: path_digest(path) for name, path in modules.items()},
+        "files": {name: path_digest(path) for name, path in sorted(relative.items())},
+    }
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return in words what differs between two stamps; nothing where they agree."""
+    reasons = ["text changed"] if old["text"] != new["text"] else []
+    for name, before, now in _changes(old["parameters"], new["parameters"]):
+        reasons.append(f"parameter {name}: {before} -> {now}")
+    for kind, label in (("modules", "module"), ("files", "result")):
+        for name, before, now in _changes(old[kind], new[kind]):
+            verb = "is new" if before == ABSENT else "is gone" if now == ABSENT else "changed"
+            reasons.append(f"{name} {verb}" if name == LOCK else f"{label} {name} {verb}")
+    return reasons
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield name, old and new value of every entry that differs, in the new one's order."""
+    for name in [*new, *(name for name in old if name not in new)]:
+        before, now = (values.get(name, ABSENT) for values in (old, new))
+        if json.dumps(before) != json.dumps(now):  # as text, since nan differs from itself
+            yield name, before, now

@@ -1,0 +1,195 @@
+"""Chapter 9's layouts and figure: what optimizers pay, and what the whole design costs."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from popview.book.cells import of, setting, sign, waits, with_interval, word
+from popview.book.style import colour
+from popview.runs.costs import amount
+
+__all__ = ["equal", "hours_figure", "overview", "prices", "shares", "totals", "traded"]
+
+WITHIN = "within the margin of it"
+
+
+def prices(paid: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.equal_budget.evaluations` beside the time to within the margin of the target.
+
+    Parameters
+    ----------
+    paid : DataFrame
+        Of each task and variant.
+    times : DataFrame
+        Of `popview.populations.time_to_target.times`.
+    """
+    near = times[times["series"] == WITHIN]
+    both = paid.merge(near, on=["task", "variant", "algorithm"], validate="one_to_one")
+    return pd.DataFrame(
+        {
+            "task": setting(both),
+            "algorithm": both["algorithm"],
+            "gradients": both["gradients"].map("{:,.0f}".format),
+            "× SGD": both["ratio"].map("{:.2f}".format),
+            "losses for acceptance": both["losses"].map("{:,.0f}".format),
+            "gradients to within the margin": waits(both),
+            "missed": both["missed"].astype(str) + "\u00a0of\u00a0" + both["restarts"].astype(str),
+        }
+    )
+
+
+def _points(metric: pd.DataFrame) -> pd.Series:
+    """Write `popview.populations.equal_budget.equal_budgets` of the test metric: "+0.12 [−0.02, +0.26]"."""
+    return with_interval(metric, "difference", 100, "difference_")
+
+
+def _factors(loss: pd.DataFrame) -> pd.Series:
+    """Write `popview.populations.equal_budget.equal_budgets` of the training loss: "0.68 [0.68, 0.69]" times the
+    reference's."""
+    factors = 10 ** loss[["difference", "difference_low", "difference_high"]]
+    return with_interval(factors, "difference", ends="difference_", form=".2f")
+
+
+def equal(metric: pd.DataFrame, loss: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.equal_budget.equal_budgets` of the test metric, in points, and of the training
+    loss."""
+    return pd.DataFrame(
+        {
+            "task": setting(metric),
+            "against SGD": metric["algorithm"],
+            "at": metric["budget"],
+            "gradients": metric["gradients"].map("{:,.0f}".format),
+            "test metric": _points(metric),
+            "verdict": word(metric),
+            "training loss, factor": _factors(loss),
+            "verdict ": word(loss),
+        }
+    )
+
+
+def shares(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.equal_budget.measuring`: the median and the highest share over the algorithms of a
+    task."""
+    rows = []
+    for (task, variant), members in table.groupby(["task", "variant"], sort=False):
+        row = {"task": f"{task}, {variant}", "files timed": int(members["files"].sum())}
+        for column, label in (("clock", "by the clock"), ("counted", "by operations")):
+            known = members[members[column].notna()]
+            row[f"{label}, median, %"] = 100 * known[column].median() if len(known) else np.nan
+            row[f"{label}, highest"] = _highest(known, column) if len(known) else "–"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _highest(members: pd.DataFrame, column: str) -> str:
+    row = members.loc[members[column].idxmax()]
+    return f"{100 * row[column]:.1f} % ({row['algorithm']})"
+
+
+def totals(bills: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.runs.costs.table` of several profiles: a line per profile and task, and one for each profile."""
+    lines = []
+    for profile, rows in bills.groupby("profile", sort=False):
+        parts = [(str(task), members) for task, members in rows.groupby("task", sort=False)]
+        for task, members in [*parts, ("in all", rows)]:
+            runs = members[members["trajectories"] > 0]
+            least, most = (int(members[name].sum()) for name in ("gradients_least", "gradients"))
+            lines.append(
+                {
+                    "profile": profile if task == parts[0][0] else "",
+                    "task": task,
+                    "trajectories": int(members["trajectories"].sum()),
+                    "gradient evaluations": f"{most:,}" if least == most else f"{least:,} to {most:,}",
+                    "FLOP": _amount(members["flops"].sum()),
+                    "not training, %": 100 * (1 - members["training"].sum() / members["flops"].sum()),
+                    "files": _amount(members["storage"].sum(), "B"),
+                    "models kept on request": _amount(members["weights"].sum(), "B"),
+                    "GPU-hours": _hours(members["gpu_hours"].sum()),
+                    "core-hours taken": _hours(runs["core_hours"].sum(skipna=False)),
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def _amount(value: float, unit: str = "") -> str:
+    """Write a quantity that a line does not break."""
+    return amount(value, unit).replace(" ", "\u00a0")
+
+
+def _hours(value: float) -> str:
+    if np.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if value >= 9.95 else f"{value:.2g}" if value >= 0.01 else "<0.01"
+
+
+def hours_figure(rows: pd.DataFrame) -> Figure:
+    """Draw the GPU-hours of one profile and variant of `popview.runs.costs.table`: a bar per algorithm, a panel per
+    task."""
+    tasks = list(rows["task"].unique())
+    names = list(rows["algorithm"].unique())
+    size = (2.9 * len(tasks) + 1.2, 0.28 * len(names) + 1.1)
+    figure, grid = plt.subplots(1, len(tasks), figsize=size, sharex=True, sharey=True, squeeze=False)
+    for axes, task in zip(grid[0], tasks, strict=True):
+        members = rows[rows["task"] == task].set_index("algorithm")["gpu_hours"].reindex(names)
+        axes.barh(range(len(names)), members.fillna(0), color=[colour(name) for name in names], height=0.7)
+        for place, value in enumerate(members):
+            words = " not in the profile" if np.isnan(value) else f" {_hours(value)}"
+            axes.text(0 if np.isnan(value) else value, place, words, va="center", fontsize=7.5, color="#444444")
+        axes.set(title=task, xlabel="GPU-hours", xlim=(0, 1.25 * rows["gpu_hours"].max()))
+        axes.grid(axis="y", visible=False)
+    grid[0][0].set_yticks(range(len(names)), names)
+    grid[0][0].invert_yaxis()
+    return figure
+
+
+def traded(scales: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.equal_budget.scales`, and how many times the FLOPs of the scale before it each
+    has."""
+    above = scales.groupby("task")["flops"].shift()
+    return pd.DataFrame(
+        {
+            "task": scales["task"].where(scales["task"] != scales["task"].shift(), ""),
+            "profile": scales["profile"],
+            "network": scales["network"],
+            "trained numbers": scales["parameters"].map("{:,}".format),
+            "frozen layers": scales["frozen"],
+            "training examples": scales["train"].map("{:,.0f}".format),
+            "batch": scales["batch_size"],
+            "epochs": scales["epochs"],
+            "steps": scales["steps"].map("{:,}".format),
+            "FLOP": scales["flops"].map(_amount),
+            "times the line above": (scales["flops"] / above).map(
+                lambda ratio: "" if np.isnan(ratio) else f"{ratio:,.0f}"
+            ),
+        }
+    )
+
+
+def overview(paid: pd.DataFrame, metric: pd.DataFrame, loss: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+    """Lay out what the dearer algorithms pay, and what they get for it, at a glance: a line each, after SGD's.
+
+    Parameters
+    ----------
+    paid, metric, loss, times : DataFrame
+        As for `prices` and `equal`.
+    """
+    rows = []
+    last = "gradients to within the margin"
+    for key, own in paid.groupby(["task", "variant"], sort=False):
+        values, losses, near = (of(table, key) for table in (metric, loss, times))
+        near = near[near["series"] == WITHIN].set_index("algorithm")
+        waited, ratios = waits(near), own.set_index("algorithm")["ratio"]
+        named = f"{', '.join(key)}: {near['restarts'].iloc[0]} restarts"
+        if len(values):
+            named += f", margin ±{100 * values['margin'].iloc[0]:g}"
+        rows.append({"task": named, "algorithm": "SGD", "gradients": "1.00", last: waited["SGD"]})
+        for name in values["algorithm"].unique() if len(values) else ():
+            row = {"task": "", "algorithm": name, "gradients": f"{ratios[name]:.2f}"}
+            for label, table, write in (("test points", values, _points), ("training loss", losses, _factors)):
+                mine = table[table["algorithm"] == name]
+                shown = sign(mine) + "\u00a0" + write(mine)
+                row |= {f"{label}, {at}": cell for at, cell in zip(mine["budget"], shown, strict=True)}
+            rows.append(row | {last: waited[name]})
+    table = pd.DataFrame(rows).fillna("")
+    return table[[*table.columns.drop(last), last]]

@@ -1,0 +1,110 @@
+"""The paper's Tables 2 to 6 with our numbers beside the printed ones."""
+
+import itertools
+from collections.abc import Iterable
+
+import pandas as pd
+
+from popview.book.cells import setting
+from popview.paper import printed as paper_tables
+from popview.populations.comparisons import ALPHA, PRINTED_PAIRS, tally
+from popview.populations.tables import TASKS
+
+__all__ = ["beside", "losses", "medians", "printed_pairs", "tallies", "whole"]
+
+
+def beside(ours: pd.DataFrame, number: str, key: str = "algorithm") -> pd.DataFrame:
+    """Lay out our p-values beside those that the paper printed in a table, task by task.
+
+    Parameters
+    ----------
+    ours : DataFrame
+        ``task, label`` (of the column), the key, and ``p``; may be empty.
+    number : str
+        Of the printed table; its columns are absent where the text at hand lacks it.
+    key : str
+        What the lines are: "algorithm" or "comparison".
+    """
+    parts = ours[["task", "label", key, "p"]] if len(ours) else pd.DataFrame(columns=["task", "label", key, "p"])
+    if paper_tables.TABLES[number].available:
+        printed = paper_tables.table(number).rename(columns={"p_value": "p"}).assign(label="printed")
+        parts = pd.concat([parts, printed[parts.columns]]) if len(parts) else printed[parts.columns]
+    if parts.empty:
+        return pd.DataFrame()
+    parts = parts.assign(column=parts["task"] + ": " + parts["label"])
+    ordered = parts.sort_values("task", key=lambda tasks: tasks.map(TASKS.index), kind="stable")["column"].unique()
+    wide = parts.pivot(index=key, columns="column", values="p")
+    return wide.loc[parts[key].unique(), ordered].astype(float).reset_index().rename_axis(columns=None)
+
+
+def printed_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return Table 6 for `beside`: from `popview.populations.comparisons.all_pairs`, the pooled and the restarts'
+    p-values."""
+    if pairs.empty:
+        return pairs
+    frames = []
+    for (a, b), kind in itertools.product(PRINTED_PAIRS, ("pooled_p", "p")):
+        rows = pairs[((pairs["a"] == a) & (pairs["b"] == b)) | ((pairs["a"] == b) & (pairs["b"] == a))]
+        label = rows["variant"] + {"pooled_p": ", pooled models", "p": ", restarts"}[kind]
+        frames.append(
+            pd.DataFrame({"task": rows["task"], "label": label, "comparison": f"{a} vs. {b}", "p": rows[kind]})
+        )
+    return pd.concat(frames).sort_values("label", kind="stable", ignore_index=True)
+
+
+def medians(sets: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.comparisons.set_a_against_set_b` as Table 4 does, with the printed cells beside
+    ours.
+
+    Ours reads "median (SD of all models; median SD inside a restart)", the printed one "median (SD)".
+    """
+    lines = []
+    for row in sets.to_dict("records"):
+        for s in ("a", "b"):
+            cell = f"{row[f'median_{s}']:.3f} ({row[f'sd_{s}']:.3f}; {row[f'within_{s}']:.3f})"
+            column = f"{row['task']}, {row['variant']}"
+            lines.append((row["algorithm"], s.upper(), row["task"], column, cell))
+    for row in paper_tables.table("4").to_dict("records"):
+        cell = f"{row['median']:.3f} ({row['standard_deviation']:.3f})"
+        lines.append((row["algorithm"], row["set"], row["task"], f"{row['task']}, printed", cell))
+    cells = pd.DataFrame(lines, columns=["algorithm", "set", "task", "column", "cell"])
+    ordered = cells.sort_values("task", key=lambda tasks: tasks.map(TASKS.index), kind="stable")["column"].unique()
+    wide = cells.pivot(index=["algorithm", "set"], columns="column", values="cell").fillna("–")
+    index = cells[["algorithm", "set"]].drop_duplicates()
+    return wide.loc[pd.MultiIndex.from_frame(index), ordered].reset_index().rename_axis(columns=None)
+
+
+def whole(sets: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows of `popview.populations.comparisons.paper_sets` that hold all restarts."""
+    if sets.empty:
+        return sets
+    return sets[sets["restarts"] == sets.groupby(["task", "variant"])["restarts"].transform("max")]
+
+
+def losses(sets: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.comparisons.set_a_against_set_b` of the training loss: Tables 5a and 5b."""
+    return pd.DataFrame(
+        {
+            "task": setting(sets),
+            "algorithm": sets["algorithm"],
+            "SetA, median": sets["median_a"],
+            "SetB, median": sets["median_b"],
+            "p, Mann–Whitney (5a)": sets["mann_whitney"],
+            "p, t test (5b)": sets["t_test"],
+        }
+    )
+
+
+def tallies(groups: dict[str, Iterable[float]]) -> pd.DataFrame:
+    """Lay out `popview.populations.comparisons.tally` of several groups of p-values, by what they are."""
+    counts = {name: tally(p_values) for name, p_values in groups.items()}
+    return pd.DataFrame(
+        {
+            "p-values": name,
+            "tests": count["tests"],
+            f"p ≤ {ALPHA:g}": count["rejected"],
+            "expected by chance": count["expected"],
+            "smallest p (Holm)": count["adjusted"],
+        }
+        for name, count in counts.items()
+    )

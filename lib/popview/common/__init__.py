@@ -1,0 +1,1 @@
+"""Errors, seeds, folders, locks, processes, versions: what every room stands on."""

@@ -1,0 +1,1 @@
+"""What the papers print and claim, and whether it holds: tables, audit, claims, rules."""

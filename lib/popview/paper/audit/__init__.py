@@ -1,0 +1,1 @@
+"""Whether the papers' printed numbers agree with one another: tables, implied tests, formulas."""

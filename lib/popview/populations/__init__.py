@@ -1,0 +1,1 @@
+"""Stored runs → tables of numbers: SetA and SetB, comparisons, ensembles, time to target."""

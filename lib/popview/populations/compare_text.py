@@ -1,0 +1,131 @@
+"""One comparison as text for a terminal. No torch here, so that it is quick."""
+
+import numpy as np
+import pandas as pd
+
+from popview.common.errors import UsageError, check_name
+from popview.populations.comparisons import FAMILIES, HIGHER_IS_BETTER, against, clustering
+from popview.populations.tables import load, per_restart, select, wanted
+from popview.runs import store
+from popview.runs.specs import restarts_of, settings
+
+__all__ = ["comparison"]
+
+
+def comparison(
+    a: str,
+    b: str,
+    *,
+    task: str = "digits",
+    profile: str = "laptop",
+    variant: str = "base",
+    metric: str = "test_metric",
+    per_trajectory: int = 10,
+) -> str:
+    """Compare two algorithms as chapter 7 does, and word it in a few lines.
+
+    Against SGD, an algorithm of one of the `popview.populations.comparisons.FAMILIES` is judged in its family, as
+    there; any other pair by itself, without a correction.
+
+    Parameters
+    ----------
+    a, b : str
+        Algorithms; positive differences are a − b.
+    task, profile, variant : str
+    metric : str
+        A key of `popview.populations.comparisons.HIGHER_IS_BETTER`. The margin is one of the metric: a loss is compared
+        without.
+    per_trajectory : int
+        Models of each restart, those of the lowest training loss, whose mean is the restart's value.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown, `a` is `b`, or a trajectory is missing.
+    """
+    check_name("metric", metric, HIGHER_IS_BETTER)
+    if a == b:
+        raise UsageError(f"compare needs two algorithms, got {a} twice")
+    table = settings(profile, task)
+    specs = wanted(profile, task, variant, algorithms=(a, b))
+    restarts = restarts_of(profile, task, variant)
+    trajectories = load(specs, restarts)
+    family, others = _family(a, b, table["algorithms"])
+    beside = [spec for spec in wanted(profile, task, variant) if spec.algorithm in others]
+    lacking = {spec.algorithm for spec in store.missing(beside)}
+    there = list(dict.fromkeys(spec.algorithm for spec in beside if spec.algorithm not in lacking))
+    if there:
+        more = load([spec for spec in beside if spec.algorithm in there], restarts)
+        trajectories = pd.concat([trajectories, more], ignore_index=True)
+    models = select(trajectories, "train_loss", per_trajectory)
+    values = per_restart(models, metric)
+    percent = metric.endswith("_metric")
+    margin = table["margin"] if percent else None
+    pairs = [(a, b), *((name, "SGD") for name in there)]
+    size = 1 + len(others)
+    found = against(values, pairs, margin, higher_is_better=HIGHER_IS_BETTER[metric], family_size=size)
+    row = found.iloc[0].to_dict()
+    holm = f"{row['adjusted_p']:.4g} ({family} family of {size}, against SGD)" if family else ""
+    title = f"{a} against {b}: {task}, {profile}, {variant}, {row['restarts']} restarts each, equal epochs"
+    unit = "points" if percent else "nats"
+    lines = [
+        ("value", f"mean {metric} of a restart's {per_trajectory} models of lowest training loss, in {unit}"),
+        *_lines(row, values, 100.0 if percent else 1.0, unit, holm),
+        ("ICC", _clusters(models, metric, (a, b))),
+        ("verdict", row["verdict"] if family else f"{row['verdict']} (one pair, uncorrected)"),
+    ]
+    width = max(len(name) for name, _ in lines) + 2
+    return "\n".join([title, *(f"  {name:<{width}}{words}" for name, words in lines)])
+
+
+def _family(a: str, b: str, planned: list[str]) -> tuple[str, list[str]]:
+    """Return the name of the family in which chapter 7 judges a pair, and its other planned members; "" and none."""
+    for family, members in FAMILIES.items():
+        if "SGD" in (a, b) and (a in members or b in members):
+            return family, [name for name in members if name in planned and name not in (a, b)]
+    return "", []
+
+
+def _lines(row: dict, values: pd.DataFrame, scale: float, unit: str, holm: str) -> list[tuple[str, str]]:
+    """Word the numbers of one row of `popview.populations.comparisons.against`."""
+    digits = 2 if scale == 100 else 4
+
+    def write(value: float, sign: str = "+") -> str:
+        return f"{scale * value:{sign}.{digits}f}"
+
+    complete = values.dropna()
+    if row["paired"]:
+        test, advice = "sign-flip permutation test, paired by seed", "used by the pairing"
+    else:
+        rejects = "too rarely" if row["correlation"] > 0 else "too often"
+        test, advice = "exact permutation test, unpaired", f"not used: if real, the test rejects {rejects}"
+    lines = [
+        (name, f"{write(complete[name].mean(), '')} (SD {write(complete[name].std(), '')})")
+        for name in (row["a"], row["b"])
+    ]
+    lines += [
+        ("difference", f"{write(row['difference'])} (of means)"),
+        ("shift", f"{write(row['estimate'])} [{write(row['low'])}, {write(row['high'])}] (Hodges-Lehmann, 95 %)"),
+        ("A12", f"{row['a12']:.2f} [{row['a12_low']:.2f}, {row['a12_high']:.2f}] (95 %, without the pairing)"),
+        ("p", f"{row['p']:.4g} ({test})" + ("" if holm else "; one pair: no family correction")),
+    ]
+    if holm:
+        lines.append(("p (Holm)", holm))
+    if np.isfinite(row["margin"]):
+        lines.append(
+            ("p (equivalence)", f"{row['equivalence_p']:.4g} (TOST, margin ±{scale * row['margin']:g} {unit})")
+        )
+    found = f"{write(row['detectable'], '')} {unit}, 4 times in 5" if np.isfinite(row["detectable"]) else "nothing"
+    lines.append(("detectable", f"{found}, given the spread seen; smallest p {row['smallest_adjusted_p']:.2g}"))
+    lines.append(("r by seed", f"{row['correlation']:.2f} ({advice})"))
+    return lines
+
+
+def _clusters(models: pd.DataFrame, metric: str, names: tuple[str, str]) -> str:
+    """Word how alike the models of a restart are, and what pooled ones would be worth."""
+    rows = clustering(models, metric).set_index("algorithm")
+    texts = []
+    for name in names:
+        row = rows.loc[name]
+        texts.append(f"{name} {row['icc']:.2f} ({row['models']:.0f} models worth {row['effective']:.0f})")
+    return "; ".join(texts)

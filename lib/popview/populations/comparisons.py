@@ -1,0 +1,433 @@
+"""The paper's comparisons of populations, and beside each what holds when the restart is the unit."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from math import inf
+
+import numpy as np
+import pandas as pd
+
+from popview.common.errors import UsageError, check_name
+from popview.populations.tables import PAPER_FAMILY, per_restart, select
+from popview.statistics import compare, detectable_effect, effective_n, holm, icc, mann_whitney, mean_difference, t_test
+from popview.statistics.results import Array, constant
+
+__all__ = [
+    "ALPHA",
+    "FAMILIES",
+    "HIGHER_IS_BETTER",
+    "PRINTED_PAIRS",
+    "SAM_PAIRS",
+    "SECOND_FAMILY",
+    "against",
+    "against_reference",
+    "against_sam",
+    "all_pairs",
+    "below_half",
+    "beyond_margin",
+    "clustering",
+    "first_average",
+    "log_loss",
+    "pairwise",
+    "paper_sets",
+    "powerless",
+    "repeated",
+    "set_a_against_set_b",
+    "tally",
+    "words",
+]
+
+#: A test rejects where its p-value, adjusted where it is one of several, is at most this.
+ALPHA = 0.05
+
+#: Compared with SGD as one Holm family each: the paper's five algorithms; then references and both monotonic ones.
+SECOND_FAMILY = ("NiG-MBH", "NiM-MBH", "AdamW", "SWA", "SGLD")
+FAMILIES = {"the paper's": PAPER_FAMILY, "second": SECOND_FAMILY}
+
+#: The pairs of the paper's Table 6.
+PRINTED_PAIRS = (("SGD", "SAM"), ("SGD", "NiM-BH"), ("SAM", "NiM-BH"))
+
+#: The paper's abstract: all of these perform on par with SAM.
+SAM_PAIRS = tuple((name, "SAM") for name in ("SGD", *PAPER_FAMILY) if name != "SAM")
+
+#: Column that two algorithms can be compared by → whether more of it is better.
+HIGHER_IS_BETTER = {
+    "test_metric": True,
+    "validation_metric": True,
+    "test_loss": False,
+    "validation_loss": False,
+    "train_loss": False,
+}
+
+
+def _by_algorithm(population: pd.DataFrame, value: str) -> dict[str, np.ndarray]:
+    return {str(name): rows[value].to_numpy() for name, rows in population.groupby("algorithm", sort=False)}
+
+
+def set_a_against_set_b(set_a: pd.DataFrame, set_b: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame:
+    """Compare SetA with SetB for each algorithm as the paper does (Tables 2 to 5): two tests on pooled models.
+
+    SetB is chosen by the test metric, so it exceeds SetA by construction, and both are parts of the same trajectories:
+    the p-values answer no question about optimizers. `popview.populations.selection` has what does.
+
+    Returns
+    -------
+    DataFrame
+        ``algorithm, restarts, models`` (per set), ``median_a, sd_a, within_a, median_b, sd_b, within_b, mann_whitney,
+        t_test``. ``sd`` is over the pooled models, ``within`` the median over restarts of the SD inside a restart: the
+        paper's "median standard deviation" can be read as either. Both are NaN where there is one model.
+    """
+    restarts = set_a.groupby("algorithm")["seed"].nunique()
+    a, b = _by_algorithm(set_a, value), _by_algorithm(set_b, value)
+    within = [s.groupby(["algorithm", "seed"])[value].std().groupby("algorithm").median() for s in (set_a, set_b)]
+    return pd.DataFrame(
+        {
+            "algorithm": name,
+            "restarts": int(restarts[name]),
+            "models": len(a[name]),
+            "median_a": float(np.median(a[name])),
+            "sd_a": float(a[name].std(ddof=1)),
+            "within_a": float(within[0][name]),
+            "median_b": float(np.median(b[name])),
+            "sd_b": float(b[name].std(ddof=1)),
+            "within_b": float(within[1][name]),
+            "mann_whitney": mann_whitney(a[name], b[name]).p_value,
+            "t_test": t_test(a[name], b[name]).p_value,
+        }
+        for name in a
+    )
+
+
+def paper_sets(
+    trajectories: pd.DataFrame, per_trajectory: int = 10, value: str = "test_metric", few: int = 5
+) -> pd.DataFrame:
+    """Return `set_a_against_set_b` for the first `few` restarts (the paper has five) and, below, for all of them."""
+    if few < 1:
+        raise UsageError(f"the restarts that are pooled first must be 1 or more, got {few}")
+    frames = []
+    for restarts in sorted({min(few, trajectories["seed"].nunique()), trajectories["seed"].nunique()}):
+        rows = trajectories[trajectories["seed"].isin(sorted(trajectories["seed"].unique())[:restarts])]
+        set_a, set_b = (select(rows, by, per_trajectory) for by in ("train_loss", "test_metric"))
+        frames.append(set_a_against_set_b(set_a, set_b, value))
+    return pd.concat(frames, ignore_index=True)
+
+
+def pairwise(population: pd.DataFrame, algorithms: Sequence[str], value: str = "test_metric") -> pd.DataFrame:
+    """Return the paper's Mann–Whitney p-value on pooled models for each pair of algorithms: Table 6, in long form."""
+    models = _by_algorithm(population, value)
+    pairs = combinations(algorithms, 2)
+    return pd.DataFrame(
+        {"a": a, "b": b, "models": len(models[a]), "pooled_p": mann_whitney(models[a], models[b]).p_value}
+        for a, b in pairs
+    )
+
+
+def tally(p_values: Iterable[float], alpha: float = 0.05) -> dict[str, float]:
+    """Count the p-values of at most `alpha` in a table, beside how many chance gives, and Holm's smallest over it.
+
+    Returns
+    -------
+    dict
+        ``tests, rejected, expected`` (tests × alpha, if every hypothesis were true), ``adjusted`` (the smallest
+        adjusted p-value; NaN where there are none). NaN among the p-values is left out.
+    """
+    known = np.array([p for p in p_values if not np.isnan(p)], dtype=float)
+    return {
+        "tests": known.size,
+        "rejected": int((known <= alpha).sum()),
+        "expected": known.size * alpha,
+        "adjusted": float(holm(known).min()) if known.size else np.nan,
+    }
+
+
+def against(
+    values: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    margin: float | None,
+    *,
+    higher_is_better: bool = True,
+    paired_from: int = 8,
+    family_size: int | None = None,
+) -> pd.DataFrame:
+    """Compare pairs of algorithms as one Holm family, on one value per restart; see `popview.statistics.compare`.
+
+    Below `paired_from` restarts the tests take the groups as independent: they reject too rarely where the values of a
+    seed correlate positively, and too often where negatively; ``correlation`` says how far they do, and ``by_seed_p``
+    what a t test paired by seed says, which no verdict rests on. From there on they are paired by seed.
+
+    Parameters
+    ----------
+    values : DataFrame
+        Rows: seeds; columns: algorithms. A seed that lacks one of those in `pairs` is left out.
+    pairs : sequence of (str, str)
+        First against second; positive estimates are first minus second.
+    margin : float, optional
+        Of equivalence.
+    higher_is_better : bool
+        False for losses.
+    paired_from : int
+        Restarts from which the tests are paired by seed.
+    family_size : int, optional
+        Where the family has more members than `pairs`: those that have not been run count as p = 1.
+
+    Returns
+    -------
+    DataFrame
+        ``comparison, a, b, restarts, paired, correlation`` (Pearson's, between the values of a seed), ``difference,
+        difference_low, difference_high`` (of means, which the tests are about, with its 95 % t interval),
+        ``by_seed_low, by_seed_high, by_seed_p`` (the t interval and test of the same difference paired by seed, Holm's
+        in the family), ``estimate, low, high`` (Hodges–Lehmann shift), ``p, adjusted_p, smallest_adjusted_p`` (that
+        could have come out), ``equivalence_p, margin, a12, a12_low, a12_high, detectable`` (the difference of means
+        found with probability 0.8 at the level of Holm's first rejection, given the spread that was seen; infinite
+        where none can be), ``verdict``.
+
+    Raises
+    ------
+    UsageError
+        If an algorithm is not among the values, or fewer than two restarts have all of them.
+    """
+    named = list(dict.fromkeys(name for pair in pairs for name in pair))
+    for name in named:
+        check_name("algorithm", name, list(values))
+    complete = values[named].dropna().sort_index()  # the random relabellings, and so p, depend on the order of seeds
+    if len(complete) < 2:
+        raise UsageError(f"a comparison needs 2 restarts or more, got {len(complete)}: ask for more restarts")
+    groups = {str(name): complete[name].to_numpy() for name in complete.columns}
+    rows = []
+    size = len(pairs) if family_size is None else family_size
+    found = compare(
+        groups, pairs, margin=margin, higher_is_better=higher_is_better, paired_from=paired_from, family_size=size
+    )
+    for (a, b), c in found.items():
+        by_seed = mean_difference(groups[a], groups[b], paired=True)
+        tested = by_seed if c.paired else mean_difference(groups[a], groups[b])
+        means = tested.interval or (np.nan, np.nan)
+        seed_low, seed_high = by_seed.interval or (np.nan, np.nan)
+        low, high = c.shift.interval or (np.nan, np.nan)
+        a12_low, a12_high = c.a12.interval or (np.nan, np.nan)
+        rows.append(
+            {
+                "comparison": f"{a} – {b}",
+                "a": a,
+                "b": b,
+                "restarts": len(complete),
+                "paired": c.paired,
+                "correlation": _correlation(groups[a], groups[b]),
+                "difference": c.test.estimate,
+                "difference_low": means[0],
+                "difference_high": means[1],
+                "by_seed_low": seed_low,
+                "by_seed_high": seed_high,
+                "by_seed_p": by_seed.p_value,
+                "estimate": c.shift.estimate,
+                "low": low,
+                "high": high,
+                "p": c.test.p_value,
+                "adjusted_p": c.adjusted_p,
+                "smallest_adjusted_p": c.smallest_adjusted_p,
+                "equivalence_p": c.equivalence.p_value if c.equivalence else np.nan,
+                "margin": np.nan if margin is None else margin,
+                "a12": c.a12.estimate,
+                "a12_low": a12_low,
+                "a12_high": a12_high,
+                "detectable": _detectable(groups[a], groups[b], size, c.paired),
+                "verdict": str(c.verdict),
+            }
+        )
+    table = pd.DataFrame(rows)
+    return table.assign(by_seed_p=holm(table["by_seed_p"], family_size=size))
+
+
+def against_reference(
+    values: pd.DataFrame,
+    margin: float | None,
+    reference: str = "SGD",
+    *,
+    planned: Iterable[str] = (),
+) -> pd.DataFrame:
+    """Compare every algorithm with a reference, in the two families of `FAMILIES`, as far as they have been run.
+
+    Parameters
+    ----------
+    values, margin
+        As in `against`.
+    reference : str
+    planned : iterable of str
+        The algorithms of the profile: they belong to their family before they have been run, lest a verdict be taken
+        back when they arrive.
+
+    Returns
+    -------
+    DataFrame
+        As `against`, after ``family``; without rows where the reference or all others have not been run.
+    """
+    known = {*planned, *values}
+    families = {
+        family: [(name, reference) for name in members if name in known] for family, members in FAMILIES.items()
+    }
+    return _in_families(values, margin, families)
+
+
+def repeated(values: pd.DataFrame, margin: float | None, first: int, *, planned: Iterable[str] = ()) -> pd.DataFrame:
+    """Compare with SGD by the first restarts alone, by those after them, and by all: does the later part repeat it?
+
+    Parameters
+    ----------
+    values, margin, planned
+        As in `against_reference`.
+    first : int
+        How many seeds, the lowest, are the first ones.
+
+    Returns
+    -------
+    DataFrame
+        As `against_reference`, after ``part`` ("first", "later" or "all") and ``change, change_low, change_high``: how
+        much larger the difference of the later restarts is, with Welch's 95 % interval. Without rows where fewer came
+        later than first.
+
+    Raises
+    ------
+    UsageError
+        If `first` is below 2.
+    """
+    if first < 2:
+        raise UsageError(f"the first restarts to look at alone must be 2 or more, got {first}")
+    ordered = values.sort_index()
+    if len(ordered) < 2 * first:
+        return pd.DataFrame()
+    parts = {"first": ordered[:first], "later": ordered[first:], "all": ordered}
+    frames = [against_reference(some, margin, planned=planned).assign(part=part) for part, some in parts.items()]
+    table = pd.concat(frames, ignore_index=True)
+    if table.empty:
+        return table
+    changes = []
+    for a, b in table[["a", "b"]].drop_duplicates().itertuples(index=False):
+        found = mean_difference(*((parts[part][a] - parts[part][b]).dropna() for part in ("later", "first")))
+        low, high = found.interval or (np.nan, np.nan)
+        changes.append({"a": a, "b": b, "change": found.estimate, "change_low": low, "change_high": high})
+    return table.merge(pd.DataFrame(changes), on=["a", "b"], validate="many_to_one")
+
+
+def below_half(values: pd.DataFrame, reference: str = "SGD") -> dict[str, int]:
+    """Return the algorithms with less than half of the reference's mean, and how many of their restarts are below that.
+
+    That is so where a setting never leaves the start, or only some of its restarts do.
+
+    Parameters
+    ----------
+    values : DataFrame
+        A score, higher being better: rows: seeds; columns: algorithms.
+    reference : str
+    """
+    half = values.mean().get(reference, -inf) / 2
+    below = (values < half).sum()
+    return {str(name): int(below[name]) for name in values.columns[values.mean() < half]}
+
+
+def against_sam(values: pd.DataFrame, margin: float | None) -> pd.DataFrame:
+    """Compare SGD and the paper's others with SAM, as far as they have been run: `SAM_PAIRS`, one Holm family.
+
+    Returns
+    -------
+    DataFrame
+        As `against_reference`; without rows where SAM or all others have not been run.
+    """
+    return _in_families(values, margin, {"the paper's": SAM_PAIRS})
+
+
+def _in_families(
+    values: pd.DataFrame, margin: float | None, families: Mapping[str, Sequence[tuple[str, str]]]
+) -> pd.DataFrame:
+    """Compare what has been run of each family; the pairs that have not been count in its size all the same."""
+    frames = [pd.DataFrame()]
+    for family, pairs in families.items():
+        run = [pair for pair in pairs if {*pair} <= {*values}]
+        if run:
+            table = against(values, run, margin, family_size=len(pairs))
+            table.insert(0, "family", family)
+            frames.append(table)
+    return pd.concat(frames, ignore_index=True)
+
+
+def first_average(trajectories: pd.DataFrame, step: int) -> pd.DataFrame:
+    """Return SGD's and SWA's test metric at the step where the first model enters SWA's average.
+
+    The weights of the two are the same there. On a network with BatchNorm the statistics are not: the average's are
+    recomputed from training images, SGD's are the running ones. Their difference is what that alone does.
+
+    Returns
+    -------
+    DataFrame
+        Rows: seeds; columns: SGD, SWA; no rows where one of them has no checkpoint at that step.
+    """
+    rows = trajectories[(trajectories["step"] == step) & trajectories["algorithm"].isin(["SGD", "SWA"])]
+    wide = rows.pivot(index="seed", columns="algorithm", values="test_metric")
+    return wide.reindex(columns=["SGD", "SWA"]).dropna()
+
+
+def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test_metric") -> pd.DataFrame:
+    """Compare all pairs of algorithms as one Holm family, with the paper's p-value on pooled models beside.
+
+    Returns
+    -------
+    DataFrame
+        As `against`, and ``pooled_p``.
+    """
+    pooled = pairwise(population, list(population["algorithm"].unique()), value)
+    pairs = list(zip(pooled["a"], pooled["b"], strict=True))
+    return against(per_restart(population, value), pairs, margin).assign(pooled_p=pooled["pooled_p"])
+
+
+def beyond_margin(table: pd.DataFrame) -> pd.Series:
+    """Say of the comparisons of `against` whether the whole 95 % interval of the difference lies outside the margin."""
+    return (table["difference_low"] > table["margin"]) | (table["difference_high"] < -table["margin"])
+
+
+def powerless(table: pd.DataFrame) -> bool:
+    """Say of a family of `against` whether it has too few restarts for any result to have been a difference."""
+    return bool((table["smallest_adjusted_p"] > ALPHA).all()) if len(table) else False
+
+
+def words(table: pd.DataFrame) -> pd.Series:
+    """Return the verdicts of a table of `against` without the side of the estimate."""
+    return table["verdict"].str.split(" \\(").str[0]
+
+
+def log_loss(losses: pd.DataFrame) -> pd.DataFrame:
+    """Return the logarithm to base 10 of losses, of 1e-12 where they are below it, and NaN where they are infinite."""
+    return np.log10(losses.clip(lower=1e-12).where(np.isfinite(losses)))
+
+
+def _correlation(a: Array, b: Array) -> float:
+    """Return Pearson's correlation, NaN where one of the two is constant."""
+    return np.nan if constant(a) or constant(b) else float(np.corrcoef(a, b)[0, 1])
+
+
+def _detectable(a: Array, b: Array, family_size: int, paired: bool) -> float:
+    """Return the smallest difference of means that the design detects, in the unit of the data."""
+    effect = detectable_effect(len(a), len(b), family_size=family_size, paired=paired).effect
+    spread = (a - b).std(ddof=1) if paired else np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
+    return inf if effect == inf else float(effect * spread)
+
+
+def clustering(population: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame:
+    """Return the intra-class correlation of the models of one restart, per algorithm.
+
+    Returns
+    -------
+    DataFrame
+        ``algorithm, icc, low, high, models, effective`` (models that would carry as much information if independent).
+        With one model per restart the correlation is NaN and all models count.
+    """
+    rows = []
+    for name, models in population.groupby("algorithm", sort=False):
+        groups = [restart[value].to_numpy() for _, restart in models.groupby("seed")]
+        row = {"algorithm": name, "icc": np.nan, "low": np.nan, "high": np.nan, "models": len(models)}
+        effective = float(len(models))
+        if max(len(group) for group in groups) > 1:
+            found = icc(groups)
+            row["icc"] = found.estimate
+            row["low"], row["high"] = found.interval or (np.nan, np.nan)
+            effective = effective_n(len(groups), len(models) / len(groups), found.estimate)
+        rows.append(row | {"effective": effective})
+    return pd.DataFrame(rows)

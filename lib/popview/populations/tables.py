@@ -1,0 +1,355 @@
+"""From trajectories to populations of models: SetA, SetB, and one value per restart."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from popview.common.errors import UsageError, check_name
+from popview.common.folders import TRAJECTORIES
+from popview.runs import store
+from popview.runs.specs import RunSpec, expand, restarts_of, search, searches
+from popview.runs.specs import tasks as tasks_of
+
+__all__ = [
+    "COMPARED",
+    "CRITERIA",
+    "PAPER_FAMILY",
+    "TASKS",
+    "available",
+    "chances",
+    "copies",
+    "coverage",
+    "distinct",
+    "final",
+    "load",
+    "load_available",
+    "parting",
+    "per_restart",
+    "records",
+    "select",
+    "wanted",
+    "within",
+]
+
+#: The embedded task, then the paper's four.
+TASKS = ("digits", "cifar10", "cifar100", "goemotions", "tweeteval")
+
+#: Variants that are compared; a search's trials are not.
+COMPARED = ("base", "tuned")
+
+#: The algorithms that the paper sets against SGD, in its order: results without one of them are not shown.
+PAPER_FAMILY = ("NiG-SGD", "NiM-SGD", "SAM", "NiG-BH", "NiM-BH")
+
+#: What names a restart.
+RESTART = ["task", "profile", "algorithm", "variant", "seed"]
+
+#: What a file's metadata counts for each restart.
+COUNTS = (
+    "gradient_evaluations",
+    "loss_evaluations",
+    "noise_triggers",
+    "hops_tried",
+    "hops_accepted",
+    "diverged",
+)
+
+#: Column that ranks the checkpoints of a trajectory → whether the lowest is best.
+CRITERIA = {"train_loss": True, "validation_metric": False, "test_metric": False}
+
+
+def wanted(
+    profile: str,
+    task: str,
+    variant: str = "base",
+    *,
+    algorithms: tuple[str, ...] | None = None,
+    restarts: int | None = None,
+) -> list[RunSpec]:
+    """Return the specs of a task and variant as `popview.runs.specs.expand` does; none where there is nothing to
+    compare.
+
+    That is where the profile lacks the task, or, unless algorithms are named, where a search for the tuned settings has
+    not ended, or not as the profile stands now, or has not come to SGD and another algorithm.
+
+    Raises
+    ------
+    UsageError
+        If the task is not one of `TASKS`, the variant not one of `COMPARED`, or as `popview.runs.specs.expand` says.
+    """
+    check_name("task", task, TASKS)
+    check_name("variant", variant, COMPARED)
+    if task not in tasks_of(profile):
+        return []
+    found = expand(profile, task, algorithms=algorithms, restarts=restarts, variant=variant)
+    if variant == "base" or algorithms is not None:
+        return found
+    valid = search(profile, task)
+    ended = all("chosen" in valid.get(name, {}) for name in valid.keys() | searches(profile).get(task, {}).keys())
+    return found if ended and {"SGD"} < {spec.algorithm for spec in found} else []
+
+
+def available(
+    profile: str, task: str, variant: str = "base", *, restarts: int | None = None, root: Path = TRAJECTORIES
+) -> list[RunSpec]:
+    """Return the specs of the algorithms that are `wanted` and have all of their restarts in the store.
+
+    None where SGD lacks a restart, or one of `PAPER_FAMILY` that is wanted, so that this family is always whole.
+
+    Raises
+    ------
+    UsageError
+        As `wanted`.
+    """
+    specs = wanted(profile, task, variant, restarts=restarts)
+    return _whole(specs, store.missing(specs, root))
+
+
+def _whole(specs: list[RunSpec], missing: list[RunSpec]) -> list[RunSpec]:
+    """Return the specs of the algorithms of which none is missing, as `available` does."""
+    lacking = {spec.algorithm for spec in missing}
+    return [] if lacking & {"SGD", *PAPER_FAMILY} else [spec for spec in specs if spec.algorithm not in lacking]
+
+
+def coverage(
+    profile: str,
+    tasks: Iterable[str] = TASKS,
+    variants: Iterable[str] = COMPARED,
+    restarts: int | None = None,
+    root: Path = TRAJECTORIES,
+) -> pd.DataFrame:
+    """Say which tasks have results; nothing is computed.
+
+    Returns
+    -------
+    DataFrame
+        ``task, variant, restarts`` (per algorithm), ``files`` (wanted), ``present, algorithms`` (wanted), ``whole``
+        (of them, `available`), ``state``: "complete", "in part" or "not run here yet".
+    """
+    rows = []
+    for task in tasks:
+        for variant in variants:
+            files = wanted(profile, task, variant, restarts=restarts)
+            absent = store.missing(files, root)
+            present = len(files) - len(absent)
+            state = "complete" if files and not absent else "in part" if present else "not run here yet"
+            number = (restarts or restarts_of(profile, task, variant)) if files else 0
+            rows.append(
+                {
+                    "task": task,
+                    "variant": variant,
+                    "restarts": number,
+                    "files": len(files),
+                    "present": present,
+                    "algorithms": len({spec.algorithm for spec in files}),
+                    "whole": len({spec.algorithm for spec in _whole(files, absent)}),
+                    "state": state,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def load_available(
+    profile: str, covered: pd.DataFrame, root: Path = TRAJECTORIES
+) -> dict[tuple[str, str], pd.DataFrame]:
+    """Load what is `available` of each task and variant of `coverage`; by (task, variant), in its order."""
+    found = {}
+    for row in covered[covered["whole"] > 0].itertuples():
+        specs = available(profile, row.task, row.variant, restarts=row.restarts, root=root)
+        found[row.task, row.variant] = load(specs, row.restarts, root)
+    return found
+
+
+def load(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = TRAJECTORIES) -> pd.DataFrame:
+    """Read the trajectories of specs from the store into one table.
+
+    Parameters
+    ----------
+    specs : iterable of RunSpec
+    restarts : int, optional
+        Keep the seeds below this number: stacks may hold more restarts than were asked for.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `popview.runs.training.run`, after ``task, profile, algorithm, variant`` and before
+        ``processor``.
+
+    Raises
+    ------
+    UsageError
+        If a trajectory is not in the store.
+    """
+    frames = []
+    for spec in specs:
+        table = store.load(spec, root)
+        frame = table.to_pandas().drop(columns="probabilities", errors="ignore")
+        for place, name in enumerate(("task", "profile", "algorithm", "variant")):
+            frame.insert(place, name, getattr(spec, name))
+        frame["processor"] = store.metadata_of(table.schema)["processor"]
+        frames.append(frame if restarts is None else frame[frame["seed"] < restarts])
+    if not frames:
+        raise UsageError("no specs to load")
+    return pd.concat(frames, ignore_index=True)
+
+
+def records(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = TRAJECTORIES) -> pd.DataFrame:
+    """Read what each restart did: one row per restart, ``algorithm, seed, precision`` and the numbers of `COUNTS`.
+
+    Parameters
+    ----------
+    specs, restarts, root : see `load`
+
+    Raises
+    ------
+    UsageError
+        If a trajectory is not in the store.
+    """
+    found = ((spec, store.metadata(spec, root)) for spec in specs)
+    return pd.DataFrame(
+        {"algorithm": spec.algorithm, "seed": seed, "precision": record["precision"]}
+        | {name: record[name][place] for name in COUNTS}
+        for spec, record in found
+        for place, seed in enumerate(spec.seeds)
+        if restarts is None or seed < restarts
+    )
+
+
+def distinct(chosen: pd.DataFrame) -> pd.Series:
+    """Return how many of a restart's chosen models differ (by training loss), the mean over restarts, per algorithm.
+
+    A monotonic algorithm is evaluated at the minimum that it would return, so checkpoints within a hop repeat it.
+    """
+    return chosen.groupby(["algorithm", "seed"])["train_loss"].nunique().groupby("algorithm").mean()
+
+
+def copies(trajectories: pd.DataFrame, reference: str = "SGD") -> list[str]:
+    """Return the algorithms whose training losses are the reference's at every checkpoint of every restart."""
+    apart = _apart(trajectories, reference).any()
+    return [str(name) for name in apart.index[~apart] if name != reference]
+
+
+def _apart(trajectories: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Say for each seed and epoch (rows) which algorithms' training losses (columns) are not the reference's."""
+    losses = trajectories.pivot_table(index=["seed", "epoch"], columns="algorithm", values="train_loss", sort=False)
+    return losses.ne(losses[reference], axis=0)
+
+
+def parting(trajectories: pd.DataFrame, reference: str = "SGD") -> pd.Series:
+    """Return the epoch by which every restart of an algorithm has parted from the reference's of the same seed.
+
+    Two restarts have parted at the first checkpoint at which their training losses differ; all algorithms of a seed
+    start together.
+
+    Parameters
+    ----------
+    trajectories : DataFrame
+        As `load` returns it.
+    reference : str
+
+    Returns
+    -------
+    Series
+        Algorithm → epoch; infinite where a restart never parts, so that an algorithm is another one under its name.
+
+    Raises
+    ------
+    UsageError
+        If the reference is not among the trajectories.
+    """
+    _check_one_kind(trajectories)
+    check_name("reference", reference, list(trajectories["algorithm"].unique()))
+    apart = _apart(trajectories, reference)
+    epochs = apart.index.get_level_values("epoch").to_numpy(dtype=float)
+    first = apart.apply(lambda column: pd.Series(np.where(column, epochs, np.inf), index=column.index))
+    return first.groupby("seed").min().max()
+
+
+def select(trajectories: pd.DataFrame, by: str, per_trajectory: int = 10) -> pd.DataFrame:
+    """Select the best checkpoints of each trajectory: SetA by training loss, SetB by the test metric.
+
+    SetB is chosen by the score that is then compared, so it exceeds SetA by construction; selecting by the
+    validation metric does not have that flaw.
+
+    Parameters
+    ----------
+    trajectories : DataFrame
+        As `load` returns it.
+    by : {"train_loss", "validation_metric", "test_metric"}
+    per_trajectory : int
+        The paper's L. Of equal checkpoints the earlier is taken; one whose value or training loss is not finite is
+        never taken, so a diverged restart may contribute fewer.
+
+    Raises
+    ------
+    UsageError
+        If `by` is unknown, or `per_trajectory` below 1 or above the checkpoints of every trajectory.
+    """
+    finite = _eligible(trajectories, by, per_trajectory)
+    ranked = finite.sort_values([by, "step"], ascending=[CRITERIA[by], True], kind="stable")
+    return ranked.groupby(RESTART).head(per_trajectory).sort_index().reset_index(drop=True)
+
+
+def chances(trajectories: pd.DataFrame, by: str, per_trajectory: int = 10) -> pd.Series:
+    """Return each checkpoint's chance of being selected, were ties broken at random.
+
+    `select` takes the earlier of equal checkpoints, and an accuracy on few examples has many of them; averages with
+    these weights favour neither end of the trajectory. They sum to `per_trajectory` in each restart, or to the number
+    of its eligible checkpoints where there are fewer.
+
+    Parameters
+    ----------
+    trajectories, by, per_trajectory : see `select`
+
+    Returns
+    -------
+    Series
+        Of the index of `trajectories`; 0 for checkpoints that `select` never takes.
+
+    Raises
+    ------
+    UsageError
+        As `select`.
+    """
+    restarts = _eligible(trajectories, by, per_trajectory).groupby(RESTART)[by]
+    better = restarts.rank(method="min", ascending=CRITERIA[by]) - 1
+    tied = restarts.rank(method="max", ascending=CRITERIA[by]) - better
+    return ((per_trajectory - better) / tied).clip(0, 1).reindex(trajectories.index, fill_value=0.0).rename("chance")
+
+
+def _eligible(trajectories: pd.DataFrame, by: str, per_trajectory: int) -> pd.DataFrame:
+    """Return the checkpoints that may be selected, after checking the request."""
+    check_name("criterion", by, CRITERIA)
+    longest = int(trajectories.groupby(RESTART).size().max())
+    if not 1 <= per_trajectory <= longest:
+        task = ", ".join(trajectories["task"].unique())
+        raise UsageError(
+            f"per_trajectory must be between 1 and {longest}, the checkpoints of {task}, got {per_trajectory!r}"
+        )
+    return trajectories[np.isfinite(trajectories[[by, "train_loss"]]).all(axis=1)]
+
+
+def within(trajectories: pd.DataFrame, gradient_evaluations: int) -> pd.DataFrame:
+    """Keep the checkpoints that cost at most so many gradient evaluations: the equal-gradient view of equal epochs."""
+    return trajectories[trajectories["gradient_evaluations"] <= gradient_evaluations]
+
+
+def per_restart(population: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame:
+    """Average a column over each restart's models: the restart is the unit. Rows: seeds; columns: algorithms."""
+    _check_one_kind(population)
+    return population.pivot_table(index="seed", columns="algorithm", values=value, aggfunc="mean", sort=False)
+
+
+def final(trajectories: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame:
+    """Return a column at each restart's last checkpoint. Rows: seeds; columns: algorithms."""
+    _check_one_kind(trajectories)
+    last = trajectories.loc[trajectories.groupby(["algorithm", "seed"], sort=False)["step"].idxmax()]
+    return last.pivot_table(index="seed", columns="algorithm", values=value, sort=False)
+
+
+def _check_one_kind(table: pd.DataFrame) -> None:
+    """Raise UsageError where seed and algorithm do not name a restart, so that unlike ones would be averaged."""
+    for key in ("task", "profile", "variant"):
+        if table[key].nunique() > 1:
+            raise UsageError(f"choose one {key} first: the table holds {', '.join(sorted(set(table[key])))}")

@@ -1,1 +1,0 @@
-"""What a chapter shows: figures, tables and the line that says where they come from."""

@@ -1,0 +1,1 @@
+"""What is to be computed (specs, profiles, experiments), and computing, searching, storing, pricing it."""

@@ -1,0 +1,327 @@
+"""What runs cost, from their specs alone: gradient evaluations, floating-point operations, bytes, hours.
+
+Nothing is trained, and no data set is needed (`popview.runs.flops`). The optimizers' own arithmetic and the preparation
+of data are not counted.
+"""
+
+import inspect
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from popview.common.errors import UsageError
+from popview.common.folders import TRAJECTORIES
+from popview.optimizers import SAM, BasinHopping, NiMSGD
+from popview.runs import final_measures, store
+from popview.runs.flops import DATA, Example, example, kind, model_settings, usual
+from popview.runs.specs import RunSpec
+from popview.runs.training import unattached
+from popview.tasks import digits, images, texts
+from popview.tasks.corruptions import IMAGE_CORRUPTIONS, SEVERITIES, TEXT_CORRUPTIONS, WHOLE_SEVERITIES
+from popview.tasks.supervised import steps_of
+
+__all__ = ["ASSUMPTIONS", "THROUGHPUT", "Cost", "amount", "cost", "table", "text"]
+
+#: FLOP/s that one GPU is taken to sustain: a fifth of an A100's dense bfloat16 peak, 312 · 10¹² by its data sheet.
+#: NVIDIA's own ResNet-50 (v1.5, 224 × 224, one A100, mixed precision) trains 2,470 images a second, 19 % of that peak
+#: (NVIDIA/DeepLearningExamples, PyTorch/Classification/ConvNets/resnet50v1.5/README.md, container 21.03).
+THROUGHPUT = 62.4e12
+
+#: Training images from which BatchNorm statistics of averaged weights are recomputed, `Images.statistics_batches`.
+STATISTICS = 2_000
+
+#: A trajectory's file: bytes in all, per row, per restart (its measures) and per probability that the ten best models
+#: predict (float16 and its dictionary), fitted to files of this project.
+FILE_BYTES, ROW_BYTES, RESTART_BYTES, PROBABILITY_BYTES = 8_000, 19, 800, 2.8
+
+_TOKENS = ", ".join(f"{name} {data.tokens} tokens" for name, data in DATA.items() if data.tokens)
+ASSUMPTIONS = (
+    "FLOP: matrix products and convolutions, counted on the real networks; texts as they are in batches of like length "
+    f"({_TOKENS} on average); NiM-SGD charged with noise at every step after τ; hops of τ steps.",
+    "Evaluated: samples at checkpoints and for acceptance, measures at the end (a Hessian-vector product as two "
+    "gradients). SWA rides along SGD, which is charged with the training.",
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the runs of some specs take.
+
+    Attributes
+    ----------
+    files, trajectories, steps : int
+        Steps of all trajectories.
+    gradients_least, gradients, loss_evaluations : int
+        Of all trajectories. The least, and what is charged: NiM-SGD fires at no step, or at every one after τ.
+    training, evaluation, measures : float
+        FLOPs: gradients; checkpoints and acceptance; the end of the run.
+    storage, weights, state : float
+        Bytes of the files; of the ten models of lowest training loss, kept on request; of the state that a resumable
+        run writes while it lasts.
+    """
+
+    files: int = 0
+    trajectories: int = 0
+    steps: int = 0
+    gradients_least: int = 0
+    gradients: int = 0
+    loss_evaluations: int = 0
+    training: float = 0.0
+    evaluation: float = 0.0
+    measures: float = 0.0
+    storage: float = 0.0
+    weights: float = 0.0
+    state: float = 0.0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)))
+
+    @property
+    def flops(self) -> float:
+        """All of them."""
+        return self.training + self.evaluation + self.measures
+
+
+# ---------------------------------------------------------------- one spec
+
+
+class _Evaluated(NamedTuple):
+    """How many examples are evaluated: samples of the splits, the whole test split, corrupted ones, and so on.
+
+    `clean` are those that `corrupted` are made of.
+    `flat` are those of the measures of flatness, `curved` of Hessian-vector products, `inputs` of input gradients,
+    `statistics` of BatchNorm statistics.
+    """
+
+    train: int
+    validation: int
+    test: int
+    whole_test: int
+    clean: int
+    corrupted: int
+    flat: int
+    curved: int
+    inputs: int
+    statistics: int
+
+    @property
+    def checkpoint(self) -> int:
+        return self.train + self.validation + self.test
+
+
+def _evaluated(task: str, model: dict[str, Any], normalized: bool) -> _Evaluated:
+    data, given = DATA[task], model_settings(task, model)
+    if task == "digits":
+        train = data.rest - digits.VALIDATION_IMAGES
+        return _Evaluated(train, digits.VALIDATION_IMAGES, data.test, data.test, 0, 0, train, train, data.test, 0)
+    train, validation = (min(given["evaluated"], given[split]) for split in ("train", "validation"))
+    validation = given["validation"] if given.get("fixed_validation") else validation
+    test = min(given["tested"], data.test)
+    whole = test if "data" in model else data.test  # of another data set no more is known
+    pictures = kind(task) is images.Images
+    kinds, module = (IMAGE_CORRUPTIONS, images) if pictures else (TEXT_CORRUPTIONS, texts)
+    clean = min(module.CORRUPTED, test)
+    corrupted = clean * len(kinds) * len(SEVERITIES)
+    part, inputs = min(module.MEASURED, train), min(module.MEASURED, test)
+    statistics = min(STATISTICS, given["train"]) if normalized else 0
+    flat = train if pictures else part
+    return _Evaluated(train, validation, test, whole, clean, corrupted, flat, part, inputs, statistics)
+
+
+def cost(spec: RunSpec) -> Cost:
+    """Return what the run of one spec takes, all its restarts together; of SWA with the SGD that it rides along.
+
+    Raises
+    ------
+    UsageError
+        If a setting of the model or a hyperparameter is unknown or out of range.
+    """
+    given, one = model_settings(spec.task, spec.model), example(spec.task, usual(spec.task, spec.model))
+    evaluated = _evaluated(spec.task, spec.model, one.normalized)
+    train = given["train"] if spec.task != "digits" else evaluated.train
+    steps = spec.epochs * steps_of(train, given["batch_size"])
+    least, most, losses = _evaluations(spec, steps)
+    checkpoints = len(set(np.linspace(0, steps, spec.checkpoints, dtype=int).tolist()))
+    forwards = checkpoints * evaluated.checkpoint + losses * evaluated.train
+    if spec.algorithm == "SWA":  # BatchNorm statistics of the average, from when there is one
+        averaged = 1 - min(1.0, spec.hyperparameters.get("average_from", 0) / steps)
+        forwards += round(averaged * checkpoints) * evaluated.statistics
+    classes = given.get("classes", digits.CLASSES)
+    rows, beside = spec.restarts * checkpoints, spec.alongside is not None
+    probabilities = 0 if spec.task == "digits" else evaluated.test * classes
+    if spec.extent in ("scores", "whole"):  # in 8 bits instead of 16
+        probabilities = evaluated.whole_test * classes / 2 if spec.extent == "whole" else 0
+    return Cost(
+        files=1,
+        trajectories=spec.restarts,
+        steps=spec.restarts * steps,
+        gradients_least=spec.restarts * least,
+        gradients=spec.restarts * most,
+        loss_evaluations=spec.restarts * losses,
+        training=spec.restarts * most * given["batch_size"] * one.gradient,
+        evaluation=spec.restarts * forwards * one.forward,
+        measures=spec.restarts * _measures(spec, evaluated, one),
+        storage=FILE_BYTES + rows * ROW_BYTES + spec.restarts * (RESTART_BYTES + probabilities * PROBABILITY_BYTES),
+        weights=spec.restarts * final_measures.KEPT * one.bytes,
+        state=spec.restarts * (beside * (final_measures.KEPT + 1) + final_measures.KEPT + 3) * one.bytes,
+    )
+
+
+def _evaluations(spec: RunSpec, steps: int) -> tuple[int, int, int]:
+    """Return a restart's gradient evaluations, the least and the most, and its loss evaluations."""
+    optimizer = unattached(spec)
+    if isinstance(optimizer, SAM):
+        return 2 * steps, 2 * steps, 0
+    if isinstance(optimizer, NiMSGD):
+        later = max(0, steps - optimizer.hyperparameter("tau"))
+        return steps + (later if math.isinf(optimizer.hyperparameter("epsilon")) else 0), steps + later, 0
+    if isinstance(optimizer, BasinHopping) and optimizer.rule.decide is not None:
+        return steps, steps, 2 * max(0, steps // optimizer.hyperparameter("tau") - 1)  # the first search is no hop
+    return steps, steps, 0
+
+
+def _measures(spec: RunSpec, evaluated: _Evaluated, one: Example) -> float:
+    """Return the FLOPs at the end of a restart: see `popview.runs.final_measures`."""
+    statistics = evaluated.statistics if spec.algorithm == "SWA" else 0
+    if spec.extent == "scores":
+        return (evaluated.whole_test + evaluated.validation + statistics) * one.forward
+    if spec.extent == "brief":
+        return (evaluated.whole_test + evaluated.test + evaluated.statistics + statistics) * one.forward
+    if spec.extent == "whole":  # the last model twice, the kept ones, their average, the one by validation
+        corrupted = len(WHOLE_SEVERITIES) * evaluated.corrupted // max(1, evaluated.clean * len(SEVERITIES))
+        forwards = evaluated.whole_test * (2 + final_measures.KEPT + 2 + (1 + corrupted if corrupted else 0))
+        forwards += evaluated.validation
+    else:
+        forwards = evaluated.whole_test + evaluated.test + evaluated.clean + evaluated.corrupted
+    forwards += statistics + evaluated.statistics  # of the averaged weights
+    forwards += evaluated.flat * (2 + 2 + 1 + 2 * final_measures.NOISE_DRAWS)  # both maxima, average sharpness
+    gradients = 2 * evaluated.flat + evaluated.inputs  # both maxima
+    if model_settings(spec.task, spec.model).get("curvature", True):
+        deflation = inspect.signature(final_measures.flatness.trace).parameters["deflation"].default
+        products = final_measures.LANCZOS_STEPS + deflation + final_measures.TRACE_DRAWS
+        gradients += evaluated.curved * (2 + 2 * products)
+    return forwards * one.forward + gradients * one.gradient
+
+
+# ---------------------------------------------------------------- many specs
+
+
+def table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Path = TRAJECTORIES) -> pd.DataFrame:
+    """Return the bill: one row per task, variant and algorithm, and one per task whose frozen layers run once.
+
+    Parameters
+    ----------
+    specs : iterable of RunSpec
+        Each is charged once. SGD and the SWA that rides along it share the training, which SGD is charged with if it
+        is among them.
+    throughput : float
+        FLOP/s that a GPU sustains.
+    root : Path
+        The store, for the hours that its files took.
+
+    Returns
+    -------
+    DataFrame
+        ``profile, task, variant, algorithm``, the fields of `Cost`, ``flops, gpu_hours``; ``present`` (files in the
+        store) and ``core_hours`` that all files take by the mean of those, NaN where there is none.
+
+    Raises
+    ------
+    UsageError
+        As `cost`, or if there are no specs, or the throughput is not above 0.
+    """
+    if not (throughput > 0 and math.isfinite(throughput)):
+        raise UsageError(f"throughput must be above 0 (FLOP/s), got {throughput!r}")
+    wanted = list({spec.digest: spec for spec in specs}.values())
+    if not wanted:
+        raise UsageError("nothing to charge for: no specs were given")
+    digests = {spec.digest for spec in wanted}
+    rows: dict[tuple[str, ...], Cost] = {}
+    spent: dict[tuple[str, ...], list[float]] = {}
+    for spec in wanted:
+        key = (spec.profile, spec.task, spec.variant, spec.algorithm)
+        beside = spec.alongside
+        own = cost(spec)
+        rides = beside is not None and beside.digest in digests
+        if rides:
+            own = replace(own, gradients_least=0, gradients=0, training=0.0)
+        elif beside is not None:
+            also = cost(beside)
+            own = replace(own, evaluation=own.evaluation + also.evaluation, measures=own.measures + also.measures)
+        rows[key] = rows.get(key, Cost()) + own
+        spent.setdefault(key, [])
+        if store.path(spec, root).is_file():
+            spent[key].append(store.seconds(store.metadata(spec, root), alone=not rides))
+    for (profile, task), model in {(s.profile, s.task): s.model for s in wanted}.items():
+        if below := example(task, usual(task, model)).below:
+            test = DATA[task].test + _evaluated(task, model, False).corrupted
+            rows[profile, task, "", "frozen layers, once"] = Cost(measures=below * (DATA[task].rest + test))
+    frame = pd.DataFrame(
+        {
+            **dict(zip(("profile", "task", "variant", "algorithm"), key, strict=True)),
+            **{field.name: getattr(total, field.name) for field in fields(Cost)},
+            "flops": total.flops,
+            "gpu_hours": total.flops / throughput / 3600,
+            "present": len(spent.get(key, [])),
+            "core_hours": np.mean(spent[key]) * total.files / 3600 if spent.get(key) else np.nan,
+        }
+        for key, total in rows.items()
+    )
+    order = list(dict.fromkeys(frame["task"]))
+    return frame.sort_values("task", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
+
+
+def text(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Path = TRAJECTORIES) -> str:
+    """Return the bill as text for a terminal: a table, its total, the assumptions."""
+    rows = table(specs, throughput=throughput, root=root)
+    lines = [_line(row) for row in rows.to_dict("records")]
+    numbers = rows.select_dtypes("number")
+    whole = {str(name): numbers[name].sum().item() for name in numbers}
+    whole["core_hours"] = rows.loc[rows["trajectories"] > 0, "core_hours"].sum(skipna=False)
+    lines.append(_line(whole | {"task": "in all", "variant": "", "algorithm": ""}))
+    shown = pd.DataFrame(lines).to_markdown(index=False, tablefmt="simple", disable_numparse=True, colalign=_ALIGN)
+    largest = rows["state"].div(rows["trajectories"]).max()
+    facts = (
+        f"GPU-hours: FLOP over {amount(throughput, 'FLOP/s')} (default: a fifth of an A100's bfloat16 peak), which "
+        "small batches of short texts do not reach; no measurement. "
+        f"Models kept on request: {amount(whole['weights'], 'B')}; state of a run: up to {amount(largest, 'B')}. "
+        f"Of {whole['files']} files {whole['present']} are there."
+    )
+    return "\n".join([shown, "", *ASSUMPTIONS, facts])
+
+
+_ALIGN = ("left", "left", *["right"] * 8)
+
+
+def _line(row: dict[str, Any]) -> dict[str, str]:
+    least, most = row["gradients_least"], row["gradients"]
+    other = (row["evaluation"] + row["measures"]) / row["flops"]
+    name = row["algorithm"] if row["variant"] in ("", "base") else f"{row['algorithm']}, {row['variant']}"
+    return {
+        "task": row["task"],
+        "algorithm": name,
+        "runs": f"{row['trajectories']:,}",
+        "steps": f"{row['steps']:,}",
+        "gradients": f"{most:,}" if least == most else f"{least:,}–{most:,}",
+        "FLOP": amount(row["flops"], ""),
+        "evaluated": f"{100 * other:.1f} %",
+        "files": amount(row["storage"], "B"),
+        "GPU-hours": f"{row['gpu_hours']:,.3g}" if row["gpu_hours"] >= 0.001 else "<0.001",
+        "core-hours": f"{row['core_hours']:.3g}" if row["core_hours"] > 0 else "–",
+    }
+
+
+def amount(value: float, unit: str) -> str:
+    """Write a quantity with three digits and a decimal prefix: "105 PFLOP", "3.2 MB"."""
+    prefixes = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
+    place = min(max(0, math.floor(math.log10(value) / 3)), len(prefixes) - 1) if value > 0 else 0
+    scaled = value / 1000**place
+    if round(scaled) >= 1000 and place + 1 < len(prefixes):
+        place, scaled = place + 1, scaled / 1000
+    digits_ = 0 if scaled >= 99.5 or not place else 1 if scaled >= 9.95 else 2
+    return f"{scaled:.{digits_}f} {prefixes[place]}{unit}".strip()

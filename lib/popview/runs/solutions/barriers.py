@@ -1,0 +1,128 @@
+"""What is taken from trained solutions: barriers of random pairs, and inner products."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from popview.runs.solutions.parts import Part
+from popview.runs.solutions.training import Found, described, weights
+from popview.runs.solutions.vectors import Network
+from popview.topography import FourierPathFinder, gram, match, profile, random_pairs
+
+__all__ = ["barriers", "products"]
+
+#: Segments of the profiles that are kept, at most.
+KEPT = 100
+
+#: Of the drawing of pairs: the same pairs of seeds for every algorithm and stage.
+PAIRS_SEED = 0
+
+
+def barriers(part: Part, root: Path) -> Found:
+    """Find paths between a part's pairs and return their heights.
+
+    Returns
+    -------
+    Found
+        One row per pair: ``first, second`` (the seeds), ``distance`` between the ends, ``start_loss, end_loss``,
+        ``height, rise`` (above the higher end), ``straight_height, straight_rise``, ``fitted_height, fitted_rise`` (the
+        path's on the images that it is fitted on, where those are fewer), ``steps, converged``, ``profile`` and
+        ``straight_profile`` (losses at equally spaced points from 0 to 1, 101 at most, float32). Pairs of which a run
+        did not reach the stage are left out; the metadata say how many.
+    """
+    began, given = time.process_time(), part.settings
+    network = Network.of(given["sources"][0]["settings"]["task"], given["sources"][0]["settings"]["model"])
+    solutions, there = _solutions(part, root)
+    drawn = random_pairs(given["solutions"], given["pairs"], PAIRS_SEED)[part.seed : part.seed + given["count"]]
+    usable = drawn[there[drawn].all(1)]
+    if given["ends"] == "aligned":
+        ends = [_aligned(network, solutions[i], solutions[j]) for i, j in usable]
+    else:
+        ends = [solutions[j] for j in usable[:, 1]]
+    start, end = solutions[usable[:, 0]], torch.stack(ends) if ends else solutions[:0]
+    columns = _paths(network, start, end, given) if len(usable) else {}
+    names = {"first": usable[:, 0], "second": usable[:, 1]}
+    facts = {"missing": len(drawn) - len(usable), "seconds": time.process_time() - began}
+    return Found(part, described(pa.table(names | columns), part, **facts))
+
+
+def _solutions(part: Part, root: Path) -> tuple[Tensor, np.ndarray]:
+    """Return the parameter vectors ``(n, d)`` of a part's sources at its stage, and which runs reached it."""
+    stage = part.settings["stage"]
+    found = [weights(source, root)[stage] for source in part.sources]
+    return torch.cat([f["vectors"] for f in found]), torch.cat([f["steps"] for f in found]).numpy() >= 0
+
+
+def _aligned(network: Network, start: Tensor, end: Tensor) -> Tensor:
+    """Return `end` with its hidden units permuted to lie close to those of `start`."""
+    matched = match(network.named(start), network.named(end), network.layers)
+    return torch.cat([matched.parameters[name].flatten() for name in network.shapes])
+
+
+def _paths(network: Network, start: Tensor, end: Tensor, given: dict[str, Any]) -> dict[str, Any]:
+    """Fit paths on the smaller sample and measure them on the larger; return the columns."""
+    fewer, loss = (network.loss(given[name], given["chunk"]) for name in ("fitted", "images"))
+    bent, steps, converged = fitted(fewer, start, end, given)
+    grids = given["grids"]
+    path, straight = (profile(loss, start, end, terms, grids=grids) for terms in (bent, bent[:, :0]))
+    ends = straight.losses[:, [0, -1]].double()
+    columns: dict[str, Any] = {
+        "distance": (start - end).double().norm(dim=1).numpy(),
+        "start_loss": ends[:, 0].numpy(),
+        "end_loss": ends[:, 1].numpy(),
+    }
+    measured = {"": path, "straight_": straight}
+    if given["fitted"] < given["images"]:
+        measured["fitted_"] = profile(fewer, start, end, bent, grids=grids)
+    for name, found in measured.items():
+        height, higher = found.height.double(), found.losses[:, [0, -1]].double().amax(1)
+        columns |= {f"{name}height": height.numpy(), f"{name}rise": (height - higher).numpy()}
+    columns |= {"steps": steps.numpy(), "converged": converged.numpy()}
+    for name, found in (("profile", path), ("straight_profile", straight)):
+        kept = found.losses[:, :: max(1, grids[0] // KEPT)]
+        columns[name] = pa.array(list(kept.numpy()), type=pa.list_(pa.float32()))
+    return columns
+
+
+def fitted(
+    loss: Callable[[Tensor], Tensor], start: Tensor, end: Tensor, given: dict[str, Any]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Fit paths by the sum of losses, and from there by the soft maximum where that is asked for."""
+    found = FourierPathFinder(loss, **given["path"]).bend(start, end)
+    if given["objective"] == "maximum":
+        finder = FourierPathFinder(loss, objective="maximum", **given["path"])
+        found = finder.bend(start, end, found.coefficients)
+    return found.coefficients, found.steps, found.converged
+
+
+def products(part: Part, root: Path) -> Found:
+    """Return the inner products of all solutions of a network at a stage.
+
+    Returns
+    -------
+    Found
+        One row per solution: ``algorithm, seed``, and ``products`` with every solution of the table, float32.
+    """
+    began, names, found = time.process_time(), [], []
+    for source in part.sources:
+        state = weights(source, root)[part.settings["stage"]]
+        reached = (state["steps"] >= 0).nonzero().flatten()
+        names += [(source.algorithm, source.seed + int(i)) for i in reached]
+        found.append(state["vectors"][reached])
+    together = torch.cat(found)
+    inner = gram(together.numpy()).astype(np.float32) if len(together) > 1 else np.zeros((len(together),) * 2)
+    table = pa.table(
+        {
+            "algorithm": [name for name, _ in names],
+            "seed": [seed for _, seed in names],
+            "products": pa.array(list(inner), type=pa.list_(pa.float32())),
+        }
+    )
+    facts = {"parameters": together.shape[1], "seconds": time.process_time() - began}
+    return Found(part, described(table, part, **facts))

@@ -1,0 +1,99 @@
+"""Readings of the study: what the store holds, as data frames."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from popview.common.folders import TOPOGRAPHY
+from popview.runs import store
+from popview.runs.solutions.parts import Part, networks, parts
+
+__all__ = ["barriers", "coverage", "products", "solutions"]
+
+
+def _there(profile: str, network: str, kind: str, root: Path) -> list[Part]:
+    """Return the parts of a kind that the store holds."""
+    wanted = [part for part in parts(profile, network) if part.kind == kind]
+    absent = {part.digest for part in store.missing(wanted, root)}
+    return [part for part in wanted if part.digest not in absent]
+
+
+def _frame(found: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def solutions(profile: str, network: str, root: Path = TOPOGRAPHY) -> pd.DataFrame:
+    """Return the solutions of a network.
+
+    ``network, algorithm``, ``epochs`` (of the run, at most) and the columns of
+    `popview.runs.solutions.training.stored`. Only algorithms of which every part is there; empty where there are none.
+    """
+    found = []
+    for part in _complete(profile, network, "solutions", root):
+        frame = store.load(part, root).to_pandas()
+        found.append(frame.assign(network=network, algorithm=part.algorithm, epochs=part.settings["epochs"]))
+    return _frame(found)
+
+
+def barriers(profile: str, network: str, root: Path = TOPOGRAPHY) -> pd.DataFrame:
+    """Return the pairs of a network: ``network, algorithm, stage, ends, objective`` and those of `barriers.barriers`.
+
+    Where paths are fitted on all of the images that heights are taken on, ``fitted_height`` is ``height``. Only sets of
+    which every part is there; empty where there are none.
+    """
+    found = []
+    for part in _complete(profile, network, "barriers", root):
+        names = {name: part.settings[name] for name in ("stage", "ends", "objective")}
+        frame = store.load(part, root).to_pandas()
+        if "height" in frame and "fitted_height" not in frame:
+            frame = frame.assign(fitted_height=frame["height"], fitted_rise=frame["rise"])
+        found.append(frame.assign(network=network, algorithm=part.algorithm, **names))
+    return _frame(found)
+
+
+def _complete(profile: str, network: str, kind: str, root: Path) -> list[Part]:
+    """Return the parts that are there of those sets that are whole."""
+    sets: dict[tuple[str, str], list[Part]] = {}
+    for part in (p for p in parts(profile, network) if p.kind == kind):
+        sets.setdefault((part.algorithm, part.variant), []).append(part)
+    there = {part.digest for part in _there(profile, network, kind, root)}
+    whole = [members for members in sets.values() if all(part.digest in there for part in members)]
+    return [part for members in whole for part in members]
+
+
+def products(
+    profile: str, network: str, stage: str, root: Path = TOPOGRAPHY
+) -> tuple[pd.DataFrame, np.ndarray, int] | None:
+    """Return the solutions (``algorithm, seed``), their inner products ``(n, n)`` and the number of parameters.
+
+    None where they are not there, or fewer than three solutions reached the stage.
+    """
+    for part in _there(profile, network, "products", root):
+        if part.settings["stage"] == stage:
+            table = store.load(part, root)
+            frame = table.to_pandas()
+            if len(frame) < 3:
+                return None
+            inner = np.stack(frame.pop("products").to_list()).astype(float)
+            return frame, inner, store.metadata_of(table.schema)["parameters"]
+    return None
+
+
+def coverage(profile: str, root: Path = TOPOGRAPHY) -> pd.DataFrame:
+    """Return what there is: ``network, kind, algorithm, set, wanted, done`` (files), processor ``seconds, bytes``."""
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for network in networks(profile):
+        wanted = parts(profile, network)
+        absent = {part.digest for part in store.missing(wanted, root)}
+        for part in wanted:
+            names = (network, part.kind, part.algorithm, part.variant)
+            empty = dict(zip(("network", "kind", "algorithm", "set"), names, strict=True))
+            row = rows.setdefault(names, {**empty, "wanted": 0, "done": 0, "seconds": 0.0, "bytes": 0})
+            row["wanted"] += 1
+            if part.digest not in absent:
+                row["done"] += 1
+                row["seconds"] += store.metadata(part, root)["seconds"]
+                row["bytes"] += store.path(part, root).stat().st_size
+    return pd.DataFrame(list(rows.values()))

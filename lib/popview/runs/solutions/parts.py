@@ -1,0 +1,185 @@
+"""What the study of solutions consists of: one `Part` names one file. No torch here."""
+
+import json
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from popview.common.errors import UsageError, check_name
+from popview.runs import specs
+
+__all__ = ["PROFILES", "STAGES", "Part", "networks", "parts", "settings", "solution_parts", "titles"]
+
+FOLDER = Path(specs.__file__).parent / "profiles" / "solutions"
+PROFILES = tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
+
+#: The solutions that a run gives: at the lowest validation loss; where the training loss first is at the common level
+#: or below; at the lowest training loss.
+STAGES = ("early", "equal", "fitted")
+
+#: Solutions as they are, or the second of a pair with its hidden units permuted; what the paths minimise.
+ENDS, OBJECTIVES = ("plain", "aligned"), ("sum", "maximum")
+
+#: Raised when the arithmetic of a kind of part changes, so that its old results count as missing.
+REVISIONS = {"solutions": 1, "products": 1, "barriers": 1}
+
+#: What a network's table in a profile holds, and what one of its algorithms' does.
+KEYS = (
+    "task",
+    "model",
+    "solutions",
+    "stack",
+    "level",
+    "floor",
+    "images",
+    "fitted",
+    "grids",
+    "chunk",
+    "pairs",
+    "group",
+    "path",
+)
+OTHERS = ("title", "algorithms", "barriers")
+RUN_KEYS = ("epochs", "checkpoints", "hyperparameters", "model")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Everything that determines one file of the study; `digest` names it.
+
+    Attributes
+    ----------
+    kind : {"solutions", "products", "barriers"}
+        Trained solutions of one algorithm; inner products of all solutions at one stage; barriers of pairs.
+    profile, network, algorithm : str
+        ``algorithm`` is "all" for products.
+    seed : int
+        Of the first solution; of barriers, the place of the first pair in the drawing.
+    settings : dict
+        The rest. Of products and barriers it holds the parts whose solutions they are taken from.
+    """
+
+    kind: str
+    profile: str
+    network: str
+    algorithm: str
+    seed: int
+    settings: dict[str, Any]
+
+    @property
+    def task(self) -> str:
+        """The folder that its file lies in: the network."""
+        return self.network
+
+    @property
+    def variant(self) -> str:
+        """What its file's name begins with, such as "barriers-fitted-aligned-sum"."""
+        return "-".join([self.kind, *(self.settings[n] for n in ("stage", "ends", "objective") if n in self.settings)])
+
+    @property
+    def canonical(self) -> str:
+        """The part and its revision as JSON with sorted keys and no spaces."""
+        content = {**asdict(self), "revision": REVISIONS[self.kind]}
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def digest(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of `canonical`."""
+        return specs.digest(self.canonical)
+
+    @property
+    def command(self) -> str:
+        """The command that computes it."""
+        return f"`popview topography --profile {self.profile} --network {self.network}`"
+
+    @property
+    def alongside(self) -> None:
+        """No other part is served by computing this one."""
+        return
+
+    @property
+    def sources(self) -> list["Part"]:
+        """The parts whose solutions this one is taken from."""
+        return [Part(**given) for given in self.settings["sources"]]
+
+
+def networks(profile: str) -> tuple[str, ...]:
+    """Return the names of a profile's networks."""
+    return tuple(specs.tables(profile, FOLDER))
+
+
+def titles(profile: str) -> dict[str, str]:
+    """Return what a reader is told for each of a profile's networks."""
+    return {name: settings(profile, name)["title"] for name in networks(profile)}
+
+
+def settings(profile: str, network: str) -> dict[str, Any]:
+    """Return a network's table in a profile (``lib/popview/runs/profiles/solutions/<profile>.toml``).
+
+    Raises
+    ------
+    UsageError
+        If the profile or the network is unknown, or one of the table's keys unknown or missing.
+    """
+    known = specs.tables(profile, FOLDER)
+    check_name(f"network of profile {profile}", network, known)
+    table, where = deepcopy(known[network]), f"{network} in profile {profile}"
+    for key in table:
+        check_name(f"key of {where}", key, (*KEYS, *OTHERS))
+    for key in (*KEYS, *OTHERS):
+        if key not in table:
+            raise UsageError(f"{where} has no {key}")
+    for name, run in table["algorithms"].items():
+        for key in run:
+            check_name(f"key of {name} of {where}", key, RUN_KEYS)
+    kinds = {"algorithms": table["algorithms"], "stages": STAGES, "ends": ENDS, "objectives": OBJECTIVES}
+    for wanted in table["barriers"]:
+        for key, names in kinds.items():
+            for name in wanted[key]:
+                check_name(f"{key} of {where}", name, names)
+    return table
+
+
+def solution_parts(profile: str, network: str, algorithm: str) -> list[Part]:
+    """Return the parts that train an algorithm's solutions, in stacks of consecutive seeds."""
+    table = settings(profile, network)
+    check_name(f"algorithm of {network} in profile {profile}", algorithm, table["algorithms"])
+    run = {"hyperparameters": {}, **table["algorithms"][algorithm], "task": table["task"]}
+    run["model"] = table["model"] | run.get("model", {})
+    measured = {name: table[name] for name in ("level", "floor", "fitted", "chunk")}
+    return [
+        Part("solutions", profile, network, algorithm, seed, {**run, "restarts": restarts, **measured})
+        for seed in range(0, table["solutions"], table["stack"])
+        for restarts in [min(table["stack"], table["solutions"] - seed)]
+    ]
+
+
+def parts(profile: str, network: str) -> list[Part]:
+    """Return all parts of a network's study: solutions first, then what is taken from them."""
+    table = settings(profile, network)
+    trained = {name: solution_parts(profile, network, name) for name in table["algorithms"]}
+    everything = [part for found in trained.values() for part in found]
+    sources = {name: [asdict(part) for part in found] for name, found in trained.items()}
+    of_all = [source for found in sources.values() for source in found]
+    products = [Part("products", profile, network, "all", 0, {"stage": stage, "sources": of_all}) for stage in STAGES]
+    measured = {name: table[name] for name in ("images", "fitted", "grids", "chunk", "pairs", "path", "solutions")}
+    barriers = [
+        Part(
+            "barriers",
+            profile,
+            network,
+            algorithm,
+            first,
+            measured
+            | {"stage": stage, "ends": ends, "objective": objective, "sources": sources[algorithm]}
+            | {"count": min(table["group"], table["pairs"] - first)},
+        )
+        for wanted in table["barriers"]
+        for objective, stage, algorithm, ends in product(
+            wanted["objectives"], wanted["stages"], wanted["algorithms"], wanted["ends"]
+        )
+        for first in range(0, table["pairs"], table["group"])
+    ]
+    return [*everything, *products, *barriers]

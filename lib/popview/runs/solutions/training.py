@@ -1,0 +1,215 @@
+"""Train a set of solutions: of each run the early-stopped, the one at a common training loss, and the fitted one."""
+
+import json
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from popview.common import tensor_files
+from popview.common.environment import processor, versions
+from popview.common.locks import claim
+from popview.common.seeds import generator
+from popview.runs import store
+from popview.runs.final_measures import ADAPTIVE_RADIUS, LANCZOS_STEPS, NOISE_DRAWS, RADIUS, RELATIVE_NOISE
+from popview.runs.solutions.parts import STAGES, Part
+from popview.runs.solutions.vectors import Network, place, vectors
+from popview.runs.specs import RunSpec
+from popview.runs.training import optimizer_of, train
+from popview.tasks import SPLITS, Problem, set_up
+from popview.topography import flatness
+
+__all__ = ["Found", "Stages", "stored", "weights"]
+
+#: Models whose sharpness is measured at once.
+AT_ONCE = 6
+
+
+@dataclass(frozen=True)
+class Found:
+    """A computed part and its table."""
+
+    spec: Part
+    table: pa.Table
+
+
+class Stages:
+    """The solutions that P runs have passed so far, one for each of `STAGES`.
+
+    Parameters
+    ----------
+    members : int
+        P.
+    level : float
+        Training loss at which runs are compared.
+    floor : float
+        Training loss at which a run has ended, though others of its stack go on.
+
+    Attributes
+    ----------
+    steps : dict of str to array of int, shape (P,)
+        Stage → when; -1 where a run has not been there.
+    vectors : dict of str to Tensor
+        Stage → parameter vectors ``(P, d)``; of no meaning where the step is -1.
+    """
+
+    def __init__(self, members: int, level: float, floor: float) -> None:
+        self.level, self.floor = level, floor
+        self.running = np.ones(members, dtype=bool)
+        self.lowest = {stage: np.full(members, np.inf) for stage in ("early", "fitted")}
+        self.steps = {stage: np.full(members, -1) for stage in STAGES}
+        self.vectors: dict[str, Tensor] = {}
+
+    def offer(self, step: int, train_loss: np.ndarray, validation_loss: np.ndarray, found: Tensor) -> None:
+        """Take the models as they stand after a step wherever they are a solution of a stage: of equals, the earlier.
+
+        A loss that is not finite is lower than none.
+        """
+        now = {"equal": (self.steps["equal"] < 0) & (train_loss <= self.level)}
+        for stage, losses in (("early", validation_loss), ("fitted", train_loss)):
+            now[stage] = losses < self.lowest[stage]
+            self.lowest[stage] = np.where(now[stage], losses, self.lowest[stage])
+        for stage, reached in now.items():
+            members = reached & self.running
+            kept = self.vectors.setdefault(stage, torch.zeros_like(found))
+            chosen = torch.from_numpy(members)
+            kept[chosen] = found[chosen]
+            self.steps[stage][members] = step
+        self.running &= ~(train_loss <= self.floor)
+
+
+def stored(part: Part, root: Path) -> Found:
+    """Train the solutions of a part, keep their weights beside its file, and return their table.
+
+    Returns
+    -------
+    Found
+        One row per seed and stage that the run reached: ``seed, stage, step, epoch, gradient_evaluations`` (all of the
+        run), loss and accuracy on ``train``, ``validation`` and the whole ``test`` split, ``weight_norm, distance``
+        from the initial weights, and sharpness on the sample where paths are fitted (`popview.topography.flatness`).
+    """
+    began = time.process_time()
+    run = part.settings
+    network = Network.of(run["task"], run["model"])
+    stacked = set_up(run["task"], [part.seed], run["model"]).population
+    seeds = range(part.seed, part.seed + run["restarts"])
+    frames, kept = [], []
+    for group in [seeds] if stacked else [[seed] for seed in seeds]:
+        frame, stages = _run(part, group, network)
+        frames.append(frame)
+        kept.append(stages)
+    state = {
+        stage: {
+            "steps": torch.from_numpy(np.concatenate([k.steps[stage] for k in kept])),
+            "vectors": torch.cat([k.vectors[stage] for k in kept]),
+        }
+        for stage in STAGES
+    }
+    file = store.beside(part, "weights", root)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    tensor_files.save(file, state)
+    facts = {"parameters": network.parameters, "seconds": time.process_time() - began}
+    return Found(part, described(pa.concat_tables(frames), part, **facts))
+
+
+def described(table: pa.Table, part: Part, **facts: Any) -> pa.Table:
+    """Add a part's metadata to its table: spec, digest, versions, processor and other facts."""
+    known = {"spec": json.loads(part.canonical), "digest": part.digest, "versions": versions()}
+    return table.replace_schema_metadata({"popview": json.dumps({**known, "processor": processor(), **facts})})
+
+
+def weights(part: Part, root: Path) -> dict[str, dict[str, Tensor]]:
+    """Return the solutions of a part: stage → ``steps`` ``(P,)`` and ``vectors`` ``(P, d)``.
+
+    Where their file is not there, as after a fresh checkout, they are trained anew: to the same numbers on the same
+    processor with the same versions, elsewhere to rounding, which training amplifies.
+    """
+    file = store.beside(part, "weights", root)
+    with claim(file.with_name(f"{file.name}.lock"), wait=True):
+        if file.is_file():
+            try:
+                return tensor_files.load(file)
+            except ValueError:
+                file.unlink()
+        stored(part, root)
+    return tensor_files.load(file)
+
+
+def _run(part: Part, seeds: Any, network: Network) -> tuple[pa.Table, Stages]:
+    """Train the runs of some seeds; return their rows and what they passed."""
+    run = part.settings
+    spec = RunSpec(
+        run["task"], part.profile, part.algorithm, "base", seeds[0], len(seeds), run["epochs"], run["checkpoints"],
+        run["hyperparameters"], run["model"],
+    )  # fmt: skip
+    problem = set_up(spec.task, seeds, spec.model)
+    optimizer = optimizer_of(spec, problem)
+    stages, start = Stages(len(seeds), run["level"], run["floor"]), vectors(problem)
+    due = set(np.linspace(0, spec.epochs * problem.steps_per_epoch, spec.checkpoints, dtype=int).tolist())
+    with torch.random.fork_rng([]), torch.no_grad():
+        for step in train(problem, optimizer, spec):
+            if step in due:
+                with optimizer.solution():
+                    train_loss, validation_loss = (problem.evaluate(split)[0].double().numpy() for split in SPLITS[:2])
+                    stages.offer(step, train_loss, validation_loss, vectors(problem))
+                if not stages.running.any():
+                    break
+    evaluations = {
+        name: np.broadcast_to(optimizer.counts[name].numpy(), len(seeds))
+        for name in ("gradient_evaluations", "loss_evaluations")
+    }
+    frames = [_rows(stage, stages, problem, start, network, part, seeds, evaluations) for stage in STAGES]
+    return pa.concat_tables(frames), stages
+
+
+@torch.no_grad()
+def _rows(
+    stage: str,
+    stages: Stages,
+    problem: Problem,
+    start: Tensor,
+    network: Network,
+    part: Part,
+    seeds: Any,
+    evaluations: dict[str, np.ndarray],
+) -> pa.Table:
+    """Return a stage's rows: one for each run that reached it."""
+    found, steps = stages.vectors[stage], stages.steps[stage]
+    there = steps >= 0
+    place(problem, found)
+    columns: dict[str, Any] = {"seed": np.array(seeds), "step": steps, "epoch": steps / problem.steps_per_epoch}
+    columns |= evaluations
+    for split in SPLITS:
+        loss, accuracy = problem.evaluate_whole_test() if split == "test" else problem.evaluate(split)
+        columns[f"{split}_loss"], columns[f"{split}_accuracy"] = loss.double().numpy(), accuracy.double().numpy()
+    columns["weight_norm"] = found.double().norm(dim=1).numpy()
+    columns["distance"] = (found.double() - start.double()).norm(dim=1).numpy()
+    columns |= sharpness(found, network, part.settings["fitted"], part.settings["chunk"])
+    table = pa.table(columns).filter(pa.array(there))
+    return table.add_column(1, "stage", pa.array([stage] * len(table), pa.string()))
+
+
+def sharpness(found: Tensor, network: Network, images: int, chunk: int) -> dict[str, np.ndarray]:
+    """Measure how sharp the loss is around parameter vectors ``(P, d)``, on the first `images` of the sample."""
+    loss = network.loss(images, chunk)
+    parts = []
+    for some in found.split(AT_ONCE):
+        models = some.clone().requires_grad_()
+        with torch.enable_grad():
+            parts.append(_measured(partial(loss, models), models))
+    return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+
+
+def _measured(loss: flatness.Loss, models: Tensor) -> dict[str, Tensor]:
+    draws, radii = generator(0, "flatness"), {"ball_maximum": RADIUS, "adaptive_sharpness": ADAPTIVE_RADIUS}
+    found = {name: getattr(flatness, name)(loss, [models], rho=rho, population=True) for name, rho in radii.items()}
+    drawn: Any = {"generator": draws, "population": True}
+    noisy = flatness.average_sharpness(loss, [models], rho=RELATIVE_NOISE, draws=NOISE_DRAWS, **drawn)
+    top = flatness.top_eigenvalue(loss, [models], iterations=LANCZOS_STEPS, **drawn)
+    return {**found, "average_sharpness": noisy.value, "top_eigenvalue": top}

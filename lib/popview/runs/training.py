@@ -1,0 +1,436 @@
+"""One spec → one trajectory: train, evaluate at checkpoints, measure the end, return a table with its provenance."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from popview.common import tensor_files
+from popview.common.environment import processor, versions
+from popview.common.errors import Unavailable, UsageError
+from popview.common.seeds import stream
+from popview.optimizers import Optimizer, make
+from popview.optimizers.tensors import members_of, norm
+from popview.runs.final_measures import Best, measures, numbers, scores_of
+from popview.runs.schedules import scheduler
+from popview.runs.specs import RunSpec
+from popview.tasks import SPLITS, Problem, set_up
+from popview.tasks.scores import to_bytes
+
+__all__ = [
+    "COLUMNS",
+    "FAR",
+    "Trajectory",
+    "compute",
+    "optimizer_of",
+    "run",
+    "train",
+    "unattached",
+]
+
+#: A restart counts as diverged if its training loss ends above this many times what it was at the start, as it does
+#: where the loss is not finite: units that a huge step has switched off leave a loss that is finite, in the millions.
+FAR = 10
+
+#: Seconds between two writings of a half-done run's state.
+EVERY = 60.0
+
+#: Seconds of training for each second that the writing of a state took.
+SPARING = 20
+
+COLUMNS = [
+    "seed",
+    "step",
+    "epoch",
+    "gradient_evaluations",
+    "loss_evaluations",
+    "train_loss",
+    "validation_loss",
+    "validation_metric",
+    "test_loss",
+    "test_metric",
+    "seconds",
+]
+
+
+@dataclass
+class Trajectory:
+    """A finished trajectory: its spec, its table, and the models of lowest training loss (`Best.models`)."""
+
+    spec: RunSpec
+    table: pa.Table
+    best: Best
+
+
+def run(spec: RunSpec) -> pa.Table:
+    """Train the restarts of a spec and return their trajectories.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row per restart and checkpoint: ``seed, step, epoch, gradient_evaluations, loss_evaluations, train_loss,
+        validation_loss, validation_metric, test_loss, test_metric, seconds`` (since the start, of the whole stack).
+        A restart ends with its first row whose training loss is not finite, SWA's also where that of the SGD beside it
+        is. For tasks that train one restart a file,
+        ``probabilities`` in the last row: what the ten models of lowest training loss predict on average on the test
+        sample, float16, examples × classes in a row. Where `RunSpec.extent` is "whole" instead ``test_probabilities``
+        in each restart's last row: what its last model predicts on the whole test split, in the data's order, in 8 bits
+        (`popview.tasks.scores.to_bytes`); where it is "scores" neither.
+        The metadata under ``popview`` is JSON: spec, digest, and per restart the counts of noise, hops and whether it
+        diverged (see `FAR`); what `popview.runs.final_measures` measures; for NiM-SGD ``equals`` ("SGD" where no noise
+        was ever injected: the rows are SGD's); for SGD ``least_gradient_norm`` of all steps' minibatches; precision,
+        versions, processor (of a run that was continued on others: all, in that order), seconds.
+    """
+    return compute(spec)[-1].table
+
+
+def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY) -> list[Trajectory]:
+    """Train the restarts of a spec, continuing where an interrupted run left off; see `run`.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    unfinished : Path, optional
+        Where the state of the half-done run is read from, if there, and written to.
+    every : float
+        Seconds between two writings, or `SPARING` times what the last one took where that is longer; of which there is
+        another before the measures at the end where all training took longer. Nothing that is computed depends on them.
+
+    Returns
+    -------
+    list of Trajectory
+        Of the specs that this run serves: `RunSpec.alongside`, if there is one, and last `spec` itself.
+
+    Raises
+    ------
+    Unavailable
+        If the task cannot be set up (see `popview.tasks.set_up`).
+    UsageError
+        If the optimizer refuses a hyperparameter, or the state cannot be written.
+    """
+    problem, optimizer, records = _begun(spec)
+    start = [p.detach().clone() for p in problem.parameters]
+    try:
+        first, spent = _resumed(unfinished, problem, optimizer, records)
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        print(f"popview: {unfinished} cannot be continued ({reason}): the run starts over", file=sys.stderr)
+        problem, optimizer, records = _begun(spec)
+        first, spent = -1, 0.0
+    began = saved = time.perf_counter()
+    wait = every
+    due = set(np.linspace(0, spec.epochs * problem.steps_per_epoch, spec.checkpoints, dtype=int).tolist())
+    with torch.random.fork_rng([]):
+        for step in train(problem, optimizer, spec, first):
+            if step > max(first, 0):
+                for record in records:
+                    record.observe()
+            if step in due and step > first:
+                now = time.perf_counter()
+                for record in records:
+                    record.checkpoint(step, spent + now - began)
+                for record in records:  # of two, the first is the one that trains: an average of it ends with it
+                    record.alive &= records[0].alive
+            if not records[0].alive.any():
+                break
+            now = time.perf_counter()
+            if unfinished is not None and step > first and now - saved >= wait:
+                _write(unfinished, problem, optimizer, records, step, spent + now - began)
+                saved = time.perf_counter()
+                wait = max(every, SPARING * (saved - now))
+        seconds = spent + time.perf_counter() - began
+        if unfinished is not None and seconds >= every and step > first:
+            _write(unfinished, problem, optimizer, records, step, seconds)
+        return [Trajectory(r.spec, r.finish(start, seconds), r.best) for r in records]
+
+
+def _begun(spec: RunSpec) -> tuple[Problem, Optimizer, list["Record"]]:
+    """Set up a spec's problem, its optimizer, and the records of the specs that its run serves."""
+    try:
+        problem = set_up(spec.task, spec.seeds, spec.model)
+    except UsageError as error:
+        raise Unavailable(str(error), spec.task) from error
+    optimizer = optimizer_of(spec, problem)
+    served = [(spec.alongside, True)] if spec.alongside else []
+    return problem, optimizer, [Record(s, problem, optimizer, beside) for s, beside in [*served, (spec, False)]]
+
+
+def optimizer_of(spec: RunSpec, problem: Problem) -> Optimizer:
+    """Return a spec's optimizer of a problem's parameters, with the noise of the spec's seed.
+
+    Raises
+    ------
+    UsageError
+        If it refuses a hyperparameter.
+    """
+    with _refusals(spec):
+        return make(
+            spec.algorithm,
+            problem.parameters,
+            buffers=problem.buffers,
+            population=problem.population,
+            seed=stream(spec.seed, "noise"),
+            **spec.hyperparameters,
+        )
+
+
+def unattached(spec: RunSpec) -> Optimizer:
+    """Return a spec's optimizer of one weight that is nobody's, to ask it for its kind and its hyperparameters.
+
+    Raises
+    ------
+    UsageError
+        As `optimizer_of`.
+    """
+    with _refusals(spec):
+        return make(spec.algorithm, [torch.zeros(1, requires_grad=True)], **spec.hyperparameters)
+
+
+@contextmanager
+def _refusals(spec: RunSpec) -> Iterator[None]:
+    """Within this context an optimizer that refuses a hyperparameter raises UsageError, which says whose it is."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{spec.algorithm} on {spec.task} in profile {spec.profile}: {error}") from error
+
+
+def train(problem: Problem, optimizer: Optimizer, spec: RunSpec, first: int = 0) -> Iterator[int]:
+    """Take the steps after the first ones, and yield the number of steps taken: 0 first, then after each."""
+    step = max(first, 0)
+    schedule = scheduler(spec.schedule, optimizer, spec.epochs * problem.steps_per_epoch, step)
+    yield step
+    while step < spec.epochs * problem.steps_per_epoch:
+        epoch, done = divmod(step, problem.steps_per_epoch)
+        for minibatch in islice(problem.minibatches(epoch), done, None):
+
+            def closure(minibatch: Any = minibatch) -> Tensor:
+                optimizer.zero_grad()
+                losses = problem.loss(minibatch)
+                losses.sum().backward()
+                return losses.detach()
+
+            torch.manual_seed(stream(spec.seed, f"step/{step}"))  # dropout: the same for every algorithm
+            optimizer.step(closure, lambda: problem.evaluate("train")[0])
+            if schedule:
+                schedule.step()
+            step += 1
+            yield step
+
+
+class Record:
+    """What one spec's trajectory consists of so far.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    problem : Problem
+    optimizer : Optimizer
+    alongside : bool
+        Whether the spec is the one alongside the optimizer's own: its models are where the optimizer stands.
+    """
+
+    def __init__(self, spec: RunSpec, problem: Problem, optimizer: Optimizer, alongside: bool) -> None:
+        self.spec, self.problem, self.optimizer, self.alongside = spec, problem, optimizer, alongside
+        self.frames: list[pa.Table] = []
+        self.losses: list[np.ndarray] = []
+        self.alive = np.ones(spec.restarts, dtype=bool)
+        self.processors = [processor(problem.device)]
+        self.best = Best(problem)
+        #: Of a spec whose files keep all: the model of the highest validation metric.
+        self.validated = Best(problem, 1) if spec.extent == "whole" else None
+        #: Of SGD: each restart's smallest gradient norm so far; of others it stays infinite.
+        self.least = torch.full((spec.restarts,), torch.inf, device=problem.device)
+
+    def observe(self) -> None:
+        """Take note of the gradient that the step just taken has followed."""
+        if self.spec.algorithm == "SGD" and not self.spec.hyperparameters.get("normalized"):
+            gradients = [p.grad for p in self.problem.parameters if p.grad is not None]
+            self.least = torch.minimum(self.least, norm(members_of(gradients, self.problem.population)))
+
+    @contextmanager
+    def _solution(self) -> Iterator[None]:
+        """Within this context the models are what each restart would return if it ended here."""
+        if self.alongside:
+            yield
+            return
+        with self.optimizer.solution():
+            if self.optimizer.averages:
+                self.problem.recompute_statistics()
+            yield
+
+    @torch.no_grad()
+    def checkpoint(self, step: int, seconds: float) -> None:
+        """Evaluate the models and add a row for each restart that has not diverged."""
+        names = ("gradient_evaluations", "loss_evaluations")
+        columns = {name: self.optimizer.counts[name].cpu().numpy().copy() for name in names}
+        with self._solution():
+            for split in SPLITS:
+                logits = self.problem.logits(split)
+                loss, metric = self.problem.score(split, logits)
+                columns[f"{split}_loss"], columns[f"{split}_metric"] = loss.double().numpy(), metric.double().numpy()
+            alive = np.where(self.alive, columns["train_loss"], np.nan)  # what has ended offers nothing more
+            predicted = self.problem.probabilities(logits)
+            self.best.offer(step, alive, predicted)
+            if self.validated:
+                self.validated.offer(step, np.where(np.isnan(alive), np.nan, -columns["validation_metric"]), predicted)
+        columns |= {"seed": np.array(self.spec.seeds), "step": np.full(self.spec.restarts, step)}
+        columns["epoch"] = columns["step"] / self.problem.steps_per_epoch
+        columns["seconds"] = np.full(self.spec.restarts, seconds)
+        self.frames.append(pa.table(columns).select(COLUMNS).filter(pa.array(self.alive)))
+        self.losses.append(columns["train_loss"])
+        self.alive &= np.isfinite(self.losses[-1])
+
+    def finish(self, start: list[Tensor], seconds: float) -> pa.Table:
+        """Measure the models that the restarts return; return the table with its metadata."""
+        began = time.perf_counter()
+        with self._solution():
+            ending = measures(self.problem, start, self.spec.seed, self.spec.extent)
+            table = pa.concat_tables(self.frames)
+            if self.validated:
+                table = self._with_predictions(table, self.problem.whole_test()[0])
+                ending |= self.best.whole_measures()
+                chosen = scores_of(self.problem, self.validated.on_whole_test()[0], self.problem.test_labels())
+                ending["by_validation"] = chosen | {"step": self.validated.steps[0].tolist()}
+        if self.spec.extent in ("brief", "sample"):
+            ending |= self.best.measures()
+            if not self.problem.population:
+                probabilities = self.best.mean_probabilities().flatten().half().numpy()
+                column = pa.array([None] * (len(table) - 1) + [probabilities], type=pa.list_(pa.float16()))
+                table = table.append_column("probabilities", column)
+        ending["seconds"] |= {"training_and_checkpoints": seconds, "measures": time.perf_counter() - began}
+        return table.replace_schema_metadata({"popview": json.dumps(self._metadata() | ending)})
+
+    def _with_predictions(self, table: pa.Table, probabilities: Tensor) -> pa.Table:
+        """Add the column ``test_probabilities`` to the last row of each restart: see `run`."""
+        seeds = table["seed"].to_numpy()
+        kept: list[Any] = [None] * len(table)
+        for seed, predicted in zip(self.spec.seeds, probabilities, strict=True):
+            kept[int(np.flatnonzero(seeds == seed)[-1])] = to_bytes(
+                predicted.detach().numpy(), self.problem.multilabel
+            ).ravel()
+        return table.append_column("test_probabilities", pa.array(kept, type=pa.list_(pa.uint8())))
+
+    def _metadata(self) -> dict[str, Any]:
+        counts = {name: count.tolist() for name, count in self.optimizer.counts.items()}
+        silent = self.spec.algorithm == "NiM-SGD"
+        known = {"least_gradient_norm": numbers(self.least)} if self.spec.algorithm == "SGD" else {}
+        return known | {
+            "spec": json.loads(self.spec.canonical),
+            "digest": self.spec.digest,
+            "diverged": (~(self.alive & (self.losses[-1] <= FAR * self.losses[0]))).tolist(),
+            **counts,
+            "equals": ["SGD" if silent and not fired else None for fired in counts["noise_triggers"]],
+            "precision": self.problem.precision,
+            "versions": versions(),
+            "processor": ", then ".join(self.processors),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that a resumed run needs."""
+        rows = pa.concat_tables(self.frames)
+        return {
+            "columns": {name: torch.tensor(rows[name].to_numpy()) for name in COLUMNS},
+            "losses": [torch.from_numpy(losses) for losses in self.losses],
+            "alive": torch.from_numpy(self.alive),
+            "processors": self.processors,
+            "best": self.best.state_dict(),
+            "validated": self.validated.state_dict() if self.validated else None,
+            "least": self.least,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a `state_dict`."""
+        self.frames = [pa.table({name: column.numpy() for name, column in state["columns"].items()})]
+        self.losses, self.alive = [losses.numpy() for losses in state["losses"]], state["alive"].numpy()
+        self.processors = list(dict.fromkeys([*state["processors"], *self.processors]))
+        self.best.load_state_dict(state["best"])
+        if self.validated:
+            self.validated.load_state_dict(state["validated"])
+        self.least.copy_(state["least"])
+
+
+def reused(spec: RunSpec, sgd: pa.Table) -> pa.Table | None:
+    """Return what training NiM-SGD would give, from SGD's table, where no gradient there would let its noise fire.
+
+    None where one was below ε, or where it is not known. The rows and the measures are SGD's; no seconds were spent.
+
+    Parameters
+    ----------
+    spec : RunSpec
+        Of NiM-SGD.
+    sgd : Table
+        Of `RunSpec.silent`.
+    """
+    told = json.loads(sgd.schema.metadata[b"popview"])
+    least = told.pop("least_gradient_norm", [None])
+    if None in least or min(least) < unattached(spec).hyperparameter("epsilon"):
+        return None
+    return _of(spec, sgd, told | {"equals": ["SGD"] * spec.restarts})
+
+
+def copied(spec: RunSpec, base: pa.Table) -> pa.Table:
+    """Return what training a tuned spec would give, from the table of `RunSpec.twin`: the same, in no seconds."""
+    return _of(spec, base, json.loads(base.schema.metadata[b"popview"]))
+
+
+def _of(spec: RunSpec, table: pa.Table, told: dict[str, Any]) -> pa.Table:
+    """Return a table that was taken from another spec's, as this one's."""
+    own = {"spec": json.loads(spec.canonical), "digest": spec.digest, "seconds": {}}
+    return table.replace_schema_metadata({"popview": json.dumps(told | own)})
+
+
+def _write(file: Path, problem: Problem, optimizer: Optimizer, records: list[Record], step: int, spent: float) -> None:
+    """Write the state of a half-done run."""
+    state = {
+        "made": _maker(problem, records),
+        "step": step,
+        "spent": spent,
+        "parameters": list(problem.parameters),
+        "buffers": list(problem.buffers),
+        "optimizer": optimizer.state_dict(),
+        "records": [record.state_dict() for record in records],
+    }
+    with tensor_files.writing(file):
+        tensor_files.save(file, state)
+
+
+def _maker(problem: Problem, records: list[Record]) -> dict[str, str]:
+    """Return what a state must agree in with the run that continues it."""
+    known = {"digest": records[-1].spec.digest, "precision": problem.precision, "device": problem.device.type}
+    return known | versions()
+
+
+def _resumed(file: Path | None, problem: Problem, optimizer: Optimizer, records: list[Record]) -> tuple[int, float]:
+    """Bring everything to where an interrupted run left off; return its step and seconds, -1 and 0 without one.
+
+    Raises
+    ------
+    ValueError, LookupError, RuntimeError, TypeError
+        If the state is damaged, or of another run, precision, device or version; what was set up is spoilt then.
+    """
+    if file is None or not file.is_file():
+        return -1, 0.0
+    state, own = tensor_files.load(file), _maker(problem, records)
+    then = state["made"]
+    if other := [f"{name} was {then.get(name)}, is {value}" for name, value in own.items() if then.get(name) != value]:
+        raise ValueError(", ".join(other))
+    with torch.no_grad():
+        for now, kept in zip(
+            [*problem.parameters, *problem.buffers], [*state["parameters"], *state["buffers"]], strict=True
+        ):
+            now.copy_(kept)
+    optimizer.load_state_dict(state["optimizer"])
+    for record, kept in zip(records, state["records"], strict=True):
+        record.load_state_dict(kept)
+    return state["step"], state["spent"]

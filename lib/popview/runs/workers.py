@@ -1,0 +1,370 @@
+"""Many specs: compute those that are missing, one process a core with one thread each, here or on a cluster."""
+
+import logging
+import os
+import platform
+import re
+import shutil
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+from joblib import Parallel, cpu_count, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from tqdm import tqdm
+
+from popview.common import processes, tensor_files
+from popview.common.errors import Unavailable, UsageError, check_name
+from popview.common.folders import TRAJECTORIES
+from popview.common.locks import claim, is_held
+from popview.runs import store, training
+from popview.runs.specs import Stored
+
+__all__ = ["BACKENDS", "missing", "run"]
+
+#: How often what a killed worker left is tried before giving up.
+ATTEMPTS = 3
+
+#: Seconds that a Dask scheduler has to answer.
+PATIENCE = 15
+
+#: What became of a job: digest → whether this job stored that file (else another driver did, or is at it), or an error.
+Outcome = dict[str, bool] | UsageError
+
+#: Spec, file of the half-done state, seconds between writings → what is to be stored, each with `spec` and `table`.
+Compute = Callable[[Any, Path, float], list[Any]]
+
+#: Torch's random state is one per process: where a Dask worker has several threads, one of them trains at a time.
+_training = threading.Lock()
+
+
+def run(
+    specs: Iterable[Stored],
+    *,
+    workers: int | None = None,
+    backend: str = "loky",
+    scheduler: str | None = None,
+    keep_weights: bool = False,
+    every: float = training.EVERY,
+    compute: Compute | None = None,
+    kind: str = "trajectories",
+    root: Path = TRAJECTORIES,
+    quiet: bool = False,
+) -> int:
+    """Compute the specs that the store does not hold, and store each as soon as it is finished.
+
+    A killed run loses nothing that was finished, and of what was not at most a minute of training, or twenty times what
+    writing a state takes, and the measures at the end: call it again. Neither the number of workers nor the backend
+    changes the results. Several drivers may work on one store: each spec is computed by one of them. What another is
+    at, and a task that cannot be set up, do not keep the others from being computed; they are told at the end. NiM-SGD
+    is not trained where SGD's file is there and says that no gradient became small enough for its noise: the rows are
+    SGD's, and flagged (`training.reused`). Nor is a tuned trajectory where the search has chosen the base setting and
+    the base file is there: it is the same one (`training.copied`).
+
+    Parameters
+    ----------
+    specs : iterable of RunSpec, or of whatever else is stored
+    workers : int, optional
+        Processes; by default one a core, but 1 where there is a GPU: all would share the first. Slurm's jobs have no
+        default. With 1 and "loky" nothing is forked.
+    backend : {"loky", "dask"}
+    scheduler : str, optional
+        Of "dask": the address of a running scheduler, or "slurm" for jobs started through dask-jobqueue (its
+        configuration file says how); by default a cluster on this machine. See Notes.
+    keep_weights : bool
+        Whether to keep the ten models of lowest training loss beside each trajectory, as safetensors; one without them
+        is computed again.
+    every : float
+        Seconds between two writings of a half-done trajectory's state; see `popview.runs.training.compute`.
+    compute : callable, optional
+        What computes a spec: from the spec, the file for its half-done state, and `every`;
+        `popview.runs.training.compute` by default.
+    kind : str
+        What the progress bar says is computed.
+    root : Path
+        The store.
+    quiet : bool
+        Whether to hide the progress bar.
+
+    Returns
+    -------
+    int
+        How many were computed.
+
+    Raises
+    ------
+    UsageError
+        If the backend is unknown, its scheduler cannot be reached or goes away, the store cannot be written, memory is
+        short, workers are killed again and again (by a lack of it for example), a task cannot be set up, or another
+        driver is still at work on some specs.
+
+    Notes
+    -----
+    Workers of a Dask scheduler need this version of popview, the store's folder under the same name, and in their own
+    environment what a task needs: POPVIEW_HUB or the network, POPVIEW_CACHE. Start them with
+    ``MALLOC_ARENA_MAX=1 dask worker <address> --nthreads 1 --nworkers <cores>``; the variable makes them as fast as
+    local workers. An interrupted driver's futures are cancelled; what their workers have begun they finish and store.
+
+    The Slurm jobs of "slurm" end with the driver. One that ends before, as at its walltime, is replaced, if it is of
+    one worker (``cores: 1``); what it was at goes on from its half-done state.
+    """
+    check_name("backend", backend, BACKENDS)
+    if scheduler is not None and backend != "dask":
+        raise UsageError(f"scheduler {scheduler!r} needs the backend dask")
+    if scheduler == "slurm" and workers is None:
+        raise UsageError("scheduler slurm needs --workers, the number of jobs: the cores of this machine say nothing")
+    root = root.absolute()
+    given = list({spec.digest: spec for spec in specs}.values())
+    store.tidy(given, root)
+    wanted = todo = missing(given, root, keep_weights)
+    ours: dict[str, bool] = {}
+    several = len({spec.task for spec in wanted}) > 1
+    others: set[str] = set()
+    lost: dict[str, Unavailable] = {}
+    kills = 0
+    while jobs := _jobs(todo, root):
+        others |= {spec.digest for spec in todo} - {served.digest for job in jobs for served in _served(job)}
+        before = kills
+        try:
+            still = (job for job in jobs if job.task not in lost)
+            with BACKENDS[backend](
+                still, min(workers or _usual(), len(jobs)), scheduler, root, keep_weights, every, compute
+            ) as outcomes:
+                for outcome in tqdm(outcomes, total=len(jobs), desc=kind, unit="file", disable=quiet):
+                    if isinstance(outcome, Unavailable):
+                        if outcome.task not in lost and several:
+                            print(f"popview: {outcome}", file=sys.stderr)
+                        lost[outcome.task] = outcome
+                    elif isinstance(outcome, UsageError):
+                        raise outcome
+                    else:
+                        ours |= outcome
+        except TerminatedWorkerError:
+            kills += 1
+            print("popview: a worker was killed; what it had not finished is computed again", file=sys.stderr)
+        if kills == before and any(job.digest not in ours and job.task not in lost for job in jobs):
+            raise UsageError("the workers have another version of popview: start them anew")
+        left = (spec for spec in missing(todo, root, keep_weights) if not ours.get(spec.digest))
+        todo = [spec for spec in left if spec.task not in lost]
+        if todo and kills == ATTEMPTS:
+            raise UsageError(f"workers were killed {kills} times, {len(todo)} files are missing: try fewer --workers")
+    told = [f"not set up, as told above: {', '.join(lost)}" if several else str(error) for error in lost.values()][:1]
+    if todo:
+        told.append(
+            f"{len(todo)} of {len(wanted)} files are being computed by another driver on this store, the others are "
+            "done: run again when it has finished"
+        )
+    if told:
+        raise UsageError("; ".join(told))
+    return sum(ours.get(spec.digest, spec.digest not in others) for spec in wanted)
+
+
+def _usual() -> int:
+    """Return the processes of a run that does not say: one a core, but a single one where there is a GPU."""
+    return 1 if torch.cuda.is_available() else cpu_count()
+
+
+def missing(specs: Sequence[Stored], root: Path, keep_weights: bool) -> list[Stored]:
+    """Return the specs whose trajectory, or its weights where they are to be kept, is not in the store."""
+    absent = {spec.digest for spec in store.missing(specs, root)}
+    return [spec for spec in specs if spec.digest in absent or _lacks(spec, root, keep_weights)]
+
+
+def _lacks(spec: Stored, root: Path, keep_weights: bool) -> bool:
+    """Whether a spec's file is not there, or that of its weights where they are to be kept."""
+    there = store.path(spec, root).is_file() and (store.beside(spec, "weights", root).is_file() or not keep_weights)
+    return not there
+
+
+def _served(spec: Stored) -> list[Stored]:
+    """Return the specs that a run of `spec` serves, itself last."""
+    return [*filter(None, [spec.alongside]), spec]
+
+
+def _jobs(todo: list[Stored], root: Path) -> list[Stored]:
+    """Leave out the specs that the run of another one serves as well, and those that another driver is at."""
+    also = {served.digest for spec in todo for served in _served(spec)[:-1]}
+    jobs = [spec for spec in todo if spec.digest not in also]
+    return [spec for spec in jobs if not any(is_held(store.beside(s, "lock", root)) for s in _served(spec))]
+
+
+def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute: Compute | None = None) -> Outcome:
+    """Compute and store a spec, and the one alongside it."""
+    served = _served(spec)
+    try:
+        with _training, ExitStack() as stack:
+            for one in served:
+                lock = store.beside(one, "lock", root)
+                with tensor_files.writing(lock):
+                    held = stack.enter_context(claim(lock))
+                if not held:
+                    return {one.digest: False for one in served}
+            absent = {one.digest: _lacks(one, root, keep_weights) for one in served}
+            if absent[spec.digest] and (compute or keep_weights or not _reuse(spec, root)):
+                processes.keep_pages()
+                stack.enter_context(processes.one_thread())
+                chosen: Compute = compute or training.compute
+                for found in chosen(spec, store.beside(spec, "unfinished", root), every):
+                    if absent[found.spec.digest]:
+                        weights = store.beside(found.spec, "weights", root)
+                        if keep_weights:
+                            with tensor_files.writing(weights):
+                                tensor_files.save(weights, found.best.state_dict())
+                        store.save(found.spec, found.table, root)
+            for one in served:
+                with tensor_files.writing(store.path(one, root)):
+                    store.sweep(one, root)
+            return absent
+    except UsageError as error:
+        return error
+    except (OSError, MemoryError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory|enough memory", reason):
+            raise
+        return UsageError(f"{spec.algorithm} on {spec.task}, seed {spec.seed}: {reason}")
+
+
+def _reuse(spec: Any, root: Path) -> bool:
+    """Store a spec's table, and say so, where another file has it: its twin's, or that of the SGD which it equals."""
+    for source, take in ((spec.twin, training.copied), (spec.silent, training.reused)):
+        try:
+            table = take(spec, store.load(source, root)) if source else None
+        except UsageError:  # not there, or damaged
+            continue
+        if table is not None:
+            store.save(spec, table, root)
+            return True
+    return False
+
+
+@contextmanager
+def _loky(jobs: Iterable[Stored], workers: int, _: str | None, *given: Any) -> Iterator[Iterable[Outcome]]:
+    for name, value in processes.HUGE_PAGES.items():
+        os.environ.setdefault(name, value)  # for the workers: it counts when a process starts
+    parallel = Parallel(n_jobs=workers, batch_size=1, return_as="generator_unordered")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="joblib")  # that workers were stopped, or anew
+        with processes.uninterrupted():  # a worker that is still starting would tell of Ctrl-C in its own words
+            begun = parallel(delayed(_child)(os.getpid(), spec, *given) for spec in jobs)
+        with closing(begun) as outcomes:
+            yield outcomes
+
+
+def _child(driver: int, *given: Any) -> Outcome:
+    processes.serve(driver)
+    return _compute(*given)
+
+
+@contextmanager
+def _dask(jobs: Iterable[Stored], workers: int, scheduler: str | None, root: Path, *given: Any) -> Iterator[Any]:
+    try:
+        from distributed import Client
+        from distributed.utils import silence_logging_cmgr
+    except ValueError as error:  # one of its files is no YAML
+        raise UsageError(f"Dask's configuration: {' '.join(str(error).split())}") from error
+
+    with ExitStack() as stack:
+        stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # errors are told in one line
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", "Port .* is already in use")  # that of Dask's status, in another driver
+        mark = root / f".driver-{uuid4().hex}"
+        with tensor_files.writing(mark):
+            for left in root.glob(".driver-*"):
+                with claim(left):  # of a killed driver: it goes at the end of this context
+                    pass
+            stack.enter_context(claim(mark, wait=True))
+        cluster = _cluster(scheduler, workers, stack)
+        try:
+            client = stack.enter_context(Client(cluster, timeout=PATIENCE))
+        except Exception as error:  # a server of another kind may answer anything
+            raise UsageError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+        if not client.nthreads():
+            print("popview: no Dask worker is there yet; waiting for one", file=sys.stderr)
+        every = list(jobs)
+        many = ([value] * len(every) for value in (str(mark), root, *given))
+        futures = client.map(_far, every, *many, pure=False, retries=ATTEMPTS)
+        yield _results(futures, scheduler)
+
+
+def _cluster(scheduler: str | None, workers: int, stack: ExitStack) -> Any:
+    """Return what a Dask client connects to: an address, or a cluster started here that ends with the stack."""
+    if scheduler is None:
+        from dask import config
+        from distributed import LocalCluster
+
+        environment = {"MALLOC_ARENA_MAX": 1, **processes.HUGE_PAGES}
+        start = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in environment.items()}
+        with config.set(start), processes.uninterrupted():
+            local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+        return stack.enter_context(local)
+    return _slurm(workers, stack) if scheduler == "slurm" else scheduler
+
+
+def _slurm(workers: int, stack: ExitStack) -> Any:
+    """Return a Dask cluster whose workers are Slurm jobs, as dask-jobqueue's configuration file says.
+
+    A job that ends before its time, or at its walltime, is replaced.
+    """
+    if shutil.which("sbatch") is None:
+        raise UsageError("scheduler slurm: there is no sbatch on this machine")
+    from dask import config
+    from distributed import Status
+
+    async def submitted(cluster: Any) -> None:
+        cluster.scale(workers)
+        try:
+            await cluster  # else nobody would hear what sbatch says
+        except RuntimeError:
+            for job in cluster.workers.values():
+                job.status = Status.failed  # else the cluster could not be closed
+            raise
+
+    try:
+        with processes.uninterrupted():  # Ctrl-C is to mean what it meant: dask-jobqueue makes it a silent exit
+            from dask_jobqueue import SLURMCluster
+
+            options = {"dashboard_address": None} | config.get("jobqueue.slurm.scheduler-options", {})
+            cluster = stack.enter_context(SLURMCluster(silence_logs=50, scheduler_options=options))
+        cluster.sync(submitted, cluster)
+    except ModuleNotFoundError as error:
+        raise UsageError("scheduler slurm needs dask-jobqueue: `pip install dask-jobqueue`") from error
+    except (RuntimeError, TypeError, ValueError) as error:
+        said = " ".join(str(error).rpartition("stderr:")[2].split())
+        raise UsageError(f"scheduler slurm, by dask-jobqueue's configuration file: {said}") from error
+    cluster.adapt(minimum=workers, maximum=workers)
+    return cluster
+
+
+def _results(futures: list[Any], scheduler: str | None) -> Iterator[Outcome]:
+    """Yield the outcomes as they come; what killed workers is told at the end, when the others are done."""
+    from distributed import CancelledError, as_completed
+    from distributed.scheduler import KilledWorker
+
+    killed: KilledWorker | None = None
+    for future in as_completed(futures):
+        try:
+            yield future.result()
+        except KilledWorker as error:
+            killed = error
+        except CancelledError as error:
+            message = f"the Dask scheduler {scheduler or ''} has gone away; what was finished is kept: run again"
+            raise UsageError(message) from error
+    if killed is not None:
+        raise TerminatedWorkerError(str(killed)) from killed
+
+
+def _far(spec: Stored, mark: str, root: Path, *given: Any) -> Outcome:
+    """Compute on a worker that may be on another machine."""
+    if not Path(mark).exists():
+        return UsageError(f"{root} on worker {platform.node()} is not the driver's folder: they must share it")
+    return _compute(spec, root, *given)
+
+
+Backend = Callable[..., Any]
+BACKENDS: dict[str, Backend] = {"loky": _loky, "dask": _dask}

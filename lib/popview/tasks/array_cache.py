@@ -1,0 +1,110 @@
+"""Arrays that are made once and memory-mapped ever after: decoded images, tokens, states of frozen layers."""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+from platformdirs import user_cache_path
+
+from popview.common.errors import UsageError
+from popview.common.locks import claim
+
+__all__ = ["arrays", "digest", "folder"]
+
+MANIFEST = "sha256.json"
+
+
+def folder() -> Path:
+    """Return the cache's folder: the one that POPVIEW_CACHE names, else the user's cache folder for popview."""
+    named = os.environ.get("POPVIEW_CACHE")
+    return Path(named).expanduser() if named else user_cache_path("popview")
+
+
+def digest(array: np.ndarray) -> str:
+    """Return the SHA-256 of an array's bytes, in C order."""
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def arrays(name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return the arrays kept under `name`, memory-mapped and read-only, making them where they are not there.
+
+    Parameters
+    ----------
+    name : str
+        Says everything that the arrays depend on; it becomes a folder's name.
+    make : callable
+        Returns them. Of several processes one makes them and the others wait.
+
+    Raises
+    ------
+    UsageError
+        If the cache's folder cannot be written.
+
+    Notes
+    -----
+    Each array's SHA-256 is kept beside it and checked at every opening; what does not agree is made anew.
+    """
+    place = folder() / name
+    found = _opened(place, quiet=True)
+    if found is not None:
+        return found
+    with ExitStack() as stack:
+        with _told_if_not_writable():
+            stack.enter_context(claim(place.with_name(name + ".lock"), wait=True))
+        found = _opened(place)
+        if found is not None:
+            return found
+        made = make()
+        with _told_if_not_writable():
+            return _written(place, made)
+
+
+@contextmanager
+def _told_if_not_writable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"cannot write to the cache {folder()}: {reason}; name another in POPVIEW_CACHE") from error
+
+
+def _opened(place: Path, quiet: bool = False) -> dict[str, np.ndarray] | None:
+    """Open the arrays of a folder; None where they are not there, or damaged, which is told unless `quiet`."""
+    try:
+        sums = dict(json.loads((place / MANIFEST).read_text("utf-8")))
+        found = {key: np.load(place / f"{key}.npy", mmap_mode="r", allow_pickle=False) for key in sums}
+        wrong = [key for key, array in found.items() if digest(array) != sums[key]]
+        reason = f"wrong checksum of {', '.join(wrong)}" if wrong else "" if found else "it names no arrays"
+    except FileNotFoundError as error:
+        if not place.exists():
+            return None
+        reason = f"{Path(error.filename).name} is missing"
+    except (OSError, EOFError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+    if reason and not quiet:
+        print(f"popview: {place} is damaged ({reason}): made anew", file=sys.stderr)
+    return None if reason else found
+
+
+def _written(place: Path, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Write to a folder beside it, then rename that; whoever calls this holds the lock."""
+    part = place.with_name(place.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    try:
+        part.mkdir()
+        for key, array in made.items():
+            np.save(part / f"{key}.npy", array, allow_pickle=False)
+        (part / MANIFEST).write_text(json.dumps({key: digest(array) for key, array in made.items()}), "utf-8")
+        if place.exists():
+            shutil.rmtree(place)
+        part.rename(place)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return {key: np.load(place / f"{key}.npy", mmap_mode="r", allow_pickle=False) for key in made}

@@ -1,0 +1,125 @@
+"""Barrier heights of pairs of solutions: pairs that share a solution are not independent, the solutions are."""
+
+from math import sqrt
+
+import numpy as np
+import scipy.stats
+from numpy.typing import ArrayLike, NDArray
+
+from popview.common.errors import UsageError
+from popview.statistics.results import Result, check_fraction
+
+__all__ = ["difference", "mean", "random_pairs"]
+
+
+def random_pairs(solutions: int, pairs: int, seed: int) -> NDArray[np.int64]:
+    """Draw different pairs of different solutions: indices of shape ``(pairs, 2)``.
+
+    Raises
+    ------
+    UsageError
+        If there are fewer such pairs than asked for.
+    """
+    first, second = np.triu_indices(solutions, 1)
+    if not 1 <= pairs <= len(first):
+        raise UsageError(f"pairs must lie between 1 and {len(first)} for {solutions} solutions, got {pairs!r}")
+    chosen = np.random.default_rng(seed).permutation(len(first))[:pairs]
+    return np.stack([first[chosen], second[chosen]], axis=1)
+
+
+def mean(
+    heights: ArrayLike, pairs: ArrayLike, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> Result:
+    """Return the mean height over pairs, with the interval of the bootstrap over solutions; see `difference`."""
+    check_fraction(level, "level")
+    values, ends = _checked(heights, pairs, "heights")
+    generator = np.random.default_rng(seed)
+    count = len(np.unique(ends))
+    return _result(float(values.mean()), _resampled(values, ends, resamples, generator), (count,), level)
+
+
+def difference(
+    heights_a: ArrayLike,
+    pairs_a: ArrayLike,
+    heights_b: ArrayLike,
+    pairs_b: ArrayLike,
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Result:
+    """Compare the barriers of two independent sets of solutions: mean height of a − mean height of b.
+
+    Where both sets consist of the same pairs of seeds, `mean` of the differences uses that.
+
+    The bootstrap resamples solutions, not pairs: a pair counts as often as the product of how often its two solutions
+    were drawn. The percentiles are those that make the interval as wide as Student's for so many solutions (Hesterberg
+    2015's expanded percentiles; the smaller set's number). It is conservative where pairs vary more than solutions do,
+    and resampling pairs instead is not an option: where heights are sums of two solutions' shares, 24 solutions in 50
+    pairs, an interval at 95 % from resampled pairs holds the truth about 60 % of the time (a test measures both).
+
+    Parameters
+    ----------
+    heights_a, heights_b : array_like, shapes (n,) and (m,)
+        One height per pair; any other quantity of pairs will do, such as distances.
+    pairs_a, pairs_b : array_like of int, shapes (n, 2) and (m, 2)
+        The solutions of each pair, numbered within their set.
+    level : float
+    resamples, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Result
+        `n` counts the solutions that are in a pair; no p-value.
+
+    Raises
+    ------
+    UsageError
+        If shapes don't fit, a pair joins a solution with itself, or fewer than three solutions are in pairs.
+
+    References
+    ----------
+    Owen 2007, Annals of Applied Statistics 1, 386: the product of counts, and that it errs on the wide side.
+    Hesterberg 2015, The American Statistician 69, 371: expanded percentiles.
+    """
+    check_fraction(level, "level")
+    a, b = _checked(heights_a, pairs_a, "heights_a"), _checked(heights_b, pairs_b, "heights_b")
+    generator = np.random.default_rng(seed)
+    drawn = _resampled(*a, resamples, generator) - _resampled(*b, resamples, generator)
+    counts = (len(np.unique(a[1])), len(np.unique(b[1])))
+    return _result(float(a[0].mean() - b[0].mean()), drawn, counts, level)
+
+
+def _resampled(heights: np.ndarray, pairs: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
+    """Return the mean heights of resampled sets; solutions of which no pair was drawn together are drawn again."""
+    names, ends = np.unique(pairs, return_inverse=True)
+    ends = ends.reshape(pairs.shape)
+    means = np.empty(0)
+    while len(means) < resamples:
+        counts = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+        weights = counts[:, ends[:, 0]] * counts[:, ends[:, 1]]
+        total = weights.sum(1)
+        means = np.concatenate([means, (weights @ heights)[total > 0] / total[total > 0]])
+    return means[:resamples]
+
+
+def _result(estimate: float, drawn: np.ndarray, counts: tuple[int, ...], level: float) -> Result:
+    solutions = min(counts)
+    quantile = sqrt(solutions / (solutions - 1)) * scipy.stats.t.isf((1 - level) / 2, solutions - 1)
+    tail = float(scipy.stats.norm.sf(quantile))
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return Result(estimate, (float(low), float(high)), None, counts, "solution")
+
+
+def _checked(heights: ArrayLike, pairs: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:
+    values, ends = np.asarray(heights, dtype=float), np.asarray(pairs)
+    if values.ndim != 1 or ends.shape != (len(values), 2) or not np.issubdtype(ends.dtype, np.integer):
+        raise UsageError(f"{name} and its pairs must have shapes (n,) and (n, 2), got {values.shape} and {ends.shape}")
+    if not np.isfinite(values).all():
+        raise UsageError(f"{name} has {int((~np.isfinite(values)).sum())} values that are NaN or infinite")
+    if (ends[:, 0] == ends[:, 1]).any():
+        raise UsageError(f"a pair of {name} joins a solution with itself")
+    if len(np.unique(ends)) < 3:
+        raise UsageError(f"{name} needs pairs of 3 or more solutions")
+    return values, ends
