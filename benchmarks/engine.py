@@ -27,7 +27,8 @@ from interruptions import contents
 from popview.common.environment import processor
 from popview.runs import store, training
 from popview.runs import workers as engine
-from popview.runs.specs import RunSpec, expand
+from popview.runs.expansion import expand
+from popview.runs.specs import RunSpec
 
 MANY = 100_000
 

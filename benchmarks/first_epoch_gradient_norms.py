@@ -14,8 +14,8 @@ import typer
 
 from popview.common import processes
 from popview.optimizers import tensors
-from popview.runs import training
-from popview.runs.specs import expand
+from popview.runs import loop
+from popview.runs.expansion import expand
 from popview.tasks import set_up
 
 
@@ -27,7 +27,7 @@ def main(task: str = "digits", profile: str = "laptop", epochs: int = 1) -> None
     problem = set_up(task, spec.seeds, spec.model)
     gradients = list(problem.parameters)
     start = tensors.norm(tensors.members_of([p.detach() for p in gradients], problem.population))
-    steps = training.train(problem, training.optimizer_of(spec, problem), spec)
+    steps = loop.train(problem, loop.optimizer_of(spec, problem), spec)
     next(steps)  # none is taken yet
     norms = [tensors.norm(tensors.members_of([p.grad for p in gradients], problem.population)) for _ in steps]
     print(f"{task}, {profile}, {spec.restarts} restarts: norm of the initial weights {start.mean():.1f}")

@@ -36,7 +36,8 @@ from popview.common import locks
 from popview.common.environment import processor
 from popview.runs import store, training
 from popview.runs import workers as engine
-from popview.runs.specs import RunSpec, expand
+from popview.runs.expansion import expand
+from popview.runs.specs import RunSpec
 
 DIGITS = ("SGD", "SWA", "SAM", "NiM-BH", "NiG-MBH", "AdamW", "SGLD")
 IMAGES = ("SGD", "SWA", "NiM-MBH")

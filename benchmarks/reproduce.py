@@ -23,7 +23,7 @@ import typer
 from interruptions import contents
 
 from popview.common.environment import processor
-from popview.common.folders import TRAJECTORIES
+from popview.common.folders import RESULTS
 from popview.populations import tables
 from popview.runs import store
 from popview.runs import workers as engine
@@ -58,8 +58,8 @@ def within(told: Any, new: Any) -> bool:
 
 def compared(spec: RunSpec, root: Path) -> tuple[str, bool]:
     """Return a line of the table, and whether the files agree as they should."""
-    before, now = (store.load(spec, place).to_pandas() for place in (TRAJECTORIES, root))
-    (rows, told), (new_rows, new_told) = contents(spec, TRAJECTORIES), contents(spec, root)
+    before, now = (store.load(spec, place).to_pandas() for place in (RESULTS, root))
+    (rows, told), (new_rows, new_told) = contents(spec, RESULTS), contents(spec, root)
     same = rows == new_rows and within(told, new_told)
     apart, at_start = ["–"] * 4, math.inf
     if len(before) == len(now):

@@ -40,7 +40,8 @@ from popview.common import processes
 from popview.common.environment import processor
 from popview.common.seeds import generator, stream
 from popview.optimizers import make
-from popview.runs.specs import RunSpec, expand
+from popview.runs.expansion import expand
+from popview.runs.specs import RunSpec
 from popview.tasks import TASKS, images
 
 #: Row of the table → task and what is changed in the model's settings.

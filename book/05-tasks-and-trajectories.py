@@ -31,11 +31,11 @@ from popview.book import results as show
 from popview.book.figures import trajectories as draw
 from popview.book.tables import table_one
 from popview.populations import tables
-from popview.runs import specs, store, workers
+from popview.runs import expansion, profiles, status, workers
 
 style.use()
 if task != "all":
-    workers.run(specs.expand(profile, task, restarts=restarts))
+    workers.run(expansion.expand(profile, task, restarts=restarts))
 coverage, results = show.gather(task, "all", profile, restarts)
 base = {key: table for key, table in results.items() if key[1] == "base"}
 counted = {key: table.groupby(["algorithm", "seed"]).ngroups for key, table in results.items()}
@@ -47,7 +47,7 @@ facts = page.facts(profile, results)
 # ## The tasks
 
 # %% tags=["hide-input", "remove-output"]
-sizes = {name: specs.settings(profile, name) for name in specs.tasks(profile)}
+sizes = {name: profiles.settings(profile, name) for name in profiles.tasks(profile)}
 setup = pd.DataFrame(
     {
         "task": name,
@@ -64,7 +64,7 @@ setup = pd.DataFrame(
     for name, table in sizes.items()
 ).merge(coverage.loc[coverage["variant"] == "base", ["task", "state"]], how="left", on="task")
 page.table("setup", setup, digits=1)
-page.text("to-fill", show.to_fill(coverage, profile, store.inventory(profile)))
+page.text("to-fill", show.to_fill(coverage, profile, status.inventory(profile)))
 
 # %% [markdown]
 # ````{table} The tasks at this scale, and whether their base results are here. Restarts are per algorithm. CIFAR-100 is built and tested on a hundred images, and not run here: the whole data set could not be had where this book is built.
@@ -149,7 +149,7 @@ page.provenance(
 
 # %% tags=["hide-input", "remove-output"]
 final = {key: tables.final(table) for key, table in results.items()}
-trials = {n: specs.settings(profile, n)["search"]["trials"] for n, v in results if v == "tuned"}
+trials = {n: profiles.settings(profile, n)["search"]["trials"] for n, v in results if v == "tuned"}
 searched = ", ".join(f"best of {number} trials ({n})" for n, number in trials.items()) or "none"
 page.show("final", table_one.finals(final))
 page.figure(
@@ -226,7 +226,7 @@ page.provenance(
 # The file `lib/popview/runs/profiles/optimizers/laptop.toml` gives a reason for each base setting and the space of each search.
 
 # %% tags=["hide-input", "remove-output"]
-same = {n: specs.unchanged(profile, n) for n, v in run if v == "tuned"}
+same = {n: expansion.unchanged(profile, n) for n, v in run if v == "tuned"}
 hyperparameters = pd.DataFrame(
     {
         "task": n,

@@ -48,7 +48,7 @@ from popview.book.tables import printed
 from popview.book.tables import selection as lay
 from popview.paper import printed as paper_tables
 from popview.populations import comparisons, selection, tables
-from popview.runs import store
+from popview.runs import status
 
 style.use()
 coverage, results = show.gather(task, variant, profile, restarts)
@@ -78,7 +78,7 @@ for kind in ("base", "tuned"):
 
 # %% tags=["hide-input", "remove-output"]
 page.show("covered", coverage, show.covered)
-page.text("to-fill", show.to_fill(coverage, profile, store.inventory(profile)))
+page.text("to-fill", show.to_fill(coverage, profile, status.inventory(profile)))
 
 # %% [markdown]
 # ````{table} What this page rests on. The paper's tasks are cifar10, cifar100, goemotions and tweeteval.

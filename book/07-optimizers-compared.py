@@ -50,7 +50,7 @@ from popview.book.sentences import comparisons as sentences
 from popview.book.tables import printed
 from popview.paper import printed as paper_tables
 from popview.populations import comparisons, tables, time_to_target
-from popview.runs import specs, store
+from popview.runs import profiles, status
 
 style.use()
 coverage, results = show.gather(task, variant, profile, restarts)
@@ -70,7 +70,7 @@ page.text("never-parted", sentences.never_parted(results))
 glue("headline", sentences.headline(against, values), display=False)
 glue("chosen", per_trajectory, display=False)
 glue("first-restarts", first_restarts, display=False)
-trials = {specs.settings(profile, name)["search"]["trials"] for name, kind in results if kind == "tuned"}
+trials = {profiles.settings(profile, name)["search"]["trials"] for name, kind in results if kind == "tuned"}
 glue("unchanged", show.unchanged(results, profile), display=False)
 glue("trials", " or ".join(map(str, sorted(trials))) or "a few", display=False)
 for kind in ("base", "tuned"):
@@ -162,7 +162,7 @@ page.provenance(
 
 # %% tags=["hide-input", "remove-output"]
 page.show("covered", coverage, show.covered)
-page.text("to-fill", show.to_fill(coverage, profile, store.inventory(profile)))
+page.text("to-fill", show.to_fill(coverage, profile, status.inventory(profile)))
 
 # %% [markdown]
 # ````{table} What this page rests on. The paper's tasks are cifar10, cifar100, goemotions and tweeteval.

@@ -50,7 +50,7 @@ from popview.book import results as show
 from popview.book.sentences import comparisons as sentences
 from popview.book.tables import costs as draw
 from popview.populations import equal_budget, tables, time_to_target
-from popview.runs import costs, specs, store
+from popview.runs import costs, expansion, profiles, store
 
 style.use()
 coverage, results = show.gather(task, variant, profile, restarts)
@@ -64,7 +64,8 @@ page.text("less-than-half", sentences.less_than_half(ends))
 page.show("overview", paid, lambda table: draw.overview(table, metric, loss, times))
 
 wanted = {
-    name: [spec for t in specs.tasks(name) for spec in specs.expand(name, t)] for name in ("smoke", "laptop", "paper")
+    name: [spec for t in profiles.tasks(name) for spec in expansion.expand(name, t)]
+    for name in ("smoke", "laptop", "paper")
 }
 bills = pd.concat([costs.table(found, throughput=throughput) for found in wanted.values()], ignore_index=True)
 paper, laptop = (bills[bills["profile"] == name] for name in ("paper", "laptop"))
@@ -139,7 +140,7 @@ page.provenance(
 # operations say little about the time.
 
 # %% tags=["hide-input", "remove-output"]
-run_here = [spec for (name, kind), _ in results.items() for spec in specs.expand(profile, name, variant=kind)]
+run_here = [spec for (name, kind), _ in results.items() for spec in expansion.expand(profile, name, variant=kind)]
 measuring = equal_budget.measuring(run_here)
 page.show("measuring", measuring, draw.shares, digits=1)
 
@@ -199,7 +200,7 @@ page.provenance(bills, "bill.csv", throughput=costs.amount(throughput, "FLOP/s")
 # ## What was traded
 
 # %% tags=["hide-input", "remove-output"]
-scales = equal_budget.scales(("laptop", "paper"), dict.fromkeys([*specs.tasks("laptop"), *specs.tasks("paper")]))
+scales = equal_budget.scales(("laptop", "paper"), dict.fromkeys([*profiles.tasks("laptop"), *profiles.tasks("paper")]))
 page.table("traded", draw.traded(scales))
 
 # %% [markdown]

@@ -31,7 +31,7 @@ from popview.book.tables import claims, table_one
 from popview.book.tables import topography as lay
 from popview.paper import claims as ledger
 from popview.paper import printed
-from popview.runs import solutions, store
+from popview.runs import solutions, status
 
 # %% [markdown]
 # ## Ledger of claims
@@ -114,7 +114,7 @@ page.provenance(found, "reconsidered.csv", profile=profile)
 # ## Trajectories
 
 # %% tags=["hide-input", "remove-output"]
-inventory = pd.DataFrame(store.inventory(profile))
+inventory = pd.DataFrame(status.inventory(profile))
 page.table("inventory", table_one.inventory(inventory))
 glue("progress", table_one.progress(inventory), display=False)
 glue("core-hours", f"{inventory['core_hours'].sum():.1f}", display=False)

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from popview import cli
 from popview.common.errors import UsageError
 from popview.optimizers import make
-from popview.runs import annealed, costs, specs, store, training
+from popview.runs import annealed, costs, expansion, profiles, store, training
 from popview.runs import search as tuning
 from popview.runs.final_measures import KEPT
 from popview.runs.schedules import scheduler
@@ -78,22 +78,22 @@ def folder(tmp_path, monkeypatch) -> Path:
     """The folder of a profile "tiny", and of no other."""
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "tiny.toml").write_text(PROFILE)
-    monkeypatch.setattr(specs, "FOLDER", tmp_path / "profiles")
+    monkeypatch.setattr(profiles, "FOLDER", tmp_path / "profiles")
     return tmp_path / "profiles"
 
 
 def choose(folder: Path, **chosen: int) -> None:
     """Write that searches have chosen these cells."""
-    (folder / "searches").mkdir(exist_ok=True)
+    (folder.parent / "searches").mkdir(exist_ok=True)
     entries = {
         name: {"of": annealed.record_of("tiny", "digits", name), "finalists": [0, 1, 2], "chosen": place}
         for name, place in chosen.items()
     }
-    (folder / "searches" / "tiny-annealed.json").write_text(json.dumps({"digits": entries}))
+    (folder.parent / "searches" / "tiny-annealed.json").write_text(json.dumps({"digits": entries}))
 
 
 def expanded(variant: str, algorithm: str, **changes: Any) -> list[RunSpec]:
-    return specs.expand("tiny", "digits", variant=variant, algorithms=(algorithm,), **changes)
+    return expansion.expand("tiny", "digits", variant=variant, algorithms=(algorithm,), **changes)
 
 
 # ---------------------------------------------------------------- schedules
@@ -240,9 +240,9 @@ class TestSpecs:
 
     def test_steps_scale_with_the_budget(self, folder):
         choose(folder, SGD=3)
-        (whole, _), short = expanded("annealed", "NiM-BH"), specs.expand("tiny", "digits", variant="annealed")[0]
+        (whole, _), short = expanded("annealed", "NiM-BH"), expansion.expand("tiny", "digits", variant="annealed")[0]
         assert (whole.hyperparameters["tau"], whole.hyperparameters["noise_until"]) == (30, 90)  # of 120 steps
-        cell = annealed._spec("tiny", "digits", "NiM-BH", "cell", {}, 0)
+        cell = annealed._Plan("tiny", "digits").spec("NiM-BH", "cell", {}, 0)
         assert (cell.epochs, cell.hyperparameters["tau"], cell.hyperparameters["noise_until"]) == (2, 10, 30)
         assert "tau_epochs" not in whole.hyperparameters
         assert "noise_until" not in short.hyperparameters
@@ -252,23 +252,23 @@ class TestSpecs:
         found = [
             s
             for variant in annealed.variants("tiny", "digits")
-            for s in specs.expand("tiny", "digits", variant=variant)
+            for s in expansion.expand("tiny", "digits", variant=variant)
         ]
         searched = {seed for s in found if s.variant in annealed.ROUNDS for seed in s.seeds}
         fresh = {seed for s in found if s.variant not in annealed.ROUNDS for seed in s.seeds}
-        base = {seed for s in specs.expand("tiny", "digits") for seed in s.seeds}
+        base = {seed for s in expansion.expand("tiny", "digits") for seed in s.seeds}
         assert min(fresh) == 100
         assert not fresh & searched
         assert not base & (fresh | searched)
 
     def test_an_algorithm_without_a_grid_takes_sgd_s_rate(self, folder):
-        assert specs.expand("tiny", "digits", variant="annealed") == []
+        assert expansion.expand("tiny", "digits", variant="annealed") == []
         choose(folder, SGD=5)
-        found = {s.algorithm: s.hyperparameters for s in specs.expand("tiny", "digits", variant="annealed")}
+        found = {s.algorithm: s.hyperparameters for s in expansion.expand("tiny", "digits", variant="annealed")}
         assert set(found) == {"SGD", "NiM-BH", "NiG-SGD", "SWA"}  # SAM's search has yet to choose
         assert {own["lr"] for own in found.values()} == {1.0}
         assert found["SGD"]["weight_decay"] == 0.001
-        assert specs.unsearched("tiny", "digits", "annealed", set(found)) == {"SAM": 4}
+        assert expansion.unsearched("tiny", "digits", "annealed", set(found)) == {"SAM": 4}
 
     def test_swa_rides_on_sgd_at_a_constant_rate(self, folder):
         choose(folder, SGD=3)
@@ -278,16 +278,16 @@ class TestSpecs:
             60,
             20,
         )
-        beside = one.alongside
+        (beside,) = one.alongside
         assert (beside.algorithm, beside.variant, beside.schedule) == ("SGD", "constant", "constant")
-        assert beside in specs.expand("tiny", "digits", variant="constant")
+        assert beside in expansion.expand("tiny", "digits", variant="constant")
         assert beside.digest != expanded("annealed", "SGD")[0].digest
 
     def test_a_search_of_another_grid_is_not_taken(self, folder):
         choose(folder, SGD=3)
         file = folder / "tiny.toml"
         file.write_text(file.read_text().replace("lr = [0.01, 0.1, 1.0]", "lr = [0.01, 0.2, 1.0]"))
-        assert specs.expand("tiny", "digits", variant="annealed") == []
+        assert expansion.expand("tiny", "digits", variant="annealed") == []
 
     @pytest.mark.parametrize(
         ("old", "new", "message"),
@@ -305,7 +305,7 @@ class TestSpecs:
 
     def test_an_unknown_variant(self, folder):
         with pytest.raises(UsageError, match=r"unknown variant 'aneal'.*annealed"):
-            specs.expand("tiny", "digits", variant="aneal")
+            expansion.expand("tiny", "digits", variant="aneal")
 
     def test_schedule_enters_the_digest_only_where_it_is_not_constant(self):
         spec = RunSpec("digits", "smoke", "SGD", "base", 0, 2, 1, 2)
@@ -580,7 +580,7 @@ class TestSearch:
         ]
 
     def test_command_line(self, folder, tmp_path, capsys, monkeypatch):
-        monkeypatch.setattr(tuning, "TRAJECTORIES", tmp_path / "store")
+        monkeypatch.setattr(tuning, "RESULTS", tmp_path / "store")
         monkeypatch.setattr(tuning.anneal, "__kwdefaults__", {"root": tmp_path / "store"})
         search = ["tune", "--annealed", "--profile", "tiny", "--task", "digits", "--algorithm"]
         assert cli.main([*search, "SGD", "--workers", "1"]) == 0

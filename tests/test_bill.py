@@ -11,19 +11,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from popview.common.errors import UsageError
 from popview.optimizers import make
-from popview.runs import costs, flops, specs, store, training, workers
+from popview.runs import costs, expansion, flops, profiles, specs, store, training, workers
 from popview.tasks import images, networks
 from popview.topography import flatness
 
-PAPER = {task: specs.settings("paper", task)["model"] for task in specs.tasks("paper")}
+PAPER = {task: profiles.settings("paper", task)["model"] for task in profiles.tasks("paper")}
 
 
 def smoke(task: str, **changes) -> dict:
-    return specs.settings("smoke", task)["model"] | changes
+    return profiles.settings("smoke", task)["model"] | changes
 
 
 def expanded(profile: str, **options) -> list[specs.RunSpec]:
-    return [spec for task in specs.tasks(profile) for spec in specs.expand(profile, task, **options)]
+    return [spec for task in profiles.tasks(profile) for spec in expansion.expand(profile, task, **options)]
 
 
 # ---------------------------------------------------------------- operations of one example
@@ -170,7 +170,7 @@ TAU = {"tau": 7}
     ],
 )
 def test_evaluations_are_the_optimizers_own(algorithm, hyperparameters, slope):
-    (spec,) = specs.expand("smoke", "mnist", algorithms=("SGD",))
+    (spec,) = expansion.expand("smoke", "mnist", algorithms=("SGD",))
     spec = specs.replace(spec, algorithm=algorithm, hyperparameters=hyperparameters)
     w = Parameter(torch.zeros(3))
     optimizer = make(algorithm, [w], **hyperparameters)
@@ -191,7 +191,7 @@ def test_evaluations_are_the_optimizers_own(algorithm, hyperparameters, slope):
 def ran(tmp_path_factory):
     """The specs of smoke's digits, run, and their store."""
     root = tmp_path_factory.mktemp("store")
-    wanted = specs.expand("smoke", "digits", algorithms=("SGD", "SWA", "NiM-SGD", "SAM", "NiM-MBH"))
+    wanted = expansion.expand("smoke", "digits", algorithms=("SGD", "SWA", "NiM-SGD", "SAM", "NiM-MBH"))
     workers.run(wanted, workers=1, root=root, quiet=True)
     return wanted, root
 
@@ -209,7 +209,7 @@ def test_a_run_counts_what_the_bill_says(ran):
 
 @pytest.mark.parametrize("algorithm", ["SGD", "SAM"])
 def test_a_run_takes_the_operations_of_the_bill(algorithm):
-    (spec,) = specs.expand("smoke", "digits", algorithms=(algorithm,))
+    (spec,) = expansion.expand("smoke", "digits", algorithms=(algorithm,))
     with FlopCounterMode(display=False) as counter:
         training.run(spec)
     charged = costs.cost(spec)
@@ -232,7 +232,7 @@ def test_hessian_vector_product_costs_two_gradients():
 
 
 def test_checkpoints_by_hand():
-    (spec,) = specs.expand("paper", "cifar10", algorithms=("NiM-MBH",), restarts=1)
+    (spec,) = expansion.expand("paper", "cifar10", algorithms=("NiM-MBH",), restarts=1)
     charged, one = costs.cost(spec), flops.example("cifar10", PAPER["cifar10"])
     steps, hops = 300 * 351, 300 * 351 // 1755 - 1
     assert charged.steps == charged.gradients == charged.gradients_least == steps
@@ -242,7 +242,7 @@ def test_checkpoints_by_hand():
 
 
 def test_end_of_a_run_by_hand():
-    (spec,) = specs.expand("paper", "tweeteval", algorithms=("SGD",), restarts=1)
+    (spec,) = expansion.expand("paper", "tweeteval", algorithms=("SGD",), restarts=1)
     one = flops.example("tweeteval", PAPER["tweeteval"] | {"length": 26})  # charged as long as they usually are
     whole_test, corrupted, averaged, flatness = 1421, 200 + 2 * 5 * 200, 700, 64 * 25
     by_hand = (whole_test + corrupted + averaged + flatness) * one.forward + 3 * 64 * one.gradient
@@ -272,7 +272,7 @@ def test_every_spec_is_charged_once(profile):
     algorithms = rows[rows["trajectories"] > 0]
     assert set(zip(algorithms["task"], algorithms["algorithm"], strict=True)) == {(s.task, s.algorithm) for s in wanted}
     assert not algorithms[["task", "algorithm"]].duplicated().any()
-    frozen = {task for task in specs.tasks(profile) if specs.settings(profile, task)["model"].get("frozen")}
+    frozen = {task for task in profiles.tasks(profile) if profiles.settings(profile, task)["model"].get("frozen")}
     assert set(rows.loc[rows["trajectories"] == 0, "task"]) == frozen
 
 
@@ -283,7 +283,7 @@ def test_twice_the_restarts_cost_twice_as_much():
 
 def test_swa_shares_the_training_of_sgd():
     both, sgd, swa = (
-        costs.table(specs.expand("paper", "cifar10", algorithms=names)).set_index("algorithm")
+        costs.table(expansion.expand("paper", "cifar10", algorithms=names)).set_index("algorithm")
         for names in (("SWA", "SGD"), ("SGD",), ("SWA",))
     )
     assert both["training"].sum() == sgd["training"].sum() == swa["training"].sum()
@@ -293,15 +293,15 @@ def test_swa_shares_the_training_of_sgd():
 
 
 def test_frozen_layers_are_charged_once_per_task():
-    few, many = (costs.table(specs.expand("laptop", "tweeteval", restarts=n)) for n in (1, 5))
+    few, many = (costs.table(expansion.expand("laptop", "tweeteval", restarts=n)) for n in (1, 5))
     once = few.loc[few["trajectories"] == 0, "flops"].item()
     assert once == many.loc[many["trajectories"] == 0, "flops"].item()
-    model = specs.settings("laptop", "tweeteval")["model"] | {"length": 26}
+    model = profiles.settings("laptop", "tweeteval")["model"] | {"length": 26}
     assert once == flops.example("tweeteval", model).below * (3257 + 374 + 1421 + 2 * 5 * 200)
 
 
 def test_hours():
-    wanted = specs.expand("paper", "tweeteval")
+    wanted = expansion.expand("paper", "tweeteval")
     rows = costs.table(wanted, throughput=1e12)
     np.testing.assert_allclose(rows["gpu_hours"], rows["flops"] / 3.6e15)
     assert rows["core_hours"].isna().all()

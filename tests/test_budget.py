@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from popview.book.tables import costs as lay
 from popview.common.errors import UsageError
 from popview.populations import equal_budget, time_to_target
-from popview.runs import costs, specs, store, workers
+from popview.runs import costs, expansion, store, workers
 
 SEEDS, CHECKPOINTS = 13, 11
 PRICES = {"SGD": 1, "SAM": 2, "NiM-MBH": 1}
@@ -73,7 +73,7 @@ def test_nothing_to_compare_where_no_algorithm_is_dearer():
 
 
 def test_measuring(tmp_path):
-    wanted = specs.expand("smoke", "digits", algorithms=("SGD", "SAM"))
+    wanted = expansion.expand("smoke", "digits", algorithms=("SGD", "SAM"))
     workers.run(wanted[:1], workers=1, root=tmp_path, quiet=True)
     table = equal_budget.measuring(wanted, tmp_path).set_index("algorithm")
     clock = store.metadata(wanted[0], tmp_path)["seconds"]
@@ -90,7 +90,7 @@ def test_measuring(tmp_path):
 
 
 def test_sgd_and_swa_share_a_training(tmp_path):
-    wanted = specs.expand("smoke", "digits", algorithms=("SGD", "SWA", "SAM"))
+    wanted = expansion.expand("smoke", "digits", algorithms=("SGD", "SWA", "SAM"))
     made = {"SGD": (100.0, 10.0), "SWA": (100.0, 14.0), "SAM": (200.0, 10.0)}  # training, measures
     for spec in wanted:
         training, measures = made[spec.algorithm]
@@ -190,7 +190,7 @@ def test_layouts(readings):
 
 
 def test_totals_add_up_and_the_figure_shows_every_bar():
-    rows = costs.table([spec for task in ("cifar10", "tweeteval") for spec in specs.expand("paper", task)])
+    rows = costs.table([spec for task in ("cifar10", "tweeteval") for spec in expansion.expand("paper", task)])
     laid = lay.totals(rows)
     assert list(laid["task"]) == ["cifar10", "tweeteval", "in all"]
     assert laid["trajectories"].tolist()[:2] == [50, 40]

@@ -11,7 +11,7 @@ import popview.runs.specs
 import popview.tasks
 from popview import cli
 from popview.book import build
-from popview.runs import store
+from popview.runs import status, store
 
 CHAPTER = '# %% tags=["parameters"]\nrestarts: int = 5  # how many\n\n# %%\nprint(restarts)\n'
 
@@ -114,7 +114,7 @@ class TestRuns:
     """`run` and `status`, on the smallest profile and in a store of their own."""
 
     def test_status_counts_what_run_computes(self, tmp_path, capsys, monkeypatch):
-        monkeypatch.setattr(store.inventory, "__defaults__", (tmp_path,))
+        monkeypatch.setattr(status.inventory, "__defaults__", (tmp_path,))
         assert cli.main(["status", "--profile", "smoke"]) == 0
         told = capsys.readouterr().out
         nothing = "0 done, 0 running, 0 half-done, 0 diverged, 0 damaged"
@@ -122,7 +122,7 @@ class TestRuns:
         assert told.endswith(f"{nothing}; 0.0 MB, 0.0 core-hours\n")
         assert cli.main(["status", "--profile", "smoke", "--restarts", "6"]) == 0
         assert f"smoke/cifar10/base/SGD: 6 wanted, {nothing}\n" in capsys.readouterr().out
-        monkeypatch.setattr(popview.common.folders, "TRAJECTORIES", tmp_path)
+        monkeypatch.setattr(popview.common.folders, "RESULTS", tmp_path)
         words = ["run", "--profile", "smoke", "--task", "digits", "--algorithm", "SWA", "--workers", "1"]
         assert cli.main(words) == 0
         assert "smoke/digits: 1 files wanted, 1 new, 0 there before\n" in capsys.readouterr().out
@@ -138,17 +138,17 @@ class TestRuns:
         """What another driver is at keeps no other task from being computed."""
         from popview.common.locks import claim
         from popview.runs import workers
-        from popview.runs.specs import expand
+        from popview.runs.expansion import expand
 
-        monkeypatch.setattr(popview.common.folders, "TRAJECTORIES", tmp_path)
+        monkeypatch.setattr(popview.common.folders, "RESULTS", tmp_path)
         calls, run = [], workers.run
         monkeypatch.setattr(workers, "run", lambda specs, **how: calls.append(1) or run(specs, quiet=True, **how))
         (tmp_path / "profiles").mkdir()
         words = ["run", "--profile", "two", "--algorithm", "SAM", "--algorithm", "SGD", "--workers", "1"]
-        text = (popview.runs.specs.FOLDER / "smoke.toml").read_text()
+        text = (popview.runs.profiles.FOLDER / "smoke.toml").read_text()
         digits = text[text.index("[digits]") : text.index("[cifar10]")]
         (tmp_path / "profiles" / "two.toml").write_text(digits + digits.replace("digits", "cifar10"))
-        monkeypatch.setattr(popview.runs.specs, "FOLDER", tmp_path / "profiles")
+        monkeypatch.setattr(popview.runs.profiles, "FOLDER", tmp_path / "profiles")
         monkeypatch.setitem(popview.tasks.TASKS, "cifar10", popview.tasks.TASKS["digits"])
         held = expand("two", "digits", algorithms=("SAM",))[0]
         with claim(store.beside(held, "lock", tmp_path)):
@@ -163,8 +163,8 @@ class TestRuns:
 
     def test_what_no_search_has_chosen_is_named(self, monkeypatch, capsys):
         """By a search of one algorithm here, whatever the shipped ones have come to: nothing is ever trained."""
-        found = {"digits": {"SGD": popview.runs.specs.searches("laptop")["digits"]["SGD"]}}
-        monkeypatch.setattr(popview.runs.specs, "searches", lambda profile: found)
+        found = {"digits": {"SGD": popview.runs.profiles.searches("laptop")["digits"]["SGD"]}}
+        monkeypatch.setattr(popview.runs.expansion, "searches", lambda profile: found)
         words = ["run", "--variant", "tuned", "--dry-run", "--task"]
         assert cli.main([*words, "digits"]) == 0
         first, second = capsys.readouterr().out.splitlines()[:2]
@@ -179,11 +179,11 @@ class TestRuns:
         assert capsys.readouterr().err == f"popview: {told}\n"
 
     def test_what_is_missing_comes_with_the_command_of_its_variant(self):
-        (base,) = popview.runs.specs.expand("laptop", "tweeteval", algorithms=("SGD",), restarts=1)
+        (base,) = popview.runs.expansion.expand("laptop", "tweeteval", algorithms=("SGD",), restarts=1)
         told = {kind: replace(base, variant=kind).command for kind in popview.runs.specs.VARIANTS}
-        assert told["base"] == "`popview run --profile laptop --task tweeteval`"
-        assert told["tuned"] == "`popview run --profile laptop --task tweeteval --variant tuned`"
-        assert told["trial"] == "`popview tune --profile laptop --task tweeteval`"
+        assert told["base"] == "popview run --profile laptop --task tweeteval"
+        assert told["tuned"] == "popview run --profile laptop --task tweeteval --variant tuned"
+        assert told["trial"] == "popview tune --profile laptop --task tweeteval"
 
     @pytest.mark.parametrize(
         ("words", "told"),

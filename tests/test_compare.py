@@ -8,8 +8,8 @@ from interpreter import printed_by
 
 from popview import cli
 from popview.populations import compare_text, comparisons, tables
-from popview.runs import specs
-from popview.runs.specs import settings
+from popview.runs import expansion
+from popview.runs.profiles import settings
 
 
 def numbers(text: str, name: str) -> list[float]:
@@ -87,8 +87,8 @@ def test_at_five_restarts_the_verdict_is_the_family_s(pair, monkeypatch):
 
 def test_others_of_the_family_that_no_search_has_chosen_need_not_be_there(monkeypatch):
     """They count in the family all the same; once the command asked for a search of them."""
-    found = {name: tried for name, tried in specs.search("laptop", "digits").items() if name in ("SGD", "SAM")}
-    monkeypatch.setattr(specs, "search", lambda profile, task: found)
+    found = {name: tried for name, tried in expansion.search("laptop", "digits").items() if name in ("SGD", "SAM")}
+    monkeypatch.setattr(expansion, "search", lambda profile, task: found)
     text = compare_text.comparison("SAM", "SGD", variant="tuned")
     assert text.startswith("SAM against SGD: digits, laptop, tuned")
     assert "(the paper's family of 5, against SGD)" in text
@@ -137,7 +137,7 @@ def test_missing_trajectories_come_with_their_command(tmp_path, monkeypatch, cap
 
 
 def test_an_algorithm_that_is_not_tuned_comes_with_its_command(monkeypatch, capsys):
-    monkeypatch.setattr(specs, "search", lambda profile, task: {})
+    monkeypatch.setattr(expansion, "search", lambda profile, task: {})
     assert cli.main(["compare", "SAM", "SGD", "--variant", "tuned"]) == 2
     err = capsys.readouterr().err
     assert "popview tune --profile laptop --task digits --algorithm SAM" in err

@@ -14,7 +14,8 @@ from popview.book.tables import printed
 from popview.book.tables import selection as lay
 from popview.common.errors import UsageError
 from popview.populations import comparisons, tables
-from popview.runs.specs import settings, unchanged
+from popview.runs.expansion import unchanged
+from popview.runs.profiles import settings
 from popview.statistics import detectable_effect, holm
 
 

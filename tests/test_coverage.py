@@ -10,7 +10,7 @@ from popview.book import page
 from popview.book import results as show
 from popview.common.errors import UsageError
 from popview.populations import tables
-from popview.runs import specs, store
+from popview.runs import expansion, profiles, store
 
 PROCESSOR = "Difference Engine"
 
@@ -114,7 +114,7 @@ class TestCoverage:
         assert show.to_fill(found, "laptop", spent) == "Every task that was asked for has results."
 
     def test_tuned_settings_that_are_the_base_ones_are_named(self, monkeypatch):
-        monkeypatch.setattr(specs, "unchanged", lambda _, task: {"digits": ["SAM", "SGD"], "cifar10": []}[task])
+        monkeypatch.setattr(expansion, "unchanged", lambda _, task: {"digits": ["SAM", "SGD"], "cifar10": []}[task])
         both = [("digits", "base"), ("digits", "tuned"), ("cifar10", "tuned")]
         assert show.unchanged(both, "smoke") == "SAM, SGD on digits"
         assert show.unchanged(both[2:], "smoke") == "nowhere so far"
@@ -133,10 +133,10 @@ class TestCoverage:
 
 class TestWanted:
     def test_base_is_what_expand_gives(self):
-        assert tables.wanted("laptop", "digits", restarts=60) == specs.expand("laptop", "digits", restarts=60)
+        assert tables.wanted("laptop", "digits", restarts=60) == expansion.expand("laptop", "digits", restarts=60)
 
     def test_a_task_that_the_profile_lacks_has_none(self):
-        absent = [task for task in tables.TASKS if task not in specs.tasks("smoke")]
+        absent = [task for task in tables.TASKS if task not in profiles.tasks("smoke")]
         assert [tables.wanted("smoke", task) for task in absent] == [[]] * len(absent)
 
     @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ class TestWanted:
         found = {name: {"trials": [{"lr": 0.1}]} | ({"chosen": 0} if end else {}) for name, end in chosen.items()}
         valid = {name: tried for name, tried in found.items() if chosen[name] is not None}
         monkeypatch.setattr(tables, "searches", lambda profile: {"digits": found})
-        for module in (specs, tables):
+        for module in (expansion, tables):
             monkeypatch.setattr(module, "search", lambda profile, task: valid)
         wanted = tables.wanted("smoke", "digits", "tuned")
         assert {spec.algorithm for spec in wanted} == algorithms

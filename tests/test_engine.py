@@ -19,8 +19,9 @@ from safetensors import SafetensorError
 
 from popview.common import locks, processes, tensor_files
 from popview.common.errors import UsageError
-from popview.runs import store, training, workers
-from popview.runs.specs import RunSpec, expand
+from popview.runs import loop, status, store, training, workers
+from popview.runs.expansion import expand
+from popview.runs.specs import RunSpec
 
 SOME = expand("smoke", "digits", algorithms=("SGD", "SWA", "SAM", "NiM-MBH", "SGLD"))
 
@@ -59,7 +60,7 @@ def counted(monkeypatch) -> list[str]:
         ran.append(spec.algorithm)
         return compute(spec, *given)
 
-    monkeypatch.setattr(workers.training, "compute", counting)
+    monkeypatch.setattr(training, "compute", counting)
     return ran
 
 
@@ -84,7 +85,9 @@ class TestTheBaseSettingChosen:
         assert contents(self.TUNED, tmp_path / "both") == contents(self.TUNED, tmp_path / "alone")
         told = store.metadata(self.TUNED, tmp_path / "both")
         assert (told["digest"], told["spec"]["variant"]) == (self.TUNED.digest, "tuned")
-        assert store.seconds(told, alone=True) == 0 < store.seconds(store.metadata(self.BASE, tmp_path / "both"), True)
+        assert (
+            status.seconds(told, alone=True) == 0 < status.seconds(store.metadata(self.BASE, tmp_path / "both"), True)
+        )
 
     def test_is_trained_under_another_setting_or_where_the_file_is_not_whole(self, tmp_path, counted):
         run([self.BASE], tmp_path)
@@ -93,7 +96,7 @@ class TestTheBaseSettingChosen:
         store.path(self.BASE, tmp_path).write_bytes(b"nothing")
         assert run([self.TUNED], tmp_path) == 1
         assert counted == ["SAM"] * 3
-        assert self.BASE.twin is None
+        assert self.BASE.same_as == []
 
     def test_its_weights_are_kept_by_training_it(self, tmp_path, counted):
         run([self.BASE], tmp_path)
@@ -121,7 +124,7 @@ class TestNoiseThatNeverFires:
         assert [contents(s, tmp_path / "both") for s in specs] == [contents(s, tmp_path / "alone") for s in specs]
         reused, fired = (store.metadata(s, tmp_path / "both") for s in specs)
         assert reused["equals"] == ["SGD"] * 3
-        assert store.seconds(reused, alone=True) == 0 < store.seconds(fired, alone=True)
+        assert status.seconds(reused, alone=True) == 0 < status.seconds(fired, alone=True)
         assert None in fired["equals"]
 
     def test_is_trained_where_its_weights_are_to_be_kept_or_nothing_is_known(self, tmp_path, counted):
@@ -152,7 +155,7 @@ class TestNoiseThatNeverFires:
         run([normalized], tmp_path)
         assert store.metadata(normalized, tmp_path)["least_gradient_norm"] == [None] * 3
         silent = replace(self.nim(0.0), hyperparameters=self.nim(0.0).hyperparameters | {"normalized": True})
-        assert silent.silent == normalized
+        assert silent.same_as == [normalized]
         run([silent], tmp_path)
         assert counted == ["SGD", "NiM-SGD"]
 
@@ -238,9 +241,7 @@ class TestWhatIsComputed:
     def test_threads_are_one_while_it_runs_and_as_before_after(self, tmp_path, monkeypatch):
         seen = []
         compute = training.compute
-        monkeypatch.setattr(
-            workers.training, "compute", lambda *given: seen.append(torch.get_num_threads()) or compute(*given)
-        )
+        monkeypatch.setattr(training, "compute", lambda *given: seen.append(torch.get_num_threads()) or compute(*given))
         torch.set_num_threads(2)
         try:
             run([spec_of("SGD")], tmp_path)
@@ -261,7 +262,7 @@ class TestWhatIsComputed:
             at_once[0] -= 1
             return found
 
-        monkeypatch.setattr(workers.training, "compute", watched)
+        monkeypatch.setattr(training, "compute", watched)
         wanted = [spec_of("SGD", seed=seed) for seed in (0, 3, 6)]
         threads = [threading.Thread(target=workers._compute, args=(spec, tmp_path, False, 60.0)) for spec in wanted]
         for thread in threads:
@@ -353,13 +354,13 @@ class TestTwoDrivers:
     @pytest.mark.slow
     def test_two_at_once_compute_each_file_once(self, tmp_path, reference):
         code = (
-            "import sys\nfrom pathlib import Path\nfrom popview.runs import specs, training, workers\n"
+            "import sys\nfrom pathlib import Path\nfrom popview.runs import expansion, training, workers\n"
             "root, log, compute = Path(sys.argv[1]), Path(sys.argv[2]), training.compute\n"
             "def logged(spec, *given):\n"
             "    with log.open('a') as lines:\n        lines.write(spec.algorithm + chr(10))\n"
             "    return compute(spec, *given)\n"
             "training.compute = logged\n"
-            "wanted = specs.expand('smoke', 'digits', algorithms=sys.argv[3:])\n"
+            "wanted = expansion.expand('smoke', 'digits', algorithms=sys.argv[3:])\n"
             "try:\n    workers.run(wanted, workers=1, root=root, quiet=True)\n"
             "except workers.UsageError as error:\n    sys.exit(str(error))\n"
         )
@@ -561,7 +562,7 @@ class TestInterrupts:
             checkpoint(*given)
 
         monkeypatch.setattr(training.Record, "checkpoint", stop)
-        monkeypatch.setattr(training, "SPARING", 0)  # a state after every step
+        monkeypatch.setattr(loop, "SPARING", 0)  # a state after every step
         with pytest.raises(KeyboardInterrupt):
             run([spec], tmp_path, every=0.0)
         assert store.beside(spec, "unfinished", tmp_path).is_file()
@@ -593,12 +594,14 @@ class TestInterrupts:
             "from pathlib import Path\n"
             "from popview.runs import workers\n"
             "from popview.common.errors import UsageError\n"
-            "from popview.runs.specs import expand\n"
-            "def tell(spec, unfinished, every):\n"
-            "    raise UsageError(f'deaf: {signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])}')\n"
-            "specs = expand('smoke', 'digits', algorithms=('SGD', 'SAM'))\n"
+            "from popview.runs.expansion import expand\n"
+            "from popview.runs.specs import RunSpec\n"
+            "class Tell(RunSpec):\n"
+            "    def compute(self, unfinished, every, root):\n"
+            "        raise UsageError(f'deaf: {signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])}')\n"
+            "specs = [Tell(**vars(spec)) for spec in expand('smoke', 'digits', algorithms=('SGD', 'SAM'))]\n"
             "try:\n"
-            "    workers.run(specs, workers=2, compute=tell, root=Path(sys.argv[1]), quiet=True)\n"
+            "    workers.run(specs, workers=2, root=Path(sys.argv[1]), quiet=True)\n"
             "except UsageError as error:\n"
             "    print(error, signal.pthread_sigmask(signal.SIG_BLOCK, []))\n"
         )
@@ -623,7 +626,7 @@ class TestInterrupts:
                 break
         os.killpg(driver.pid, signal.SIGINT)
         out, error = driver.communicate(timeout=60)
-        lines = [line for line in error.replace("\r", "\n").split("\n") if line and "trajectories:" not in line]
+        lines = [line for line in error.replace("\r", "\n").split("\n") if line and "optimizers:" not in line]
         assert (driver.returncode, out, lines) == (130, "", ["popview: interrupted; what was finished is kept"])
 
 

@@ -17,12 +17,12 @@ from test_engine import contents, run, until
 
 from popview.common import locks, tensor_files
 from popview.common.errors import UsageError
-from popview.runs import specs, store, workers
+from popview.runs import expansion, specs, store, workers
 
-WANTED = specs.expand("smoke", "digits", algorithms=("SGD", "SAM"))
+WANTED = expansion.expand("smoke", "digits", algorithms=("SGD", "SAM"))
 
 #: Long enough to be killed on the way: 2 × 400 steps with 201 checkpoints, and states written on the way.
-LONG = specs.expand("smoke", "digits", algorithms=("SAM", "NiM-MBH"), epochs=20, checkpoints=201)
+LONG = expansion.expand("smoke", "digits", algorithms=("SAM", "NiM-MBH"), epochs=20, checkpoints=201)
 
 
 def killer(times: int, first: int = 1):

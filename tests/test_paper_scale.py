@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from popview.optimizers import make
-from popview.runs import flops, specs
+from popview.runs import expansion, flops, profiles
 from popview.tasks.supervised import Supervised
 
 pytestmark = pytest.mark.slow
@@ -28,7 +28,7 @@ class Random(Supervised):
 
     def __init__(self, task: str) -> None:
         self.task = task
-        model = specs.settings("paper", task)["model"]
+        model = profiles.settings("paper", task)["model"]
         given = flops.model_settings(task, model)
         with torch.random.fork_rng([]):
             torch.manual_seed(0)
@@ -83,7 +83,7 @@ def problem_of(task: str) -> Random:
 def step(problem: Random, algorithm: str, steps: int = 1, seed: int = 7, **changes) -> dict:
     """Take steps from the first weights with the profile's hyperparameters; return what they left behind."""
     problem.restart()
-    (spec,) = specs.expand("paper", problem.task, algorithms=(algorithm,), restarts=1)
+    (spec,) = expansion.expand("paper", problem.task, algorithms=(algorithm,), restarts=1)
     optimizer = make(algorithm, problem.parameters, buffers=problem.buffers, **spec.hyperparameters | changes)
 
     def closure():
@@ -113,7 +113,7 @@ def same_buffers(found: dict, other: dict) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("task", "algorithm"), [(task, name) for task in TASKS for name in specs.settings("paper", task)["algorithms"]]
+    ("task", "algorithm"), [(task, name) for task in TASKS for name in profiles.settings("paper", task)["algorithms"]]
 )
 def test_steps_at_the_settings_of_the_profile(task, algorithm):
     problem = problem_of(task)
@@ -135,7 +135,7 @@ def one_step(problem: Random, algorithm: str) -> None:
     assert found["loss_evaluations"] == 0
     differs = algorithm in ("NiG-SGD", "SAM", "AdamW")  # the others do as SGD until τ
     assert (found["distance"] != plain["distance"]) == differs
-    one = flops.example(problem.task, specs.settings("paper", problem.task)["model"])
+    one = flops.example(problem.task, profiles.settings("paper", problem.task)["model"])
     charged = found["gradient_evaluations"] * BATCH * one.gradient
     print(f"{problem.task} {algorithm}: {found['flops']:.6g} FLOP counted, {charged:.6g} charged")
     assert found["flops"] == charged

@@ -21,7 +21,7 @@ from popview.common import tensor_files
 from popview.common.errors import UsageError
 from popview.common.seeds import stream
 from popview.optimizers import make
-from popview.runs import store, training
+from popview.runs import loop, store, training
 from popview.runs.specs import RunSpec
 from popview.tasks import Problem, set_up
 from popview.tasks.digits import Digits
@@ -64,7 +64,7 @@ def assert_same(found: training.Trajectory, expected: training.Trajectory) -> No
 @pytest.fixture(autouse=True)
 def _every_state_is_written(monkeypatch) -> None:
     """However long the writing of the one before took."""
-    monkeypatch.setattr(training, "SPARING", 0)
+    monkeypatch.setattr(loop, "SPARING", 0)
 
 
 @pytest.fixture
@@ -159,11 +159,11 @@ class TestResume:
 
     @pytest.mark.parametrize("changed", ["digest", "precision", "device", "torch", "numpy"])
     def test_a_state_of_something_else_is_told_and_the_run_starts_over(self, tmp_path, capsys, monkeypatch, changed):
-        spec, file, maker = spec_of("SAM"), tmp_path / "some.unfinished", training._maker
-        monkeypatch.setattr(training, "_maker", lambda *given: maker(*given) | {changed: "another"})
+        spec, file, maker = spec_of("SAM"), tmp_path / "some.unfinished", loop._maker
+        monkeypatch.setattr(loop, "_maker", lambda *given: maker(*given) | {changed: "another"})
         with interrupted(Digits, 30), pytest.raises(KeyboardInterrupt):
             training.compute(spec, file, every=0)
-        monkeypatch.setattr(training, "_maker", maker)
+        monkeypatch.setattr(loop, "_maker", maker)
         assert_same(training.compute(spec, file)[0], training.compute(spec)[0])
         error = capsys.readouterr().err
         assert f"some.unfinished cannot be continued ({changed} was another, is " in error
@@ -231,22 +231,22 @@ class TestResume:
     def test_slow_writing_makes_states_rare(self, tmp_path, monkeypatch):
         """A state that takes a second is not written again before 20 seconds have passed."""
         clock, written = [0.0], []
-        monkeypatch.setattr(training, "SPARING", 20)
-        monkeypatch.setattr(training.time, "perf_counter", lambda: clock[0])
+        monkeypatch.setattr(loop, "SPARING", 20)
+        monkeypatch.setattr(loop.time, "perf_counter", lambda: clock[0])
 
         def write(file: Path, problem: Problem, optimizer: Any, records: Any, step: int, spent: float) -> None:
             clock[0] += 1
             written.append(step)
 
-        steps = training.train
+        steps = loop.train
 
         def timed(*given: Any) -> Iterator[int]:
             for step in steps(*given):
                 clock[0] += 2.5
                 yield step
 
-        monkeypatch.setattr(training, "_write", write)
-        monkeypatch.setattr(training, "train", timed)
+        monkeypatch.setattr(loop, "_write", write)
+        monkeypatch.setattr(loop, "train", timed)
         training.compute(spec_of("SGD"), tmp_path / "state", every=5)
         assert written == [1, 9, 17, 20]
 

@@ -24,11 +24,13 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from popview.common.errors import UsageError
-from popview.common.folders import TRAJECTORIES
+from popview.common.folders import RESULTS
 from popview.common.seeds import stream
 from popview.optimizers import hyperparameters, make
-from popview.runs import costs, specs, store, training
-from popview.runs.specs import RunSpec, expand, settings
+from popview.runs import costs, loop, profiles, specs, status, store, training
+from popview.runs.expansion import expand
+from popview.runs.profiles import settings
+from popview.runs.specs import RunSpec
 from popview.tasks import TASKS, Problem
 from popview.tasks.digits import Digits
 
@@ -128,7 +130,7 @@ class TestExpand:
 
     @pytest.mark.parametrize("profile", ["smoke", "laptop", "paper"])
     def test_every_algorithm_of_a_profile_can_be_made(self, profile):
-        for task in specs.tasks(profile):
+        for task in profiles.tasks(profile):
             found = expand(profile, task)
             assert {s.algorithm for s in found} == set(settings(profile, task)["algorithms"])
             for s in found:
@@ -152,17 +154,17 @@ class TestExpand:
     def test_a_table_like_none(self, text, message, tmp_path):
         (tmp_path / "tiny.toml").write_text(text)
         with pytest.raises(UsageError, match=message):
-            specs.tables("tiny", tmp_path)
+            profiles.tables("tiny", tmp_path)
 
     def test_a_table_like_another(self, tmp_path):
         text = "[a]\nx = 1\n[a.base]\nlr = 1\n[a.base.SAM]\nrho = 2\n"
         (tmp_path / "tiny.toml").write_text(text + '[b]\nlike = "a"\n[b.base]\nlr = 3\n[b.base.SAM]\ntau = 4\n')
         expected = {"x": 1, "base": {"lr": 3, "SAM": {"rho": 2, "tau": 4}}}
-        assert specs.tables("tiny", tmp_path) == {"a": {"x": 1, "base": {"lr": 1, "SAM": {"rho": 2}}}, "b": expected}
+        assert profiles.tables("tiny", tmp_path) == {"a": {"x": 1, "base": {"lr": 1, "SAM": {"rho": 2}}}, "b": expected}
 
     def test_the_paper_s_scale_has_the_laptop_s_hyperparameters(self):
         """But for lengths in steps, and two rates of AdamW that say so."""
-        for task in specs.tasks("paper"):
+        for task in profiles.tasks("paper"):
             few, many = (settings(profile, task)["base"] for profile in ("laptop", "paper"))
             for name in ("tau", "average_from", "average_every"):
                 for own in [*few.values(), *many.values()]:
@@ -210,7 +212,7 @@ class TestExpand:
     )
     def test_unknown_keys_of_a_profile_are_refused(self, line, message, tmp_path, monkeypatch):
         (tmp_path / "odd.toml").write_text(line)
-        monkeypatch.setattr(specs, "FOLDER", tmp_path)
+        monkeypatch.setattr(profiles, "FOLDER", tmp_path)
         with pytest.raises(UsageError, match=message):
             settings("odd", "digits")
 
@@ -255,7 +257,7 @@ class TestExpand:
         """
         assert old in text
         (tmp_path / "odd.toml").write_text(text.replace(old, new))
-        monkeypatch.setattr(specs, "FOLDER", tmp_path)
+        monkeypatch.setattr(profiles, "FOLDER", tmp_path)
         with pytest.raises(UsageError, match=message):
             costs.table(expand("odd", "digits"), root=tmp_path)
         with pytest.raises(UsageError, match=message):
@@ -507,7 +509,7 @@ class TestWiring:
             seeds.append(seed)
             return make(*arguments, seed=seed, **options)
 
-        monkeypatch.setattr(training, "make", watched)
+        monkeypatch.setattr(loop, "make", watched)
         for seed in (0, 3):
             training.run(spec_of("NiG-SGD", seed=seed, checkpoints=2))
         assert seeds == [stream(0, "noise"), stream(3, "noise")]
@@ -616,7 +618,7 @@ class TestStore:
     def test_round_trip(self, table, tmp_path):
         spec = spec_of("SGD")
         file = store.save(spec, table, tmp_path)
-        assert file == tmp_path / "smoke" / "digits" / "SGD" / f"base-0-{spec.digest}.parquet"
+        assert file == tmp_path / "optimizers" / "smoke" / "digits" / "SGD" / f"base-0-{spec.digest}.parquet"
         assert [p.name for p in file.parent.iterdir()] == [file.name]
         loaded = store.load(spec, tmp_path)
         assert loaded.equals(table)
@@ -754,9 +756,7 @@ class TestStore:
         pq.write_table(sealed.replace_schema_metadata(changed), file)
         with pytest.raises(UsageError, match=r"is damaged \(wrong checksum of its metadata\)"):
             store.load(spec, tmp_path)
-        row: dict[str, Any] = dict.fromkeys(("wanted", "done", "damaged"), 0)
-        store._count(row, spec, tmp_path)  # of `popview status`
-        assert row == {"wanted": spec.restarts, "done": 0, "damaged": spec.restarts}
+        assert status.status([spec], tmp_path) == [status.State("damaged")]  # of `popview status`
         renamed = sealed.rename_columns([name.replace("seconds", "sekonds") for name in sealed.column_names])
         pq.write_table(renamed.replace_schema_metadata(sealed.schema.metadata), file)
         with pytest.raises(UsageError, match=r"is damaged \(wrong checksum of its metadata\)"):
@@ -776,4 +776,4 @@ class TestStore:
             assert sorted(set(found["seed"].to_pylist())) == list(spec.seeds)
             steps = found["step"].to_numpy().reshape(-1, spec.restarts)
             assert (steps == np.arange(0, 2001, 40)[:, None]).all() or any(store.metadata(spec)["diverged"])
-        assert TRAJECTORIES.is_dir()
+        assert RESULTS.is_dir()

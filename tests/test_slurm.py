@@ -24,7 +24,7 @@ from test_engine import POPVIEW, SOME, contents, run, until
 from test_engine_killed import LONG
 
 from popview.common.errors import UsageError
-from popview.runs.specs import expand
+from popview.runs.expansion import expand
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "sinfo", "squeue")
 
@@ -198,7 +198,7 @@ def test_the_command(slurm, reference, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"smoke/digits: {len(SMOKE)} files wanted, {len(SMOKE)} new, 0 there before\n"
     for spec in SMOKE:
-        assert contents(spec, tmp_path / "data" / "trajectories") == contents(spec, reference)
+        assert contents(spec, tmp_path / "data") == contents(spec, reference)
 
 
 def test_what_sbatch_refuses_is_one_line(slurm, tmp_path):

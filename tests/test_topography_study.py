@@ -16,10 +16,10 @@ from popview.common.errors import UsageError
 from popview.paper import claims, rules
 from popview.paper.rules import Study
 from popview.populations import solutions
+from popview.runs import experiment, loop, store, workers
 from popview.runs import solutions as study
-from popview.runs import store, workers
 from popview.runs.solutions import training
-from popview.runs.solutions.barriers import _aligned, fitted
+from popview.runs.solutions.between import _aligned, fitted
 from popview.runs.solutions.vectors import Network, place, vectors
 from popview.tasks import set_up
 from popview.tasks.supervised import draw_split
@@ -30,11 +30,18 @@ MODEL = {"hidden": [8, 8], "batch_size": 50, "shared": True}
 TITLES = {"digits": "perceptron on digits"}
 
 
+def run(root) -> tuple[int, int]:
+    """Compute what is missing of the smoke study; return how many files are wanted, and how many are new."""
+    wanted = {"digits": experiment.parts("solutions", "smoke", "digits")}
+    files = experiment.run(wanted, workers=1, root=root, quiet=True)["digits"]
+    return files.wanted, files.new
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """Return a store that holds the whole smoke study."""
     place = tmp_path_factory.mktemp("study")
-    study.run("smoke", workers=1, root=place, quiet=True)
+    run(place)
     return place
 
 
@@ -49,9 +56,9 @@ def evidence(root) -> Study:
     )
 
 
-def part_of(kind: str, algorithm: str, **settings) -> study.Part:
+def part_of(kind: str, algorithm: str, **settings) -> study.TopographyPart:
     """Return the first part of the smoke study that has these settings."""
-    found = (p for p in study.parts("smoke", "digits") if p.kind == kind and p.algorithm == algorithm)
+    found = (p for p in study.topography_parts("smoke", "digits") if p.kind == kind and p.algorithm == algorithm)
     return next(p for p in found if all(p.settings[name] == value for name, value in settings.items()))
 
 
@@ -145,13 +152,13 @@ class TestSolutions:
         assert len(starts) == 4
         assert all(torch.equal(start, starts[0]) for start in starts)
 
-    def trained(self) -> list[study.Part]:
-        return [part for part in study.parts("smoke", "digits") if part.kind == "solutions"]
+    def trained(self) -> list[study.TopographyPart]:
+        return [part for part in study.topography_parts("smoke", "digits") if part.kind == "solutions"]
 
     def test_losses_of_the_table_are_those_of_the_weights(self, root):
         part = part_of("solutions", SGD)
         table = store.load(part, root).to_pandas().query("stage == 'fitted'")
-        found = training.weights(part, root)["fitted"]["vectors"]
+        found = training.stored_weights(part, root)["fitted"]["vectors"]
         problem = set_up("digits", range(4), MODEL)
         place(problem, found)
         for split in ("train", "validation", "test"):
@@ -168,9 +175,10 @@ class TestSolutions:
 
     def test_lost_weights_are_trained_anew_to_the_same_numbers(self, root):
         part = part_of("solutions", QUASI)
-        before = training.weights(part, root)
+        before = training.stored_weights(part, root)
         store.beside(part, "weights", root).unlink()
-        after = training.weights(part, root)
+        workers.run([part], workers=1, root=root, keep_weights=True, quiet=True)
+        after = training.stored_weights(part, root)
         assert all(torch.equal(before[s]["vectors"], after[s]["vectors"]) for s in study.STAGES)
 
 
@@ -178,7 +186,7 @@ class TestBarriers:
     def test_heights_by_a_plain_loop(self, root):
         part = part_of("barriers", SGD, stage="fitted", ends="plain", objective="sum")
         rows = store.load(part, root).to_pandas()
-        solutions = training.weights(part.sources[0], root)["fitted"]["vectors"]
+        solutions = training.stored_weights(part.sources[0], root)["fitted"]["vectors"]
         network = Network.of("digits", MODEL)
         images, labels = network.images[:100], network.labels[:100]
 
@@ -226,7 +234,7 @@ class TestBarriers:
     def test_pairs_without_a_solution_are_left_out_and_counted(self, root):
         part = part_of("barriers", QUASI, stage="equal")
         table = store.load(part, root)
-        reached = (training.weights(part.sources[0], root)["equal"]["steps"] >= 0).sum()
+        reached = (training.stored_weights(part.sources[0], root)["equal"]["steps"] >= 0).sum()
         assert reached < 4
         assert store.metadata_of(table.schema)["missing"] == part.settings["count"] - len(table)
 
@@ -243,8 +251,10 @@ class TestBarriers:
 class TestProducts:
     def test_against_numpy(self, root):
         frame, inner, parameters = study.products("smoke", "digits", "fitted", root)
-        sources = [part for part in study.parts("smoke", "digits") if part.kind == "solutions"]
-        together = np.concatenate([training.weights(p, root)["fitted"]["vectors"].double().numpy() for p in sources])
+        sources = [part for part in study.topography_parts("smoke", "digits") if part.kind == "solutions"]
+        together = np.concatenate(
+            [training.stored_weights(p, root)["fitted"]["vectors"].double().numpy() for p in sources]
+        )
         assert np.allclose(inner, together @ together.T, rtol=1e-6, atol=1e-5)
         assert parameters == together.shape[1]
         assert frame["algorithm"].tolist() == [p.algorithm for p in sources for _ in range(4)]
@@ -269,24 +279,24 @@ class TestRun:
 
         monkeypatch.setattr(store, "save", interrupting)
         with pytest.raises(KeyboardInterrupt):
-            study.run("smoke", workers=1, root=tmp_path, quiet=True)
+            run(tmp_path)
         monkeypatch.setattr(store, "save", save)
-        wanted = study.parts("smoke", "digits")
-        assert study.run("smoke", workers=1, root=tmp_path, quiet=True) == {"digits": (len(wanted), len(wanted) - 6)}
+        wanted = study.topography_parts("smoke", "digits")
+        assert run(tmp_path) == (len(wanted), len(wanted) - 6)
         for part in wanted:
             assert store.load(part, tmp_path).equals(store.load(part, root))
-        assert study.run("smoke", workers=1, root=tmp_path, quiet=True) == {"digits": (len(wanted), 0)}
+        assert run(tmp_path) == (len(wanted), 0)
         left = {file.suffix for file in tmp_path.rglob("*") if file.is_file()}
         assert left == {".parquet", ".safetensors"}
 
     def test_files_name_their_settings_and_lie_where_git_ignores_weights(self, root):
-        for part in study.parts("smoke", "digits"):
+        for part in study.topography_parts("smoke", "digits"):
             file = store.path(part, root)
-            assert file.parent == root / "smoke" / "digits" / part.algorithm
+            assert file.parent == root / "solutions" / "smoke" / "digits" / part.algorithm
             told = store.metadata(part, root)
             assert told["spec"] == json.loads(part.canonical)
             assert set(told) >= {"digest", "versions", "processor", "seconds"}
-        assert study.coverage("smoke", root)["done"].sum() == len(study.parts("smoke", "digits"))
+        assert study.coverage("smoke", root)["done"].sum() == len(study.topography_parts("smoke", "digits"))
 
     def test_laptop_is_as_the_issue_asks(self):
         fitted = {"digits": 1000, "fcp": 1000, "lenet": 250}
@@ -299,11 +309,11 @@ class TestRun:
             assert table["images"] == 1000
             assert table["grids"][-1] >= 2000
             assert table["path"]["points"] >= 2 * table["path"].get("terms", 10)  # else paths swing between the points
-            digests = [part.digest for part in study.parts("laptop", network)]
+            digests = [part.digest for part in study.topography_parts("laptop", network)]
             assert len(set(digests)) == len(digests)
 
     def test_lenet_joins_only_fully_fitted_solutions_of_two_algorithms(self):
-        joined = [part for part in study.parts("laptop", "lenet") if part.kind == "barriers"]
+        joined = [part for part in study.topography_parts("laptop", "lenet") if part.kind == "barriers"]
         assert {part.algorithm for part in joined} == {SGD, QUASI}
         assert {part.settings["stage"] for part in joined} == {"fitted"}
 
@@ -311,9 +321,9 @@ class TestRun:
         assert study.coverage("laptop")["seconds"].sum() <= 10 * 3600
 
     def test_command_line(self, root, capsys, monkeypatch):
-        monkeypatch.setitem(study.run.__kwdefaults__, "root", root)
+        monkeypatch.setitem(experiment.run.__kwdefaults__, "root", root)
         assert cli.main(["topography", "--profile", "smoke", "--workers", "1"]) == 0
-        count = len(study.parts("smoke", "digits"))
+        count = len(study.topography_parts("smoke", "digits"))
         assert capsys.readouterr().out == f"smoke/digits: {count} files wanted, 0 computed, {count} there before\n"
 
     @pytest.mark.parametrize(
@@ -333,8 +343,55 @@ class TestRun:
         with pytest.raises(UsageError, match="popview topography --profile smoke --network digits"):
             store.load(part_of("solutions", SGD), tmp_path)
 
-    def test_engine_says_what_it_computes(self):
-        assert workers.run.__kwdefaults__["kind"] == "trajectories"
+    def test_the_progress_bar_says_what_is_computed(self, tmp_path, capsys):
+        workers.run([part_of("solutions", SGD)], workers=1, root=tmp_path)
+        assert "solutions: " in capsys.readouterr().err
+
+    def test_weights_that_are_missing_are_trained_again(self, root, tmp_path):
+        """As after a fresh checkout: barriers need the weights, which are not in git."""
+        barriers = part_of("barriers", SGD)
+        for source in barriers.sources:
+            store.save(source, store.load(source, root), tmp_path)
+        assert workers.run([barriers], workers=1, root=tmp_path, quiet=True) == 1
+        assert store.load(barriers, tmp_path).equals(store.load(barriers, root))
+
+    def test_weights_that_are_damaged_are_named(self, root, tmp_path):
+        (source,) = part_of("barriers", SGD).sources
+        file = store.beside(source, "weights", tmp_path)
+        file.parent.mkdir(parents=True)
+        file.write_bytes(store.beside(source, "weights", root).read_bytes()[:-9])
+        with pytest.raises(UsageError, match=r"weights.safetensors is damaged .* run popview topography"):
+            training.stored_weights(source, tmp_path)
+        assert not file.exists()
+
+    def test_training_goes_on_where_it_was(self, root, tmp_path, monkeypatch):
+        """Interrupted between two checkpoints, solutions are those of the uninterrupted run."""
+        part, state = part_of("solutions", "NiM-BH"), tmp_path / "state.unfinished"
+        checkpoint = training.StageRecorder.checkpoint
+        steps = []
+        monkeypatch.setattr(loop, "SPARING", 0)  # a state after every step
+
+        def stop(recorder, step, seconds):
+            steps.append(step)
+            if len(steps) == 4:
+                raise KeyboardInterrupt
+            checkpoint(recorder, step, seconds)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(training.StageRecorder, "checkpoint", stop)
+            with pytest.raises(KeyboardInterrupt):
+                training.trained(part, state, every=0.0)
+        (file,) = tmp_path.iterdir()
+        assert file.name == "state.0.unfinished"
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                training.StageRecorder, "checkpoint", lambda *given: (steps.append(given[1]), checkpoint(*given))
+            )
+            found = training.trained(part, state, every=0.0)
+        assert steps[4] == steps[3]  # the checkpoint that it missed, and none before
+        assert found.table.equals(store.load(part, root))
+        kept = training.stored_weights(part, root)
+        assert all(torch.equal(found.weights[s]["vectors"], kept[s]["vectors"]) for s in study.STAGES)
 
 
 def pairs_of(count: int) -> np.ndarray:

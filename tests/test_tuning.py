@@ -13,9 +13,10 @@ import scipy.stats
 from popview import cli
 from popview.common.errors import UsageError
 from popview.populations import tables
-from popview.runs import search, specs, store, workers
+from popview.runs import expansion, profiles, search, status, store, workers
+from popview.runs.expansion import expand
 from popview.runs.search import choose, draw, score, tune
-from popview.runs.specs import TRIAL_SEED, VARIANTS, RunSpec, expand
+from popview.runs.specs import TRIAL_SEED, VARIANTS, RunSpec
 
 PROFILE = """
 [digits]
@@ -57,7 +58,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     """The folder of a profile "tiny", and of no other."""
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "tiny.toml").write_text(PROFILE)
-    monkeypatch.setattr(specs, "FOLDER", tmp_path / "profiles")
+    monkeypatch.setattr(profiles, "FOLDER", tmp_path / "profiles")
     return tmp_path / "profiles"
 
 
@@ -205,7 +206,7 @@ class TestTune:
             best = trials[written[algorithm]["chosen"]]
             assert [t.hyperparameters for t in tuned] == [best.hyperparameters] * 2
             assert [list(t.seeds) for t in tuned] == [[0, 1], [2, 3]]
-            assert (algorithm in specs.unchanged("tiny", "digits")) == (written[algorithm]["chosen"] == 0)
+            assert (algorithm in expansion.unchanged("tiny", "digits")) == (written[algorithm]["chosen"] == 0)
             assert not {seed for t in tuned for seed in t.seeds} & {seed for t in trials for seed in t.seeds}
             assert all((t.epochs, t.checkpoints, t.variant) == (2, 5, "tuned") for t in tuned)
         assert {s.algorithm for s in expand("tiny", "digits", variant="tuned")} == {"SGD", "AdamW"}
@@ -220,7 +221,7 @@ class TestTune:
         """As many before a search as after it, and only of the algorithms that are searched."""
 
         def told() -> dict[tuple[str, str], tuple[int, int]]:
-            rows = store.inventory("tiny", root, restarts=5)
+            rows = status.inventory("tiny", root, restarts=5)
             return {(row["variant"], row["algorithm"]): (row["wanted"], row["done"]) for row in rows}
 
         root = tmp_path / "store"
@@ -233,7 +234,7 @@ class TestTune:
         )
         tune("tiny", "digits", ("SAM",), root=root, workers=1, quiet=True)
         assert told() == before | {("trial", "SAM"): (6, 6)}
-        (row,) = (r for r in store.inventory("tiny", root) if (r["variant"], r["algorithm"]) == ("trial", "SAM"))
+        (row,) = (r for r in status.inventory("tiny", root) if (r["variant"], r["algorithm"]) == ("trial", "SAM"))
         clocks = [store.metadata(spec, root)["seconds"] for spec in expand("tiny", "digits", variant="trial")]
         spent = sum(clock["measures"] + clock["training_and_checkpoints"] for clock in clocks)
         assert row["core_hours"] == pytest.approx(spent / 3600)
@@ -248,7 +249,7 @@ class TestTune:
         }
         assert (seeds["base"], seeds["tuned"]) == ([[0, 1], [2, 3]], [[0, 1]])
         assert len(expand("tiny", "digits", algorithms=("SAM",), variant="tuned", restarts=4)) == 2
-        wanted = {(row["variant"], row["algorithm"]): row["wanted"] for row in store.inventory("tiny", root)}
+        wanted = {(row["variant"], row["algorithm"]): row["wanted"] for row in status.inventory("tiny", root)}
         assert (
             [wanted[v, "SAM"] for v in ("base", "tuned")] == [wanted[v, "AdamW"] for v in ("base", "tuned")] == [4, 2]
         )
@@ -274,7 +275,7 @@ class TestTune:
         change(folder, "[digits.base.AdamW]", "[digits.base.NiM-BH]\ntau = 25\n\n[digits.base.AdamW]")
         (folder.parent / "searches").mkdir()
         trials = [{}, {"lr": 0.1, "tau": 8}, {"tau": 9}]
-        entry = {"trials": trials, "chosen": 1, "of": specs.searched_as("tiny", "digits", "NiM-BH", trials)}
+        entry = {"trials": trials, "chosen": 1, "of": expansion.searched_as("tiny", "digits", "NiM-BH", trials)}
         (folder.parent / "searches" / "tiny.json").write_text(json.dumps({"digits": {"NiM-BH": entry}}))
         tried = expand("tiny", "digits", algorithms=("NiM-BH",), variant="trial")
         assert [(t.epochs, t.hyperparameters["tau"], t.hyperparameters["lr"]) for t in tried] == [
@@ -284,15 +285,15 @@ class TestTune:
         ]
         tuned = expand("tiny", "digits", algorithms=("NiM-BH",), variant="tuned")
         assert {(t.epochs, t.hyperparameters["tau"], t.hyperparameters["lr"]) for t in tuned} == {(2, 8, 0.1)}
-        assert specs.unchanged("tiny", "digits") == []
+        assert expansion.unchanged("tiny", "digits") == []
         entry["chosen"] = 0
         (folder.parent / "searches" / "tiny.json").write_text(json.dumps({"digits": {"NiM-BH": entry}}))
-        assert specs.unchanged("tiny", "digits") == ["NiM-BH"]
+        assert expansion.unchanged("tiny", "digits") == ["NiM-BH"]
 
     @pytest.mark.parametrize("tau", ['"20"', "[1]"])
     def test_a_number_of_steps_that_is_no_number_is_left_to_the_optimizer_to_refuse(self, folder, tmp_path, tau):
         change(folder, "[digits.base.AdamW]", f"[digits.base.NiM-BH]\ntau = {tau}\n\n[digits.base.AdamW]")
-        assert specs.searched_as("tiny", "digits", "NiM-BH", [{"lr": 0.1}])
+        assert expansion.searched_as("tiny", "digits", "NiM-BH", [{"lr": 0.1}])
         with pytest.raises(UsageError, match="tau must be a number"):
             workers.run(
                 expand("tiny", "digits", algorithms=("NiM-BH",)), root=tmp_path / "store", workers=1, quiet=True
@@ -345,15 +346,15 @@ class TestTune:
         tune("tiny", "digits", ("SAM",))
         assert [spec.algorithm for spec in expand("tiny", "digits", variant="tuned", restarts=1)] == ["SAM"]
         change(folder, old, new)
-        assert specs.search("tiny", "digits") == {}
+        assert expansion.search("tiny", "digits") == {}
         assert expand("tiny", "digits", variant="tuned", restarts=1) == []
-        assert "SAM" in specs.unsearched("tiny", "digits", "tuned", ())
+        assert "SAM" in expansion.unsearched("tiny", "digits", "tuned", ())
 
     def test_what_does_not_enter_a_search_leaves_its_choice(self, folder, computed):
         tune("tiny", "digits", ("SAM",))
         for name, old, new in (("restarts", 4, 8), ("margin", 0.01, 0.02), ("tau", "[3", "[4")):
             change(folder, f"{name} = {old}", f"{name} = {new}")
-            assert "chosen" in specs.search("tiny", "digits")["SAM"]
+            assert "chosen" in expansion.search("tiny", "digits")["SAM"]
 
     def test_other_tasks_stay(self, folder, computed):
         (folder.parent / "searches").mkdir()
@@ -395,7 +396,7 @@ class TestTune:
 
 def test_the_published_spaces_can_be_drawn():
     for profile in ("smoke", "laptop", "paper"):
-        for task in specs.tasks(profile):
-            space = specs.settings(profile, task).get("search", {})
+        for task in profiles.tasks(profile):
+            space = profiles.settings(profile, task).get("search", {})
             for algorithm in (name for name, value in space.items() if isinstance(value, dict)):
                 assert len(draw(profile, task, algorithm)) == space["trials"]

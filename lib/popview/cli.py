@@ -86,7 +86,8 @@ def run(
     profile: Annotated[str, typer.Option(help="smoke, laptop or paper: how much to compute.")] = "laptop",
     task: Annotated[list[str] | None, typer.Option(help="Only this task; repeatable.")] = None,
     algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
-    variant: Annotated[str, typer.Option(help="base, tuned or trial.")] = "base",
+    experiment: Annotated[str, typer.Option(help="optimizers, solutions, or a grid's name.")] = "optimizers",
+    variant: Annotated[str, typer.Option(help="Of optimizers: base, tuned, trial, annealed or an arm.")] = "base",
     restarts: Annotated[int | None, typer.Option(help="Restarts per algorithm; the profile's by default.")] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")
@@ -96,50 +97,64 @@ def run(
     keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep each run's ten best models.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute nothing; say what it would take.")] = False,
 ) -> None:
-    """Compute the trajectories that are missing; what was finished before is kept."""
-    from popview.runs import specs
+    """Compute what is missing of an experiment; what was finished before is kept."""
+    from popview.runs import experiment as experiments
 
     algorithms = tuple(dict.fromkeys(algorithm)) if algorithm else None
     wanted = {}
-    for name in task or specs.tasks(profile):
-        found = specs.expand(profile, name, algorithms=algorithms, restarts=restarts, variant=variant)
-        known = {spec.algorithm for spec in found}
-        absent = [one for one in specs.settings(profile, name)["algorithms"] if one not in known]
-        if absent and not algorithms:
-            search = specs.searched(profile, name)
-            searched, never = ([one for one in absent if (one in search) is there] for there in (True, False))
-            advice = f"`popview tune --profile {profile} --task {name}`"
-            if not found and task:
-                cure = f"run {advice}" if searched else f"it has no [{name}.search.<algorithm>]"
-                raise UsageError(f"{name} has no {variant} settings in profile {profile}: {cure}")
-            for names, why in ((searched, f"{advice} chooses one"), (never, "the profile searches none")):
-                if names:
-                    typer.echo(f"{profile}/{name}: left out, without a {variant} setting ({why}): {', '.join(names)}")
-        wanted[name] = found
+    for name in task or experiments.tasks(experiment, profile):
+        if experiment == "optimizers":
+            wanted[name] = _variant_specs(profile, name, variant, algorithms, restarts, named=bool(task))
+        else:
+            limits = {"algorithms": algorithms, "restarts": restarts} if experiment != "solutions" else {}
+            wanted[name] = experiments.parts(experiment, profile, name, **limits)
     if not any(wanted.values()):
         raise UsageError(f"no task of profile {profile} has a {variant} setting: run `popview tune`")
     if dry_run:
         from popview.runs import costs
 
+        if experiment == "solutions":
+            raise UsageError("--dry-run prices runs of optimizers and of grids, not the study of solutions")
+
         typer.echo(costs.text([spec for found in wanted.values() for spec in found]))
         return
-    from popview.common.folders import TRAJECTORIES as root
-    from popview.runs import workers as engine
+    from popview.common.folders import RESULTS as root
 
-    before = {name: engine.missing(found, root, keep_weights) for name, found in wanted.items()}
+    def report(name: str, files: experiments.Computed) -> None:
+        typer.echo(f"{profile}/{name}: {files.wanted} files wanted, {files.new} new, {files.before} there before")
+
     options: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler, "root": root}
-    failed = None
-    try:
-        engine.run([spec for found in wanted.values() for spec in found], keep_weights=keep_weights, **options)
-    except UsageError as error:
-        failed = error
-    for name, absent in before.items():
-        new = len(absent) - len(engine.missing(absent, root, keep_weights))  # by whichever driver
-        if new or (wanted[name] and not failed):
-            there = len(wanted[name]) - len(absent)
-            typer.echo(f"{profile}/{name}: {len(wanted[name])} files wanted, {new} new, {there} there before")
-    if failed:
-        raise failed
+    experiments.run(wanted, keep_weights=keep_weights, report=report, **options)
+
+
+def _variant_specs(
+    profile: str, task: str, variant: str, algorithms: tuple[str, ...] | None, restarts: int | None, named: bool
+) -> Any:
+    """Return the specs of a task in a variant; say which algorithms have no setting for it yet, and what gives one.
+
+    A task without any is an error where it was `named`.
+    """
+    from popview.runs import annealed, expansion, profiles
+
+    specs = expansion.expand(profile, task, algorithms=algorithms, restarts=restarts, variant=variant)
+    if algorithms:
+        return specs
+    later = variant in annealed.variants(profile, task)
+    search = annealed.searched(profile, task) if later else expansion.searched(profile, task)
+    known = {spec.algorithm for spec in specs}
+    planned = [*expansion.unsearched(profile, task, variant, known)] if later else []
+    absent = planned or [
+        one for one in profiles.settings(profile, task)["algorithms"] if not later and one not in known
+    ]
+    searched, never = ([one for one in absent if (one in search) is there] for there in (True, False))
+    advice = f"`popview tune --profile {profile} --task {task}{' --annealed' if later else ''}`"
+    if absent and not specs and named:
+        cure = f"run {advice}" if searched else f"it has no [{task}.search.<algorithm>]"
+        raise UsageError(f"{task} has no {variant} settings in profile {profile}: {cure}")
+    for names, why in ((searched, f"{advice} chooses one"), (never, "the profile searches none")):
+        if names:
+            typer.echo(f"{profile}/{task}: left out, without a {variant} setting ({why}): {', '.join(names)}")
+    return specs
 
 
 @app.command()
@@ -151,10 +166,12 @@ def topography(
     ] = None,
 ) -> None:
     """Train the solutions of chapter 11 and find paths between them; what was finished before is kept."""
-    from popview.runs import solutions
+    from popview.runs import experiment
 
-    for name, (wanted, computed) in solutions.run(profile, network, workers=workers).items():
-        typer.echo(f"{profile}/{name}: {wanted} files wanted, {computed} computed, {wanted - computed} there before")
+    names = network or experiment.tasks("solutions", profile)
+    wanted = {name: experiment.parts("solutions", profile, name) for name in names}
+    for name, files in experiment.run(wanted, workers=workers).items():
+        typer.echo(f"{profile}/{name}: {files.wanted} files wanted, {files.new} computed, {files.before} there before")
 
 
 @app.command()
@@ -192,13 +209,13 @@ def data(
     profile: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop",
 ) -> None:
     """Load the data and models of tasks once, into the cache, or say what is missing."""
-    from popview.runs import specs
+    from popview.runs import profiles
     from popview.tasks import array_cache, set_up
 
     missing = []
-    for name in task or specs.tasks(profile):
+    for name in task or profiles.tasks(profile):
         try:
-            set_up(name, [0], specs.settings(profile, name)["model"])
+            set_up(name, [0], profiles.settings(profile, name)["model"])
             typer.echo(f"{name}: ready in {array_cache.folder()}")
         except UsageError as error:
             missing.append(str(error))
@@ -212,9 +229,9 @@ def status(
     restarts: Annotated[int | None, typer.Option(help="Wanted per algorithm; the profile's by default.")] = None,
 ) -> None:
     """Say how many restarts are wanted, done, running and so on, per task, variant and algorithm."""
-    from popview.runs import store
+    from popview.runs.status import inventory
 
-    rows = store.inventory(profile, restarts=restarts)
+    rows = inventory(profile, restarts=restarts)
     kinds = ("wanted", "done", "running", "half_done", "diverged", "damaged")
     for row in rows:
         counts = ", ".join(f"{row[kind]} {kind.replace('_', '-')}" for kind in kinds)

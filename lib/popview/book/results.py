@@ -14,7 +14,7 @@ from popview.book.figures.trajectories import metric_name
 from popview.book.page import MINUS, NOT_RUN
 from popview.populations.comparisons import against_reference as compared
 from popview.populations.tables import COMPARED, TASKS, coverage, load_available, wanted
-from popview.runs import specs, workers
+from popview.runs import expansion, profiles, workers
 from popview.runs.flops import DATA, model_settings
 from popview.statistics.power import deviations, equivalence_power
 from popview.tasks.digits import TEST_IMAGES
@@ -90,7 +90,7 @@ def against_reference(
     return stack(
         {
             key: comparison(
-                table, margin(profile, key), planned=specs.settings(profile, key[0])["algorithms"], **options
+                table, margin(profile, key), planned=profiles.settings(profile, key[0])["algorithms"], **options
             )
             for key, table in values.items()
         }
@@ -99,7 +99,7 @@ def against_reference(
 
 def margin(profile: str, key: tuple[str, str]) -> float:
     """Return the equivalence margin that the profile fixes for a task; `key` is (task, variant)."""
-    return float(specs.settings(profile, key[0])["margin"])
+    return float(profiles.settings(profile, key[0])["margin"])
 
 
 def absent(coverage: pd.DataFrame, variant: str) -> str:
@@ -119,14 +119,14 @@ def to_fill(coverage: pd.DataFrame, profile: str, inventory: Iterable[Mapping[st
         As `popview.populations.tables.coverage` gives it.
     profile : str
     inventory : iterable of mappings
-        As `popview.runs.store.inventory` gives it.
+        As `popview.runs.status.inventory` gives it.
     """
     taken = pd.DataFrame(inventory).groupby(["task", "variant"])["core_hours"].sum()
     present = coverage.groupby("task", sort=False)["present"].sum()
     sentences = []
     for task in present[present == 0].index:
-        own = specs.settings(profile, task)
-        like = next((n for n in specs.tasks(profile) if n != task and specs.settings(profile, n) == own), None)
+        own = profiles.settings(profile, task)
+        like = next((n for n in profiles.tasks(profile) if n != task and profiles.settings(profile, n) == own), None)
         base, trial, tuned = (taken.get((like, variant), 0.0) for variant in ("base", "trial", "tuned"))
         run, tune = (f"popview {command} --profile {profile} --task {task}" for command in ("run", "tune"))
         how, hours = f"`{run}` computes its base results", [base]
@@ -147,7 +147,7 @@ def unchanged(settings_there: Iterable[tuple[str, str]], profile: str) -> str:
     settings_there : iterable of (task, variant)
     profile : str
     """
-    named = {task: specs.unchanged(profile, task) for task, variant in settings_there if variant == "tuned"}
+    named = {task: expansion.unchanged(profile, task) for task, variant in settings_there if variant == "tuned"}
     return "; ".join(f"{', '.join(names)} on {task}" for task, names in named.items() if names) or "nowhere so far"
 
 
@@ -231,7 +231,7 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
     for (task, variant), members in comparison.groupby(["task", "variant"], sort=False):
         examples = TEST_IMAGES
         if task != "digits":
-            examples = min(model_settings(task, specs.settings(profile, task)["model"])["tested"], DATA[task].test)
+            examples = min(model_settings(task, profiles.settings(profile, task)["model"])["tested"], DATA[task].test)
         mean = float(values[task, variant]["SGD"].mean())
         restarts, paired = int(members["restarts"].min()), bool(members["paired"].all())
         single, shared = deviations(values[task, variant])

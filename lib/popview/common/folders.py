@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-__all__ = ["DATA", "PAPER", "ROOT", "TOPOGRAPHY", "TRAJECTORIES"]
+__all__ = ["PAPER", "RESULTS", "ROOT"]
 
 
 def _root() -> Path:
@@ -16,7 +16,5 @@ def _root() -> Path:
 
 
 ROOT = _root()
-DATA = ROOT / "data"
-PAPER = DATA / "paper"
-TRAJECTORIES = DATA / "trajectories"
-TOPOGRAPHY = DATA / "topography"
+RESULTS = ROOT / "data"  # one folder an experiment
+PAPER = RESULTS / "paper"

@@ -19,7 +19,7 @@ from popview.paper import rules
 from popview.paper.rules import Computed, Finding, Results, Study
 from popview.paper.rules.by_tasks import MODELS
 from popview.populations import tables
-from popview.runs import solutions, specs
+from popview.runs import profiles, solutions
 
 __all__ = [
     "CHAPTERS",
@@ -186,7 +186,7 @@ def tasks(profile: str) -> dict[str, Results | None]:
     scales: dict[str, Results | None] = {f"{row.task} ({row.variant})": None for row in covered.itertuples()}
     for (task, variant), rows in tables.load_available(profile, covered[covered["restarts"] > 1]).items():
         if rows["step"].nunique() >= MODELS:
-            margin = float(specs.settings(profile, task)["margin"])
+            margin = float(profiles.settings(profile, task)["margin"])
             scales[f"{task} ({variant})"] = Results(task, rows, margin)
     return scales
 

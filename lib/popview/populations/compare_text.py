@@ -7,7 +7,8 @@ from popview.common.errors import UsageError, check_name
 from popview.populations.comparisons import FAMILIES, HIGHER_IS_BETTER, against, clustering
 from popview.populations.tables import load, per_restart, select, wanted
 from popview.runs import store
-from popview.runs.specs import restarts_of, settings
+from popview.runs.expansion import restarts_of
+from popview.runs.profiles import settings
 
 __all__ = ["comparison"]
 

@@ -7,14 +7,16 @@ import numpy as np
 import pandas as pd
 
 from popview.common.errors import check_name
-from popview.common.folders import TRAJECTORIES
+from popview.common.folders import RESULTS
 from popview.populations.comparisons import HIGHER_IS_BETTER, against, log_loss
 from popview.populations.tables import final
 from popview.populations.time_to_target import dearer, equal_gradients
 from popview.runs import costs as bill
 from popview.runs import store
+from popview.runs.expansion import expand
 from popview.runs.flops import example
-from popview.runs.specs import RunSpec, expand, settings, tasks
+from popview.runs.profiles import settings, tasks
+from popview.runs.specs import RunSpec
 
 __all__ = ["equal_budgets", "evaluations", "measuring", "scales"]
 
@@ -96,7 +98,7 @@ def equal_budgets(
     return pd.concat([pd.DataFrame(rows), compared], axis=1)
 
 
-def measuring(specs: Iterable[RunSpec], root: Path = TRAJECTORIES) -> pd.DataFrame:
+def measuring(specs: Iterable[RunSpec], root: Path = RESULTS) -> pd.DataFrame:
     """Return what the measures at the end add to training and checkpoints: by the clock, and by counted operations.
 
     Returns
@@ -107,12 +109,12 @@ def measuring(specs: Iterable[RunSpec], root: Path = TRAJECTORIES) -> pd.DataFra
         and the SWA of its settings share a training: the share of each is that of both files' measures in it.
     """
     specs = list(specs)
-    pairs = {beside.digest: spec for spec in specs if (beside := spec.alongside)}
+    pairs = {other.digest: spec for spec in specs for other in spec.alongside}
     rows: dict[tuple[str, str, str], list[float]] = {}
     counted = {}
     for spec in specs:
         key = (spec.task, spec.variant, spec.algorithm)
-        other = spec.alongside or pairs.get(spec.digest)
+        other = next(iter(spec.alongside), pairs.get(spec.digest))
         both = [spec, *filter(None, [other])]
         shares, costs = rows.setdefault(key, []), [bill.cost(one) for one in both]
         counted[key] = sum(cost.measures for cost in costs) / (

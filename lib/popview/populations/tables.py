@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 
 from popview.common.errors import UsageError, check_name
-from popview.common.folders import TRAJECTORIES
+from popview.common.folders import RESULTS
 from popview.runs import store
-from popview.runs.specs import RunSpec, expand, restarts_of, search, searches
-from popview.runs.specs import tasks as tasks_of
+from popview.runs.expansion import expand, restarts_of, search
+from popview.runs.profiles import searches
+from popview.runs.profiles import tasks as tasks_of
+from popview.runs.specs import RunSpec
 
 __all__ = [
     "COMPARED",
@@ -67,7 +69,7 @@ def wanted(
     algorithms: tuple[str, ...] | None = None,
     restarts: int | None = None,
 ) -> list[RunSpec]:
-    """Return the specs of a task and variant as `popview.runs.specs.expand` does; none where there is nothing to
+    """Return the specs of a task and variant as `popview.runs.expansion.expand` does; none where there is nothing to
     compare.
 
     That is where the profile lacks the task, or, unless algorithms are named, where a search for the tuned settings has
@@ -76,7 +78,7 @@ def wanted(
     Raises
     ------
     UsageError
-        If the task is not one of `TASKS`, the variant not one of `COMPARED`, or as `popview.runs.specs.expand` says.
+        If the task is not one of `TASKS`, or the variant not one of `COMPARED`, or as `popview.runs.expansion.expand`.
     """
     check_name("task", task, TASKS)
     check_name("variant", variant, COMPARED)
@@ -91,7 +93,7 @@ def wanted(
 
 
 def available(
-    profile: str, task: str, variant: str = "base", *, restarts: int | None = None, root: Path = TRAJECTORIES
+    profile: str, task: str, variant: str = "base", *, restarts: int | None = None, root: Path = RESULTS
 ) -> list[RunSpec]:
     """Return the specs of the algorithms that are `wanted` and have all of their restarts in the store.
 
@@ -117,7 +119,7 @@ def coverage(
     tasks: Iterable[str] = TASKS,
     variants: Iterable[str] = COMPARED,
     restarts: int | None = None,
-    root: Path = TRAJECTORIES,
+    root: Path = RESULTS,
 ) -> pd.DataFrame:
     """Say which tasks have results; nothing is computed.
 
@@ -150,9 +152,7 @@ def coverage(
     return pd.DataFrame(rows)
 
 
-def load_available(
-    profile: str, covered: pd.DataFrame, root: Path = TRAJECTORIES
-) -> dict[tuple[str, str], pd.DataFrame]:
+def load_available(profile: str, covered: pd.DataFrame, root: Path = RESULTS) -> dict[tuple[str, str], pd.DataFrame]:
     """Load what is `available` of each task and variant of `coverage`; by (task, variant), in its order."""
     found = {}
     for row in covered[covered["whole"] > 0].itertuples():
@@ -161,7 +161,7 @@ def load_available(
     return found
 
 
-def load(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = TRAJECTORIES) -> pd.DataFrame:
+def load(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = RESULTS) -> pd.DataFrame:
     """Read the trajectories of specs from the store into one table.
 
     Parameters
@@ -194,7 +194,7 @@ def load(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = TRA
     return pd.concat(frames, ignore_index=True)
 
 
-def records(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = TRAJECTORIES) -> pd.DataFrame:
+def records(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = RESULTS) -> pd.DataFrame:
     """Read what each restart did: one row per restart, ``algorithm, seed, precision`` and the numbers of `COUNTS`.
 
     Parameters

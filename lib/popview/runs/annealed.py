@@ -6,12 +6,13 @@ A profile says it in ``[<task>.annealed]``: the budget, what the model has other
 
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 from popview.common.errors import UsageError, check_name
-from popview.runs import specs
-from popview.runs.specs import RunSpec
+from popview.runs import profiles
+from popview.runs.specs import REVISIONS, RunSpec, digest
 
 __all__ = ["FINALISTS", "ROUNDS", "cells", "choices", "expand", "record_of", "searched", "table", "variants"]
 
@@ -43,9 +44,9 @@ def table(profile: str, task: str) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        As `popview.runs.specs.settings`, or if one of its keys is unknown or missing.
+        As `popview.runs.profiles.settings`, or if one of its keys is unknown or missing.
     """
-    found = specs.settings(profile, task).get("annealed", {})
+    found = profiles.settings(profile, task).get("annealed", {})
     for key in found:
         check_name(f"key of [{task}.annealed] in profile {profile}", key, (*_NEEDED, "arms"))
     for key in _NEEDED if found else ():
@@ -74,34 +75,20 @@ def searched(profile: str, task: str) -> tuple[str, ...]:
 
 def cells(profile: str, task: str, algorithm: str) -> list[dict[str, Any]]:
     """Return the settings that an algorithm's search tries: all combinations of the values in its grid."""
-    grid = table(profile, task)["grid"].get(algorithm)
-    if grid is None:
-        return []
-    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    return _Plan(profile, task).cells(algorithm)
 
 
 def choices(profile: str, task: str) -> dict[str, dict[str, Any]]:
-    """Return what `popview.runs.search.anneal` wrote: per algorithm its ``finalists``, as places among its cells, by
-    their scores, and which of the cells was ``chosen``; only of a search as the profile now has it (see
-    `record_of`)."""
-    return {
-        name: entry
-        for name, entry in specs.searches(f"{profile}-annealed").get(task, {}).items()
-        if entry.get("of") == record_of(profile, task, name)
-    }
+    """Return what `popview.runs.search.anneal` wrote of the searches as the profile now has them (see `record_of`).
+
+    Per algorithm its ``finalists``, as places among its cells, by their scores, and which of the cells was ``chosen``.
+    """
+    return _Plan(profile, task).choices
 
 
 def record_of(profile: str, task: str, algorithm: str) -> str:
-    """Return the digest of all that an algorithm's search depends on: its cells as specs, in both rounds."""
-    found = table(profile, task)
-    if algorithm not in found["grid"]:
-        return ""
-    every = [
-        _spec(profile, task, algorithm, kind, cell, seed=0)
-        for kind in ROUNDS
-        for cell in cells(profile, task, algorithm)
-    ]
-    return specs.digest(json.dumps([spec.canonical for spec in every]))
+    """Return the digest of all that an algorithm's search depends on."""
+    return _Plan(profile, task).record_of(algorithm)
 
 
 def expand(
@@ -120,32 +107,26 @@ def expand(
     Raises
     ------
     UsageError
-        As `popview.runs.specs.expand`.
+        As `popview.runs.expansion.expand`.
     """
-    found = table(profile, task)
     check_name(f"variant of {task} in profile {profile}", variant, variants(profile, task))
     if variant == "constant":
         ridden = expand(profile, task, "annealed", algorithms=("SWA",) if algorithms else None, restarts=restarts)
-        return [spec.alongside for spec in ridden if spec.alongside]
-    arm = found.get("arms", {}).get(variant, {})
-    known = searched(profile, task) if variant in ROUNDS else arm.get("algorithms", found["algorithms"])
+        return [beside for spec in ridden for beside in spec.alongside]
+    plan = _Plan(profile, task)
+    known = plan.algorithms(variant)
     for name in algorithms or ():
         check_name(f"algorithm with variant {variant} of {task} in profile {profile}", name, known)
-    stack = specs.settings(profile, task)["stack"]
     made = []
     for name in algorithms or known:
-        settings = _settings(profile, task, name, variant)
+        settings = plan.settings(name, variant)
         if not settings and algorithms:
             raise UsageError(
                 f"{name} on {task} has no {variant} setting in profile {profile}: "
                 f"run `popview tune --profile {profile} --task {task} --annealed`"
             )
-        if variant in ROUNDS:
-            seeds: Iterable[int] = SEARCH_SEEDS[: 1 if variant == "cell" or stack > 1 else None]
-        else:
-            number = restarts or arm.get("restarts", found["restarts"])
-            seeds = range(FIRST_SEED, FIRST_SEED + number, stack)
-        made += [_spec(profile, task, name, variant, own, seed) for own in settings for seed in seeds]
+        seeds = plan.seeds(variant, restarts)
+        made += [plan.spec(name, variant, own, seed) for own in settings for seed in seeds]
     return made
 
 
@@ -153,59 +134,94 @@ def unsearched(
     profile: str, task: str, variant: str, known: Iterable[str], restarts: int | None = None
 ) -> dict[str, int]:
     """Return how many restarts `expand` will give of the algorithms that it leaves out until a search has chosen."""
-    found = table(profile, task)
-    arm, stack = found.get("arms", {}).get(variant, {}), specs.settings(profile, task)["stack"]
-    if variant == "finalist":
-        names, number = searched(profile, task), FINALISTS * (1 if stack > 1 else len(SEARCH_SEEDS)) * stack
-    else:
-        names = ("SGD",) if variant == "constant" else arm.get("algorithms", found["algorithms"])
-        number = -(-(restarts or arm.get("restarts", found["restarts"])) // stack) * stack
-    return {name: number for name in names if name not in set(known)} if variant != "cell" else {}
-
-
-def _settings(profile: str, task: str, algorithm: str, variant: str) -> list[dict[str, Any]]:
-    """Return what is added to an algorithm's own setting: for each cell or finalist, or the chosen one alone."""
-    tried = cells(profile, task, algorithm)
     if variant == "cell":
-        return tried
-    known = choices(profile, task)
-    entry = known.get(algorithm, {})
-    if variant == "finalist":
-        return [tried[place] for place in entry.get("finalists", [])]
-    if tried:
-        return [tried[entry["chosen"]]] if "chosen" in entry else []
-    sgd = known.get("SGD", {})
-    return [{"lr": cells(profile, task, "SGD")[sgd["chosen"]]["lr"]}] if "chosen" in sgd else []
+        return {}
+    plan = _Plan(profile, task)
+    names = ("SGD",) if variant == "constant" else plan.algorithms(variant)
+    number = len(plan.seeds(variant, restarts)) * plan.stack * (FINALISTS if variant == "finalist" else 1)
+    return {name: number for name in names if name not in set(known)}
 
 
-def _spec(profile: str, task: str, algorithm: str, variant: str, own: dict[str, Any], seed: int) -> RunSpec:
-    whole, found = specs.settings(profile, task), table(profile, task)
-    arm = found.get("arms", {}).get(variant, {})
-    epochs = arm.get("epochs", found["epochs"] // GRADIENTS_A_STEP.get(algorithm, 1))
-    checkpoints = found["checkpoints"]
-    if variant == "cell":
-        epochs, checkpoints = max(1, epochs // PART), max(2, checkpoints // PART)
-    model = whole["model"] | found["model"] | arm.get("model", {})
-    steps = epochs * (model.get("train", _TRAIN.get(task, 0)) // model["batch_size"])
-    stated = specs.base_of(found["base"], algorithm) | specs.base_of(arm.get("base", {}), algorithm) | own
-    return RunSpec(
-        task=task,
-        profile=profile,
-        algorithm=algorithm,
-        variant=variant,
-        seed=seed,
-        restarts=whole["stack"],
-        epochs=epochs,
-        checkpoints=checkpoints,
-        hyperparameters=_in_steps(stated, steps / found["epochs"]),
-        model=model,
-        schedule="constant" if algorithm == "SWA" else "annealed",
-    )
+class _Plan:
+    """What a profile plans of a task's annealed runs."""
 
+    def __init__(self, profile: str, task: str) -> None:
+        self.profile, self.task = profile, task
+        self.table = table(profile, task)
+        whole = profiles.settings(profile, task)
+        self.stack, self.model = whole["stack"], whole["model"] | self.table.get("model", {})
 
-def _in_steps(stated: dict[str, Any], steps_an_epoch: float) -> dict[str, Any]:
-    """Turn hyperparameters that are stated in epochs of the whole budget into steps of this one."""
-    return {
-        name.removesuffix(_EPOCHS): max(1, round(value * steps_an_epoch)) if name.endswith(_EPOCHS) else value
-        for name, value in stated.items()
-    }
+    def arm(self, variant: str) -> dict[str, Any]:
+        return self.table.get("arms", {}).get(variant, {})
+
+    def algorithms(self, variant: str) -> tuple[str, ...]:
+        if variant in ROUNDS:
+            return tuple(self.table["grid"])
+        return tuple(self.arm(variant).get("algorithms", self.table["algorithms"]))
+
+    def seeds(self, variant: str, restarts: int | None) -> Sequence[int]:
+        """Return the first seed of each stack."""
+        if variant in ROUNDS:
+            return SEARCH_SEEDS[: 1 if variant == "cell" or self.stack > 1 else None]
+        number = restarts or self.arm(variant).get("restarts", self.table["restarts"])
+        return range(FIRST_SEED, FIRST_SEED + number, self.stack)
+
+    def cells(self, algorithm: str) -> list[dict[str, Any]]:
+        grid = self.table["grid"].get(algorithm)
+        if grid is None:
+            return []
+        return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+    def record_of(self, algorithm: str) -> str:
+        budget = [self.table[name] for name in ("epochs", "checkpoints")]
+        base, grid = profiles.base_of(self.table["base"], algorithm), self.table["grid"].get(algorithm)
+        revisions = [REVISIONS.get(name, 1) for name in (self.task, algorithm)]
+        return digest(json.dumps([budget, self.stack, self.model, base, grid, revisions], sort_keys=True))
+
+    @cached_property
+    def choices(self) -> dict[str, dict[str, Any]]:
+        entries = profiles.searches(f"{self.profile}-annealed").get(self.task, {})
+        return {name: entry for name, entry in entries.items() if entry.get("of") == self.record_of(name)}
+
+    def settings(self, algorithm: str, variant: str) -> list[dict[str, Any]]:
+        """Return what is added to an algorithm's own setting: for each cell or finalist, or the chosen one alone."""
+        tried, entry = self.cells(algorithm), self.choices.get(algorithm, {})
+        if variant == "cell":
+            return tried
+        if variant == "finalist":
+            return [tried[place] for place in entry.get("finalists", [])]
+        if tried:
+            return [tried[entry["chosen"]]] if "chosen" in entry else []
+        sgd = self.choices.get("SGD", {})
+        return [{"lr": self.cells("SGD")[sgd["chosen"]]["lr"]}] if "chosen" in sgd else []
+
+    def spec(self, algorithm: str, variant: str, own: dict[str, Any], seed: int) -> RunSpec:
+        """Return the spec of a setting; what is stated in epochs of the whole budget becomes steps of its own."""
+        arm = self.arm(variant)
+        epochs = arm.get("epochs", self.table["epochs"] // GRADIENTS_A_STEP.get(algorithm, 1))
+        checkpoints = self.table["checkpoints"]
+        if variant == "cell":
+            epochs, checkpoints = max(1, epochs // PART), max(2, checkpoints // PART)
+        model = self.model | arm.get("model", {})
+        steps = epochs * (model.get("train", _TRAIN.get(self.task, 0)) // model["batch_size"])
+        base = (profiles.base_of(given, algorithm) for given in (self.table["base"], arm.get("base", {})))
+        stated = {name: value for given in (*base, own) for name, value in given.items()}
+        hyperparameters = {
+            name.removesuffix(_EPOCHS): max(1, round(value * steps / self.table["epochs"]))
+            if name.endswith(_EPOCHS)
+            else value
+            for name, value in stated.items()
+        }
+        return RunSpec(
+            task=self.task,
+            profile=self.profile,
+            algorithm=algorithm,
+            variant=variant,
+            seed=seed,
+            restarts=self.stack,
+            epochs=epochs,
+            checkpoints=checkpoints,
+            hyperparameters=hyperparameters,
+            model=model,
+            schedule="constant" if algorithm == "SWA" else "annealed",
+        )

@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 
 from popview.common.errors import UsageError
-from popview.common.folders import TRAJECTORIES
+from popview.common.folders import RESULTS
 from popview.optimizers import SAM, BasinHopping, NiMSGD
 from popview.runs import final_measures, store
 from popview.runs.flops import DATA, Example, example, kind, model_settings, usual
+from popview.runs.loop import unattached
 from popview.runs.specs import RunSpec
-from popview.runs.training import unattached
+from popview.runs.status import seconds
 from popview.tasks import digits, images, texts
 from popview.tasks.corruptions import IMAGE_CORRUPTIONS, SEVERITIES, TEXT_CORRUPTIONS, WHOLE_SEVERITIES
 from popview.tasks.supervised import steps_of
@@ -152,7 +153,7 @@ def cost(spec: RunSpec) -> Cost:
         averaged = 1 - min(1.0, spec.hyperparameters.get("average_from", 0) / steps)
         forwards += round(averaged * checkpoints) * evaluated.statistics
     classes = given.get("classes", digits.CLASSES)
-    rows, beside = spec.restarts * checkpoints, spec.alongside is not None
+    rows, beside = spec.restarts * checkpoints, len(spec.alongside)
     probabilities = 0 if spec.task == "digits" else evaluated.test * classes
     if spec.extent in ("scores", "whole"):  # in 8 bits instead of 16
         probabilities = evaluated.whole_test * classes / 2 if spec.extent == "whole" else 0
@@ -211,7 +212,7 @@ def _measures(spec: RunSpec, evaluated: _Evaluated, one: Example) -> float:
 # ---------------------------------------------------------------- many specs
 
 
-def table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Path = TRAJECTORIES) -> pd.DataFrame:
+def table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Path = RESULTS) -> pd.DataFrame:
     """Return the bill: one row per task, variant and algorithm, and one per task whose frozen layers run once.
 
     Parameters
@@ -245,7 +246,7 @@ def table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Pat
     spent: dict[tuple[str, ...], list[float]] = {}
     for spec in wanted:
         key = (spec.profile, spec.task, spec.variant, spec.algorithm)
-        beside = spec.alongside
+        beside = next(iter(spec.alongside), None)
         own = cost(spec)
         rides = beside is not None and beside.digest in digests
         if rides:
@@ -256,7 +257,7 @@ def table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Pat
         rows[key] = rows.get(key, Cost()) + own
         spent.setdefault(key, [])
         if store.path(spec, root).is_file():
-            spent[key].append(store.seconds(store.metadata(spec, root), alone=not rides))
+            spent[key].append(seconds(store.metadata(spec, root), alone=not rides))
     for (profile, task), model in {(s.profile, s.task): s.model for s in wanted}.items():
         if below := example(task, usual(task, model)).below:
             test = DATA[task].test + _evaluated(task, model, False).corrupted
@@ -276,7 +277,7 @@ def table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Pat
     return frame.sort_values("task", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
 
 
-def text(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Path = TRAJECTORIES) -> str:
+def text(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Path = RESULTS) -> str:
     """Return the bill as text for a terminal: a table, its total, the assumptions."""
     rows = table(specs, throughput=throughput, root=root)
     lines = [_line(row) for row in rows.to_dict("records")]

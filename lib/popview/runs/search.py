@@ -8,12 +8,12 @@ import numpy as np
 from scipy.stats import qmc
 
 from popview.common.errors import UsageError, check_name
-from popview.common.folders import TRAJECTORIES
+from popview.common.folders import RESULTS
 from popview.common.locks import claim
 from popview.common.seeds import stream
 from popview.optimizers import hyperparameters
 from popview.optimizers.base import WHOLE
-from popview.runs import annealed, specs, store, workers
+from popview.runs import annealed, expansion, profiles, specs, store, workers
 
 __all__ = ["anneal", "choose", "draw", "loss_on_validation", "score", "tune"]
 
@@ -32,7 +32,7 @@ def draw(profile: str, task: str, algorithm: str) -> list[dict[str, float]]:
         If the profile has no search for this task, the algorithm or a hyperparameter is unknown (a common one: to
         every algorithm that is searched), a range is not two numbers above 0, the lower first, or there is none.
     """
-    table = specs.settings(profile, task)
+    table = profiles.settings(profile, task)
     check_name(f"algorithm of {task} in profile {profile}", algorithm, table["algorithms"])
     if "search" not in table:
         raise UsageError(f"profile {profile} has no [{task}.search]")
@@ -40,7 +40,7 @@ def draw(profile: str, task: str, algorithm: str) -> list[dict[str, float]]:
     for name in own:
         check_name(f"hyperparameter of {algorithm} in [{task}.search.{algorithm}]", name, known)
     common = {name: span for name, span in table["search"].items() if not isinstance(span, dict)}
-    searched = (algorithm, *specs.searched(profile, task))
+    searched = (algorithm, *expansion.searched(profile, task))
     some = dict.fromkeys(["trials", *(name for one in searched for name in hyperparameters(one))])
     for name in common:
         check_name(f"key of [{task}.search]", name, some)
@@ -64,7 +64,7 @@ def _rounded(name: str, value: float) -> float:
     return round(value) if name in WHOLE else float(f"{value:.3g}")
 
 
-def score(spec: specs.RunSpec, root: Path = TRAJECTORIES) -> float:
+def score(spec: specs.RunSpec, root: Path = RESULTS) -> float:
     """Return what a trial is chosen by: its validation metric, mean over restarts and the last three checkpoints.
 
     A trial with a restart that diverged scores minus infinity.
@@ -75,7 +75,7 @@ def score(spec: specs.RunSpec, root: Path = TRAJECTORIES) -> float:
     return float(last["validation_metric"].mean())
 
 
-def choose(trials: list[specs.RunSpec], root: Path = TRAJECTORIES) -> int:
+def choose(trials: list[specs.RunSpec], root: Path = RESULTS) -> int:
     """Return which trial scores best; of equals the first.
 
     Raises
@@ -95,7 +95,7 @@ def tune(
     task: str,
     algorithms: tuple[str, ...] | None = None,
     *,
-    root: Path = TRAJECTORIES,
+    root: Path = RESULTS,
     **options: Any,
 ) -> dict[str, dict[str, Any]]:
     """Draw trials, compute those that are missing, choose; write both to ``profiles/searches/<profile>.json``.
@@ -111,21 +111,21 @@ def tune(
     Returns
     -------
     dict
-        Algorithm → ``trials, of, chosen`` (see `popview.runs.specs.search`) and the trials' ``scores``.
+        Algorithm → ``trials, of, chosen`` (see `popview.runs.expansion.search`) and the trials' ``scores``.
 
     Raises
     ------
     UsageError
         As `draw`, `choose` and `popview.runs.workers.run`, or if the file cannot be written.
     """
-    drawn = {one: draw(profile, task, one) for one in algorithms or specs.searched(profile, task)}
+    drawn = {one: draw(profile, task, one) for one in algorithms or expansion.searched(profile, task)}
     if not drawn:
         raise UsageError(f"profile {profile} has no [{task}.search.<algorithm>]")
     found = {}
     for algorithm, settings in drawn.items():
-        drawn_as = {"trials": settings, "of": specs.searched_as(profile, task, algorithm, settings)}
+        drawn_as = {"trials": settings, "of": expansion.searched_as(profile, task, algorithm, settings)}
         _record(profile, task, algorithm, drawn_as)
-        trials = specs.expand(profile, task, algorithms=(algorithm,), variant="trial")
+        trials = expansion.expand(profile, task, algorithms=(algorithm,), variant="trial")
         workers.run(trials, root=root, **options)
         chosen = drawn_as | {"chosen": choose(trials, root)}
         _record(profile, task, algorithm, chosen)
@@ -133,7 +133,7 @@ def tune(
     return found
 
 
-def loss_on_validation(spec: specs.RunSpec, root: Path = TRAJECTORIES) -> float:
+def loss_on_validation(spec: specs.RunSpec, root: Path = RESULTS) -> float:
     """Return what a run of an annealed search is judged by, the lower the better; infinite where a restart diverged.
 
     The last model's mean loss on the validation split; where an example may have several labels, less its mean average
@@ -152,7 +152,7 @@ def anneal(
     task: str,
     algorithms: tuple[str, ...] | None = None,
     *,
-    root: Path = TRAJECTORIES,
+    root: Path = RESULTS,
     **options: Any,
 ) -> dict[str, dict[str, Any]]:
     """Search for the settings of `popview.runs.annealed`: all cells at a third of the budget, then the best at the
@@ -209,17 +209,17 @@ def anneal(
 
 def _distance(profile: str, task: str, algorithm: str, place: int) -> float:
     """Return how far a cell is from the base setting: the sum of |ln ratio| over the hyperparameters in its grid."""
-    base = specs.base_of(annealed.table(profile, task)["base"], algorithm)
+    base = profiles.base_of(annealed.table(profile, task)["base"], algorithm)
     cell = annealed.cells(profile, task, algorithm)[place]
     return float(sum(abs(np.log(value / base[name])) for name, value in cell.items() if base.get(name)))
 
 
 def _record(profile: str, task: str, algorithm: str, entry: dict[str, Any], kind: str = "") -> None:
     """Write an algorithm's entry; one of the same search, and chosen already, stays."""
-    file = specs.FOLDER.parent / "searches" / f"{profile}{kind}.json"
+    file = profiles.FOLDER.parent / "searches" / f"{profile}{kind}.json"
     try:
         with claim(file.with_suffix(".lock"), wait=True):
-            searches = specs.searches(f"{profile}{kind}")
+            searches = profiles.searches(f"{profile}{kind}")
             known = searches.setdefault(task, {}).get(algorithm, {})
             if known.get("of") != entry["of"] or "chosen" in entry:
                 searches[task][algorithm] = entry

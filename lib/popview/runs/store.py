@@ -9,6 +9,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,17 +18,29 @@ import pyarrow.parquet as pq
 
 from popview.common import read_log
 from popview.common.errors import UsageError
-from popview.common.folders import TRAJECTORIES
-from popview.common.locks import claim, is_held
-from popview.runs import annealed
-from popview.runs.specs import VARIANTS, RunSpec, Stored, expand, tasks, unsearched
+from popview.common.folders import RESULTS
+from popview.common.locks import claim
+from popview.runs.specs import Part
 
-__all__ = ["beside", "inventory", "load", "metadata", "missing", "path", "save", "seconds", "sweep", "tidy"]
+__all__ = [
+    "beside",
+    "folder",
+    "load",
+    "metadata",
+    "metadata_of",
+    "missing",
+    "path",
+    "peek",
+    "save",
+    "stem",
+    "sweep",
+    "tidy",
+]
 
 #: What may lie beside a trajectory's file while it is computed, or on request.
 SUFFIXES = {"lock": ".lock", "unfinished": ".unfinished", "weights": ".weights.safetensors"}
 
-Wanted = TypeVar("Wanted", bound=Stored)
+Wanted = TypeVar("Wanted", bound=Part)
 
 #: Last suffixes of what a run leaves only if it is killed.
 TEMPORARY = (SUFFIXES["lock"], SUFFIXES["unfinished"], ".part")
@@ -36,17 +49,27 @@ TEMPORARY = (SUFFIXES["lock"], SUFFIXES["unfinished"], ".part")
 SEAL, OLD_SEAL = b"popview crc32 with names", b"popview crc32"
 
 
-def path(spec: Stored, root: Path = TRAJECTORIES) -> Path:
-    """Return the file of a spec: ``<profile>/<task>/<algorithm>/<variant>-<seed>-<digest>.parquet``."""
-    return root / f"{spec.profile}/{spec.task}/{spec.algorithm}/{spec.variant}-{spec.seed}-{spec.digest}.parquet"
+def path(part: Part, root: Path = RESULTS) -> Path:
+    """Return a part's file: ``<experiment>/<profile>/<task>/<algorithm>/<labels>-<seed>-<digest>.parquet``."""
+    return root / f"{folder(part)}/{stem(part)}.parquet"
 
 
-def beside(spec: Stored, what: str, root: Path = TRAJECTORIES) -> Path:
+def folder(part: Part) -> str:
+    """Return the folder of a part's file, below the store's."""
+    return f"{part.experiment}/{part.profile}/{part.task}/{part.algorithm}"
+
+
+def stem(part: Part) -> str:
+    """Return the name of a part's file without its suffix."""
+    return f"{'-'.join(map(str, part.labels.values()))}-{part.seed}-{part.digest}"
+
+
+def beside(spec: Part, what: str, root: Path = RESULTS) -> Path:
     """Return the file of `SUFFIXES` that belongs to a spec: its lock, its half-done state, its models' weights."""
     return path(spec, root).with_suffix(SUFFIXES[what])
 
 
-def save(spec: Stored, table: pa.Table, root: Path = TRAJECTORIES) -> Path:
+def save(spec: Part, table: pa.Table, root: Path = RESULTS) -> Path:
     """Write a trajectory: to a temporary file in the same folder, then renamed.
 
     Raises
@@ -95,7 +118,7 @@ def _unsealed(schema: pa.Schema) -> dict[bytes, bytes]:
     return metadata
 
 
-def sweep(spec: Stored, root: Path = TRAJECTORIES) -> None:
+def sweep(spec: Part, root: Path = RESULTS) -> None:
     """Remove what interrupted runs left beside a trajectory that is there now: its state, and half-written files.
 
     Whoever calls this holds its lock.
@@ -107,13 +130,13 @@ def sweep(spec: Stored, root: Path = TRAJECTORIES) -> None:
             left.unlink(missing_ok=True)
 
 
-def _left(spec: Stored, root: Path) -> list[Path]:
+def _left(spec: Part, root: Path) -> list[Path]:
     """Return what is temporary beside a trajectory's file: its lock, its state, half-written files."""
     stem = path(spec, root).stem
     return [file for file in path(spec, root).parent.glob(f"{stem}.*") if file.suffix in TEMPORARY]
 
 
-def tidy(specs: Iterable[Stored], root: Path = TRAJECTORIES) -> None:
+def tidy(specs: Iterable[Part], root: Path = RESULTS) -> None:
     """Remove what killed runs left of specs that are there, as far as nobody is at them; on a read-only disk nothing.
 
     A run sweeps behind itself: this is for one that was killed between its result and its end.
@@ -145,16 +168,23 @@ def _reading(file: Path) -> Iterator[None]:
         raise _Damaged(reason) from error
 
 
-def _read(file: Path, spec: Stored) -> pa.Table:
+@lru_cache(maxsize=4096)
+def _opened(file: Path, *_: int) -> pa.Table:
+    """Return a file's table, checked; read once while its time and size stay what they are."""
+    table = pq.read_table(file, page_checksum_verification=True)
+    return table.replace_schema_metadata(_unsealed(table.schema))
+
+
+def _read(file: Path, spec: Part) -> pa.Table:
     with _reading(file):
-        table = pq.read_table(file, page_checksum_verification=True)
-        table = table.replace_schema_metadata(_unsealed(table.schema))
+        facts = file.stat()
+        table = _opened(file, facts.st_mtime_ns, facts.st_size)
         if metadata_of(table.schema)["digest"] != spec.digest:
             raise _Damaged("it holds another spec")
     return table
 
 
-def _readable(file: Path, spec: Stored) -> bool:
+def _readable(file: Path, spec: Part) -> bool:
     """Whether the file holds this spec's trajectory; a damaged one is named and set aside."""
     try:
         _read(file, spec)
@@ -173,7 +203,7 @@ def _readable(file: Path, spec: Stored) -> bool:
     return False
 
 
-def missing(specs: Iterable[Wanted], root: Path = TRAJECTORIES) -> list[Wanted]:
+def missing(specs: Iterable[Wanted], root: Path = RESULTS) -> list[Wanted]:
     """Return the specs whose trajectory is not in the store, in the order given."""
     wanted = list(specs)
     for spec in wanted:
@@ -181,7 +211,7 @@ def missing(specs: Iterable[Wanted], root: Path = TRAJECTORIES) -> list[Wanted]:
     return [spec for spec in wanted if not path(spec, root).is_file() or not _readable(path(spec, root), spec)]
 
 
-def load(spec: Stored, root: Path = TRAJECTORIES) -> pa.Table:
+def load(spec: Part, root: Path = RESULTS) -> pa.Table:
     """Read a trajectory.
 
     Raises
@@ -192,12 +222,12 @@ def load(spec: Stored, root: Path = TRAJECTORIES) -> pa.Table:
     file = path(spec, root)
     if not file.is_file():
         what = f"{spec.algorithm} on {spec.task}, seed {spec.seed}"
-        raise UsageError(f"no trajectory of {what}, in {file.parent}: compute it with {spec.command}")
+        raise UsageError(f"no trajectory of {what}, in {file.parent}: compute it with `{spec.command}`")
     read_log.record(file)
     try:
         return _read(file, spec)
     except _Damaged as error:
-        raise UsageError(f"{file} is damaged ({error}): compute it anew with {spec.command}") from error
+        raise UsageError(f"{file} is damaged ({error}): compute it anew with `{spec.command}`") from error
 
 
 def metadata_of(schema: pa.Schema) -> dict[str, Any]:
@@ -205,92 +235,29 @@ def metadata_of(schema: pa.Schema) -> dict[str, Any]:
     return json.loads((schema.metadata or {})[b"popview"])
 
 
-def metadata(spec: Stored, root: Path = TRAJECTORIES) -> dict[str, Any]:
+def metadata(spec: Part, root: Path = RESULTS) -> dict[str, Any]:
     """Return the metadata of a trajectory in the store; see `popview.runs.training.run`."""
     return metadata_of(load(spec, root).schema)
 
 
-def seconds(told: dict[str, Any], alone: bool) -> float:
-    """Return what a trajectory took, by its metadata: the measures at its end and, if `alone`, all before them.
+def peek(file: Path) -> dict[str, Any] | None:
+    """Return ``digest, diverged, seconds`` of a file's metadata, without its rows; None where the file is damaged.
 
-    One whose rows were taken from another's file has no clock: it took nothing.
-
-    Parameters
-    ----------
-    told : dict
-    alone : bool
-        Whether the training is to be counted: not for SWA beside the SGD that was trained with it.
+    Damage to rows shows where they are loaded.
     """
-    clock = told["seconds"]
-    return clock.get("measures", 0.0) + (clock.get("training_and_checkpoints", 0.0) if alone else 0.0)
+    try:
+        with _reading(file), file.open("rb") as stream:
+            known = _unsealed(pq.ParquetFile(stream).schema_arrow)[b"popview"].decode()
+            found = _parsed(known, "digest", "diverged", "seconds")
+            return found if file.stem.endswith(f"-{found['digest']}") else None
+    except _Damaged:
+        return None
 
 
-def inventory(profile: str, root: Path = TRAJECTORIES, *, restarts: int | None = None) -> list[dict[str, Any]]:
-    """Return, per task, variant and algorithm of a profile, how many restarts there are of each kind, bytes and hours.
-
-    ``wanted``, also where a search has yet to give the settings; ``done``, of which ``diverged``; ``running`` (a living
-    process works on them); ``half_done`` (begun, to be continued); ``damaged`` (their metadata cannot be read or are
-    another spec's, or their file was set aside and not replaced; damage to rows shows where they are loaded); ``bytes``
-    and ``core_hours`` of what is done.
-
-    Parameters
-    ----------
-    profile : str
-    root : Path
-    restarts : int, optional
-        Wanted per algorithm; the profile's by default.
-    """
-    counts = ("wanted", "done", "running", "half_done", "diverged", "damaged", "bytes", "core_hours")
-    rows: dict[tuple[str, ...], dict[str, Any]] = {}
-
-    def row_of(*names: str) -> dict[str, Any]:
-        named = dict(zip(("task", "variant", "algorithm"), names, strict=True))
-        return rows.setdefault(names, named | dict.fromkeys(counts, 0))
-
-    for task in tasks(profile):
-        for variant in (*VARIANTS, *annealed.variants(profile, task)):
-            found = expand(profile, task, variant=variant, restarts=restarts)
-            for spec in found:
-                _count(row_of(task, variant, spec.algorithm), spec, root)
-            names = {spec.algorithm for spec in found}
-            for algorithm, number in unsearched(profile, task, variant, names, restarts).items():
-                row_of(task, variant, algorithm)["wanted"] += number
-    return list(rows.values())
-
-
-def _parsed(told: str, *names: str) -> dict[str, Any]:
+def _parsed(text: str, *names: str) -> dict[str, Any]:
     """Return some values of a file's metadata: parsing all of them takes most of the time of an inventory."""
     marks = {name: f'"{name}": ' for name in names}
-    if any(told.count(mark) != 1 for mark in marks.values()):
-        return dict(json.loads(told))
+    if any(text.count(mark) != 1 for mark in marks.values()):
+        return dict(json.loads(text))
     decode = json.JSONDecoder().raw_decode
-    return {name: decode(told, told.index(mark) + len(mark))[0] for name, mark in marks.items()}
-
-
-def _count(row: dict[str, Any], spec: RunSpec, root: Path) -> None:
-    """Count a spec's restarts in its row of the inventory."""
-    file = path(spec, root)
-    read_log.record(file)
-    row["wanted"] += spec.restarts
-    if file.is_file():
-        try:
-            with _reading(file), file.open("rb") as stream:
-                told = _parsed(
-                    _unsealed(pq.ParquetFile(stream).schema_arrow)[b"popview"].decode(), "digest", "diverged", "seconds"
-                )
-                if not file.stem.endswith(f"-{told['digest']}"):
-                    raise _Damaged("it holds another spec")
-                diverged, taken = sum(told["diverged"]), seconds(told, alone=spec.alongside is None)
-        except _Damaged:
-            row["damaged"] += spec.restarts
-            return
-        row["done"] += spec.restarts
-        row["diverged"] += diverged
-        row["bytes"] += file.stat().st_size
-        row["core_hours"] += taken / 3600
-    elif is_held(file.with_suffix(SUFFIXES["lock"])):
-        row["running"] += spec.restarts
-    elif file.with_suffix(SUFFIXES["unfinished"]).is_file():
-        row["half_done"] += spec.restarts
-    elif file.with_suffix(".damaged").is_file():
-        row["damaged"] += spec.restarts
+    return {name: decode(text, text.index(mark) + len(mark))[0] for name, mark in marks.items()}

@@ -1,12 +1,10 @@
 """One spec → one trajectory: train, evaluate at checkpoints, measure the end, return a table with its provenance."""
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +13,22 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from popview.common import tensor_files
 from popview.common.environment import processor, versions
 from popview.common.errors import Unavailable, UsageError
-from popview.common.seeds import stream
-from popview.optimizers import Optimizer, make
+from popview.optimizers import Optimizer
 from popview.optimizers.tensors import members_of, norm
 from popview.runs.final_measures import Best, measures, numbers, scores_of
-from popview.runs.schedules import scheduler
+from popview.runs.loop import EVERY, follow, optimizer_of, unattached
 from popview.runs.specs import RunSpec
 from popview.tasks import SPLITS, Problem, set_up
 from popview.tasks.scores import to_bytes
 
-__all__ = [
-    "COLUMNS",
-    "FAR",
-    "Trajectory",
-    "compute",
-    "optimizer_of",
-    "run",
-    "train",
-    "unattached",
-]
+__all__ = ["COLUMNS", "FAR", "Record", "Trajectory", "compute", "run", "taken"]
 
 #: A restart counts as diverged if its training loss ends above this many times what it was at the start, as it does
 #: where the loss is not finite: units that a huge step has switched off leave a loss that is finite, in the millions.
 FAR = 10
 
-#: Seconds between two writings of a half-done run's state.
-EVERY = 60.0
-
-#: Seconds of training for each second that the writing of a state took.
-SPARING = 20
 
 COLUMNS = [
     "seed",
@@ -70,6 +52,11 @@ class Trajectory:
     spec: RunSpec
     table: pa.Table
     best: Best
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """The state that holds these models."""
+        return self.best.state_dict()
 
 
 def run(spec: RunSpec) -> pa.Table:
@@ -109,7 +96,7 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
     Returns
     -------
     list of Trajectory
-        Of the specs that this run serves: `RunSpec.alongside`, if there is one, and last `spec` itself.
+        Of the specs that this run serves: `RunSpec.alongside`, and last `spec` itself.
 
     Raises
     ------
@@ -118,40 +105,9 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
     UsageError
         If the optimizer refuses a hyperparameter, or the state cannot be written.
     """
-    problem, optimizer, records = _begun(spec)
-    start = [p.detach().clone() for p in problem.parameters]
-    try:
-        first, spent = _resumed(unfinished, problem, optimizer, records)
-    except (LookupError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        print(f"popview: {unfinished} cannot be continued ({reason}): the run starts over", file=sys.stderr)
-        problem, optimizer, records = _begun(spec)
-        first, spent = -1, 0.0
-    began = saved = time.perf_counter()
-    wait = every
-    due = set(np.linspace(0, spec.epochs * problem.steps_per_epoch, spec.checkpoints, dtype=int).tolist())
     with torch.random.fork_rng([]):
-        for step in train(problem, optimizer, spec, first):
-            if step > max(first, 0):
-                for record in records:
-                    record.observe()
-            if step in due and step > first:
-                now = time.perf_counter()
-                for record in records:
-                    record.checkpoint(step, spent + now - began)
-                for record in records:  # of two, the first is the one that trains: an average of it ends with it
-                    record.alive &= records[0].alive
-            if not records[0].alive.any():
-                break
-            now = time.perf_counter()
-            if unfinished is not None and step > first and now - saved >= wait:
-                _write(unfinished, problem, optimizer, records, step, spent + now - began)
-                saved = time.perf_counter()
-                wait = max(every, SPARING * (saved - now))
-        seconds = spent + time.perf_counter() - began
-        if unfinished is not None and seconds >= every and step > first:
-            _write(unfinished, problem, optimizer, records, step, seconds)
-        return [Trajectory(r.spec, r.finish(start, seconds), r.best) for r in records]
+        run = follow(lambda: _begun(spec), spec, unfinished, every)
+        return [Trajectory(r.spec, r.finish(run.start, run.seconds), r.best) for r in run.records]
 
 
 def _begun(spec: RunSpec) -> tuple[Problem, Optimizer, list["Record"]]:
@@ -161,71 +117,8 @@ def _begun(spec: RunSpec) -> tuple[Problem, Optimizer, list["Record"]]:
     except UsageError as error:
         raise Unavailable(str(error), spec.task) from error
     optimizer = optimizer_of(spec, problem)
-    served = [(spec.alongside, True)] if spec.alongside else []
-    return problem, optimizer, [Record(s, problem, optimizer, beside) for s, beside in [*served, (spec, False)]]
-
-
-def optimizer_of(spec: RunSpec, problem: Problem) -> Optimizer:
-    """Return a spec's optimizer of a problem's parameters, with the noise of the spec's seed.
-
-    Raises
-    ------
-    UsageError
-        If it refuses a hyperparameter.
-    """
-    with _refusals(spec):
-        return make(
-            spec.algorithm,
-            problem.parameters,
-            buffers=problem.buffers,
-            population=problem.population,
-            seed=stream(spec.seed, "noise"),
-            **spec.hyperparameters,
-        )
-
-
-def unattached(spec: RunSpec) -> Optimizer:
-    """Return a spec's optimizer of one weight that is nobody's, to ask it for its kind and its hyperparameters.
-
-    Raises
-    ------
-    UsageError
-        As `optimizer_of`.
-    """
-    with _refusals(spec):
-        return make(spec.algorithm, [torch.zeros(1, requires_grad=True)], **spec.hyperparameters)
-
-
-@contextmanager
-def _refusals(spec: RunSpec) -> Iterator[None]:
-    """Within this context an optimizer that refuses a hyperparameter raises UsageError, which says whose it is."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{spec.algorithm} on {spec.task} in profile {spec.profile}: {error}") from error
-
-
-def train(problem: Problem, optimizer: Optimizer, spec: RunSpec, first: int = 0) -> Iterator[int]:
-    """Take the steps after the first ones, and yield the number of steps taken: 0 first, then after each."""
-    step = max(first, 0)
-    schedule = scheduler(spec.schedule, optimizer, spec.epochs * problem.steps_per_epoch, step)
-    yield step
-    while step < spec.epochs * problem.steps_per_epoch:
-        epoch, done = divmod(step, problem.steps_per_epoch)
-        for minibatch in islice(problem.minibatches(epoch), done, None):
-
-            def closure(minibatch: Any = minibatch) -> Tensor:
-                optimizer.zero_grad()
-                losses = problem.loss(minibatch)
-                losses.sum().backward()
-                return losses.detach()
-
-            torch.manual_seed(stream(spec.seed, f"step/{step}"))  # dropout: the same for every algorithm
-            optimizer.step(closure, lambda: problem.evaluate("train")[0])
-            if schedule:
-                schedule.step()
-            step += 1
-            yield step
+    served = [*((other, True) for other in spec.alongside), (spec, False)]
+    return problem, optimizer, [Record(one, problem, optimizer, beside) for one, beside in served]
 
 
 class Record:
@@ -360,77 +253,22 @@ class Record:
         self.least.copy_(state["least"])
 
 
-def reused(spec: RunSpec, sgd: pa.Table) -> pa.Table | None:
-    """Return what training NiM-SGD would give, from SGD's table, where no gradient there would let its noise fire.
+def taken(spec: RunSpec, other: RunSpec, table: pa.Table) -> pa.Table | None:
+    """Return what training a spec would give, in no seconds, from the table of one of `RunSpec.same_as`.
 
-    None where one was below ε, or where it is not known. The rows and the measures are SGD's; no seconds were spent.
-
-    Parameters
-    ----------
-    spec : RunSpec
-        Of NiM-SGD.
-    sgd : Table
-        Of `RunSpec.silent`.
+    The same settings under another name give the same rows. NiM-SGD has SGD's rows, and is flagged, if none of SGD's
+    gradients was small enough for its noise; None where one was below ε, or where that is not known.
     """
-    told = json.loads(sgd.schema.metadata[b"popview"])
-    least = told.pop("least_gradient_norm", [None])
+    metadata = json.loads(table.schema.metadata[b"popview"])
+    if other.algorithm == spec.algorithm:
+        return _of(spec, table, metadata)
+    least = metadata.pop("least_gradient_norm", [None])
     if None in least or min(least) < unattached(spec).hyperparameter("epsilon"):
         return None
-    return _of(spec, sgd, told | {"equals": ["SGD"] * spec.restarts})
-
-
-def copied(spec: RunSpec, base: pa.Table) -> pa.Table:
-    """Return what training a tuned spec would give, from the table of `RunSpec.twin`: the same, in no seconds."""
-    return _of(spec, base, json.loads(base.schema.metadata[b"popview"]))
+    return _of(spec, table, metadata | {"equals": ["SGD"] * spec.restarts})
 
 
 def _of(spec: RunSpec, table: pa.Table, told: dict[str, Any]) -> pa.Table:
     """Return a table that was taken from another spec's, as this one's."""
     own = {"spec": json.loads(spec.canonical), "digest": spec.digest, "seconds": {}}
     return table.replace_schema_metadata({"popview": json.dumps(told | own)})
-
-
-def _write(file: Path, problem: Problem, optimizer: Optimizer, records: list[Record], step: int, spent: float) -> None:
-    """Write the state of a half-done run."""
-    state = {
-        "made": _maker(problem, records),
-        "step": step,
-        "spent": spent,
-        "parameters": list(problem.parameters),
-        "buffers": list(problem.buffers),
-        "optimizer": optimizer.state_dict(),
-        "records": [record.state_dict() for record in records],
-    }
-    with tensor_files.writing(file):
-        tensor_files.save(file, state)
-
-
-def _maker(problem: Problem, records: list[Record]) -> dict[str, str]:
-    """Return what a state must agree in with the run that continues it."""
-    known = {"digest": records[-1].spec.digest, "precision": problem.precision, "device": problem.device.type}
-    return known | versions()
-
-
-def _resumed(file: Path | None, problem: Problem, optimizer: Optimizer, records: list[Record]) -> tuple[int, float]:
-    """Bring everything to where an interrupted run left off; return its step and seconds, -1 and 0 without one.
-
-    Raises
-    ------
-    ValueError, LookupError, RuntimeError, TypeError
-        If the state is damaged, or of another run, precision, device or version; what was set up is spoilt then.
-    """
-    if file is None or not file.is_file():
-        return -1, 0.0
-    state, own = tensor_files.load(file), _maker(problem, records)
-    then = state["made"]
-    if other := [f"{name} was {then.get(name)}, is {value}" for name, value in own.items() if then.get(name) != value]:
-        raise ValueError(", ".join(other))
-    with torch.no_grad():
-        for now, kept in zip(
-            [*problem.parameters, *problem.buffers], [*state["parameters"], *state["buffers"]], strict=True
-        ):
-            now.copy_(kept)
-    optimizer.load_state_dict(state["optimizer"])
-    for record, kept in zip(records, state["records"], strict=True):
-        record.load_state_dict(kept)
-    return state["step"], state["spent"]

@@ -21,10 +21,11 @@ from tqdm import tqdm
 
 from popview.common import processes, tensor_files
 from popview.common.errors import Unavailable, UsageError, check_name
-from popview.common.folders import TRAJECTORIES
+from popview.common.folders import RESULTS
 from popview.common.locks import claim, is_held
-from popview.runs import store, training
-from popview.runs.specs import Stored
+from popview.runs import store
+from popview.runs.loop import EVERY
+from popview.runs.specs import Part
 
 __all__ = ["BACKENDS", "missing", "run"]
 
@@ -37,39 +38,32 @@ PATIENCE = 15
 #: What became of a job: digest → whether this job stored that file (else another driver did, or is at it), or an error.
 Outcome = dict[str, bool] | UsageError
 
-#: Spec, file of the half-done state, seconds between writings → what is to be stored, each with `spec` and `table`.
-Compute = Callable[[Any, Path, float], list[Any]]
-
 #: Torch's random state is one per process: where a Dask worker has several threads, one of them trains at a time.
 _training = threading.Lock()
 
 
 def run(
-    specs: Iterable[Stored],
+    parts: Iterable[Part],
     *,
     workers: int | None = None,
     backend: str = "loky",
     scheduler: str | None = None,
     keep_weights: bool = False,
-    every: float = training.EVERY,
-    compute: Compute | None = None,
-    kind: str = "trajectories",
-    root: Path = TRAJECTORIES,
+    every: float = EVERY,
+    root: Path = RESULTS,
     quiet: bool = False,
 ) -> int:
-    """Compute the specs that the store does not hold, and store each as soon as it is finished.
+    """Compute the parts that the store does not hold, and store each as soon as it is finished.
 
     A killed run loses nothing that was finished, and of what was not at most a minute of training, or twenty times what
     writing a state takes, and the measures at the end: call it again. Neither the number of workers nor the backend
-    changes the results. Several drivers may work on one store: each spec is computed by one of them. What another is
-    at, and a task that cannot be set up, do not keep the others from being computed; they are told at the end. NiM-SGD
-    is not trained where SGD's file is there and says that no gradient became small enough for its noise: the rows are
-    SGD's, and flagged (`training.reused`). Nor is a tuned trajectory where the search has chosen the base setting and
-    the base file is there: it is the same one (`training.copied`).
+    changes the results. Several drivers may work on one store: each part is computed by one of them. What another is
+    at, and a task that cannot be set up, do not keep the others from being computed; they are told at the end. What has
+    to be there before (`Part.sources`) is computed first, and nothing whose rows another file has (`Part.same_as`).
 
     Parameters
     ----------
-    specs : iterable of RunSpec, or of whatever else is stored
+    parts : iterable of Part
     workers : int, optional
         Processes; by default one a core, but 1 where there is a GPU: all would share the first. Slurm's jobs have no
         default. With 1 and "loky" nothing is forked.
@@ -82,11 +76,6 @@ def run(
         is computed again.
     every : float
         Seconds between two writings of a half-done trajectory's state; see `popview.runs.training.compute`.
-    compute : callable, optional
-        What computes a spec: from the spec, the file for its half-done state, and `every`;
-        `popview.runs.training.compute` by default.
-    kind : str
-        What the progress bar says is computed.
     root : Path
         The store.
     quiet : bool
@@ -120,11 +109,18 @@ def run(
     if scheduler == "slurm" and workers is None:
         raise UsageError("scheduler slurm needs --workers, the number of jobs: the cores of this machine say nothing")
     root = root.absolute()
-    given = list({spec.digest: spec for spec in specs}.values())
-    store.tidy(given, root)
-    wanted = todo = missing(given, root, keep_weights)
+    given = {part.digest: part for part in parts}
+    store.tidy(given.values(), root)
+    wanted = todo = missing([*given.values()], root, keep_weights)
+    computed_first = 0
+    if sources := {source.digest: source for part in wanted for source in part.sources}:
+        options: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler, "every": every}
+        run(sources.values(), keep_weights=True, root=root, quiet=quiet, **options)
+        wanted = missing([*given.values()], root, keep_weights)
+        computed_first, todo = len(todo) - len(wanted), wanted
     ours: dict[str, bool] = {}
-    several = len({spec.task for spec in wanted}) > 1
+    several = len({part.task for part in wanted}) > 1
+    title = " and ".join(dict.fromkeys(part.experiment for part in wanted))
     others: set[str] = set()
     lost: dict[str, Unavailable] = {}
     kills = 0
@@ -134,9 +130,9 @@ def run(
         try:
             still = (job for job in jobs if job.task not in lost)
             with BACKENDS[backend](
-                still, min(workers or _usual(), len(jobs)), scheduler, root, keep_weights, every, compute
+                still, min(workers or _usual(), len(jobs)), scheduler, root, keep_weights, every
             ) as outcomes:
-                for outcome in tqdm(outcomes, total=len(jobs), desc=kind, unit="file", disable=quiet):
+                for outcome in tqdm(outcomes, total=len(jobs), desc=title, unit="file", disable=quiet):
                     if isinstance(outcome, Unavailable):
                         if outcome.task not in lost and several:
                             print(f"popview: {outcome}", file=sys.stderr)
@@ -162,7 +158,7 @@ def run(
         )
     if told:
         raise UsageError("; ".join(told))
-    return sum(ours.get(spec.digest, spec.digest not in others) for spec in wanted)
+    return computed_first + sum(ours.get(part.digest, part.digest not in others) for part in wanted)
 
 
 def _usual() -> int:
@@ -170,32 +166,32 @@ def _usual() -> int:
     return 1 if torch.cuda.is_available() else cpu_count()
 
 
-def missing(specs: Sequence[Stored], root: Path, keep_weights: bool) -> list[Stored]:
+def missing(specs: Sequence[Part], root: Path, keep_weights: bool) -> list[Part]:
     """Return the specs whose trajectory, or its weights where they are to be kept, is not in the store."""
     absent = {spec.digest for spec in store.missing(specs, root)}
     return [spec for spec in specs if spec.digest in absent or _lacks(spec, root, keep_weights)]
 
 
-def _lacks(spec: Stored, root: Path, keep_weights: bool) -> bool:
+def _lacks(spec: Part, root: Path, keep_weights: bool) -> bool:
     """Whether a spec's file is not there, or that of its weights where they are to be kept."""
     there = store.path(spec, root).is_file() and (store.beside(spec, "weights", root).is_file() or not keep_weights)
     return not there
 
 
-def _served(spec: Stored) -> list[Stored]:
+def _served(spec: Part) -> list[Part]:
     """Return the specs that a run of `spec` serves, itself last."""
-    return [*filter(None, [spec.alongside]), spec]
+    return [*spec.alongside, spec]
 
 
-def _jobs(todo: list[Stored], root: Path) -> list[Stored]:
+def _jobs(todo: list[Part], root: Path) -> list[Part]:
     """Leave out the specs that the run of another one serves as well, and those that another driver is at."""
     also = {served.digest for spec in todo for served in _served(spec)[:-1]}
     jobs = [spec for spec in todo if spec.digest not in also]
     return [spec for spec in jobs if not any(is_held(store.beside(s, "lock", root)) for s in _served(spec))]
 
 
-def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute: Compute | None = None) -> Outcome:
-    """Compute and store a spec, and the one alongside it."""
+def _compute(spec: Part, root: Path, keep_weights: bool, every: float) -> Outcome:
+    """Compute and store a part, and those alongside it."""
     served = _served(spec)
     try:
         with _training, ExitStack() as stack:
@@ -206,16 +202,16 @@ def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute
                 if not held:
                     return {one.digest: False for one in served}
             absent = {one.digest: _lacks(one, root, keep_weights) for one in served}
-            if absent[spec.digest] and (compute or keep_weights or not _reuse(spec, root)):
+            if absent[spec.digest] and (keep_weights or not _reuse(spec, root)):
                 processes.keep_pages()
                 stack.enter_context(processes.one_thread())
-                chosen: Compute = compute or training.compute
-                for found in chosen(spec, store.beside(spec, "unfinished", root), every):
+                for found in spec.compute(store.beside(spec, "unfinished", root), every, root):
                     if absent[found.spec.digest]:
                         weights = store.beside(found.spec, "weights", root)
-                        if keep_weights:
+                        if keep_weights or found.spec.keeps_weights:
                             with tensor_files.writing(weights):
-                                tensor_files.save(weights, found.best.state_dict())
+                                weights.parent.mkdir(parents=True, exist_ok=True)
+                                tensor_files.save(weights, found.weights)
                         store.save(found.spec, found.table, root)
             for one in served:
                 with tensor_files.writing(store.path(one, root)):
@@ -230,21 +226,21 @@ def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute
         return UsageError(f"{spec.algorithm} on {spec.task}, seed {spec.seed}: {reason}")
 
 
-def _reuse(spec: Any, root: Path) -> bool:
-    """Store a spec's table, and say so, where another file has it: its twin's, or that of the SGD which it equals."""
-    for source, take in ((spec.twin, training.copied), (spec.silent, training.reused)):
+def _reuse(part: Part, root: Path) -> bool:
+    """Store a part's table, and say so, where another part's file has the same rows."""
+    for other in part.same_as:
         try:
-            table = take(spec, store.load(source, root)) if source else None
+            table = part.taken_from(other, store.load(other, root))
         except UsageError:  # not there, or damaged
             continue
         if table is not None:
-            store.save(spec, table, root)
+            store.save(part, table, root)
             return True
     return False
 
 
 @contextmanager
-def _loky(jobs: Iterable[Stored], workers: int, _: str | None, *given: Any) -> Iterator[Iterable[Outcome]]:
+def _loky(jobs: Iterable[Part], workers: int, _: str | None, *given: Any) -> Iterator[Iterable[Outcome]]:
     for name, value in processes.HUGE_PAGES.items():
         os.environ.setdefault(name, value)  # for the workers: it counts when a process starts
     parallel = Parallel(n_jobs=workers, batch_size=1, return_as="generator_unordered")
@@ -262,7 +258,7 @@ def _child(driver: int, *given: Any) -> Outcome:
 
 
 @contextmanager
-def _dask(jobs: Iterable[Stored], workers: int, scheduler: str | None, root: Path, *given: Any) -> Iterator[Any]:
+def _dask(jobs: Iterable[Part], workers: int, scheduler: str | None, root: Path, *given: Any) -> Iterator[Any]:
     try:
         from distributed import Client
         from distributed.utils import silence_logging_cmgr
@@ -359,7 +355,7 @@ def _results(futures: list[Any], scheduler: str | None) -> Iterator[Outcome]:
         raise TerminatedWorkerError(str(killed)) from killed
 
 
-def _far(spec: Stored, mark: str, root: Path, *given: Any) -> Outcome:
+def _far(spec: Part, mark: str, root: Path, *given: Any) -> Outcome:
     """Compute on a worker that may be on another machine."""
     if not Path(mark).exists():
         return UsageError(f"{root} on worker {platform.node()} is not the driver's folder: they must share it")

@@ -12,8 +12,9 @@ from popview.populations.comparisons import ALPHA, below_half, first_average, po
 from popview.populations.comparisons import words as verdict_words
 from popview.populations.selection import as_good
 from popview.populations.tables import copies, parting
+from popview.runs.expansion import unchanged
 from popview.runs.flops import example
-from popview.runs.specs import settings, unchanged
+from popview.runs.profiles import settings
 from popview.statistics import mean_difference
 
 __all__ = [

@@ -1,27 +1,23 @@
-"""The study of solutions behind chapter 11: train sets of them, find paths between them, keep what is measured.
+"""The experiment behind the chapter on solutions: train sets of them, find paths between them, keep what is measured.
 
->>> from popview.runs import solutions
->>> solutions.run("smoke", networks=("digits",), workers=1)
->>> solutions.barriers("smoke", "digits")
+>>> from popview.runs import experiment, solutions
+>>> experiment.run("solutions", "smoke", ["digits"], workers=1, quiet=True)  # doctest: +SKIP
+>>> solutions.barriers("smoke", "digits")  # doctest: +SKIP
 """
 
-from popview.runs.solutions.driver import compute, run
 from popview.runs.solutions.load import barriers, coverage, products, solutions
-from popview.runs.solutions.parts import PROFILES, STAGES, Part, networks, parts, settings, solution_parts, titles
+from popview.runs.solutions.parts import PROFILES, STAGES, TopographyPart, networks, settings, titles, topography_parts
 
 __all__ = [
     "PROFILES",
     "STAGES",
-    "Part",
+    "TopographyPart",
     "barriers",
-    "compute",
     "coverage",
     "networks",
-    "parts",
     "products",
-    "run",
     "settings",
-    "solution_parts",
     "solutions",
     "titles",
+    "topography_parts",
 ]

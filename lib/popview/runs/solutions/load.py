@@ -1,21 +1,21 @@
 """Readings of the study: what the store holds, as data frames."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from popview.common.folders import TOPOGRAPHY
+from popview.common.folders import RESULTS
 from popview.runs import store
-from popview.runs.solutions.parts import Part, networks, parts
+from popview.runs.solutions.parts import TopographyPart, networks, topography_parts
+from popview.runs.status import status
 
 __all__ = ["barriers", "coverage", "products", "solutions"]
 
 
-def _there(profile: str, network: str, kind: str, root: Path) -> list[Part]:
+def _there(profile: str, network: str, kind: str, root: Path) -> list[TopographyPart]:
     """Return the parts of a kind that the store holds."""
-    wanted = [part for part in parts(profile, network) if part.kind == kind]
+    wanted = [part for part in topography_parts(profile, network) if part.kind == kind]
     absent = {part.digest for part in store.missing(wanted, root)}
     return [part for part in wanted if part.digest not in absent]
 
@@ -24,11 +24,11 @@ def _frame(found: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
-def solutions(profile: str, network: str, root: Path = TOPOGRAPHY) -> pd.DataFrame:
+def solutions(profile: str, network: str, root: Path = RESULTS) -> pd.DataFrame:
     """Return the solutions of a network.
 
     ``network, algorithm``, ``epochs`` (of the run, at most) and the columns of
-    `popview.runs.solutions.training.stored`. Only algorithms of which every part is there; empty where there are none.
+    `popview.runs.solutions.training.trained`. Only algorithms of which every part is there; empty where there are none.
     """
     found = []
     for part in _complete(profile, network, "solutions", root):
@@ -37,8 +37,8 @@ def solutions(profile: str, network: str, root: Path = TOPOGRAPHY) -> pd.DataFra
     return _frame(found)
 
 
-def barriers(profile: str, network: str, root: Path = TOPOGRAPHY) -> pd.DataFrame:
-    """Return the pairs of a network: ``network, algorithm, stage, ends, objective`` and those of `barriers.barriers`.
+def barriers(profile: str, network: str, root: Path = RESULTS) -> pd.DataFrame:
+    """Return the pairs of a network: ``network, algorithm, stage, ends, objective`` and those of `measure_barriers`.
 
     Where paths are fitted on all of the images that heights are taken on, ``fitted_height`` is ``height``. Only sets of
     which every part is there; empty where there are none.
@@ -53,18 +53,18 @@ def barriers(profile: str, network: str, root: Path = TOPOGRAPHY) -> pd.DataFram
     return _frame(found)
 
 
-def _complete(profile: str, network: str, kind: str, root: Path) -> list[Part]:
+def _complete(profile: str, network: str, kind: str, root: Path) -> list[TopographyPart]:
     """Return the parts that are there of those sets that are whole."""
-    sets: dict[tuple[str, str], list[Part]] = {}
-    for part in (p for p in parts(profile, network) if p.kind == kind):
-        sets.setdefault((part.algorithm, part.variant), []).append(part)
+    sets: dict[tuple[str, ...], list[TopographyPart]] = {}
+    for part in (p for p in topography_parts(profile, network) if p.kind == kind):
+        sets.setdefault((part.algorithm, *part.labels.values()), []).append(part)
     there = {part.digest for part in _there(profile, network, kind, root)}
     whole = [members for members in sets.values() if all(part.digest in there for part in members)]
     return [part for members in whole for part in members]
 
 
 def products(
-    profile: str, network: str, stage: str, root: Path = TOPOGRAPHY
+    profile: str, network: str, stage: str, root: Path = RESULTS
 ) -> tuple[pd.DataFrame, np.ndarray, int] | None:
     """Return the solutions (``algorithm, seed``), their inner products ``(n, n)`` and the number of parameters.
 
@@ -81,19 +81,21 @@ def products(
     return None
 
 
-def coverage(profile: str, root: Path = TOPOGRAPHY) -> pd.DataFrame:
+def coverage(profile: str, root: Path = RESULTS) -> pd.DataFrame:
     """Return what there is: ``network, kind, algorithm, set, wanted, done`` (files), processor ``seconds, bytes``."""
-    rows: dict[tuple[str, ...], dict[str, Any]] = {}
-    for network in networks(profile):
-        wanted = parts(profile, network)
-        absent = {part.digest for part in store.missing(wanted, root)}
-        for part in wanted:
-            names = (network, part.kind, part.algorithm, part.variant)
-            empty = dict(zip(("network", "kind", "algorithm", "set"), names, strict=True))
-            row = rows.setdefault(names, {**empty, "wanted": 0, "done": 0, "seconds": 0.0, "bytes": 0})
-            row["wanted"] += 1
-            if part.digest not in absent:
-                row["done"] += 1
-                row["seconds"] += store.metadata(part, root)["seconds"]
-                row["bytes"] += store.path(part, root).stat().st_size
-    return pd.DataFrame(list(rows.values()))
+    wanted = [part for network in networks(profile) for part in topography_parts(profile, network)]
+    rows = [
+        {
+            "network": part.network,
+            "kind": part.kind,
+            "algorithm": part.algorithm,
+            "set": "-".join(part.labels.values()),
+            "wanted": 1,
+            "done": int(state.state == "done"),
+            "seconds": state.seconds,
+            "bytes": state.bytes,
+        }
+        for part, state in zip(wanted, status(wanted, root), strict=True)
+    ]
+    names = ["network", "kind", "algorithm", "set"]
+    return pd.DataFrame(rows).groupby(names, sort=False, as_index=False).sum() if rows else pd.DataFrame()

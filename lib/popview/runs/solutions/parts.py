@@ -1,4 +1,4 @@
-"""What the study of solutions consists of: one `Part` names one file. No torch here."""
+"""What the study of solutions consists of: one `TopographyPart` names one file. No torch here."""
 
 import json
 from copy import deepcopy
@@ -8,11 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from popview.common.errors import UsageError, check_name
-from popview.runs import specs
+from popview.runs import profiles
+from popview.runs.specs import Result, digest
 
-__all__ = ["PROFILES", "STAGES", "Part", "networks", "parts", "settings", "solution_parts", "titles"]
+__all__ = [
+    "PROFILES",
+    "STAGES",
+    "TopographyPart",
+    "networks",
+    "settings",
+    "solution_parts",
+    "titles",
+    "topography_parts",
+]
 
-FOLDER = Path(specs.__file__).parent / "profiles" / "solutions"
+FOLDER = profiles.FOLDER.parent / "solutions"
 PROFILES = tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
 
 #: The solutions that a run gives: at the lowest validation loss; where the training loss first is at the common level
@@ -46,7 +56,7 @@ RUN_KEYS = ("epochs", "checkpoints", "hyperparameters", "model")
 
 
 @dataclass(frozen=True)
-class Part:
+class TopographyPart:
     """Everything that determines one file of the study; `digest` names it.
 
     Attributes
@@ -74,9 +84,15 @@ class Part:
         return self.network
 
     @property
-    def variant(self) -> str:
-        """What its file's name begins with, such as "barriers-fitted-aligned-sum"."""
-        return "-".join([self.kind, *(self.settings[n] for n in ("stage", "ends", "objective") if n in self.settings)])
+    def experiment(self) -> str:
+        """The folder of results that it belongs to."""
+        return "solutions"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What else tells it from others: its kind and, of barriers, stage, ends and objective; of products, stage."""
+        names = (name for name in ("stage", "ends", "objective") if name in self.settings)
+        return {"kind": self.kind, **{name: self.settings[name] for name in names}}
 
     @property
     def canonical(self) -> str:
@@ -87,27 +103,49 @@ class Part:
     @property
     def digest(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of `canonical`."""
-        return specs.digest(self.canonical)
+        return digest(self.canonical)
 
     @property
     def command(self) -> str:
         """The command that computes it."""
-        return f"`popview topography --profile {self.profile} --network {self.network}`"
+        return f"popview topography --profile {self.profile} --network {self.network}"
 
     @property
-    def alongside(self) -> None:
-        """No other part is served by computing this one."""
-        return
-
-    @property
-    def sources(self) -> list["Part"]:
+    def sources(self) -> list["TopographyPart"]:
         """The parts whose solutions this one is taken from."""
-        return [Part(**given) for given in self.settings["sources"]]
+        return [TopographyPart(**given) for given in self.settings.get("sources", ())]
+
+    @property
+    def alongside(self) -> list["TopographyPart"]:
+        """No other part is served by computing this one."""
+        return []
+
+    @property
+    def same_as(self) -> list["TopographyPart"]:
+        """No other part has the same rows."""
+        return []
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Solutions are kept: paths are found between them."""
+        return self.kind == "solutions"
+
+    def taken_from(self, other: Any, table: Any) -> None:
+        """Return nothing: no other part has the same rows."""
+
+    def compute(self, unfinished: Path, every: float, root: Path) -> list[Result]:
+        """Train its solutions, or take from its sources what it is made of."""
+        from popview.runs.solutions.between import measure_barriers, measure_products
+        from popview.runs.solutions.training import trained
+
+        if self.kind == "solutions":
+            return [trained(self, unfinished, every)]
+        return [(measure_barriers if self.kind == "barriers" else measure_products)(self, root)]
 
 
 def networks(profile: str) -> tuple[str, ...]:
     """Return the names of a profile's networks."""
-    return tuple(specs.tables(profile, FOLDER))
+    return tuple(profiles.tables(profile, FOLDER))
 
 
 def titles(profile: str) -> dict[str, str]:
@@ -123,7 +161,7 @@ def settings(profile: str, network: str) -> dict[str, Any]:
     UsageError
         If the profile or the network is unknown, or one of the table's keys unknown or missing.
     """
-    known = specs.tables(profile, FOLDER)
+    known = profiles.tables(profile, FOLDER)
     check_name(f"network of profile {profile}", network, known)
     table, where = deepcopy(known[network]), f"{network} in profile {profile}"
     for key in table:
@@ -142,7 +180,7 @@ def settings(profile: str, network: str) -> dict[str, Any]:
     return table
 
 
-def solution_parts(profile: str, network: str, algorithm: str) -> list[Part]:
+def solution_parts(profile: str, network: str, algorithm: str) -> list[TopographyPart]:
     """Return the parts that train an algorithm's solutions, in stacks of consecutive seeds."""
     table = settings(profile, network)
     check_name(f"algorithm of {network} in profile {profile}", algorithm, table["algorithms"])
@@ -150,23 +188,24 @@ def solution_parts(profile: str, network: str, algorithm: str) -> list[Part]:
     run["model"] = table["model"] | run.get("model", {})
     measured = {name: table[name] for name in ("level", "floor", "fitted", "chunk")}
     return [
-        Part("solutions", profile, network, algorithm, seed, {**run, "restarts": restarts, **measured})
+        TopographyPart("solutions", profile, network, algorithm, seed, {**run, "restarts": restarts, **measured})
         for seed in range(0, table["solutions"], table["stack"])
         for restarts in [min(table["stack"], table["solutions"] - seed)]
     ]
 
 
-def parts(profile: str, network: str) -> list[Part]:
+def topography_parts(profile: str, network: str) -> list[TopographyPart]:
     """Return all parts of a network's study: solutions first, then what is taken from them."""
     table = settings(profile, network)
     trained = {name: solution_parts(profile, network, name) for name in table["algorithms"]}
     everything = [part for found in trained.values() for part in found]
     sources = {name: [asdict(part) for part in found] for name, found in trained.items()}
     of_all = [source for found in sources.values() for source in found]
-    products = [Part("products", profile, network, "all", 0, {"stage": stage, "sources": of_all}) for stage in STAGES]
+    of_each = ({"stage": stage, "sources": of_all} for stage in STAGES)
+    products = [TopographyPart("products", profile, network, "all", 0, given) for given in of_each]
     measured = {name: table[name] for name in ("images", "fitted", "grids", "chunk", "pairs", "path", "solutions")}
     barriers = [
-        Part(
+        TopographyPart(
             "barriers",
             profile,
             network,

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,19 @@ from torch import Tensor
 
 from popview.common import tensor_files
 from popview.common.environment import processor, versions
-from popview.common.locks import claim
+from popview.common.errors import UsageError
 from popview.common.seeds import generator
+from popview.optimizers import Optimizer
 from popview.runs import store
 from popview.runs.final_measures import ADAPTIVE_RADIUS, LANCZOS_STEPS, NOISE_DRAWS, RADIUS, RELATIVE_NOISE
-from popview.runs.solutions.parts import STAGES, Part
+from popview.runs.loop import EVERY, follow, optimizer_of
+from popview.runs.solutions.parts import STAGES, TopographyPart
 from popview.runs.solutions.vectors import Network, place, vectors
 from popview.runs.specs import RunSpec
-from popview.runs.training import optimizer_of, train
 from popview.tasks import SPLITS, Problem, set_up
 from popview.topography import flatness
 
-__all__ = ["Found", "Stages", "stored", "weights"]
+__all__ = ["Found", "StageRecorder", "Stages", "stored_weights", "trained"]
 
 #: Models whose sharpness is measured at once.
 AT_ONCE = 6
@@ -33,10 +34,11 @@ AT_ONCE = 6
 
 @dataclass(frozen=True)
 class Found:
-    """A computed part and its table."""
+    """A computed part, its table, and of solutions their weights."""
 
-    spec: Part
+    spec: TopographyPart
     table: pa.Table
+    weights: dict[str, Any] = field(default_factory=dict)
 
 
 class Stages:
@@ -84,8 +86,57 @@ class Stages:
         self.running &= ~(train_loss <= self.floor)
 
 
-def stored(part: Part, root: Path) -> Found:
-    """Train the solutions of a part, keep their weights beside its file, and return their table.
+class StageRecorder:
+    """Offers the models of a run to `Stages` at its checkpoints; see `popview.runs.loop.Recorder`."""
+
+    def __init__(self, spec: RunSpec, problem: Problem, optimizer: Optimizer, stages: Stages) -> None:
+        self.spec, self.problem, self.optimizer, self.stages = spec, problem, optimizer, stages
+
+    @property
+    def alive(self) -> np.ndarray:
+        """Which runs go on, shape ``(P,)``."""
+        return self.stages.running
+
+    @alive.setter
+    def alive(self, running: np.ndarray) -> None:
+        self.stages.running = running
+
+    def observe(self) -> None:
+        """Take note of nothing: stages are a matter of checkpoints."""
+
+    def checkpoint(self, step: int, seconds: float) -> None:
+        """Evaluate the models and offer them."""
+        with self.optimizer.solution():
+            train, validation = (self.problem.evaluate(split)[0].double().numpy() for split in SPLITS[:2])
+            self.stages.offer(step, train, validation, vectors(self.problem))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that a resumed run needs."""
+        stages = self.stages
+        return {
+            "running": torch.from_numpy(stages.running),
+            "lowest": {stage: torch.from_numpy(losses) for stage, losses in stages.lowest.items()},
+            "steps": {stage: torch.from_numpy(steps) for stage, steps in stages.steps.items()},
+            "vectors": stages.vectors,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a `state_dict`."""
+        self.stages.running, self.stages.vectors = state["running"].numpy(), state["vectors"]
+        self.stages.lowest = {stage: losses.numpy() for stage, losses in state["lowest"].items()}
+        self.stages.steps = {stage: steps.numpy() for stage, steps in state["steps"].items()}
+
+
+def trained(part: TopographyPart, unfinished: Path | None = None, every: float = EVERY) -> Found:
+    """Train the solutions of a part; return their table and their weights.
+
+    Parameters
+    ----------
+    part : TopographyPart
+    unfinished : Path, optional
+        Where the states of half-done runs are read from, if there, and written to: one file a run that is not stacked.
+    every : float
+        See `popview.runs.loop.follow`.
 
     Returns
     -------
@@ -93,6 +144,7 @@ def stored(part: Part, root: Path) -> Found:
         One row per seed and stage that the run reached: ``seed, stage, step, epoch, gradient_evaluations`` (all of the
         run), loss and accuracy on ``train``, ``validation`` and the whole ``test`` split, ``weight_norm, distance``
         from the initial weights, and sharpness on the sample where paths are fitted (`popview.topography.flatness`).
+        The weights are, of each stage, ``steps`` ``(P,)`` and ``vectors`` ``(P, d)``.
     """
     began = time.process_time()
     run = part.settings
@@ -101,65 +153,64 @@ def stored(part: Part, root: Path) -> Found:
     seeds = range(part.seed, part.seed + run["restarts"])
     frames, kept = [], []
     for group in [seeds] if stacked else [[seed] for seed in seeds]:
-        frame, stages = _run(part, group, network)
+        file = unfinished and unfinished.with_suffix(f".{group[0]}{unfinished.suffix}")
+        frame, stages = _run(part, group, network, file, every)
         frames.append(frame)
         kept.append(stages)
-    state = {
+    weights = {
         stage: {
             "steps": torch.from_numpy(np.concatenate([k.steps[stage] for k in kept])),
             "vectors": torch.cat([k.vectors[stage] for k in kept]),
         }
         for stage in STAGES
     }
-    file = store.beside(part, "weights", root)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    tensor_files.save(file, state)
     facts = {"parameters": network.parameters, "seconds": time.process_time() - began}
-    return Found(part, described(pa.concat_tables(frames), part, **facts))
+    return Found(part, described(pa.concat_tables(frames), part, **facts), weights)
 
 
-def described(table: pa.Table, part: Part, **facts: Any) -> pa.Table:
+def described(table: pa.Table, part: TopographyPart, **facts: Any) -> pa.Table:
     """Add a part's metadata to its table: spec, digest, versions, processor and other facts."""
     known = {"spec": json.loads(part.canonical), "digest": part.digest, "versions": versions()}
     return table.replace_schema_metadata({"popview": json.dumps({**known, "processor": processor(), **facts})})
 
 
-def weights(part: Part, root: Path) -> dict[str, dict[str, Tensor]]:
-    """Return the solutions of a part: stage → ``steps`` ``(P,)`` and ``vectors`` ``(P, d)``.
+def stored_weights(part: TopographyPart, root: Path) -> dict[str, dict[str, Tensor]]:
+    """Read the weights that `trained` returned, from beside the part's file.
 
-    Where their file is not there, as after a fresh checkout, they are trained anew: to the same numbers on the same
-    processor with the same versions, elsewhere to rounding, which training amplifies.
+    Raises
+    ------
+    UsageError
+        If they are damaged; the file is removed, so that the next run trains them anew: to the same numbers on the same
+        processor with the same versions, elsewhere to rounding, which training amplifies.
     """
     file = store.beside(part, "weights", root)
-    with claim(file.with_name(f"{file.name}.lock"), wait=True):
-        if file.is_file():
-            try:
-                return tensor_files.load(file)
-            except ValueError:
-                file.unlink()
-        stored(part, root)
-    return tensor_files.load(file)
+    try:
+        return tensor_files.load(file)
+    except ValueError as error:
+        file.unlink(missing_ok=True)
+        raise UsageError(f"{file} is damaged ({error}): run {part.command} again") from error
 
 
-def _run(part: Part, seeds: Any, network: Network) -> tuple[pa.Table, Stages]:
+def _run(
+    part: TopographyPart, seeds: Any, network: Network, unfinished: Path | None, every: float
+) -> tuple[pa.Table, Stages]:
     """Train the runs of some seeds; return their rows and what they passed."""
     run = part.settings
     spec = RunSpec(
         run["task"], part.profile, part.algorithm, "base", seeds[0], len(seeds), run["epochs"], run["checkpoints"],
         run["hyperparameters"], run["model"],
     )  # fmt: skip
-    problem = set_up(spec.task, seeds, spec.model)
-    optimizer = optimizer_of(spec, problem)
-    stages, start = Stages(len(seeds), run["level"], run["floor"]), vectors(problem)
-    due = set(np.linspace(0, spec.epochs * problem.steps_per_epoch, spec.checkpoints, dtype=int).tolist())
-    with torch.random.fork_rng([]), torch.no_grad():
-        for step in train(problem, optimizer, spec):
-            if step in due:
-                with optimizer.solution():
-                    train_loss, validation_loss = (problem.evaluate(split)[0].double().numpy() for split in SPLITS[:2])
-                    stages.offer(step, train_loss, validation_loss, vectors(problem))
-                if not stages.running.any():
-                    break
+
+    def begin() -> tuple[Problem, Optimizer, list[StageRecorder]]:
+        problem = set_up(spec.task, seeds, spec.model)
+        optimizer = optimizer_of(spec, problem)
+        stages = Stages(len(seeds), run["level"], run["floor"])
+        return problem, optimizer, [StageRecorder(spec, problem, optimizer, stages)]
+
+    with torch.random.fork_rng([]):
+        followed = follow(begin, spec, unfinished, every, at_end=True)
+    problem, optimizer, stages = followed.problem, followed.optimizer, followed.records[0].stages
+    start = vectors(problem, followed.start)
     evaluations = {
         name: np.broadcast_to(optimizer.counts[name].numpy(), len(seeds))
         for name in ("gradient_evaluations", "loss_evaluations")
@@ -175,7 +226,7 @@ def _rows(
     problem: Problem,
     start: Tensor,
     network: Network,
-    part: Part,
+    part: TopographyPart,
     seeds: Any,
     evaluations: dict[str, np.ndarray],
 ) -> pa.Table:

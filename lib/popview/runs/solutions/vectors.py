@@ -1,6 +1,6 @@
 """A network of the study as parameter vectors: how they come out of a task's models, go back, and what they lose."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,17 +14,18 @@ from popview.topography import PerceptronLoss, network_loss
 __all__ = ["Network", "place", "vectors"]
 
 
-def _oriented(problem: Problem) -> list[Tensor]:
-    """Return views of the parameters, ``(P, …)``, with weights as `torch.nn.Linear` has them: outputs first."""
-    tensors = members_of([p.detach() for p in problem.parameters], problem.population)
+def _oriented(problem: Problem, parameters: Sequence[Tensor] | None = None) -> list[Tensor]:
+    """Return views of parameters, ``(P, …)``, with weights as `torch.nn.Linear` has them: outputs first."""
+    given = problem.parameters if parameters is None else parameters
+    tensors = members_of([p.detach() for p in given], problem.population)
     if not problem.transposed:
         return tensors
     return [t.squeeze(1) if t.shape[1] == 1 else t.mT for t in tensors]
 
 
-def vectors(problem: Problem) -> Tensor:
-    """Return a copy of a problem's models as parameter vectors ``(P, d)``."""
-    return torch.cat([t.reshape(len(t), -1) for t in _oriented(problem)], 1)
+def vectors(problem: Problem, parameters: Sequence[Tensor] | None = None) -> Tensor:
+    """Return a copy of a problem's models, or of others with such parameters, as parameter vectors ``(P, d)``."""
+    return torch.cat([t.reshape(len(t), -1) for t in _oriented(problem, parameters)], 1)
 
 
 def place(problem: Problem, found: Tensor) -> None:

@@ -10,12 +10,12 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from popview.runs.solutions.parts import Part
-from popview.runs.solutions.training import Found, described, weights
+from popview.runs.solutions.parts import TopographyPart
+from popview.runs.solutions.training import Found, described, stored_weights
 from popview.runs.solutions.vectors import Network
 from popview.topography import FourierPathFinder, gram, match, profile, random_pairs
 
-__all__ = ["barriers", "products"]
+__all__ = ["measure_barriers", "measure_products"]
 
 #: Segments of the profiles that are kept, at most.
 KEPT = 100
@@ -24,7 +24,7 @@ KEPT = 100
 PAIRS_SEED = 0
 
 
-def barriers(part: Part, root: Path) -> Found:
+def measure_barriers(part: TopographyPart, root: Path) -> Found:
     """Find paths between a part's pairs and return their heights.
 
     Returns
@@ -52,10 +52,10 @@ def barriers(part: Part, root: Path) -> Found:
     return Found(part, described(pa.table(names | columns), part, **facts))
 
 
-def _solutions(part: Part, root: Path) -> tuple[Tensor, np.ndarray]:
+def _solutions(part: TopographyPart, root: Path) -> tuple[Tensor, np.ndarray]:
     """Return the parameter vectors ``(n, d)`` of a part's sources at its stage, and which runs reached it."""
     stage = part.settings["stage"]
-    found = [weights(source, root)[stage] for source in part.sources]
+    found = [stored_weights(source, root)[stage] for source in part.sources]
     return torch.cat([f["vectors"] for f in found]), torch.cat([f["steps"] for f in found]).numpy() >= 0
 
 
@@ -101,7 +101,7 @@ def fitted(
     return found.coefficients, found.steps, found.converged
 
 
-def products(part: Part, root: Path) -> Found:
+def measure_products(part: TopographyPart, root: Path) -> Found:
     """Return the inner products of all solutions of a network at a stage.
 
     Returns
@@ -111,7 +111,7 @@ def products(part: Part, root: Path) -> Found:
     """
     began, names, found = time.process_time(), [], []
     for source in part.sources:
-        state = weights(source, root)[part.settings["stage"]]
+        state = stored_weights(source, root)[part.settings["stage"]]
         reached = (state["steps"] >= 0).nonzero().flatten()
         names += [(source.algorithm, source.seed + int(i)) for i in reached]
         found.append(state["vectors"][reached])

@@ -1,0 +1,199 @@
+"""From a profile to specs: every algorithm of a task, in its variants. No torch here."""
+
+import json
+import math
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+from popview.common.errors import UsageError, check_name
+from popview.runs import annealed
+from popview.runs.profiles import CHANGEABLE, LEAST, base_of, check_whole, searches, settings
+from popview.runs.specs import TRIAL_SEED, VARIANTS, RunSpec, digest
+
+__all__ = [
+    "expand",
+    "restarts_of",
+    "search",
+    "searched",
+    "searched_as",
+    "unchanged",
+    "unsearched",
+]
+
+#: Hyperparameters that count steps: where a trial has half the steps, it has half of these.
+_STEPS = ("tau", "average_from", "average_every")
+
+
+def restarts_of(profile: str, task: str, variant: str = "base") -> int:
+    """Return how many restarts a profile wants of each algorithm of a task.
+
+    Raises
+    ------
+    UsageError
+        As `settings`.
+    """
+    return _restarts(settings(profile, task), variant)
+
+
+def _restarts(table: dict[str, Any], variant: str) -> int:
+    return int(table.get("tuned_restarts", table["restarts"]) if variant == "tuned" else table["restarts"])
+
+
+def search(profile: str, task: str) -> dict[str, dict[str, Any]]:
+    """Return what `popview.runs.search` wrote: per algorithm the settings of its ``trials``, and which was ``chosen``.
+
+    Empty where nothing was drawn yet; without ``chosen`` where the trials have not all run. An algorithm whose trials
+    would be others as the profile stands now (`searched_as`) has to be searched again.
+    """
+    table = settings(profile, task)
+    found = searches(profile).get(task, {})
+    return {
+        name: tried
+        for name, tried in found.items()
+        if tried.get("of") == _searched_as(table, profile, task, name, tried["trials"])
+    }
+
+
+def unchanged(profile: str, task: str) -> list[str]:
+    """Return the algorithms of which a search chose the base setting: their tuned restarts are the base ones."""
+    base = {spec.digest for spec in expand(profile, task)}
+    tuned = expand(profile, task, variant="tuned")
+    same = (spec for spec in tuned for other in spec.same_as if other.variant == "base" and other.digest in base)
+    return list(dict.fromkeys(spec.algorithm for spec in same))
+
+
+def searched_as(profile: str, task: str, algorithm: str, trials: list[dict[str, Any]]) -> str:
+    """Return the digest of all that an algorithm's search depends on: its trials as specs, and the profile's ranges."""
+    return _searched_as(settings(profile, task), profile, task, algorithm, trials)
+
+
+def _searched_as(table: dict[str, Any], profile: str, task: str, algorithm: str, trials: list[dict[str, Any]]) -> str:
+    space = table.get("search", {})
+    common = {name: span for name, span in space.items() if not isinstance(span, dict)}
+    specs = _built(table, algorithm, "trial", trials, profile=profile, task=task, **_budget(table, "trial"))
+    ranges = {"common": common, "own": space.get(algorithm, {})}
+    return digest(json.dumps([ranges, *(spec.canonical for spec in specs)], sort_keys=True))
+
+
+def expand(
+    profile: str,
+    task: str,
+    *,
+    algorithms: tuple[str, ...] | None = None,
+    restarts: int | None = None,
+    variant: str = "base",
+    hyperparameters: dict[str, Any] | None = None,
+    **changes: Any,
+) -> list[RunSpec]:
+    """Return the specs of a task in a profile: every algorithm, in stacks of restarts that cover those wanted.
+
+    Parameters
+    ----------
+    algorithms : tuple of str, optional
+        Some of the profile's; by default all that have this variant.
+    restarts : int, optional
+        Restarts per algorithm, by default those of `restarts_of`; the last stack may hold more. Of a trial there is one
+        stack.
+    variant : str
+        One of `VARIANTS` or of `popview.runs.annealed.variants`; those of the latter take no changes.
+    hyperparameters : dict, optional
+        Change these hyperparameters of every algorithm.
+    **changes
+        Other fields of `RunSpec` to change (`epochs`, `checkpoints`).
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown, `restarts` or `epochs` below 1, `checkpoints` below 2 (the start and the end), or an
+        algorithm asked for by name has no trials, or none chosen.
+    """
+    table = settings(profile, task)
+    if variant not in VARIANTS:
+        more = annealed.variants(profile, task)
+        check_name("variant", variant, (*VARIANTS, *more))
+        return annealed.expand(profile, task, variant, algorithms=algorithms, restarts=restarts)
+    for name in changes:
+        check_name("change", name, CHANGEABLE)
+    wanted = _restarts(table, variant) if restarts is None else restarts
+    budget = _budget(table, variant) | changes
+    for name, value in {"restarts": wanted, **budget}.items():
+        check_whole(name, value, LEAST[name])
+    for algorithm in algorithms or ():
+        check_name(f"algorithm of {task} in profile {profile}", algorithm, table["algorithms"])
+    entries = {} if variant == "base" else search(profile, task)
+    found = []
+    for algorithm in algorithms or table["algorithms"]:
+        tried = entries.get(algorithm, {})
+        varied: list[dict[str, Any]] = [{}] if variant == "base" else tried.get("trials", [])
+        if variant == "tuned":
+            varied = [varied[tried["chosen"]]] if "chosen" in tried else []
+        if not varied and algorithms is not None:
+            command = f"`popview tune --profile {profile} --task {task} --algorithm {algorithm}`"
+            raise UsageError(f"{algorithm} on {task} has no {variant} setting in profile {profile}: run {command}")
+        stacks = 1 if variant == "trial" else math.ceil(wanted / table["stack"])
+        some = _built(table, algorithm, variant, varied, stacks, profile=profile, task=task, **budget)
+        changed = hyperparameters or {}
+        found += [replace(spec, hyperparameters=spec.hyperparameters | changed) for spec in some]
+    return found
+
+
+def _budget(table: dict[str, Any], variant: str) -> dict[str, int]:
+    """Return a task's epochs and checkpoints, of a trial half of them."""
+    budget = {name: table[name] for name in CHANGEABLE}
+    return {name: max(-(-value // 2), LEAST[name]) for name, value in budget.items()} if variant == "trial" else budget
+
+
+def _built(
+    table: dict[str, Any],
+    algorithm: str,
+    variant: str,
+    varied: list[dict[str, Any]],
+    stacks: int = 1,
+    **fields: Any,
+) -> list[RunSpec]:
+    """Return the specs of an algorithm: each of the varied settings, in so many stacks; `fields` are their others."""
+    own = base_of(table["base"], algorithm)
+    return [
+        RunSpec(
+            algorithm=algorithm,
+            variant=variant,
+            seed=TRIAL_SEED if variant == "trial" else stack * table["stack"],
+            restarts=table["stack"],
+            hyperparameters=_shortened(own | more, variant),
+            model=table["model"],
+            **fields,
+        )
+        for more in varied
+        for stack in range(stacks)
+    ]
+
+
+def searched(profile: str, task: str) -> tuple[str, ...]:
+    """Return the algorithms of a task that a profile says to search for: those with a table in ``[<task>.search]``."""
+    space = settings(profile, task).get("search", {})
+    return tuple(name for name, value in space.items() if isinstance(value, dict))
+
+
+def unsearched(
+    profile: str, task: str, variant: str, found: Collection[str], restarts: int | None = None
+) -> dict[str, int]:
+    """Return how many restarts `expand` will give of the algorithms that it leaves out until their search gets there.
+
+    These are all that a search is for but those `found` by `expand`: algorithms without trials, or without a choice.
+    """
+    if variant == "base":
+        return {}
+    if variant not in VARIANTS:
+        return annealed.unsearched(profile, task, variant, found, restarts)
+    table = settings(profile, task)
+    stacks = math.ceil((restarts or _restarts(table, variant)) / table["stack"])
+    number = table.get("search", {}).get("trials", 0) if variant == "trial" else stacks
+    return {one: number * table["stack"] for one in searched(profile, task) if one not in found}
+
+
+def _shortened(hyperparameters: dict[str, Any], variant: str) -> dict[str, Any]:
+    """Halve what counts steps for a trial, so that it has as many hops as a whole run."""
+    steps = {name: hyperparameters[name] for name in _STEPS if name in hyperparameters}
+    half = {name: -(-value // 2) for name, value in steps.items() if isinstance(value, int | float)}
+    return hyperparameters | (half if variant == "trial" else {})

@@ -1,0 +1,147 @@
+"""One way to run an experiment: its parts, computing what is missing of them, and what there is as tables."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from popview.common.errors import UsageError, check_name
+from popview.common.folders import RESULTS
+from popview.runs import grids, profiles, solutions, store, workers
+from popview.runs.expansion import expand
+from popview.runs.specs import Part
+from popview.runs.status import status
+
+__all__ = ["Computed", "coverage", "experiments", "load", "parts", "run", "tasks"]
+
+
+def experiments() -> tuple[str, ...]:
+    """Return the names of the experiments: the comparison of optimizers, the study of solutions, and the grids."""
+    return ("optimizers", "solutions", *grids.grids())
+
+
+def tasks(experiment: str, profile: str) -> tuple[str, ...]:
+    """Return the tasks of an experiment in a profile; of the study of solutions, its networks.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown.
+    """
+    check_name("experiment", experiment, experiments())
+    if experiment == "optimizers":
+        return profiles.tasks(profile)
+    return solutions.networks(profile) if experiment == "solutions" else grids.grid_tasks(experiment, profile)
+
+
+def parts(experiment: str, profile: str, task: str, **options: Any) -> list[Part]:
+    """Return the parts of an experiment on a task, each a file of the store.
+
+    Parameters
+    ----------
+    experiment, profile, task : str
+    **options
+        Of "optimizers" see `popview.runs.expansion.expand`, of a grid `popview.runs.grids.grid_specs`.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown.
+    """
+    check_name("experiment", experiment, experiments())
+    if experiment == "optimizers":
+        return [*expand(profile, task, **options)]
+    if experiment == "solutions":
+        return [*solutions.topography_parts(profile, task)]
+    return [*grids.grid_specs(experiment, profile, task, **options)]
+
+
+class Computed(NamedTuple):
+    """How many files of a task are wanted, how many of them are new, and how many were there before."""
+
+    wanted: int
+    new: int
+    before: int
+
+
+def run(
+    wanted: Mapping[str, Sequence[Part]],
+    *,
+    keep_weights: bool = False,
+    report: Callable[[str, Computed], None] | None = None,
+    root: Path = RESULTS,
+    **options: Any,
+) -> dict[str, Computed]:
+    """Compute what the store does not hold of the parts of some tasks.
+
+    Parameters
+    ----------
+    wanted : mapping of str to sequence of Part
+        Task → its parts, as `parts` returns them.
+    keep_weights, root, **options
+        See `popview.runs.workers.run`.
+    report : callable, optional
+        Is given each task of which something is new and, where nothing failed, each task; also before an error is
+        raised.
+
+    Returns
+    -------
+    dict of str to Computed
+
+    Raises
+    ------
+    UsageError
+        As `popview.runs.workers.run`.
+
+    Examples
+    --------
+    >>> wanted = {"digits": parts("optimizers", "smoke", "digits")}
+    >>> run(wanted, workers=2)  # doctest: +SKIP
+    """
+    absent = {task: workers.missing(some, root, keep_weights) for task, some in wanted.items()}
+    failed = None
+    try:
+        everything = [part for some in wanted.values() for part in some]
+        workers.run(everything, keep_weights=keep_weights, root=root, **options)
+    except UsageError as error:
+        failed = error
+    found = {}
+    for task, lacking in absent.items():
+        new = len(lacking) - len(workers.missing(lacking, root, keep_weights))  # by whichever driver
+        found[task] = Computed(len(wanted[task]), new, len(wanted[task]) - len(lacking))
+        if report and (new or (wanted[task] and not failed)):
+            report(task, found[task])
+    if failed:
+        raise failed
+    return found
+
+
+def coverage(wanted: Iterable[Part], root: Path = RESULTS) -> pd.DataFrame:
+    """Return the state of each part: a table of what names it, its labels, and `popview.runs.status.State`."""
+    known = list(wanted)
+    return pd.DataFrame(
+        {**_names(part), **state._asdict()} for part, state in zip(known, status(known, root), strict=True)
+    )
+
+
+def load(wanted: Iterable[Part], root: Path = RESULTS) -> pd.DataFrame:
+    """Read the rows of parts into one table: ``task, algorithm``, their labels, then the columns of the files.
+
+    Raises
+    ------
+    UsageError
+        If a part is not in the store, or damaged.
+    """
+    frames = []
+    for part in wanted:
+        rows = store.load(part, root).to_pandas()
+        names = {name: value for name, value in _names(part).items() if name not in rows}
+        frames.append(pd.concat([pd.DataFrame(names, index=rows.index), rows], axis=1))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _names(part: Part) -> dict[str, Any]:
+    """Return what tells a part from others, as columns."""
+    known = {"experiment": part.experiment, "profile": part.profile, "task": part.task, "algorithm": part.algorithm}
+    return {**known, **part.labels, "seed": part.seed}

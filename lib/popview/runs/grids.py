@@ -1,0 +1,107 @@
+"""Grids over hyperparameters: experiments made of a few lines of TOML. No torch here.
+
+``profiles/<grid>/<profile>.toml`` says for each task what it is like and which values are tried::
+
+    [digits]
+    like = "optimizers/laptop/digits"
+    algorithms = ["NiG-SGD", "NiM-BH"]
+    restarts = 50
+    grid = { rho = [0.0, 0.05, 0.5, 5.0] }
+"""
+
+import itertools
+import math
+from collections.abc import Collection
+from typing import Any
+
+from popview.common.errors import UsageError, check_name
+from popview.runs import profiles
+from popview.runs.profiles import base_of, check_table, tables
+from popview.runs.specs import GridSpec
+
+__all__ = ["grid_specs", "grid_tasks", "grids"]
+
+#: Folders of profiles that are no grids.
+OTHERS = ("optimizers", "searches", "solutions")
+
+
+def grids() -> tuple[str, ...]:
+    """Return the names of the grids: the folders of profiles that are not another experiment's."""
+    folders = (place.name for place in profiles.FOLDER.parent.iterdir() if place.is_dir())
+    return tuple(sorted(name for name in folders if name not in OTHERS))
+
+
+def grid_tasks(grid: str, profile: str) -> tuple[str, ...]:
+    """Return the tasks of a grid in a profile."""
+    check_name("experiment", grid, grids())
+    return tuple(tables(profile, profiles.FOLDER.parent / grid))
+
+
+def grid_specs(
+    grid: str, profile: str, task: str, algorithms: Collection[str] | None = None, restarts: int | None = None
+) -> list[GridSpec]:
+    """Return the specs of a grid: for each algorithm every combination of the values that it has a hyperparameter for.
+
+    A combination that is the base setting of the profile that the grid is like has base rows, and is not trained again.
+
+    Parameters
+    ----------
+    grid, profile, task : str
+    algorithms : collection of str, optional
+        Some of the grid's.
+    restarts : int, optional
+        Per algorithm and combination; the grid's by default.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown, or a table's key or value is.
+    """
+    known = tables(profile, profiles.FOLDER.parent / grid)
+    where = f"{task} in profile {profile} of {grid}"
+    check_name(f"task of profile {profile} of {grid}", task, known)
+    table = {key: value for key, value in known[task].items() if key not in ("search", "annealed", "tuned_restarts")}
+    values = table.pop("grid", None)
+    if not isinstance(values, dict) or not values:
+        raise UsageError(f"{where} has no grid: a table of hyperparameters and lists of values")
+    for name, value in values.items():
+        if isinstance(value, dict):
+            check_name(f"algorithm in the grid of {where}", name, table.get("algorithms", ()))
+    common_and_own = table.get("base", {}).items()
+    table["base"] = {n: v for n, v in common_and_own if not isinstance(v, dict) or n in table["algorithms"]}
+    check_table(table, where)
+    for name in algorithms or ():
+        check_name(f"algorithm of {where}", name, table["algorithms"])
+    found = []
+    for algorithm in algorithms or table["algorithms"]:
+        axes = _axes(values, algorithm, where)
+        base = base_of(table["base"], algorithm)
+        varied = [name for name in axes if name in base or name in values.get(algorithm, {})]  # it may lack others
+        for point in itertools.product(*(axes[name] for name in varied)):
+            found += [
+                GridSpec(
+                    task=task,
+                    profile=profile,
+                    algorithm=algorithm,
+                    variant=grid,
+                    seed=stack * table["stack"],
+                    restarts=table["stack"],
+                    epochs=table["epochs"],
+                    checkpoints=table["checkpoints"],
+                    hyperparameters=base | dict(zip(varied, point, strict=True)),
+                    model=table["model"],
+                    axes=tuple(axes),
+                )
+                for stack in range(math.ceil((restarts or table["restarts"]) / table["stack"]))
+            ]
+    return found
+
+
+def _axes(values: dict[str, Any], algorithm: str, where: str) -> dict[str, list[Any]]:
+    """Return the values that an algorithm's hyperparameters take: the common ones, then its own."""
+    common = {name: value for name, value in values.items() if not isinstance(value, dict)}
+    axes = common | values.get(algorithm, {})
+    for name, value in axes.items():
+        if not isinstance(value, list) or not value:
+            raise UsageError(f"{name} in the grid of {where} must be a list of values, got {value!r}")
+    return axes
