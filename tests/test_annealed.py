@@ -242,7 +242,7 @@ class TestSpecs:
         choose(folder, SGD=3)
         (whole, _), short = expanded("annealed", "NiM-BH"), expansion.expand("tiny", "digits", variant="annealed")[0]
         assert (whole.hyperparameters["tau"], whole.hyperparameters["noise_until"]) == (30, 90)  # of 120 steps
-        cell = annealed._Plan("tiny", "digits").spec("NiM-BH", "cell", {}, 0)
+        (cell,) = annealed._Plan("tiny", "digits").specs("NiM-BH", "cell", [{}], [0])
         assert (cell.epochs, cell.hyperparameters["tau"], cell.hyperparameters["noise_until"]) == (2, 10, 30)
         assert "tau_epochs" not in whole.hyperparameters
         assert "noise_until" not in short.hyperparameters

@@ -6,6 +6,7 @@ A profile says it in ``[<task>.annealed]``: the budget, what the model has other
 
 import itertools
 import json
+import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
@@ -125,8 +126,7 @@ def expand(
                 f"{name} on {task} has no {variant} setting in profile {profile}: "
                 f"run `popview tune --profile {profile} --task {task} --annealed`"
             )
-        seeds = plan.seeds(variant, restarts)
-        made += [plan.spec(name, variant, own, seed) for own in settings for seed in seeds]
+        made += plan.specs(name, variant, settings, plan.seeds(variant, restarts))
     return made
 
 
@@ -195,8 +195,10 @@ class _Plan:
         sgd = self.choices.get("SGD", {})
         return [{"lr": self.cells("SGD")[sgd["chosen"]]["lr"]}] if "chosen" in sgd else []
 
-    def spec(self, algorithm: str, variant: str, own: dict[str, Any], seed: int) -> RunSpec:
-        """Return the spec of a setting; what is stated in epochs of the whole budget becomes steps of its own."""
+    def specs(
+        self, algorithm: str, variant: str, settings: list[dict[str, Any]], seeds: Sequence[int]
+    ) -> list[RunSpec]:
+        """Return the specs of some settings; what is stated in epochs of the whole budget becomes steps of its own."""
         arm = self.arm(variant)
         epochs = arm.get("epochs", self.table["epochs"] // GRADIENTS_A_STEP.get(algorithm, 1))
         checkpoints = self.table["checkpoints"]
@@ -205,23 +207,27 @@ class _Plan:
         model = self.model | arm.get("model", {})
         steps = epochs * (model.get("train", _TRAIN.get(self.task, 0)) // model["batch_size"])
         base = (profiles.base_of(given, algorithm) for given in (self.table["base"], arm.get("base", {})))
-        stated = {name: value for given in (*base, own) for name, value in given.items()}
+        stated = {name: value for given in base for name, value in given.items()}
         hyperparameters = {
-            name.removesuffix(_EPOCHS): max(1, round(value * steps / self.table["epochs"]))
+            name.removesuffix(_EPOCHS): max(1, math.floor(value * steps / self.table["epochs"] + 1e-9))
             if name.endswith(_EPOCHS)
             else value
             for name, value in stated.items()
         }
-        return RunSpec(
-            task=self.task,
-            profile=self.profile,
-            algorithm=algorithm,
-            variant=variant,
-            seed=seed,
-            restarts=self.stack,
-            epochs=epochs,
-            checkpoints=checkpoints,
-            hyperparameters=hyperparameters,
-            model=model,
-            schedule="constant" if algorithm == "SWA" else "annealed",
-        )
+        return [
+            RunSpec(
+                task=self.task,
+                profile=self.profile,
+                algorithm=algorithm,
+                variant=variant,
+                seed=seed,
+                restarts=self.stack,
+                epochs=epochs,
+                checkpoints=checkpoints,
+                hyperparameters=hyperparameters | own,
+                model=model,
+                schedule="constant" if algorithm == "SWA" else "annealed",
+            )
+            for own in settings
+            for seed in seeds
+        ]

@@ -34,6 +34,10 @@ _OWN = {"SWA": ("average_from", "average_every"), "NiM-SGD": ("rho", "noise", "s
 REVISIONS: dict[str, int] = {}
 
 
+#: JSON with sorted keys and no spaces.
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 class Part(Protocol):
     """What names a file of the store, and knows how it comes about: one part of an experiment.
 
@@ -151,8 +155,12 @@ class RunSpec:
     def canonical(self) -> str:
         """The spec and its revisions as JSON with sorted keys and no spaces; later fields where they change a run."""
         revisions = {"task": REVISIONS.get(self.task, 1), "algorithm": REVISIONS.get(self.algorithm, 1)}
-        told = {name: value for name, value in vars(self).items() if _ADDED.get(name) != value and name != "axes"}
-        return json.dumps({**told, "revisions": revisions}, sort_keys=True, separators=(",", ":"))
+        told = {**vars(self)}
+        told.pop("axes", None)
+        for name, before in _ADDED.items():
+            if told[name] == before:
+                del told[name]
+        return _encode({**told, "revisions": revisions})
 
     @property
     def digest(self) -> str:
