@@ -47,7 +47,12 @@ def table(profile: str, task: str) -> dict[str, Any]:
     UsageError
         As `popview.runs.profiles.settings`, or if one of its keys is unknown or missing.
     """
-    found = profiles.settings(profile, task).get("annealed", {})
+    return _table_in(profiles.settings(profile, task), profile, task)
+
+
+def _table_in(settings: dict[str, Any], profile: str, task: str) -> dict[str, Any]:
+    """Return the annealed table of a task's settings, checked."""
+    found = settings.get("annealed", {})
     for key in found:
         check_name(f"key of [{task}.annealed] in profile {profile}", key, (*_NEEDED, "arms"))
     for key in _NEEDED if found else ():
@@ -64,9 +69,7 @@ def variants(profile: str, task: str) -> tuple[str, ...]:
 
     "constant" is the SGD that SWA rides on: of SWA's settings, at their constant learning rate.
     """
-    found = table(profile, task)
-    beside = ("constant",) if "SWA" in found.get("algorithms", ()) else ()
-    return (*ROUNDS, "annealed", *beside, *found.get("arms", {})) if found else ()
+    return _Plan(profile, task).variants
 
 
 def searched(profile: str, task: str) -> tuple[str, ...]:
@@ -110,11 +113,12 @@ def expand(
     UsageError
         As `popview.runs.expansion.expand`.
     """
-    check_name(f"variant of {task} in profile {profile}", variant, variants(profile, task))
-    if variant == "constant":
-        ridden = expand(profile, task, "annealed", algorithms=("SWA",) if algorithms else None, restarts=restarts)
-        return [beside for spec in ridden for beside in spec.alongside]
     plan = _Plan(profile, task)
+    check_name(f"variant of {task} in profile {profile}", variant, plan.variants)
+    if variant == "constant":
+        ridden = plan.settings("SWA", "annealed")
+        riders = plan.specs("SWA", "annealed", ridden, plan.seeds("annealed", restarts))
+        return [beside for spec in riders for beside in spec.alongside]
     known = plan.algorithms(variant)
     for name in algorithms or ():
         check_name(f"algorithm with variant {variant} of {task} in profile {profile}", name, known)
@@ -147,9 +151,14 @@ class _Plan:
 
     def __init__(self, profile: str, task: str) -> None:
         self.profile, self.task = profile, task
-        self.table = table(profile, task)
         whole = profiles.settings(profile, task)
+        self.table = _table_in(whole, profile, task)
         self.stack, self.model = whole["stack"], whole["model"] | self.table.get("model", {})
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        beside = ("constant",) if "SWA" in self.table.get("algorithms", ()) else ()
+        return (*ROUNDS, "annealed", *beside, *self.table.get("arms", {})) if self.table else ()
 
     def arm(self, variant: str) -> dict[str, Any]:
         return self.table.get("arms", {}).get(variant, {})
