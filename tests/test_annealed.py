@@ -568,6 +568,14 @@ class TestSearch:
         again = tuning.anneal("tiny", "digits", ("SGD",), root=root, workers=1, quiet=True)
         assert again["SGD"] == found["SGD"]
 
+    def test_weight_decay_is_what_sgd_s_search_chose(self):
+        """Of algorithms that contain SGD, wherever that search has ended."""
+        for task in profiles.tasks("laptop"):
+            chosen = annealed.choices("laptop", task).get("SGD", {})
+            if "chosen" in chosen:
+                decay = annealed.cells("laptop", task, "SGD")[chosen["chosen"]]["weight_decay"]
+                assert annealed.table("laptop", task)["base"]["weight_decay"] == decay
+
     def test_ties_to_the_setting_nearer_base(self, folder, monkeypatch):
         """Base is lr 0.1; of the cells (0.01, 0.1, 1) × (0, 0.001) the middle ones are nearest."""
         assert [round(tuning._distance("tiny", "digits", "SGD", i), 3) for i in range(6)] == [

@@ -183,7 +183,9 @@ class _Plan:
 
     def record_of(self, algorithm: str) -> str:
         budget = [self.table[name] for name in ("epochs", "checkpoints")]
-        base, grid = profiles.base_of(self.table["base"], algorithm), self.table["grid"].get(algorithm)
+        grid = self.table["grid"].get(algorithm, {})
+        own = profiles.base_of(self.table["base"], algorithm)
+        base = {name: value for name, value in own.items() if name not in grid}
         revisions = [REVISIONS.get(name, 1) for name in (self.task, algorithm)]
         return digest(json.dumps([budget, self.stack, self.model, base, grid, revisions], sort_keys=True))
 
