@@ -215,7 +215,7 @@ def _compute(spec: Stored, root: Path, keep_weights: bool, every: float, compute
                         weights = store.beside(found.spec, "weights", root)
                         if keep_weights:
                             with tensor_files.writing(weights):
-                                tensor_files.save(weights, found.best.state_dict())
+                                tensor_files.save_tensors(weights, found.best.state_dict())
                         store.save(found.spec, found.table, root)
             for one in served:
                 with tensor_files.writing(store.path(one, root)):

@@ -113,7 +113,7 @@ def stored(part: Part, root: Path) -> Found:
     }
     file = store.beside(part, "weights", root)
     file.parent.mkdir(parents=True, exist_ok=True)
-    tensor_files.save(file, state)
+    tensor_files.save_tensors(file, state)
     facts = {"parameters": network.parameters, "seconds": time.process_time() - began}
     return Found(part, described(pa.concat_tables(frames), part, **facts))
 
@@ -134,11 +134,11 @@ def weights(part: Part, root: Path) -> dict[str, dict[str, Tensor]]:
     with claim(file.with_name(f"{file.name}.lock"), wait=True):
         if file.is_file():
             try:
-                return tensor_files.load(file)
+                return tensor_files.load_tensors(file)
             except ValueError:
                 file.unlink()
         stored(part, root)
-    return tensor_files.load(file)
+    return tensor_files.load_tensors(file)
 
 
 def _run(part: Part, seeds: Any, network: Network) -> tuple[pa.Table, Stages]:
