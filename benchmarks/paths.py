@@ -196,7 +196,7 @@ def speed(repeats: int, pairs: int, workers: int) -> float:
 
 def convolutions(repeats: int) -> None:
     images, labels = sample(250)
-    model, times = networks.make("lenet", (1, 28, 28), 10), defaultdict(list)
+    model, times = networks.make_network("lenet", (1, 28, 28), 10), defaultdict(list)
     vectors = parameters_to_vector(model.parameters()).detach() + 0.01 * torch.randn(10, 61706)
     square = images.view(-1, 1, 28, 28)
     losses: dict[str, Callable[[Tensor], Tensor]] = {"plain loop": Loop(model, square, labels)}

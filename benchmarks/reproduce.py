@@ -76,7 +76,7 @@ def compared(spec: RunSpec, root: Path) -> tuple[str, bool]:
 def spread(spec: RunSpec) -> float:
     """Return the standard deviation over the shipped restarts of an algorithm, of the last test metric."""
     there = stored(spec.profile, spec.task, spec.variant, spec.algorithm)
-    return float(tables.final(tables.load(there))[spec.algorithm].std())
+    return float(tables.final(tables.load_trajectories(there))[spec.algorithm].std())
 
 
 def main(

@@ -40,7 +40,7 @@ import torch
 from myst_nb import glue
 
 from popview.book import page
-from popview.book.tables import claims as draw
+from popview.book.tables import claims as claim_tables
 from popview.paper import claims
 from popview.paper.rules import Computed
 
@@ -54,10 +54,10 @@ facts = {"profile": profile, "restarts": f"{restarts} a cell on landscapes, the 
 
 # %% tags=["hide-input", "remove-output"]
 for document in claims.DOCUMENTS:
-    page.table(f"ledger-{document}", draw.compact(entries, document, pages))
+    page.table(f"ledger-{document}", claim_tables.compact(entries, document, pages))
 for claim in ("loss-and-accuracy", "selection-by-loss", "comparable", "single-model"):
-    page.text(claim, draw.in_a_line(entries, claim))
-glue("missing", draw.named(draw.missing(entries)), display=False)
+    page.markdown(claim, claim_tables.in_a_line(entries, claim))
+glue("missing", claim_tables.named(claim_tables.scales_without_verdicts(entries)), display=False)
 
 # %% [markdown]
 # ````{table} The claims of the paper, in our words, and their verdicts by rule: from its printed tables alone, from landscapes and simulations, and from trained networks, with base and with tuned settings where the verdicts differ. A dash: this kind of evidence does not bear on it.

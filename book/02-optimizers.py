@@ -26,9 +26,9 @@ seed: int = 0  # of starts and noise
 # %% tags=["remove-cell"]
 import pandas as pd
 
+from popview import stationary
 from popview.book import page, style
-from popview.book.figures import landscapes as draw
-from popview.landscapes import restarts as stationary
+from popview.book.figures import landscapes as landscape_figures
 
 style.use()
 
@@ -199,7 +199,7 @@ for algorithm in names:
         seed=seed,
         **own,
     )
-page.interactive("hops", draw.interactive(moved, shown=8))
+page.interactive("hops", landscape_figures.trajectory_map(moved, shown=8))
 
 # %% [markdown]
 # ```{glue:figure} hops
@@ -211,7 +211,7 @@ page.interactive("hops", draw.interactive(moved, shown=8))
 
 # %% tags=["remove-input"]
 page.provenance(
-    draw.positions(list(moved.values()), 8),
+    landscape_figures.positions(list(moved.values()), 8),
     "hops.csv",
     restarts=8,
     seed=seed,

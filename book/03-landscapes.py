@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 
 from popview.book import page, style
-from popview.book.figures import landscapes as draw
+from popview.book.figures import landscapes as landscape_figures
 from popview.landscapes import LANDSCAPES
 
 style.use()
@@ -46,7 +46,10 @@ minima = pd.DataFrame(
 # ## The surfaces
 
 # %% tags=["hide-input", "remove-output"]
-page.figure("surfaces", draw.surfaces([LANDSCAPES[n] for n in ("himmelblau", "three-hump-camel", "six-hump-camel")]))
+page.figure(
+    "surfaces",
+    landscape_figures.surfaces([LANDSCAPES[n] for n in ("himmelblau", "three-hump-camel", "six-hump-camel")]),
+)
 
 # %% [markdown]
 # ```{glue:figure} surfaces
@@ -105,7 +108,7 @@ page.provenance(
 # - **The six-hump camel entangles all three.** Only the two-well landscape below sets them apart.
 
 # %% tags=["hide-input", "remove-output"]
-page.figure("contours", draw.contours(list(LANDSCAPES.values())))
+page.figure("contours", landscape_figures.contours(list(LANDSCAPES.values())))
 
 # %% [markdown]
 # ```{glue:figure} contours

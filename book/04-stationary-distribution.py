@@ -40,8 +40,8 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import page, style
-from popview.book.figures import landscapes as draw
-from popview.book.tables import table_one as tables
+from popview.book.figures import landscapes as landscape_figures
+from popview.book.tables import table_one as table_one_tables
 from popview.paper import table_one
 from popview.statistics import holm
 
@@ -64,7 +64,7 @@ samples = {
 seconds = time.perf_counter() - started
 cells = table_one.cells([s for row in samples.values() for s in row.values()], radius)
 for landscape in table_one.COLUMNS:
-    page.table(f"table-one-{landscape}", tables.beside_printed(cells, landscape))
+    page.table(f"table-one-{landscape}", table_one_tables.beside_printed(cells, landscape))
 facts = {
     "restarts": f"{restarts} a cell",
     "seeds": f"{seed}, the same starts for every algorithm",
@@ -135,8 +135,8 @@ page.provenance(fired, "table-1-else.csv", **facts)
 # other side, where the slope points back to the ridge; so SAM comes to rest where gradient descent would leave.
 
 # %% tags=["hide-input", "remove-output"]
-comparison = table_one.compare(cells).assign(adjusted=lambda table: holm(table["p_value"]))
-page.table("verdicts", tables.verdicts(comparison), digits=3)
+comparison = table_one.against_printed(cells).assign(adjusted=lambda table: holm(table["p_value"]))
+page.table("verdicts", table_one_tables.row_verdicts(comparison), digits=3)
 possible = comparison[comparison["landscape"] != "six-hump-camel"]
 glue("alike", f"{(possible['adjusted'] > 0.05).sum()} of the {len(possible)}", display=False)
 
@@ -161,7 +161,9 @@ page.provenance(comparison, "table-1-verdicts.csv", **facts)
 
 # %% tags=["hide-input", "remove-output"]
 shown = ("GD", "NiG-GD", "SAM", "NiG-BH")
-page.figure("end-points", draw.end_points({n: {a: row[a] for a in shown} for n, row in samples.items()}, shown=50))
+page.figure(
+    "end-points", landscape_figures.end_points({n: {a: row[a] for a in shown} for n, row in samples.items()}, shown=50)
+)
 
 # %% [markdown]
 # ```{glue:figure} end-points
@@ -173,7 +175,7 @@ page.figure("end-points", draw.end_points({n: {a: row[a] for a in shown} for n, 
 
 # %% tags=["remove-input"]
 page.provenance(
-    draw.positions([row[a] for row in samples.values() for a in shown], 50),
+    landscape_figures.positions([row[a] for row in samples.values() for a in shown], 50),
     "end-points.csv",
     **facts,
     shown="the first 50 restarts",
@@ -190,7 +192,7 @@ few = replace(protocol, restarts=12, iterations=600)
 drawn = []
 for landscape in table_one.COLUMNS:
     moved = {a: few.sample(landscape, a, seed, record_every=12) for a in table_one.ALGORITHMS}
-    page.interactive(f"map-{landscape}", draw.interactive(moved))
+    page.interactive(f"map-{landscape}", landscape_figures.trajectory_map(moved))
     drawn += moved.values()
 
 # %% [markdown]
@@ -214,7 +216,7 @@ for landscape in table_one.COLUMNS:
 
 # %% tags=["remove-input"]
 page.provenance(
-    draw.positions(drawn, 12),
+    landscape_figures.positions(drawn, 12),
     "trajectories.csv",
     restarts=12,
     iterations=600,
@@ -238,7 +240,7 @@ choices |= {"rho": (rho,), "iterations": (iterations,)}
 grid = table_one.grid(choices, radii=(0.1, 0.5), restarts=grid_restarts, seed=seed)
 closest = table_one.closest(grid)
 names = {str(square): "[−5, 5]²", str(camel): "[−3, 3] × [−2, 2]", str(inner): "[−2, 2] × [−1, 1]"}
-page.table("closest", tables.protocols(closest, names))
+page.table("closest", table_one_tables.protocols(closest, names))
 
 # %% [markdown]
 # ````{table} For each printed row, the closest of 36 protocols, at the smaller number of restarts that the line below gives.
@@ -276,7 +278,7 @@ page.provenance(
 printed = table_one.symmetry(cells, "printed", 500).assign(adjusted=lambda table: holm(table["p_value"]))
 ours = table_one.symmetry(cells, "percent", restarts).assign(adjusted=lambda table: holm(table["p_value"]))
 printed, ours = (table[table["landscape"] == "six-hump-camel"] for table in (printed, ours))
-page.table("symmetry", tables.symmetric_pairs(printed, ours), digits=3)
+page.table("symmetry", table_one_tables.symmetric_pairs(printed, ours), digits=3)
 glue("testable", len(printed), display=False)
 glue("rejected-rows", printed.loc[printed["adjusted"] <= 0.05, "algorithm"].nunique(), display=False)
 glue("rejected", int((printed["adjusted"] <= 0.05).sum()), display=False)
@@ -316,7 +318,7 @@ page.provenance(
 
 # %% tags=["hide-input", "remove-output"]
 preference = table_one.preferences(two_well_restarts, iterations, seed, learning_rate)
-page.table("preference", tables.preferences(preference), digits=3)
+page.table("preference", table_one_tables.preferences_table(preference), digits=3)
 
 # %% [markdown]
 # ````{table} Where restarts end on the two-well landscape (transverse curvature 2 against 20): counts, and the share of the wide well, 50 % without a preference. At the saddle: within 0.2 of it; of these, how many began where GD ends in the wide, and in the narrow well. Exact binomial tests, Holm over the rows.

@@ -27,16 +27,17 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import cells, page, style
-from popview.book import results as show
-from popview.book.figures import trajectories as draw
-from popview.book.tables import table_one
+from popview.book.figures import trajectories as trajectory_figures
+from popview.book.results import gather, to_fill
+from popview.book.tables import comparisons as comparison_tables
+from popview.book.tables import runs as run_tables
 from popview.populations import tables
 from popview.runs import expansion, profiles, status, workers
 
 style.use()
 if task != "all":
     workers.run(expansion.expand(profile, task, restarts=restarts))
-coverage, results = show.gather(task, "all", profile, restarts)
+coverage, results = gather(task, "all", profile, restarts)
 base = {key: table for key, table in results.items() if key[1] == "base"}
 counted = {key: table.groupby(["algorithm", "seed"]).ngroups for key, table in results.items()}
 trained = ", ".join(f"{count:,} restarts on {name} ({variant})" for (name, variant), count in counted.items())
@@ -64,7 +65,7 @@ setup = pd.DataFrame(
     for name, table in sizes.items()
 ).merge(coverage.loc[coverage["variant"] == "base", ["task", "state"]], how="left", on="task")
 page.table("setup", setup, digits=1)
-page.text("to-fill", show.to_fill(coverage, profile, status.inventory(profile)))
+page.markdown("to-fill", to_fill(coverage, profile, status.inventory(profile)))
 
 # %% [markdown]
 # ````{table} The tasks at this scale, and whether their base results are here. Restarts are per algorithm. CIFAR-100 is built and tested on a hundred images, and not run here: the whole data set could not be had where this book is built.
@@ -104,8 +105,8 @@ page.provenance(setup, "tasks.csv", profile=profile)
 
 # %% tags=["hide-input", "remove-output"]
 drawn, across = ("SGD", "SAM", "NiM-BH", "NiM-SGD"), ("epoch", "gradient_evaluations")
-page.figure("loss", draw.learning_curves(base, drawn, y="train_loss", across=across, log=True))
-page.figure("metric", draw.learning_curves(base, drawn, y="test_metric", across=across, from_share=0.1))
+page.figure("loss", trajectory_figures.learning_curves(base, drawn, y="train_loss", across=across, log=True))
+page.figure("metric", trajectory_figures.learning_curves(base, drawn, y="test_metric", across=across, from_share=0.1))
 
 # %% [markdown]
 # ```{glue:figure} loss
@@ -151,10 +152,10 @@ page.provenance(
 final = {key: tables.final(table) for key, table in results.items()}
 trials = {n: profiles.settings(profile, n)["search"]["trials"] for n, v in results if v == "tuned"}
 searched = ", ".join(f"best of {number} trials ({n})" for n, number in trials.items()) or "none"
-page.show("final", table_one.finals(final))
+page.show("final", run_tables.finals(final))
 page.figure(
     "final-figure",
-    draw.distributions(
+    trajectory_figures.distributions(
         {key: 100 * frame for key, frame in final.items()}, "test metric at the last checkpoint, points"
     ),
 )
@@ -197,7 +198,7 @@ counts = cells.stack({key: tables.records(found, many[key]) for key, found in ru
 apart = {key: tables.parting(table) for key, table in results.items()}
 ten = {key: tables.select(table, "train_loss", min(10, table["step"].nunique())) for key, table in results.items()}
 distinct = {key: tables.distinct(models) for key, models in ten.items()}
-page.show("counts", counts, lambda table: show.deeds(table, apart, distinct), digits=1)
+page.show("counts", counts, lambda table: comparison_tables.deeds(table, apart, distinct), digits=1)
 
 # %% [markdown]
 # ````{table} Mean counts per restart. Noise: how often it was injected. Parted: the epoch by which every restart's training loss had parted from SGD's at the same seed (a hop begins only when the first search has ended; never: it is SGD). A loss evaluation of an accept rule is one pass over its fixed sample of the training split, without gradient. Models: how many of a restart's ten of lowest training loss differ.
@@ -232,7 +233,7 @@ hyperparameters = pd.DataFrame(
         "task": n,
         "variant": v,
         "algorithm": name,
-        "hyperparameters": show.written(spec.hyperparameters),
+        "hyperparameters": comparison_tables.write_hyperparameters(spec.hyperparameters),
         "base setting": "yes" if v == "base" or name in same[n] else "no",
     }
     for (n, v), found in run.items()

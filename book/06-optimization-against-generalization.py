@@ -41,34 +41,46 @@ paper_restarts: int = 5  # the paper's number of trajectories, shown beside all 
 from myst_nb import glue
 
 from popview.book import page, style
-from popview.book import results as show
-from popview.book.figures import trajectories as draw
-from popview.book.sentences import comparisons as sentences
-from popview.book.tables import printed
-from popview.book.tables import selection as lay
-from popview.paper import printed as paper_tables
+from popview.book.figures import selection as selection_figures
+from popview.book.figures import trajectories as trajectory_figures
+from popview.book.results import absent, base_setting_chosen, each, gather, to_fill
+from popview.book.sentences import comparisons as comparison_sentences
+from popview.book.tables import comparisons as comparison_tables
+from popview.book.tables import printed as printed_tables
+from popview.book.tables import selection as selection_tables
+from popview.paper import printed
 from popview.populations import comparisons, selection, tables
 from popview.runs import status
 
 style.use()
-coverage, results = show.gather(task, variant, profile, restarts)
+coverage, results = gather(task, variant, profile, restarts)
 facts = page.facts(profile, results) | {
     "models": f"{per_trajectory} per restart",
 }
-sets = show.each(results, profile, lambda t, _: comparisons.paper_sets(t, per_trajectory, few=paper_restarts))
-regrets = show.each(results, profile, lambda t, margin: selection.regrets(t, margin, per_trajectory))
-verdicts = show.each(results, profile, lambda t, m: selection.verdicts(t, m, per_trajectory=per_trajectory))
-chance = show.each(results, profile, lambda t, m: selection.against_late(t, m, per_trajectory=per_trajectory))
-overlaps = show.each(results, profile, lambda t, _: selection.overlaps(t, per_trajectory))
-correlations = show.each(results, profile, lambda t, _: selection.correlations(t))
-glue("answer", sentences.choices(verdicts, chance, sentences.copied(results, profile)), display=False)
+sets = each(results, profile, lambda t, _: comparisons.paper_sets(t, per_trajectory, few=paper_restarts))
+regrets = each(results, profile, lambda t, margin: selection.regrets(t, margin, per_trajectory))
+verdicts = each(results, profile, lambda t, m: selection.verdicts(t, m, per_trajectory=per_trajectory))
+chance = each(results, profile, lambda t, m: selection.against_late(t, m, per_trajectory=per_trajectory))
+overlaps = each(results, profile, lambda t, _: selection.overlaps(t, per_trajectory))
+correlations = each(results, profile, lambda t, _: selection.correlations(t))
+glue(
+    "answer",
+    comparison_sentences.cost_of_choosing_by_loss(
+        verdicts, chance, comparison_sentences.duplicate_cases(results, profile)
+    ),
+    display=False,
+)
 values = {key: tables.per_restart(tables.select(t, "train_loss", per_trajectory)) for key, t in results.items()}
-page.text("less-than-half", sentences.less_than_half(values))
-page.text("never-parted", sentences.never_parted(results))
-page.show("overview", sets, lambda table: lay.overview(table, regrets, verdicts, chance, overlaps, correlations))
-glue("unchanged", show.unchanged(results, profile), display=False)
+page.markdown("less-than-half", comparison_sentences.less_than_half(values))
+page.markdown("never-parted", comparison_sentences.never_parted(results))
+page.show(
+    "overview",
+    sets,
+    lambda table: selection_tables.selection_overview(table, regrets, verdicts, chance, overlaps, correlations),
+)
+glue("unchanged", base_setting_chosen(results, profile), display=False)
 for kind in ("base", "tuned"):
-    glue(f"absent-{kind}", show.absent(coverage, kind), display=False)
+    glue(f"absent-{kind}", absent(coverage, kind), display=False)
 
 # %% [markdown]
 # *Regret*: the mean test score of the models that the other criterion chooses, minus that of the models that the
@@ -77,8 +89,8 @@ for kind in ("base", "tuned"):
 # results:
 
 # %% tags=["hide-input", "remove-output"]
-page.show("covered", coverage, show.covered)
-page.text("to-fill", show.to_fill(coverage, profile, status.inventory(profile)))
+page.show("covered", coverage, comparison_tables.coverage_table)
+page.markdown("to-fill", to_fill(coverage, profile, status.inventory(profile)))
 
 # %% [markdown]
 # ````{table} What this page rests on. The paper's tasks are cifar10, cifar100, goemotions and tweeteval.
@@ -100,9 +112,9 @@ page.provenance(coverage, "coverage.csv", **facts)
 # ## What choosing by training loss costs
 
 # %% tags=["hide-input", "remove-output"]
-page.figure("regret", lay.regrets_figure(regrets))
-page.show("choices", regrets, lambda table: lay.choices(table, verdicts, chance), digits=4)
-page.show("bounds", regrets, lambda table: lay.upper_bounds(table, overlaps))
+page.figure("regret", selection_figures.regrets_figure(regrets))
+page.show("choices", regrets, lambda table: selection_tables.choices_table(table, verdicts, chance), digits=4)
+page.show("bounds", regrets, lambda table: selection_tables.upper_bounds(table, overlaps))
 
 # %% [markdown]
 # ```{glue:figure} regret
@@ -140,15 +152,17 @@ page.provenance(
 # The regret to SetB cannot be negative, and part of it is luck: SetB takes the checkpoints that happened to do best on
 # these very test examples. It is an upper bound on what the loss misses. Accuracies on few examples tie often; these numbers are expectations over a random order of tied
 # checkpoints, since "the earlier one" would favour the beginning of training. A t interval covers less than it says
-# where restarts are few and values skewed, as at five restarts; `popview.populations.selection.summary` says by how much. The
+# where restarts are few and values skewed, as at five restarts; `popview.populations.selection.mean_with_interval` says by how much. The
 # rule of the verdicts is in chapter 7. All of it is conditional on the fixed test set.
 #
 # ## Loss and metric along trajectories
 
 # %% tags=["hide-input", "remove-output"]
-page.figure("scatter", draw.loss_against_metric(results, ("SGD", "NiM-SGD", "SAM", "NiM-BH"), from_share=0.06))
-page.figure("tau", lay.correlations_figure(correlations))
-page.show("taus", correlations, lay.correlations)
+page.figure(
+    "scatter", trajectory_figures.loss_against_metric(results, ("SGD", "NiM-SGD", "SAM", "NiM-BH"), from_share=0.06)
+)
+page.figure("tau", selection_figures.correlations_figure(correlations))
+page.show("taus", correlations, selection_tables.correlations_table)
 
 # %% [markdown]
 # ```{glue:figure} scatter
@@ -195,10 +209,10 @@ for number, kind, test in (
         ours = ours.assign(label=kind + ", " + ours["restarts"].astype(str) + " restarts", p=ours[test])
         for said, rows in ours.groupby(["task", "label"], sort=False):
             counts[f"{number}, ours: {', '.join(said)}"] = rows["p"]
-    if paper_tables.TABLES[number].available:
-        counts[f"{number}, printed: four tasks, {kind}"] = paper_tables.table(number)["p_value"]
-    page.show(f"table-{number}", printed.beside(ours, number), digits=4)
-page.table("tallies", printed.tallies(counts))
+    if printed.TABLES[number].available:
+        counts[f"{number}, printed: four tasks, {kind}"] = printed.table(number)["p_value"]
+    page.show(f"table-{number}", printed_tables.printed_and_ours(ours, number), digits=4)
+page.table("tallies", printed_tables.tallies(counts))
 
 # %% [markdown]
 # ````{table} The paper's Table 2a: Mann–Whitney U test of SetA against SetB on the test metric, pooled models, tuned algorithms: the printed p-values, and ours beside them where tuned runs exist. Other networks and budgets than the paper's.
@@ -256,8 +270,8 @@ page.provenance(
 # ## Table 4: medians and standard deviations
 
 # %% tags=["hide-input", "remove-output"]
-whole = printed.whole(sets)
-page.table("four", printed.medians(whole))
+whole = printed_tables.whole(sets)
+page.table("four", printed_tables.medians(whole))
 
 # %% [markdown]
 # ````{table} The paper's Table 4: test metric of SetA and SetB. Ours: median (SD over all models; median over restarts of the SD inside a restart). Printed: median ("median standard deviation"), which may be either. In some printed cells SetB lies below SetA, which its definition excludes, and some SDs are ten times the others: both as printed ([chapter 13](13-errata-and-forensics.ipynb)).
@@ -278,10 +292,10 @@ page.provenance(whole, "medians.csv", **facts, spread="SD over models, as the co
 # Both are missing from the only text at hand. Ours:
 
 # %% tags=["hide-input", "remove-output"]
-losses = show.each(
+losses = each(
     results, profile, lambda t, _: comparisons.paper_sets(t, per_trajectory, "train_loss", few=paper_restarts)
 )
-page.show("losses", printed.whole(losses), printed.losses, digits=4)
+page.show("losses", printed_tables.whole(losses), printed_tables.losses, digits=4)
 
 # %% [markdown]
 # ````{table} The paper's Tables 5a and 5b: training loss of SetA and SetB, and the paper's two tests on pooled models. SetA is chosen by this very loss, so here too the difference has its sign by construction.

@@ -44,44 +44,45 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import cells, page, style
-from popview.book import results as show
-from popview.book.figures import trajectories as draw
-from popview.book.sentences import comparisons as sentences
-from popview.book.tables import printed
-from popview.paper import printed as paper_tables
+from popview.book.figures import trajectories as trajectory_figures
+from popview.book.results import absent, base_setting_chosen, each, gather, margin, planned_comparison, to_fill
+from popview.book.sentences import comparisons as comparison_sentences
+from popview.book.tables import comparisons as comparison_tables
+from popview.book.tables import printed as printed_tables
+from popview.paper import printed
 from popview.populations import comparisons, tables, time_to_target
 from popview.runs import profiles, status
 
 style.use()
-coverage, results = show.gather(task, variant, profile, restarts)
+coverage, results = gather(task, variant, profile, restarts)
 chosen = {key: tables.select(t, "train_loss", per_trajectory) for key, t in results.items()}
 values = {key: tables.per_restart(models) for key, models in chosen.items()}
 facts = page.facts(profile, results) | {
     "models": f"{per_trajectory} per restart by training loss",
     "budget": "equal epochs",
 }
-against = show.against_reference(values, profile)
-sam = show.each(values, profile, comparisons.against_sam)
-page.text("statistics-alone", sentences.statistics_alone(results, profile))
+against = planned_comparison(values, profile)
+sam = each(values, profile, comparisons.against_sam)
+page.markdown("statistics-alone", comparison_sentences.statistics_alone(results, profile))
 others = sam[sam["a"] != "SGD"] if len(sam) else sam
-page.show("overview", pd.concat([against, others]), show.overview)
-page.text("less-than-half", sentences.less_than_half(values))
-page.text("never-parted", sentences.never_parted(results))
-glue("headline", sentences.headline(against, values), display=False)
+page.show("overview", pd.concat([against, others]), comparison_tables.verdict_grid)
+page.markdown("less-than-half", comparison_sentences.less_than_half(values))
+page.markdown("never-parted", comparison_sentences.never_parted(results))
+glue("headline", comparison_sentences.headline(against, values), display=False)
 glue("chosen", per_trajectory, display=False)
 glue("first-restarts", first_restarts, display=False)
 trials = {profiles.settings(profile, name)["search"]["trials"] for name, kind in results if kind == "tuned"}
-glue("unchanged", show.unchanged(results, profile), display=False)
+glue("unchanged", base_setting_chosen(results, profile), display=False)
 glue("trials", " or ".join(map(str, sorted(trials))) or "a few", display=False)
 for kind in ("base", "tuned"):
-    glue(f"absent-{kind}", show.absent(coverage, kind), display=False)
+    glue(f"absent-{kind}", absent(coverage, kind), display=False)
 
 # %% tags=["hide-input", "remove-output"]
-page.figure("effects", draw.forest(against, label="difference to SGD, points of test metric"))
+page.figure("effects", trajectory_figures.forest(against, label="difference to SGD, points of test metric"))
 for number, family in enumerate(comparisons.FAMILIES):
     rows = against[against["family"] == family] if len(against) else against
-    page.show(f"family-{number}", rows, show.outcomes, digits=4)
-page.show("on-par", sam, show.outcomes, digits=4)
+    page.show(f"family-{number}", rows, comparison_tables.outcomes, digits=4)
+page.show("on-par", sam, comparison_tables.outcomes, digits=4)
 
 # %% [markdown]
 # ```{glue:figure} effects
@@ -161,8 +162,8 @@ page.provenance(
 # Which tasks have results:
 
 # %% tags=["hide-input", "remove-output"]
-page.show("covered", coverage, show.covered)
-page.text("to-fill", show.to_fill(coverage, profile, status.inventory(profile)))
+page.show("covered", coverage, comparison_tables.coverage_table)
+page.markdown("to-fill", to_fill(coverage, profile, status.inventory(profile)))
 
 # %% [markdown]
 # ````{table} What this page rests on. The paper's tasks are cifar10, cifar100, goemotions and tweeteval.
@@ -185,8 +186,8 @@ page.provenance(coverage, "coverage.csv", **facts)
 
 # %% tags=["hide-input", "remove-output"]
 clusters = cells.stack({key: comparisons.clustering(models) for key, models in chosen.items()})
-page.show("designs", against, lambda table: show.designs(table, values, profile))
-page.show("power", against, lambda table: show.power(table, clusters), digits=4)
+page.show("designs", against, lambda table: comparison_tables.designs(table, values, profile))
+page.show("power", against, lambda table: comparison_tables.power_table(table, clusters), digits=4)
 
 # %% [markdown]
 # ````{table} What each task's comparisons rest on. In SDs: the margin in standard deviations of a restart's value (where tests are paired by seed: of the difference, divided by √2), medians over algorithms; shown if equal: how often two optimizers that are equal and scatter so would be shown to be equivalent, by simulation of Welch's tests (below 8 restarts the paired test must agree, so less often). The last column is the sampling error of one accuracy on the fixed test set (none is given for macro-F1): it concerns a claim about other test data, which none of these tests makes.
@@ -221,9 +222,9 @@ page.provenance(clusters, "clusters.csv", **facts, spread="95 % intervals")
 # ## Do later restarts repeat what the first said?
 
 # %% tags=["hide-input", "remove-output"]
-repeated = show.against_reference(values, profile, comparisons.repeated, first=first_restarts)
-page.text("repeated-answer", sentences.repeated(repeated))
-page.show("repeated", repeated, show.repeats, empty=f"no task has {2 * first_restarts} restarts")
+repeated = planned_comparison(values, profile, comparisons.repeated, first=first_restarts)
+page.markdown("repeated-answer", comparison_sentences.change_with_more_restarts(repeated))
+page.show("repeated", repeated, comparison_tables.repeats, empty=f"no task has {2 * first_restarts} restarts")
 
 # %% [markdown]
 # ```{glue:md} repeated-answer
@@ -267,13 +268,13 @@ page.provenance(
 # ## Table 6, as the paper computes it
 
 # %% tags=["hide-input", "remove-output"]
-pairs = show.each(chosen, profile, comparisons.all_pairs)
-counts = {"printed: four tasks": paper_tables.table("6")["p_value"]}
-six = printed.printed_pairs(pairs)
+pairs = each(chosen, profile, comparisons.all_pairs)
+counts = {"printed: four tasks": printed.table("6")["p_value"]}
+six = printed_tables.printed_pairs(pairs)
 for said, rows in six.groupby(["task", "label"], sort=False) if len(six) else ():
     counts[f"ours: {', '.join(said)}"] = rows["p"]
-page.show("six", printed.beside(six, "6", "comparison"), digits=4)
-page.table("tallies", printed.tallies(counts))
+page.show("six", printed_tables.printed_and_ours(six, "6", "comparison"), digits=4)
+page.table("tallies", printed_tables.tallies(counts))
 
 # %% [markdown]
 # ````{table} The paper's Table 6: p-values of its three pairs. Printed: Mann–Whitney on pooled models (tuned; other networks and budgets). Ours: the same test, and the permutation test with the restart as unit, unadjusted.
@@ -303,8 +304,8 @@ page.provenance(six, "table-6.csv", **facts, note="printed values: 5 trajectorie
 # ## All pairs
 
 # %% tags=["hide-input", "remove-output"]
-page.text("pairs-answer", sentences.all_pairs(pairs))
-page.show("all-pairs", pairs, show.squares)
+page.markdown("pairs-answer", comparison_sentences.verdict_counts(pairs))
+page.show("all-pairs", pairs, comparison_tables.squares)
 
 # %% [markdown]
 # ```{glue:md} pairs-answer
@@ -334,16 +335,19 @@ page.provenance(pairs, "all-pairs.csv", **facts, tests="as above, Holm over all 
 # ```
 
 # %% tags=["hide-input", "remove-output"]
-times = show.each(results, profile, time_to_target.times)
+times = each(results, profile, time_to_target.times)
 equal = {key: time_to_target.equal_gradients(t) for key, t in results.items()}
 levels = {key: time_to_target.target(t) for key, t in equal.items()}
 reached = {key: time_to_target.time_to_target(t, levels[key]) for key, t in equal.items()}
 misses = cells.stack({key: pd.DataFrame([time_to_target.shared_misses(table)]) for key, table in reached.items()})
-page.text("times-answer", sentences.times(times, misses))
-page.show("times", times, show.times)
-within = {key: time_to_target.time_to_target(t, levels[key] - show.margin(profile, key)) for key, t in equal.items()}
+page.markdown("times-answer", comparison_sentences.targets_reached(times, misses))
+page.show("times", times, comparison_tables.times_table)
+within = {key: time_to_target.time_to_target(t, levels[key] - margin(profile, key)) for key, t in equal.items()}
 ends = {key: float(t["gradient_evaluations"].max()) for key, t in equal.items()}
-page.figure("reached", draw.reached(within, ends, ("SGD", "NiG-SGD", "NiM-SGD", "SAM", "NiM-BH", "NiM-MBH", "AdamW")))
+page.figure(
+    "reached",
+    trajectory_figures.reached(within, ends, ("SGD", "NiG-SGD", "NiM-SGD", "SAM", "NiM-BH", "NiM-MBH", "AdamW")),
+)
 
 # %% [markdown]
 # ```{glue:figure} reached

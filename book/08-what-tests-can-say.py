@@ -41,7 +41,8 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import page, style
-from popview.book.figures import simulations as draw
+from popview.book.figures import simulations as simulation_figures
+from popview.book.tables import simulations as simulation_tables
 from popview.common.errors import UsageError, check_name
 from popview.paper import printed
 from popview.populations import comparisons, tables
@@ -52,7 +53,7 @@ if per_trajectory < 2:
         f"per_trajectory must be 2 or above: one model has no correlation with others, got {per_trajectory}"
     )
 style.use()
-covered = tables.coverage(profile, variants=("base",))
+covered = tables.task_coverage(profile, variants=("base",))
 trajectories = tables.load_available(profile, covered)
 trained_on = page.facts(profile, trajectories)["trained_on"]
 results = {task: found for (task, _), found in trajectories.items()}
@@ -74,9 +75,9 @@ monte_carlo = "95 % Wilson intervals for the finite number of repeats"
 # %% tags=["hide-input", "remove-output"]
 design_of = {"restarts": paper_restarts, "checkpoints": per_trajectory, "repeats": repeats, "seed": seed}
 positives = simulations.false_positives((0.0, 0.5, 0.8, 0.95), **design_of)
-page.figure("false-positives", draw.false_positive_bars(positives))
+page.figure("false-positives", simulation_figures.false_positive_bars(positives))
 shown = positives.assign(icc=positives["icc"].map("{:g}".format))
-page.table("positives", draw.rates(shown, "icc").rename(columns={"icc": "ICC"}))
+page.table("positives", simulation_tables.rates(shown, "icc").rename(columns={"icc": "ICC"}))
 half = positives[(positives["icc"] == 0.5) & (positives["test"] == "pooled Mann–Whitney")]
 glue("pooled-half", f"{100 * half['rate'].item():.0f}", display=False)
 glue("paper-restarts", paper_restarts, display=False)
@@ -133,7 +134,7 @@ page.table(
     ),
     digits=1,
 )
-summary = draw.rates(at_ours, "task")
+summary = simulation_tables.rates(at_ours, "task")
 summary.insert(1, "median ICC", summary["task"].map(typical))
 page.table("at-ours", summary)
 every = pd.concat([positives, at_ours])
@@ -185,11 +186,11 @@ chosen = sets[split_task]
 check_name(f"algorithm of {split_task}", split_algorithm, list(chosen["algorithm"].unique()))
 values = simulations.matrix(chosen[chosen["algorithm"] == split_algorithm])
 sides = (paper_restarts, len(values) // 2)
-found = {f"{n} a side": simulations.splits(values, n, number_of_splits, seed) for n in sides}
+found = {f"{n} a side": simulations.split_p_values(values, n, number_of_splits, seed) for n in sides}
 tests = [*simulations.POOLED, *simulations.RESTART_LEVEL]
-page.figure("splits", draw.p_value_histograms(found, tests))
+page.figure("splits", simulation_figures.p_value_histograms(found, tests))
 shares = pd.concat(simulations.rejected(table).assign(side=side) for side, table in found.items())
-page.table("shares", draw.rates(shares, "side").rename(columns={"side": "restarts"}))
+page.table("shares", simulation_tables.rates(shares, "side").rename(columns={"side": "restarts"}))
 
 # %% [markdown]
 # ```{glue:figure} splits
@@ -242,7 +243,7 @@ glue("split-half", sides[1], display=False)
 sizes = tuple(sorted({paper_restarts, 10, 20, 100}))
 effects = [step / 20 for step in range(61)]
 curves = power.power(sizes, effects, simulated=(0.5, 1.0, 1.5, 2.0, 2.5, 3.0), repeats=power_repeats, seed=seed)
-page.figure("power", draw.power_curves(curves))
+page.figure("power", simulation_figures.power_curves(curves))
 first = curves.set_index(["restarts", "family", "effect"]).loc[(paper_restarts, 5, 2.0)]
 glue("formula", f"{100 * first['power']:.0f}", display=False)
 glue("permuted", f"{100 * first['permutation']:.0f}", display=False)
@@ -277,7 +278,7 @@ page.provenance(
 # %% tags=["hide-input", "remove-output"]
 deviations = {task: power.deviations(tables.per_restart(chosen)) for task, chosen in sets.items()}
 detectable = power.detectable_points(sizes, deviations, family=5)
-page.table("detectable", draw.detectable(detectable))
+page.table("detectable", simulation_tables.detectable(detectable))
 spread_of = pd.DataFrame(deviations, index=["SD of a restart's value", "SD of a difference to SGD paired by seed"]).T
 page.table("deviations", (100 * spread_of).rename_axis("task").reset_index(), digits=3)
 
@@ -351,11 +352,13 @@ page.provenance(limits, "limits.csv", spread="none: exact")
 
 # %% tags=["hide-input", "remove-output"]
 quiet = power.silence(sizes, effect=effect, margin=effect, repeats=power_repeats, seed=seed)
-page.figure("silence", draw.silence_bars(quiet, effect))
-page.table("silent", draw.silent(quiet), digits=1)
-drawn = power.differences((paper_restarts,), (0.0, effect, 2 * effect), repeats=power_repeats, seed=seed)
+page.figure("silence", simulation_figures.silence_bars(quiet, effect))
+page.table("silent", simulation_tables.silent(quiet), digits=1)
+drawn = power.differing_groups((paper_restarts,), (0.0, effect, 2 * effect), repeats=power_repeats, seed=seed)
 distribution = power.restart_p_values(drawn, seed)
-page.figure("p-values", draw.p_value_histograms({f"{paper_restarts} restarts": distribution}, list(distribution)))
+page.figure(
+    "p-values", simulation_figures.p_value_histograms({f"{paper_restarts} restarts": distribution}, list(distribution))
+)
 five = quiet[quiet["restarts"] == paper_restarts].set_index("difference")
 glue("effect", f"{effect:g}", display=False)
 glue("quiet-five", f"{100 * five.loc[effect, 'not_rejected']:.0f}", display=False)
@@ -421,10 +424,10 @@ built = {
     )
     for name, between in (("trajectories alike", 0.0), ("four fifths of the variance between trajectories", 0.8))
 }
-page.figure("construction", draw.construction(built))
+page.figure("construction", simulation_figures.construction(built))
 constructed = pd.concat(table.assign(trajectories=name) for name, table in built.items())
 text = constructed.assign(correlation=constructed["correlation"].map("{:g}".format))
-page.table("constructed", draw.rates(text, "correlation", "trajectories"))
+page.table("constructed", simulation_tables.rates(text, "correlation", "trajectories"))
 
 # %% [markdown]
 # ```{glue:figure} construction

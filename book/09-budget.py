@@ -46,22 +46,23 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import page, style
-from popview.book import results as show
-from popview.book.sentences import comparisons as sentences
-from popview.book.tables import costs as draw
+from popview.book.figures import costs as cost_figures
+from popview.book.results import each, gather
+from popview.book.sentences import comparisons as comparison_sentences
+from popview.book.tables import costs as cost_tables
 from popview.populations import equal_budget, tables, time_to_target
 from popview.runs import costs, expansion, profiles, store
 
 style.use()
-coverage, results = show.gather(task, variant, profile, restarts)
+coverage, results = gather(task, variant, profile, restarts)
 facts = page.facts(profile, results)
-paid = show.each(results, profile, lambda t, _: equal_budget.evaluations(t))
-metric = show.each(results, profile, equal_budget.equal_budgets)
-loss = show.each(results, profile, lambda t, margin: equal_budget.equal_budgets(t, margin, "train_loss"))
-times = show.each(results, profile, time_to_target.times)
+paid = each(results, profile, lambda t, _: equal_budget.evaluations(t))
+metric = each(results, profile, equal_budget.equal_budgets)
+loss = each(results, profile, lambda t, margin: equal_budget.equal_budgets(t, margin, "train_loss"))
+times = each(results, profile, time_to_target.times)
 ends = {key: tables.final(t, "test_metric") for key, t in results.items()}
-page.text("less-than-half", sentences.less_than_half(ends))
-page.show("overview", paid, lambda table: draw.overview(table, metric, loss, times))
+page.markdown("less-than-half", comparison_sentences.less_than_half(ends))
+page.show("overview", paid, lambda table: cost_tables.costs_and_gains(table, metric, loss, times))
 
 wanted = {
     name: [spec for t in profiles.tasks(name) for spec in expansion.expand(name, t)]
@@ -92,7 +93,7 @@ glue("cheaper", f"{paper['flops'].sum() / laptop['flops'].sum():,.0f}", display=
 # curves.
 
 # %% tags=["hide-input", "remove-output"]
-page.show("prices", paid, lambda table: draw.prices(table, times))
+page.show("prices", paid, lambda table: cost_tables.prices(table, times))
 
 # %% [markdown]
 # ````{table} What a restart pays for the same epochs (mean), and until it first comes within the margin of the target (median over restarts with 95 % interval; a miss within SGD's gradients counts as ∞).
@@ -109,7 +110,7 @@ page.provenance(paid, "prices.csv", **facts, spread="95 % intervals between orde
 # ## The same epochs, or the same gradients?
 
 # %% tags=["hide-input", "remove-output"]
-page.show("equal", metric, lambda table: draw.equal(table, loss), digits=4)
+page.show("equal", metric, lambda table: cost_tables.equal(table, loss), digits=4)
 
 # %% [markdown]
 # ````{table} The algorithms that pay more than SGD, at their last checkpoint: for the same epochs, and stopped where SGD's gradients end. Difference of mean test metric in points, factor on the (geometric) mean training loss (above 1: higher than SGD's), each with its 95 % t interval, paired by seed from 8 restarts. Verdicts by the rule of chapter 7, for the loss without a margin; one Holm family per task, variant and column; p-values in the CSV.
@@ -142,7 +143,7 @@ page.provenance(
 # %% tags=["hide-input", "remove-output"]
 run_here = [spec for (name, kind), _ in results.items() for spec in expansion.expand(profile, name, variant=kind)]
 measuring = equal_budget.measuring(run_here)
-page.show("measuring", measuring, draw.shares, digits=1)
+page.show("measuring", measuring, cost_tables.shares, digits=1)
 
 # %% [markdown]
 # ````{table} What the measures at the end add to training and checkpoints: median and highest over the algorithms of a task. SWA rides along SGD's training, and pays for its own measures.
@@ -162,8 +163,8 @@ page.provenance(measuring, "measuring.csv", **facts, clock="wall time, whatever 
 # line.
 
 # %% tags=["hide-input", "remove-output"]
-page.table("totals", draw.totals(bills), digits=1)
-page.figure("hours", draw.hours_figure(paper[paper["trajectories"] > 0]))
+page.table("totals", cost_tables.totals(bills), digits=1)
+page.figure("hours", cost_figures.hours_figure(paper[paper["trajectories"] > 0]))
 
 # %% [markdown]
 # ````{table} What each scale takes, base settings alone. Gradient evaluations: NiM-SGD at least and at most. FLOP: floating-point operations in matrix products and convolutions, a multiplication and its addition being two. Not training: evaluation at checkpoints, acceptance, measures at the end. Core-hours taken: by the files that are there, as many as are wanted.
@@ -201,7 +202,7 @@ page.provenance(bills, "bill.csv", throughput=costs.amount(throughput, "FLOP/s")
 
 # %% tags=["hide-input", "remove-output"]
 scales = equal_budget.scales(("laptop", "paper"), dict.fromkeys([*profiles.tasks("laptop"), *profiles.tasks("paper")]))
-page.table("traded", draw.traded(scales))
+page.table("traded", cost_tables.traded(scales))
 
 # %% [markdown]
 # ````{table} One trajectory of SGD at laptop scale and at the paper's.

@@ -32,22 +32,23 @@ steps: int = 1000  # of the path finder on the landscapes, which are computed wi
 import pandas as pd
 
 from popview.book import page, style
-from popview.book.figures import landscapes
-from popview.book.figures import solutions as draw
-from popview.book.sentences import topography as words
-from popview.book.tables import claims
-from popview.book.tables import topography as lay
+from popview.book.figures import landscapes as landscape_figures
+from popview.book.figures import solutions as solution_figures
+from popview.book.sentences import topography as topography_sentences
+from popview.book.tables import claims as claim_tables
+from popview.book.tables import topography as topography_tables
 from popview.landscapes import get
-from popview.paper import claims as ledger
+from popview.paper import claims
+from popview.paper.printed import printed_deviations, printed_losses
 from popview.paper.rules import Computed
 from popview.populations import landscape_paths
-from popview.populations import solutions as readings
+from popview.populations import solutions as solution_statistics
 from popview.runs import solutions as study
 
 style.use()
 names = study.networks(profile) if network == "all" else (network,)
 titles = {name: title for name, title in study.titles(profile).items() if name in names}
-evidence = {title: found for title, found in ledger.studies(profile).items() if title in titles.values()}
+evidence = {title: found for title, found in claims.studies(profile).items() if title in titles.values()}
 coverage = study.coverage(profile)
 coverage = coverage[coverage["network"].isin(names)]
 solutions = pd.concat([study.solutions(profile, name) for name in names], ignore_index=True)
@@ -58,12 +59,12 @@ products = {
     for stage in study.STAGES
     if (found := study.products(profile, name, stage)) is not None
 }
-means = readings.barrier_means(barriers)
+means = solution_statistics.barrier_means(barriers)
 profiles = {name: study.settings(profile, name) for name in names}
 drawn = f"0–{max(table['solutions'] for table in profiles.values()) - 1}"
 facts = {"profile": profile, "seeds": drawn}
 intervals = "95 % intervals of the bootstrap over solutions, not adjusted for their number"
-page.text("answer", words.answer(evidence))
+page.markdown("answer", topography_sentences.answer(evidence))
 # %% [markdown]
 # ## Where the passes are known
 #
@@ -82,9 +83,9 @@ for name, pairs in chosen.items():
     landscape = get(name)
     found = landscape_paths.paths(landscape, pairs, steps)
     tables.append(landscape_paths.heights(landscape, pairs, found))
-    page.interactive(f"passes-{name}", landscapes.passes(landscape, pairs, found))
+    page.interactive(f"passes-{name}", landscape_figures.path_map(landscape, pairs, found))
 rises = pd.concat(tables, ignore_index=True)
-page.table("rises", lay.passes(rises), digits=3)
+page.table("rises", topography_tables.passes_table(rises), digits=3)
 
 # %% [markdown]
 # ```{glue:figure} passes-himmelblau
@@ -127,12 +128,12 @@ page.provenance(rises, "passes.csv", computed="with the page", steps=steps, term
 # in its LeNet; here it is ReLU, as its text says, and maximum pooling. It stops early by the *test* loss.
 
 # %% tags=["hide-input", "remove-output"]
-printed = readings.printed_losses()
-page.table("covered", lay.covered(coverage, titles), digits=1)
-page.table("settings", lay.settings(profiles, solutions))
-page.figure("accuracies", draw.accuracies(solutions, titles))
-page.show("solutions", solutions, lambda t: lay.solutions(t, printed, titles))
-page.text("compared", words.accuracies(evidence))
+printed = printed_losses()
+page.table("covered", topography_tables.sets_table(coverage, titles), digits=1)
+page.table("settings", topography_tables.settings_table(profiles, solutions))
+page.figure("accuracies", solution_figures.accuracies(solutions, titles))
+page.show("solutions", solutions, lambda t: topography_tables.solutions_table(t, printed, titles))
+page.markdown("compared", topography_sentences.accuracy_differences(evidence))
 page.table("printed", printed.assign(printed=printed["printed"].map("{:.2e}".format)))
 
 # %% [markdown]
@@ -199,20 +200,24 @@ page.provenance(printed, "yu-losses.csv", source="arXiv 2602.21276", unit="means
 by_sum = barriers[barriers["objective"] == "sum"] if len(barriers) else barriers
 samples = barriers[barriers["fitted_height"] != barriers["height"]] if len(barriers) else barriers
 differences = pd.concat(
-    [readings.barrier_differences(by_sum), readings.barrier_differences(samples, "fitted_rise")], ignore_index=True
+    [solution_statistics.barrier_differences(by_sum), solution_statistics.barrier_differences(samples, "fitted_rise")],
+    ignore_index=True,
 )
-heights = readings.barrier_differences(barriers, "height")
-gains = readings.aligned_gains(by_sum)
-softer = readings.changes(barriers, "objective", "maximum", "sum")
-third = [readings.barrier_differences(by_sum, a=name).assign(algorithm=name) for name in ("SAM", "NiM-BH")]
-page.figure("rises-figure", draw.rises(means, titles))
-page.figure("profiles", draw.profiles(barriers, titles, ("SGD", "L-BFGS-GSS")))
-page.show("barriers", means, lambda t: lay.barriers(t, titles))
-page.show("differences", differences, lambda t: lay.differences(t, titles))
-page.text("others", words.others(pd.concat(third, ignore_index=True), titles))
-page.text("gains", f"The rise, once aligned: {words.tally(gains)}.")
-page.text("softer", f"The soft maximum's rise against the sum's from which it began: {words.tally(softer)}.")
-page.text("converged", words.converged(barriers))
+heights = solution_statistics.barrier_differences(barriers, "height")
+gains = solution_statistics.aligned_gains(by_sum)
+softer = solution_statistics.changes(barriers, "objective", "maximum", "sum")
+third = [solution_statistics.barrier_differences(by_sum, a=name).assign(algorithm=name) for name in ("SAM", "NiM-BH")]
+page.figure("rises-figure", solution_figures.rises(means, titles))
+page.figure("profiles", solution_figures.profiles(barriers, titles, ("SGD", "L-BFGS-GSS")))
+page.show("barriers", means, lambda t: topography_tables.barriers_table(t, titles))
+page.show("differences", differences, lambda t: topography_tables.barrier_differences_table(t, titles))
+page.markdown("others", topography_sentences.others(pd.concat(third, ignore_index=True), titles))
+page.markdown("gains", f"The rise, once aligned: {topography_sentences.count_sides(gains)}.")
+page.markdown(
+    "softer",
+    f"The soft maximum's rise against the sum's from which it began: {topography_sentences.count_sides(softer)}.",
+)
+page.markdown("converged", topography_sentences.converged(barriers))
 
 # %% [markdown]
 # ````{table} Mean rise of the paths by the sum of losses over pairs, and quasi-Newton's less SGD's on the same pairs of seeds with its 95 % interval.
@@ -282,8 +287,8 @@ page.provenance(changed, "differences.csv", **facts, pairs=pairs_drawn, spread=i
 # function.
 
 # %% tags=["hide-input", "remove-output"]
-page.show("sharpness", solutions, lambda t: lay.sharpness(t, titles))
-page.text("sharper", words.judged("smoother_basins", evidence))
+page.show("sharpness", solutions, lambda t: topography_tables.sharpness_table(t, titles))
+page.markdown("sharper", topography_sentences.judged("smoother_basins", evidence))
 
 # %% [markdown]
 # ````{table} Medians [middle half] over the solutions that reached the common training loss, on the training images where paths are fitted, whose numbers the line below gives; training loss: where they are first seen at it or below, SGD once an epoch. The rise of the loss one SAM step away (ρ = 0.05), the same relative to each weight (ρ = 0.5), its mean under noise relative to each weight (5 %), and the largest eigenvalue of the Hessian.
@@ -317,19 +322,21 @@ page.provenance(
 # %% tags=["hide-input", "remove-output"]
 spreads, apart = (
     pd.concat([pd.DataFrame(), *(of(*f).assign(network=n, stage=s) for (n, s), f in products.items())])
-    for of in (readings.spread, readings.separation)
+    for of in (solution_statistics.spread, solution_statistics.separation)
 )
-by_direction = {key: readings.directions(*found[:2]) for key, found in products.items()}
+by_direction = {key: solution_statistics.directions(*found[:2]) for key, found in products.items()}
 told = pd.DataFrame(
     [(*key, *found) for key, found in by_direction.items() if found is not None],
     columns=["network", "stage", "right", "of", "p"],
 )
 pair = ("SGD", "L-BFGS-GSS")
-page.figure("components", draw.components({n: f for (n, s), f in products.items() if s == "fitted"}, titles, pair))
-page.show("spreads", spreads, lambda t: lay.spreads(t, readings.printed_deviations(), titles))
-page.text("spread-out", words.judged("more_spread_out", evidence))
-page.show("separations", apart, lambda t: lay.separations(t, told, titles))
-page.text("told", words.directions(apart, told))
+page.figure(
+    "components", solution_figures.components({n: f for (n, s), f in products.items() if s == "fitted"}, titles, pair)
+)
+page.show("spreads", spreads, lambda t: topography_tables.spreads(t, printed_deviations(), titles))
+page.markdown("spread-out", topography_sentences.judged("more_spread_out", evidence))
+page.show("separations", apart, lambda t: topography_tables.separations(t, told, titles))
+page.markdown("told", topography_sentences.norms_and_directions(apart, told))
 
 # %% [markdown]
 # ````{table} Fully fitted solutions: root mean square of a weight, and the standard deviation of weights that Yu and Morozov print; mean norm; mean distance between two of an algorithm, from each to SGD's that began with the same weights, and between directions (each scaled to norm 1; √2 = 1.4142 is a right angle); less SGD's with 95 % intervals.
@@ -376,9 +383,9 @@ page.provenance(
 # ## Verdicts
 
 # %% tags=["hide-input", "remove-output"]
-listed = ledger.claims().query("chapter == '11'")
-verdicts = ledger.judge(listed, {}, Computed(), set(), evidence)
-page.table("verdicts", claims.full(verdicts, "yu2026", {}))
+listed = claims.claims().query("chapter == '11'")
+verdicts = claims.judge(listed, {}, Computed(), set(), evidence)
+page.table("verdicts", claim_tables.full(verdicts, "yu2026", {}))
 
 # %% [markdown]
 # ````{table} The claims of Yu and Morozov, judged by rule on each network.

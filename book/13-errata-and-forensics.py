@@ -34,28 +34,29 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import page, style
-from popview.book.tables import audit as draw
-from popview.paper import printed as paper_tables
+from popview.book.figures import audit as audit_figures
+from popview.book.tables import audit as audit_tables
+from popview.paper import printed
 from popview.paper.audit import formulas, implied_tests
 from popview.paper.audit import tables as audit
 
 style.use()
-tables = {number: paper_tables.table(number) for number in ("1", "2a", "3a", "4", "6")}
-printed = audit.printed_checks()
+tables = {number: printed.table(number) for number in ("1", "2a", "3a", "4", "6")}
+from_print = audit.printed_checks()
 gate = formulas.gate_table(restarts=gate_restarts, seed=seed)
 followed = [
     *formulas.printed_formulas(),
     formulas.acceptance(restarts=acceptance_restarts, hops=hops, seed=seed),
     formulas.noise_gate(gate),
 ]
-checks = [*printed, *followed]
+checks = [*from_print, *followed]
 source = {"source": "arXiv 2403.00574, the only text at hand"}
 
 # %% [markdown]
 # ## All checks
 
 # %% tags=["hide-input", "remove-output"]
-page.table("overview", draw.overview(checks))
+page.table("overview", audit_tables.checks_in_brief(checks))
 verdicts = [check.verdict for check in checks]
 glue("number-checks", len(checks), display=False)
 glue("number-impossible", verdicts.count("cannot both hold"), display=False)
@@ -71,13 +72,13 @@ glue("number-clear", verdicts.count("no flag"), display=False)
 # ````
 
 # %% tags=["remove-input"]
-page.provenance(draw.records(checks), "checks.csv", **source, csv="has every check in full")
+page.provenance(audit_tables.checks_in_full(checks), "checks.csv", **source, csv="has every check in full")
 
 # %% [markdown]
 # ## The printed numbers
 
 # %% tags=["hide-input", "remove-output"]
-page.table("printed", draw.evidence(printed))
+page.table("printed", audit_tables.evidence(from_print))
 
 # %% [markdown]
 # ````{table} Checks of the printed tables: what is printed, what follows from it, and the most innocent explanation.
@@ -88,7 +89,7 @@ page.table("printed", draw.evidence(printed))
 # ````
 
 # %% tags=["remove-input"]
-page.provenance(draw.records(printed), "printed-checks.csv", **source)
+page.provenance(audit_tables.checks_in_full(from_print), "printed-checks.csv", **source)
 
 # %% [markdown]
 # Table 1 has a page of its own: the symmetry test, cell by cell, and a search over protocols are in
@@ -109,7 +110,7 @@ sets.insert(0, "cell", sets["algorithm"] + ", " + sets["task"])
 pairs = implied_tests.implied_for_table_six(tables["4"], tables["6"])
 pairs.insert(0, "cell", pairs["comparison"] + ", " + pairs["task"])
 panels = {"SetA against SetB (Table 3a)": sets, "Optimizer against optimizer (Table 6)": pairs}
-page.figure("implied", draw.implied_p_values(panels))
+page.figure("implied", audit_figures.implied_p_values(panels))
 columns = {
     "cell": "cell",
     "center_a": "first centre",
@@ -168,7 +169,7 @@ page.provenance(
 # ## Formulas and algorithms, followed to the letter
 
 # %% tags=["hide-input", "remove-output"]
-page.table("followed", draw.evidence(followed))
+page.table("followed", audit_tables.evidence(followed))
 page.table(
     "gate",
     pd.DataFrame(
@@ -218,7 +219,7 @@ page.provenance(
 # %% tags=["hide-input", "remove-output"]
 slips = audit.slips()
 for document in ("inan2024", "yu2026", "article"):
-    page.table(f"slips-{document}", draw.slips(slips[slips["document"] == document]))
+    page.table(f"slips-{document}", audit_tables.slips_table(slips[slips["document"] == document]))
 
 # %% [markdown]
 # ````{table} The paper: statements that disagree with each other or with their source. None changes a result by itself.

@@ -27,11 +27,12 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import page
-from popview.book.tables import claims, table_one
-from popview.book.tables import topography as lay
-from popview.paper import claims as ledger
-from popview.paper import printed
-from popview.runs import solutions, status
+from popview.book.tables import claims as claim_tables
+from popview.book.tables import runs as run_tables
+from popview.book.tables import topography as topography_tables
+from popview.paper import claims, printed
+from popview.runs import solutions as study
+from popview.runs import status
 
 # %% [markdown]
 # ## Ledger of claims
@@ -40,11 +41,11 @@ from popview.runs import solutions, status
 # line each is on [the first page](01-question.ipynb).
 
 # %% tags=["hide-input", "remove-output"]
-results = ledger.tasks(profile)
-entries = ledger.entries(profile, results=results)
-pages = ledger.written()
-for document in ledger.DOCUMENTS:
-    page.table(f"ledger-{document}", claims.full(entries, document, pages))
+results = claims.tasks(profile)
+entries = claims.entries(profile, results=results)
+pages = claims.written()
+for document in claims.DOCUMENTS:
+    page.table(f"ledger-{document}", claim_tables.full(entries, document, pages))
 
 # %% [markdown]
 # ````{table} Claims of the paper.
@@ -76,8 +77,8 @@ page.provenance(entries, "ledger.csv", profile=profile, rules="below")
 # beats one of the second, and the margin is the profile's.
 
 # %% tags=["hide-input", "remove-output"]
-stated = ledger.stated(ledger.claims())
-page.table("rules", claims.rules(stated))
+stated = claims.stated(claims.claims())
+page.table("rules", claim_tables.rules(stated))
 
 # %% [markdown]
 # ````{table} What each claim is judged by. Claims without a line here are not tested, or by their chapter.
@@ -96,8 +97,8 @@ page.provenance(stated, "rules.csv")
 # verdicts, or could have; both readings are computed:
 
 # %% tags=["hide-input", "remove-output"]
-found = ledger.reconsidered(ledger.claims(), results)
-page.show("reconsidered", found, claims.reconsidered)
+found = claims.reconsidered(claims.claims(), results)
+page.show("reconsidered", found, claim_tables.changed_rules)
 
 # %% [markdown]
 # ````{table} Rules changed when results were there: what was changed and when, and the verdicts that turn on it, by the rule as it stood and as it is.
@@ -115,8 +116,8 @@ page.provenance(found, "reconsidered.csv", profile=profile)
 
 # %% tags=["hide-input", "remove-output"]
 inventory = pd.DataFrame(status.inventory(profile))
-page.table("inventory", table_one.inventory(inventory))
-glue("progress", table_one.progress(inventory), display=False)
+page.table("inventory", run_tables.inventory_table(inventory))
+glue("progress", run_tables.progress(inventory), display=False)
 glue("core-hours", f"{inventory['core_hours'].sum():.1f}", display=False)
 
 # %% [markdown]
@@ -141,8 +142,8 @@ page.provenance(
 # `popview run` computes what is missing. The study of solutions behind chapter 11:
 
 # %% tags=["hide-input", "remove-output"]
-studied = solutions.coverage(profile) if profile in solutions.PROFILES else pd.DataFrame()
-page.show("studied", studied, lambda table: lay.covered(table, solutions.titles(profile)), digits=1)
+studied = study.coverage(profile) if profile in study.PROFILES else pd.DataFrame()
+page.show("studied", studied, lambda table: topography_tables.sets_table(table, study.titles(profile)), digits=1)
 
 # %% [markdown]
 # ````{table} The study of solutions: sets that are there, of those wanted, and what they took.

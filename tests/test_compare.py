@@ -21,7 +21,7 @@ def numbers(text: str, name: str) -> list[float]:
 @pytest.fixture(scope="module")
 def chapter():
     """Rows of chapter 7's table, from the trajectories of all algorithms as the chapter loads them."""
-    trajectories = tables.load(tables.wanted("laptop", "digits"), settings("laptop", "digits")["restarts"])
+    trajectories = tables.load_trajectories(tables.wanted("laptop", "digits"), settings("laptop", "digits")["restarts"])
     models = tables.select(trajectories, "train_loss", 10)
     values = tables.per_restart(models)
     shown = values[["SGD", "NiM-SGD", "SAM", "AdamW"]]
@@ -54,7 +54,7 @@ def test_a_pair_of_no_family_is_a_family_of_one():
     assert "one pair: no family correction" in text
     assert text.endswith(" (one pair, uncorrected)")
     assert "p (Holm)" not in text
-    trajectories = tables.load(tables.wanted("laptop", "digits", algorithms=("SAM", "NiM-BH")), 100)
+    trajectories = tables.load_trajectories(tables.wanted("laptop", "digits", algorithms=("SAM", "NiM-BH")), 100)
     values = tables.per_restart(tables.select(trajectories, "train_loss", 10))
     (row,) = comparisons.against(values, [("SAM", "NiM-BH")], 0.005).to_dict("records")
     assert numbers(text, "detectable")[0] == pytest.approx(100 * row["detectable"], abs=5e-3)
@@ -75,7 +75,7 @@ def test_at_five_restarts_the_verdict_is_the_family_s(pair, monkeypatch):
     def loaded(specs, restarts):
         return pd.DataFrame(rows).query("algorithm in @names", local_dict={"names": {s.algorithm for s in specs}})
 
-    monkeypatch.setattr(compare_text, "load", loaded)
+    monkeypatch.setattr(compare_text, "load_trajectories", loaded)
     monkeypatch.setattr(compare_text.store, "missing", lambda specs: [s for s in specs if s.algorithm == "NiM-BH"])
     text = compare_text.comparison(*pair, per_trajectory=1)
     raw, adjusted = numbers(text, "p")[0], numbers(text, "p (Holm)")[0]
@@ -128,7 +128,7 @@ def test_mistakes_are_one_line(words, message, capsys):
 
 
 def test_missing_trajectories_come_with_their_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(tables.load, "__defaults__", (None, tmp_path))
+    monkeypatch.setattr(tables.load_trajectories, "__defaults__", (None, tmp_path))
     assert cli.main(["compare", "SAM", "SGD"]) == 2
     err = capsys.readouterr().err
     assert "no trajectory of SAM on digits" in err

@@ -8,10 +8,10 @@ import pytest
 import scipy.stats
 
 from popview.book import cells
-from popview.book import results as show
-from popview.book.sentences import comparisons as sentences
-from popview.book.tables import printed
-from popview.book.tables import selection as lay
+from popview.book.sentences import comparisons as comparison_sentences
+from popview.book.tables import comparisons as comparison_tables
+from popview.book.tables import printed as printed_tables
+from popview.book.tables import selection as selection_tables
 from popview.common.errors import UsageError
 from popview.populations import comparisons, tables
 from popview.runs.expansion import unchanged
@@ -100,7 +100,7 @@ class TestPairs:
     def test_printed_values_stand_beside_their_own_comparison(self):
         """Table 6 is joined by name: once it was joined by position, which swapped two of its rows."""
         ours = pd.DataFrame({"task": "digits", "label": "base", "comparison": ["SAM vs. NiM-BH"], "p": [0.5]})
-        table = printed.beside(ours, "6", "comparison").set_index("comparison")
+        table = printed_tables.printed_and_ours(ours, "6", "comparison").set_index("comparison")
         assert table.loc["SAM vs. NiM-BH", "digits: base"] == 0.5
         assert table.loc["SAM vs. NiM-BH", "cifar100: printed"] == 0.0458
         assert table.loc["SGD vs. SAM", "goemotions: printed"] == 0.035478
@@ -195,7 +195,7 @@ class TestAgainst:
         for few in (1, 0, -2):
             with pytest.raises(UsageError, match=f"must be 2 or more, got {few}"):
                 comparisons.repeated(values, 0.008, few)
-        laid = show.repeats(cells.stack({("digits", "base"): found, ("cifar10", "base"): pd.DataFrame()}))
+        laid = comparison_tables.repeats(cells.stack({("digits", "base"): found, ("cifar10", "base"): pd.DataFrame()}))
         assert laid["restarts"].tolist() == ["5 + 7"] * 2
         assert [laid[column][0][:3] for column in ("the first", "the later")] == ["▲\u00a0+", "▼\u00a0−"]
         difference = 100 * (values["SAM"] - values["SGD"]).mean()
@@ -217,7 +217,9 @@ class TestWords:
     def test_the_overview_tells_worse_from_equivalent_and_from_a_real_small_difference(self):
         rows = self.family(SAM=0.003, **{"NiM-SGD": -0.05, "NiG-BH": 0.0})
         five = comparisons.against_reference(restarts(5, {"SGD": 0.0, "SAM": 0.2}), 0.001)
-        table = show.overview(pd.concat([rows, five.assign(task="cifar10", variant="tuned")])).set_index("")
+        table = comparison_tables.verdict_grid(
+            pd.concat([rows, five.assign(task="cifar10", variant="tuned")])
+        ).set_index("")
         assert list(table) == ["digits, base", "cifar10, tuned"]
         assert list(table.loc["restarts"]) == ["12", "5"]
         assert list(table.loc["margin"]) == ["±0.5", "±0.1"]
@@ -238,7 +240,7 @@ class TestWords:
         verdicts = ["better", "undecidable at this n", "equivalent (estimate on the worse side)"]
         table = pd.DataFrame({"a": list("xxy"), "b": list("yzz"), "verdict": verdicts, "adjusted_p": 0.01})
         table = table.assign(difference_low=0.02, difference_high=0.03, margin=0.01)
-        square = show.square(table, ["x", "y", "z"]).set_index("")
+        square = comparison_tables.square(table, ["x", "y", "z"]).set_index("")
         assert (square.loc["x", "y"], square.loc["y", "x"], square.loc["x", "x"]) == ("▲", "▼", "")
         assert (square.loc["x", "z"], square.loc["z", "x"]) == ("?", "?")
         assert (square.loc["y", "z"], square.loc["z", "y"]) == ("=▽", "=△")
@@ -249,7 +251,7 @@ class TestWords:
         assert cells.sign(worse.assign(difference_high=-0.005))[0] == "▽"
 
     def test_outcomes_give_points_and_signs(self):
-        row = show.outcomes(self.family(**{"NiM-SGD": -0.05})).iloc[0]
+        row = comparison_tables.outcomes(self.family(**{"NiM-SGD": -0.05})).iloc[0]
         assert row["task"] == "digits, base"
         assert row["difference of means"].startswith("−5.0")
         assert row["difference of means"].count("−") == 3
@@ -271,26 +273,28 @@ class TestWords:
         rows = pd.DataFrame({"a": list("vwxy"), "task": "cifar10", "variant": "base", "verdict": words})
         rows["family"] = list("1122")
         rows = rows.assign(by_seed_p=[0.01, 0.051, 0.9, 0.9], difference=[1, -1, 0, 0.5], by_seed_low=0, by_seed_high=0)
-        assert sentences.headline(rows, {}) == (
+        assert comparison_sentences.headline(rows, {}) == (
             "Better: v on cifar10 (base). Worse: w on cifar10 (base). "
             "(Of these a t test paired by seed does not confirm: w on cifar10 (base).) "
             "Equivalent within the margin: 1 of 4 comparisons (1 of them of runs that are the same). Not decided: 1. "
             "(Holm's correction within each of 2 families, not over all of them.)"
         )
         poor = pd.DataFrame({"SGD": [0.4, 0.5], "SAM": [0.1, 0.2]})
-        assert "leaves claims about it open: SAM on a, b (2 of 2 restarts are below that)." in sentences.less_than_half(
-            {("a", "b"): poor}
+        assert (
+            "leaves claims about it open: SAM on a, b (2 of 2 restarts are below that)."
+            in comparison_sentences.less_than_half({("a", "b"): poor})
         )
         late = {("cifar10", "base"): poor.rename(columns={"SAM": "w"}), ("digits", "base"): poor.assign(v=0.1)}
         told = "(Of these with less than half of SGD's mean, where some or all had hardly begun to learn: "
-        assert f"{told}w on cifar10 (base).)" in sentences.headline(rows, late)
+        assert f"{told}w on cifar10 (base).)" in comparison_sentences.headline(rows, late)
         assert (
-            sentences.less_than_half({("a", "b"): poor[["SGD"]]}) == "No algorithm has less than half of SGD's points."
+            comparison_sentences.less_than_half({("a", "b"): poor[["SGD"]]})
+            == "No algorithm has less than half of SGD's points."
         )
-        assert sentences.headline(rows[2:], {}).startswith(
+        assert comparison_sentences.headline(rows[2:], {}).startswith(
             "Better: none. Worse: none. Equivalent within the margin: 1 of 2"
         )
-        assert sentences.headline(pd.DataFrame(), {}) == "Not run here yet."
+        assert comparison_sentences.headline(pd.DataFrame(), {}) == "Not run here yet."
 
     def test_what_later_restarts_change_is_counted(self):
         small = "equivalent (estimate on the better side)"
@@ -308,7 +312,7 @@ class TestWords:
         rows["margin"] = [2, 2, 0.5, 0.9, 1, 1, 2] * 3
         rows["change"] = -0.75
         rows["difference"] = [1, 1, 1, 1, 1, 0, 1] * 3  # y is SGD under another name
-        assert sentences.repeated(rows) == (
+        assert comparison_sentences.change_with_more_restarts(rows) == (
             "Of 6 comparisons (and 1 of runs that are the same) 5 have a 95 % interval of the change from the first "
             "restarts to the later ones that contains zero, 3 of these wholly within the margin; if nothing but "
             "chance had changed, one in twenty would not. The others: z on digits (base), −75.00 "
@@ -322,14 +326,14 @@ class TestWords:
     def test_table_six_has_a_pair_in_whatever_order_the_profile_names_it(self):
         values = restarts(6, {"SAM": 0.0, "NiM-BH": 0.01, "SGD": 0.0})
         pairs = comparisons.against(values, list(combinations(values, 2)), 0.005)
-        found = printed.printed_pairs(pairs.assign(pooled_p=0.5, task="cifar10", variant="base"))
+        found = printed_tables.printed_pairs(pairs.assign(pooled_p=0.5, task="cifar10", variant="base"))
         own = found[found["label"] == "base, restarts"].set_index("comparison")["p"]
         assert own["SGD vs. SAM"] == pairs.set_index("comparison")["p"]["SAM – SGD"]
         assert len(own) == 3
 
     def test_hyperparameters_may_be_names(self):
         assert (
-            show.written({"lr": 0.123456, "tau": 100000, "noise": "sphere"})
+            comparison_tables.write_hyperparameters({"lr": 0.123456, "tau": 100000, "noise": "sphere"})
             == "lr = 0.1235, tau = 100000, noise = sphere"
         )
 
@@ -338,33 +342,38 @@ class TestWords:
         values = restarts(5, {name: 0.01 * i for i, name in enumerate(("SGD", *tables.PAPER_FAMILY))})
         pairs = list(combinations(values, 2))
         rows = comparisons.against(values, pairs, 0.005).assign(pooled_p=0.5, task="cifar10", variant="base")
-        assert "The least p that could have come out after this correction is 0.12: no" in sentences.all_pairs(rows)
+        assert (
+            "The least p that could have come out after this correction is 0.12: no"
+            in comparison_sentences.verdict_counts(rows)
+        )
         luck = comparisons.against(values, [("SAM", "SGD")], 0.005, paired_from=2)
-        assert lay._could(luck) == "no: Holm's p is 0.0625 or more"
-        assert sentences.undecided(comparisons.against(values, [("SAM", "SGD")], 0.005)) == ""
+        assert selection_tables._could(luck) == "no: Holm's p is 0.0625 or more"
+        assert comparison_sentences.undecided(comparisons.against(values, [("SAM", "SGD")], 0.005)) == ""
 
     def test_choices_within_a_restart_are_worded_as_the_table_words_them(self):
         """A gain that is there and inside the margin is neither "better" nor "no difference found"."""
         luck = pd.DataFrame({"algorithm": ["SGD", "SAM"], "adjusted_p": [0.01, 0.5], "smallest_adjusted_p": 1e-4})
         luck = luck.assign(difference_low=0.0, difference_high=0.0, margin=0.005)
         luck["verdict"] = [f"equivalent (estimate on the {side} side)" for side in ("better", "worse")]
-        assert lay._verdicts(luck) == "=△\u00a0SGD; =\u00a0SAM"
-        assert lay._could(luck) == "yes"
+        assert selection_tables._verdicts(luck) == "=△\u00a0SGD; =\u00a0SAM"
+        assert selection_tables._could(luck) == "yes"
         gains = luck.assign(difference=[0.001, 0.2], task="digits", variant="base")
         few = gains.assign(task="cifar10", adjusted_p=0.4, smallest_adjusted_p=0.0625)
         luck = luck.assign(task="digits", variant="base")
-        said = sentences.choices(luck, pd.concat([gains, few]))
+        said = comparison_sentences.cost_of_choosing_by_loss(luck, pd.concat([gains, few]))
         assert said.endswith(
             "better in 1 and worse in 0, by any amount, of the 2 cases that have restarts enough to show it."
         )
         assert "in 2 of 2 cases of an algorithm on a task and variant, each" in said
         worse = gains.assign(difference=-gains["difference"])
-        said = sentences.choices(luck, worse, {("digits", "base", "SAM"), ("cifar10", "base", "SAM")})
+        said = comparison_sentences.cost_of_choosing_by_loss(
+            luck, worse, {("digits", "base", "SAM"), ("cifar10", "base", "SAM")}
+        )
         assert "on a task and variant (1 of them the runs of another case), each" in said
         assert "better in 0 and worse in 1, by" in said
         many = pd.concat([luck[1:]] * 4 + [luck[:1]])
-        assert lay._verdicts(many) == "=\u00a04; =△\u00a0SGD"
-        assert lay._verdicts(luck[1:]) == "=\u00a0all 1"
+        assert selection_tables._verdicts(many) == "=\u00a04; =△\u00a0SGD"
+        assert selection_tables._verdicts(luck[1:]) == "=\u00a0all 1"
 
     def test_an_algorithm_that_is_sgd_under_another_name_is_named(self):
         """Whose noise never fired in one restart of two, say."""
@@ -377,8 +386,11 @@ class TestWords:
             for epoch in (0, 1, 2)
         )
         same = "The same as SGD, step by step, in a restart or more: "
-        assert sentences.never_parted({("digits", "base"): rows}) == f"{same}NiM-SGD on digits, base."
-        assert sentences.never_parted({("digits", "base"): rows[rows["algorithm"] != "NiM-SGD"]}) == f"{same}none."
+        assert comparison_sentences.never_parted({("digits", "base"): rows}) == f"{same}NiM-SGD on digits, base."
+        assert (
+            comparison_sentences.never_parted({("digits", "base"): rows[rows["algorithm"] != "NiM-SGD"]})
+            == f"{same}none."
+        )
         assert tables.copies(rows) == []  # it parted in the other restart
         assert tables.copies(rows[rows["seed"] == 0]) == ["NiM-SGD"]
 
@@ -390,9 +402,11 @@ class TestWords:
             for epoch in (0, 1)
         )
         chosen = {("cifar10", "tuned", name) for name in unchanged("laptop", "cifar10")}
-        both = sentences.copied({("cifar10", "base"): rows, ("cifar10", "tuned"): rows}, "laptop")
+        both = comparison_sentences.duplicate_cases({("cifar10", "base"): rows, ("cifar10", "tuned"): rows}, "laptop")
         assert both == chosen | {("cifar10", kind, "NiM-SGD") for kind in ("base", "tuned")}
-        assert sentences.copied({("cifar10", "tuned"): rows}, "laptop") == {("cifar10", "tuned", "NiM-SGD")}
+        assert comparison_sentences.duplicate_cases({("cifar10", "tuned"): rows}, "laptop") == {
+            ("cifar10", "tuned", "NiM-SGD")
+        }
 
     def test_the_comparison_paired_by_seed_stands_beside(self):
         values = restarts(5, {"SGD": 0.0, "SAM": 0.05, "NiM-SGD": 0.0})
@@ -403,7 +417,7 @@ class TestWords:
         assert (first["by_seed_low"], first["by_seed_high"]) == pytest.approx(tuple(theirs.confidence_interval()))
         assert first["by_seed_p"] == pytest.approx(2 * theirs.pvalue)
         assert (same["by_seed_low"], same["by_seed_high"], same["by_seed_p"]) == (0, 0, 1)
-        written = show.outcomes(found.assign(task="digits", variant="base"))["paired by seed"]
+        written = comparison_tables.outcomes(found.assign(task="digits", variant="base"))["paired by seed"]
         low, high = (f"{100 * end:+.2f}" for end in theirs.confidence_interval())
         assert written[0] == f"[{low},\u00a0{high}], {2 * theirs.pvalue:.2g}".replace("-", "−")
 
@@ -419,33 +433,35 @@ class TestWords:
         )
         half = 0.01 * scipy.stats.t.ppf(0.975, 1)
         said = f"on cifar10 +2.00 [−{100 * half - 2:.2f},\u00a0+{100 * half + 2:.2f}] points (2 restarts)"
-        assert sentences.statistics_alone({("cifar10", "base"): rows}, "laptop") == said
+        assert comparison_sentences.statistics_alone({("cifar10", "base"): rows}, "laptop") == said
         nothing = "no results have a checkpoint there"
-        assert sentences.statistics_alone({("cifar10", "tuned"): rows}, "laptop") == nothing
+        assert comparison_sentences.statistics_alone({("cifar10", "tuned"): rows}, "laptop") == nothing
         for part in (rows[rows["step"] > first], rows[rows["algorithm"] != "SWA"]):
-            assert sentences.statistics_alone({("cifar10", "base"): part}, "laptop") == nothing
+            assert comparison_sentences.statistics_alone({("cifar10", "base"): part}, "laptop") == nothing
         swa = settings("laptop", "tweeteval")["base"]["SWA"]  # no BatchNorm there
         there = rows.assign(step=swa["average_from"] + swa["average_every"])
         once = there.drop_duplicates(["algorithm", "seed"])
-        assert sentences.statistics_alone({("tweeteval", "base"): once}, "laptop") == nothing
+        assert comparison_sentences.statistics_alone({("tweeteval", "base"): once}, "laptop") == nothing
 
     def test_nothing_has_been_run(self):
         nothing = cells.stack({})
         for text in (
-            sentences.all_pairs(nothing),
-            sentences.choices(nothing, nothing),
-            sentences.times(nothing, nothing),
+            comparison_sentences.verdict_counts(nothing),
+            comparison_sentences.cost_of_choosing_by_loss(nothing, nothing),
+            comparison_sentences.targets_reached(nothing, nothing),
         ):
             assert text == "Not run here yet."
-        assert sentences.repeated(nothing) == ""
-        assert sentences.less_than_half({}) == sentences.never_parted({}) == ""  # nothing is claimed
-        assert printed.beside(nothing, "2b").empty
-        assert printed.printed_pairs(nothing).empty
-        assert list(printed.medians(nothing)["algorithm"].unique()[:2]) == ["SGD", "NiG-SGD"]
+        assert comparison_sentences.change_with_more_restarts(nothing) == ""
+        assert (
+            comparison_sentences.less_than_half({}) == comparison_sentences.never_parted({}) == ""
+        )  # nothing is claimed
+        assert printed_tables.printed_and_ours(nothing, "2b").empty
+        assert printed_tables.printed_pairs(nothing).empty
+        assert list(printed_tables.medians(nothing)["algorithm"].unique()[:2]) == ["SGD", "NiG-SGD"]
 
     def test_tasks_stand_in_order_with_the_printed_column_last(self):
         ours = pd.DataFrame({"task": ["goemotions", "cifar10"], "label": "base", "algorithm": "SGD", "p": [0.2, 0.1]})
-        columns = list(printed.beside(ours, "2a").columns)
+        columns = list(printed_tables.printed_and_ours(ours, "2a").columns)
         assert columns[:3] == ["algorithm", "cifar10: base", "cifar10: printed"]
         assert columns[-3:] == ["goemotions: base", "goemotions: printed", "tweeteval: printed"]
 
@@ -486,8 +502,8 @@ class TestAgainstSAM:
         assert list(comparisons.against_sam(values, 0.005)["restarts"]) == [8]
         assert list(comparisons.against_reference(values, 0.005)["restarts"]) == [8, 7]
         mixed = comparisons.against_reference(values, 0.005).assign(task="digits", variant="base")
-        assert show.overview(mixed).set_index("").loc["restarts", "digits, base"] == "8, 7"
-        designs = show.designs(mixed, {("digits", "base"): values}, "laptop").iloc[0]
+        assert comparison_tables.verdict_grid(mixed).set_index("").loc["restarts", "digits, base"] == "8, 7"
+        designs = comparison_tables.designs(mixed, {("digits", "base"): values}, "laptop").iloc[0]
         assert (designs["restarts"], designs["tests"]) == ("8, 7", "paired by seed, unpaired, exact")
 
     def test_a_family_of_three_restarts_is_powerless(self):

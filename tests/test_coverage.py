@@ -6,8 +6,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from popview.book import page
-from popview.book import results as show
+from popview.book import page, results
+from popview.book.tables import comparisons as comparison_tables
 from popview.common.errors import UsageError
 from popview.populations import tables
 from popview.runs import expansion, profiles, store
@@ -26,7 +26,7 @@ def fill(root, wanted) -> None:
 
 class TestCoverage:
     def state(self, root, **options) -> str:
-        found = tables.coverage("smoke", ["digits"], ["base"], root=root, **options)
+        found = tables.task_coverage("smoke", ["digits"], ["base"], root=root, **options)
         (state,) = found["state"]
         return state
 
@@ -35,11 +35,11 @@ class TestCoverage:
         assert self.state(tmp_path) == "not run here yet"
         fill(tmp_path, wanted[:2])
         assert self.state(tmp_path) == "in part"
-        found = tables.coverage("smoke", ["digits"], ["base"], root=tmp_path)
+        found = tables.task_coverage("smoke", ["digits"], ["base"], root=tmp_path)
         assert tables.load_available("smoke", found, tmp_path) == {}
         fill(tmp_path, wanted[2:])
         assert self.state(tmp_path) == "complete"
-        found = tables.coverage("smoke", ["digits"], ["base"], root=tmp_path)
+        found = tables.task_coverage("smoke", ["digits"], ["base"], root=tmp_path)
         assert found[["restarts", "files", "present"]].iloc[0].tolist() == [4, len(wanted), len(wanted)]
         results = tables.load_available("smoke", found, tmp_path)
         facts = page.facts("smoke", results)
@@ -61,17 +61,17 @@ class TestCoverage:
     def test_fewer_restarts_are_kept_and_more_are_missing(self, tmp_path):
         fill(tmp_path, tables.wanted("smoke", "digits"))
         assert self.state(tmp_path, restarts=3) == "complete"
-        found = tables.coverage("smoke", ["digits"], ["base"], 3, tmp_path)
+        found = tables.task_coverage("smoke", ["digits"], ["base"], 3, tmp_path)
         assert tables.load_available("smoke", found, tmp_path)["digits", "base"]["seed"].max() == 2
         assert self.state(tmp_path, restarts=9) == "in part"
 
     def test_every_task_of_the_paper_has_its_line(self, tmp_path):
-        found = tables.coverage("smoke", root=tmp_path)
+        found = tables.task_coverage("smoke", root=tmp_path)
         assert len(found) == len(tables.TASKS) * 2
-        table = show.covered(found)
+        table = comparison_tables.coverage_table(found)
         assert table["task"].tolist() == list(tables.TASKS)
         assert (table[["base", "tuned"]] == "not run here yet").all(axis=None)
-        assert show.absent(found, "tuned").endswith("digits, cifar10, cifar100, goemotions, tweeteval")
+        assert results.absent(found, "tuned").endswith("digits, cifar10, cifar100, goemotions, tweeteval")
 
     def test_words(self):
         rows = [
@@ -82,42 +82,42 @@ class TestCoverage:
         ]
         names = ["task", "variant", "restarts", "files", "present", "algorithms", "whole", "state"]
         found = pd.DataFrame(rows, columns=names)
-        digits, cifar10 = show.covered(found).to_numpy().tolist()
+        digits, cifar10 = comparison_tables.coverage_table(found).to_numpy().tolist()
         assert digits == ["digits", "9 restarts an algorithm", "1 of 4 files"]
         assert cifar10 == ["cifar10", "5 restarts of 1 of 2 algorithms", "not run here yet"]
-        assert show.absent(found, "base") == "all tasks that were asked for, base"
-        assert show.absent(found, "tuned") == "not run here yet, or not whole, tuned: digits, cifar10"
+        assert results.absent(found, "base") == "all tasks that were asked for, base"
+        assert results.absent(found, "tuned") == "not run here yet, or not whole, tuned: digits, cifar10"
 
     def test_what_is_not_run_says_how_to_run_it_and_for_how_long(self, tmp_path):
         """CIFAR-100 takes on a laptop what CIFAR-10 took, whose settings it has; no task has those of tweeteval."""
-        found = tables.coverage("laptop", ["digits", "cifar100", "tweeteval"], root=tmp_path)
+        found = tables.task_coverage("laptop", ["digits", "cifar100", "tweeteval"], root=tmp_path)
         found.loc[found["task"] == "digits", "present"] = 1
         rows = [("base", 2.0), ("base", 0.5), ("trial", 1.0), ("tuned", 0.25)]
         spent = [{"task": "cifar10", "variant": variant, "core_hours": hours} for variant, hours in rows]
         run, tune = "`popview run --profile laptop --task ", "`popview tune --profile laptop --task "
-        assert show.to_fill(found, "laptop", spent) == (
+        assert results.to_fill(found, "laptop", spent) == (
             f"Nothing of cifar100 is there. Where its data are, {run}cifar100` computes its base results, and then "
             f"{tune}cifar100` and {run}cifar100 --variant tuned` its tuned ones (some 2.5 and 1.2 core-hours, as on "
             "cifar10, whose settings are the same). "
             f"Nothing of tweeteval is there. Where its data are, {run}tweeteval` computes its base results, and then "
             f"{tune}tweeteval` and {run}tweeteval --variant tuned` its tuned ones."
         )
-        found = tables.coverage("paper", ["cifar100"], root=tmp_path)  # no search is planned there
-        assert show.to_fill(found, "paper", spent) == (
+        found = tables.task_coverage("paper", ["cifar100"], root=tmp_path)  # no search is planned there
+        assert results.to_fill(found, "paper", spent) == (
             "Nothing of cifar100 is there. Where its data are, `popview run --profile paper --task cifar100` computes "
             "its base results (some 2.5 core-hours, as on cifar10, whose settings are the same)."
         )
 
     def test_what_is_there_needs_no_command(self, tmp_path):
-        found = tables.coverage("laptop", ["digits"], root=tmp_path).assign(present=1)
+        found = tables.task_coverage("laptop", ["digits"], root=tmp_path).assign(present=1)
         spent = [{"task": "digits", "variant": "base", "core_hours": 1.0}]
-        assert show.to_fill(found, "laptop", spent) == "Every task that was asked for has results."
+        assert results.to_fill(found, "laptop", spent) == "Every task that was asked for has results."
 
     def test_tuned_settings_that_are_the_base_ones_are_named(self, monkeypatch):
         monkeypatch.setattr(expansion, "unchanged", lambda _, task: {"digits": ["SAM", "SGD"], "cifar10": []}[task])
         both = [("digits", "base"), ("digits", "tuned"), ("cifar10", "tuned")]
-        assert show.unchanged(both, "smoke") == "SAM, SGD on digits"
-        assert show.unchanged(both[2:], "smoke") == "nowhere so far"
+        assert results.base_setting_chosen(both, "smoke") == "SAM, SGD on digits"
+        assert results.base_setting_chosen(both[2:], "smoke") == "nowhere so far"
 
     def test_algorithms_that_are_whole_are_shown_once_the_papers_are(self, tmp_path):
         wanted = tables.wanted("smoke", "digits")
@@ -125,7 +125,7 @@ class TestCoverage:
         fill(tmp_path, [spec for spec in wanted if spec.algorithm not in (*others, "SAM")])
         assert tables.available("smoke", "digits", root=tmp_path) == []
         fill(tmp_path, [spec for spec in wanted if spec.algorithm == "SAM"])
-        found = tables.coverage("smoke", ["digits"], ["base"], root=tmp_path)
+        found = tables.task_coverage("smoke", ["digits"], ["base"], root=tmp_path)
         ((_, table),) = tables.load_available("smoke", found, tmp_path).items()
         assert set(table["algorithm"]) == {spec.algorithm for spec in wanted} - set(others)
         assert found[["algorithms", "whole", "state"]].iloc[0].tolist() == [11, 9, "in part"]
@@ -175,9 +175,9 @@ class TestWanted:
 
 def test_gather_computes_nothing_but_digits(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(show.workers, "run", lambda wanted: asked.extend(wanted))
+    monkeypatch.setattr(results.workers, "run", lambda wanted: asked.extend(wanted))
     for task in ("cifar10", "tweeteval"):
-        show.gather(task, "all", "laptop", None)
+        results.gather(task, "all", "laptop", None)
     assert asked == []
-    show.gather("all", "base", "laptop", 3)
+    results.gather("all", "base", "laptop", 3)
     assert {spec.task for spec in asked} == {"digits"}

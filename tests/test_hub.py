@@ -460,7 +460,7 @@ class TestRealData:
             problem: Any = set_up("cifar10", [seed], settings)
             shown = arrays["train_images"][drawn[sample_with_every_label(arrays["train_labels"][drawn], 500)]]
             assert (problem._samples["validation"][0].numpy() == shown).all()
-        rows = hub.load("uoft-cs/cifar10", "plain_text")["test"]
+        rows = hub.load_data("uoft-cs/cifar10", "plain_text")["test"]
         for i in (0, 4321):
             assert isinstance(rows[i]["img"], Image.Image)
             assert (np.asarray(rows[i]["img"]) == arrays["test_images"][i]).all()

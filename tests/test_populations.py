@@ -10,7 +10,7 @@ import pytest
 
 from popview.common.errors import UsageError
 from popview.populations import tables
-from popview.populations.tables import final, load, per_restart, select
+from popview.populations.tables import final, load_trajectories, per_restart, select
 from popview.runs import store
 from popview.runs.specs import RunSpec
 
@@ -157,7 +157,7 @@ class TestLoad:
 
     @pytest.mark.parametrize(("restarts", "seeds"), [(None, 6), (6, 6), (4, 4), (2, 2), (9, 6)])
     def test_keeps_the_restarts_asked_for(self, stored, tmp_path, restarts, seeds):
-        table = load(stored, restarts, tmp_path)
+        table = load_trajectories(stored, restarts, tmp_path)
         assert list(table.columns[:4]) == ["task", "profile", "algorithm", "variant"]
         for algorithm in ("SGD", "SAM"):
             rows = table[table["algorithm"] == algorithm]
@@ -169,11 +169,11 @@ class TestLoad:
 
     def test_nothing_to_load_is_a_usage_error(self, tmp_path):
         with pytest.raises(UsageError, match="no specs to load"):
-            load([], root=tmp_path)
+            load_trajectories([], root=tmp_path)
 
     def test_what_is_not_there_is_named(self, stored, tmp_path):
         with pytest.raises(UsageError, match="no trajectory of SGD on digits, seed 7"):
-            load([RunSpec("digits", "smoke", "SGD", "base", 7, 3, 1, 2)], root=tmp_path)
+            load_trajectories([RunSpec("digits", "smoke", "SGD", "base", 7, 3, 1, 2)], root=tmp_path)
 
 
 class TestParting:

@@ -12,7 +12,7 @@ import pytest
 
 from popview.book import page, style
 from popview.book.figures import landscapes, trajectories
-from popview.book.tables import table_one
+from popview.book.tables import runs as run_tables
 from popview.common.environment import processor
 from popview.common.folders import ROOT
 from popview.landscapes import LANDSCAPES, get
@@ -62,7 +62,7 @@ def test_the_inventory_says_what_is_to_come():
         ("cifar10", "tuned", "SGD", 5, 0, 0, 0, 0, 0, 0.0),
         ("digits", "base", "SGD", 100, 100, 0, 0, 0, 0, 0.125),
     ]
-    laid = table_one.inventory(pd.DataFrame(rows, columns=["task", "variant", "algorithm", *counts]))
+    laid = run_tables.inventory_table(pd.DataFrame(rows, columns=["task", "variant", "algorithm", *counts]))
     assert laid.to_numpy().tolist() == [
         ["cifar10", "base", 10, 7, "SAM 3", 2, 1, 1, "0.75"],
         ["cifar10", "tuned", 5, 0, "all", 0, 0, 0, "0.00"],
@@ -97,12 +97,12 @@ class TestFigures:
 
     def test_interactive_map_has_a_line_for_each_algorithm(self):
         samples = {a: sample("six-hump-camel", a, 3, iterations=20, record_every=10) for a in ("GD", "SAM")}
-        figure = landscapes.interactive(samples, shown=2)
+        figure = landscapes.trajectory_map(samples, shown=2)
         assert [trace.name for trace in figure.data[1:]] == ["GD", "SAM", "minima"]
         assert len(figure.data[1].x) == 2 * 4  # three positions and a gap for each restart
         assert len(figure.data[-1].x) == len(get("six-hump-camel").minima)
         with pytest.raises(ValueError, match="the sample of GD has no recorded path"):
-            landscapes.interactive({"GD": sample("himmelblau", "GD", 3, iterations=2)})
+            landscapes.trajectory_map({"GD": sample("himmelblau", "GD", 3, iterations=2)})
 
     def test_learning_curves_draw_medians_over_restarts(self):
         rows = [("SGD", seed, step, step / 10, 10.0 * seed + step) for seed in (0, 1, 5) for step in (0, 10)]
@@ -127,7 +127,7 @@ class TestFigures:
 
     def test_final_values_are_laid_out_by_variant(self):
         values = pd.DataFrame({"SGD": [0.5, 0.75], "SAM": [0.25, 0.25]})
-        table = table_one.finals({("a", "base"): values, ("a", "tuned"): values[["SGD"]], ("b", "base"): values})
+        table = run_tables.finals({("a", "base"): values, ("a", "tuned"): values[["SGD"]], ("b", "base"): values})
         assert list(table["task"]) == ["a", "", "b", ""]
         assert list(table["algorithm"]) == ["SGD", "SAM", "SGD", "SAM"]
         assert table["base"][0] == f"62.50 ± {25 / np.sqrt(2):.2f} [50.00,\u00a075.00]"

@@ -184,12 +184,12 @@ class TestResume:
         spec, file = spec_of("NiG-SGD"), tmp_path / "some.unfinished"
         with interrupted(Digits, 13), pytest.raises(KeyboardInterrupt):
             training.compute(spec, file, every=0)
-        state = tensor_files.load(file)
+        state = tensor_files.load_tensors(file)
         if lacking == "parameters":
             state["parameters"][-1] = torch.zeros(7)
         else:
             del state[lacking]
-        tensor_files.save(file, state)
+        tensor_files.save_tensors(file, state)
         assert_same(training.compute(spec, file)[0], training.compute(spec)[0])
         assert capsys.readouterr().err.count("\n") == 1
 
@@ -198,10 +198,10 @@ class TestResume:
         spec, file = spec_of("SGD", checkpoints=2), tmp_path / "state"
         with interrupted(Digits, 13), pytest.raises(KeyboardInterrupt):
             training.compute(spec, file, every=0)
-        assert tensor_files.load(file)["step"] == 13
+        assert tensor_files.load_tensors(file)["step"] == 13
         with interrupted(Digits, 0, "evaluate_whole_test"), pytest.raises(KeyboardInterrupt):
             training.compute(spec, file, every=0)
-        assert tensor_files.load(file)["step"] == 20
+        assert tensor_files.load_tensors(file)["step"] == 20
         with interrupted(Digits, 0):  # nothing is left to train
             (found,) = training.compute(spec, file)
         assert_same(found, training.compute(spec)[0])

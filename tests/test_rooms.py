@@ -1,67 +1,67 @@
-"""The library's rooms: what stands in lib/popview, and that no room imports one that stands later."""
+"""The library's rooms: each file has one, none imports a later one, and a public name means one thing."""
 
-import ast
-from collections.abc import Iterator
+import importlib.util
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
-import popview
+ROOT = Path(__file__).resolve().parents[1]
 
-LIBRARY = Path(popview.__file__).parent
+_spec = importlib.util.spec_from_file_location("structure", ROOT / "benchmarks" / "structure.py")
+structure = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(structure)
 
-#: From the ground up: a module imports only from its own room and from those before it.
-ROOMS = (
-    "common",
-    "optimizers",
-    "statistics",
+#: Public names that still mean two things, in popview.runs and popview.paper. The list only gets shorter.
+TO_RENAME = {
+    "barriers",
+    "cells",
+    "compute",
+    "expand",
+    "missing",
+    "products",
+    "run",
+    "searched",
+    "settings",
+    "table",
     "tasks",
-    "landscapes",
-    "topography",
-    "runs",
-    "populations",
-    "paper",
-    "book",
-    "cli",
-)
-
-#: Promised names → the room whose code they lead to.
-PROMISED = {"stationary": "landscapes"}
-
-MODULES = {".".join(file.relative_to(LIBRARY.parent).with_suffix("").parts): file for file in LIBRARY.rglob("*.py")}
-
-
-def imported(source: str) -> Iterator[str]:
-    """Yield the dotted names that a module imports, those within functions too."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def room_of(name: str) -> str:
-    """Return the room of a dotted name of the library."""
-    return name.split(".")[1]
+    "unsearched",
+}
 
 
 def test_every_file_has_a_room():
     there = {
         entry.name
-        for entry in LIBRARY.iterdir()
+        for entry in structure.LIBRARY.iterdir()
         if entry.is_file() or any(file.suffix != ".pyc" for file in entry.rglob("*.*"))
     }
-    modules = {f"{name}.py" for name in ("__init__", "cli", *PROMISED)}
-    assert there == {*ROOMS[:-1], *modules, "py.typed"}
+    modules = {f"{name}.py" for name in ("__init__", "cli", *structure.PROMISED)}
+    assert there == {*structure.ROOMS[:-1], *modules, "py.typed"}
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
+@pytest.mark.parametrize("name", sorted(structure.MODULES))
 def test_no_import_against_the_order(name):
-    room = "cli" if name == "popview.__init__" else room_of(name)
-    at = ROOMS.index(PROMISED.get(room, room))
-    used = {room_of(one) for one in imported(MODULES[name].read_text()) if one.startswith("popview.")}
-    assert [one for one in used if ROOMS.index(PROMISED.get(one, one)) > at] == []
+    assert structure.against_the_order(name) == []
+
+
+def test_no_public_name_is_defined_in_two_modules():
+    assert set(structure.ambiguous_names()) == TO_RENAME
+
+
+def test_a_name_means_the_same_module_in_every_chapter():
+    meanings, names = defaultdict(set), defaultdict(set)
+    for file in ROOT.glob("book/*.py"):
+        for module, name in structure.imported(file.read_text()):
+            if {module, f"{module}.__init__"} & structure.MODULES.keys():
+                meanings[name].add(module)
+                names[module].add(name)
+    assert {name: found for name, found in meanings.items() if len(found) > 1} == {}
+    assert {module: found for module, found in names.items() if len(found) > 1} == {}
+
+
+def test_lines_of_code_are_those_that_do_something():
+    source = '"""Words."""\n\n#\ndef f(\n    a,  # a number\n):\n    """Words\n\n    more."""\n    return """\n\n"""\n'
+    assert structure.code_lines(source) == 6
 
 
 def test_promised_names_lead_to_the_same_code():

@@ -12,10 +12,10 @@ from popview.paper.table_one import (
     ALGORITHMS,
     COLUMNS,
     Protocol,
+    against_printed,
     at_saddles,
     cells,
     closest,
-    compare,
     grid,
     symmetry,
     wide_well,
@@ -92,14 +92,14 @@ class TestCells:
 class TestCompare:
     def test_a_row_is_at_distance_0_of_itself(self, tabulated):
         copied = tabulated.assign(printed=tabulated["percent"])
-        result = compare(copied, printed_restarts=QUICK.restarts)
+        result = against_printed(copied, printed_restarts=QUICK.restarts)
         assert len(result) == 24
         assert result["distance"].to_numpy() == pytest.approx(0, abs=1e-9)
         assert result["p_value"].to_numpy() == pytest.approx(1, abs=1e-9)
 
     def test_illegible_cells_make_no_distance(self, tabulated):
         copied = tabulated.assign(printed=tabulated["percent"].where(tabulated["column"].isin(["GM1", "LM2", "Else"])))
-        result = compare(copied, printed_restarts=QUICK.restarts)
+        result = against_printed(copied, printed_restarts=QUICK.restarts)
         assert result["distance"].to_numpy() == pytest.approx(0, abs=1e-9)
         assert (
             result["legible"] == result["landscape"].map({"himmelblau": 1, "three-hump-camel": 1, "six-hump-camel": 2})
@@ -116,7 +116,7 @@ class TestCompare:
                 {**row, "column": "Diverged", "percent": 4.0, "printed": np.nan},
             ]
         )
-        result = compare(table, printed_restarts=500).iloc[0]
+        result = against_printed(table, printed_restarts=500).iloc[0]
         # remainder: ours 10 + 6 + 4 = 20, printed 100 − 75 = 25; moved: 10 to LM1 (5) and to the remainder (5)
         assert result["distance"] == pytest.approx(10)
         assert result["legible"] == 2
@@ -138,7 +138,7 @@ class TestCompare:
                         "printed": b / 5,
                     }
                 )
-        p_value = compare(pd.DataFrame(rows))["p_value"]
+        p_value = against_printed(pd.DataFrame(rows))["p_value"]
         assert 0.02 <= (p_value < 0.05).mean() <= 0.085
 
 
@@ -206,7 +206,7 @@ class TestGrid:
         own = table.query(
             "landscape == 'six-hump-camel' and algorithm == 'NiM-BH' and not normalized and radius == 0.5"
         )
-        assert own["distance"].item() == pytest.approx(compare(cells([s], 0.5))["distance"].item())
+        assert own["distance"].item() == pytest.approx(against_printed(cells([s], 0.5))["distance"].item())
         best = closest(table)
         assert len(best) == 24
         lowest = table.groupby(["landscape", "algorithm"])["distance"].min()

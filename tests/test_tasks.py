@@ -54,12 +54,12 @@ class TestNetworks:
         ],
     )
     def test_numbers_of_parameters(self, name, shape, parameters):
-        network = networks.make(name, shape, 10)
+        network = networks.make_network(name, shape, 10)
         assert sum(p.numel() for p in network.parameters()) == parameters
 
     @pytest.mark.parametrize(("name", "blocks"), [("resnet-8", 1), ("resnet-14", 2), ("resnet-20", 3)])
     def test_layers_and_sizes_of_a_resnet(self, name, blocks):
-        network = networks.make(name, (3, 32, 32), 7, width=4)
+        network = networks.make_network(name, (3, 32, 32), 7, width=4)
         layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
         assert len(layers) == 6 * blocks + 2 == int(name[7:])
         sizes: list[tuple[int, ...]] = []
@@ -79,18 +79,18 @@ class TestNetworks:
         assert torch.equal(block(x), expected)
 
     def test_resnet_50_sees_small_images_whole(self):
-        network = networks.make("resnet-50", (3, 32, 32), 10)
+        network = networks.make_network("resnet-50", (3, 32, 32), 10)
         assert network.conv1.stride == (1, 1)
         assert network.layer1(network.maxpool(network.conv1(torch.rand(1, 3, 32, 32)))).shape[2:] == (32, 32)
 
     @pytest.mark.parametrize("name", ["lenet", "perceptron", "resnet-8"])
     def test_grey_images(self, name):
-        assert networks.make(name, (1, 28, 28), 10)(torch.rand(5, 1, 28, 28)).shape == (5, 10)
+        assert networks.make_network(name, (1, 28, 28), 10)(torch.rand(5, 1, 28, 28)).shape == (5, 10)
 
     @pytest.mark.parametrize("name", ["resnet-2", "resnet-21", "resnet-", "vgg", ""])
     def test_unknown_names(self, name):
         with pytest.raises(UsageError, match=r"unknown network .*: known: resnet-50, resnet-<6n"):
-            networks.make(name, (3, 32, 32), 10)
+            networks.make_network(name, (3, 32, 32), 10)
 
 
 # ---------------------------------------------------------------- samples and splits
@@ -721,7 +721,7 @@ class OnGpu(Images):
 
     def __init__(self) -> None:
         with torch.device("cuda"):
-            network = networks.make("resnet-8", (3, 8, 8), 3, width=4)
+            network = networks.make_network("resnet-8", (3, 8, 8), 3, width=4)
         supervised.Supervised.__init__(self, network, multilabel=False, macro=False, precision="float32")
         self.batch = torch.zeros(5, 3, 8, 8), torch.zeros(5, dtype=torch.int64)
 

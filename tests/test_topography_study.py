@@ -9,13 +9,14 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from popview import cli, topography
-from popview.book.figures import solutions as figures
-from popview.book.sentences import topography as words
-from popview.book.tables import topography as lay
+from popview.book.figures import solutions as solution_figures
+from popview.book.sentences import topography as topography_sentences
+from popview.book.tables import topography as topography_tables
 from popview.common.errors import UsageError
 from popview.paper import claims, rules
+from popview.paper.printed import printed_deviations, printed_losses
 from popview.paper.rules import Study
-from popview.populations import solutions
+from popview.populations import solutions as solution_statistics
 from popview.runs import experiment, loop, store, workers
 from popview.runs import solutions as study
 from popview.runs.solutions import training
@@ -25,7 +26,7 @@ from popview.tasks import set_up
 from popview.tasks.supervised import draw_split
 from popview.topography import FourierPathFinder, profile
 
-SGD, QUASI = "SGD", solutions.QUASI_NEWTON
+SGD, QUASI = "SGD", solution_statistics.QUASI_NEWTON
 MODEL = {"hidden": [8, 8], "batch_size": 50, "shared": True}
 TITLES = {"digits": "perceptron on digits"}
 
@@ -258,7 +259,7 @@ class TestProducts:
         assert np.allclose(inner, together @ together.T, rtol=1e-6, atol=1e-5)
         assert parameters == together.shape[1]
         assert frame["algorithm"].tolist() == [p.algorithm for p in sources for _ in range(4)]
-        spread = solutions.spread(frame, inner, parameters).set_index("algorithm")
+        spread = solution_statistics.spread(frame, inner, parameters).set_index("algorithm")
         norms = np.linalg.norm(together[:4], axis=1)
         assert spread.loc[SGD, "norm"] == pytest.approx(norms.mean(), rel=1e-5)
         assert spread.loc[SGD, "deviation"] == pytest.approx(np.sqrt((together[:4] ** 2).mean()), rel=1e-5)
@@ -527,9 +528,9 @@ class TestRules:
         assert rules.STUDY["lower_barriers"](overfitted).word == "inconclusive"
 
     def test_an_rbf_kernel_alone(self, monkeypatch):
-        real = solutions.separation
+        real = solution_statistics.separation
         monkeypatch.setattr(
-            solutions, "separation", lambda *given: real(*given).assign(a12=[0.9, 0.6, 0.6, 0.7, 0.9, 1])
+            solution_statistics, "separation", lambda *given: real(*given).assign(a12=[0.9, 0.6, 0.6, 0.7, 0.9, 1])
         )
         assert rules.STUDY["rbf_alone"](made(EVEN)).word == "holds"
 
@@ -561,7 +562,7 @@ class TestRules:
 
 class TestReadings:
     def test_separation_by_norm_and_by_direction(self):
-        table = solutions.separation(*made(EVEN, direction=True).products["fitted"])
+        table = solution_statistics.separation(*made(EVEN, direction=True).products["fitted"])
         apart = table.set_index("by")["a12"]
         assert apart["linear"] == apart["cosine"] == 1
         assert apart["norm"] < 0.71
@@ -577,25 +578,25 @@ class TestReadings:
             means = [points[[i for i in range(k, k + 8) if i != k + seed]].mean(0) for k in (0, 8)]
             for own, k in enumerate((0, 8)):
                 right += int(np.argmin([np.linalg.norm(points[k + seed] - mean) for mean in means])) == own
-        found, of, p = solutions.directions(frame, inner)
+        found, of, p = solution_statistics.directions(frame, inner)
         assert (found, of) == (right, 16)
         assert (p < 0.05) == direction
-        assert solutions.directions(frame.iloc[:10], inner[:10, :10]) is None
+        assert solution_statistics.directions(frame.iloc[:10], inner[:10, :10]) is None
 
     def test_too_few_solutions_are_told_by_nan(self):
         frame, inner, parameters = made(EVEN).products["fitted"]
         for chosen in ([0], [0, 1], [0, 8], []):
-            table = solutions.separation(frame.iloc[chosen], inner[np.ix_(chosen, chosen)], parameters)
+            table = solution_statistics.separation(frame.iloc[chosen], inner[np.ix_(chosen, chosen)], parameters)
             assert table.set_index("by").loc["rbf"].isna().all()
 
     def test_pairs_that_are_not_finite_are_dropped_and_counted(self):
         barriers = made({SGD: 0.1, QUASI: 0.5}).barriers.query("stage == 'fitted' and ends == 'plain'").copy()
         barriers.iloc[0, barriers.columns.get_loc("rise")] = np.inf
-        means = solutions.barrier_means(barriers).set_index("algorithm")
+        means = solution_statistics.barrier_means(barriers).set_index("algorithm")
         assert means["dropped"].to_dict() == {SGD: 1, QUASI: 0}
         assert means["pairs"].to_dict() == {SGD: 27, QUASI: 28}
         assert np.isfinite(means["rise"]).all()
-        change = solutions.barrier_differences(barriers).iloc[0]
+        change = solution_statistics.barrier_differences(barriers).iloc[0]
         assert (change["pairs"], change["dropped"]) == (27, 1)
         assert change["difference"] == pytest.approx(0.4, abs=0.02)
 
@@ -603,20 +604,22 @@ class TestReadings:
         """What the pairs of two sets have in common does not widen the interval of their difference."""
         barriers = made({SGD: 0.1, QUASI: 0.5}).barriers
         common = barriers["first"] * 10.0 + barriers["second"]
-        shifted = solutions.barrier_differences(barriers.assign(rise=barriers["rise"] + common))
+        shifted = solution_statistics.barrier_differences(barriers.assign(rise=barriers["rise"] + common))
         for name in ("difference", "low", "high"):
-            assert shifted[name].to_numpy() == pytest.approx(solutions.barrier_differences(barriers)[name].to_numpy())
+            assert shifted[name].to_numpy() == pytest.approx(
+                solution_statistics.barrier_differences(barriers)[name].to_numpy()
+            )
 
     def test_alignment_is_paired(self):
         barriers = made({SGD: 0.1, QUASI: 0.5}).barriers
         barriers.loc[barriers["ends"] == "aligned", "rise"] -= 0.05
-        gains = solutions.aligned_gains(barriers)
+        gains = solution_statistics.aligned_gains(barriers)
         assert len(gains) == 6
         assert gains["difference"].to_numpy() == pytest.approx(-0.05, abs=0.01)
         assert (gains["low"] <= gains["difference"]).all()
 
     def test_means_are_plain_means(self, evidence):
-        means = solutions.barrier_means(evidence.barriers)
+        means = solution_statistics.barrier_means(evidence.barriers)
         wanted = evidence.barriers.groupby(["algorithm", "stage", "ends", "objective"])["rise"].mean()
         for row in means.to_dict("records"):
             key = tuple(row[name] for name in ("algorithm", "stage", "ends", "objective"))
@@ -624,7 +627,7 @@ class TestReadings:
             assert not row["rise_low"] > row["rise_high"]
 
     def test_printed_losses(self):
-        printed = solutions.printed_losses()
+        printed = printed_losses()
         assert len(printed) == 16
         fcp = printed.query("network == 'FCP' and algorithm == 'SGD'").set_index("split")["printed"]
         assert fcp.to_dict() == {"train": 6.21e-4, "test": 8.25e-2}
@@ -632,51 +635,59 @@ class TestReadings:
 
 class TestLayouts:
     def test_tables_hold_every_set(self, evidence):
-        means = solutions.barrier_means(evidence.barriers)
-        assert len(lay.barriers(means, TITLES)) == len(means)
-        tables = [solutions.barrier_differences(evidence.barriers, value) for value in ("rise", "fitted_rise")]
+        means = solution_statistics.barrier_means(evidence.barriers)
+        assert len(topography_tables.barriers_table(means, TITLES)) == len(means)
+        tables = [
+            solution_statistics.barrier_differences(evidence.barriers, value) for value in ("rise", "fitted_rise")
+        ]
         sums = (tables[0]["objective"] == "sum").sum()
-        assert len(lay.differences(pd.concat(tables), TITLES)) == 2 * sums
-        shown = lay.solutions(evidence.solutions, solutions.printed_losses(), TITLES)
+        assert len(topography_tables.barrier_differences_table(pd.concat(tables), TITLES)) == 2 * sums
+        shown = topography_tables.solutions_table(evidence.solutions, printed_losses(), TITLES)
         assert shown.columns.is_unique
         assert shown["algorithm"].tolist() == [SGD, QUASI, "SAM", "NiM-BH"]
-        assert 2 <= len(lay.sharpness(evidence.solutions, TITLES)) <= 4
-        settings = lay.settings({"digits": study.settings("smoke", "digits")}, evidence.solutions)
+        assert 2 <= len(topography_tables.sharpness_table(evidence.solutions, TITLES)) <= 4
+        settings = topography_tables.settings_table({"digits": study.settings("smoke", "digits")}, evidence.solutions)
         cells = settings.set_index("")["perceptron on digits"]
         assert cells["training images"] == "1,000"
         assert cells["images, paths fitted"] == "50"
-        spread = solutions.spread(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
-        assert len(lay.spreads(spread, solutions.printed_deviations(), TITLES)) == 4
+        spread = solution_statistics.spread(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
+        assert len(topography_tables.spreads(spread, printed_deviations(), TITLES)) == 4
 
     def test_what_is_there_is_summed(self, root):
         coverage = study.coverage("smoke", root)
-        shown = lay.covered(coverage, TITLES)
+        shown = topography_tables.sets_table(coverage, TITLES)
         assert shown["network"].tolist()[-1] == "in all"
         assert shown["core-minutes"].tolist()[-1] == pytest.approx(shown["core-minutes"][:-1].sum())
         assert shown["sets"].tolist()[-1] == f"{len(coverage)} of {len(coverage)}"
 
     def test_printed_deviations_stand_beside_ours(self, evidence):
-        spread = solutions.spread(*evidence.products["fitted"]).assign(network="fcp", stage="fitted")
-        shown = lay.spreads(spread, solutions.printed_deviations(), {"fcp": "FCP on MNIST"}).set_index("algorithm")
+        spread = solution_statistics.spread(*evidence.products["fitted"]).assign(network="fcp", stage="fitted")
+        shown = topography_tables.spreads(spread, printed_deviations(), {"fcp": "FCP on MNIST"}).set_index("algorithm")
         assert shown.loc[[QUASI, SGD, "SAM"], "printed"].tolist() == ["0.234", "0.139", "–"]
         inner, parameters = evidence.products["fitted"][1:]
         own = np.diag(inner)[evidence.products["fitted"][0]["algorithm"] == SGD]
         assert shown.loc[SGD, "size of a weight"] == f"{np.sqrt(own.mean() / parameters):.3f}"
-        apart = solutions.separation(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
+        apart = solution_statistics.separation(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
         told = pd.DataFrame([("digits", "fitted", 5, 8, 0.3)], columns=["network", "stage", "right", "of", "p"])
-        assert len(lay.separations(apart, told, TITLES)) == 7
-        assert "in 0 of 1, with 5 to 5 of 8 assigned rightly" in words.directions(apart, told)
+        assert len(topography_tables.separations(apart, told, TITLES)) == 7
+        assert "in 0 of 1, with 5 to 5 of 8 assigned rightly" in topography_sentences.norms_and_directions(apart, told)
 
     def test_passes_count_gradients_and_losses(self):
         """A full-batch run, one step an epoch: its line search is on the bill."""
         table = made(EVEN).solutions
         table.loc[table["algorithm"] == QUASI, ["step", "gradient_evaluations", "loss_evaluations"]] = [5, 98, 581]
-        cells = lay.settings({"digits": study.settings("smoke", "digits")}, table).set_index("").iloc[:, 0]
+        cells = (
+            topography_tables.settings_table({"digits": study.settings("smoke", "digits")}, table)
+            .set_index("")
+            .iloc[:, 0]
+        )
         assert cells["passes, L-BFGS-GSS"] == "679"
 
     def test_the_answer_counts_groups_and_names_what_is_not_there(self):
         same = made({SGD: 0.1, QUASI: 0.5})
-        found = words.answer({"perceptron on digits": same, "FCP on MNIST": same, "LeNet on MNIST": None})
+        found = topography_sentences.answer(
+            {"perceptron on digits": same, "FCP on MNIST": same, "LeNet on MNIST": None}
+        )
         assert found.startswith("**Of 9 claims, ")
         line = next(line for line in found.splitlines() if "Barriers between" in line)
         assert (
@@ -684,35 +695,37 @@ class TestLayouts:
         )
         assert "fully fitted, height 0.5 against 0.098" in line
         assert found.endswith("Not run here yet: LeNet on MNIST.")
-        apart = words.answer({"perceptron on digits": same, "FCP on MNIST": made({SGD: 0.5, QUASI: 0.1})})
+        apart = topography_sentences.answer(
+            {"perceptron on digits": same, "FCP on MNIST": made({SGD: 0.5, QUASI: 0.1})}
+        )
         assert "*holds* (perceptron on digits" in apart
         assert "*does not hold* (FCP on MNIST" in apart
-        assert "not been run" in words.answer({"LeNet on MNIST": None})
+        assert "not been run" in topography_sentences.answer({"LeNet on MNIST": None})
 
     def test_sentences_follow_from_the_numbers(self, evidence):
         barriers = evidence.barriers
-        softer = solutions.changes(barriers, "objective", "maximum", "sum")
-        assert f"of {len(softer)} sets" in words.tally(softer)
+        softer = solution_statistics.changes(barriers, "objective", "maximum", "sum")
+        assert f"of {len(softer)} sets" in topography_sentences.count_sides(softer)
         fits = int((barriers["objective"] == "sum").sum())
-        told = words.converged(barriers.assign(converged=barriers["objective"] == "sum"))
+        told = topography_sentences.converged(barriers.assign(converged=barriers["objective"] == "sum"))
         assert f"{fits:,} of {fits:,} fits of the sum of losses" in told
         assert "and 0 of" in told
-        third = solutions.barrier_differences(barriers, a="SAM").assign(algorithm="SAM")
-        assert "SAM's on perceptron on digits" in words.others(third, TITLES)
-        higher = words.accuracies({"perceptron on digits": made(EVEN, accuracy=0.05)})
+        third = solution_statistics.barrier_differences(barriers, a="SAM").assign(algorithm="SAM")
+        assert "SAM's on perceptron on digits" in topography_sentences.others(third, TITLES)
+        higher = topography_sentences.accuracy_differences({"perceptron on digits": made(EVEN, accuracy=0.05)})
         assert "perceptron on digits: L-BFGS-GSS +" in higher
         assert "not told apart" not in higher
-        assert "not told apart" in words.accuracies({"perceptron on digits": made(EVEN)})
-        assert words.judged("low_paths", {"a": made(EVEN)}).startswith("- a: *holds*: ")
+        assert "not told apart" in topography_sentences.accuracy_differences({"perceptron on digits": made(EVEN)})
+        assert topography_sentences.judged("low_paths", {"a": made(EVEN)}).startswith("- a: *holds*: ")
 
     def test_figures_with_and_without_results(self, evidence):
         nothing = pd.DataFrame()
-        means = solutions.barrier_means(evidence.barriers)
+        means = solution_statistics.barrier_means(evidence.barriers)
         for some in (evidence.solutions, nothing):
-            assert figures.accuracies(some, TITLES).axes
+            assert solution_figures.accuracies(some, TITLES).axes
         for some in (evidence.barriers, nothing):
-            assert figures.profiles(some, TITLES, (SGD, QUASI)).axes
+            assert solution_figures.profiles(some, TITLES, (SGD, QUASI)).axes
         for some in (means, nothing):
-            assert figures.rises(some, TITLES).axes
+            assert solution_figures.rises(some, TITLES).axes
         for some in ({"digits": evidence.products["fitted"]}, {}):
-            assert figures.components(some, TITLES, (SGD, QUASI)).axes
+            assert solution_figures.components(some, TITLES, (SGD, QUASI)).axes

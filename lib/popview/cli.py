@@ -64,7 +64,7 @@ def chapter(
     if not custom and not reasons:
         typer.echo(f"{chosen.page.relative_to(root)} is fresh")
         return
-    typer.echo(f"running {chosen.name} ({'your parameters' if custom else build.summary(reasons)})")
+    typer.echo(f"running {chosen.name} ({'your parameters' if custom else build.first_reasons(reasons)})")
     notebook = build.execute(chosen, given)
     typer.echo(notebook.relative_to(root))
     if custom:

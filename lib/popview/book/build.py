@@ -31,11 +31,11 @@ __all__ = [
     "chapters",
     "execute",
     "find",
+    "first_reasons",
     "output_path",
     "override",
     "parameters",
     "stale",
-    "summary",
 ]
 
 LIBRARY = Path(__file__).resolve().parents[2]
@@ -144,7 +144,7 @@ def stale(chapter: Chapter, given: Mapping[str, Any] | None = None) -> list[str]
         old = json.loads(chapter.page.read_text(encoding="utf-8"))["metadata"]["popview"]
     except (OSError, ValueError, KeyError):
         return ["never run"]
-    return staleness.differences(old, _stamp(chapter, given, [chapter.root / name for name in old["files"]]))
+    return staleness.stamp_differences(old, _stamp(chapter, given, [chapter.root / name for name in old["files"]]))
 
 
 def _stamp(chapter: Chapter, given: Mapping[str, Any] | None, files: list[Path]) -> dict[str, Any]:
@@ -313,7 +313,7 @@ def _run_all(due: Mapping[Chapter, list[str]]) -> list[str]:
                     failures.append(str(done.exception()))
                     print(f"chapter {number}: failed", flush=True)
                     continue
-                print(f"chapter {number}: {done.result():.1f} s ({summary(due[running[done]])})", flush=True)
+                print(f"chapter {number}: {done.result():.1f} s ({first_reasons(due[running[done]])})", flush=True)
         except BaseException:
             pool.shutdown(cancel_futures=True)  # an interrupt ends those that run, and starts no more
             raise
@@ -327,7 +327,7 @@ def _timed(chapter: Chapter) -> float:
     return time.perf_counter() - start
 
 
-def summary(reasons: list[str], most: int = 3) -> str:
+def first_reasons(reasons: list[str], most: int = 3) -> str:
     """Return the first reasons in one line, and how many more there are."""
     more = f", and {len(reasons) - most} more" if len(reasons) > most else ""
     return ", ".join(reasons[:most]) + more

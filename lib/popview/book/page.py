@@ -22,12 +22,12 @@ __all__ = [
     "facts",
     "figure",
     "interactive",
+    "markdown",
     "number",
     "provenance",
     "show",
     "signed",
     "table",
-    "text",
 ]
 
 #: The sign, at which a browser does not break the line as it does at a hyphen.
@@ -59,12 +59,12 @@ def show(
 ) -> None:
     """Hand a table to the page, laid out; or, where it has no rows, the words for that."""
     if frame.empty:
-        text(name, f"*{empty.capitalize()}.*")
+        markdown(name, f"*{empty.capitalize()}.*")
     else:
         table(name, layout(frame) if layout else frame, digits)
 
 
-def text(name: str, words: str) -> None:
+def markdown(name: str, words: str) -> None:
     """Hand Markdown to the page."""
     glue(name, Markdown(words), display=False)
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from popview.common.errors import UsageError
 
-__all__ = ["ABSENT", "LOCK", "differences", "imported_modules", "make_stamp", "path_digest", "text_digest"]
+__all__ = ["ABSENT", "LOCK", "imported_modules", "make_stamp", "path_digest", "stamp_differences", "text_digest"]
 
 ABSENT = "absent"
 LOCK = "requirements.lock"  # the environment is an input of every chapter
@@ -122,7 +122,7 @@ def make_stamp(
     }
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def stamp_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return in words what differs between two stamps; nothing where they agree."""
     reasons = ["text changed"] if old["text"] != new["text"] else []
     for name, before, now in _changes(old["parameters"], new["parameters"]):

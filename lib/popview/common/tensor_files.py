@@ -15,10 +15,10 @@ from torch import Tensor
 
 from popview.common.errors import UsageError
 
-__all__ = ["load", "save", "writing"]
+__all__ = ["load_tensors", "save_tensors", "writing"]
 
 
-def save(file: Path, state: Any) -> None:
+def save_tensors(file: Path, state: Any) -> None:
     """Write a state, whole or not at all: tensors as such, everything else as JSON in the metadata; with a checksum.
 
     It is written in a folder beside it, ``<file>.part``, whose name is known where safetensors' own temporary is not.
@@ -44,8 +44,8 @@ def writing(file: Path) -> Iterator[None]:
         raise UsageError(f"cannot write {file}: {error}") from error
 
 
-def load(file: Path) -> Any:
-    """Read a state that `save` wrote; a tuple comes back as a list.
+def load_tensors(file: Path) -> Any:
+    """Read a state that `save_tensors` wrote; a tuple comes back as a list.
 
     Raises
     ------

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from popview.common.errors import check_name
+from popview.optimizers.adamw import AdamW
 from popview.optimizers.base import Optimizer
 from popview.optimizers.basin_hopping import ACCEPT_RULES, AcceptRule, BasinHopping, Perturb, hopping
 from popview.optimizers.lbfgs import LBFGS
 from popview.optimizers.noise import NOISES, SCOPES
-from popview.optimizers.references import SWA, AdamW
 from popview.optimizers.sam import SAM
 from popview.optimizers.sgd import SGD, SGLD, NiGSGD, NiMSGD, sgd_
+from popview.optimizers.swa import SWA
 
 __all__ = [
     "ACCEPT_RULES",

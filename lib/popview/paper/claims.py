@@ -182,7 +182,7 @@ def tasks(profile: str) -> dict[str, Results | None]:
 
     That is one restart, or fewer checkpoints than the paper's ten models.
     """
-    covered = tables.coverage(profile)
+    covered = tables.task_coverage(profile)
     scales: dict[str, Results | None] = {f"{row.task} ({row.variant})": None for row in covered.itertuples()}
     for (task, variant), rows in tables.load_available(profile, covered[covered["restarts"] > 1]).items():
         if rows["step"].nunique() >= MODELS:

@@ -19,7 +19,7 @@ from popview.common import read_log
 from popview.common.errors import UsageError, check_name
 from popview.common.folders import PAPER
 
-__all__ = ["TABLES", "PublishedTable", "fits", "granularity", "table"]
+__all__ = ["TABLES", "PublishedTable", "fits", "granularity", "printed_deviations", "printed_losses", "table"]
 
 LARGEST_POPULATION = 2000
 NUMBERS = frozenset({"percent", "p_value", "median", "standard_deviation"})
@@ -125,3 +125,18 @@ def granularity(percents: Iterable[float]) -> int | None:
     """
     printed = list(percents)
     return next((n for n in range(1, LARGEST_POPULATION + 1) if fits(printed, n)), None)
+
+
+def printed_losses() -> pandas.DataFrame:
+    """Return the losses that Yu and Morozov print: ``network, stage, algorithm, split, printed`` (means of 48)."""
+    return _printed("yu-losses.csv")
+
+
+def printed_deviations() -> pandas.DataFrame:
+    """Return the standard deviations of weights that Yu and Morozov print: ``network, stage, algorithm, printed``."""
+    return _printed("yu-deviations.csv")
+
+
+def _printed(name: str) -> pandas.DataFrame:
+    read_log.record(PAPER / name)
+    return pandas.read_csv(PAPER / name)

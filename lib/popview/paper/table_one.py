@@ -23,10 +23,10 @@ __all__ = [
     "ALGORITHMS",
     "COLUMNS",
     "Protocol",
+    "against_printed",
     "at_saddles",
     "cells",
     "closest",
-    "compare",
     "grid",
     "preferences",
     "symmetry",
@@ -124,7 +124,7 @@ def cells(samples: Iterable[Sample], radius: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def compare(table: pd.DataFrame, printed_restarts: int = 500) -> pd.DataFrame:
+def against_printed(table: pd.DataFrame, printed_restarts: int = 500) -> pd.DataFrame:
     """Say for each row of a table from `cells` how far it is from the printed one.
 
     Cells that are illegible in the text at hand, Else and what diverged are lumped into one remainder on both sides.
@@ -163,7 +163,7 @@ def _one(protocol: Protocol, landscape: str, algorithm: str, seed: int, radii: t
     s = protocol.sample(landscape, algorithm, seed)
     settings = {k: v for k, v in asdict(protocol).items() if k not in ("radius", "restarts")}
     settings["domain"] = str(protocol.domain)
-    return pd.concat([compare(cells([s], radius)).assign(radius=radius, **settings) for radius in radii])
+    return pd.concat([against_printed(cells([s], radius)).assign(radius=radius, **settings) for radius in radii])
 
 
 def grid(
@@ -181,7 +181,7 @@ def grid(
     Returns
     -------
     DataFrame
-        The columns of `compare` and the protocol's fields; one row per algorithm, landscape and protocol.
+        The columns of `against_printed` and the protocol's fields; one row per algorithm, landscape and protocol.
     """
     protocols = [
         Protocol(restarts=restarts, **dict(zip(choices, values, strict=True)))

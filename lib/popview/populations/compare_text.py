@@ -5,7 +5,7 @@ import pandas as pd
 
 from popview.common.errors import UsageError, check_name
 from popview.populations.comparisons import FAMILIES, HIGHER_IS_BETTER, against, clustering
-from popview.populations.tables import load, per_restart, select, wanted
+from popview.populations.tables import load_trajectories, per_restart, select, wanted
 from popview.runs import store
 from popview.runs.expansion import restarts_of
 from popview.runs.profiles import settings
@@ -50,13 +50,13 @@ def comparison(
     table = settings(profile, task)
     specs = wanted(profile, task, variant, algorithms=(a, b))
     restarts = restarts_of(profile, task, variant)
-    trajectories = load(specs, restarts)
+    trajectories = load_trajectories(specs, restarts)
     family, others = _family(a, b, table["algorithms"])
     beside = [spec for spec in wanted(profile, task, variant) if spec.algorithm in others]
     lacking = {spec.algorithm for spec in store.missing(beside)}
     there = list(dict.fromkeys(spec.algorithm for spec in beside if spec.algorithm not in lacking))
     if there:
-        more = load([spec for spec in beside if spec.algorithm in there], restarts)
+        more = load_trajectories([spec for spec in beside if spec.algorithm in there], restarts)
         trajectories = pd.concat([trajectories, more], ignore_index=True)
     models = select(trajectories, "train_loss", per_trajectory)
     values = per_restart(models, metric)

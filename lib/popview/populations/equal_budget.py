@@ -61,7 +61,7 @@ def equal_budgets(
     Parameters
     ----------
     trajectories : DataFrame
-        As `popview.populations.tables.load` returns it.
+        As `popview.populations.tables.load_trajectories` returns it.
     margin : float, optional
         Of equivalence; losses are compared without.
     value : str

@@ -15,12 +15,12 @@ __all__ = [
     "chosen",
     "correlations",
     "late",
+    "mean_with_interval",
     "overlap",
     "overlaps",
     "rank_correlation",
     "regret",
     "regrets",
-    "summary",
     "verdicts",
 ]
 
@@ -202,7 +202,7 @@ def _tau(x: np.ndarray, y: np.ndarray) -> float:
     return float(scipy.stats.kendalltau(x, y, method="asymptotic").statistic)  # methods differ in the p-value only
 
 
-def summary(values: pd.DataFrame, margin: float | None = None, level: float = 0.95) -> pd.DataFrame:
+def mean_with_interval(values: pd.DataFrame, margin: float | None = None, level: float = 0.95) -> pd.DataFrame:
     """Return the mean over restarts of each column, with Student's interval.
 
     The interval takes the mean for normal. Of regrets, overlaps and rank correlations drawn from those of `digits`, it
@@ -237,42 +237,43 @@ def summary(values: pd.DataFrame, margin: float | None = None, level: float = 0.
 
 
 def regrets(trajectories: pd.DataFrame, margin: float, per_trajectory: int = 10) -> pd.DataFrame:
-    """Return `summary` of each of `REGRETS`, named in a column ``series``, with the ``margin``."""
+    """Return `mean_with_interval` of each of `REGRETS`, named in a column ``series``, with the ``margin``."""
     frames = [
-        summary(regret(trajectories, by, value, per_trajectory), margin).assign(series=name, margin=margin)
+        mean_with_interval(regret(trajectories, by, value, per_trajectory), margin).assign(series=name, margin=margin)
         for name, (by, value) in REGRETS.items()
     ]
     return pd.concat(frames, ignore_index=True)
 
 
 def overlaps(trajectories: pd.DataFrame, per_trajectory: int = 10) -> pd.DataFrame:
-    """Return `summary` of the overlap with the choice by test and by validation metric.
+    """Return `mean_with_interval` of the overlap with the choice by test and by validation metric.
 
     Returns
     -------
     DataFrame
-        As `summary`, with ``split`` ("test", "validation") and ``chance``, the overlap of unrelated criteria.
+        As `mean_with_interval`, with ``split`` ("test", "validation") and ``chance``: the overlap of unrelated
+        criteria.
     """
     chance = per_trajectory / trajectories["step"].nunique()
     frames = [
-        summary(overlap(trajectories, f"{split}_metric", per_trajectory)).assign(split=split, chance=chance)
+        mean_with_interval(overlap(trajectories, f"{split}_metric", per_trajectory)).assign(split=split, chance=chance)
         for split in ("test", "validation")
     ]
     return pd.concat(frames, ignore_index=True)
 
 
 def correlations(trajectories: pd.DataFrame) -> pd.DataFrame:
-    """Return `summary` of the rank correlation on both splits, over whole trajectories and their second half.
+    """Return `mean_with_interval` of the rank correlation on both splits, over whole trajectories and second halves.
 
     Returns
     -------
     DataFrame
-        As `summary`, with ``split`` ("test", "validation") and ``series`` ("whole trajectory", "second half"); the
-        intervals are cut at −1 and 1, where the correlation ends.
+        As `mean_with_interval`, with ``split`` ("test", "validation") and ``series`` ("whole trajectory",
+        "second half"); the intervals are cut at −1 and 1, where the correlation ends.
     """
     half = trajectories["epoch"].max() / 2
     frames = [
-        summary(rank_correlation(trajectories, f"{split}_metric", start)).assign(split=split, series=period)
+        mean_with_interval(rank_correlation(trajectories, f"{split}_metric", start)).assign(split=split, series=period)
         for split in ("test", "validation")
         for period, start in (("whole trajectory", 0.0), ("second half", half))
     ]

@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 
 from popview import topography
-from popview.common import read_log
 from popview.common.errors import UsageError
-from popview.common.folders import PAPER
 from popview.statistics import a12
 
 __all__ = [
@@ -18,8 +16,6 @@ __all__ = [
     "barrier_means",
     "changes",
     "directions",
-    "printed_deviations",
-    "printed_losses",
     "separation",
     "spread",
 ]
@@ -233,18 +229,3 @@ def _right(cosines: np.ndarray, exchanged: np.ndarray) -> int:
     left = [block.sum(1) - np.diag(block) for block in (same, across, across.T, others)]
     nearer = [(left[i] - left[i + 1]) / (count - 1) - offset for i in (0, 2)]
     return int((nearer[0] > 0).sum() + (nearer[1] < 0).sum())
-
-
-def printed_losses() -> pd.DataFrame:
-    """Return the losses that Yu and Morozov print: ``network, stage, algorithm, split, printed`` (means of 48)."""
-    return _printed("yu-losses.csv")
-
-
-def printed_deviations() -> pd.DataFrame:
-    """Return the standard deviations of weights that Yu and Morozov print: ``network, stage, algorithm, printed``."""
-    return _printed("yu-deviations.csv")
-
-
-def _printed(name: str) -> pd.DataFrame:
-    read_log.record(PAPER / name)
-    return pd.read_csv(PAPER / name)

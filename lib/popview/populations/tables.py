@@ -22,15 +22,15 @@ __all__ = [
     "available",
     "chances",
     "copies",
-    "coverage",
     "distinct",
     "final",
-    "load",
     "load_available",
+    "load_trajectories",
     "parting",
     "per_restart",
     "records",
     "select",
+    "task_coverage",
     "wanted",
     "within",
 ]
@@ -114,7 +114,7 @@ def _whole(specs: list[RunSpec], missing: list[RunSpec]) -> list[RunSpec]:
     return [] if lacking & {"SGD", *PAPER_FAMILY} else [spec for spec in specs if spec.algorithm not in lacking]
 
 
-def coverage(
+def task_coverage(
     profile: str,
     tasks: Iterable[str] = TASKS,
     variants: Iterable[str] = COMPARED,
@@ -153,15 +153,15 @@ def coverage(
 
 
 def load_available(profile: str, covered: pd.DataFrame, root: Path = RESULTS) -> dict[tuple[str, str], pd.DataFrame]:
-    """Load what is `available` of each task and variant of `coverage`; by (task, variant), in its order."""
+    """Load what is `available` of each task and variant of `task_coverage`; by (task, variant), in its order."""
     found = {}
     for row in covered[covered["whole"] > 0].itertuples():
         specs = available(profile, row.task, row.variant, restarts=row.restarts, root=root)
-        found[row.task, row.variant] = load(specs, row.restarts, root)
+        found[row.task, row.variant] = load_trajectories(specs, row.restarts, root)
     return found
 
 
-def load(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = RESULTS) -> pd.DataFrame:
+def load_trajectories(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = RESULTS) -> pd.DataFrame:
     """Read the trajectories of specs from the store into one table.
 
     Parameters
@@ -199,7 +199,7 @@ def records(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = 
 
     Parameters
     ----------
-    specs, restarts, root : see `load`
+    specs, restarts, root : see `load_trajectories`
 
     Raises
     ------
@@ -245,7 +245,7 @@ def parting(trajectories: pd.DataFrame, reference: str = "SGD") -> pd.Series:
     Parameters
     ----------
     trajectories : DataFrame
-        As `load` returns it.
+        As `load_trajectories` returns it.
     reference : str
 
     Returns
@@ -275,7 +275,7 @@ def select(trajectories: pd.DataFrame, by: str, per_trajectory: int = 10) -> pd.
     Parameters
     ----------
     trajectories : DataFrame
-        As `load` returns it.
+        As `load_trajectories` returns it.
     by : {"train_loss", "validation_metric", "test_metric"}
     per_trajectory : int
         The paper's L. Of equal checkpoints the earlier is taken; one whose value or training loss is not finite is

@@ -7,7 +7,7 @@ import scipy.stats
 from popview.common.errors import check_name
 from popview.populations.tables import within
 
-__all__ = ["dearer", "equal_gradients", "shared_misses", "summary", "target", "time_to_target", "times"]
+__all__ = ["dearer", "equal_gradients", "median_times", "shared_misses", "target", "time_to_target", "times"]
 
 
 def _finite(trajectories: pd.DataFrame, value: str) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def target(trajectories: pd.DataFrame, reference: str = "SGD", value: str = "val
     Parameters
     ----------
     trajectories : DataFrame
-        As `popview.populations.tables.load` returns it.
+        As `popview.populations.tables.load_trajectories` returns it.
     value : str
         A column of which more is better; the validation metric, so that the test split decides nothing.
 
@@ -76,7 +76,7 @@ def time_to_target(
     return table.rename_axis(index="seed", columns="algorithm")
 
 
-def summary(times: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+def median_times(times: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """Return the median time of each algorithm, with the interval between order statistics, and the misses.
 
     The interval assumes nothing about the distribution, and counts a miss as later than any time. Where there are too
@@ -118,12 +118,12 @@ def shared_misses(times: pd.DataFrame) -> dict[str, float]:
 
 
 def times(trajectories: pd.DataFrame, margin: float, reference: str = "SGD") -> pd.DataFrame:
-    """Return `summary` at the target, and within the equivalence margin of it, at `equal_gradients`.
+    """Return `median_times` at the target, and within the equivalence margin of it, at `equal_gradients`.
 
     Returns
     -------
     DataFrame
-        As `summary`, with ``series`` ("at the target", "within the margin of it"), ``level``, and ``passes``: the
+        As `median_times`, with ``series`` ("at the target", "within the margin of it"), ``level``, and ``passes``: the
         median number of loss evaluations that the accept rule has paid by then, over the restarts that get there.
     """
     trajectories = equal_gradients(trajectories, reference)
@@ -131,6 +131,6 @@ def times(trajectories: pd.DataFrame, margin: float, reference: str = "SGD") -> 
     frames = []
     for series, aim in (("at the target", level), ("within the margin of it", level - margin)):
         passes = time_to_target(trajectories, aim, cost="loss_evaluations").replace(np.inf, np.nan).median()
-        table = summary(time_to_target(trajectories, aim))
+        table = median_times(time_to_target(trajectories, aim))
         frames.append(table.assign(series=series, level=aim, passes=passes.to_numpy()))
     return pd.concat(frames, ignore_index=True)

@@ -79,7 +79,7 @@ def network(task: str, model: dict[str, Any]) -> nn.Module:
     """
     given = model_settings(task, model)
     if kind(task) is images.Images:
-        return networks.make(given["network"], DATA[task].shape, given["classes"], given["width"])
+        return networks.make_network(given["network"], DATA[task].shape, given["classes"], given["width"])
     from transformers import BertConfig, BertForSequenceClassification
 
     options: dict[str, Any] = {"num_labels": given["classes"], "attn_implementation": "eager"}

@@ -208,7 +208,7 @@ def _write(file: Path, problem: Problem, optimizer: Optimizer, records: list[Any
         "records": [record.state_dict() for record in records],
     }
     with tensor_files.writing(file):
-        tensor_files.save(file, state)
+        tensor_files.save_tensors(file, state)
 
 
 def _maker(problem: Problem, records: list[Any]) -> dict[str, str]:
@@ -227,7 +227,7 @@ def _resumed(file: Path | None, problem: Problem, optimizer: Optimizer, records:
     """
     if file is None or not file.is_file():
         return -1, 0.0
-    state, own = tensor_files.load(file), _maker(problem, records)
+    state, own = tensor_files.load_tensors(file), _maker(problem, records)
     then = state["made"]
     if other := [f"{name} was {then.get(name)}, is {value}" for name, value in own.items() if then.get(name) != value]:
         raise ValueError(", ".join(other))

@@ -211,7 +211,7 @@ def _compute(spec: Part, root: Path, keep_weights: bool, every: float) -> Outcom
                         if keep_weights or found.spec.keeps_weights:
                             with tensor_files.writing(weights):
                                 weights.parent.mkdir(parents=True, exist_ok=True)
-                                tensor_files.save(weights, found.weights)
+                                tensor_files.save_tensors(weights, found.weights)
                         store.save(found.spec, found.table, root)
             for one in served:
                 with tensor_files.writing(store.path(one, root)):

@@ -10,11 +10,11 @@ from popview.statistics.results import (
     Equivalence,
     Result,
     check_fraction,
+    checked_sample,
     constant,
     paired_samples,
     pooled,
     rounding,
-    sample,
 )
 
 __all__ = ["holm", "mann_whitney", "mean_difference", "t_test", "tost"]
@@ -158,7 +158,7 @@ def mean_difference(
     Welch 1947, Biometrika 34, 28: groups of unequal variance.
     """
     check_fraction(level, "level")
-    first, second = paired_samples(a, b) if paired else (sample(a, "a"), sample(b, "b"))
+    first, second = paired_samples(a, b) if paired else (checked_sample(a, "a"), checked_sample(b, "b"))
     n = (first.size,) if paired else (first.size, second.size)
     difference = float(first.mean() - second.mean())
     if _no_spread(first, second, paired):
@@ -208,7 +208,7 @@ def tost(
         raise ValueError(f"alpha must lie between 0 and 0.5, got {alpha!r}")
     if not 0 < margin < np.inf:
         raise ValueError(f"margin must be a number above 0, got {margin!r}")
-    first, second = paired_samples(a, b) if paired else (sample(a, "a"), sample(b, "b"))
+    first, second = paired_samples(a, b) if paired else (checked_sample(a, "a"), checked_sample(b, "b"))
     n = (first.size,) if paired else (first.size, second.size)
     difference = float(first.mean() - second.mean())
     interval = _t_interval(first, second, paired, 2 * alpha)

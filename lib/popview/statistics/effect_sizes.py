@@ -14,7 +14,7 @@ import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 from statsmodels.stats.proportion import proportion_confint
 
-from popview.statistics.results import Array, Result, check_fraction, paired_samples, rounding, sample
+from popview.statistics.results import Array, Result, check_fraction, checked_sample, paired_samples, rounding
 
 __all__ = ["a12", "hodges_lehmann", "hodges_lehmann_paired", "proportion"]
 
@@ -57,7 +57,7 @@ def a12(a: ArrayLike, b: ArrayLike, *, level: float = 0.95, unit: str = "restart
     Brunner & Munzel 2000, Biometrical Journal 42, 17: placements, and their degrees of freedom.
     """
     check_fraction(level, "level")
-    first, second = sample(a, "a"), sample(b, "b")
+    first, second = checked_sample(a, "a"), checked_sample(b, "b")
     n_a, n_b = first.size, second.size
     above = _twice_below(first, second)
     estimate = int(above.sum()) / (2 * n_a * n_b)
@@ -104,7 +104,7 @@ def hodges_lehmann(a: ArrayLike, b: ArrayLike, *, level: float = 0.95, unit: str
     Hodges & Lehmann 1963, Annals of Mathematical Statistics 34, 598: estimates that come from rank tests.
     """
     check_fraction(level, "level")
-    first, second = sample(a, "a"), sample(b, "b")
+    first, second = checked_sample(a, "a"), checked_sample(b, "b")
     differences = np.subtract.outer(first, second).ravel()
     cut = _rank_sum_cut(first.size, second.size, (1 - level) / 2)
     return _median_between(differences, cut, (first.size, second.size), unit)

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
-from popview.statistics.results import Array, Result, paired_samples, sample
+from popview.statistics.results import Array, Result, checked_sample, paired_samples
 
 __all__ = ["exact_permutation", "paired_permutation", "smallest_p", "smallest_p_paired"]
 
@@ -52,7 +52,7 @@ def exact_permutation(
     ----------
     Fisher 1935, The Design of Experiments: the labels were exchangeable if the treatment did nothing.
     """
-    first, second = sample(a, "a"), sample(b, "b")
+    first, second = checked_sample(a, "a"), checked_sample(b, "b")
     n = (first.size, second.size)
     scaled = _scaled(np.concatenate([first, second]))
     if comb(sum(n), n[0]) <= ENUMERATED:

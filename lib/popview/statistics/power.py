@@ -13,12 +13,12 @@ from statsmodels.stats.power import TTestIndPower
 
 from popview.statistics import detectable_effect, smallest_p, smallest_p_paired
 from popview.statistics.batched import equivalence_p_values, p_values
-from popview.statistics.simulations import share
+from popview.statistics.simulations import rate_with_interval
 
 __all__ = [
     "detectable_points",
     "deviations",
-    "differences",
+    "differing_groups",
     "equivalence_power",
     "power",
     "restart_p_values",
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-def differences(
+def differing_groups(
     sizes: Iterable[int], effects: Iterable[float], *, repeats: int = 2000, seed: int = 0
 ) -> dict[tuple[int, float], tuple[np.ndarray, np.ndarray]]:
     """Draw normal restart values of two optimizers whose means differ by `effect` standard deviations.
@@ -46,7 +46,7 @@ def differences(
 
 
 def restart_p_values(drawn: Mapping[tuple[int, float], tuple[np.ndarray, np.ndarray]], seed: int = 0) -> pd.DataFrame:
-    """Return the p-values of the permutation test on `differences`: one column per true difference, one row a repeat.
+    """Return the permutation test's p-values on `differing_groups`: one column per true difference, one row a repeat.
 
     The draws must be of one number of restarts.
     """
@@ -89,7 +89,7 @@ def power(
         ``restarts, family, effect, power`` and ``permutation, low, high`` (NaN where not simulated). Power is 0 where
         no permutation of so few restarts could reject.
     """
-    drawn = differences(sizes, simulated, repeats=repeats, seed=seed)
+    drawn = differing_groups(sizes, simulated, repeats=repeats, seed=seed)
     found = {key: p_values("permutation", *groups, seed=seed) for key, groups in drawn.items()}
     rows = []
     for size in sizes:
@@ -100,7 +100,7 @@ def power(
                 row["power"] = _t_power(effect, size, alpha / family) if possible else 0.0
                 row |= {"permutation": np.nan, "low": np.nan, "high": np.nan}
                 if (size, effect) in found:
-                    counted = share(int((found[size, effect] <= alpha / family).sum()), repeats)
+                    counted = rate_with_interval(int((found[size, effect] <= alpha / family).sum()), repeats)
                     row |= {"permutation": counted["rate"], "low": counted["low"], "high": counted["high"]}
                 rows.append(row)
     return pd.DataFrame(rows)
@@ -140,12 +140,12 @@ def silence(
         ``restarts, difference, not_rejected, equivalent`` (shares), and ``low, high`` of each with that prefix.
     """
     rows = []
-    for (size, difference), groups in differences(sizes, (0.0, effect), repeats=repeats, seed=seed).items():
+    for (size, difference), groups in differing_groups(sizes, (0.0, effect), repeats=repeats, seed=seed).items():
         quiet = int((p_values("permutation", *groups, seed=seed) > alpha).sum())
         shown = int((equivalence_p_values(*groups, margin) <= alpha).sum())
         row: dict[str, float] = {"restarts": size, "difference": difference}
         for name, count in (("not_rejected", quiet), ("equivalent", shown)):
-            counted = share(count, repeats)
+            counted = rate_with_interval(count, repeats)
             row |= {name: counted["rate"], f"{name}_low": counted["low"], f"{name}_high": counted["high"]}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -163,7 +163,7 @@ def equivalence_power(
         In standard deviations of a restart's value.
     alpha, repeats, seed
     """
-    groups = differences((restarts,), (0.0,), repeats=repeats, seed=seed)[restarts, 0.0]
+    groups = differing_groups((restarts,), (0.0,), repeats=repeats, seed=seed)[restarts, 0.0]
     return float((equivalence_p_values(*groups, margin) <= alpha).mean())
 
 

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Equivalence", "Result", "check_fraction", "constant", "paired_samples", "pooled", "rounding", "sample"]
+__all__ = [
+    "Equivalence",
+    "Result",
+    "check_fraction",
+    "checked_sample",
+    "constant",
+    "paired_samples",
+    "pooled",
+    "rounding",
+]
 
 Array = NDArray[np.float64]
 
@@ -57,7 +66,7 @@ class Equivalence(Result):
         return (high - low) / 2 < self.margin
 
 
-def sample(values: ArrayLike, name: str) -> Array:
+def checked_sample(values: ArrayLike, name: str) -> Array:
     """Return `values` as a float array of shape ``(n,)``, one value per restart.
 
     Raises
@@ -73,7 +82,7 @@ def sample(values: ArrayLike, name: str) -> Array:
 
 
 def pooled(values: ArrayLike, name: str) -> Array:
-    """Return `values`, of any shape, as a flat float array; raises ValueError as `sample` does."""
+    """Return `values`, of any shape, as a flat float array; raises ValueError as `checked_sample` does."""
     return _checked(np.asarray(values, dtype=float).ravel(), name)
 
 
@@ -87,7 +96,7 @@ def _checked(array: Array, name: str) -> Array:
 
 def paired_samples(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     """Return two samples whose entries belong together; raises ValueError where their lengths differ."""
-    first, second = sample(a, "a"), sample(b, "b")
+    first, second = checked_sample(a, "a"), checked_sample(b, "b")
     if first.size != second.size:
         raise ValueError(f"a and b are paired, but a has {first.size} values and b {second.size}")
     return first, second

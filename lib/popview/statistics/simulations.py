@@ -20,9 +20,9 @@ __all__ = [
     "decided_by_construction",
     "false_positives",
     "matrix",
+    "rate_with_interval",
     "rejected",
-    "share",
-    "splits",
+    "split_p_values",
 ]
 
 #: What the paper does: its two tests on pooled models. And the same question asked of restarts.
@@ -35,7 +35,7 @@ RESTART_LEVEL = {
 EVERY = POOLED | RESTART_LEVEL
 
 
-def share(successes: int, trials: int) -> dict[str, float]:
+def rate_with_interval(successes: int, trials: int) -> dict[str, float]:
     """Return a proportion as columns: ``rate, low, high, repeats``."""
     found = proportion(successes, trials)
     low, high = found.interval or (0.0, 1.0)
@@ -84,7 +84,7 @@ def false_positives(
     for correlation in correlations:
         a, b = (simulate_nested(generator, restarts, checkpoints, correlation, repeats=repeats) for _ in range(2))
         for test, found in _tests(a, b, seed, tests).items():
-            rows.append({"icc": correlation, "test": test, **share(int((found <= alpha).sum()), repeats)})
+            rows.append({"icc": correlation, "test": test, **rate_with_interval(int((found <= alpha).sum()), repeats)})
     return pd.DataFrame(rows)
 
 
@@ -105,7 +105,7 @@ def matrix(population: pd.DataFrame, value: str = "test_metric") -> np.ndarray:
     return np.array([row for row in rows if len(row) == most], dtype=float)
 
 
-def splits(values: np.ndarray, per_side: int, number: int = 1000, seed: int = 0) -> pd.DataFrame:
+def split_p_values(values: np.ndarray, per_side: int, number: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Split one optimizer's restarts against themselves at random, and test each split.
 
     The splits share restarts: they are draws from this set of restarts, not from the optimizer's distribution. Where a
@@ -142,8 +142,10 @@ def splits(values: np.ndarray, per_side: int, number: int = 1000, seed: int = 0)
 
 
 def rejected(found: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
-    """Return each test's share of `splits` with a p-value of at most `alpha`: ``test, rate, low, high, repeats``."""
-    return pd.DataFrame({"test": test, **share(int((found[test] <= alpha).sum()), len(found))} for test in found)
+    """Return each test's share of `split_p_values` that are at most `alpha`: ``test, rate, low, high, repeats``."""
+    return pd.DataFrame(
+        {"test": test, **rate_with_interval(int((found[test] <= alpha).sum()), len(found))} for test in found
+    )
 
 
 def decided_by_construction(
@@ -183,6 +185,6 @@ def decided_by_construction(
         sets = simulate_selected(generator, restarts, checkpoints, chosen, correlation, between, repeats=repeats)
         a, b = (chosen_set.reshape(repeats, -1) for chosen_set in sets)
         found = p_values("Mann–Whitney", a, b)
-        counted = share(int((found <= alpha).sum()), repeats)
+        counted = rate_with_interval(int((found <= alpha).sum()), repeats)
         rows.append({"correlation": correlation, **counted, "gap": float(b.mean() - a.mean())})
     return pd.DataFrame(rows)

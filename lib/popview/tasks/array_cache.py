@@ -15,7 +15,7 @@ from platformdirs import user_cache_path
 from popview.common.errors import UsageError
 from popview.common.locks import claim
 
-__all__ = ["arrays", "digest", "folder"]
+__all__ = ["array_digest", "arrays", "folder"]
 
 MANIFEST = "sha256.json"
 
@@ -26,7 +26,7 @@ def folder() -> Path:
     return Path(named).expanduser() if named else user_cache_path("popview")
 
 
-def digest(array: np.ndarray) -> str:
+def array_digest(array: np.ndarray) -> str:
     """Return the SHA-256 of an array's bytes, in C order."""
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
@@ -79,7 +79,7 @@ def _opened(place: Path, quiet: bool = False) -> dict[str, np.ndarray] | None:
     try:
         sums = dict(json.loads((place / MANIFEST).read_text("utf-8")))
         found = {key: np.load(place / f"{key}.npy", mmap_mode="r", allow_pickle=False) for key in sums}
-        wrong = [key for key, array in found.items() if digest(array) != sums[key]]
+        wrong = [key for key, array in found.items() if array_digest(array) != sums[key]]
         reason = f"wrong checksum of {', '.join(wrong)}" if wrong else "" if found else "it names no arrays"
     except FileNotFoundError as error:
         if not place.exists():
@@ -100,7 +100,7 @@ def _written(place: Path, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         part.mkdir()
         for key, array in made.items():
             np.save(part / f"{key}.npy", array, allow_pickle=False)
-        (part / MANIFEST).write_text(json.dumps({key: digest(array) for key, array in made.items()}), "utf-8")
+        (part / MANIFEST).write_text(json.dumps({key: array_digest(array) for key, array in made.items()}), "utf-8")
         if place.exists():
             shutil.rmtree(place)
         part.rename(place)

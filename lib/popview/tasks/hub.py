@@ -15,7 +15,7 @@ import numpy as np
 from popview.common.errors import UsageError
 from popview.tasks import array_cache
 
-__all__ = ["advice", "column", "load", "model_folder", "name_of", "split_of", "splits", "values"]
+__all__ = ["advice", "checked_arrays", "column", "load_data", "model_folder", "name_of", "split_of", "values"]
 
 #: Raised when what is decoded from a data set changes, so that what was kept of it is made anew.
 REVISION = 2
@@ -56,7 +56,7 @@ def _digest(file: Path, *_: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def load(data: str, config: str) -> Any:
+def load_data(data: str, config: str) -> Any:
     """Return a data set as the `datasets` library loads it, in memory.
 
     Nothing of a local folder stays in that library's own cache: it names what it keeps there by the folder's last name
@@ -131,7 +131,7 @@ def values(rows: Any, names: tuple[str, ...]) -> list[Any]:
         raise UsageError(f"column {name} of the data set cannot be read: {error}") from error
 
 
-def splits(name: str, make: Any, known: dict[str, str]) -> dict[str, np.ndarray]:
+def checked_arrays(name: str, make: Any, known: dict[str, str]) -> dict[str, np.ndarray]:
     """Return the cached arrays of a data set, and check that they hold what this project was built on.
 
     Parameters
@@ -149,7 +149,7 @@ def splits(name: str, make: Any, known: dict[str, str]) -> dict[str, np.ndarray]
     """
     found = array_cache.arrays(name, make)
     for key, expected in known.items():
-        if array_cache.digest(found[key]) != expected:
+        if array_cache.array_digest(found[key]) != expected:
             raise UsageError(f"wrong checksum: {key} of {name} is not the data that popview's results come from")
     return found
 

@@ -53,7 +53,7 @@ def decoded(data: str, config: str, label: tuple[str, ...]) -> dict[str, np.ndar
     """
 
     def make() -> dict[str, np.ndarray]:
-        rows = hub.load(data, config)
+        rows = hub.load_data(data, config)
         found = {}
         for split in ("train", "test") if "test" in rows else ("train",):
             part = hub.split_of(rows, split)
@@ -72,7 +72,7 @@ def decoded(data: str, config: str, label: tuple[str, ...]) -> dict[str, np.ndar
                 found[f"test_{key}"], found[f"train_{key}"] = found[f"train_{key}"][cut:], found[f"train_{key}"][:cut]
         return found
 
-    return hub.splits(hub.name_of(data, config), make, KNOWN.get(data, {}))
+    return hub.checked_arrays(hub.name_of(data, config), make, KNOWN.get(data, {}))
 
 
 class Images(Supervised):
@@ -88,7 +88,7 @@ class Images(Supervised):
         Names that the column of labels may have.
     classes : int
     network : str
-        See `popview.tasks.networks.make`.
+        See `popview.tasks.networks.make_network`.
     width : int
         Of a 6n+2 ResNet.
     train, validation : int
@@ -157,7 +157,7 @@ class Images(Supervised):
         self._mean, self._deviation = (values.expand(shape).contiguous() for values in statistics)  # whole rows: fast
         with torch.random.fork_rng([]):
             torch.manual_seed(stream(self.seed, "initialisation"))
-            made = networks.make(network, (channels, height, breadth), classes, width)
+            made = networks.make_network(network, (channels, height, breadth), classes, width)
         super().__init__(
             made.to(memory_format=torch.channels_last),
             multilabel=False,
@@ -223,7 +223,7 @@ class Images(Supervised):
         def make() -> dict[str, np.ndarray]:
             return {f"{n}-{s}": corruptions.corrupt_images(images.numpy(), n, s, seed=0) for n, s in pairs}
 
-        name = f"{self.name}-corrupted-{corruptions.version()}-{array_cache.digest(images.numpy())[:12]}"
+        name = f"{self.name}-corrupted-{corruptions.version()}-{array_cache.array_digest(images.numpy())[:12]}"
         kept = array_cache.arrays(name, make)
         found: dict[str, list[Tensor]] = {}
         for name, severity in [("clean", 0), *pairs]:

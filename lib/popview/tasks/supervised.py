@@ -55,7 +55,7 @@ class Supervised(Problem):
 
     def __init__(self, network: nn.Module, *, multilabel: bool, macro: bool, precision: str) -> None:
         self.device = device()
-        self.precision = available(precision, self.device)
+        self.precision = supported_precision(precision, self.device)
         self.network: Any = network.to(self.device)
         self.multilabel, self.macro = multilabel, macro
         self.parameters = [p for p in network.parameters() if p.requires_grad]
@@ -198,7 +198,7 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def available(precision: str, on: torch.device) -> str:
+def supported_precision(precision: str, on: torch.device) -> str:
     """Return the precision to compute in: bfloat16 only where the device has it, since emulation is slow.
 
     Raises

@@ -19,7 +19,6 @@ from popview.tasks.supervised import (
     Batch,
     Supervised,
     autocast,
-    available,
     check_labels,
     draw_fixed,
     draw_split,
@@ -27,6 +26,7 @@ from popview.tasks.supervised import (
     one_seed,
     sample_with_every_label,
     steps_of,
+    supported_precision,
     with_missing_labels,
 )
 
@@ -132,9 +132,9 @@ class Texts(Supervised):
         if frozen and not pretrained:
             raise UsageError("frozen layers need pretrained = true: random ones are nothing to keep")
         self.frozen = frozen
-        self._precision_below = available(precision, PROCESSOR)
+        self._precision_below = supported_precision(precision, PROCESSOR)
         self.name = f"{hub.name_of(data, config)}-{model.replace('/', '--')}-{vocabulary(model)}-{length}"
-        arrays = hub.splits(self.name, self._decoded, KNOWN.get(data, {}))
+        arrays = hub.checked_arrays(self.name, self._decoded, KNOWN.get(data, {}))
         for split in ("train", "test"):
             check_labels(arrays[f"{split}_labels"], classes)
         self._test_texts = arrays["test_texts"]
@@ -171,7 +171,7 @@ class Texts(Supervised):
     def _decoded(self) -> dict[str, np.ndarray]:
         """Return token ids, starts and labels of both splits, the texts of the test split, and how many of the train
         split's rows, its last, the data set keeps for validation."""
-        rows = hub.load(self.data, self.config)
+        rows = hub.load_data(self.data, self.config)
         found = {}
         for split, sources in (("train", ("train", "validation")), ("test", ("test",))):
             parts = [hub.split_of(rows, source) for source in sources]
@@ -230,8 +230,8 @@ class Texts(Supervised):
             return found
 
         with one_thread():  # sums in another order round otherwise
-            weights = array_cache.digest(np.array([p.double().sum().item() for p in bert.parameters()]))[:12]
-        made = array_cache.digest(np.array([torch.__version__, version("transformers")]))[:12]
+            weights = array_cache.array_digest(np.array([p.double().sum().item() for p in bert.parameters()]))[:12]
+        made = array_cache.array_digest(np.array([torch.__version__, version("transformers")]))[:12]
         states = array_cache.arrays(f"{name}-below-{self.frozen}-{self._precision_below}-{weights}-{made}", make)
         return {split: encoded._replace(tokens=states[split]) for split, encoded in texts.items()}
 
@@ -323,7 +323,7 @@ class Texts(Supervised):
                 found[f"{key}_tokens"], found[f"{key}_starts"] = self._encode(noisy)
             return found
 
-        name = f"{self.name}-corrupted-{corruptions.version()}-{array_cache.digest(np.array(texts))[:12]}"
+        name = f"{self.name}-corrupted-{corruptions.version()}-{array_cache.array_digest(np.array(texts))[:12]}"
         kept = array_cache.arrays(name, make)
         keys = [f"{corruption}-{severity}" for corruption, severity in pairs]
         encoded = {key: Encoded(kept[f"{key}_tokens"], kept[f"{key}_starts"], labels) for key in keys}

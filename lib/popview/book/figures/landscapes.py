@@ -14,7 +14,7 @@ from popview.landscapes import Landscape
 from popview.landscapes.restarts import Sample
 from popview.topography import FourierPath
 
-__all__ = ["contours", "end_points", "interactive", "passes", "positions", "surfaces"]
+__all__ = ["contours", "end_points", "path_map", "positions", "surfaces", "trajectory_map"]
 
 Window = tuple[tuple[float, float], tuple[float, float]]
 
@@ -179,7 +179,7 @@ def _finish(figure: go.Figure, landscape: Landscape, window: Window) -> go.Figur
     return figure
 
 
-def interactive(samples: Mapping[str, Sample], shown: int = 12) -> go.Figure:
+def trajectory_map(samples: Mapping[str, Sample], shown: int = 12) -> go.Figure:
     """Draw a landscape with the trajectories of each algorithm, to be switched on and off in the legend.
 
     Parameters
@@ -212,7 +212,7 @@ def interactive(samples: Mapping[str, Sample], shown: int = 12) -> go.Figure:
     return _finish(figure, landscape, window)  # type: ignore[arg-type]
 
 
-def passes(landscape: Landscape, pairs: Sequence[tuple[int, int]], found: Mapping[str, FourierPath]) -> go.Figure:
+def path_map(landscape: Landscape, pairs: Sequence[tuple[int, int]], found: Mapping[str, FourierPath]) -> go.Figure:
     """Draw paths between minima over the contour, to be switched on and off in the legend; the highest point is marked.
 
     Parameters

@@ -1,5 +1,4 @@
-"""Figures and table layouts for what the tests can say (`popview.statistics.simulations` and
-`popview.statistics.power`)."""
+"""Chapter 8's figures of what the tests can say (`popview.statistics.simulations` and `popview.statistics.power`)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,18 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from popview.book.page import number
-
-__all__ = [
-    "construction",
-    "detectable",
-    "false_positive_bars",
-    "p_value_histograms",
-    "power_curves",
-    "rates",
-    "silence_bars",
-    "silent",
-]
+__all__ = ["construction", "false_positive_bars", "p_value_histograms", "power_curves", "silence_bars"]
 
 #: The pooled tests are warm, those on restarts cool.
 _SHADES = dict(zip(("pooled Mann–Whitney", "pooled t"), sns.color_palette("YlOrRd", 5).as_hex()[2:4], strict=True))
@@ -62,8 +50,8 @@ def p_value_histograms(found: Mapping[str, pd.DataFrame], tests: Sequence[str], 
     Parameters
     ----------
     found : mapping of str to DataFrame
-        Label of a line of panels → p-values, one column per test, as `popview.statistics.simulations.splits` returns
-        them.
+        Label of a line of panels → p-values, one column per test, as
+        `popview.statistics.simulations.split_p_values` returns them.
     tests : sequence of str
         Columns to draw.
     alpha : float
@@ -137,42 +125,3 @@ def silence_bars(table: pd.DataFrame, effect: float) -> Figure:
     grid[0].set_ylabel("% of cases")
     grid[1].legend(fontsize=8, loc="upper left")
     return figure
-
-
-def rates(table: pd.DataFrame, index: str, names: str = "test") -> pd.DataFrame:
-    """Lay out shares with ``rate, low, high``: a line per `index`, a column per `names`, "52.1 [51.1, 53.1]" in %."""
-    cells = table.assign(cell=table.apply(_interval, axis=1))
-    wide = cells.pivot(index=index, columns=names, values="cell")[list(table[names].unique())]
-    return wide.rename_axis(columns=None).reset_index()
-
-
-def _interval(row: pd.Series) -> str:
-    return f"{100 * row['rate']:.1f} [{100 * row['low']:.1f},\u00a0{100 * row['high']:.1f}]"
-
-
-def silent(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.statistics.power.silence`: a line per number of restarts."""
-    wide = table.pivot(index="restarts", columns="difference", values=["not_rejected", "equivalent"])
-    labels = {"not_rejected": "p > 0.05", "equivalent": "equivalence shown"}
-    columns = [
-        f"{labels[name]}, {'no difference' if difference == 0 else f'difference of {difference:g} SD'}, %"
-        for name, difference in wide.columns
-    ]
-    return (100 * wide).set_axis(columns, axis=1).reset_index()
-
-
-def detectable(table: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
-    """Lay out `popview.statistics.power.detectable_points`; "–" where nothing can be found."""
-
-    def cell(value: float, factor: float) -> str:
-        return "–" if np.isinf(value) else number(factor * value)
-
-    columns = {
-        "unpaired": "unpaired, SD of a value",
-        "paired": "paired by seed, SD of a difference",
-    }
-    return pd.DataFrame(
-        {"restarts": table["restarts"]}
-        | {columns[name]: table[name].map(lambda value: cell(value, 1.0)) for name in columns}
-        | {f"{name}, points": table[name].map(lambda value: cell(value, scale)) for name in table.columns[3:]}
-    )

@@ -18,15 +18,15 @@ from popview.runs.profiles import settings
 from popview.statistics import mean_difference
 
 __all__ = [
-    "all_pairs",
-    "choices",
-    "copied",
+    "change_with_more_restarts",
+    "cost_of_choosing_by_loss",
+    "duplicate_cases",
     "headline",
     "less_than_half",
     "never_parted",
-    "repeated",
     "statistics_alone",
-    "times",
+    "targets_reached",
+    "verdict_counts",
 ]
 
 #: Verdicts that decide.
@@ -64,7 +64,7 @@ def never_parted(results: Mapping[tuple[str, str], pd.DataFrame]) -> str:
     return f"The same as SGD, step by step, in a restart or more: {', '.join(found) or 'none'}."
 
 
-def copied(results: Mapping[tuple[str, str], pd.DataFrame], profile: str) -> set[tuple[str, str, str]]:
+def duplicate_cases(results: Mapping[tuple[str, str], pd.DataFrame], profile: str) -> set[tuple[str, str, str]]:
     """Return the cases (task, variant, algorithm) that are another case's runs under another name.
 
     A tuned algorithm whose search chose the base setting, where base is there too; and one that is SGD in all restarts.
@@ -78,7 +78,9 @@ def copied(results: Mapping[tuple[str, str], pd.DataFrame], profile: str) -> set
     return found
 
 
-def choices(verdicts: pd.DataFrame, chance: pd.DataFrame, again: Collection[tuple[str, str, str]] = frozenset()) -> str:
+def cost_of_choosing_by_loss(
+    verdicts: pd.DataFrame, chance: pd.DataFrame, again: Collection[tuple[str, str, str]] = frozenset()
+) -> str:
     """Count in a line what choosing by training loss costs and gains.
 
     Parameters
@@ -86,7 +88,7 @@ def choices(verdicts: pd.DataFrame, chance: pd.DataFrame, again: Collection[tupl
     verdicts, chance : DataFrame
         Of `popview.populations.selection.verdicts` and `popview.populations.selection.against_late`.
     again : collection of (task, variant, algorithm)
-        Cases that are the runs of another one, as `copied` returns them.
+        Cases that are the runs of another one, as `duplicate_cases` returns them.
     """
     if verdicts.empty:
         return NOT_RUN.capitalize() + "."
@@ -139,7 +141,7 @@ def _unconfirmed(comparison: pd.DataFrame, of_what: str) -> list[str]:
     )
 
 
-def repeated(comparison: pd.DataFrame) -> str:
+def change_with_more_restarts(comparison: pd.DataFrame) -> str:
     """Word `popview.populations.comparisons.repeated`: what changed after the first restarts, and which verdicts."""
     if comparison.empty:
         return ""
@@ -184,7 +186,7 @@ def _the_same(comparison: pd.DataFrame) -> pd.Series:
     return (comparison[["difference", "by_seed_low", "by_seed_high"]] == 0).all(axis=1)
 
 
-def all_pairs(comparison: pd.DataFrame) -> str:
+def verdict_counts(comparison: pd.DataFrame) -> str:
     """Count the verdicts and the rejections of `popview.populations.comparisons.all_pairs`, for each task and
     variant."""
     if comparison.empty:
@@ -229,7 +231,7 @@ def statistics_alone(results: Mapping[tuple[str, str], pd.DataFrame], profile: s
     return "; ".join(said) or "no results have a checkpoint there"
 
 
-def times(table: pd.DataFrame, misses: pd.DataFrame) -> str:
+def targets_reached(table: pd.DataFrame, misses: pd.DataFrame) -> str:
     """Word `popview.populations.time_to_target.times` and `popview.populations.time_to_target.shared_misses`, for each
     task and variant."""
     if table.empty:

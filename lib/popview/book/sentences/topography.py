@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import pandas as pd
 
 from popview.book.page import MINUS, NOT_RUN, signed
-from popview.book.tables.topography import STAGE_NAMES, sign
+from popview.book.tables.topography import STAGE_NAMES, side_of_zero
 from popview.paper.rules import STUDY, Finding, Study
 from popview.populations.comparisons import ALPHA
 from popview.statistics import holm
 
-__all__ = ["accuracies", "answer", "converged", "directions", "judged", "others", "tally"]
+__all__ = ["accuracy_differences", "answer", "converged", "count_sides", "judged", "norms_and_directions", "others"]
 
 #: Rule → what the answer says before its verdicts.
 CLAIMS = {
@@ -76,11 +76,11 @@ def converged(barriers: pd.DataFrame) -> str:
     return f"When the steps were used up, {' and '.join(parts)} had converged."
 
 
-def tally(table: pd.DataFrame) -> str:
+def count_sides(table: pd.DataFrame) -> str:
     """Count on which side of 0 the intervals of `popview.populations.solutions.changes` lie."""
     if table.empty:
         return f"{NOT_RUN}"
-    counts = table.apply(lambda r: sign(r["low"], r["high"]), axis=1).value_counts()
+    counts = table.apply(lambda r: side_of_zero(r["low"], r["high"]), axis=1).value_counts()
     parts = [f"{word} in {counts.get(word, 0)}" for word in ("lower", "higher", "not told apart")]
     return f"{', '.join(parts)} of {len(table)} sets"
 
@@ -91,14 +91,14 @@ def others(table: pd.DataFrame, titles: Mapping[str, str]) -> str:
         return f"The rise against SGD's of the other algorithms: {NOT_RUN}."
     rows = table[(table["stage"] == "fitted") & (table["ends"] == "plain") & (table["objective"] == "sum")]
     parts = [
-        f"{row['algorithm']}'s on {titles[row['network']]} {sign(row['low'], row['high'])} "
+        f"{row['algorithm']}'s on {titles[row['network']]} {side_of_zero(row['low'], row['high'])} "
         f"({row['a']:.2g} against {row['b']:.2g})"
         for row in rows.to_dict("records")
     ]
     return f"Against SGD's, the mean rise between fully fitted solutions is: {', '.join(parts)}."
 
 
-def accuracies(networks: Mapping[str, Study | None]) -> str:
+def accuracy_differences(networks: Mapping[str, Study | None]) -> str:
     """Compare every algorithm's fully fitted test accuracy with SGD's by seed, Holm's p within a network, by rule."""
     lines = []
     for title, evidence in networks.items():
@@ -124,7 +124,7 @@ def accuracies(networks: Mapping[str, Study | None]) -> str:
     )
 
 
-def directions(table: pd.DataFrame, told: pd.DataFrame) -> str:
+def norms_and_directions(table: pd.DataFrame, told: pd.DataFrame) -> str:
     """Say how often norms alone separate the two sets entirely, and directions tell them apart, over all stages."""
     if told.empty:
         return f"{NOT_RUN.capitalize()}."

@@ -7,7 +7,7 @@ import pandas as pd
 from popview.book.page import signed
 from popview.paper.claims import COMPUTED_SCALE, NO_SCALE, PRINTED_SCALE
 
-__all__ = ["compact", "full", "in_a_line", "missing", "named", "reconsidered", "rules"]
+__all__ = ["changed_rules", "compact", "full", "in_a_line", "named", "rules", "scales_without_verdicts"]
 
 
 def _link(chapter: str, pages: Mapping[str, str]) -> str:
@@ -23,7 +23,7 @@ def _there(entries: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(judged["scale"]))
 
 
-def missing(entries: pd.DataFrame) -> list[str]:
+def scales_without_verdicts(entries: pd.DataFrame) -> list[str]:
     """Return the scales of tasks without any verdict, in order."""
     there = {*_there(entries), PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE}
     return [scale for scale in dict.fromkeys(entries["scale"]) if scale not in there]
@@ -98,7 +98,7 @@ def full(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> pd.D
     Tasks without a verdict for any claim share one line per claim.
     """
     chosen = entries[entries["document"] == document]
-    absent = missing(entries)
+    absent = scales_without_verdicts(entries)
     lines = []
     for _, rows in chosen.groupby("id", sort=False):
         shown = rows[~rows["scale"].isin(absent)]
@@ -143,7 +143,7 @@ def rules(stated: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def reconsidered(found: pd.DataFrame) -> pd.DataFrame:
+def changed_rules(found: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.paper.claims.reconsidered`: claims whose rule was changed, and the verdicts that turn on it."""
     lines = []
     for _, rows in found.groupby("id", sort=False):

@@ -1,15 +1,12 @@
-"""Chapter 9's layouts and figure: what optimizers pay, and what the whole design costs."""
+"""Chapter 9's tables: what optimizers pay, and what the whole design costs."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from popview.book.cells import of, setting, sign, waits, with_interval, word
-from popview.book.style import colour
 from popview.runs.costs import amount
 
-__all__ = ["equal", "hours_figure", "overview", "prices", "shares", "totals", "traded"]
+__all__ = ["costs_and_gains", "equal", "hours", "prices", "shares", "totals", "traded"]
 
 WITHIN = "within the margin of it"
 
@@ -105,8 +102,8 @@ def totals(bills: pd.DataFrame) -> pd.DataFrame:
                     "not training, %": 100 * (1 - members["training"].sum() / members["flops"].sum()),
                     "files": _amount(members["storage"].sum(), "B"),
                     "models kept on request": _amount(members["weights"].sum(), "B"),
-                    "GPU-hours": _hours(members["gpu_hours"].sum()),
-                    "core-hours taken": _hours(runs["core_hours"].sum(skipna=False)),
+                    "GPU-hours": hours(members["gpu_hours"].sum()),
+                    "core-hours taken": hours(runs["core_hours"].sum(skipna=False)),
                 }
             )
     return pd.DataFrame(lines)
@@ -117,30 +114,11 @@ def _amount(value: float, unit: str = "") -> str:
     return amount(value, unit).replace(" ", "\u00a0")
 
 
-def _hours(value: float) -> str:
+def hours(value: float) -> str:
+    """Write a number of hours: "12", "0.35", "<0.01"; a dash where it is not known."""
     if np.isnan(value):
         return "–"
     return f"{value:,.0f}" if value >= 9.95 else f"{value:.2g}" if value >= 0.01 else "<0.01"
-
-
-def hours_figure(rows: pd.DataFrame) -> Figure:
-    """Draw the GPU-hours of one profile and variant of `popview.runs.costs.table`: a bar per algorithm, a panel per
-    task."""
-    tasks = list(rows["task"].unique())
-    names = list(rows["algorithm"].unique())
-    size = (2.9 * len(tasks) + 1.2, 0.28 * len(names) + 1.1)
-    figure, grid = plt.subplots(1, len(tasks), figsize=size, sharex=True, sharey=True, squeeze=False)
-    for axes, task in zip(grid[0], tasks, strict=True):
-        members = rows[rows["task"] == task].set_index("algorithm")["gpu_hours"].reindex(names)
-        axes.barh(range(len(names)), members.fillna(0), color=[colour(name) for name in names], height=0.7)
-        for place, value in enumerate(members):
-            words = " not in the profile" if np.isnan(value) else f" {_hours(value)}"
-            axes.text(0 if np.isnan(value) else value, place, words, va="center", fontsize=7.5, color="#444444")
-        axes.set(title=task, xlabel="GPU-hours", xlim=(0, 1.25 * rows["gpu_hours"].max()))
-        axes.grid(axis="y", visible=False)
-    grid[0][0].set_yticks(range(len(names)), names)
-    grid[0][0].invert_yaxis()
-    return figure
 
 
 def traded(scales: pd.DataFrame) -> pd.DataFrame:
@@ -166,7 +144,7 @@ def traded(scales: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def overview(paid: pd.DataFrame, metric: pd.DataFrame, loss: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+def costs_and_gains(paid: pd.DataFrame, metric: pd.DataFrame, loss: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
     """Lay out what the dearer algorithms pay, and what they get for it, at a glance: a line each, after SGD's.
 
     Parameters

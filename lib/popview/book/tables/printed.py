@@ -10,10 +10,10 @@ from popview.paper import printed as paper_tables
 from popview.populations.comparisons import ALPHA, PRINTED_PAIRS, tally
 from popview.populations.tables import TASKS
 
-__all__ = ["beside", "losses", "medians", "printed_pairs", "tallies", "whole"]
+__all__ = ["losses", "medians", "printed_and_ours", "printed_pairs", "tallies", "whole"]
 
 
-def beside(ours: pd.DataFrame, number: str, key: str = "algorithm") -> pd.DataFrame:
+def printed_and_ours(ours: pd.DataFrame, number: str, key: str = "algorithm") -> pd.DataFrame:
     """Lay out our p-values beside those that the paper printed in a table, task by task.
 
     Parameters
@@ -38,8 +38,8 @@ def beside(ours: pd.DataFrame, number: str, key: str = "algorithm") -> pd.DataFr
 
 
 def printed_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return Table 6 for `beside`: from `popview.populations.comparisons.all_pairs`, the pooled and the restarts'
-    p-values."""
+    """Return Table 6 for `printed_and_ours`: the pooled and the restarts' p-values of
+    `popview.populations.comparisons.all_pairs`."""
     if pairs.empty:
         return pairs
     frames = []

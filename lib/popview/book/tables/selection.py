@@ -1,20 +1,18 @@
-"""Chapter 6's layouts and figures of what choosing models by training loss costs."""
+"""Chapter 6's tables of what choosing models by training loss costs."""
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from popview.book.cells import across, of, setting, sign, with_interval, word
-from popview.book.figures.trajectories import effects
 from popview.book.page import MINUS
 from popview.populations.comparisons import ALPHA, powerless
 from popview.populations.selection import REGRETS
 
-__all__ = ["choices", "correlations", "correlations_figure", "overview", "regrets_figure", "upper_bounds"]
+__all__ = ["choices_table", "correlations_table", "selection_overview", "upper_bounds"]
 
 BY_TEST, ON_VALIDATION, CAN_BE_HAD = REGRETS
 
 
-def overview(
+def selection_overview(
     sets: pd.DataFrame,
     regrets: pd.DataFrame,
     verdicts: pd.DataFrame,
@@ -28,10 +26,10 @@ def overview(
     ----------
     sets : DataFrame
         Of `popview.populations.comparisons.paper_sets`.
-    regrets, verdicts, overlaps, correlations : DataFrame
+    regrets, overlaps, correlations : DataFrame
         Of the functions of these names in `popview.populations.selection`.
-    chance : DataFrame
-        Of `popview.populations.selection.against_late`.
+    verdicts, chance : DataFrame
+        Of `popview.populations.selection.verdicts` and `popview.populations.selection.against_late`.
     """
     columns = {}
     for key, tests in sets.groupby(["task", "variant"], sort=False):
@@ -86,30 +84,6 @@ def _range(rows: pd.DataFrame, scale: float = 1.0, digits: int = 2) -> str:
     return said + (f"; undefined for {', '.join(others['algorithm'])}" if len(others) else "")
 
 
-def regrets_figure(regrets: pd.DataFrame) -> Figure:
-    """Draw `popview.populations.selection.regrets` with the band of equivalence, in points."""
-    return effects(_points(regrets), label="regret of choosing by training loss, points")
-
-
-def correlations_figure(correlations: pd.DataFrame) -> Figure:
-    """Draw `popview.populations.selection.correlations` on the test split."""
-    if correlations.empty:
-        return effects(correlations, label="")
-    shown = correlations[correlations["split"] == "test"]
-    return effects(
-        shown.assign(name=shown["algorithm"], estimate=shown["mean"]),
-        label="Kendall's τ of −training loss, test metric",
-    )
-
-
-def _points(regrets: pd.DataFrame) -> pd.DataFrame:
-    if regrets.empty:
-        return regrets
-    scaled = regrets.assign(name=regrets["algorithm"], estimate=regrets["mean"])
-    scaled[["estimate", "low", "high", "margin"]] *= 100
-    return scaled
-
-
 def upper_bounds(regrets: pd.DataFrame, overlaps: pd.DataFrame) -> pd.DataFrame:
     """Lay out overlaps, and the regrets to choices by the very score that is then compared."""
     test, validation = (overlaps[overlaps["split"] == split].reset_index() for split in ("test", "validation"))
@@ -134,7 +108,7 @@ def _beside_margin(regret: pd.Series) -> str:
     return "above" if regret["low"] > regret["margin"] else "not known"
 
 
-def choices(regrets: pd.DataFrame, verdicts: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
+def choices_table(regrets: pd.DataFrame, verdicts: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
     """Lay out the regret that can be had, and the verdicts on choosing by loss, also against a random late choice."""
     rows = regrets[regrets["series"] == CAN_BE_HAD].reset_index()
     return pd.DataFrame(
@@ -151,7 +125,7 @@ def choices(regrets: pd.DataFrame, verdicts: pd.DataFrame, chance: pd.DataFrame)
     )
 
 
-def correlations(summaries: pd.DataFrame) -> pd.DataFrame:
+def correlations_table(summaries: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.selection.correlations`: one line per algorithm."""
     keys = ["task", "variant", "algorithm"]
     table = summaries[keys].drop_duplicates().reset_index(drop=True)

@@ -1,21 +1,10 @@
-"""Tables as a reader wants them: our value with its interval, the printed one beside it."""
-
-from collections.abc import Mapping
+"""Chapter 4's tables: our values with their intervals, the printed ones beside them."""
 
 import pandas as pd
 
 from popview.book.page import number
 
-__all__ = [
-    "beside_printed",
-    "finals",
-    "inventory",
-    "preferences",
-    "progress",
-    "protocols",
-    "symmetric_pairs",
-    "verdicts",
-]
+__all__ = ["beside_printed", "preferences_table", "protocols", "row_verdicts", "symmetric_pairs"]
 
 
 def beside_printed(cells: pd.DataFrame, landscape: str) -> pd.DataFrame:
@@ -33,30 +22,8 @@ def beside_printed(cells: pd.DataFrame, landscape: str) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def inventory(rows: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.runs.store.inventory`: a line per task and variant, and which algorithms lack restarts."""
-    lines = []
-    for (task, variant), group in rows.groupby(["task", "variant"], sort=False):
-        lacking = group[group["done"] < group["wanted"]]
-        counts = [f"{row.algorithm} {row.wanted - row.done}" for row in lacking.itertuples()]
-        untouched = len(lacking) == len(group) and not group["done"].any()
-        lines.append(
-            {
-                "task": task,
-                "variant": variant,
-                **group[["wanted", "done"]].sum(),
-                "to come": "all" if untouched else ", ".join(counts) or "–",
-                "of them begun": group[["running", "half_done"]].sum().sum(),
-                **group[["diverged", "damaged"]].sum(),
-                "core-hours": number(float(group["core_hours"].sum()), 2),
-            }
-        )
-    return pd.DataFrame(lines)
-
-
-def verdicts(comparison: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
-    """Lay out `popview.paper.table_one.compare`, with Holm's p-values in a column ``adjusted``, and a verdict by
-    rule."""
+def row_verdicts(comparison: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+    """Lay out `popview.paper.table_one.against_printed`, with Holm's p-values in ``adjusted`` and a verdict."""
     words = comparison["adjusted"].map(lambda p: "differs" if p <= alpha else "no difference found")
     return pd.DataFrame(
         {
@@ -107,7 +74,7 @@ def symmetric_pairs(printed: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def preferences(wells: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+def preferences_table(wells: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     """Lay out `popview.paper.table_one.wide_well`, with Holm's p-values in ``adjusted``, and a preference by rule."""
     found = wells["share"].gt(50).map({True: "wide", False: "narrow"}).where(wells["adjusted"] <= alpha, "none found")
 
@@ -130,29 +97,3 @@ def preferences(wells: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
             "preference": found,
         }
     )
-
-
-def progress(inventory: pd.DataFrame) -> str:
-    """Word `popview.runs.store.inventory` by task: "4,250 of 4,250 on digits, 50 of 127 on cifar10"."""
-    counts = inventory.groupby("task", sort=False)[["done", "wanted"]].sum()
-    return ", ".join(f"{row.done:,} of {row.wanted:,} on {row.Index}" for row in counts.itertuples())
-
-
-def finals(values: Mapping[tuple[str, str], pd.DataFrame], scale: float = 100.0) -> pd.DataFrame:
-    """Lay out one value per restart: a line per task and algorithm, "mean ± SD [lowest, highest]" for each variant.
-
-    Parameters
-    ----------
-    values : mapping of (task, variant) to DataFrame
-        Rows: seeds; columns: algorithms. Multiplied by `scale`.
-    """
-    lines: dict[tuple[str, str], dict[str, str]] = {}
-    for (task, variant), frame in values.items():
-        for algorithm, column in (scale * frame).items():
-            spread = f"[{column.min():.2f},\u00a0{column.max():.2f}]"
-            words = f"{column.mean():.2f} ± {column.std():.2f} {spread}"
-            lines.setdefault((task, str(algorithm)), {})[variant] = words
-    columns = {variant: [words.get(variant, "–") for words in lines.values()] for _, variant in values}
-    tasks = pd.Series([task for task, _ in lines], dtype=str)
-    first = {"task": tasks.where(tasks != tasks.shift(), ""), "algorithm": [name for _, name in lines]}
-    return pd.DataFrame(first | columns)

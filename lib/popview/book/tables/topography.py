@@ -15,15 +15,15 @@ from popview.topography import FourierPathFinder
 
 __all__ = [
     "STAGE_NAMES",
-    "barriers",
-    "covered",
-    "differences",
-    "passes",
+    "barrier_differences_table",
+    "barriers_table",
+    "passes_table",
     "separations",
-    "settings",
-    "sharpness",
-    "sign",
-    "solutions",
+    "sets_table",
+    "settings_table",
+    "sharpness_table",
+    "side_of_zero",
+    "solutions_table",
     "spreads",
 ]
 
@@ -44,7 +44,7 @@ def _interval(rows: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
     return rows.apply(lambda r: f"{_small(r[value])} [{_small(r[low])},\u00a0{_small(r[high])}]", axis=1)
 
 
-def covered(coverage: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+def sets_table(coverage: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     """Lay out `popview.runs.solutions.coverage`: which sets there are, one line per network and kind, and one for
     all."""
     rows = []
@@ -63,7 +63,7 @@ def covered(coverage: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def passes(table: pd.DataFrame) -> pd.DataFrame:
+def passes_table(table: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.landscape_paths.heights`."""
     return pd.DataFrame(
         {
@@ -78,7 +78,7 @@ def passes(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def settings(tables: Mapping[str, Mapping[str, Any]], table: pd.DataFrame) -> pd.DataFrame:
+def settings_table(tables: Mapping[str, Mapping[str, Any]], table: pd.DataFrame) -> pd.DataFrame:
     """Lay out what each network is studied with, networks across.
 
     Parameters
@@ -119,7 +119,7 @@ def _passes(table: pd.DataFrame, network: str) -> dict[str, str]:
     return counts
 
 
-def solutions(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+def solutions_table(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     """Lay out `popview.runs.solutions.solutions`: means over solutions, the printed means beside them.
 
     Parameters
@@ -127,7 +127,7 @@ def solutions(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, s
     table : DataFrame
         Of one or several networks.
     printed : DataFrame
-        As `popview.populations.solutions.printed_losses` returns it.
+        As `popview.paper.printed.printed_losses` returns it.
     titles : mapping of str to str
         Network → its title, whose first word is the name in the printed table.
     """
@@ -169,7 +169,7 @@ def _set(rows: pd.DataFrame, titles: Mapping[str, str]) -> dict[str, pd.Series]:
     return names | {"path by": rows["objective"].map({"sum": "sum of losses", "maximum": "soft maximum"})}
 
 
-def barriers(means: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+def barriers_table(means: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     """Lay out `popview.populations.solutions.barrier_means`."""
     named = {"height": "height", "rise": "rise", "straight_rise": "straight line's rise"}
     if not np.allclose(means["fitted_rise"], means["rise"]):
@@ -184,7 +184,7 @@ def barriers(means: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     )
 
 
-def differences(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+def barrier_differences_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     """Lay out `popview.populations.solutions.barrier_differences` of rises by the sum of losses, one line per set."""
     shown = table[table["objective"] == "sum"]
     places = {name: place for place, name in enumerate(("early", "equal", "fitted", "plain", "aligned", "rise"))}
@@ -203,18 +203,18 @@ def differences(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
                 "SGD": shown["b"].map(_small),
                 QUASI_NEWTON: shown["a"].map(_small),
                 "difference": _interval(shown, "difference", "low", "high"),
-                f"{QUASI_NEWTON} is": shown.apply(lambda r: sign(r["low"], r["high"]), axis=1),
+                f"{QUASI_NEWTON} is": shown.apply(lambda r: side_of_zero(r["low"], r["high"]), axis=1),
             }
         )
     )
 
 
-def sign(low: float, high: float) -> str:
+def side_of_zero(low: float, high: float) -> str:
     """Say on which side of 0 an interval lies."""
     return "higher" if low > 0 else "lower" if high < 0 else "not told apart"
 
 
-def sharpness(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+def sharpness_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     """Lay out the sharpness measures of `popview.runs.solutions.solutions` at equal training loss: medians and middle
     halves."""
     rows = []
@@ -238,7 +238,7 @@ def spreads(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, str
     ----------
     table : DataFrame
     printed : DataFrame
-        As `popview.populations.solutions.printed_deviations` returns it.
+        As `popview.paper.printed.printed_deviations` returns it.
     titles : mapping of str to str
         Network → its title, whose first word is the name in the printed table.
     """

@@ -31,7 +31,7 @@ class Results:
     ----------
     task : str
     trajectories : DataFrame
-        As `popview.populations.tables.load` returns it.
+        As `popview.populations.tables.load_trajectories` returns it.
     margin : float
         Of equivalence.
     earlier : bool
@@ -161,7 +161,7 @@ def sets_alike(results: Results) -> Finding:
         return absent
     few, all_ = (table["mann_whitney"] <= ALPHA for table in results.tests)
     own = selection.regret(results.trajectories, per_trajectory=MODELS)[list(SIX)]
-    inside = int((selection.summary(own, results.margin)["equivalence_p"] <= ALPHA).sum())
+    inside = int((selection.mean_with_interval(own, results.margin)["equivalence_p"] <= ALPHA).sum())
     word: Word = "does not hold" if few.mean() > 0.5 else "holds in part"
     if not few.any():
         word = "holds" if inside == len(SIX) else "inconclusive"

@@ -185,7 +185,7 @@ def stored_weights(part: TopographyPart, root: Path) -> dict[str, dict[str, Tens
     """
     file = store.beside(part, "weights", root)
     try:
-        return tensor_files.load(file)
+        return tensor_files.load_tensors(file)
     except ValueError as error:
         file.unlink(missing_ok=True)
         raise UsageError(f"{file} is damaged ({error}): run {part.command} again") from error

@@ -277,8 +277,8 @@ class TestStates:
     def test_optimizers_continue_from_a_file(self, algorithm, tmp_path):
         whole, last = trained(algorithm, range(14))
         parameters, optimizer = trained(algorithm, range(8))
-        tensor_files.save(tmp_path / "state", {"optimizer": optimizer.state_dict(), "parameters": parameters})
-        state = tensor_files.load(tmp_path / "state")
+        tensor_files.save_tensors(tmp_path / "state", {"optimizer": optimizer.state_dict(), "parameters": parameters})
+        state = tensor_files.load_tensors(tmp_path / "state")
         assert alike(optimizer.state_dict(), state["optimizer"])
         again, continued = trained(
             algorithm, range(8, 14), **{"state": state["optimizer"], "parameters": state["parameters"]}
@@ -296,8 +296,8 @@ class TestStates:
             "shared": [wide, wide],
             "tuple": (1, (2, torch.arange(3))),
         }
-        tensor_files.save(tmp_path / "state", state)
-        found = tensor_files.load(tmp_path / "state")
+        tensor_files.save_tensors(tmp_path / "state", state)
+        found = tensor_files.load_tensors(tmp_path / "state")
         assert alike(state["plain"], found["plain"])
         assert list(found["dict"]) == [3, "3", "empty"]
         assert [t.dtype for t in found["tensors"]] == [t.dtype for t in state["tensors"]]
@@ -309,8 +309,8 @@ class TestStates:
         assert math.copysign(1, found["plain"][-1]) == -1
 
     def test_nan_stays(self, tmp_path):
-        tensor_files.save(tmp_path / "state", {"a": math.nan, "b": torch.tensor([math.nan, -math.inf])})
-        found = tensor_files.load(tmp_path / "state")
+        tensor_files.save_tensors(tmp_path / "state", {"a": math.nan, "b": torch.tensor([math.nan, -math.inf])})
+        found = tensor_files.load_tensors(tmp_path / "state")
         assert math.isnan(found["a"])
         assert found["b"].isnan().tolist() == [True, False]
 
@@ -318,7 +318,7 @@ class TestStates:
         """Whichever bit flips, and wherever the file ends: ValueError, or the state is what it was."""
         _, optimizer = trained("SWA", range(8))
         state, file = optimizer.state_dict(), tmp_path / "state"
-        tensor_files.save(file, state)
+        tensor_files.save_tensors(file, state)
         whole, draws, refused = file.read_bytes(), np.random.default_rng(0), 0
         cases = [whole[:length] for length in (0, 1, 7, 8, 100, len(whole) // 2, len(whole) - 1)]
         cases += [b"garbage" * 100, b"\xff" * 500]
@@ -329,7 +329,7 @@ class TestStates:
         for case in cases:
             file.write_bytes(case)
             try:
-                assert alike(tensor_files.load(file), state)
+                assert alike(tensor_files.load_tensors(file), state)
             except ValueError:
                 refused += 1
         assert refused >= len(cases) - 3
@@ -340,7 +340,7 @@ class TestStates:
         for metadata in (None, {}, {"outline": "[]"}, {"outline": "[]", "crc32": "0"}):
             save_file({"a": torch.zeros(2)}, tmp_path / "state", metadata)
             with pytest.raises(ValueError, match=r"^[^\n]+$"):
-                tensor_files.load(tmp_path / "state")
+                tensor_files.load_tensors(tmp_path / "state")
 
     def test_nothing_is_pickled(self, tmp_path, monkeypatch):
         def refuse(*_: Any, **__: Any) -> None:
@@ -349,7 +349,7 @@ class TestStates:
         for owner, names in ((pickle, ("load", "loads", "dump", "dumps")), (torch, ("load", "save"))):
             for name in names:
                 monkeypatch.setattr(owner, name, refuse)
-        tensor_files.save(tmp_path / "state", {"a": [torch.ones(2), 3]})
-        assert tensor_files.load(tmp_path / "state")["a"][1] == 3
+        tensor_files.save_tensors(tmp_path / "state", {"a": [torch.ones(2), 3]})
+        assert tensor_files.load_tensors(tmp_path / "state")["a"][1] == 3
         size = int.from_bytes((tmp_path / "state").read_bytes()[:8], "little")
         assert json.loads((tmp_path / "state").read_bytes()[8 : 8 + size])["__metadata__"]["outline"]

@@ -9,7 +9,7 @@ import scipy.stats
 from statsmodels.stats.weightstats import DescrStatsW
 
 from popview.book import cells
-from popview.book.tables import selection as lay
+from popview.book.tables import selection as selection_tables
 from popview.common.errors import UsageError
 from popview.populations import comparisons, selection, tables
 from popview.populations.tables import chances
@@ -149,7 +149,7 @@ class TestRankCorrelation:
         found = selection.correlations(rows)
         assert found["low"].min() >= -1
         assert found["high"].max() <= 1
-        raw = selection.summary(selection.rank_correlation(rows, from_epoch=rows["epoch"].max() / 2))
+        raw = selection.mean_with_interval(selection.rank_correlation(rows, from_epoch=rows["epoch"].max() / 2))
         assert (raw["low"].min() < -1) or (raw["high"].max() > 1)  # they would not
 
     @pytest.mark.parametrize("constant", ["train_loss", "test_metric"])
@@ -158,7 +158,7 @@ class TestRankCorrelation:
         table.loc[(table["seed"] == 2) & (table["algorithm"] == "SAM"), constant] = 0.5
         found = selection.rank_correlation(table)
         assert np.isnan(found.loc[2, "SAM"])
-        summary = selection.summary(found).set_index("algorithm")
+        summary = selection.mean_with_interval(found).set_index("algorithm")
         assert summary["undefined"].to_dict() == {"SAM": 1, "SGD": 0}
         assert summary["restarts"].to_dict() == {"SAM": 2, "SGD": 3}
 
@@ -171,7 +171,7 @@ class TestRankCorrelation:
 class TestSummary:
     def test_against_statsmodels(self):
         values = pd.DataFrame({"SGD": np.random.default_rng(0).exponential(size=9)})
-        (row,) = selection.summary(values, margin=2.0).to_dict("records")
+        (row,) = selection.mean_with_interval(values, margin=2.0).to_dict("records")
         assert (row["low"], row["high"]) == pytest.approx(DescrStatsW(values["SGD"]).tconfint_mean(0.05))
         assert row["mean"] == pytest.approx(values["SGD"].mean())
         upper = scipy.stats.ttest_1samp(values["SGD"], 2.0, alternative="less").pvalue
@@ -180,17 +180,17 @@ class TestSummary:
 
     @pytest.mark.filterwarnings("error")
     def test_too_few_values(self):
-        (row,) = selection.summary(pd.DataFrame({"SGD": [np.nan, 0.5]}), margin=1.0).to_dict("records")
+        (row,) = selection.mean_with_interval(pd.DataFrame({"SGD": [np.nan, 0.5]}), margin=1.0).to_dict("records")
         assert (row["restarts"], row["undefined"], row["mean"]) == (1, 1, 0.5)
         assert np.isnan([row["low"], row["high"], row["equivalence_p"]]).all()
-        (row,) = selection.summary(pd.DataFrame({"SGD": [np.nan, np.nan]})).to_dict("records")
+        (row,) = selection.mean_with_interval(pd.DataFrame({"SGD": [np.nan, np.nan]})).to_dict("records")
         assert row["undefined"] == 2
         assert np.isnan(row["mean"])
 
     @pytest.mark.parametrize(("restarts", "least", "most"), [(5, 0.84, 0.96), (100, 0.935, 0.96)])
     def test_interval_covers_what_its_docstring_says(self, restarts, least, most):
         """Regrets on `digits`, drawn again: short of 95 % at 5 restarts, not at 100."""
-        table = tables.load(tables.wanted("laptop", "digits", algorithms=("SGD", "AdamW")), 100)
+        table = tables.load_trajectories(tables.wanted("laptop", "digits", algorithms=("SGD", "AdamW")), 100)
         regrets = selection.regret(table)
         generator = np.random.default_rng(0)
         for name in regrets:
@@ -199,7 +199,7 @@ class TestSummary:
             half = scipy.stats.t.isf(0.025, restarts - 1) * drawn.std(axis=1, ddof=1) / np.sqrt(restarts)
             covered = np.mean(np.abs(drawn.mean(axis=1) - values.mean()) <= half)
             assert least <= covered <= most
-            found = selection.summary(pd.DataFrame({"one": drawn[0]})).iloc[0]
+            found = selection.mean_with_interval(pd.DataFrame({"one": drawn[0]})).iloc[0]
             assert found["high"] - found["mean"] == pytest.approx(half[0])
 
 
@@ -256,7 +256,7 @@ class TestOverview:
             each(lambda t, _: selection.overlaps(t, 3)),
             each(lambda t, _: selection.correlations(t)),
         ]
-        table = lay.overview(*readings).set_index("")
+        table = selection_tables.selection_overview(*readings).set_index("")
         assert list(table) == ["digits, base", "cifar10, base"]
         assert list(table.loc["restarts"]) == ["9", "5"]
         assert list(table.loc["margin"]) == ["±90", "±1"]
@@ -285,5 +285,5 @@ class TestOverview:
 
     def test_a_mean_of_zero_has_no_sign_and_what_is_undefined_is_named(self):
         rows = pd.DataFrame({"algorithm": ["SGD", "SAM", "SWA"], "mean": [-0.0, 0.001, np.nan]})
-        assert lay._range(rows) == "0.00 (SGD) to 0.00 (SAM); undefined for SWA"
-        assert lay._range(rows[2:]) == "undefined"
+        assert selection_tables._range(rows) == "0.00 (SGD) to 0.00 (SAM); undefined for SWA"
+        assert selection_tables._range(rows[2:]) == "undefined"

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 from matplotlib import pyplot as plt
 
-from popview.book.tables import costs as lay
+from popview.book.figures import costs as cost_figures
+from popview.book.tables import costs as cost_tables
 from popview.common.errors import UsageError
 from popview.populations import equal_budget, time_to_target
 from popview.runs import costs, expansion, store, workers
@@ -115,7 +116,7 @@ def test_scales():
     digits, small, large, *_ = table.to_dict("records")
     assert (digits["parameters"], digits["train"], digits["steps"]) == (64 * 32 + 32 + 320 + 10, 1000, 2000)
     assert (large["steps"], large["train"], large["network"]) == (300 * (45_000 // 128), 45_000, "resnet-50")
-    laid = lay.traded(table)
+    laid = cost_tables.traded(table)
     assert laid["times the line above"].tolist()[2] == f"{large['flops'] / small['flops']:,.0f}"
     assert laid["times the line above"].tolist()[3] == ""
 
@@ -136,7 +137,7 @@ def readings():
 
 
 def test_the_overview_says_what_was_built_in(readings):
-    laid = lay.overview(**readings)
+    laid = cost_tables.costs_and_gains(**readings)
     assert list(laid["task"]) == [f"digits, base: {SEEDS} restarts, margin ±0.5", ""]
     assert list(laid["algorithm"]) == ["SGD", "SAM"]
     assert list(laid["gradients"]) == ["1.00", "2.00"]
@@ -157,22 +158,22 @@ def test_the_overview_says_what_was_built_in(readings):
 
 def test_the_overview_without_dearer_algorithms(readings):
     none = pd.DataFrame()
-    table = lay.overview(readings["paid"], none, none, readings["times"])
+    table = cost_tables.costs_and_gains(readings["paid"], none, none, readings["times"])
     assert list(table["algorithm"]) == ["SGD"]
     assert table.iloc[0, -1].startswith("100 [")
 
 
 def test_layouts(readings):
-    prices = lay.prices(readings["paid"], readings["times"])
+    prices = cost_tables.prices(readings["paid"], readings["times"])
     assert list(prices["algorithm"]) == list(PRICES)
     assert list(prices["× SGD"]) == ["1.00", "2.00", "1.00"]
     assert prices["missed"][1] == f"{SEEDS}\u00a0of\u00a0{SEEDS}"
     assert prices["gradients to within the margin"][1].startswith("∞")
-    equal = lay.equal(readings["metric"], readings["loss"])
+    equal = cost_tables.equal(readings["metric"], readings["loss"])
     assert list(equal["at"]) == ["equal epochs", "equal gradients"]
     assert list(equal["verdict"]) == list(equal["verdict "]) == ["better", "worse"]
     assert equal["training loss, factor"][1].startswith("1.15 [")
-    shares = lay.shares(
+    shares = cost_tables.shares(
         pd.DataFrame(
             {
                 "task": "digits",
@@ -191,13 +192,13 @@ def test_layouts(readings):
 
 def test_totals_add_up_and_the_figure_shows_every_bar():
     rows = costs.table([spec for task in ("cifar10", "tweeteval") for spec in expansion.expand("paper", task)])
-    laid = lay.totals(rows)
+    laid = cost_tables.totals(rows)
     assert list(laid["task"]) == ["cifar10", "tweeteval", "in all"]
     assert laid["trajectories"].tolist()[:2] == [50, 40]
     assert laid["trajectories"].tolist()[2] == 90
     assert laid["FLOP"].tolist()[2] == costs.amount(rows["flops"].sum(), "").replace(" ", "\u00a0")
     assert set(laid["core-hours taken"]) == {"–"}
-    figure = lay.hours_figure(rows)
+    figure = cost_figures.hours_figure(rows)
     assert [axes.get_title() for axes in figure.axes] == ["cifar10", "tweeteval"]
     assert [len(axes.patches) for axes in figure.axes] == [10, 10]
     widths = [bar.get_width() for bar in figure.axes[0].patches]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from popview.book.tables import claims as layout
+from popview.book.tables import claims as claim_tables
 from popview.common.errors import UsageError
 from popview.common.folders import PAPER, ROOT
 from popview.paper import claims, rules
@@ -63,7 +63,7 @@ class TestClaims:
     def test_every_rule_is_stated(self):
         stated = claims.stated(claims.claims())
         assert len(stated) == (claims.claims()[list(claims.RULES)] != "").to_numpy().sum()
-        laid = layout.rules(stated)
+        laid = claim_tables.rules(stated)
         assert laid["rule"].str.contains(r"\*(?:holds|does not hold|inconclusive)[a-z ]*\*").all()
         assert laid["claim"].ne("").sum() == stated["claim"].nunique()
         assert not laid["rule"].str.contains("`_").any()  # what a reader cannot look up
@@ -143,22 +143,25 @@ class TestJudge:
 
     def test_layouts_have_every_claim(self, judged):
         pages = {"06": "06-name"}
-        compact = layout.compact(judged, "inan2024", pages)
+        compact = claim_tables.compact(judged, "inan2024", pages)
         assert len(compact) == judged.query("document == 'inan2024'")["id"].nunique()
         assert list(compact.columns) == ["claim", "printed tables", "computed here", "digits", "read on"]
         assert compact["read on"][0] == "[chapter\u00a06](06-name.ipynb)"
         assert (compact != "").all(axis=None)
-        full = layout.full(judged, "inan2024", pages)
+        full = claim_tables.full(judged, "inan2024", pages)
         assert (full[["scale", "verdict", "numbers"]] != "").all(axis=None)
         assert full["claim"].ne("").sum() == len(compact)
         comparable = compact.set_index("claim")["digits"][lambda cells: cells.str.contains("base: ")]
         assert "base: holds; tuned: does not hold" in set(comparable)  # five on par with SAM, or SAM ahead
-        assert layout.missing(judged) == ["cifar10 (base)", "cifar10 (tuned)", "mnist (tuned)"]
-        assert layout.named(layout.missing(judged)) == "cifar10, mnist (tuned)"
-        assert layout.in_a_line(judged, "comparable") == "*holds* on digits (base); *does not hold* on digits (tuned)"
+        assert claim_tables.scales_without_verdicts(judged) == ["cifar10 (base)", "cifar10 (tuned)", "mnist (tuned)"]
+        assert claim_tables.named(claim_tables.scales_without_verdicts(judged)) == "cifar10, mnist (tuned)"
+        assert (
+            claim_tables.in_a_line(judged, "comparable")
+            == "*holds* on digits (base); *does not hold* on digits (tuned)"
+        )
         same = judged.replace({"verdict": {"does not hold": "holds"}})
-        assert layout.in_a_line(same, "comparable") == "*holds* on digits"
-        assert layout.in_a_line(judged, "accept-rule") == "not run here"
+        assert claim_tables.in_a_line(same, "comparable") == "*holds* on digits"
+        assert claim_tables.in_a_line(judged, "accept-rule") == "not run here"
 
     def test_computed_rules_on_few_restarts(self):
         evidence = Computed(restarts=20, two_well_restarts=60, iterations=60, repeats=300)
@@ -281,7 +284,7 @@ class TestTaskRules:
     def test_one_restart_each_is_judged_by_no_rule(self, monkeypatch):
         covered = pd.DataFrame({"task": ["digits", "tweeteval"], "variant": "base", "restarts": [1, 5], "whole": 6})
         frame = trajectories(dict.fromkeys(SIX, 0.0), restarts=2)
-        monkeypatch.setattr(tables, "coverage", lambda profile: covered)
+        monkeypatch.setattr(tables, "task_coverage", lambda profile: covered)
         monkeypatch.setattr(
             tables,
             "load_available",
@@ -299,7 +302,7 @@ class TestTaskRules:
         words = found.set_index(["id", "scale"])[["verdict", "earlier"]].apply(tuple, axis=1)
         assert words["comparable", "poor"] == ("inconclusive", "does not hold")  # it hardly trains
         assert words["comparable", "near"] == ("inconclusive", "does not hold")  # perhaps inside the margin
-        laid = layout.reconsidered(found).set_index("claim")["verdicts"]
+        laid = claim_tables.changed_rules(found).set_index("claim")["verdicts"]
         assert "poor: *does not hold*, now *inconclusive*" in laid[found.set_index("id")["claim"]["comparable"].iloc[0]]
         assert (laid == "the same").any()
 

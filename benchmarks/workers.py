@@ -1,6 +1,6 @@
 """What the engine adds and what workers bring: one worker against two, and a thousand trivial specs through Dask.
 
-    PYTHONPATH=lib OMP_NUM_THREADS=1 python benchmarks/engine.py [--repeats 5] [--specs 1000] [--no-trivial]
+    PYTHONPATH=lib OMP_NUM_THREADS=1 python benchmarks/workers.py [--repeats 5] [--specs 1000] [--no-trivial]
 
 (a) Sixteen specs of digits (stacks of 50 restarts, as in the laptop profile), by one worker, which is the driver's own
     process, and by two, which are already up; turn by turn. Required: at least 1.9 × as fast on an idle machine of two

@@ -6,7 +6,8 @@ import pytest
 import scipy.stats
 import torch
 
-from popview.book.tables import audit as layout
+from popview.book.figures import audit as audit_figures
+from popview.book.tables import audit as audit_tables
 from popview.landscapes import get
 from popview.landscapes.restarts import sample
 from popview.paper import printed
@@ -207,11 +208,11 @@ class TestLayout:
 
     def test_a_bar_in_a_cell_does_not_end_it(self):
         check = Check("a", "b", "x | y", "c", None, True, False, "d")
-        assert layout.evidence([check])["printed"][0] == "x \\| y"
-        assert layout.overview([check])["p"][0] == "–"
-        assert layout.records([check])["verdict"][0] == "flag"
+        assert audit_tables.evidence([check])["printed"][0] == "x \\| y"
+        assert audit_tables.checks_in_brief([check])["p"][0] == "–"
+        assert audit_tables.checks_in_full([check])["verdict"][0] == "flag"
 
     def test_figure_draws_every_cell(self, tables):
         cells = implied_tests.implied_for_table_six(tables["4"], tables["6"])
-        figure = layout.implied_p_values({"Table 6": cells.assign(cell=cells["comparison"] + cells["task"])})
+        figure = audit_figures.implied_p_values({"Table 6": cells.assign(cell=cells["comparison"] + cells["task"])})
         assert [len(line.get_xdata()) for line in figure.axes[0].lines[:3]] == [12, 12, 12]

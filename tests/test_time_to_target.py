@@ -94,19 +94,19 @@ class TestTimeToTarget:
 class TestSummary:
     def test_misses_are_later_than_any_time(self):
         times = pd.DataFrame({"SGD": [3.0, INF, 1.0, INF, 2.0, 5.0, 4.0, INF]})
-        (row,) = time_to_target.summary(times).to_dict("records")
+        (row,) = time_to_target.median_times(times).to_dict("records")
         assert (row["restarts"], row["missed"]) == (8, 3)
         assert row["median"] == 4.5
         assert (row["low"], row["high"]) == (1.0, INF)  # the first and the last of eight: 99.2 %
 
     def test_too_few_restarts_for_the_level(self):
-        (row,) = time_to_target.summary(pd.DataFrame({"SGD": [1.0, 2.0, 3.0, 4.0, 5.0]})).to_dict("records")
+        (row,) = time_to_target.median_times(pd.DataFrame({"SGD": [1.0, 2.0, 3.0, 4.0, 5.0]})).to_dict("records")
         assert (row["low"], row["high"]) == (0.0, INF)
 
     @pytest.mark.parametrize("n", [6, 9, 20, 100, 101])
     def test_exact_coverage(self, n):
         """By counting: the interval holds the median unless too few values lie on one side of it."""
-        (row,) = time_to_target.summary(pd.DataFrame({"SGD": np.arange(1.0, n + 1)})).to_dict("records")
+        (row,) = time_to_target.median_times(pd.DataFrame({"SGD": np.arange(1.0, n + 1)})).to_dict("records")
         k = int(row["low"])
         assert row["high"] == n + 1 - k
         outside = 2 * sum(comb(n, i) for i in range(k)) / 2**n
@@ -115,7 +115,7 @@ class TestSummary:
 
     def test_is_the_sign_test_s(self):
         times = pd.DataFrame({"SGD": np.random.default_rng(0).exponential(size=31)})
-        (row,) = time_to_target.summary(times).to_dict("records")
+        (row,) = time_to_target.median_times(times).to_dict("records")
         inside = [scipy.stats.binomtest(int((times["SGD"] < m).sum()), 31).pvalue > 0.05 for m in times["SGD"] + 1e-9]
         kept = times["SGD"][inside]
         assert row["low"] <= kept.min()

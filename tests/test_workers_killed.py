@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from joblib.externals.loky.process_executor import TerminatedWorkerError
-from test_engine import contents, run, until
+from test_workers import contents, run, until
 
 from popview.common import locks, tensor_files
 from popview.common.errors import UsageError
@@ -80,7 +80,7 @@ def equal(root: Path, reference: Path) -> None:
 def under_way(spec: specs.RunSpec, root: Path) -> bool:
     """Whether a state is there from which a run would not start over."""
     try:
-        return tensor_files.load(store.beside(spec, "unfinished", root))["step"] > 0
+        return tensor_files.load_tensors(store.beside(spec, "unfinished", root))["step"] > 0
     except (OSError, ValueError):  # not yet, or no longer
         return False
 
@@ -122,7 +122,7 @@ def test_a_killed_worker_of_loky(tmp_path, reference, capsys):
 @pytest.mark.slow
 def test_a_killed_driver_takes_its_workers_along(tmp_path, reference, capfd):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom popview.runs import workers\nfrom test_engine_killed import LONG\n"
+        "import sys\nfrom pathlib import Path\nfrom popview.runs import workers\nfrom test_workers_killed import LONG\n"
         "workers.run(LONG, workers=2, root=Path(sys.argv[1]), quiet=True, every=0.05)"
     )
     driver = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parent)

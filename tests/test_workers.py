@@ -204,7 +204,7 @@ class TestWhatIsComputed:
     def test_weights_on_request(self, tmp_path):
         run([spec_of("SWA")], tmp_path, keep_weights=True)
         for spec in (spec_of("SWA"), spec_of("SGD")):
-            kept = tensor_files.load(store.beside(spec, "weights", tmp_path))
+            kept = tensor_files.load_tensors(store.beside(spec, "weights", tmp_path))
             assert sorted(kept["steps"][:, 0].tolist()) == store.metadata(spec, tmp_path)["kept"][0]
 
     def test_weights_of_what_is_there_already(self, tmp_path, counted, monkeypatch):
@@ -216,7 +216,7 @@ class TestWhatIsComputed:
                 run([spec], tmp_path, keep_weights=True)
         assert not store.beside(spec, "weights", tmp_path).exists()
         assert run([spec], tmp_path, keep_weights=True) == 1
-        assert tensor_files.load(store.beside(spec, "weights", tmp_path))["steps"].shape == (10, 3)
+        assert tensor_files.load_tensors(store.beside(spec, "weights", tmp_path))["steps"].shape == (10, 3)
         assert run([spec], tmp_path, keep_weights=True) == 0
         assert counted == ["SAM"] * 3
 
@@ -447,7 +447,7 @@ class TestFaults:
             if what == "result":
                 patch.setattr(store.pq, "write_table", write_table)
             else:
-                patch.setattr(tensor_files, "save", save)
+                patch.setattr(tensor_files, "save_tensors", save)
             with pytest.raises(UsageError, match="No space left on device") as caught:
                 run([fine, spec], tmp_path, every=0.0)
         assert "\n" not in str(caught.value)

@@ -220,7 +220,7 @@ def test_a_run_takes_the_operations_of_the_bill(algorithm):
 def test_hessian_vector_product_costs_two_gradients():
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        net = networks.make("resnet-8", (3, 32, 32), 10).eval()
+        net = networks.make_network("resnet-8", (3, 32, 32), 10).eval()
         inputs = torch.randn(2, 3, 32, 32)
         vectors = [torch.randn_like(p) for p in net.parameters()]
     with FlopCounterMode(display=False) as counter:

@@ -122,7 +122,7 @@ class TestStudies:
         values = np.random.default_rng(5).standard_normal((40, 1)) + 1e-3 * np.random.default_rng(6).standard_normal(
             (40, 10)
         )
-        shares = simulations.rejected(simulations.splits(values, 20, 400)).set_index("test")["rate"]
+        shares = simulations.rejected(simulations.split_p_values(values, 20, 400)).set_index("test")["rate"]
         assert shares["permutation on restarts"] == pytest.approx(0.05, abs=0.03)
         assert shares["pooled t"] > 0.4
 
@@ -134,16 +134,16 @@ class TestStudies:
     def test_a_split_uses_each_restart_once(self, monkeypatch):
         sides = []
         monkeypatch.setattr(simulations, "_tests", lambda a, b, seed: sides.append((a, b)) or {"t": np.ones(len(a))})
-        simulations.splits(np.arange(10.0).reshape(10, 1), 5, 50)
+        simulations.split_p_values(np.arange(10.0).reshape(10, 1), 5, 50)
         together = np.sort(np.concatenate(sides[0], axis=1)[:, :, 0], axis=1)
         assert (together == np.arange(10)).all()
         assert len(np.unique(sides[0][0].sum(axis=1))) > 5
 
     def test_too_few_restarts_to_split(self):
         with pytest.raises(UsageError, match="6 restarts a side need 12, there are 10"):
-            simulations.splits(np.zeros((10, 2)), 6)
+            simulations.split_p_values(np.zeros((10, 2)), 6)
         with pytest.raises(UsageError, match="number of splits must be 1 or above, got 0"):
-            simulations.splits(np.zeros((10, 2)), 5, 0)
+            simulations.split_p_values(np.zeros((10, 2)), 5, 0)
 
     def test_construction_is_certain_then_deaf(self):
         rates = simulations.decided_by_construction((0.0, 0.99), repeats=60).set_index("correlation")

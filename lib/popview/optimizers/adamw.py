@@ -1,16 +1,14 @@
-"""References that the paper lacks: AdamW, in torch's own arithmetic, and stochastic weight averaging."""
+"""AdamW, in torch's own arithmetic: a reference that the paper lacks."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.optim.adamw import adamw
 
 from popview.optimizers.base import Optimizer
-from popview.optimizers.sgd import SGD
 
-__all__ = ["SWA", "AdamW"]
+__all__ = ["AdamW"]
 
 
 class AdamW(Optimizer):
@@ -67,46 +65,3 @@ class AdamW(Optimizer):
                 eps=group["eps"],
                 maximize=False,
             )
-
-
-class SWA(SGD):
-    """Stochastic weight averaging along SGD's own trajectory (Izmailov et al. 2018).
-
-    The parameters are SGD's throughout; `solution` and `finish` put the average in their place. BatchNorm statistics
-    of the average are the caller's to recompute (`torch.optim.swa_utils.update_bn`).
-
-    Parameters
-    ----------
-    average_from : int
-        Steps after which averaging begins: the first model that enters is the one `average_every` steps later.
-    average_every : int
-        Steps between averaged models.
-    """
-
-    model_wide = ("average_from", "average_every")
-
-    def __init__(self, params: Iterable, *, average_from: int = 0, average_every: int = 1, **others: Any) -> None:
-        super().__init__(params, average_from=average_from, average_every=average_every, **others)
-        self._averaged = 0
-
-    def _descend(self) -> None:
-        super()._descend()
-        late = self.steps - self.hyperparameter("average_from")
-        if late > 0 and late % self.hyperparameter("average_every") == 0:
-            self._averaged += 1
-            torch._foreach_lerp_(self._of_state("average", "copy"), self._models(), 1 / self._averaged)
-
-    @property
-    def averages(self) -> bool:  # type: ignore[override]
-        """Whether a model was averaged yet."""
-        return self._averaged > 0
-
-    def _returns(self) -> tuple[list[Tensor], list[Tensor], Tensor] | None:
-        return (self._of_state("average", "copy"), self._buffers(), self._everyone) if self._averaged else None
-
-    def _run_state(self) -> dict[str, Any]:
-        return {**super()._run_state(), "averaged": self._averaged}
-
-    def _load_run_state(self, run: dict[str, Any]) -> None:
-        super()._load_run_state(run)
-        self._averaged = run["averaged"]

@@ -1,0 +1,56 @@
+"""What has been run: restarts done and to come, and the last values of each restart."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from popview.book.page import number
+
+__all__ = ["finals", "inventory_table", "progress"]
+
+
+def inventory_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.runs.status.inventory`: a line per task and variant, and which algorithms lack restarts."""
+    lines = []
+    for (task, variant), group in rows.groupby(["task", "variant"], sort=False):
+        lacking = group[group["done"] < group["wanted"]]
+        counts = [f"{row.algorithm} {row.wanted - row.done}" for row in lacking.itertuples()]
+        untouched = len(lacking) == len(group) and not group["done"].any()
+        lines.append(
+            {
+                "task": task,
+                "variant": variant,
+                **group[["wanted", "done"]].sum(),
+                "to come": "all" if untouched else ", ".join(counts) or "–",
+                "of them begun": group[["running", "half_done"]].sum().sum(),
+                **group[["diverged", "damaged"]].sum(),
+                "core-hours": number(float(group["core_hours"].sum()), 2),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def progress(inventory: pd.DataFrame) -> str:
+    """Word `popview.runs.status.inventory` by task: "4,250 of 4,250 on digits, 50 of 127 on cifar10"."""
+    counts = inventory.groupby("task", sort=False)[["done", "wanted"]].sum()
+    return ", ".join(f"{row.done:,} of {row.wanted:,} on {row.Index}" for row in counts.itertuples())
+
+
+def finals(values: Mapping[tuple[str, str], pd.DataFrame], scale: float = 100.0) -> pd.DataFrame:
+    """Lay out one value per restart: a line per task and algorithm, "mean ± SD [lowest, highest]" for each variant.
+
+    Parameters
+    ----------
+    values : mapping of (task, variant) to DataFrame
+        Rows: seeds; columns: algorithms. Multiplied by `scale`.
+    """
+    lines: dict[tuple[str, str], dict[str, str]] = {}
+    for (task, variant), frame in values.items():
+        for algorithm, column in (scale * frame).items():
+            spread = f"[{column.min():.2f},\u00a0{column.max():.2f}]"
+            words = f"{column.mean():.2f} ± {column.std():.2f} {spread}"
+            lines.setdefault((task, str(algorithm)), {})[variant] = words
+    columns = {variant: [words.get(variant, "–") for words in lines.values()] for _, variant in values}
+    tasks = pd.Series([task for task, _ in lines], dtype=str)
+    first = {"task": tasks.where(tasks != tasks.shift(), ""), "algorithm": [name for _, name in lines]}
+    return pd.DataFrame(first | columns)
