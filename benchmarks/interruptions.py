@@ -34,7 +34,7 @@ import typer
 
 from popview.common import locks
 from popview.common.environment import processor
-from popview.runs import store, training
+from popview.runs import loop, store
 from popview.runs import workers as engine
 from popview.runs.expansion import expand
 from popview.runs.specs import RunSpec
@@ -52,7 +52,7 @@ def wanted() -> list[RunSpec]:
 
 def drive(root: Path, workers: int, address: str = "") -> None:
     """Compute what is missing; note in a file each trajectory that this process continues from a half-done state."""
-    resume = training._resumed
+    resume = loop._resumed
 
     def noted(file: Path | None, *given: Any) -> tuple[int, float]:
         step, spent = resume(file, *given)
@@ -61,7 +61,7 @@ def drive(root: Path, workers: int, address: str = "") -> None:
                 lines.write(f"{file.stem} {step}\n")
         return step, spent
 
-    training._resumed = noted
+    loop._resumed = noted
     how = {"backend": "dask", "scheduler": address} if address else {"workers": workers}
     engine.run(wanted(), root=root, quiet=True, every=0.0, **how)
 

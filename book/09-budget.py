@@ -68,7 +68,7 @@ wanted = {
     name: [spec for t in profiles.tasks(name) for spec in expansion.expand(name, t)]
     for name in ("smoke", "laptop", "paper")
 }
-bills = pd.concat([costs.table(found, throughput=throughput) for found in wanted.values()], ignore_index=True)
+bills = pd.concat([costs.cost_table(found, throughput=throughput) for found in wanted.values()], ignore_index=True)
 paper, laptop = (bills[bills["profile"] == name] for name in ("paper", "laptop"))
 least, most = (paper[column].sum() for column in ("gradients_least", "gradients"))
 glue("number-tasks", paper["task"].nunique(), display=False)
@@ -77,9 +77,9 @@ glue("paper-gradients", f"{least / 1e6:.0f} to {most / 1e6:.0f} million", displa
 glue("paper-hours", f"{paper['gpu_hours'].sum():.0f}", display=False)
 glue("throughput", costs.amount(throughput, "FLOP/s"), display=False)
 glue("core-throughput", costs.amount(core_throughput, "FLOP/s"), display=False)
-core_hours = costs.table(wanted["paper"], throughput=core_throughput)["gpu_hours"].sum()
+core_hours = costs.cost_table(wanted["paper"], throughput=core_throughput)["gpu_hours"].sum()
 glue("core-years", f"{core_hours / (365.25 * 24):.1f}", display=False)
-done = costs.table([spec for spec in wanted["laptop"] if store.path(spec).is_file()], throughput=throughput)
+done = costs.cost_table([spec for spec in wanted["laptop"] if store.path(spec).is_file()], throughput=throughput)
 glue("done", f"{100 * done['flops'].sum() / laptop['flops'].sum():.2g}", display=False)
 glue("cheaper", f"{paper['flops'].sum() / laptop['flops'].sum():,.0f}", display=False)
 

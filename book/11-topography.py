@@ -49,7 +49,7 @@ style.use()
 names = study.networks(profile) if network == "all" else (network,)
 titles = {name: title for name, title in study.titles(profile).items() if name in names}
 evidence = {title: found for title, found in claims.studies(profile).items() if title in titles.values()}
-coverage = study.coverage(profile)
+coverage = study.solutions_coverage(profile)
 coverage = coverage[coverage["network"].isin(names)]
 solutions = pd.concat([study.solutions(profile, name) for name in names], ignore_index=True)
 barriers = pd.concat([study.barriers(profile, name) for name in names], ignore_index=True)
@@ -60,7 +60,7 @@ products = {
     if (found := study.products(profile, name, stage)) is not None
 }
 means = solution_statistics.barrier_means(barriers)
-profiles = {name: study.settings(profile, name) for name in names}
+profiles = {name: study.network_settings(profile, name) for name in names}
 drawn = f"0–{max(table['solutions'] for table in profiles.values()) - 1}"
 facts = {"profile": profile, "seeds": drawn}
 intervals = "95 % intervals of the bootstrap over solutions, not adjusted for their number"

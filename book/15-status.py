@@ -142,7 +142,7 @@ page.provenance(
 # `popview run` computes what is missing. The study of solutions behind chapter 11:
 
 # %% tags=["hide-input", "remove-output"]
-studied = study.coverage(profile) if profile in study.PROFILES else pd.DataFrame()
+studied = study.solutions_coverage(profile) if profile in study.PROFILES else pd.DataFrame()
 page.show("studied", studied, lambda table: topography_tables.sets_table(table, study.titles(profile)), digits=1)
 
 # %% [markdown]

@@ -301,7 +301,7 @@ class TestSpecs:
         file = folder / "tiny.toml"
         file.write_text(file.read_text().replace(old, new))
         with pytest.raises(UsageError, match=message):
-            annealed.table("tiny", "digits")
+            annealed.annealed_table("tiny", "digits")
 
     def test_an_unknown_variant(self, folder):
         with pytest.raises(UsageError, match=r"unknown variant 'aneal'.*annealed"):
@@ -563,7 +563,7 @@ class TestSearch:
             ends = [store.metadata(spec, root)["validation"]["loss"] for spec in last]
             assert entry["chosen"] == entry["finalists"][int(np.argmin(np.mean(ends, axis=1)))]
         (spec, *_) = expanded("annealed", "SAM")
-        chosen = annealed.cells("tiny", "digits", "SAM")[found["SAM"]["chosen"]]
+        chosen = annealed.grid_cells("tiny", "digits", "SAM")[found["SAM"]["chosen"]]
         assert chosen.items() <= spec.hyperparameters.items()
         again = tuning.anneal("tiny", "digits", ("SGD",), root=root, workers=1, quiet=True)
         assert again["SGD"] == found["SGD"]
@@ -573,8 +573,8 @@ class TestSearch:
         for task in profiles.tasks("laptop"):
             chosen = annealed.choices("laptop", task).get("SGD", {})
             if "chosen" in chosen:
-                decay = annealed.cells("laptop", task, "SGD")[chosen["chosen"]]["weight_decay"]
-                assert annealed.table("laptop", task)["base"]["weight_decay"] == decay
+                decay = annealed.grid_cells("laptop", task, "SGD")[chosen["chosen"]]["weight_decay"]
+                assert annealed.annealed_table("laptop", task)["base"]["weight_decay"] == decay
 
     def test_ties_to_the_setting_nearer_base(self, folder, monkeypatch):
         """Base is lr 0.1; of the cells (0.01, 0.1, 1) × (0, 0.001) the middle ones are nearest."""

@@ -211,7 +211,7 @@ def test_a_run_counts_what_the_bill_says(ran):
 def test_a_run_takes_the_operations_of_the_bill(algorithm):
     (spec,) = expansion.expand("smoke", "digits", algorithms=(algorithm,))
     with FlopCounterMode(display=False) as counter:
-        training.run(spec)
+        training.train_table(spec)
     charged = costs.cost(spec)
     ending = counter.get_total_flops() - charged.training - charged.evaluation
     assert ending < charged.measures < 1.6 * ending  # here the first layer dominates, whose inputs need no gradient
@@ -266,7 +266,7 @@ def test_statistics_come_from_so_many_images():
 @pytest.mark.parametrize("profile", ["smoke", "laptop", "paper"])
 def test_every_spec_is_charged_once(profile):
     wanted = expanded(profile)
-    rows = costs.table([*wanted, *wanted])
+    rows = costs.cost_table([*wanted, *wanted])
     assert rows["files"].sum() == len(wanted)
     assert rows["trajectories"].sum() == sum(spec.restarts for spec in wanted)
     algorithms = rows[rows["trajectories"] > 0]
@@ -277,13 +277,13 @@ def test_every_spec_is_charged_once(profile):
 
 
 def test_twice_the_restarts_cost_twice_as_much():
-    once, twice = (costs.table(expanded("paper", restarts=n)).select_dtypes("number") for n in (5, 10))
+    once, twice = (costs.cost_table(expanded("paper", restarts=n)).select_dtypes("number") for n in (5, 10))
     np.testing.assert_allclose(twice, 2 * once)
 
 
 def test_swa_shares_the_training_of_sgd():
     both, sgd, swa = (
-        costs.table(expansion.expand("paper", "cifar10", algorithms=names)).set_index("algorithm")
+        costs.cost_table(expansion.expand("paper", "cifar10", algorithms=names)).set_index("algorithm")
         for names in (("SWA", "SGD"), ("SGD",), ("SWA",))
     )
     assert both["training"].sum() == sgd["training"].sum() == swa["training"].sum()
@@ -293,7 +293,7 @@ def test_swa_shares_the_training_of_sgd():
 
 
 def test_frozen_layers_are_charged_once_per_task():
-    few, many = (costs.table(expansion.expand("laptop", "tweeteval", restarts=n)) for n in (1, 5))
+    few, many = (costs.cost_table(expansion.expand("laptop", "tweeteval", restarts=n)) for n in (1, 5))
     once = few.loc[few["trajectories"] == 0, "flops"].item()
     assert once == many.loc[many["trajectories"] == 0, "flops"].item()
     model = profiles.settings("laptop", "tweeteval")["model"] | {"length": 26}
@@ -302,19 +302,19 @@ def test_frozen_layers_are_charged_once_per_task():
 
 def test_hours():
     wanted = expansion.expand("paper", "tweeteval")
-    rows = costs.table(wanted, throughput=1e12)
+    rows = costs.cost_table(wanted, throughput=1e12)
     np.testing.assert_allclose(rows["gpu_hours"], rows["flops"] / 3.6e15)
     assert rows["core_hours"].isna().all()
     for wrong in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(UsageError, match="throughput must be above 0"):
-            costs.table(wanted, throughput=wrong)
+            costs.cost_table(wanted, throughput=wrong)
     with pytest.raises(UsageError, match="no specs"):
         costs.text([])
 
 
 def test_core_hours_are_those_of_the_files(ran):
     wanted, root = ran
-    rows = costs.table(wanted, root=root).set_index("algorithm")
+    rows = costs.cost_table(wanted, root=root).set_index("algorithm")
     clocks = {spec.algorithm: store.metadata(spec, root)["seconds"] for spec in wanted}
     taken = {name: clock["measures"] + clock["training_and_checkpoints"] for name, clock in clocks.items()}
     assert rows.loc["SAM", "core_hours"] == pytest.approx(taken["SAM"] / 3600)

@@ -191,7 +191,7 @@ def test_layouts(readings):
 
 
 def test_totals_add_up_and_the_figure_shows_every_bar():
-    rows = costs.table([spec for task in ("cifar10", "tweeteval") for spec in expansion.expand("paper", task)])
+    rows = costs.cost_table([spec for task in ("cifar10", "tweeteval") for spec in expansion.expand("paper", task)])
     laid = cost_tables.totals(rows)
     assert list(laid["task"]) == ["cifar10", "tweeteval", "in all"]
     assert laid["trajectories"].tolist()[:2] == [50, 40]

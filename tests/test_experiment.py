@@ -75,11 +75,11 @@ class TestGrid:
         assert point.model == {"hidden": 8, "batch_size": 50}
         assert point.experiment == "noise"
         (base,) = point.same_as
-        assert base == experiment.parts("optimizers", "tiny", "digits", algorithms=("SGD",))[0]
+        assert base == experiment.parts_of("optimizers", "tiny", "digits", algorithms=("SGD",))[0]
 
     def test_the_base_setting_is_not_trained_again(self, folder):
         root = folder / "store"
-        base = experiment.parts("optimizers", "tiny", "digits", algorithms=("NiG-SGD",), restarts=2)
+        base = experiment.parts_of("optimizers", "tiny", "digits", algorithms=("NiG-SGD",), restarts=2)
         workers.run(base, workers=1, root=root, quiet=True)
         (point,) = (s for s in grid(algorithms=("NiG-SGD",)) if s.labels == {"rho": 0.5, "lr": 0.05})
         workers.run([point], workers=1, root=root, quiet=True)
@@ -112,15 +112,15 @@ class TestExperiment:
     def test_names(self, folder):
         assert experiment.experiments() == ("optimizers", "solutions", "noise")
         with pytest.raises(UsageError, match="unknown experiment 'nose': did you mean 'noise'"):
-            experiment.tasks("nose", "tiny")
+            experiment.tasks_of("nose", "tiny")
         with pytest.raises(UsageError, match="unknown experiment 'nose': did you mean 'noise'"):
-            experiment.parts("nose", "tiny", "digits")
+            experiment.parts_of("nose", "tiny", "digits")
 
     def test_labels_become_columns(self, folder):
         root = folder / "store"
         wanted = grid(algorithms=("SGD", "NiG-SGD"))
         workers.run(wanted, workers=1, root=root, quiet=True)
-        table = experiment.load(wanted, root)
+        table = experiment.load_parts(wanted, root)
         assert {"experiment", "profile", "task", "algorithm", "lr", "rho", "seed", "train_loss"} <= set(table)
         assert table["rho"].isna().sum() == len(table[table["algorithm"] == "SGD"])
         ends = table[table["epoch"] == 2].groupby(["algorithm", "lr", "rho"], dropna=False).size()
@@ -131,16 +131,19 @@ class TestExperiment:
 
     def test_coverage_of_every_experiment(self, folder):
         root = folder / "store"
-        wanted = [*grid(algorithms=("SGD",)), *experiment.parts("optimizers", "tiny", "digits", algorithms=("SGD",))]
+        wanted = [
+            *grid(algorithms=("SGD",)),
+            *experiment.parts_of("optimizers", "tiny", "digits", algorithms=("SGD",)),
+        ]
         workers.run(wanted[:1], workers=1, root=root, quiet=True)
         store.path(wanted[1], root).write_bytes(b"no Parquet")
-        found = experiment.coverage(wanted, root)
+        found = experiment.part_states(wanted, root)
         assert found["state"].tolist() == ["done", "damaged", "missing", "missing"]
         assert found["experiment"].tolist() == ["noise", "noise", "optimizers", "optimizers"]
         assert found["seconds"][0] > 0 == found["seconds"][1]
 
     def test_the_command_that_a_part_names_computes_it(self, folder, monkeypatch, capsys):
-        monkeypatch.setitem(experiment.run.__kwdefaults__, "root", folder / "store")
+        monkeypatch.setitem(experiment.run_experiment.__kwdefaults__, "root", folder / "store")
         monkeypatch.setattr("popview.common.folders.RESULTS", folder / "store")
         point = grid(algorithms=("SGD",))[1]
         with pytest.raises(UsageError, match=f"compute it with `{point.command}`"):
@@ -158,7 +161,7 @@ class TestExperiment:
         monkeypatch.setattr(store.pq, "read_table", lambda file, **how: opened.append(file) or read(file, **how))
         for _ in range(3):
             assert store.missing(wanted, root) == []
-            experiment.load(wanted, root)
+            experiment.load_parts(wanted, root)
             store.metadata(wanted[0], root)
         assert len(opened) == len(wanted)
 

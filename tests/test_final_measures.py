@@ -283,7 +283,7 @@ class TestMeasures:
 
         monkeypatch.setitem(TASKS, "lost", Lost)
         spec = spec_of("SGD", task="lost", restarts=2)
-        told = json.loads(training.run(spec).schema.metadata[b"popview"])
+        told = json.loads(training.train_table(spec).schema.metadata[b"popview"])
         assert told["diverged"] == [False, True]
         for name, (kept, lost) in told["flatness"].items():
             assert math.isfinite(kept), name
@@ -294,7 +294,7 @@ class TestMeasures:
     def test_of_a_trial_are_what_the_search_reads(self):
         keys = []
         for variant in ("trial", "base"):
-            table = training.run(spec_of("SGD", variant=variant))
+            table = training.train_table(spec_of("SGD", variant=variant))
             told = json.loads(table.schema.metadata[b"popview"])
             assert told["whole_test"]["metric"] == pytest.approx(table["test_metric"].to_pylist()[-3:])
             assert told["seconds"]["measures"] > 0

@@ -17,7 +17,7 @@ import popview.common.folders
 from popview import cli
 from popview.common.errors import UsageError
 from popview.runs import expansion, profiles, status, store
-from popview.runs.training import run
+from popview.runs.training import train_table
 from popview.tasks import array_cache, hub, images, set_up
 from popview.tasks import texts as texts_module
 from popview.tasks.supervised import draw_split, sample_with_every_label
@@ -402,7 +402,7 @@ class TestStatus:
         root = tmp_path / "store"
         wanted = expansion.expand("odd", "cifar10")
         done, damaged, running, half, lost, other = wanted
-        table = run(done)
+        table = train_table(done)
         store.save(done, table, root)
         for spec, text in ((damaged, b"PAR1"), (other, store.path(done, root).read_bytes())):
             store.path(spec, root).write_bytes(text)

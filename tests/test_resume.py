@@ -383,7 +383,7 @@ class TestSilentNoise:
         """With ε among the gradients' norms it fires in some restarts of a stack only."""
         spec = spec_of("SGD", restarts=4, epochs=2, checkpoints=5)
         own = spec.hyperparameters | {"tau": 1, "rho": 0.1, "epsilon": 0.3}
-        sgd, table = (training.run(s) for s in (spec, replace(spec, algorithm="NiM-SGD", hyperparameters=own)))
+        sgd, table = (training.train_table(s) for s in (spec, replace(spec, algorithm="NiM-SGD", hyperparameters=own)))
         fired, equals = (told(table)[name] for name in ("noise_triggers", "equals"))
         assert 0 < sum(count > 0 for count in fired) < 4
         assert equals == [None if count else "SGD" for count in fired]
@@ -423,8 +423,8 @@ class TestTable:
     def test_all_algorithms_start_alike(self):
         for task in MODELS:
             starts = [
-                training.run(small(task, algorithm, epochs=1, checkpoints=2)).drop_columns(["seconds"]).slice(0, 1)
-                for algorithm in ("SGD", "SAM")
+                training.train_table(small(task, name, epochs=1, checkpoints=2)).drop_columns(["seconds"]).slice(0, 1)
+                for name in ("SGD", "SAM")
             ]
             assert starts[0].drop_columns(["probabilities"]).equals(starts[1].drop_columns(["probabilities"]))
 
@@ -433,9 +433,9 @@ class TestTable:
         """What is drawn before the run does not matter, nor does the run for what is drawn after it."""
         spec = small("tweeteval", "SAM", epochs=1, checkpoints=2)
         torch.manual_seed(5)
-        first, drawn = training.run(spec), torch.rand(3)
+        first, drawn = training.train_table(spec), torch.rand(3)
         torch.manual_seed(6)
-        assert training.run(spec).drop_columns(["seconds"]).equals(first.drop_columns(["seconds"]))
+        assert training.train_table(spec).drop_columns(["seconds"]).equals(first.drop_columns(["seconds"]))
         torch.manual_seed(5)
         assert torch.equal(torch.rand(3), drawn)
         problem: Any = set_up(spec.task, spec.seeds, spec.model)
@@ -459,4 +459,4 @@ class TestMistakes:
     )
     def test_values_of_hyperparameters(self, own, message):
         with pytest.raises(UsageError, match=message):
-            training.run(spec_of("SGD", hyperparameters=own))
+            training.train_table(spec_of("SGD", hyperparameters=own))

@@ -259,9 +259,9 @@ class TestExpand:
         (tmp_path / "odd.toml").write_text(text.replace(old, new))
         monkeypatch.setattr(profiles, "FOLDER", tmp_path)
         with pytest.raises(UsageError, match=message):
-            costs.table(expand("odd", "digits"), root=tmp_path)
+            costs.cost_table(expand("odd", "digits"), root=tmp_path)
         with pytest.raises(UsageError, match=message):
-            training.run(*expand("odd", "digits"))
+            training.train_table(*expand("odd", "digits"))
 
 
 # ---------------------------------------------------------------- the digits task
@@ -409,7 +409,7 @@ class Valley(Problem):
 
 @pytest.fixture(scope="module")
 def trajectories() -> dict[str, pa.Table]:
-    return {algorithm: training.run(spec_of(algorithm)) for algorithm in ALGORITHMS}
+    return {algorithm: training.train_table(spec_of(algorithm)) for algorithm in ALGORITHMS}
 
 
 class TestTrajectory:
@@ -454,26 +454,26 @@ class TestTrajectory:
 
     @pytest.mark.parametrize("algorithm", ["SGD", "NiG-SGD", "NiM-MBH", "SWA"])
     def test_the_same_spec_gives_the_same_rows(self, trajectories, algorithm):
-        again = training.run(spec_of(algorithm))
+        again = training.train_table(spec_of(algorithm))
         pd.testing.assert_frame_equal(rows(again), rows(trajectories[algorithm]), check_exact=True)
         assert facts(again) == facts(trajectories[algorithm])
 
     def test_the_seed_is_the_restart_s(self, trajectories):
         """Restart 1 of a stack from 0 is restart 0 of a stack from 1 (to rounding, without noise)."""
-        shifted = rows(training.run(spec_of("SGD", seed=1, restarts=2)))
+        shifted = rows(training.train_table(spec_of("SGD", seed=1, restarts=2)))
         same = rows(trajectories["SGD"]).query("seed >= 1").reset_index(drop=True)
         pd.testing.assert_frame_equal(shifted, same, rtol=1e-3, atol=1e-4)
 
     def test_checkpoints_are_spread_over_the_epochs(self):
-        steps = training.run(spec_of("SGD", epochs=5, checkpoints=51)).to_pandas()["step"]
+        steps = training.train_table(spec_of("SGD", epochs=5, checkpoints=51)).to_pandas()["step"]
         assert sorted(set(steps)) == list(range(0, 101, 2))
         assert len(steps) == 3 * 51
-        few = training.run(spec_of("SGD", checkpoints=2)).to_pandas()["step"]
+        few = training.train_table(spec_of("SGD", checkpoints=2)).to_pandas()["step"]
         assert sorted(set(few)) == [0, 20]
 
     def test_checkpoints_do_not_disturb_the_run(self, trajectories):
         for algorithm in ("NiM-MBH", "SWA", "NiG-SGD"):
-            sparse = rows(training.run(spec_of(algorithm, checkpoints=2)))
+            sparse = rows(training.train_table(spec_of(algorithm, checkpoints=2)))
             dense = rows(trajectories[algorithm]).query("step in (0, 20)").reset_index(drop=True)
             pd.testing.assert_frame_equal(sparse, dense, check_exact=True)
 
@@ -511,7 +511,7 @@ class TestWiring:
 
         monkeypatch.setattr(loop, "make", watched)
         for seed in (0, 3):
-            training.run(spec_of("NiG-SGD", seed=seed, checkpoints=2))
+            training.train_table(spec_of("NiG-SGD", seed=seed, checkpoints=2))
         assert seeds == [stream(0, "noise"), stream(3, "noise")]
 
     @pytest.mark.parametrize(("task", "accepted"), [("valley", [7, 7]), ("plain", [0, 0])])
@@ -523,7 +523,9 @@ class TestWiring:
         monkeypatch.setitem(TASKS, "valley", Valley)
         monkeypatch.setitem(TASKS, "plain", Plain)
         own = {"lr": 0.1, "rho": 0.0, "tau": 5, "epsilon": 0.0}
-        table = training.run(RunSpec(task, "smoke", "NiM-MBH", "base", 0, 2, 4, 2, own, {"curvatures": [1.0, 2.0]}))
+        table = training.train_table(
+            RunSpec(task, "smoke", "NiM-MBH", "base", 0, 2, 4, 2, own, {"curvatures": [1.0, 2.0]})
+        )
         assert facts(table)["hops_tried"] == [7, 7]
         assert facts(table)["hops_accepted"] == accepted
 
@@ -532,7 +534,7 @@ class TestDivergence:
     def test_one_restart_may_diverge_alone(self, monkeypatch):
         monkeypatch.setitem(TASKS, "valley", Valley)
         spec = RunSpec("valley", "smoke", "SGD", "base", 5, 3, 4, 21, {"lr": 1.0}, {"curvatures": [0.5, 10.0, 1.0]})
-        table = training.run(spec)
+        table = training.train_table(spec)
         frame, told = table.to_pandas(), facts(table)
         assert told["diverged"] == [False, True, False]
         lost = frame.query("seed == 6")
@@ -548,14 +550,14 @@ class TestDivergence:
     def test_a_run_ends_when_all_have(self, monkeypatch):
         monkeypatch.setitem(TASKS, "valley", Valley)
         spec = RunSpec("valley", "smoke", "SGD", "base", 0, 2, 4, 41, {"lr": 1.0}, {"curvatures": [9.0, 10.0]})
-        table = training.run(spec)
+        table = training.train_table(spec)
         assert facts(table)["diverged"] == [True, True]
         assert table.to_pandas()["step"].max() == 10
 
     @pytest.mark.parametrize("algorithm", ["SGD", "SAM", "AdamW", "SWA", "NiM-BH"])
     def test_a_huge_step_is_called_diverged(self, algorithm):
         """Of a perceptron all units die instead: the loss stays finite, in the millions, where 2.3 is chance."""
-        table = training.run(spec_of(algorithm, hyperparameters={"lr": 1e6}, epochs=2))
+        table = training.train_table(spec_of(algorithm, hyperparameters={"lr": 1e6}, epochs=2))
         frame = table.to_pandas()
         assert facts(table)["diverged"] == [True] * 3
         for _, restart in frame.groupby("seed"):
@@ -563,7 +565,7 @@ class TestDivergence:
             assert restart["step"].iloc[0] == 0
 
     def test_a_poor_run_is_not(self):
-        assert facts(training.run(spec_of("SGD", hyperparameters={"lr": 1e-6})))["diverged"] == [False] * 3
+        assert facts(training.train_table(spec_of("SGD", hyperparameters={"lr": 1e-6})))["diverged"] == [False] * 3
 
 
 # ---------------------------------------------------------------- the store
@@ -571,7 +573,7 @@ class TestDivergence:
 
 @pytest.fixture(scope="module")
 def table() -> pa.Table:
-    return training.run(spec_of("SGD"))
+    return training.train_table(spec_of("SGD"))
 
 
 def damaged_files(file: Path, table: pa.Table) -> dict[str, bytes]:

@@ -33,8 +33,8 @@ TITLES = {"digits": "perceptron on digits"}
 
 def run(root) -> tuple[int, int]:
     """Compute what is missing of the smoke study; return how many files are wanted, and how many are new."""
-    wanted = {"digits": experiment.parts("solutions", "smoke", "digits")}
-    files = experiment.run(wanted, workers=1, root=root, quiet=True)["digits"]
+    wanted = {"digits": experiment.parts_of("solutions", "smoke", "digits")}
+    files = experiment.run_experiment(wanted, workers=1, root=root, quiet=True)["digits"]
     return files.wanted, files.new
 
 
@@ -297,13 +297,13 @@ class TestRun:
             told = store.metadata(part, root)
             assert told["spec"] == json.loads(part.canonical)
             assert set(told) >= {"digest", "versions", "processor", "seconds"}
-        assert study.coverage("smoke", root)["done"].sum() == len(study.topography_parts("smoke", "digits"))
+        assert study.solutions_coverage("smoke", root)["done"].sum() == len(study.topography_parts("smoke", "digits"))
 
     def test_laptop_is_as_the_issue_asks(self):
         fitted = {"digits": 1000, "fcp": 1000, "lenet": 250}
         assert set(study.networks("laptop")) == set(fitted)
         for network in study.networks("laptop"):
-            table = study.settings("laptop", network)
+            table = study.network_settings("laptop", network)
             assert table["fitted"] == fitted[network]
             assert table["solutions"] >= 24
             assert table["pairs"] == 50
@@ -319,10 +319,10 @@ class TestRun:
         assert {part.settings["stage"] for part in joined} == {"fitted"}
 
     def test_what_ships_took_ten_core_hours_at_most(self):
-        assert study.coverage("laptop")["seconds"].sum() <= 10 * 3600
+        assert study.solutions_coverage("laptop")["seconds"].sum() <= 10 * 3600
 
     def test_command_line(self, root, capsys, monkeypatch):
-        monkeypatch.setitem(experiment.run.__kwdefaults__, "root", root)
+        monkeypatch.setitem(experiment.run_experiment.__kwdefaults__, "root", root)
         assert cli.main(["topography", "--profile", "smoke", "--workers", "1"]) == 0
         count = len(study.topography_parts("smoke", "digits"))
         assert capsys.readouterr().out == f"smoke/digits: {count} files wanted, 0 computed, {count} there before\n"
@@ -646,7 +646,9 @@ class TestLayouts:
         assert shown.columns.is_unique
         assert shown["algorithm"].tolist() == [SGD, QUASI, "SAM", "NiM-BH"]
         assert 2 <= len(topography_tables.sharpness_table(evidence.solutions, TITLES)) <= 4
-        settings = topography_tables.settings_table({"digits": study.settings("smoke", "digits")}, evidence.solutions)
+        settings = topography_tables.settings_table(
+            {"digits": study.network_settings("smoke", "digits")}, evidence.solutions
+        )
         cells = settings.set_index("")["perceptron on digits"]
         assert cells["training images"] == "1,000"
         assert cells["images, paths fitted"] == "50"
@@ -654,7 +656,7 @@ class TestLayouts:
         assert len(topography_tables.spreads(spread, printed_deviations(), TITLES)) == 4
 
     def test_what_is_there_is_summed(self, root):
-        coverage = study.coverage("smoke", root)
+        coverage = study.solutions_coverage("smoke", root)
         shown = topography_tables.sets_table(coverage, TITLES)
         assert shown["network"].tolist()[-1] == "in all"
         assert shown["core-minutes"].tolist()[-1] == pytest.approx(shown["core-minutes"][:-1].sum())
@@ -677,7 +679,7 @@ class TestLayouts:
         table = made(EVEN).solutions
         table.loc[table["algorithm"] == QUASI, ["step", "gradient_evaluations", "loss_evaluations"]] = [5, 98, 581]
         cells = (
-            topography_tables.settings_table({"digits": study.settings("smoke", "digits")}, table)
+            topography_tables.settings_table({"digits": study.network_settings("smoke", "digits")}, table)
             .set_index("")
             .iloc[:, 0]
         )

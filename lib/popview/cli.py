@@ -102,12 +102,12 @@ def run(
 
     algorithms = tuple(dict.fromkeys(algorithm)) if algorithm else None
     wanted = {}
-    for name in task or experiments.tasks(experiment, profile):
+    for name in task or experiments.tasks_of(experiment, profile):
         if experiment == "optimizers":
             wanted[name] = _variant_specs(profile, name, variant, algorithms, restarts, named=bool(task))
         else:
             limits = {"algorithms": algorithms, "restarts": restarts} if experiment != "solutions" else {}
-            wanted[name] = experiments.parts(experiment, profile, name, **limits)
+            wanted[name] = experiments.parts_of(experiment, profile, name, **limits)
     if not any(wanted.values()):
         raise UsageError(f"no task of profile {profile} has a {variant} setting: run `popview tune`")
     if dry_run:
@@ -120,11 +120,11 @@ def run(
         return
     from popview.common.folders import RESULTS as root
 
-    def report(name: str, files: experiments.Computed) -> None:
+    def report(name: str, files: experiments.FileCounts) -> None:
         typer.echo(f"{profile}/{name}: {files.wanted} files wanted, {files.new} new, {files.before} there before")
 
     options: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler, "root": root}
-    experiments.run(wanted, keep_weights=keep_weights, report=report, **options)
+    experiments.run_experiment(wanted, keep_weights=keep_weights, report=report, **options)
 
 
 def _variant_specs(
@@ -140,7 +140,7 @@ def _variant_specs(
     if algorithms:
         return specs
     later = variant in annealed.variants(profile, task)
-    search = annealed.searched(profile, task) if later else expansion.searched(profile, task)
+    search = annealed.searched_on_grid(profile, task) if later else expansion.searched(profile, task)
     known = {spec.algorithm for spec in specs}
     planned = [*expansion.unsearched(profile, task, variant, known)] if later else []
     absent = planned or [
@@ -168,9 +168,9 @@ def topography(
     """Train the solutions of chapter 11 and find paths between them; what was finished before is kept."""
     from popview.runs import experiment
 
-    names = network or experiment.tasks("solutions", profile)
-    wanted = {name: experiment.parts("solutions", profile, name) for name in names}
-    for name, files in experiment.run(wanted, workers=workers).items():
+    names = network or experiment.tasks_of("solutions", profile)
+    wanted = {name: experiment.parts_of("solutions", profile, name) for name in names}
+    for name, files in experiment.run_experiment(wanted, workers=workers).items():
         typer.echo(f"{profile}/{name}: {files.wanted} files wanted, {files.new} computed, {files.before} there before")
 
 

@@ -173,7 +173,7 @@ def load_trajectories(specs: Iterable[RunSpec], restarts: int | None = None, roo
     Returns
     -------
     DataFrame
-        The columns of `popview.runs.training.run`, after ``task, profile, algorithm, variant`` and before
+        The columns of `popview.runs.training.train_table`, after ``task, profile, algorithm, variant`` and before
         ``processor``.
 
     Raises

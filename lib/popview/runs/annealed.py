@@ -15,7 +15,18 @@ from popview.common.errors import UsageError, check_name
 from popview.runs import profiles
 from popview.runs.specs import REVISIONS, RunSpec, digest
 
-__all__ = ["FINALISTS", "ROUNDS", "cells", "choices", "expand", "record_of", "searched", "table", "variants"]
+__all__ = [
+    "FINALISTS",
+    "ROUNDS",
+    "annealed_specs",
+    "annealed_table",
+    "choices",
+    "grid_cells",
+    "record_of",
+    "restarts_to_come",
+    "searched_on_grid",
+    "variants",
+]
 
 #: The rounds of a search: every cell of the grid at a third of the budget, then the best at the whole of it.
 ROUNDS = ("cell", "finalist")
@@ -39,7 +50,7 @@ _ARM = ("algorithms", "epochs", "restarts", "model", "base")
 _EPOCHS = "_epochs"
 
 
-def table(profile: str, task: str) -> dict[str, Any]:
+def annealed_table(profile: str, task: str) -> dict[str, Any]:
     """Return ``[<task>.annealed]`` of a profile; {} where it has none.
 
     Raises
@@ -72,12 +83,12 @@ def variants(profile: str, task: str) -> tuple[str, ...]:
     return _Plan(profile, task).variants
 
 
-def searched(profile: str, task: str) -> tuple[str, ...]:
+def searched_on_grid(profile: str, task: str) -> tuple[str, ...]:
     """Return the algorithms that have a grid."""
-    return tuple(table(profile, task).get("grid", {}))
+    return tuple(annealed_table(profile, task).get("grid", {}))
 
 
-def cells(profile: str, task: str, algorithm: str) -> list[dict[str, Any]]:
+def grid_cells(profile: str, task: str, algorithm: str) -> list[dict[str, Any]]:
     """Return the settings that an algorithm's search tries: all combinations of the values in its grid."""
     return _Plan(profile, task).cells(algorithm)
 
@@ -95,7 +106,7 @@ def record_of(profile: str, task: str, algorithm: str) -> str:
     return _Plan(profile, task).record_of(algorithm)
 
 
-def expand(
+def annealed_specs(
     profile: str,
     task: str,
     variant: str,
@@ -134,10 +145,10 @@ def expand(
     return made
 
 
-def unsearched(
+def restarts_to_come(
     profile: str, task: str, variant: str, known: Iterable[str], restarts: int | None = None
 ) -> dict[str, int]:
-    """Return how many restarts `expand` will give of the algorithms that it leaves out until a search has chosen."""
+    """Return how many restarts `annealed_specs` will add once the searches that have not ended have chosen."""
     if variant == "cell":
         return {}
     plan = _Plan(profile, task)

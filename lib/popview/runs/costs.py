@@ -26,7 +26,7 @@ from popview.tasks import digits, images, texts
 from popview.tasks.corruptions import IMAGE_CORRUPTIONS, SEVERITIES, TEXT_CORRUPTIONS, WHOLE_SEVERITIES
 from popview.tasks.supervised import steps_of
 
-__all__ = ["ASSUMPTIONS", "THROUGHPUT", "Cost", "amount", "cost", "table", "text"]
+__all__ = ["ASSUMPTIONS", "THROUGHPUT", "Cost", "amount", "cost", "cost_table", "text"]
 
 #: FLOP/s that one GPU is taken to sustain: a fifth of an A100's dense bfloat16 peak, 312 · 10¹² by its data sheet.
 #: NVIDIA's own ResNet-50 (v1.5, 224 × 224, one A100, mixed precision) trains 2,470 images a second, 19 % of that peak
@@ -212,7 +212,7 @@ def _measures(spec: RunSpec, evaluated: _Evaluated, one: Example) -> float:
 # ---------------------------------------------------------------- many specs
 
 
-def table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Path = RESULTS) -> pd.DataFrame:
+def cost_table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Path = RESULTS) -> pd.DataFrame:
     """Return the bill: one row per task, variant and algorithm, and one per task whose frozen layers run once.
 
     Parameters
@@ -279,7 +279,7 @@ def table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Pat
 
 def text(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Path = RESULTS) -> str:
     """Return the bill as text for a terminal: a table, its total, the assumptions."""
-    rows = table(specs, throughput=throughput, root=root)
+    rows = cost_table(specs, throughput=throughput, root=root)
     lines = [_line(row) for row in rows.to_dict("records")]
     numbers = rows.select_dtypes("number")
     whole = {str(name): numbers[name].sum().item() for name in numbers}

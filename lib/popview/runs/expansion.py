@@ -112,7 +112,7 @@ def expand(
     if variant not in VARIANTS:
         more = annealed.variants(profile, task)
         check_name("variant", variant, (*VARIANTS, *more))
-        return annealed.expand(profile, task, variant, algorithms=algorithms, restarts=restarts)
+        return annealed.annealed_specs(profile, task, variant, algorithms=algorithms, restarts=restarts)
     for name in changes:
         check_name("change", name, CHANGEABLE)
     wanted = _restarts(table, variant) if restarts is None else restarts
@@ -185,7 +185,7 @@ def unsearched(
     if variant == "base":
         return {}
     if variant not in VARIANTS:
-        return annealed.unsearched(profile, task, variant, found, restarts)
+        return annealed.restarts_to_come(profile, task, variant, found, restarts)
     table = settings(profile, task)
     stacks = math.ceil((restarts or _restarts(table, variant)) / table["stack"])
     number = table.get("search", {}).get("trials", 0) if variant == "trial" else stacks

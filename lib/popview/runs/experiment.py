@@ -13,7 +13,15 @@ from popview.runs.expansion import expand
 from popview.runs.specs import Part
 from popview.runs.status import status
 
-__all__ = ["Computed", "coverage", "experiments", "load", "parts", "run", "tasks"]
+__all__ = [
+    "FileCounts",
+    "experiments",
+    "load_parts",
+    "part_states",
+    "parts_of",
+    "run_experiment",
+    "tasks_of",
+]
 
 
 def experiments() -> tuple[str, ...]:
@@ -21,7 +29,7 @@ def experiments() -> tuple[str, ...]:
     return ("optimizers", "solutions", *grids.grids())
 
 
-def tasks(experiment: str, profile: str) -> tuple[str, ...]:
+def tasks_of(experiment: str, profile: str) -> tuple[str, ...]:
     """Return the tasks of an experiment in a profile; of the study of solutions, its networks.
 
     Raises
@@ -35,7 +43,7 @@ def tasks(experiment: str, profile: str) -> tuple[str, ...]:
     return solutions.networks(profile) if experiment == "solutions" else grids.grid_tasks(experiment, profile)
 
 
-def parts(experiment: str, profile: str, task: str, **options: Any) -> list[Part]:
+def parts_of(experiment: str, profile: str, task: str, **options: Any) -> list[Part]:
     """Return the parts of an experiment on a task, each a file of the store.
 
     Parameters
@@ -57,7 +65,7 @@ def parts(experiment: str, profile: str, task: str, **options: Any) -> list[Part
     return [*grids.grid_specs(experiment, profile, task, **options)]
 
 
-class Computed(NamedTuple):
+class FileCounts(NamedTuple):
     """How many files of a task are wanted, how many of them are new, and how many were there before."""
 
     wanted: int
@@ -65,20 +73,20 @@ class Computed(NamedTuple):
     before: int
 
 
-def run(
+def run_experiment(
     wanted: Mapping[str, Sequence[Part]],
     *,
     keep_weights: bool = False,
-    report: Callable[[str, Computed], None] | None = None,
+    report: Callable[[str, FileCounts], None] | None = None,
     root: Path = RESULTS,
     **options: Any,
-) -> dict[str, Computed]:
+) -> dict[str, FileCounts]:
     """Compute what the store does not hold of the parts of some tasks.
 
     Parameters
     ----------
     wanted : mapping of str to sequence of Part
-        Task → its parts, as `parts` returns them.
+        Task → its parts, as `parts_of` returns them.
     keep_weights, root, **options
         See `popview.runs.workers.run`.
     report : callable, optional
@@ -87,7 +95,7 @@ def run(
 
     Returns
     -------
-    dict of str to Computed
+    dict of str to FileCounts
 
     Raises
     ------
@@ -96,10 +104,10 @@ def run(
 
     Examples
     --------
-    >>> wanted = {"digits": parts("optimizers", "smoke", "digits")}
-    >>> run(wanted, workers=2)  # doctest: +SKIP
+    >>> wanted = {"digits": parts_of("optimizers", "smoke", "digits")}
+    >>> run_experiment(wanted, workers=2)  # doctest: +SKIP
     """
-    absent = {task: workers.missing(some, root, keep_weights) for task, some in wanted.items()}
+    absent = {task: workers.to_compute(some, root, keep_weights) for task, some in wanted.items()}
     failed = None
     try:
         everything = [part for some in wanted.values() for part in some]
@@ -108,8 +116,8 @@ def run(
         failed = error
     found = {}
     for task, lacking in absent.items():
-        new = len(lacking) - len(workers.missing(lacking, root, keep_weights))  # by whichever driver
-        found[task] = Computed(len(wanted[task]), new, len(wanted[task]) - len(lacking))
+        new = len(lacking) - len(workers.to_compute(lacking, root, keep_weights))  # by whichever driver
+        found[task] = FileCounts(len(wanted[task]), new, len(wanted[task]) - len(lacking))
         if report and (new or (wanted[task] and not failed)):
             report(task, found[task])
     if failed:
@@ -117,7 +125,7 @@ def run(
     return found
 
 
-def coverage(wanted: Iterable[Part], root: Path = RESULTS) -> pd.DataFrame:
+def part_states(wanted: Iterable[Part], root: Path = RESULTS) -> pd.DataFrame:
     """Return the state of each part: a table of what names it, its labels, and `popview.runs.status.State`."""
     known = list(wanted)
     return pd.DataFrame(
@@ -125,7 +133,7 @@ def coverage(wanted: Iterable[Part], root: Path = RESULTS) -> pd.DataFrame:
     )
 
 
-def load(wanted: Iterable[Part], root: Path = RESULTS) -> pd.DataFrame:
+def load_parts(wanted: Iterable[Part], root: Path = RESULTS) -> pd.DataFrame:
     """Read the rows of parts into one table: ``task, algorithm``, their labels, then the columns of the files.
 
     Raises

@@ -180,10 +180,10 @@ def anneal(
     UsageError
         If the profile has no grid for it, all cells diverged, or as `popview.runs.workers.run`.
     """
-    names = algorithms or annealed.searched(profile, task)
+    names = algorithms or annealed.searched_on_grid(profile, task)
     if not names:
         raise UsageError(f"profile {profile} has no [{task}.annealed.grid.<algorithm>]")
-    first = {one: annealed.expand(profile, task, "cell", algorithms=(one,)) for one in names}
+    first = {one: annealed.annealed_specs(profile, task, "cell", algorithms=(one,)) for one in names}
     workers.run([spec for runs in first.values() for spec in runs], root=root, **options)
     found = {}
     for one, runs in first.items():
@@ -193,8 +193,8 @@ def anneal(
         best = sorted(range(len(runs)), key=lambda i: (scores[i], _distance(profile, task, one, i)))
         entry: dict[str, Any] = {"of": annealed.record_of(profile, task, one), "finalists": best[: annealed.FINALISTS]}
         _record(profile, task, one, entry, "-annealed")
-        found[one] = entry | {"cells": annealed.cells(profile, task, one), "scores": {"cell": scores}}
-    last = {one: annealed.expand(profile, task, "finalist", algorithms=(one,)) for one in names}
+        found[one] = entry | {"cells": annealed.grid_cells(profile, task, one), "scores": {"cell": scores}}
+    last = {one: annealed.annealed_specs(profile, task, "finalist", algorithms=(one,)) for one in names}
     workers.run([spec for runs in last.values() for spec in runs], root=root, **options)
     for one, runs in last.items():
         entry = found[one]
@@ -209,8 +209,8 @@ def anneal(
 
 def _distance(profile: str, task: str, algorithm: str, place: int) -> float:
     """Return how far a cell is from the base setting: the sum of |ln ratio| over the hyperparameters in its grid."""
-    base = profiles.base_of(annealed.table(profile, task)["base"], algorithm)
-    cell = annealed.cells(profile, task, algorithm)[place]
+    base = profiles.base_of(annealed.annealed_table(profile, task)["base"], algorithm)
+    cell = annealed.grid_cells(profile, task, algorithm)[place]
     return float(sum(abs(np.log(value / base[name])) for name, value in cell.items() if base.get(name)))
 
 

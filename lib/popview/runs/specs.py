@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["REVISIONS", "SEARCHES", "TRIAL_SEED", "VARIANTS", "GridSpec", "Part", "Result", "RunSpec", "digest"]
+__all__ = ["REVISIONS", "SEARCHES", "TRIAL_SEED", "VARIANTS", "Finished", "GridSpec", "Part", "RunSpec", "digest"]
 
 #: "base": the profile's one setting per algorithm; "trial": the settings that a search tries, base among them, at half
 #: the budget; "tuned": the best of these, with other seeds.
@@ -92,11 +92,11 @@ class Part(Protocol):
     def taken_from(self, other: Any, table: Any) -> Any:
         """Return this part's table, from that of one of `same_as`; None where its rows are not the same."""
 
-    def compute(self, unfinished: Path, every: float, root: Path) -> Sequence["Result"]:
+    def compute(self, unfinished: Path, every: float, root: Path) -> Sequence["Finished"]:
         """Return what is to be stored: of `alongside`, and last of the part itself."""
 
 
-class Result(Protocol):
+class Finished(Protocol):
     """A computed part: its table, and the state that holds its models' weights."""
 
     @property
@@ -211,7 +211,7 @@ class RunSpec:
 
         return training.taken(self, other, table)
 
-    def compute(self, unfinished: Path, every: float, root: Path) -> Sequence[Result]:
+    def compute(self, unfinished: Path, every: float, root: Path) -> Sequence[Finished]:
         """Train its restarts; see `popview.runs.training.compute`."""
         from popview.runs import training
 

@@ -36,7 +36,7 @@ def status(parts: Iterable[Part], root: Path = RESULTS) -> list[State]:
     listed: dict[str, set[str]] = {}
     found = []
     for part in parts:
-        folder = f"{root}/{store.folder(part)}"
+        folder = f"{root}/{store.folder_of(part)}"
         if folder not in listed:
             read_log.record(folder)
             listed[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
@@ -45,7 +45,7 @@ def status(parts: Iterable[Part], root: Path = RESULTS) -> list[State]:
 
 
 def _state(part: Part, folder: str, names: set[str]) -> State:
-    stem = store.stem(part)
+    stem = store.stem_of(part)
     if f"{stem}.parquet" in names:
         file = Path(f"{folder}/{stem}.parquet")
         known = store.peek(file)

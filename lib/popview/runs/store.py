@@ -24,7 +24,7 @@ from popview.runs.specs import Part
 
 __all__ = [
     "beside",
-    "folder",
+    "folder_of",
     "load",
     "metadata",
     "metadata_of",
@@ -32,7 +32,7 @@ __all__ = [
     "path",
     "peek",
     "save",
-    "stem",
+    "stem_of",
     "sweep",
     "tidy",
 ]
@@ -51,15 +51,15 @@ SEAL, OLD_SEAL = b"popview crc32 with names", b"popview crc32"
 
 def path(part: Part, root: Path = RESULTS) -> Path:
     """Return a part's file: ``<experiment>/<profile>/<task>/<algorithm>/<labels>-<seed>-<digest>.parquet``."""
-    return root / f"{folder(part)}/{stem(part)}.parquet"
+    return root / f"{folder_of(part)}/{stem_of(part)}.parquet"
 
 
-def folder(part: Part) -> str:
+def folder_of(part: Part) -> str:
     """Return the folder of a part's file, below the store's."""
     return f"{part.experiment}/{part.profile}/{part.task}/{part.algorithm}"
 
 
-def stem(part: Part) -> str:
+def stem_of(part: Part) -> str:
     """Return the name of a part's file without its suffix."""
     return f"{'-'.join(map(str, part.labels.values()))}-{part.seed}-{part.digest}"
 
@@ -231,12 +231,12 @@ def load(spec: Part, root: Path = RESULTS) -> pa.Table:
 
 
 def metadata_of(schema: pa.Schema) -> dict[str, Any]:
-    """Return what `popview.runs.training.run` put into a file's metadata."""
+    """Return what `popview.runs.training.train_table` put into a file's metadata."""
     return json.loads((schema.metadata or {})[b"popview"])
 
 
 def metadata(spec: Part, root: Path = RESULTS) -> dict[str, Any]:
-    """Return the metadata of a trajectory in the store; see `popview.runs.training.run`."""
+    """Return the metadata of a trajectory in the store; see `popview.runs.training.train_table`."""
     return metadata_of(load(spec, root).schema)
 
 

@@ -23,7 +23,7 @@ from popview.runs.specs import RunSpec
 from popview.tasks import SPLITS, Problem, set_up
 from popview.tasks.scores import to_bytes
 
-__all__ = ["COLUMNS", "FAR", "Record", "Trajectory", "compute", "run", "taken"]
+__all__ = ["COLUMNS", "FAR", "Record", "Trajectory", "compute", "taken", "train_table"]
 
 #: A restart counts as diverged if its training loss ends above this many times what it was at the start, as it does
 #: where the loss is not finite: units that a huge step has switched off leave a loss that is finite, in the millions.
@@ -59,7 +59,7 @@ class Trajectory:
         return self.best.state_dict()
 
 
-def run(spec: RunSpec) -> pa.Table:
+def train_table(spec: RunSpec) -> pa.Table:
     """Train the restarts of a spec and return their trajectories.
 
     Returns
@@ -82,7 +82,7 @@ def run(spec: RunSpec) -> pa.Table:
 
 
 def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY) -> list[Trajectory]:
-    """Train the restarts of a spec, continuing where an interrupted run left off; see `run`.
+    """Train the restarts of a spec, continuing where an interrupted run left off; see `train_table`.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ class Record:
         return table.replace_schema_metadata({"popview": json.dumps(self._metadata() | ending)})
 
     def _with_predictions(self, table: pa.Table, probabilities: Tensor) -> pa.Table:
-        """Add the column ``test_probabilities`` to the last row of each restart: see `run`."""
+        """Add the column ``test_probabilities`` to the last row of each restart: see `train_table`."""
         seeds = table["seed"].to_numpy()
         kept: list[Any] = [None] * len(table)
         for seed, predicted in zip(self.spec.seeds, probabilities, strict=True):

@@ -27,7 +27,7 @@ from popview.runs import store
 from popview.runs.loop import EVERY
 from popview.runs.specs import Part
 
-__all__ = ["BACKENDS", "missing", "run"]
+__all__ = ["BACKENDS", "run", "to_compute"]
 
 #: How often what a killed worker left is tried before giving up.
 ATTEMPTS = 3
@@ -111,12 +111,12 @@ def run(
     root = root.absolute()
     given = {part.digest: part for part in parts}
     store.tidy(given.values(), root)
-    wanted = todo = missing([*given.values()], root, keep_weights)
+    wanted = todo = to_compute([*given.values()], root, keep_weights)
     computed_first = 0
     if sources := {source.digest: source for part in wanted for source in part.sources}:
         options: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler, "every": every}
         run(sources.values(), keep_weights=True, root=root, quiet=quiet, **options)
-        wanted = missing([*given.values()], root, keep_weights)
+        wanted = to_compute([*given.values()], root, keep_weights)
         computed_first, todo = len(todo) - len(wanted), wanted
     ours: dict[str, bool] = {}
     several = len({part.task for part in wanted}) > 1
@@ -146,7 +146,7 @@ def run(
             print("popview: a worker was killed; what it had not finished is computed again", file=sys.stderr)
         if kills == before and any(job.digest not in ours and job.task not in lost for job in jobs):
             raise UsageError("the workers have another version of popview: start them anew")
-        left = (spec for spec in missing(todo, root, keep_weights) if not ours.get(spec.digest))
+        left = (spec for spec in to_compute(todo, root, keep_weights) if not ours.get(spec.digest))
         todo = [spec for spec in left if spec.task not in lost]
         if todo and kills == ATTEMPTS:
             raise UsageError(f"workers were killed {kills} times, {len(todo)} files are missing: try fewer --workers")
@@ -166,7 +166,7 @@ def _usual() -> int:
     return 1 if torch.cuda.is_available() else cpu_count()
 
 
-def missing(specs: Sequence[Part], root: Path, keep_weights: bool) -> list[Part]:
+def to_compute(specs: Sequence[Part], root: Path, keep_weights: bool) -> list[Part]:
     """Return the specs whose trajectory, or its weights where they are to be kept, is not in the store."""
     absent = {spec.digest for spec in store.missing(specs, root)}
     return [spec for spec in specs if spec.digest in absent or _lacks(spec, root, keep_weights)]

@@ -12,8 +12,7 @@ __all__ = ["hours_figure"]
 
 
 def hours_figure(rows: pd.DataFrame) -> Figure:
-    """Draw the GPU-hours of one profile and variant of `popview.runs.costs.table`: a bar per algorithm, a panel per
-    task."""
+    """Draw the GPU-hours of one profile and variant of `popview.runs.costs.cost_table`: a panel for each task."""
     tasks = list(rows["task"].unique())
     names = list(rows["algorithm"].unique())
     size = (2.9 * len(tasks) + 1.2, 0.28 * len(names) + 1.1)

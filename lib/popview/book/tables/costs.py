@@ -85,7 +85,7 @@ def _highest(members: pd.DataFrame, column: str) -> str:
 
 
 def totals(bills: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.runs.costs.table` of several profiles: a line per profile and task, and one for each profile."""
+    """Lay out `popview.runs.costs.cost_table` of several profiles: a line per profile and task, and totals."""
     lines = []
     for profile, rows in bills.groupby("profile", sort=False):
         parts = [(str(task), members) for task, members in rows.groupby("task", sort=False)]

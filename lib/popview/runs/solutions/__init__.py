@@ -1,23 +1,31 @@
 """The experiment behind the chapter on solutions: train sets of them, find paths between them, keep what is measured.
 
 >>> from popview.runs import experiment, solutions
->>> experiment.run("solutions", "smoke", ["digits"], workers=1, quiet=True)  # doctest: +SKIP
+>>> experiment.run_experiment("solutions", "smoke", ["digits"], workers=1, quiet=True)  # doctest: +SKIP
 >>> solutions.barriers("smoke", "digits")  # doctest: +SKIP
 """
 
-from popview.runs.solutions.load import barriers, coverage, products, solutions
-from popview.runs.solutions.parts import PROFILES, STAGES, TopographyPart, networks, settings, titles, topography_parts
+from popview.runs.solutions.load import barriers, products, solutions, solutions_coverage
+from popview.runs.solutions.parts import (
+    PROFILES,
+    STAGES,
+    TopographyPart,
+    network_settings,
+    networks,
+    titles,
+    topography_parts,
+)
 
 __all__ = [
     "PROFILES",
     "STAGES",
     "TopographyPart",
     "barriers",
-    "coverage",
+    "network_settings",
     "networks",
     "products",
-    "settings",
     "solutions",
+    "solutions_coverage",
     "titles",
     "topography_parts",
 ]

@@ -10,7 +10,7 @@ from popview.runs import store
 from popview.runs.solutions.parts import TopographyPart, networks, topography_parts
 from popview.runs.status import status
 
-__all__ = ["barriers", "coverage", "products", "solutions"]
+__all__ = ["barriers", "products", "solutions", "solutions_coverage"]
 
 
 def _there(profile: str, network: str, kind: str, root: Path) -> list[TopographyPart]:
@@ -81,7 +81,7 @@ def products(
     return None
 
 
-def coverage(profile: str, root: Path = RESULTS) -> pd.DataFrame:
+def solutions_coverage(profile: str, root: Path = RESULTS) -> pd.DataFrame:
     """Return what there is: ``network, kind, algorithm, set, wanted, done`` (files), processor ``seconds, bytes``."""
     wanted = [part for network in networks(profile) for part in topography_parts(profile, network)]
     rows = [

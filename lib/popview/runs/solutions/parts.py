@@ -9,14 +9,14 @@ from typing import Any
 
 from popview.common.errors import UsageError, check_name
 from popview.runs import profiles
-from popview.runs.specs import Result, digest
+from popview.runs.specs import Finished, digest
 
 __all__ = [
     "PROFILES",
     "STAGES",
     "TopographyPart",
+    "network_settings",
     "networks",
-    "settings",
     "solution_parts",
     "titles",
     "topography_parts",
@@ -133,7 +133,7 @@ class TopographyPart:
     def taken_from(self, other: Any, table: Any) -> None:
         """Return nothing: no other part has the same rows."""
 
-    def compute(self, unfinished: Path, every: float, root: Path) -> list[Result]:
+    def compute(self, unfinished: Path, every: float, root: Path) -> list[Finished]:
         """Train its solutions, or take from its sources what it is made of."""
         from popview.runs.solutions.between import measure_barriers, measure_products
         from popview.runs.solutions.training import trained
@@ -150,10 +150,10 @@ def networks(profile: str) -> tuple[str, ...]:
 
 def titles(profile: str) -> dict[str, str]:
     """Return what a reader is told for each of a profile's networks."""
-    return {name: settings(profile, name)["title"] for name in networks(profile)}
+    return {name: network_settings(profile, name)["title"] for name in networks(profile)}
 
 
-def settings(profile: str, network: str) -> dict[str, Any]:
+def network_settings(profile: str, network: str) -> dict[str, Any]:
     """Return a network's table in a profile (``lib/popview/runs/profiles/solutions/<profile>.toml``).
 
     Raises
@@ -182,7 +182,7 @@ def settings(profile: str, network: str) -> dict[str, Any]:
 
 def solution_parts(profile: str, network: str, algorithm: str) -> list[TopographyPart]:
     """Return the parts that train an algorithm's solutions, in stacks of consecutive seeds."""
-    table = settings(profile, network)
+    table = network_settings(profile, network)
     check_name(f"algorithm of {network} in profile {profile}", algorithm, table["algorithms"])
     run = {"hyperparameters": {}, **table["algorithms"][algorithm], "task": table["task"]}
     run["model"] = table["model"] | run.get("model", {})
@@ -196,7 +196,7 @@ def solution_parts(profile: str, network: str, algorithm: str) -> list[Topograph
 
 def topography_parts(profile: str, network: str) -> list[TopographyPart]:
     """Return all parts of a network's study: solutions first, then what is taken from them."""
-    table = settings(profile, network)
+    table = network_settings(profile, network)
     trained = {name: solution_parts(profile, network, name) for name in table["algorithms"]}
     everything = [part for found in trained.values() for part in found]
     sources = {name: [asdict(part) for part in found] for name, found in trained.items()}
