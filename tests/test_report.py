@@ -3,19 +3,21 @@
 import base64
 import io
 import re
+from itertools import combinations
 
 import jupytext
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 from popview.book import page, style
 from popview.book.figures import landscapes, trajectories
 from popview.book.tables import runs as run_tables
 from popview.common.environment import processor
 from popview.common.folders import ROOT
-from popview.landscapes import LANDSCAPES, get
+from popview.landscapes import LANDSCAPES, Landscape, get
 from popview.landscapes.restarts import sample
 from popview.optimizers import ALGORITHMS
 
@@ -25,6 +27,33 @@ def closed():
     plt.switch_backend("agg")
     yield
     plt.close("all")
+
+
+#: What linear RGB becomes without one kind of cone (Machado, Oliveira and Fernandes 2009, severity 1), and with all.
+EYES = [
+    np.eye(3),
+    [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+]
+
+
+def difference(one: str, other: str) -> float:
+    """Distance of two colours in CIELAB (CIE 1976), the smallest over `EYES`."""
+
+    def lab(colour: str) -> np.ndarray:
+        rgb = np.array(to_rgb(colour))
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        to_xyz = [
+            [0.4124564, 0.3575761, 0.1804375],
+            [0.2126729, 0.7151522, 0.0721750],
+            [0.0193339, 0.1191920, 0.9503041],
+        ]
+        xyz = np.clip(np.array(EYES) @ linear, 0, 1) @ np.array(to_xyz).T / (0.95047, 1, 1.08883)
+        x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116).T
+        return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+    return float(np.linalg.norm(lab(one) - lab(other), axis=0).min())
 
 
 class TestPage:
@@ -71,9 +100,21 @@ def test_the_inventory_says_what_is_to_come():
 
 
 class TestFigures:
-    def test_every_algorithm_has_a_colour(self):
-        assert set(style.COLOURS) == set(ALGORITHMS)
+    def test_every_algorithm_has_a_colour(self, monkeypatch):
+        assert set(style.COLOURS) <= set(ALGORITHMS)
         assert style.colour("mine") == "#777777"
+        for name in ("mine", "another", "a third"):
+            monkeypatch.setitem(ALGORITHMS, name, ALGORITHMS["SGD"])
+        on_landscapes = {"GD": "SGD", "NiG-GD": "NiG-SGD", "NiM-GD": "NiM-SGD"}
+        shown = {on_landscapes.get(name, name): style.colour(name) for name in ALGORITHMS}
+        assert len({*shown.values(), "#777777"}) == len(shown) + 1
+        assert [style.colour(name) for name in ("a third", "mine")] == [style.FURTHER[2], style.FURTHER[0]]
+
+    def test_further_colours_are_as_far_apart_as_the_first_whatever_cones_an_eye_lacks(self):
+        taken = list(dict.fromkeys([*style.COLOURS.values(), "#777777"]))
+        closest = min(difference(one, other) for one, other in combinations(taken, 2))
+        for i, colour in enumerate(style.FURTHER):
+            assert min(difference(colour, other) for other in [*taken, *style.FURTHER[:i]]) >= closest
 
     def test_contours_mark_every_minimum(self):
         figure = landscapes.contours(list(LANDSCAPES.values()))
@@ -88,6 +129,27 @@ class TestFigures:
             assert {tuple(np.round(p, 6)) for p in drawn} >= {tuple(np.round(m.location, 6)) for m in landscape.minima}
             low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
             assert all(((low < m.location) & (m.location < high)).all() for m in landscape.minima)
+
+    def test_a_landscape_of_which_only_the_domain_is_known_is_drawn(self):
+        bowl = Landscape("bowl", "x² + y²", lambda w: ((w * w).sum(-1), 2 * w), ((-3.0, 3.0), (-2.0, 2.0)))
+        samples = {"GD": sample(bowl, "GD", 5, iterations=3, record_every=1)}
+        figures = [landscapes.contours([bowl]), landscapes.surfaces([bowl]), landscapes.end_points({"bowl": samples})]
+        assert all(f.axes[0].get_xlim() == pytest.approx((-3, 3), abs=0.5) for f in figures)
+        maps = [landscapes.interactive(samples), landscapes.passes(bowl, [], {})]
+        assert [tuple(m.layout.yaxis.range) for m in maps] == [(-2, 2)] * 2
+
+    def test_the_window_of_a_landscape_is_what_is_drawn(self):
+        for landscape in LANDSCAPES.values():
+            window = landscape.window or landscape.domain
+            axes = landscapes.contours([landscape]).axes[0]
+            assert (axes.get_xlim(), axes.get_ylim()) == window
+            assert tuple(landscapes.passes(landscape, [(0, 1)], {}).layout.xaxis.range) == window[0]
+
+    def test_values_below_all_known_minima_are_drawn(self):
+        bowl = Landscape("bowl", "x² + y² − 9", lambda w: ((w * w).sum(-1) - 9, 2 * w), ((-3.0, 3.0), (-2.0, 2.0)))
+        mesh = landscapes.interactive({"GD": sample(bowl, "GD", 2, iterations=1, record_every=1)}).data[0].z
+        assert np.min(mesh) == 0
+        assert np.max(mesh) == pytest.approx(np.log10(1 + 13), abs=1e-3)
 
     def test_end_points_are_those_of_the_samples(self):
         s = sample("himmelblau", "GD", 30, iterations=300, lr=0.01, normalized=True)

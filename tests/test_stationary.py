@@ -11,7 +11,8 @@ from helpers import same
 
 from popview.common.errors import UsageError
 from popview.common.seeds import generator, stream
-from popview.landscapes import LANDSCAPES, get, two_well
+from popview.landscapes import LANDSCAPES, Landscape, get, two_well
+from popview.landscapes.passes import lowest_passes
 from popview.landscapes.restarts import FAR, sample
 from popview.optimizers import ALGORITHMS, make
 
@@ -55,6 +56,29 @@ class TestSymmetry:
         starts = random_starts(500)
         ends = [descend("GD", landscape, side * starts, 300, normalized=True) for side in (1, -1)]
         assert torch.equal(ends[0], -ends[1])
+
+
+class TestWithoutKnownMinima:
+    """Restarts on a landscape of which nothing but the domain is known are in no basin, or have diverged."""
+
+    def test_restarts_are_in_no_basin(self):
+        bowl = Landscape("bowl", "x² + y²", lambda w: ((w * w).sum(-1), 2 * w), SQUARE)
+        s = sample(bowl, "GD", 7, iterations=50, lr=0.1)
+        assert s.counts_by_basin().tolist() == s.counts_by_radius(1.0).tolist() == [7, 0]
+        assert (s.nearest == -1).all()
+        assert torch.isinf(s.distance).all()
+        diverged = sample(bowl, "GD", 7, iterations=50, lr=10.0)
+        assert diverged.counts_by_basin().tolist() == [0, 7]
+
+    def test_minima_without_saddles_are_walled_in(self):
+        double = get("himmelblau")
+        known = Landscape("two of four", double.formula, double.value_and_gradient, SQUARE, guesses=double.guesses[:2])
+        assert [m.location for m in known.minima] == [m.location for m in double.minima[:2]]
+        assert [m.barrier for m in known.minima] == [math.inf, math.inf]
+        heights = lowest_passes(known)
+        assert torch.isinf(heights[0, 1])
+        assert heights.diagonal().tolist() == [m.value for m in known.minima]
+        assert int(sample(known, "GD", 40, iterations=200, lr=0.01, seed=1).counts_by_basin().sum()) == 40
 
 
 class TestCommonStarts:

@@ -56,7 +56,7 @@ class Minimum:
 
 @dataclass(frozen=True)
 class Landscape:
-    """A smooth function with known minima.
+    """A smooth function, with its minima where they are known.
 
     Parameters
     ----------
@@ -69,23 +69,26 @@ class Landscape:
     domain : tuple of (low, high)
         One pair per coordinate: where restarts start by default.
     guesses : tuple of points
-        Rough positions of all minima, from which they are solved.
+        Rough positions of the minima, from which they are solved. Where there are none, no restart is in a basin.
     passes : tuple of points
-        Rough positions of the saddles that separate the minima's basins.
+        Rough positions of the saddles that separate the minima's basins. A minimum without any has an infinite barrier.
     symmetric : bool
         Whether f(−w) = f(w).
     start : callable, optional
         ``(restarts, generator)`` → starts of shape ``(restarts, d)``, where not uniform over the domain.
+    window : two pairs (low, high), optional
+        The part of the plane of the first two coordinates that figures show; by default the domain's.
     """
 
     name: str
     formula: str
     value_and_gradient: ValueAndGradient
     domain: tuple[tuple[float, float], ...]
-    guesses: tuple[tuple[float, ...], ...]
-    passes: tuple[tuple[float, ...], ...]
+    guesses: tuple[tuple[float, ...], ...] = ()
+    passes: tuple[tuple[float, ...], ...] = ()
     symmetric: bool = False
     start: Callable[[int, torch.Generator], Tensor] | None = None
+    window: tuple[tuple[float, float], tuple[float, float]] | None = None
 
     @property
     def dimension(self) -> int:
@@ -142,7 +145,12 @@ class Landscape:
         return points
 
     def nearest(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the index into `minima` of the nearest minimum, and the distance to it, for points ``(P, d)``."""
+        """Return the index into `minima` of the nearest minimum, and the distance to it, for points ``(P, d)``.
+
+        −1 and ∞ where no minimum is known.
+        """
+        if not self.minima:
+            return torch.full(points.shape[:1], -1), points.new_full(points.shape[:1], torch.inf)
         locations = torch.tensor([m.location for m in self.minima], dtype=points.dtype)
         distance, index = torch.cdist(points, locations, compute_mode="donot_use_mm_for_euclid_dist").min(dim=-1)
         return index, distance
@@ -313,6 +321,7 @@ def two_well(
         guesses=((-1.0, *zeros), (1.0, *zeros)),
         passes=((saddle, *zeros),),
         start=start,
+        window=((-1.9, 1.9), (-1.2, 1.2)),
     )
 
 
@@ -355,6 +364,7 @@ LANDSCAPES: dict[str, Landscape] = {
         guesses=((0.0, 0.0), (1.75, -0.87), (-1.75, 0.87)),
         passes=((1.07, -0.54), (-1.07, 0.54)),
         symmetric=True,
+        window=((-2.6, 2.6), (-2.2, 2.2)),
     ),
     "six-hump-camel": Landscape(
         name="six-hump-camel",
@@ -364,6 +374,7 @@ LANDSCAPES: dict[str, Landscape] = {
         guesses=((0.09, -0.71), (-0.09, 0.71), (1.7, -0.8), (-1.7, 0.8), (1.6, 0.57), (-1.6, -0.57)),
         passes=((0.0, 0.0), (1.11, -0.77), (-1.11, 0.77), (1.64, 0.23), (-1.64, -0.23), (1.3, 0.6), (-1.3, -0.6)),
         symmetric=True,
+        window=((-2.1, 2.1), (-1.3, 1.3)),
     ),
     "two-well": two_well(),
 }

@@ -18,7 +18,7 @@ def lowest_passes(landscape: Landscape) -> Tensor:
     Tensor of shape ``(minima, minima)``
         In the order of ``landscape.minima``; a minimum's own value on the diagonal; ∞ where no known saddles connect.
     """
-    saddles = torch.tensor(landscape.saddles, dtype=torch.float64)
+    saddles = torch.tensor(landscape.saddles, dtype=torch.float64).reshape(-1, landscape.dimension)
     downhill = torch.linalg.eigh(landscape.hessian(saddles))[1][..., 0]
     sides = [landscape.nearest(landscape.polish(saddles + step * downhill))[0] for step in (-1e-3, 1e-3)]
     minima = len(landscape.minima)

@@ -18,26 +18,27 @@ __all__ = ["contours", "end_points", "path_map", "positions", "surfaces", "traje
 
 Window = tuple[tuple[float, float], tuple[float, float]]
 
-#: Where to look: the part of each plane that holds the minima.
-WINDOWS: dict[str, Window] = {
-    "himmelblau": ((-5.0, 5.0), (-5.0, 5.0)),
-    "three-hump-camel": ((-2.6, 2.6), (-2.2, 2.2)),
-    "six-hump-camel": ((-2.1, 2.1), (-1.3, 1.3)),
-    "two-well": ((-1.9, 1.9), (-1.2, 1.2)),
-}
-
-
 #: Colours of paths on a landscape, one per kind.
 PATH_COLOURS = ("#0173b2", "#de8f05")
 
 
+def _window(landscape: Landscape) -> Window:
+    """Return the part of the plane that is drawn."""
+    x, y, *_ = landscape.domain
+    return landscape.window or (x, y)
+
+
 def _mesh(landscape: Landscape, window: Window | None, points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return x, y and values over a window, the values as log₁₀(1 + f − min f) so that the basins can be seen."""
-    (x_low, x_high), (y_low, y_high) = window or WINDOWS.get(landscape.name) or landscape.domain[:2]
+    """Return x, y and values over a window, the values as log₁₀(1 + f − min f) so that the basins can be seen.
+
+    min f is that of the known minima and of the values over the window.
+    """
+    (x_low, x_high), (y_low, y_high) = window or _window(landscape)
     x, y = np.linspace(x_low, x_high, points), np.linspace(y_low, y_high, points)
     plane = np.stack(np.meshgrid(x, y), axis=-1)
     values = landscape(torch.as_tensor(plane)).numpy()
-    return x, y, np.log10(1 + values - min(m.value for m in landscape.minima))
+    lowest = min([values.min(), *(m.value for m in landscape.minima)])
+    return x, y, np.log10(1 + values - lowest)
 
 
 def surfaces(landscapes: Sequence[Landscape]) -> Figure:
@@ -70,6 +71,8 @@ def contours(landscapes: Sequence[Landscape]) -> Figure:
     figure, grid = plt.subplots(rows, columns, figsize=(4.8 * columns, 4.1 * rows), squeeze=False)
     for axes, landscape in zip(grid.flat, landscapes, strict=True):
         _draw_contour(axes, landscape)
+        if not landscape.minima:
+            continue
         traces = [m.trace for m in landscape.minima]
         for kind, marker in MARKERS.items():
             chosen = [m for m in landscape.minima if m.kind == kind]
@@ -120,7 +123,7 @@ def end_points(samples: Mapping[str, Mapping[str, Sample]], shown: int = 50) -> 
 
 def _window_of(samples: Sequence[Sample], shown: int) -> Window:
     """Return the landscape's window, widened to hold the end points that did not diverge."""
-    (x_low, x_high), (y_low, y_high) = WINDOWS[samples[0].landscape.name]
+    (x_low, x_high), (y_low, y_high) = _window(samples[0].landscape)
     ends = torch.cat([s.ends[:shown][~s.diverged[:shown]] for s in samples]).numpy()
     if len(ends):
         x_low, x_high = min(x_low, ends[:, 0].min() - 0.2), max(x_high, ends[:, 0].max() + 0.2)
@@ -224,13 +227,13 @@ def path_map(landscape: Landscape, pairs: Sequence[tuple[int, int]], found: Mapp
     found : mapping of str to FourierPath
         As `popview.populations.landscape_paths.paths` returns it.
     """
-    window = WINDOWS[landscape.name]
+    window = _window(landscape)
     figure = _map(landscape, window)
     for (kind, path), tint in zip(found.items(), PATH_COLOURS, strict=False):
         _draw_path(figure, kind, path, tint)
     gap = (np.nan, np.nan)
     ends = [point for pair in pairs for point in (*(landscape.minima[i].location for i in pair), gap)]
-    x, y = zip(*ends, strict=True)
+    x, y = zip(*ends, strict=True) if ends else ((), ())
     dotted = {"color": "#777777", "dash": "dot"}
     figure.add_scatter(x=x, y=y, mode="lines", line=dotted, name="straight lines", hoverinfo="name")
     return _finish(figure, landscape, window)
