@@ -4,14 +4,11 @@ import os
 import signal
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before the first import of NumPy or torch: processes of tests share the cores
-
 import pytest
 import tiny
 
 from popview.common.folders import ROOT
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # tests never ask the network
 signal.signal(signal.SIGINT, signal.default_int_handler)  # else Ctrl-C is ignored in all that a background job starts
 
 

@@ -135,7 +135,7 @@ class TestFigures:
         samples = {"GD": sample(bowl, "GD", 5, iterations=3, record_every=1)}
         figures = [landscapes.contours([bowl]), landscapes.surfaces([bowl]), landscapes.end_points({"bowl": samples})]
         assert all(f.axes[0].get_xlim() == pytest.approx((-3, 3), abs=0.5) for f in figures)
-        maps = [landscapes.interactive(samples), landscapes.passes(bowl, [], {})]
+        maps = [landscapes.trajectory_map(samples), landscapes.path_map(bowl, [], {})]
         assert [tuple(m.layout.yaxis.range) for m in maps] == [(-2, 2)] * 2
 
     def test_the_window_of_a_landscape_is_what_is_drawn(self):
@@ -143,11 +143,11 @@ class TestFigures:
             window = landscape.window or landscape.domain
             axes = landscapes.contours([landscape]).axes[0]
             assert (axes.get_xlim(), axes.get_ylim()) == window
-            assert tuple(landscapes.passes(landscape, [(0, 1)], {}).layout.xaxis.range) == window[0]
+            assert tuple(landscapes.path_map(landscape, [(0, 1)], {}).layout.xaxis.range) == window[0]
 
     def test_values_below_all_known_minima_are_drawn(self):
         bowl = Landscape("bowl", "x² + y² − 9", lambda w: ((w * w).sum(-1) - 9, 2 * w), ((-3.0, 3.0), (-2.0, 2.0)))
-        mesh = landscapes.interactive({"GD": sample(bowl, "GD", 2, iterations=1, record_every=1)}).data[0].z
+        mesh = landscapes.trajectory_map({"GD": sample(bowl, "GD", 2, iterations=1, record_every=1)}).data[0].z
         assert np.min(mesh) == 0
         assert np.max(mesh) == pytest.approx(np.log10(1 + 13), abs=1e-3)
 

@@ -59,7 +59,16 @@ class ChapterError(UsageError):
 
 @dataclass(frozen=True)
 class Chapter:
-    """One computed section of the book: ``book/<name>.py`` under `root`, run with the package found in `library`."""
+    """One computed section of the book: ``book/<name>.py`` under `root`, run with the package found in `library`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from popview.book.build import Chapter
+    >>> chapter = Chapter(Path("popview"), "03-landscapes")
+    >>> chapter.number, chapter.source.as_posix()
+    ('03', 'popview/book/03-landscapes.py')
+    """
 
     root: Path
     name: str

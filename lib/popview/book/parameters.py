@@ -24,7 +24,15 @@ MISMATCH = (ValueError, SyntaxError, TypeError, KeyError)
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its name, its type as written, its default and the comment beside it."""
+    """One parameter: its name, its type as written, its default and the comment beside it.
+
+    Examples
+    --------
+    >>> from popview.book.parameters import read_parameters
+    >>> text = '# %% tags=["parameters"]\\nrestarts: int = 500  # random restarts per cell\\n'
+    >>> read_parameters(text, "04")["restarts"]
+    Parameter(name='restarts', type='int', default=500, help='random restarts per cell')
+    """
 
     name: str
     type: str

@@ -40,6 +40,13 @@ class Minimum:
     barrier : float
         Height of the lowest pass that leads out of its basin into another one, above the minimum's value.
     kind : {"global", "local"}
+
+    Examples
+    --------
+    >>> from popview.landscapes import get
+    >>> lowest = get("himmelblau").minima[0]
+    >>> [round(x, 6) for x in lowest.location], round(lowest.barrier, 2), lowest.kind
+    ([3.0, 2.0], 13.31, 'global')
     """
 
     location: tuple[float, ...]
@@ -78,6 +85,31 @@ class Landscape:
         ``(restarts, generator)`` → starts of shape ``(restarts, d)``, where not uniform over the domain.
     window : two pairs (low, high), optional
         The part of the plane of the first two coordinates that figures show; by default the domain's.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from popview.landscapes import Landscape, get
+    >>> get("himmelblau")(torch.tensor([[3.0, 2.0], [0.0, 0.0]]))
+    tensor([  0., 170.])
+
+    A landscape of a reader's own. At the minima (±1, 0) the Hessian is diagonal with entries 2 and 8. At the saddle
+    between them, (0, 0), the value is 1:
+
+    >>> def value_and_gradient(points):
+    ...     x, y = points.unbind(-1)
+    ...     value = (x**2 - 1) ** 2 + y**2
+    ...     return value, torch.stack([4 * x * (x**2 - 1), 2 * y], dim=-1)
+    >>> wells = Landscape(
+    ...     name="wells",
+    ...     formula="(x² − 1)² + y²",
+    ...     value_and_gradient=value_and_gradient,
+    ...     domain=((-2.0, 2.0), (-1.0, 1.0)),
+    ...     guesses=((-0.9, 0.1), (0.9, 0.1)),
+    ...     passes=((0.1, 0.1),),
+    ... )
+    >>> [(minimum.location[0], minimum.eigenvalues, minimum.barrier) for minimum in wells.minima]
+    [(-1.0, (2.0, 8.0), 1.0), (1.0, (2.0, 8.0), 1.0)]
     """
 
     name: str
@@ -282,6 +314,16 @@ def two_well(
     ------
     ValueError
         If a parameter is out of range or not finite.
+
+    Examples
+    --------
+    A right well that is deeper by 0.1 and ten times narrower:
+
+    >>> from popview.landscapes import two_well
+    >>> for minimum in two_well(depth=-0.1, curvatures=(2.0, 20.0)).minima:
+    ...     print([round(x, 6) for x in minimum.location], round(minimum.value, 6), round(minimum.trace, 6))
+    [1.0, 0.0] -0.1 28.0
+    [-1.0, 0.0] 0.0 10.0
     """
     if dimension < 2:
         raise ValueError(f"dimension must be 2 or more, got {dimension!r}")
@@ -387,6 +429,12 @@ def get(name: str) -> Landscape:
     ------
     UsageError
         If there is none; the message names the nearest.
+
+    Examples
+    --------
+    >>> from popview.landscapes import get
+    >>> get("six-hump-camel").formula
+    '(4 − 2.1x² + x⁴/3)x² + xy + (−4 + 4y²)y²'
     """
     check_name("landscape", name, LANDSCAPES)
     return LANDSCAPES[name]

@@ -17,6 +17,16 @@ def lowest_passes(landscape: Landscape) -> Tensor:
     -------
     Tensor of shape ``(minima, minima)``
         In the order of ``landscape.minima``; a minimum's own value on the diagonal; ∞ where no known saddles connect.
+
+    Examples
+    --------
+    The saddle at (0, 0) of six-hump camel, where the value is 0, is the lowest pass between its two global minima.
+
+    >>> from popview.landscapes import get
+    >>> from popview.topography import lowest_passes
+    >>> passes = lowest_passes(get("six-hump-camel"))
+    >>> round(passes[0, 0].item(), 4), round(passes[0, 1].item(), 4)
+    (-1.0316, 0.0)
     """
     saddles = torch.tensor(landscape.saddles, dtype=torch.float64).reshape(-1, landscape.dimension)
     downhill = torch.linalg.eigh(landscape.hessian(saddles))[1][..., 0]

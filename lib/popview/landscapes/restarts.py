@@ -42,6 +42,19 @@ class Sample:
     noise_triggers, hops_tried, hops_accepted : Tensor of shape ``(restarts,)``
     path : Tensor of shape ``(records, restarts, d)`` or None
         Every `record_every`-th position, the start included.
+
+    Examples
+    --------
+    >>> from popview.stationary import sample
+    >>> ends = sample("three-hump-camel", "GD", restarts=100, iterations=50)
+    >>> ends.ends.shape, ends.gradient_evaluations[0].item()
+    (torch.Size([100, 2]), 50)
+
+    Restarts in the basin of each of the three minima; in none; diverged:
+
+    >>> counts = ends.counts_by_basin()
+    >>> len(counts), counts.sum().item()
+    (5, 100)
     """
 
     landscape: Landscape
@@ -112,6 +125,16 @@ def sample(
         If a name is unknown.
     ValueError
         If `restarts` or `iterations` is below 1, or a hyperparameter out of range.
+
+    Examples
+    --------
+    Gradient descent on the two-well landscape, whose starts lie on both sides of the boundary equally often:
+
+    >>> from popview.stationary import sample
+    >>> ends = sample("two-well", "GD", restarts=1000, iterations=300)
+    >>> left, right, nowhere, diverged = ends.counts_by_basin().tolist()
+    >>> abs(left - right) < 100, nowhere, diverged
+    (True, 0, 0)
     """
     surface = get(landscape) if isinstance(landscape, str) else landscape
     for name, value in (("restarts", restarts), ("iterations", iterations)):
@@ -171,6 +194,16 @@ def hop_rates(
     -------
     dict
         ``rho, accept``, ``accepted`` and ``uphill`` (shares of all hops), ``hops`` (their number).
+
+    Examples
+    --------
+    A hop that does not leave the basin ends where it began. Under the classical rule no hop goes uphill:
+
+    >>> from popview.stationary import hop_rates
+    >>> hop_rates("six-hump-camel", "always", rho=0.1, restarts=20, hops=5)
+    {'rho': 0.1, 'accept': 'always', 'accepted': 1.0, 'uphill': 0.0, 'hops': 100}
+    >>> hop_rates("six-hump-camel", "classical", rho=2.0, restarts=20, hops=5)["uphill"]
+    0.0
     """
     surface = get(landscape) if isinstance(landscape, str) else landscape
     start = sample(surface, "GD", restarts, iterations=400, lr=lr, domain=domain, seed=seed)

@@ -1,8 +1,17 @@
 """The optimizers of arXiv 2403.00574 (Algorithms 1–9) and references, for networks and for populations of points.
 
+>>> import torch
 >>> from popview.optimizers import make
+>>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
 >>> optimizer = make("NiM-BH", model.parameters(), buffers=model.buffers(), lr=0.1, rho=0.05, tau=100)
+>>> def closure():
+...     optimizer.zero_grad()
+...     loss = (model(torch.eye(2)) ** 2).mean()
+...     loss.backward()
+...     return loss
 >>> loss = optimizer.step(closure)
+>>> optimizer.gradient_evaluations
+1
 """
 
 import inspect
@@ -71,6 +80,12 @@ def hyperparameters(name: str) -> tuple[str, ...]:
     ------
     UsageError
         If the algorithm is unknown.
+
+    Examples
+    --------
+    >>> from popview.optimizers import hyperparameters
+    >>> hyperparameters("SAM")
+    ('lr', 'momentum', 'normalized', 'population', 'rho', 'seed', 'weight_decay')
     """
     check_name("algorithm", name, ALGORITHMS)
     build = ALGORITHMS[name]
@@ -111,6 +126,35 @@ def make(
         If the algorithm or a hyperparameter's name is unknown.
     ValueError, TypeError
         If a value is out of range or a tensor unfit.
+
+    Examples
+    --------
+    The loss w² at w = 2 has gradient 4. SAM climbs by ρ = 0.5 to 2.5, where the gradient is 5, and
+    steps from 2 along it.
+
+    >>> import torch
+    >>> from popview.optimizers import make
+    >>> w = torch.nn.Parameter(torch.tensor([2.0]))
+    >>> optimizer = make("SAM", [w], lr=0.25, rho=0.5)
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = (w**2).sum()
+    ...     loss.backward()
+    ...     return loss
+    >>> optimizer.step(closure).item(), w.item(), optimizer.gradient_evaluations
+    (4.0, 0.75, 2)
+
+    Two models at once, whose minima differ. Each has a loss of its own:
+
+    >>> w = torch.nn.Parameter(torch.tensor([[2.0], [2.0]]))
+    >>> optimizer = make("SGD", [w], lr=0.25, population=True)
+    >>> def losses():
+    ...     optimizer.zero_grad()
+    ...     loss = ((w - torch.tensor([[0.0], [1.0]])) ** 2).sum(1)
+    ...     loss.sum().backward()
+    ...     return loss
+    >>> optimizer.step(losses).tolist(), w.tolist()
+    ([4.0, 1.0], [[1.0], [1.5]])
     """
     known = hyperparameters(name)
     for given in hyperparameters_:

@@ -18,6 +18,22 @@ class AdamW(Optimizer):
     ----------
     lr, weight_decay, betas, eps
         As in `torch.optim.AdamW`, with its defaults.
+
+    Examples
+    --------
+    The first step has length η, whatever the gradient's size.
+
+    >>> import torch
+    >>> from popview.optimizers import AdamW
+    >>> w = torch.nn.Parameter(torch.tensor([2.0]))
+    >>> optimizer = AdamW([w], lr=0.5, weight_decay=0.0)
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = (100 * w**2).sum()
+    ...     loss.backward()
+    ...     return loss
+    >>> optimizer.step(closure).item(), round(w.item(), 6)
+    (400.0, 1.5)
     """
 
     per_group = (*Optimizer.per_group, "betas", "eps")

@@ -80,6 +80,29 @@ class Optimizer(torch.optim.Optimizer):
     Counters (one whole number, or a tensor of shape ``(P,)`` for a population) are attributes:
     `gradient_evaluations`, `loss_evaluations`, `noise_triggers`, `hops_tried`, `hops_accepted`.
     A closure's own randomness is replayed in second passes as far as it comes from torch's global generators.
+
+    Examples
+    --------
+    All optimizers share this interface. The state restores a run together with the model's parameters:
+
+    >>> import torch
+    >>> from popview.optimizers import make
+    >>> w = torch.nn.Parameter(torch.tensor([1.0]))
+    >>> optimizer = make("NiG-SGD", [w], lr=0.25, rho=0.5)
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = (w**2).sum()
+    ...     loss.backward()
+    ...     return loss
+    >>> loss = optimizer.step(closure)
+    >>> state, after_one = optimizer.state_dict(), w.detach().clone()
+    >>> loss, after_two = optimizer.step(closure), w.detach().clone()
+    >>> w.data.copy_(after_one)[0] == after_two[0]
+    tensor(False)
+    >>> optimizer.load_state_dict(state)
+    >>> loss = optimizer.step(closure)
+    >>> torch.equal(w, after_two), optimizer.gradient_evaluations
+    (True, 2)
     """
 
     #: Whether a step may need a second pass, and so has to remember the random state of the first.

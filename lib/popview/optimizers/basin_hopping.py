@@ -28,6 +28,19 @@ class Perturb:
 
     At equal ρ the two are not alike: the second displaces the model by η ρ, and with momentum, which carries it on, by
     η ρ / (1 − momentum) in the end.
+
+    Examples
+    --------
+    Noise that is 1 everywhere, at ρ = 0.5, for the second of two models:
+
+    >>> import torch
+    >>> from popview.optimizers import Perturb
+    >>> ones = lambda models, generator: [torch.ones_like(t) for t in models]
+    >>> perturb, models = Perturb("model", ones), [torch.zeros(2, 1)]
+    >>> perturb(models, models, torch.Generator(), 0.5, torch.tensor([False, True]))
+    >>> models
+    [tensor([[0.0000],
+            [0.5000]])]
     """
 
     target: Literal["model", "gradient"]
@@ -74,6 +87,17 @@ class AcceptRule:
         point after the perturbation.
     score : callable
         ``loss_closure`` → score of the model as it stands, the lower the better; by default the loss.
+
+    Examples
+    --------
+    A rule that also accepts a loss that is higher by less than 0.1:
+
+    >>> import torch
+    >>> from popview.optimizers import AcceptRule, make
+    >>> rule = AcceptRule(lambda candidate, reference, temperature, generator: candidate < reference + 0.1)
+    >>> rule.decide(torch.tensor([1.0, 2.0]), torch.tensor([0.95, 1.0]), 0.0, torch.Generator())
+    tensor([ True, False])
+    >>> optimizer = make("NiM-MBH", [torch.nn.Parameter(torch.zeros(1))], accept=rule)
     """
 
     decide: Callable[[Tensor, Tensor, float, Generator], Tensor] | None
@@ -140,6 +164,28 @@ class BasinHopping(SGD):
     `solution` and `finish` give the incumbent: the previous minimum, or for `printed` the perturbed point. Under an
     accept rule one more copy of parameters, buffers and momentum is kept, and a second one of parameters and buffers
     for as long as the two are compared. `metropolis` at T > 0 draws from the optimizer's noise stream.
+
+    Examples
+    --------
+    The loss (w² − 1)² − w/4 has a minimum at −0.97, where the search begins, and a lower one at 1.03. A hop by 2 to the
+    right is accepted. The next hop is rejected, since it ends in the same minimum. The last hop has not ended, and
+    `finish` returns to the minimum before it.
+
+    >>> import torch
+    >>> from popview.optimizers import BasinHopping, Perturb
+    >>> w = torch.nn.Parameter(torch.tensor([-1.0]))
+    >>> ones = lambda models, generator: [torch.ones_like(t) for t in models]
+    >>> optimizer = BasinHopping([w], perturb=Perturb("model", ones), accept="classical", lr=0.01, rho=2.0, tau=90)
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = ((w**2 - 1) ** 2 - w / 4).sum()
+    ...     loss.backward()
+    ...     return loss
+    >>> for _ in range(270):
+    ...     loss = optimizer.step(closure)
+    >>> optimizer.finish()
+    >>> round(w.item(), 2), optimizer.hops_tried, optimizer.hops_accepted
+    (1.03, 2, 1)
     """
 
     replays = True

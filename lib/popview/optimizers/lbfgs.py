@@ -45,6 +45,25 @@ class LBFGS(Optimizer):
     evaluating it once more where the model stands. Where p is no descent direction, and after a search that found
     nothing lower, the model's history is forgotten and the gradient followed, by an ever shorter step as long as
     nothing lower is found. `stalled` tells where that step has come down to rounding; there, steps change nothing.
+
+    Examples
+    --------
+    On a quadratic of very different curvatures a few steps reach the minimum. Each takes one gradient and six losses.
+
+    >>> import torch
+    >>> from popview.optimizers import LBFGS
+    >>> w = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
+    >>> optimizer = LBFGS([w])
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = w[0] ** 2 + 100 * w[1] ** 2
+    ...     loss.backward()
+    ...     return loss
+    >>> losses = [optimizer.step(closure).item() for _ in range(5)]
+    >>> losses[0], losses == sorted(losses, reverse=True), losses[-1] < 1e-8
+    (101.0, True, True)
+    >>> optimizer.gradient_evaluations, optimizer.loss_evaluations
+    (5, 30)
     """
 
     replays = True

@@ -28,6 +28,22 @@ class SAM(SGD):
     -----
     One copy of the parameters is kept, so that each step returns to w exactly. Its memory is used again by the next
     step (fresh pages cost more than the copying), and it is not part of the state dict.
+
+    Examples
+    --------
+    The loss w² at w = 2 has gradient 4. The ascent goes to 2.5, where the gradient is 5.
+
+    >>> import torch
+    >>> from popview.optimizers import SAM
+    >>> w = torch.nn.Parameter(torch.tensor([2.0]))
+    >>> optimizer = SAM([w], lr=0.25, rho=0.5)
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = (w**2).sum()
+    ...     loss.backward()
+    ...     return loss
+    >>> optimizer.step(closure).item(), w.item(), optimizer.gradient_evaluations
+    (4.0, 0.75, 2)
     """
 
     replays = True

@@ -23,6 +23,27 @@ class SWA(SGD):
         Steps after which averaging begins: the first model that enters is the one `average_every` steps later.
     average_every : int
         Steps between averaged models.
+
+    Examples
+    --------
+    SGD halves w in each step, from 2 to 1 and 0.5. The average of both is 0.75.
+
+    >>> import torch
+    >>> from popview.optimizers import SWA
+    >>> w = torch.nn.Parameter(torch.tensor([2.0]))
+    >>> optimizer = SWA([w], lr=0.25)
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = (w**2).sum()
+    ...     loss.backward()
+    ...     return loss
+    >>> for _ in range(2):
+    ...     loss = optimizer.step(closure)
+    >>> with optimizer.solution():
+    ...     print(w.item())
+    0.75
+    >>> w.item()
+    0.5
     """
 
     model_wide = ("average_from", "average_every")

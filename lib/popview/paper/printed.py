@@ -27,7 +27,14 @@ NUMBERS = frozenset({"percent", "p_value", "median", "standard_deviation"})
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A printed table: its number, what it shows (in our words), and the file that holds it, if any text does."""
+    """A printed table: its number, what it shows (in our words), and the file that holds it, if any text does.
+
+    Examples
+    --------
+    >>> from popview.paper.printed import TABLES
+    >>> TABLES["1"].file, TABLES["2b"].file
+    ('table-1.csv', None)
+    """
 
     number: str
     caption: str

@@ -62,6 +62,13 @@ class Protocol:
         Within which an end point counts as a minimum.
     rho, tau, epsilon
         See `popview.optimizers`.
+
+    Examples
+    --------
+    >>> from popview.paper.table_one import Protocol
+    >>> ends = Protocol(restarts=20, iterations=50).sample("himmelblau", "SAM")
+    >>> ends.ends.shape, ends.gradient_evaluations[0].item()
+    (torch.Size([20, 2]), 100)
     """
 
     normalized: bool = True

@@ -220,6 +220,14 @@ def mean_with_interval(values: pd.DataFrame, margin: float | None = None, level:
     DataFrame
         ``algorithm, restarts, undefined`` (restarts without a value), ``mean, sd, low, high``; with `margin` also
         ``equivalence_p``, of two one-sided t tests. NaN where there are too few.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from popview.populations.selection import mean_with_interval
+    >>> values = pd.DataFrame({"SGD": [1.0, 2.0, 3.0]})
+    >>> mean_with_interval(values).round(2).to_dict("records")
+    [{'algorithm': 'SGD', 'restarts': 3, 'undefined': 0, 'mean': 2.0, 'sd': 1.0, 'low': -0.48, 'high': 4.48}]
     """
     rows = []
     for name in values.columns:

@@ -64,6 +64,13 @@ class Cost:
     storage, weights, state : float
         Bytes of the files; of the ten models of lowest training loss, kept on request; of the state that a resumable
         run writes while it lasts.
+
+    Examples
+    --------
+    >>> from popview.runs.costs import Cost
+    >>> both = Cost(trajectories=5, training=1e9) + Cost(trajectories=1, evaluation=2e9)
+    >>> both.trajectories, both.flops
+    (6, 3000000000.0)
     """
 
     files: int = 0

@@ -104,8 +104,13 @@ def run_experiment(
 
     Examples
     --------
-    >>> wanted = {"digits": parts_of("optimizers", "smoke", "digits")}
-    >>> run_experiment(wanted, workers=2)  # doctest: +SKIP
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from popview.runs.experiment import parts_of, run_experiment
+    >>> wanted = {"digits": parts_of("optimizers", "smoke", "digits", algorithms=("SGD",))}
+    >>> with TemporaryDirectory() as folder:
+    ...     run_experiment(wanted, root=Path(folder), workers=1, quiet=True)
+    {'digits': Computed(wanted=1, new=1, before=0)}
     """
     absent = {task: workers.to_compute(some, root, keep_weights) for task, some in wanted.items()}
     failed = None

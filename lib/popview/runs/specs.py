@@ -137,6 +137,13 @@ class RunSpec:
         Settings of the task: model and batch size.
     schedule : {"constant", "annealed"}
         Of the learning rate: see `popview.runs.schedules`.
+
+    Examples
+    --------
+    >>> from popview.runs.specs import RunSpec
+    >>> spec = RunSpec("digits", "mine", "SGD", "base", seed=0, restarts=5, epochs=10, checkpoints=3)
+    >>> list(spec.seeds), len(spec.digest), spec.command
+    ([0, 1, 2, 3, 4], 16, 'popview run --profile mine --task digits')
     """
 
     task: str

@@ -43,6 +43,15 @@ def icc(groups: Sequence[ArrayLike] | Array, *, level: float = 0.95, unit: str =
     Shrout & Fleiss 1979, Psychological Bulletin 86, 420: ICC(1,1).
     Arvesen & Schmitz 1970, Biometrics 26, 677: the jackknife of the logarithm of a variance ratio.
     Donner 1986, International Statistical Review 54, 67: the mean group size where sizes differ.
+
+    Examples
+    --------
+    Checkpoints that differ by 2 within a restart, restarts whose means differ by 10. The mean squares are 100 between
+    restarts and 2 within, and (100 − 2) / (100 + 2) is
+
+    >>> from popview.statistics import icc
+    >>> round(icc([[0, 2], [10, 12]]).estimate, 4)
+    0.9608
     """
     check_fraction(level, "level")
     rows = _rows(groups)
@@ -99,6 +108,14 @@ def effective_n(restarts: int, checkpoints: float, correlation: float) -> float:
     References
     ----------
     Kish 1965, Survey Sampling: the design effect of a cluster sample.
+
+    Examples
+    --------
+    50 checkpoints of 5 restarts are worth 50 values if they are independent, and 5 if those of a restart are all alike:
+
+    >>> from popview.statistics import effective_n
+    >>> effective_n(5, 10, 0.0), effective_n(5, 10, 1.0), round(effective_n(5, 10, 0.5), 2)
+    (50.0, 5.0, 9.09)
     """
     if restarts < 1 or checkpoints < 1:
         raise ValueError(f"restarts and checkpoints must be 1 or above, got {restarts!r} and {checkpoints!r}")
@@ -129,6 +146,16 @@ def simulate_nested(
     ------
     ValueError
         Where a count is below 1, or `correlation` outside [0, 1].
+
+    Examples
+    --------
+    With a correlation of 1 all checkpoints of a restart are equal:
+
+    >>> import numpy as np
+    >>> from popview.statistics import simulate_nested
+    >>> drawn = simulate_nested(np.random.default_rng(0), restarts=3, checkpoints=4, correlation=1.0)
+    >>> drawn.shape, np.ptp(drawn, axis=1).tolist()
+    ((3, 4), [0.0, 0.0, 0.0])
     """
     shape = (restarts, checkpoints) if repeats is None else (repeats, restarts, checkpoints)
     if min(shape) < 1:

@@ -55,6 +55,15 @@ def a12(a: ArrayLike, b: ArrayLike, *, level: float = 0.95, unit: str = "restart
     Newcombe 2006, Statistics in Medicine 25, 559: method 5, which it recommends.
     Mee 1990, Journal of the American Statistical Association 85, 793: the effective sample size.
     Brunner & Munzel 2000, Biometrical Journal 42, 17: placements, and their degrees of freedom.
+
+    Examples
+    --------
+    Of the nine pairs, `a` is above in eight:
+
+    >>> from popview.statistics import a12
+    >>> effect = a12([3, 5, 6], [1, 2, 4])
+    >>> round(effect.estimate, 4), [round(end, 2) for end in effect.interval]
+    (0.8889, [0.27, 0.99])
     """
     check_fraction(level, "level")
     first, second = checked_sample(a, "a"), checked_sample(b, "b")
@@ -102,6 +111,15 @@ def hodges_lehmann(a: ArrayLike, b: ArrayLike, *, level: float = 0.95, unit: str
     References
     ----------
     Hodges & Lehmann 1963, Annals of Mathematical Statistics 34, 598: estimates that come from rank tests.
+
+    Examples
+    --------
+    The median of the nine differences 2, 1, −1, 4, 3, 1, 5, 4, 2. Three against three are too few for an interval:
+
+    >>> from popview.statistics import hodges_lehmann
+    >>> shift = hodges_lehmann([3, 5, 6], [1, 2, 4])
+    >>> shift.estimate, shift.interval
+    (2.0, (-inf, inf))
     """
     check_fraction(level, "level")
     first, second = checked_sample(a, "a"), checked_sample(b, "b")
@@ -137,6 +155,14 @@ def hodges_lehmann_paired(a: ArrayLike, b: ArrayLike, *, level: float = 0.95, un
     References
     ----------
     Hodges & Lehmann 1963, Annals of Mathematical Statistics 34, 598: estimates that come from rank tests.
+
+    Examples
+    --------
+    The differences are 2, 3 and 1. Their averages two by two, each with itself too, are 2, 3, 1, 2.5, 1.5 and 2:
+
+    >>> from popview.statistics import hodges_lehmann_paired
+    >>> hodges_lehmann_paired([3, 5, 6], [1, 2, 5]).estimate
+    2.0
     """
     check_fraction(level, "level")
     first, second = paired_samples(a, b)
@@ -172,6 +198,15 @@ def proportion(successes: int, trials: int, *, level: float = 0.95, unit: str = 
     References
     ----------
     Wilson 1927, Journal of the American Statistical Association 22, 209: solve for the proportion, not its estimate.
+
+    Examples
+    --------
+    No success in 10 trials does not mean that there is never one:
+
+    >>> from popview.statistics import proportion
+    >>> never = proportion(0, 10)
+    >>> never.estimate, [round(end, 3) for end in never.interval]
+    (0.0, [0.0, 0.278])
     """
     check_fraction(level, "level")
     if trials < 1:

@@ -51,6 +51,16 @@ def exact_permutation(
     References
     ----------
     Fisher 1935, The Design of Experiments: the labels were exchangeable if the treatment did nothing.
+
+    Examples
+    --------
+    Every value of `a` is above every one of `b`. Of the 252 relabellings of 5 + 5 values only this one and its mirror
+    image are so extreme:
+
+    >>> from popview.statistics import exact_permutation
+    >>> test = exact_permutation([6, 7, 8, 9, 10], [1, 2, 3, 4, 5])
+    >>> test.estimate, round(test.p_value, 6) == round(2 / 252, 6)
+    (5.0, True)
     """
     first, second = checked_sample(a, "a"), checked_sample(b, "b")
     n = (first.size, second.size)
@@ -91,6 +101,15 @@ def paired_permutation(
     References
     ----------
     Fisher 1935, The Design of Experiments: each pair could as well have come the other way round.
+
+    Examples
+    --------
+    Three differences, all positive. Of the 8 ways to give them signs only this one and its mirror image are so extreme:
+
+    >>> from popview.statistics import paired_permutation
+    >>> test = paired_permutation([3, 5, 6], [1, 2, 5])
+    >>> test.estimate, test.p_value
+    (2.0, 0.25)
     """
     first, second = paired_samples(a, b)
     largest = np.abs(first - second).max()
@@ -113,6 +132,12 @@ def smallest_p(n_a: int, n_b: int) -> float:
     ------
     ValueError
         Where a size is below 2.
+
+    Examples
+    --------
+    >>> from popview.statistics import smallest_p
+    >>> round(smallest_p(5, 5), 4)
+    0.0079
     """
     _check_size(n_a, "n_a")
     _check_size(n_b, "n_b")
@@ -126,6 +151,12 @@ def smallest_p_paired(n: int) -> float:
     ------
     ValueError
         Where `n` is below 2.
+
+    Examples
+    --------
+    >>> from popview.statistics import smallest_p_paired
+    >>> smallest_p_paired(5)
+    0.0625
     """
     _check_size(n, "n")
     return _smallest(2**n)

@@ -35,6 +35,13 @@ class Result:
         How many units: ``(n_a, n_b)`` for two groups, ``(n,)`` for pairs or for one group.
     unit : str
         What was counted in `n`, such as 'restart' or 'checkpoint'.
+
+    Examples
+    --------
+    >>> from popview.statistics import proportion
+    >>> result = proportion(5, 10)
+    >>> result.estimate, [round(end, 3) for end in result.interval], result.p_value, result.n, result.unit
+    (0.5, [0.237, 0.763], None, (10,), 'restart')
     """
 
     estimate: float
@@ -53,6 +60,16 @@ class Equivalence(Result):
     interval : (float, float)
     p_value : float
     margin : float
+
+    Examples
+    --------
+    Three values a side that scatter by 1 can't show that two optimizers are the same within ±0.5, even if their means
+    are equal:
+
+    >>> from popview.statistics import tost
+    >>> result = tost([90, 91, 92], [90, 91, 92], margin=0.5)
+    >>> result.estimate, result.margin, result.could_reject
+    (0.0, 0.5, False)
     """
 
     interval: tuple[float, float]

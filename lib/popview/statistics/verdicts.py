@@ -41,6 +41,12 @@ class DetectableEffect:
         In standard deviations (of the differences, where paired); infinite where no result could reject.
     explanation : str
         One sentence, to print beside it.
+
+    Examples
+    --------
+    >>> from popview.statistics import detectable_effect
+    >>> detectable_effect(50, 50).explanation
+    '50 against 50 restarts in a family of 1 find 0.57 standard deviations with probability 0.8.'
     """
 
     effect: float
@@ -56,6 +62,14 @@ class Verdict:
     word : {'equivalent', 'better', 'worse', 'inconclusive', 'undecidable at this n'}
     direction : {'better', 'worse', 'level'}
         Where the estimate lies, whatever the word; it carries no claim unless the word is the same.
+
+    Examples
+    --------
+    >>> from popview.statistics import Verdict
+    >>> print(Verdict("equivalent", "better"))
+    equivalent (estimate on the better side)
+    >>> print(Verdict("worse", "worse"))
+    worse
     """
 
     word: Word
@@ -84,6 +98,16 @@ class Comparison:
         None where no margin was given.
     a12, shift : Result
     verdict : Verdict
+
+    Examples
+    --------
+    >>> from popview.statistics import compare
+    >>> loss = {"mine": [0.30, 0.29, 0.31, 0.28, 0.32], "SGD": [0.36, 0.35, 0.37, 0.34, 0.38]}
+    >>> comparison = compare(loss, [("mine", "SGD")], higher_is_better=False)["mine", "SGD"]
+    >>> round(comparison.shift.estimate, 4), comparison.a12.estimate, comparison.paired
+    (-0.06, 0.0, False)
+    >>> round(comparison.adjusted_p, 4), comparison.equivalence, comparison.verdict.word
+    (0.0079, None, 'better')
     """
 
     paired: bool
@@ -126,6 +150,17 @@ def detectable_effect(
     References
     ----------
     Cohen 1988, Statistical Power Analysis for the Behavioral Sciences: power of the t tests.
+
+    Examples
+    --------
+    Cohen's table asks for 64 a side to find half a standard deviation. Five pairs can't find anything: their smallest
+    p-value is 2/2⁵.
+
+    >>> from popview.statistics import detectable_effect
+    >>> round(detectable_effect(64, 64).effect, 2)
+    0.5
+    >>> detectable_effect(5, 5, paired=True).explanation
+    '5 pairs in a family of 1 can reject nothing: the smallest adjusted p-value is 0.0625, above 0.05.'
     """
     check_fraction(alpha, "alpha")
     check_fraction(power, "power")
@@ -208,6 +243,18 @@ def verdict(
     References
     ----------
     Lakens 2017, Social Psychological and Personality Science 8, 355: no effect is a claim that needs its own test.
+
+    Examples
+    --------
+    >>> from popview.statistics import verdict
+    >>> verdict(0.7, adjusted_p=0.01).word
+    'better'
+    >>> verdict(0.7, adjusted_p=0.01, higher_is_better=False).word
+    'worse'
+    >>> verdict(0.7, adjusted_p=0.20).word
+    'inconclusive'
+    >>> verdict(0.7, adjusted_p=0.20, smallest_adjusted_p=0.0625).word
+    'undecidable at this n'
     """
     check_fraction(alpha, "alpha")
     if isnan(difference):
@@ -265,10 +312,11 @@ def compare(
 
     Examples
     --------
+    >>> from popview.statistics import compare
     >>> accuracy = {"mine": [91.2, 90.8, 91.5, 91.0, 91.4], "SGD": [90.1, 89.9, 90.4, 90.0, 90.3]}
-    >>> found = compare(accuracy, [("mine", "SGD")], margin=0.5)["mine", "SGD"]
-    >>> round(found.test.estimate, 2), round(found.test.p_value, 4), found.a12.estimate, str(found.verdict)
-    (1.04, 0.0079, 1.0, 'better')
+    >>> comparison = compare(accuracy, [("mine", "SGD")], margin=0.5)["mine", "SGD"]
+    >>> round(comparison.test.estimate, 2), round(comparison.test.p_value, 4), comparison.verdict.word
+    (1.04, 0.0079, 'better')
     """
     family = list(pairs)
     size = len(family) if family_size is None else family_size

@@ -38,6 +38,13 @@ def set_up(task: str, seeds: Sequence[int], model: dict[str, Any]) -> Problem:
     ------
     UsageError
         If the task is unknown, one of its settings unknown or missing, or its data or model cannot be had.
+
+    Examples
+    --------
+    >>> from popview.tasks import set_up
+    >>> task = set_up("digits", seeds=[0, 1, 2], model={"hidden": 16})
+    >>> task.steps_per_epoch, task.population
+    (20, True)
     """
     check_name("task", task, TASKS)
     known = {name: entry for name, entry in inspect.signature(TASKS[task]).parameters.items() if name != "seeds"}

@@ -52,7 +52,15 @@ def make_network(name: str, shape: tuple[int, int, int], classes: int, width: in
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions with BatchNorm and a shortcut without parameters (option A: strided, padded by zeros)."""
+    """Two 3×3 convolutions with BatchNorm and a shortcut without parameters (option A: strided, padded by zeros).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from popview.tasks.networks import Block
+    >>> Block(16, 32, stride=2)(torch.zeros(1, 16, 8, 8)).shape
+    torch.Size([1, 32, 4, 4])
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -74,7 +82,20 @@ class Block(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """The 6n+2 layers of He et al. 2016, section 4.2: three stages of n blocks, `width`, 2 and 4 times `width` wide."""
+    """The 6n+2 layers of He et al. 2016, section 4.2: three stages of n blocks, `width`, 2 and 4 times `width` wide.
+
+    Examples
+    --------
+    ResNet-8: a convolution, three stages of one block of two, and a dense layer.
+
+    >>> import torch
+    >>> from popview.tasks.networks import CifarResNet
+    >>> network = CifarResNet(blocks=1, channels=3, classes=10, width=16)
+    >>> sum(isinstance(m, (torch.nn.Conv2d, torch.nn.Linear)) for m in network.modules())
+    8
+    >>> network(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+    """
 
     def __init__(self, blocks: int, channels: int, classes: int, width: int) -> None:
         super().__init__()

@@ -103,7 +103,7 @@ def to_bytes(probabilities: np.ndarray, multilabel: bool) -> np.ndarray:
 def from_bytes(kept: np.ndarray) -> np.ndarray:
     """Return the probabilities that `to_bytes` kept, at most 0.012 from what they were, and mostly within 0.004.
 
-    >>> from_bytes(np.array([0, 3, 128, 221], dtype=np.uint8)).round(4)
-    array([0.    , 0.0001, 0.252 , 0.7511])
+    >>> [round(p, 4) for p in from_bytes(np.array([0, 3, 128, 221], dtype=np.uint8)).tolist()]
+    [0.0, 0.0001, 0.252, 0.7511]
     """
     return (kept / 255.0) ** 2

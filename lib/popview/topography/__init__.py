@@ -1,8 +1,12 @@
 """Topography of loss landscapes (arXiv 2602.21276): low paths between solutions, and where solutions lie.
 
+>>> import torch
 >>> from popview.topography import FourierPathFinder, network_loss
->>> path = FourierPathFinder(network_loss(model, images, labels), steps=200).fit(start, end)
->>> path.height, path.rise, path.straight_height
+>>> model, images, labels = torch.nn.Linear(2, 2), torch.eye(2), torch.tensor([0, 1])
+>>> start, end = 3 * torch.eye(6)[0], 3 * torch.eye(6)[3]
+>>> path = FourierPathFinder(network_loss(model, images, labels), steps=20).fit(start, end)
+>>> path.rise <= path.straight_rise
+tensor(True)
 """
 
 from popview.landscapes.passes import lowest_passes

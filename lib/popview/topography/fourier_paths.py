@@ -41,6 +41,22 @@ class FourierPath:
         Of Adam, taken.
     converged : Tensor of shape ``(...)``
         Whether the fit ended because the objective no longer changed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from popview.topography import FourierPathFinder
+    >>> bowl = FourierPathFinder(lambda w: w.square().sum(-1), steps=10)
+    >>> path = bowl.fit(torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 0.0]))
+    >>> path.coefficients.shape, path.points.shape, path.losses.shape
+    (torch.Size([10, 2]), torch.Size([2001]), torch.Size([2001]))
+
+    The ends are the highest points of the straight line through a bowl, and so of the path:
+
+    >>> path.height.item(), path.rise.item(), path.straight_height.item()
+    (1.0, 0.0, 1.0)
+    >>> path.at(torch.tensor([0.0, 1.0])).tolist()[1][0]
+    1.0
     """
 
     start: Tensor
@@ -85,7 +101,17 @@ class FourierPath:
 
 @dataclass(frozen=True)
 class Bend:
-    """What a fit found: see `FourierPath` for the coefficients, the objective, steps and whether it converged."""
+    """What a fit found: see `FourierPath` for the coefficients, the objective, steps and whether it converged.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from popview.topography import FourierPathFinder
+    >>> finder = FourierPathFinder(lambda w: w.square().sum(-1), steps=10)
+    >>> bend = finder.bend(torch.tensor([[-1.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
+    >>> bend.coefficients.shape, bend.steps.tolist(), bend.converged.tolist()
+    (torch.Size([1, 10, 2]), [10], [False])
+    """
 
     coefficients: Tensor
     objective: Tensor
@@ -105,6 +131,15 @@ class Profile:
         There.
     height : Tensor of shape ``(pairs,)``
         Highest loss found.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from popview.topography import profile
+    >>> start, end = torch.tensor([[-1.0]]), torch.tensor([[2.0]])
+    >>> straight = profile(lambda w: w.square().sum(-1), start, end, torch.zeros(1, 0, 1), grids=(3, 6))
+    >>> straight.losses
+    tensor([[1., 0., 1., 4.]])
     """
 
     points: Tensor
@@ -186,6 +221,18 @@ def profile(
     ------
     UsageError
         If a grid is no multiple of the one before, or the loss returns another shape than one loss per vector.
+
+    Examples
+    --------
+    Along the straight line from −1 to 1 the loss (1 − w²)² is highest in the middle. The coarse grid of three segments
+    has no point there. The grid of six, which is evaluated around the highest points of the coarse one, has:
+
+    >>> import torch
+    >>> from popview.topography import profile
+    >>> start, end = torch.tensor([[-1.0]]), torch.tensor([[1.0]])
+    >>> straight = profile(lambda w: (1 - w.square()).square().sum(-1), start, end, torch.zeros(1, 0, 1), grids=(3, 6))
+    >>> [round(loss, 2) for loss in straight.losses[0].tolist()], straight.height.item()
+    ([0.0, 0.79, 0.79, 0.0], 1.0)
     """
     if not grids or grids[0] < 1 or any(fine % coarse for coarse, fine in pairwise(grids)):
         raise UsageError(f"grids must be numbers of segments, each a multiple of the one before, got {tuple(grids)!r}")
@@ -253,6 +300,21 @@ class FourierPathFinder:
     References
     ----------
     Yu and Morozov 2026, arXiv 2602.21276: the path and its objective (terms 10, M = 50, penalty 10⁻⁴ for networks).
+
+    Examples
+    --------
+    Two minima of Himmelblau's function. The highest point of the straight line between them is above that of the bent
+    path, and the path's is above the lowest pass:
+
+    >>> import torch
+    >>> from popview.landscapes import get
+    >>> from popview.topography import FourierPathFinder, lowest_passes
+    >>> landscape = get("himmelblau")
+    >>> start, end = (torch.tensor(landscape.minima[i].location, dtype=torch.float64) for i in (0, 2))
+    >>> path = FourierPathFinder(landscape, terms=3, steps=100).fit(start, end)
+    >>> true = lowest_passes(landscape)[0, 2].item()
+    >>> round(true, 2), true <= path.height < path.straight_height
+    (67.72, tensor(True))
     """
 
     def __init__(

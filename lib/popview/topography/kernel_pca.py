@@ -25,6 +25,13 @@ class Components:
     scores : array of shape ``(solutions, components)``
     shares : array of shape ``(components,)``
         Of the variance in the kernel's feature space.
+
+    Examples
+    --------
+    >>> from popview.topography import kernel_pca
+    >>> components = kernel_pca([[0, 0], [3, 4], [6, 8]], "linear", components=1)
+    >>> components.scores.shape, components.shares.round(6)
+    ((3, 1), array([1.]))
     """
 
     scores: Array
@@ -41,6 +48,13 @@ def gram(solutions: ArrayLike) -> Array:
     ------
     UsageError
         If there are fewer than two solutions, or a value is not finite.
+
+    Examples
+    --------
+    >>> from popview.topography import gram
+    >>> gram([[3, 4], [0, 5]])
+    array([[25., 20.],
+           [20., 25.]])
     """
     vectors = _matrix(solutions)
     products = vectors @ vectors.T
@@ -48,7 +62,14 @@ def gram(solutions: ArrayLike) -> Array:
 
 
 def norms(gram: ArrayLike) -> Array:
-    """Return the Euclidean norms ``(n,)`` of the solutions from their inner products."""
+    """Return the Euclidean norms ``(n,)`` of the solutions from their inner products.
+
+    Examples
+    --------
+    >>> from popview.topography import gram, norms
+    >>> norms(gram([[3, 4], [0, 2]]))
+    array([5., 2.])
+    """
     return np.sqrt(np.diag(_square(gram)).clip(0))
 
 
@@ -65,6 +86,19 @@ def distances(gram: ArrayLike, *, unit_norm: bool = False) -> Array:
     ------
     UsageError
         If `gram` is no symmetric square matrix, or a solution that is to be scaled has norm 0.
+
+    Examples
+    --------
+    Two solutions at a right angle. Scaled to norm 1 their distance is √2:
+
+    >>> from popview.topography import distances, gram
+    >>> products = gram([[3, 0], [0, 4]])
+    >>> distances(products)
+    array([[0., 5.],
+           [5., 0.]])
+    >>> distances(products, unit_norm=True).round(4)
+    array([[0.    , 1.4142],
+           [1.4142, 0.    ]])
     """
     products = _square(gram)
     if unit_norm:
@@ -79,7 +113,16 @@ def distances(gram: ArrayLike, *, unit_norm: bool = False) -> Array:
 
 
 def coordinates(gram: ArrayLike) -> Array:
-    """Return points ``(n, n)`` that have these inner products: the solutions, up to a rotation."""
+    """Return points ``(n, n)`` that have these inner products: the solutions, up to a rotation.
+
+    Examples
+    --------
+    >>> from popview.topography import coordinates, gram
+    >>> products = gram([[3, 4], [0, 5]])
+    >>> gram(coordinates(products)).round(6)
+    array([[25., 20.],
+           [20., 25.]])
+    """
     values, vectors = np.linalg.eigh(_square(gram))
     return vectors * np.sqrt(values.clip(0))
 
@@ -117,6 +160,16 @@ def kernel_pca(
     References
     ----------
     Schölkopf, Smola and Müller 1998, Neural Computation 10, 1299. The kernels and the width: arXiv 2602.21276.
+
+    Examples
+    --------
+    Three solutions on a line, 5 apart. The linear kernel's first component is the place on that line, and has all
+    of the variance:
+
+    >>> from popview.topography import kernel_pca
+    >>> components = kernel_pca([[0, 0], [3, 4], [6, 8]], "linear", components=1)
+    >>> sorted(components.scores[:, 0].round(6).tolist()), components.shares.round(6)
+    ([-5.0, 0.0, 5.0], array([1.]))
     """
     check_name("kernel", kernel, KERNELS)
     vectors = _matrix(solutions)

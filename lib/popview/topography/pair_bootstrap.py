@@ -19,6 +19,13 @@ def random_pairs(solutions: int, pairs: int, seed: int) -> NDArray[np.int64]:
     ------
     UsageError
         If there are fewer such pairs than asked for.
+
+    Examples
+    --------
+    >>> from popview.topography import random_pairs
+    >>> pairs = random_pairs(solutions=4, pairs=6, seed=0)
+    >>> sorted(map(tuple, pairs.tolist()))
+    [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
     """
     first, second = np.triu_indices(solutions, 1)
     if not 1 <= pairs <= len(first):
@@ -30,7 +37,15 @@ def random_pairs(solutions: int, pairs: int, seed: int) -> NDArray[np.int64]:
 def mean(
     heights: ArrayLike, pairs: ArrayLike, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> Result:
-    """Return the mean height over pairs, with the interval of the bootstrap over solutions; see `difference`."""
+    """Return the mean height over pairs, with the interval of the bootstrap over solutions; see `difference`.
+
+    Examples
+    --------
+    >>> from popview.topography import mean
+    >>> result = mean([1.0, 2.0, 3.0], [[0, 1], [0, 2], [1, 2]], resamples=1000)
+    >>> result.estimate, result.n, result.unit
+    (2.0, (3,), 'solution')
+    """
     check_fraction(level, "level")
     values, ends = _checked(heights, pairs, "heights")
     generator = np.random.default_rng(seed)
@@ -82,6 +97,16 @@ def difference(
     ----------
     Owen 2007, Annals of Applied Statistics 1, 386: the product of counts, and that it errs on the wide side.
     Hesterberg 2015, The American Statistician 69, 371: expanded percentiles.
+
+    Examples
+    --------
+    Heights that do not vary have an interval without length:
+
+    >>> from popview.topography import difference
+    >>> pairs = [[0, 1], [0, 2], [1, 2]]
+    >>> result = difference([3.0, 3.0, 3.0], pairs, [1.0, 1.0, 1.0], pairs, resamples=1000)
+    >>> result.estimate, result.interval, result.n
+    (2.0, (2.0, 2.0), (3, 3))
     """
     check_fraction(level, "level")
     a, b = _checked(heights_a, pairs_a, "heights_a"), _checked(heights_b, pairs_b, "heights_b")

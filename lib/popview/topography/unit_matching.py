@@ -28,6 +28,16 @@ class Match:
         For each layer but the last: unit i is now what unit ``permutation[i]`` of `end` was.
     distance, distance_before : float
         Euclidean distance to `start`, after and before.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from popview.topography import match
+    >>> start = {"0.weight": torch.tensor([[1.0], [2.0]]), "2.weight": torch.tensor([[3.0, 4.0]])}
+    >>> end = {"0.weight": torch.tensor([[2.0], [1.0]]), "2.weight": torch.tensor([[4.0, 3.0]])}
+    >>> matched = match(start, end, ("0", "2"))
+    >>> matched.distance_before, matched.distance, matched.permutations
+    (2.0, 0.0, (tensor([1, 0]),))
     """
 
     parameters: dict[str, Tensor]
@@ -52,6 +62,15 @@ def permute(
     ------
     UsageError
         As `match`, or if a permutation is none of its layer's units.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from popview.topography import permute
+    >>> network = {"0.weight": torch.tensor([[2.0], [1.0]]), "2.weight": torch.tensor([[4.0, 3.0]])}
+    >>> permute(network, ("0", "2"), [torch.tensor([1, 0])])
+    {'0.weight': tensor([[1.],
+            [2.]]), '2.weight': tensor([[3., 4.]])}
     """
     units = _units(parameters, layers)
     if len(permutations) != len(units):
@@ -100,6 +119,18 @@ def match(start: Mapping[str, Tensor], end: Mapping[str, Tensor], layers: Sequen
     References
     ----------
     Ainsworth, Hayase and Srinivasa 2023, Git Re-Basin, arXiv 2209.04836: algorithm 1.
+
+    Examples
+    --------
+    Two networks that differ only in the order of their two hidden units. Matched, they have the same weights:
+
+    >>> import torch
+    >>> from popview.topography import match
+    >>> start = {"0.weight": torch.tensor([[1.0], [2.0]]), "2.weight": torch.tensor([[3.0, 4.0]])}
+    >>> end = {"0.weight": torch.tensor([[2.0], [1.0]]), "2.weight": torch.tensor([[4.0, 3.0]])}
+    >>> matched = match(start, end, ("0", "2"))
+    >>> matched.distance_before, matched.distance
+    (2.0, 0.0)
     """
     units = _units(end, layers)
     if {n: t.shape for n, t in start.items()} != {n: t.shape for n, t in end.items()}:

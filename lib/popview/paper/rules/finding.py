@@ -21,7 +21,14 @@ WORDS: tuple[Word, ...] = Word.__args__  # type: ignore[attr-defined]
 
 @dataclass(frozen=True)
 class Finding:
-    """What one rule says of one claim: a word of `WORDS`, the numbers behind it, and the one that sums them up."""
+    """What one rule says of one claim: a word of `WORDS`, the numbers behind it, and the one that sums them up.
+
+    Examples
+    --------
+    >>> from popview.paper.rules.finding import share
+    >>> share(2, 3, "two of three landscapes").word
+    'holds in part'
+    """
 
     word: Word
     detail: str

@@ -1,8 +1,11 @@
 """The experiment behind the chapter on solutions: train sets of them, find paths between them, keep what is measured.
 
->>> from popview.runs import experiment, solutions
->>> experiment.run_experiment("solutions", "smoke", ["digits"], workers=1, quiet=True)  # doctest: +SKIP
->>> solutions.barriers("smoke", "digits")  # doctest: +SKIP
+`popview topography` computes what is missing, as `popview.runs.experiment.run_experiment` does in Python. `solutions`,
+`barriers` and `products` read what is there.
+
+>>> from popview.runs import solutions
+>>> solutions.networks("smoke")
+('digits',)
 """
 
 from popview.runs.solutions.load import barriers, products, solutions, solutions_coverage

@@ -42,6 +42,15 @@ def barriers(profile: str, network: str, root: Path = RESULTS) -> pd.DataFrame:
 
     Where paths are fitted on all of the images that heights are taken on, ``fitted_height`` is ``height``. Only sets of
     which every part is there; empty where there are none.
+
+    Examples
+    --------
+    Of a folder where nothing has been computed yet:
+
+    >>> from pathlib import Path
+    >>> from popview.runs.solutions import barriers
+    >>> barriers("smoke", "digits", root=Path("empty")).empty
+    True
     """
     found = []
     for part in _complete(profile, network, "barriers", root):
