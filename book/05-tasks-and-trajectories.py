@@ -32,11 +32,13 @@ from popview.book.results import gather, to_fill
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import runs as run_tables
 from popview.populations import tables
+from popview.populations.embedded import train_embedded
 from popview.runs import expansion, profiles, status, workers
 
 style.use()
 if task != "all":
     workers.run(expansion.expand(profile, task, restarts=restarts))
+train_embedded(task, "all", profile, restarts)
 coverage, results = gather(task, "all", profile, restarts)
 base = {key: table for key, table in results.items() if key[1] == "base"}
 counted = {key: table.groupby(["algorithm", "seed"]).ngroups for key, table in results.items()}

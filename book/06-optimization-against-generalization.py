@@ -50,9 +50,11 @@ from popview.book.tables import printed as printed_tables
 from popview.book.tables import selection as selection_tables
 from popview.paper import printed
 from popview.populations import comparisons, selection, tables
+from popview.populations.embedded import train_embedded
 from popview.runs import status
 
 style.use()
+train_embedded(task, variant, profile, restarts)
 coverage, results = gather(task, variant, profile, restarts)
 facts = page.facts(profile, results) | {
     "models": f"{per_trajectory} per restart",

@@ -51,9 +51,11 @@ from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import printed as printed_tables
 from popview.paper import printed
 from popview.populations import comparisons, tables, time_to_target
+from popview.populations.embedded import train_embedded
 from popview.runs import profiles, status
 
 style.use()
+train_embedded(task, variant, profile, restarts)
 coverage, results = gather(task, variant, profile, restarts)
 chosen = {key: tables.select(t, "train_loss", per_trajectory) for key, t in results.items()}
 values = {key: tables.per_restart(models) for key, models in chosen.items()}

@@ -51,9 +51,11 @@ from popview.book.results import each, gather
 from popview.book.sentences import comparisons as comparison_sentences
 from popview.book.tables import costs as cost_tables
 from popview.populations import equal_budget, tables, time_to_target
+from popview.populations.embedded import train_embedded
 from popview.runs import costs, expansion, profiles, store
 
 style.use()
+train_embedded(task, variant, profile, restarts)
 coverage, results = gather(task, variant, profile, restarts)
 facts = page.facts(profile, results)
 paid = each(results, profile, lambda t, _: equal_budget.evaluations(t))

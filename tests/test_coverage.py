@@ -9,7 +9,7 @@ import pytest
 from popview.book import page, results
 from popview.book.tables import comparisons as comparison_tables
 from popview.common.errors import UsageError
-from popview.populations import tables
+from popview.populations import embedded, tables
 from popview.runs import expansion, profiles, store
 
 PROCESSOR = "Difference Engine"
@@ -173,11 +173,12 @@ class TestWanted:
             tables.wanted("laptop", "digits", variant, algorithms=("SMA",))
 
 
-def test_gather_computes_nothing_but_digits(tmp_path, monkeypatch):
+def test_nothing_but_digits_is_trained_for_a_page(monkeypatch):
     asked = []
-    monkeypatch.setattr(results.workers, "run", lambda wanted: asked.extend(wanted))
+    monkeypatch.setattr(embedded.workers, "run", lambda wanted: asked.extend(wanted))
     for task in ("cifar10", "tweeteval"):
-        results.gather(task, "all", "laptop", None)
+        embedded.train_embedded(task, "all", "laptop", None)
     assert asked == []
-    results.gather("all", "base", "laptop", 3)
+    embedded.train_embedded("all", "base", "laptop", 3)
     assert {spec.task for spec in asked} == {"digits"}
+    assert {spec.variant for spec in asked} == {"base"}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from popview.book.staleness import imported_modules
+
 ROOT = Path(__file__).resolve().parents[1]
 
 _spec = importlib.util.spec_from_file_location("structure", ROOT / "benchmarks" / "structure.py")
@@ -56,3 +58,12 @@ def test_promised_names_lead_to_the_same_code():
     from popview.landscapes import restarts
 
     assert all(getattr(stationary, name) is getattr(restarts, name) for name in restarts.__all__)
+
+
+@pytest.mark.parametrize("chapter", ["02", "03", "04", "08", "13", "15"])
+def test_a_page_that_trains_nothing_imports_nothing_that_trains(chapter):
+    """So that an edit of the training code does not make it stale."""
+    (file,) = ROOT.glob(f"book/{chapter}-*.py")
+    modules = imported_modules(file.read_text(), ROOT / "lib")
+    training = {"popview.runs.training", "popview.runs.loop", "popview.runs.workers", "popview.runs.computing"}
+    assert not training & modules.keys()

@@ -590,14 +590,18 @@ class TestInterrupts:
     def test_workers_that_are_still_starting_never_see_it(self, tmp_path):
         """Once a worker that was still importing told of Ctrl-C by a traceback: it must be deaf from its start."""
         code = (
-            "import signal, sys\n"
+            "import os, signal, sys\n"
             "from pathlib import Path\n"
             "from popview.runs import workers\n"
             "from popview.common.errors import UsageError\n"
             "from popview.runs.expansion import expand\n"
             "from popview.runs.specs import RunSpec\n"
+            "driver = os.getpid()\n"
             "class Tell(RunSpec):\n"
-            "    def compute(self, unfinished, every, root):\n"
+            "    @property\n"
+            "    def alongside(self):\n"  # a worker asks for it first
+            "        if os.getpid() == driver:\n"
+            "            return []\n"
             "        raise UsageError(f'deaf: {signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])}')\n"
             "specs = [Tell(**vars(spec)) for spec in expand('smoke', 'digits', algorithms=('SGD', 'SAM'))]\n"
             "try:\n"

@@ -8,8 +8,8 @@ import pandas as pd
 from popview.book.cells import stack
 from popview.book.page import NOT_RUN
 from popview.populations.comparisons import against_reference
-from popview.populations.tables import COMPARED, TASKS, load_available, task_coverage, wanted
-from popview.runs import expansion, profiles, workers
+from popview.populations.tables import COMPARED, TASKS, load_available, task_coverage
+from popview.runs import expansion, profiles
 
 __all__ = ["absent", "base_setting_chosen", "each", "gather", "margin", "planned_comparison", "to_fill"]
 
@@ -18,8 +18,6 @@ def gather(
     task: str, variant: str, profile: str, restarts: int | None
 ) -> tuple[pd.DataFrame, dict[tuple[str, str], pd.DataFrame]]:
     """Return which tasks have results, and the trajectories of the algorithms that are complete.
-
-    What is missing of `digits` is computed; another task is never trained for a page.
 
     Parameters
     ----------
@@ -36,8 +34,6 @@ def gather(
     """
     tasks = TASKS if task == "all" else (task,)
     variants = COMPARED if variant == "all" else (variant,)
-    if "digits" in tasks:
-        workers.run(spec for v in variants for spec in wanted(profile, "digits", v, restarts=restarts))
     found = task_coverage(profile, tasks, variants, restarts)
     return found, load_available(profile, found)
 

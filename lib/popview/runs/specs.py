@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 __all__ = ["REVISIONS", "SEARCHES", "TRIAL_SEED", "VARIANTS", "Finished", "GridSpec", "Part", "RunSpec", "digest"]
@@ -57,7 +56,7 @@ class Part(Protocol):
     alongside : sequence of Part
         Parts that computing this one serves as well.
     same_as : sequence of Part
-        Parts whose files may have the same rows; `taken_from` says whether one has.
+        Parts whose files may have the same rows; `popview.runs.computing.rows_taken` says whether one has.
     keeps_weights : bool
         Whether its models' weights are always kept beside its file, though not in git.
     """
@@ -88,12 +87,6 @@ class Part(Protocol):
     def same_as(self) -> Sequence["Part"]: ...
     @property
     def keeps_weights(self) -> bool: ...
-
-    def taken_from(self, other: Any, table: Any) -> Any:
-        """Return this part's table, from that of one of `same_as`; None where its rows are not the same."""
-
-    def compute(self, unfinished: Path, every: float, root: Path) -> Sequence["Finished"]:
-        """Return what is to be stored: of `alongside`, and last of the part itself."""
 
 
 class Finished(Protocol):
@@ -211,18 +204,6 @@ class RunSpec:
     def same_as(self) -> list["RunSpec"]:
         """Specs whose rows may be this one's: a base one, where a search has chosen its setting; of NiM-SGD, SGD."""
         return [*self._as_base(), *self._as_sgd("NiM-SGD")]
-
-    def taken_from(self, other: "RunSpec", table: Any) -> Any:
-        """Return this spec's table, from that of one of `same_as`; None where its rows are not the same."""
-        from popview.runs import training
-
-        return training.taken(self, other, table)
-
-    def compute(self, unfinished: Path, every: float, root: Path) -> Sequence[Finished]:
-        """Train its restarts; see `popview.runs.training.compute`."""
-        from popview.runs import training
-
-        return training.compute(self, unfinished, every)
 
     @property
     def extent(self) -> str:

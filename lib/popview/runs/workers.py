@@ -24,6 +24,7 @@ from popview.common.errors import Unavailable, UsageError, check_name
 from popview.common.folders import RESULTS
 from popview.common.locks import claim, is_held
 from popview.runs import store
+from popview.runs.computing import compute_part, rows_taken
 from popview.runs.loop import EVERY
 from popview.runs.specs import Part
 
@@ -205,7 +206,7 @@ def _compute(spec: Part, root: Path, keep_weights: bool, every: float) -> Outcom
             if absent[spec.digest] and (keep_weights or not _reuse(spec, root)):
                 processes.keep_pages()
                 stack.enter_context(processes.one_thread())
-                for found in spec.compute(store.beside(spec, "unfinished", root), every, root):
+                for found in compute_part(spec, store.beside(spec, "unfinished", root), every, root):
                     if absent[found.spec.digest]:
                         weights = store.beside(found.spec, "weights", root)
                         if keep_weights or found.spec.keeps_weights:
@@ -230,7 +231,7 @@ def _reuse(part: Part, root: Path) -> bool:
     """Store a part's table, and say so, where another part's file has the same rows."""
     for other in part.same_as:
         try:
-            table = part.taken_from(other, store.load(other, root))
+            table = rows_taken(part, other, store.load(other, root))
         except UsageError:  # not there, or damaged
             continue
         if table is not None:

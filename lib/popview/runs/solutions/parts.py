@@ -4,12 +4,11 @@ import json
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from popview.common.errors import UsageError, check_name
 from popview.runs import profiles
-from popview.runs.specs import Finished, digest
+from popview.runs.specs import digest
 
 __all__ = [
     "PROFILES",
@@ -129,18 +128,6 @@ class TopographyPart:
     def keeps_weights(self) -> bool:
         """Solutions are kept: paths are found between them."""
         return self.kind == "solutions"
-
-    def taken_from(self, other: Any, table: Any) -> None:
-        """Return nothing: no other part has the same rows."""
-
-    def compute(self, unfinished: Path, every: float, root: Path) -> list[Finished]:
-        """Train its solutions, or take from its sources what it is made of."""
-        from popview.runs.solutions.between import measure_barriers, measure_products
-        from popview.runs.solutions.training import trained
-
-        if self.kind == "solutions":
-            return [trained(self, unfinished, every)]
-        return [(measure_barriers if self.kind == "barriers" else measure_products)(self, root)]
 
 
 def networks(profile: str) -> tuple[str, ...]:

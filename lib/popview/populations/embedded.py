@@ -1,0 +1,30 @@
+"""The embedded task, digits, is trained when a page asks for more of it; no other task ever is."""
+
+from popview.populations.tables import COMPARED, wanted
+from popview.runs import workers
+
+__all__ = ["EMBEDDED", "train_embedded"]
+
+#: The task that needs no download and trains in minutes.
+EMBEDDED = "digits"
+
+
+def train_embedded(task: str, variant: str, profile: str, restarts: int | None) -> None:
+    """Train what the store does not hold of the embedded task, if a page asks for it.
+
+    Parameters
+    ----------
+    task, variant : str
+        One, or "all".
+    profile : str
+    restarts : int, optional
+        Per algorithm; the profile's by default.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown, or as `popview.runs.workers.run`.
+    """
+    if task in ("all", EMBEDDED):
+        variants = COMPARED if variant == "all" else (variant,)
+        workers.run(spec for one in variants for spec in wanted(profile, EMBEDDED, one, restarts=restarts))

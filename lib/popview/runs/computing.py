@@ -1,0 +1,48 @@
+"""How each kind of part is computed. Specs do not import this, so that who reads results imports nothing that trains."""
+
+from collections.abc import Sequence
+from functools import singledispatch
+from pathlib import Path
+from typing import Any
+
+from popview.runs import training
+from popview.runs.solutions import training as solution_training
+from popview.runs.solutions.between import measure_barriers, measure_products
+from popview.runs.solutions.parts import TopographyPart
+from popview.runs.specs import Finished, Part, RunSpec
+
+__all__ = ["compute_part", "rows_taken"]
+
+
+@singledispatch
+def compute_part(part: Part, unfinished: Path, every: float, root: Path) -> Sequence[Finished]:
+    """Return what is to be stored: of `Part.alongside`, and last of the part itself.
+
+    Parameters
+    ----------
+    part : Part
+    unfinished : Path
+        Where the state of a half-done part is read from, if there, and written to.
+    every : float
+        Seconds between two writings of it.
+    root : Path
+        The store, which holds the part's sources.
+    """
+    raise TypeError(f"nothing computes a {type(part).__name__}")
+
+
+@compute_part.register
+def _(part: RunSpec, unfinished: Path, every: float, root: Path) -> Sequence[Finished]:
+    return training.compute(part, unfinished, every)
+
+
+@compute_part.register
+def _(part: TopographyPart, unfinished: Path, every: float, root: Path) -> Sequence[Finished]:
+    if part.kind == "solutions":
+        return [solution_training.trained(part, unfinished, every)]
+    return [(measure_barriers if part.kind == "barriers" else measure_products)(part, root)]
+
+
+def rows_taken(part: Any, other: Any, table: Any) -> Any:
+    """Return a part's table, from that of one of `Part.same_as`; None where its rows are not the same."""
+    return training.taken(part, other, table)
