@@ -1,4 +1,4 @@
-"""How each kind of part is computed. Specs do not import this, so that who reads results imports nothing that trains."""
+"""How each kind of part is computed. Specs do not import this: who reads results imports nothing that trains."""
 
 from collections.abc import Sequence
 from functools import singledispatch
