@@ -1,4 +1,4 @@
-"""What tests and the examples in docstrings share: one thread, no network, and the same output anywhere."""
+"""What tests and the examples in docstrings share: one thread, no network, and the same printing anywhere."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""README's Python runs as printed, with small stand-ins for what a reader has: a model, minibatches, a sharpness."""
+"""README's Python runs as it is printed, with small stand-ins for a reader's model, minibatches and sharpness."""
 
 import re
 
