@@ -172,7 +172,7 @@ class TestJudge:
         assert found["sharpest_minima"].word == "inconclusive"  # the printed table has no coordinates
 
     def test_printed_rules(self):
-        checks = rules.checks_by_name()
+        checks = rules.printed_checks()
         found = {name: rule(checks).word for name, rule in rules.PRINTED.items()}
         assert found["sentence_under_six"] == "does not hold"
         assert found["top_three"] == "holds"

@@ -248,7 +248,7 @@ def judge(
     DataFrame
         As `entries`.
     """
-    checks = rules.checks_by_name()
+    checks = rules.printed_checks()
     rows = []
     for claim in table.to_dict("records"):
         found: dict[str, Finding] = {}

@@ -8,7 +8,9 @@ import pandas as pd
 import scipy.stats
 
 from popview.paper import table_one
-from popview.paper.audit import formulas
+from popview.paper.audit import NO_FLAG, worded
+from popview.paper.audit_formulas import accept_rule as accept_rule_check
+from popview.paper.audit_formulas import sharpest_minima as sharpest_minima_check
 from popview.paper.rules.finding import Finding, Word, share
 from popview.populations import landscape_paths
 from popview.populations.comparisons import ALPHA
@@ -70,8 +72,8 @@ def pooled_tests(evidence: Computed) -> Finding:
 
 def accept_rule(evidence: Computed) -> Finding:
     """'does not hold' if hops go uphill under the accept rule as printed."""
-    check = formulas.acceptance(seed=evidence.seed)
-    return Finding("does not hold" if check.found else "holds", check.computed)
+    check = worded({"accept-rule": accept_rule_check(seed=evidence.seed)}).loc["accept-rule"]
+    return Finding("holds" if check["verdict"] == NO_FLAG else "does not hold", check["computed"])
 
 
 def sharpest_minima(evidence: Computed) -> Finding:
@@ -79,8 +81,8 @@ def sharpest_minima(evidence: Computed) -> Finding:
 
     That this pair is the paper's LM3 and LM4 is suggested by their small shares; the paper gives no coordinates.
     """
-    check = formulas.printed_formulas()[2]
-    return Finding("inconclusive" if check.found else "holds", check.computed)
+    check = worded({"sharpest-minima": sharpest_minima_check()}).loc["sharpest-minima"]
+    return Finding("holds" if check["verdict"] == NO_FLAG else "inconclusive", check["computed"])
 
 
 def prefers_flat(evidence: Computed) -> Finding:
