@@ -16,6 +16,7 @@ import scipy.stats
 from popview.common import read_log
 from popview.common.folders import PAPER
 from popview.paper import table_one
+from popview.paper.finding import list_rows
 from popview.paper.printed import fits, printed_table
 from popview.statistics import holm, simulate_nested
 from popview.statistics.batched import p_values
@@ -25,7 +26,6 @@ __all__ = [
     "Check",
     "implied_by_table_four",
     "implied_for_table_six",
-    "list_rows",
     "printed_checks",
     "slips_of_texts",
     "worded",
@@ -82,11 +82,6 @@ def worded(checks: Mapping[str, Check]) -> pd.DataFrame:
     p_value = np.array([check.p_value for check in checks.values()], dtype=float)
     table = words.assign(verdict=verdict, p_value=p_value, **filled)
     return table[["name", "where", "verdict", "printed", "computed", "p_value", "innocent"]]
-
-
-def list_rows(rows: pd.DataFrame, template: str, separator: str = "; ") -> str:
-    """Write each row of a table by a template that names its columns, one after another; 'none' without rows."""
-    return separator.join(template.format(**row) for row in rows.to_dict("records")) or "none"
 
 
 def printed_checks() -> pd.DataFrame:
