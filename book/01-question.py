@@ -35,7 +35,6 @@ two_well_restarts: int = 2000  # restarts per algorithm behind the verdict on fl
 seed: int = 0  # of starts and noise
 
 # %% tags=["remove-cell"]
-import pandas as pd
 import torch
 from myst_nb import glue
 
@@ -45,8 +44,8 @@ from popview.paper import claims
 from popview.paper.rules import Computed
 
 torch.set_num_threads(1)
-entries = claims.entries(profile, Computed(restarts=restarts, two_well_restarts=two_well_restarts, seed=seed))
-pages = claims.written()
+entries = claims.judge_everything(profile, Computed(restarts=restarts, two_well_restarts=two_well_restarts, seed=seed))
+pages = claims.written_chapters()
 facts = {"profile": profile, "restarts": f"{restarts} a cell on landscapes, the profile's on tasks", "seed": seed}
 
 # %% [markdown]
@@ -96,7 +95,7 @@ page.provenance(entries, "ledger.csv", **facts, csv="has where each claim is mad
 # ````
 
 # %% tags=["remove-input"]
-page.provenance(pd.DataFrame(claims.claims()), "claims.csv", csv="the claims and the names of their rules")
+page.provenance(claims.read_claims(), "claims.csv", csv="the claims and the names of their rules")
 
 # %% [markdown]
 # ## How to read a page

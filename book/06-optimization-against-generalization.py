@@ -212,7 +212,7 @@ for number, kind, test in (
         for said, rows in ours.groupby(["task", "label"], sort=False):
             counts[f"{number}, ours: {', '.join(said)}"] = rows["p"]
     if printed.TABLES[number].available:
-        counts[f"{number}, printed: four tasks, {kind}"] = printed.table(number)["p_value"]
+        counts[f"{number}, printed: four tasks, {kind}"] = printed.printed_table(number)["p_value"]
     page.show(f"table-{number}", printed_tables.printed_and_ours(ours, number), digits=4)
 page.table("tallies", printed_tables.tallies(counts))
 

@@ -271,7 +271,7 @@ page.provenance(
 
 # %% tags=["hide-input", "remove-output"]
 pairs = each(chosen, profile, comparisons.all_pairs)
-counts = {"printed: four tasks": printed.table("6")["p_value"]}
+counts = {"printed: four tasks": printed.printed_table("6")["p_value"]}
 six = printed_tables.printed_pairs(pairs)
 for said, rows in six.groupby(["task", "label"], sort=False) if len(six) else ():
     counts[f"ours: {', '.join(said)}"] = rows["p"]

@@ -314,7 +314,7 @@ page.provenance(
 # %% tags=["hide-input", "remove-output"]
 limits = power.smallest(sorted({4, paper_restarts, 6, 7, 8, 10, 20, 100}))
 glue("largest-family", int(limits.set_index("restarts").loc[paper_restarts, "unpaired_family"]), display=False)
-glue("six-cells", len(printed.table("6")), display=False)
+glue("six-cells", len(printed.printed_table("6")), display=False)
 glue("six-pairs", comb(6, 2), display=False)
 page.table(
     "limits",

@@ -48,7 +48,7 @@ from popview.runs import solutions as study
 style.use()
 names = study.networks(profile) if network == "all" else (network,)
 titles = {name: title for name, title in study.titles(profile).items() if name in names}
-evidence = {title: found for title, found in claims.studies(profile).items() if title in titles.values()}
+evidence = {title: found for title, found in claims.network_studies(profile).items() if title in titles.values()}
 coverage = study.solutions_coverage(profile)
 coverage = coverage[coverage["network"].isin(names)]
 solutions = pd.concat([study.solutions(profile, name) for name in names], ignore_index=True)
@@ -383,8 +383,8 @@ page.provenance(
 # ## Verdicts
 
 # %% tags=["hide-input", "remove-output"]
-listed = claims.claims().query("chapter == '11'")
-verdicts = claims.judge(listed, {}, Computed(), set(), evidence)
+listed = claims.read_claims().query("chapter == '11'")
+verdicts = claims.judge_claims(listed, {}, Computed(), set(), evidence)
 page.table("verdicts", claim_tables.full(verdicts, "yu2026", {}))
 
 # %% [markdown]

@@ -36,20 +36,13 @@ from myst_nb import glue
 from popview.book import page, style
 from popview.book.figures import audit as audit_figures
 from popview.book.tables import audit as audit_tables
-from popview.paper import printed
-from popview.paper.audit import formulas, implied_tests
-from popview.paper.audit import tables as audit
+from popview.paper import audit, audit_formulas, printed
 
 style.use()
-tables = {number: printed.table(number) for number in ("1", "2a", "3a", "4", "6")}
 from_print = audit.printed_checks()
-gate = formulas.gate_table(restarts=gate_restarts, seed=seed)
-followed = [
-    *formulas.printed_formulas(),
-    formulas.acceptance(restarts=acceptance_restarts, hops=hops, seed=seed),
-    formulas.noise_gate(gate),
-]
-checks = [*from_print, *followed]
+gate = audit_formulas.gate_table(restarts=gate_restarts, seed=seed)
+followed = audit_formulas.formula_checks(gate, acceptance_restarts, hops, seed)
+checks = pd.concat([from_print, followed])
 source = {"source": "arXiv 2403.00574, the only text at hand"}
 
 # %% [markdown]
@@ -57,7 +50,7 @@ source = {"source": "arXiv 2403.00574, the only text at hand"}
 
 # %% tags=["hide-input", "remove-output"]
 page.table("overview", audit_tables.checks_in_brief(checks))
-verdicts = [check.verdict for check in checks]
+verdicts = list(checks["verdict"])
 glue("number-checks", len(checks), display=False)
 glue("number-impossible", verdicts.count("cannot both hold"), display=False)
 glue("number-flags", verdicts.count("flag"), display=False)
@@ -72,13 +65,13 @@ glue("number-clear", verdicts.count("no flag"), display=False)
 # ````
 
 # %% tags=["remove-input"]
-page.provenance(audit_tables.checks_in_full(checks), "checks.csv", **source, csv="has every check in full")
+page.provenance(checks, "checks.csv", **source, csv="has every check in full")
 
 # %% [markdown]
 # ## The printed numbers
 
 # %% tags=["hide-input", "remove-output"]
-page.table("printed", audit_tables.evidence(from_print))
+page.table("printed", audit_tables.checks_in_full(from_print))
 
 # %% [markdown]
 # ````{table} Checks of the printed tables: what is printed, what follows from it, and the most innocent explanation.
@@ -89,7 +82,7 @@ page.table("printed", audit_tables.evidence(from_print))
 # ````
 
 # %% tags=["remove-input"]
-page.provenance(audit_tables.checks_in_full(from_print), "printed-checks.csv", **source)
+page.provenance(from_print, "printed-checks.csv", **source)
 
 # %% [markdown]
 # Table 1 has a page of its own: the symmetry test, cell by cell, and a search over protocols are in
@@ -105,9 +98,10 @@ page.provenance(audit_tables.checks_in_full(from_print), "printed-checks.csv", *
 # models, they give the p-values in red; the printed ones are black. Read as five restarts they give the pale ones.
 
 # %% tags=["hide-input", "remove-output"]
-sets = implied_tests.implied_by_table_four(tables["4"], tables["3a"])
+four = printed.printed_table("4")
+sets = audit.implied_by_table_four(four, printed.printed_table("3a"))
 sets.insert(0, "cell", sets["algorithm"] + ", " + sets["task"])
-pairs = implied_tests.implied_for_table_six(tables["4"], tables["6"])
+pairs = audit.implied_for_table_six(four, printed.printed_table("6"))
 pairs.insert(0, "cell", pairs["comparison"] + ", " + pairs["task"])
 panels = {"SetA against SetB (Table 3a)": sets, "Optimizer against optimizer (Table 6)": pairs}
 page.figure("implied", audit_figures.implied_p_values(panels))
@@ -169,7 +163,7 @@ page.provenance(
 # ## Formulas and algorithms, followed to the letter
 
 # %% tags=["hide-input", "remove-output"]
-page.table("followed", audit_tables.evidence(followed))
+page.table("followed", audit_tables.checks_in_full(followed))
 page.table(
     "gate",
     pd.DataFrame(
@@ -217,7 +211,7 @@ page.provenance(
 # ## Slips of the text
 
 # %% tags=["hide-input", "remove-output"]
-slips = audit.slips()
+slips = audit.slips_of_texts()
 for document in ("inan2024", "yu2026", "article"):
     page.table(f"slips-{document}", audit_tables.slips_table(slips[slips["document"] == document]))
 

@@ -41,9 +41,8 @@ from popview.runs import status
 # line each is on [the first page](01-question.ipynb).
 
 # %% tags=["hide-input", "remove-output"]
-results = claims.tasks(profile)
-entries = claims.entries(profile, results=results)
-pages = claims.written()
+entries = claims.judge_everything(profile)
+pages = claims.written_chapters()
 for document in claims.DOCUMENTS:
     page.table(f"ledger-{document}", claim_tables.full(entries, document, pages))
 
@@ -73,11 +72,11 @@ for document in claims.DOCUMENTS:
 page.provenance(entries, "ledger.csv", profile=profile, rules="below")
 
 # %% [markdown]
-# The rules, as the code states them. One value per restart; A12 is the probability that a restart of the first algorithm
+# The rules, as `data/paper/rules.toml` states them. One value per restart; A12 is the probability that a restart of the first algorithm
 # beats one of the second, and the margin is the profile's.
 
 # %% tags=["hide-input", "remove-output"]
-stated = claims.stated(claims.claims())
+stated = claims.rules_of_claims(claims.read_claims())
 page.table("rules", claim_tables.rules(stated))
 
 # %% [markdown]
@@ -94,10 +93,10 @@ page.provenance(stated, "rules.csv")
 # %% [markdown]
 # The margins were fixed before the runs; the rules were not. They were worded and sharpened while
 # results came in, so a verdict is a reading of these data, to be tried on others. Of these rules a change turned
-# verdicts, or could have; both readings are computed:
+# verdicts, or could have. Both readings are of the results of 27 November 2026:
 
 # %% tags=["hide-input", "remove-output"]
-found = claims.reconsidered(claims.claims(), results)
+found = claims.revised_verdicts(claims.read_claims())
 page.show("reconsidered", found, claim_tables.changed_rules)
 
 # %% [markdown]
@@ -109,7 +108,7 @@ page.show("reconsidered", found, claim_tables.changed_rules)
 # ````
 
 # %% tags=["remove-input"]
-page.provenance(found, "reconsidered.csv", profile=profile)
+page.provenance(found, "reconsidered.csv", profile="laptop")
 
 # %% [markdown]
 # ## Trajectories

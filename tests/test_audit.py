@@ -8,22 +8,21 @@ import torch
 
 from popview.book.figures import audit as audit_figures
 from popview.book.tables import audit as audit_tables
+from popview.common.folders import PAPER
 from popview.landscapes import get
 from popview.landscapes.restarts import sample
-from popview.paper import printed
-from popview.paper.audit import formulas, implied_tests
-from popview.paper.audit import tables as audit
-from popview.paper.audit.check import Check
+from popview.paper import audit, printed
+from popview.paper import audit_formulas as formulas
 
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pd.DataFrame]:
-    return {number: printed.table(number) for number in ("1", "2a", "3a", "4", "6")}
+    return {number: printed.printed_table(number) for number in ("1", "2a", "3a", "4", "6")}
 
 
 @pytest.fixture(scope="module")
-def checks() -> dict[str, Check]:
-    return {check.name: check for check in audit.printed_checks()}
+def checks() -> pd.DataFrame:
+    return audit.printed_checks()
 
 
 def changed(table: pd.DataFrame, value: str, number: float, **cell: str) -> pd.DataFrame:
@@ -36,43 +35,56 @@ def changed(table: pd.DataFrame, value: str, number: float, **cell: str) -> pd.D
 class TestPrintedChecks:
     def test_every_check_is_complete_and_worded_by_rule(self, checks):
         assert len(checks) == 13
-        for check in checks.values():
+        assert checks.index.is_unique
+        assert checks["name"].is_unique
+        for check in checks.itertuples():
             assert all((check.name, check.where, check.printed, check.computed, check.innocent))
-            assert check.verdict == (
-                "no flag" if not check.found else "cannot both hold" if check.impossible else "flag"
-            )
-            assert check.p_value is None or 0 <= check.p_value <= 1
+            assert check.verdict in ("no flag", "cannot both hold", "flag")
+            assert np.isnan(check.p_value) or 0 <= check.p_value <= 1
+
+    @pytest.mark.parametrize(("found", "verdict"), [(False, "no flag"), (True, "cannot both hold")])
+    def test_the_verdict_is_the_words_where_something_is_found(self, found, verdict):
+        numbers = {"below": "x", "count": 2, "cells": 24}
+        check = audit.worded({"set-b-below": audit.Check(found, numbers, 0.25)}).loc["set-b-below"]
+        assert (check["verdict"], check["p_value"], check["printed"]) == (verdict, 0.25, "x")
+        assert check["computed"].startswith("2 of 24 cells")
+
+    def test_every_check_has_words_and_every_word_a_check(self, checks):
+        words = pd.read_csv(PAPER / "checks.csv")
+        followed = formulas.formula_checks(formulas.gate_table((1.0,), restarts=2, iterations=60), 5, 4)
+        assert list(words["id"]) == [*checks.index, *followed.index]
+        assert set(words["found"]) == {"cannot both hold", "flag"}
 
     def test_the_sentence_under_table_six(self, tables, checks):
-        check = checks["The sentence under Table 6"]
+        check = checks.loc["sentence-under-six"]
         assert check.verdict == "cannot both hold"
         for number in ("0.0458", "0.035478", "0.43"):
             assert number in check.computed
         fixed = tables["6"].assign(p_value=tables["6"]["p_value"].clip(lower=0.051))
-        assert audit.sentence_under_table_six(fixed).verdict == "no flag"
+        assert not audit.sentence_under_table_six(fixed).found
 
     def test_rejections_by_chance_against_the_binomial(self, tables):
-        check = audit.rejections_by_chance(tables["2a"], "2a", named=2)
+        check = audit.rejections_by_chance(tables["2a"], named=2)
         tail = 1 - sum(scipy.stats.binom.pmf(k, 24, 0.05) for k in (0, 1))
         assert check.p_value == pytest.approx(tail)
-        assert check.verdict == "no flag"
-        assert "0.84" in check.computed
-        assert audit.rejections_by_chance(tables["3a"], "3a", named=0).verdict == "flag"
+        assert not check.found
+        assert check.numbers["smallest"] == pytest.approx(0.84, abs=0.005)
+        assert audit.rejections_by_chance(tables["3a"], named=0).found
         many = tables["2a"].assign(p_value=0.01)
-        assert audit.rejections_by_chance(many, "2a", named=24).verdict == "flag"
+        assert audit.rejections_by_chance(many, named=24).found
 
     def test_two_tests_of_one_data_set_agree_in_simulated_cells(self, tables):
-        assert audit.agreement_of_tests(tables["2a"], tables["3a"], repeats=100).verdict == "flag"
+        assert audit.agreement_of_tests(tables["2a"], tables["3a"], repeats=100).found
         same = tables["3a"].assign(p_value=tables["2a"]["p_value"] * 0.9)
-        assert audit.agreement_of_tests(tables["2a"], same, repeats=100).verdict == "no flag"
+        assert not audit.agreement_of_tests(tables["2a"], same, repeats=100).found
 
     def test_set_b_below_set_a_in_two_cells(self, tables, checks):
-        check = checks["SetB below SetA"]
+        check = checks.loc["set-b-below"]
         assert check.verdict == "cannot both hold"
         assert check.printed.count("below") == 2
         fixed = changed(tables["4"], "median", 0.94, algorithm="SGD", task="cifar10", set="B")
         fixed = changed(fixed, "median", 0.485, algorithm="NiG-SGD", task="goemotions", set="B")
-        assert audit.set_b_below_set_a(fixed).verdict == "no flag"
+        assert not audit.set_b_below_set_a(fixed).found
 
     def test_set_b_cannot_lie_below_set_a(self):
         """The argument of that check, tried on random trajectories: mean, median, and median of medians."""
@@ -87,19 +99,19 @@ class TestPrintedChecks:
             assert np.median(np.median(set_b, axis=1)) >= np.median(np.median(set_a, axis=1))
 
     def test_misplaced_decimals(self, tables, checks):
-        check = checks["Standard deviations of another size"]
-        assert check.found
+        check = checks.loc["decimals"]
+        assert check.verdict == "flag"
         assert "0.298" in check.printed
         assert "0.327" in check.printed
         fixed = tables["4"].assign(standard_deviation=tables["4"]["standard_deviation"].clip(upper=0.033))
         assert not audit.misplaced_decimals(fixed).found
 
     def test_top_three_are_recounted(self, tables, checks):
-        assert checks["The top three optimizers"].verdict == "flag"
-        assert "NiM-SGD 2, SAM 2, SGD 2" in checks["The top three optimizers"].computed
+        assert checks.loc["top-three"].verdict == "flag"
+        assert "NiM-SGD 2, SAM 2, SGD 2" in checks.loc["top-three"].computed
 
     def test_implied_p_values_are_welchs(self, tables):
-        cells = implied_tests.implied_by_table_four(tables["4"], tables["3a"]).set_index(["algorithm", "task"])
+        cells = audit.implied_by_table_four(tables["4"], tables["3a"]).set_index(["algorithm", "task"])
         assert len(cells) == 24
         row = cells.loc[("SGD", "cifar10")]
         error = np.sqrt((0.004**2 + 0.002**2) / 50)
@@ -111,38 +123,38 @@ class TestPrintedChecks:
 
     def test_the_widest_gap_of_table_six_needs_another_spread_than_the_printed(self, tables, checks):
         """No impossibility: Table 6 prints Mann–Whitney, which four collapsed models of fifty leave at p = 0.7."""
-        cells = implied_tests.implied_for_table_six(tables["4"], tables["6"]).set_index(["comparison", "task"])
+        cells = audit.implied_for_table_six(tables["4"], tables["6"]).set_index(["comparison", "task"])
         row = cells.loc[("SGD vs. NiM-BH", "cifar10")]
         assert (row["center_a"], row["center_b"], row["printed"]) == (0.934, 0.896, 0.6542)
         assert row["implied"] < 1e-15
         assert row["needed"] > row["allowed"] == pytest.approx(np.sqrt(0.915 * 0.085))
         assert (cells["needed"] <= cells["allowed"]).sum() == 11
-        check = checks["Centres and spreads of Table 4 against Table 6"]
+        check = checks.loc["spreads-6"]
         assert f"SDs of {row['needed']:.3f} in a t test" in check.computed
-        assert not check.impossible
+        assert check.verdict == "flag"
         alike = np.random.default_rng(0).normal(0.93, 0.004, (2, 50))
         alike[1, :4] = 0.45  # a gap of the printed size
         assert scipy.stats.mannwhitneyu(*alike).pvalue > 0.05
 
     def test_restarts_behind_the_six_hump_camel(self, tables, checks):
-        check = checks["Number of restarts behind the six-hump camel"]
+        check = checks.loc["restarts-of-six-hump"]
         assert check.computed.startswith("0 of 8 rows")
         assert "7 of 1/800 (not NiM-GD's row)" in check.computed
         rounded = tables["1"].assign(percent=(tables["1"]["percent"] * 5).round() / 5)
         assert not audit.restarts_behind_table_one(rounded).found
 
     def test_row_sums(self, tables, checks):
-        assert "NiM-BH on six-hump-camel: 100.25" in checks["Sums of rows"].computed
+        assert "NiM-BH on six-hump-camel: 100.25" in checks.loc["row-sums"].computed
         fixed = changed(tables["1"], "percent", 2.0, algorithm="NiM-BH", landscape="six-hump-camel", column="LM3")
         assert not audit.row_sums(fixed).found
         short = changed(tables["1"], "percent", 12, algorithm="SAM", landscape="three-hump-camel", column="Else")
-        assert "SAM on three-hump-camel: 94" in audit.row_sums(short).computed
+        assert "SAM on three-hump-camel: 94" in audit.row_sums(short).numbers["sums_off"]
 
     def test_symmetric_minima_and_number_of_algorithms(self, tables, checks):
-        assert checks["Mirror images of a minimum"].p_value < 1e-12
+        assert checks.loc["mirror-images"].p_value < 1e-12
         even = tables["1"].assign(percent=10.0)
         assert not audit.symmetric_minima(even).found
-        assert checks["Number of algorithms"].computed == "Table 1 lists 8; Tables 2 to 4 list 6"
+        assert checks.loc["number-of-algorithms"].computed == "Table 1 lists 8; Tables 2 to 4 list 6"
         assert not audit.algorithms_counted(tables["1"], tables["4"], said=8).found
 
 
@@ -177,13 +189,15 @@ class TestMisprints:
         np.testing.assert_allclose(np.unique(real.round(6)), table["x"].round(6), atol=1e-6)
 
     def test_formulas_are_checked(self):
-        three, six, sharpest = formulas.printed_formulas()
-        assert [check.verdict for check in (three, six, sharpest)] == ["flag", "cannot both hold", "flag"]
-        assert "(±1.7289, ∓0.8644)" in three.computed
-        assert "0 of its 5 stationary points are minima" in six.computed
+        gate = formulas.gate_table((1.0,), restarts=5, iterations=300)
+        checks = formulas.formula_checks(gate, restarts=60, hops=8)
+        wanted = ["flag", "cannot both hold", "flag", "cannot both hold", "flag"]
+        assert list(checks["verdict"]) == wanted
+        assert "(±1.7289, ∓0.8644)" in checks.loc["three-hump-formula", "computed"]
+        assert "0 of its 5 stationary points are minima" in checks.loc["six-hump-formula", "computed"]
 
     def test_the_printed_rule_is_not_monotonic(self):
-        assert formulas.acceptance(restarts=60, hops=8).verdict == "cannot both hold"
+        assert formulas.accept_rule(restarts=60, hops=8).found
 
     @pytest.mark.parametrize("epsilon", [0.001, 1.0])
     def test_the_printed_gate_is_the_optimizers_own(self, epsilon):
@@ -202,17 +216,19 @@ class TestMisprints:
 
 class TestLayout:
     def test_slips_have_no_empty_cell_and_a_known_document(self):
-        slips = audit.slips()
+        slips = audit.slips_of_texts()
         assert (slips != "").all(axis=None)
         assert set(slips["document"]) == {"inan2024", "yu2026", "article"}
 
     def test_a_bar_in_a_cell_does_not_end_it(self):
-        check = Check("a", "b", "x | y", "c", None, True, False, "d")
-        assert audit_tables.evidence([check])["printed"][0] == "x \\| y"
-        assert audit_tables.checks_in_brief([check])["p"][0] == "–"
-        assert audit_tables.checks_in_full([check])["verdict"][0] == "flag"
+        check = {"name": "a", "where": "b", "verdict": "flag", "printed": "x | y", "computed": "c", "innocent": "d"}
+        checks = pd.DataFrame([check | {"p_value": np.nan}, check | {"p_value": 0.25, "verdict": "no flag"}])
+        assert audit_tables.checks_in_full(checks)["printed"][0] == "x \\| y"
+        assert audit_tables.checks_in_full(checks)["most innocent explanation"].tolist() == ["d", "–"]
+        assert audit_tables.checks_in_brief(checks)["p"].tolist() == ["–", "0.250"]
+        assert audit_tables.checks_in_brief(checks)["verdict"].tolist() == ["**flag**", "no flag"]
 
     def test_figure_draws_every_cell(self, tables):
-        cells = implied_tests.implied_for_table_six(tables["4"], tables["6"])
+        cells = audit.implied_for_table_six(tables["4"], tables["6"])
         figure = audit_figures.implied_p_values({"Table 6": cells.assign(cell=cells["comparison"] + cells["task"])})
         assert [len(line.get_xdata()) for line in figure.axes[0].lines[:3]] == [12, 12, 12]

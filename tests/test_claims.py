@@ -1,7 +1,7 @@
 """The ledger of claims: complete, judged by rules, and rules that answer as the numbers say."""
 
 import re
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,13 @@ from popview.book.tables import claims as claim_tables
 from popview.common.errors import UsageError
 from popview.common.folders import PAPER, ROOT
 from popview.paper import claims, rules
+from popview.paper.audit import printed_checks
 from popview.paper.rules import Computed, Finding, Results, by_tasks
 from popview.populations import tables
 
 SIX = by_tasks.SIX
+
+TASK = rules.load_rules("task")
 
 
 def trajectories(shifts: dict[str, float], restarts: int = 13, checkpoints: int = 30, seed: int = 0) -> pd.DataFrame:
@@ -54,15 +57,15 @@ def results(shifts: dict[str, float] | None = None, task: str = "digits", **sett
 
 class TestClaims:
     def test_every_claim_has_a_chapter_a_place_and_something_to_say(self):
-        table = claims.claims()
+        table = claims.read_claims()
         assert table["id"].is_unique
         assert (table[["id", "document", "where", "claim", "chapter"]] != "").all(axis=None)
         assert set(table["chapter"]) <= set(claims.CHAPTERS)
         assert set(table["document"]) == set(claims.DOCUMENTS)
 
     def test_every_rule_is_stated(self):
-        stated = claims.stated(claims.claims())
-        assert len(stated) == (claims.claims()[list(claims.RULES)] != "").to_numpy().sum()
+        stated = claims.rules_of_claims(claims.read_claims())
+        assert len(stated) == (claims.read_claims()[list(rules.DECIDERS)] != "").to_numpy().sum()
         laid = claim_tables.rules(stated)
         assert laid["rule"].str.contains(r"\*(?:holds|does not hold|inconclusive)[a-z ]*\*").all()
         assert laid["claim"].ne("").sum() == stated["claim"].nunique()
@@ -73,12 +76,12 @@ class TestClaims:
         assert not any(word in text for word in rules.WORDS if word != "holds")
 
     def test_every_rule_is_used(self):
-        table = claims.claims()
-        for column, known in claims.RULES.items():
-            assert set(table[column]) - {""} == set(known)
+        table = claims.read_claims()
+        for kind in rules.DECIDERS:
+            assert set(table[kind]) - {""} == set(rules.load_rules(kind))
 
     def test_written_chapters_are_the_books(self):
-        for number, name in claims.written().items():
+        for number, name in claims.written_chapters().items():
             assert (ROOT / "book" / f"{name}.py").is_file()
             assert number in claims.CHAPTERS
 
@@ -96,19 +99,19 @@ class TestClaims:
         file = tmp_path / "claims.csv"
         pd.DataFrame([row | {"task": "sets_alike"} | change]).to_csv(file, index=False)
         with pytest.raises(UsageError, match=message):
-            claims.claims(file)
+            claims.read_claims(file)
 
     def test_a_missing_file_is_named(self, tmp_path):
         with pytest.raises(UsageError, match="where there is no file"):
-            claims.claims(tmp_path / "claims.csv")
+            claims.read_claims(tmp_path / "claims.csv")
 
 
 @pytest.fixture(scope="module")
 def judged() -> pd.DataFrame:
     """All claims that need no landscape, with results of one task and none of another."""
-    table = claims.claims()
+    table = claims.read_claims()
     quick = table.assign(computed="").query("printed != '' or task != '' or reason != ''")
-    return claims.judge(
+    return claims.judge_claims(
         quick,
         {
             "digits (base)": results(),
@@ -125,7 +128,7 @@ def judged() -> pd.DataFrame:
 class TestJudge:
     def test_no_claim_is_left_out_and_no_verdict_is_blank(self, judged):
         assert (judged[["scale", "verdict", "detail"]] != "").all(axis=None)
-        table = claims.claims()
+        table = claims.read_claims()
         wanted = table[(table["printed"] != "") | (table["task"] != "") | (table["reason"] != "")]
         assert set(judged["id"]) == set(wanted["id"])
         assert set(judged["verdict"]) <= set(rules.WORDS)
@@ -133,7 +136,7 @@ class TestJudge:
     def test_a_task_without_results_is_said_to_be_not_run(self, judged):
         here = judged[judged["scale"] == "cifar10 (base)"]
         assert set(here["verdict"]) == {"not run here"}
-        assert len(here) == (claims.claims()["task"] != "").sum()
+        assert len(here) == (claims.read_claims()["task"] != "").sum()
 
     def test_chapters_decide_what_is_not_tested_yet(self, judged):
         by_claim = judged.set_index("id")["verdict"]
@@ -165,55 +168,98 @@ class TestJudge:
 
     def test_computed_rules_on_few_restarts(self):
         evidence = Computed(restarts=20, two_well_restarts=60, iterations=60, repeats=300)
-        found = {name: rule(evidence) for name, rule in rules.COMPUTED.items()}
+        found = {name: rule(evidence) for name, rule in rules.load_rules("computed").items()}
         assert all(finding.word in rules.WORDS and finding.detail for finding in found.values())
         assert found["pooled_tests"].word == "does not hold"
         assert found["accept_rule"].word == "does not hold"
         assert found["sharpest_minima"].word == "inconclusive"  # the printed table has no coordinates
 
     def test_printed_rules(self):
-        checks = rules.checks_by_name()
-        found = {name: rule(checks).word for name, rule in rules.PRINTED.items()}
+        checks = printed_checks()
+        found = {name: rule(checks).word for name, rule in rules.load_rules("printed").items()}
         assert found["sentence_under_six"] == "does not hold"
         assert found["top_three"] == "holds"
         assert found["ahead_by_f1_printed"] == "holds in part"
+
+
+class TestRevisedRules:
+    def test_every_verdict_has_a_claim_a_change_and_the_words_of_rules(self):
+        table = claims.read_claims()
+        found = claims.revised_verdicts(table)
+        changed = {name for name, rule in TASK.items() if rule.changed}
+        assert set(table.query("id in @found.id")["task"]) == changed
+        assert found.groupby("id")["scale"].nunique().nunique() == 1
+        assert not found.duplicated(["id", "scale"]).any()
+        assert set(found["verdict"]) | set(found["earlier"]) <= set(rules.WORDS)
+        assert found["changed"].str.match(r"\d+ November 2026, with ").all()
+
+    def test_the_page_says_which_verdicts_turned(self):
+        found = claims.revised_verdicts(claims.read_claims())
+        laid = claim_tables.changed_rules(found).set_index("claim")["verdicts"]
+        comparable = laid[found.set_index("id")["claim"]["comparable"].iloc[0]]
+        assert "goemotions (base): *does not hold*, now *inconclusive*" in comparable
+        assert len(laid) == found["id"].nunique()
+
+
+@pytest.mark.slow
+class TestGoldenLedger:
+    """Verdicts on the results in data/, as they were; new results change tests/golden/ledger.csv in the same commit."""
+
+    GOLDEN = pd.read_csv(Path(__file__).parent / "golden" / "ledger.csv")
+
+    def test_printed_tables_tasks_and_networks(self):
+        table, chapters = claims.read_claims().assign(computed=""), set(claims.written_chapters())
+        networks = claims.network_studies("laptop")
+        entries = claims.judge_claims(table, claims.task_results("laptop"), Computed(), chapters, networks)
+        self.check_equal(entries, self.GOLDEN[self.GOLDEN["scale"] != claims.COMPUTED_SCALE])
+
+    def test_landscapes_and_simulations(self):
+        table = claims.read_claims().query("computed != ''").assign(printed="", task="", study="", reason="")
+        entries = claims.judge_claims(table, {}, Computed(), set())
+        self.check_equal(entries, self.GOLDEN[self.GOLDEN["scale"] == claims.COMPUTED_SCALE])
+
+    def check_equal(self, entries: pd.DataFrame, golden: pd.DataFrame) -> None:
+        """Compare claims, scales and verdicts, in order; a scale that the golden file has not is new, and free."""
+        known = entries[entries["scale"].isin(golden["scale"])]
+        columns = ["id", "claim", "scale", "verdict"]
+        pd.testing.assert_frame_equal(known[columns].reset_index(drop=True), golden[columns].reset_index(drop=True))
 
 
 class TestTaskRules:
     def test_every_rule_answers_on_five_and_on_thirteen_restarts(self):
         for restarts in (5, 13):
             evidence = results(restarts=restarts)
-            for name, rule in rules.TASK.items():
+            for name, rule in TASK.items():
                 finding = rule(evidence)
                 assert finding.word in rules.WORDS, name
                 assert finding.detail, name
 
     def test_missing_algorithms_are_said_to_be_missing(self):
         evidence = Results("digits", trajectories({"SGD": 0.0, "NiG-SGD": 0.0}), 0.005)
-        for name, rule in rules.TASK.items():
+        for name, rule in TASK.items():
             assert rule(evidence).word in rules.WORDS, name
-        assert by_tasks.on_par_with_sam(evidence) == Finding(
+        assert TASK["on_par_with_sam"](evidence) == Finding(
             "not run here", "no results of NiM-SGD, SAM, NiG-BH, NiM-BH"
         )
 
     def test_equivalent_better_and_both(self):
-        assert by_tasks.on_par_with_sam(results()).word == "holds"
-        assert by_tasks.on_par_with_sam(results({"SAM": 0.03})).word == "does not hold"
-        assert by_tasks.on_par_with_sam(results({"NiG-SGD": -0.03})).word == "holds in part"
-        assert by_tasks.on_par_with_sam(results(restarts=3)).word == "inconclusive"
+        assert TASK["on_par_with_sam"](results()).word == "holds"
+        assert TASK["on_par_with_sam"](results({"SAM": 0.03})).word == "does not hold"
+        assert TASK["on_par_with_sam"](results({"NiG-SGD": -0.03})).word == "holds in part"
+        assert TASK["on_par_with_sam"](results(restarts=3)).word == "inconclusive"
 
     def test_a_real_difference_that_may_be_inside_the_margin_contradicts_nothing(self):
         evidence = results({"SAM": 0.005})
         table = evidence.against([(name, "SAM") for name in SIX if name != "SAM"])
         assert (table["verdict"].str.split(" ").str[0] == "worse").any()
         assert (table["difference_high"] > -0.005).all()
-        found = by_tasks.on_par_with_sam(evidence)
+        found = TASK["on_par_with_sam"](evidence)
         assert found.word == "inconclusive"
         assert found.detail.endswith("surely beyond it: none")
 
     def test_a_real_difference_inside_the_margin_can_be_told_apart(self):
-        assert by_tasks.indistinguishable(results()).word == "holds"
-        finding = by_tasks.indistinguishable(results({"SAM": 0.003}))
+        assert TASK["indistinguishable"](results()).word == "holds"
+        finding = TASK["indistinguishable"](results({"SAM": 0.003}))
         assert finding.word == "does not hold"
         assert finding.detail.startswith("told apart: SGD – SAM")
         assert "equivalent: SGD – SAM" in finding.detail
@@ -221,29 +267,29 @@ class TestTaskRules:
     def test_nothing_is_on_par_with_an_algorithm_that_hardly_trains(self):
         evidence = results({"SAM": -0.8})
         behind = results({"SAM": -0.8, "NiM-BH": 0.03}, task="tweeteval")
-        of_sam = (by_tasks.on_par_with_sam, by_tasks.indistinguishable, by_tasks.sam_at_equal_gradients)
-        found = [rule(evidence) for rule in (*of_sam, by_tasks.top_three_by_accuracy)] + [by_tasks.ahead_by_f1(behind)]
+        of_sam = (TASK["on_par_with_sam"], TASK["indistinguishable"], TASK["sam_at_equal_gradients"])
+        found = [rule(evidence) for rule in (*of_sam, TASK["top_three_by_accuracy"])] + [TASK["ahead_by_f1"](behind)]
         for finding in found:
             assert finding.word == "inconclusive"
             said = r"less than half of SGD's mean at this setting: SAM 10\.\d points \(below that half in (\d+) of \1 "
             assert re.match(said, finding.detail)
 
     def test_one_run_of_what_hardly_trains_misleads_about_nothing(self):
-        finding = by_tasks.one_run_misleads(results({"SAM": -0.8, "SGD": 0.03}))
+        finding = TASK["one_run_misleads"](results({"SAM": -0.8, "SGD": 0.03}))
         assert finding.detail.startswith("4 of 10 pairs differ")
         poor = results(dict.fromkeys(SIX[1:], -0.8))
-        assert by_tasks.one_run_misleads(poor) == Finding(
+        assert TASK["one_run_misleads"](poor) == Finding(
             "inconclusive", "all others have less than half of SGD's mean at this setting"
         )
 
     def test_sets_alike_where_score_follows_loss_and_where_it_does_not(self):
-        assert by_tasks.sets_alike(results()).word == "does not hold"
+        assert TASK["sets_alike"](results()).word == "does not hold"
         frame = trajectories(dict.fromkeys(SIX, 0.0))
         tied = frame.assign(test_metric=0.9 - frame["train_loss"])
-        assert by_tasks.sets_alike(Results("digits", tied, 0.005)).word == "holds"
+        assert TASK["sets_alike"](Results("digits", tied, 0.005)).word == "holds"
 
     def test_gradients(self):
-        finding = by_tasks.half_the_gradients(results())
+        finding = TASK["half_the_gradients"](results())
         assert finding.word == "holds"
         assert "2.00 × SGD's" in finding.detail
         frame = trajectories(dict.fromkeys(SIX, 0.0))
@@ -252,34 +298,33 @@ class TestTaskRules:
                 frame["algorithm"] != "NiM-SGD", 2 * frame["gradient_evaluations"]
             )
         )
-        assert by_tasks.half_the_gradients(Results("digits", dear, 0.005)).word == "holds in part"
+        assert TASK["half_the_gradients"](Results("digits", dear, 0.005)).word == "holds in part"
 
     def test_equal_gradients(self):
-        assert by_tasks.sam_at_equal_gradients(results()).word == "holds in part"  # half the steps, so a higher loss
+        assert TASK["sam_at_equal_gradients"](results()).word == "holds in part"  # half the steps, so a higher loss
         frame = trajectories(dict.fromkeys(SIX, 0.0))
         slow = frame.assign(train_loss=frame["train_loss"] * np.where(frame["algorithm"] == "SAM", 3, 1))
-        assert by_tasks.sam_at_equal_gradients(Results("digits", slow, 0.005)).word == "holds"  # higher to the end
+        assert TASK["sam_at_equal_gradients"](Results("digits", slow, 0.005)).word == "holds"  # higher to the end
         fast = frame.assign(train_loss=frame["train_loss"].where(frame["algorithm"] != "SAM", 1e-9))
-        assert by_tasks.sam_at_equal_gradients(Results("digits", fast, 0.005)).word == "does not hold"
+        assert TASK["sam_at_equal_gradients"](Results("digits", fast, 0.005)).word == "does not hold"
 
     def test_top_three(self):
         ahead = {"SGD": 0.02, "NiM-SGD": 0.02, "SAM": 0.02}
-        assert by_tasks.top_three_by_accuracy(results(ahead)).word == "holds"
+        assert TASK["top_three_by_accuracy"](results(ahead)).word == "holds"
         behind = {"NiG-SGD": 0.02, "NiG-BH": 0.02, "NiM-BH": 0.02}
-        assert by_tasks.top_three_by_accuracy(results(behind)).word == "does not hold"
-        assert by_tasks.top_three_by_accuracy(results({"SGD": 0.02})).word == "holds in part"
-        assert by_tasks.top_three_by_accuracy(results()).word == "inconclusive"
-        assert by_tasks.top_three_by_accuracy(results(task="tweeteval")).word == "not applicable"
+        assert TASK["top_three_by_accuracy"](results(behind)).word == "does not hold"
+        assert TASK["top_three_by_accuracy"](results({"SGD": 0.02})).word == "holds in part"
+        assert TASK["top_three_by_accuracy"](results()).word == "inconclusive"
+        assert TASK["top_three_by_accuracy"](results(task="tweeteval")).word == "not applicable"
 
     def test_ahead_by_f1(self):
-        assert by_tasks.ahead_by_f1(results()).word == "not applicable"
+        assert TASK["ahead_by_f1"](results()).word == "not applicable"
         text = {"task": "tweeteval"}
-        assert by_tasks.ahead_by_f1(results({"SAM": -0.03, "NiM-BH": 0.03}, **text)).word == "holds"
-        assert by_tasks.ahead_by_f1(results({"SAM": -0.03}, **text)).word == "holds in part"
-        assert by_tasks.ahead_by_f1(results(**text)).word == "does not hold"
+        assert TASK["ahead_by_f1"](results({"SAM": -0.03, "NiM-BH": 0.03}, **text)).word == "holds"
+        assert TASK["ahead_by_f1"](results({"SAM": -0.03}, **text)).word == "holds in part"
+        assert TASK["ahead_by_f1"](results(**text)).word == "does not hold"
         reversed_ = results({"SAM": 0.03, "NiM-BH": -0.03}, **text)
-        assert by_tasks.ahead_by_f1(reversed_).word == "does not hold"
-        assert by_tasks.ahead_by_f1(replace(reversed_, earlier=True)).word == "inconclusive"
+        assert TASK["ahead_by_f1"](reversed_).word == "does not hold"
 
     def test_one_restart_each_is_judged_by_no_rule(self, monkeypatch):
         covered = pd.DataFrame({"task": ["digits", "tweeteval"], "variant": "base", "restarts": [1, 5], "whole": 6})
@@ -290,26 +335,15 @@ class TestTaskRules:
             "load_available",
             lambda profile, found: {(row.task, "base"): frame for row in found.itertuples()},
         )
-        found = claims.tasks("laptop")
+        found = claims.task_results("laptop")
         assert list(found) == ["digits (base)", "tweeteval (base)"]
         assert found["digits (base)"] is None
         assert found["tweeteval (base)"].task == "tweeteval"
 
-    def test_rules_that_were_changed_are_judged_both_ways(self):
-        poor, near = results({"SAM": -0.8}), results({"SAM": 0.005})
-        found = claims.reconsidered(claims.claims(), {"poor": poor, "near": near, "absent": None})
-        assert set(claims.claims().query("id in @found.id")["task"]) == set(rules.REVISED)
-        words = found.set_index(["id", "scale"])[["verdict", "earlier"]].apply(tuple, axis=1)
-        assert words["comparable", "poor"] == ("inconclusive", "does not hold")  # it hardly trains
-        assert words["comparable", "near"] == ("inconclusive", "does not hold")  # perhaps inside the margin
-        laid = claim_tables.changed_rules(found).set_index("claim")["verdicts"]
-        assert "poor: *does not hold*, now *inconclusive*" in laid[found.set_index("id")["claim"]["comparable"].iloc[0]]
-        assert (laid == "the same").any()
-
     def test_monotonic(self):
-        assert by_tasks.monotonic_is_worse(results()).word == "does not hold"
+        assert TASK["monotonic_is_worse"](results()).word == "does not hold"
         assert (
-            by_tasks.monotonic_is_worse(results({"NiG-MBH": -0.03})).word == "inconclusive"
+            TASK["monotonic_is_worse"](results({"NiG-MBH": -0.03})).word == "inconclusive"
         )  # worse, at no higher loss
 
         def stuck(names: tuple[str, ...], **shifts: float) -> Results:
@@ -318,16 +352,16 @@ class TestTaskRules:
             return Results("digits", found.trajectories.assign(train_loss=loss), 0.005)
 
         both = ("NiG-MBH", "NiM-MBH")
-        assert by_tasks.monotonic_is_worse(stuck(both, NiG_MBH=-0.03)).word == "holds"
-        finding = by_tasks.monotonic_is_worse(stuck(both))
-        assert finding.word == by_tasks.monotonic_is_worse(stuck(both[:1], NiG_MBH=-0.03)).word == "holds in part"
+        assert TASK["monotonic_is_worse"](stuck(both, NiG_MBH=-0.03)).word == "holds"
+        finding = TASK["monotonic_is_worse"](stuck(both))
+        assert finding.word == TASK["monotonic_is_worse"](stuck(both[:1], NiG_MBH=-0.03)).word == "holds in part"
         assert "NiG-MBH 2.0" in finding.detail
 
     def test_one_run(self):
-        nothing = by_tasks.one_run_misleads(results())
+        nothing = TASK["one_run_misleads"](results())
         assert nothing.word == "inconclusive"  # nothing to mislead about
         assert nothing.detail.startswith("none of 15 pairs could be told apart")
-        finding = by_tasks.one_run_misleads(results({"SAM": -0.03}))
+        finding = TASK["one_run_misleads"](results({"SAM": -0.03}))
         assert finding.word == "does not hold"
         assert finding.detail.startswith("5 of 15 pairs differ; one run each ranks them rightly with probability 1.00")
         frame = trajectories(dict.fromkeys(SIX, 0.0), restarts=80)
@@ -335,21 +369,21 @@ class TestTaskRules:
         for name, shift in (("SAM", 0.009), ("SGD", 0.0)):
             own = frame["algorithm"] == name
             frame.loc[own, "test_metric"] += shift + np.roll(spread, len(name))[frame.loc[own, "seed"]]
-        small = by_tasks.one_run_misleads(results({"SAM": -0.003}))  # inside the margin, and told apart all the same
+        small = TASK["one_run_misleads"](results({"SAM": -0.003}))  # inside the margin, and told apart all the same
         assert set(results({"SAM": -0.003}).against([("SAM", "SGD")])["verdict"].str.split(" ").str[0]) == {
             "equivalent"
         }
         assert small.detail.startswith("5 of 15 pairs differ")
         close = Results("digits", frame, 0.001)
         assert close.against([("SAM", "SGD")])["verdict"].item() == "better"
-        assert by_tasks.one_run_misleads(close).word in (
+        assert TASK["one_run_misleads"](close).word in (
             "holds",
             "inconclusive",
         )  # a real difference that one run hides
 
     def test_choosing_by_loss(self):
         """Where scores follow the loss it is free and better than chance; where not, free; where they fall, neither."""
-        both = by_tasks.loss_costs_nothing, by_tasks.lower_loss_is_better
+        both = TASK["loss_costs_nothing"], TASK["lower_loss_is_better"]
         frame = trajectories(dict.fromkeys(SIX, 0.0))
 
         def words(score: pd.Series) -> list[str]:
@@ -367,7 +401,7 @@ class TestTaskRules:
         frame = trajectories(dict.fromkeys((*SIX, "AdamW"), 0.0))
         own = frame["algorithm"] == "AdamW"
         moved = frame.assign(test_metric=frame["test_metric"].mask(own, 0.9 - frame["train_loss"]))
-        found = by_tasks.lower_loss_is_better(Results("digits", moved, 0.005))
+        found = TASK["lower_loss_is_better"](Results("digits", moved, 0.005))
         assert found.detail.startswith("better for: none; worse for: none; within ±0.5 points: equivalent: SGD, ")
         assert "AdamW" not in found.detail
         assert found.word == "does not hold"
@@ -375,7 +409,7 @@ class TestTaskRules:
     def test_at_five_restarts_it_says_that_nothing_could_beat_chance(self):
         frame = trajectories(dict.fromkeys(SIX, 0.0), restarts=5)
         evidence = Results("digits", frame, 0.0001)  # a margin that nothing is shown to be inside
-        found = by_tasks.lower_loss_is_better(evidence)
+        found = TASK["lower_loss_is_better"](evidence)
         assert found.word == "inconclusive"
         assert "worse for: none (at 5 restarts no result could be: least p 0.38)" in found.detail
 
@@ -384,21 +418,21 @@ class TestTaskRules:
         first = (frame["algorithm"] == "SAM") & (frame["seed"] == 0)
         for value in (np.inf, 0.0):
             broken = frame.assign(train_loss=frame["train_loss"].mask(first, value))
-            assert by_tasks.sam_at_equal_gradients(Results("digits", broken, 0.005)).word
+            assert TASK["sam_at_equal_gradients"](Results("digits", broken, 0.005)).word
 
     def test_the_t_test_agrees_on_the_papers_finding_or_on_another(self):
         both, tied = results(), self.tied()
-        assert by_tasks.tests_alike(both).word == "holds"
-        assert "both reject for 6 of 6" in by_tasks.tests_alike(both).detail
-        assert by_tasks.tests_alike(tied).word == "holds"
-        assert by_tasks.tests_alike(tied).detail.endswith("neither for 6")
+        assert TASK["tests_alike"](both).word == "holds"
+        assert "both reject for 6 of 6" in TASK["tests_alike"](both).detail
+        assert TASK["tests_alike"](tied).word == "holds"
+        assert TASK["tests_alike"](tied).detail.endswith("neither for 6")
 
     def test_a_p_of_exactly_the_level_rejects_on_both_sides(self):
         evidence = self.tied()
         for mann_whitney, t_test, word in ((0.05, 0.05, "holds"), (0.05, 0.06, "does not hold")):
             few = evidence.tests[0].assign(mann_whitney=mann_whitney, t_test=t_test)
             evidence.__dict__["tests"] = (few, few)
-            assert by_tasks.tests_alike(evidence).word == word
+            assert TASK["tests_alike"](evidence).word == word
 
     def tied(self, gap: float = 0.0) -> Results:
         """Scores that follow the loss but for one checkpoint, which falls behind by `gap`."""
@@ -408,17 +442,17 @@ class TestTaskRules:
 
     def test_a_test_that_does_not_reject_is_no_agreement(self):
         """SetA is told from SetB by nothing where scores follow the loss; that alone would not be enough to hold."""
-        assert by_tasks.sets_alike(self.tied()).word == "holds"
+        assert TASK["sets_alike"](self.tied()).word == "holds"
         wide = self.tied(gap=0.2)
         assert (wide.tests[0]["mann_whitney"] > 0.05).all()
-        found = by_tasks.sets_alike(wide)
+        found = TASK["sets_alike"](wide)
         assert found.word == "inconclusive"
         assert "rejects for 0 of 6 algorithms" in found.detail
         assert "inside ±0.5 points for 0" in found.detail
-        assert by_tasks.sets_alike(results()).word == "does not hold"
+        assert TASK["sets_alike"](results()).word == "does not hold"
 
     def test_pooling(self):
-        finding = by_tasks.pooled_tests_here(results())
+        finding = TASK["pooled_tests_here"](results())
         assert finding.word == "does not hold"
         assert "50 models are worth" in finding.detail
 
@@ -426,7 +460,7 @@ class TestTaskRules:
         """Five restarts whose checkpoints correlate little: the interval of the ICC goes from none to much."""
         frame = trajectories(dict.fromkeys(SIX, 0.0), restarts=5)
         noise = 0.01 * np.random.default_rng(0).standard_normal(len(frame))
-        found = by_tasks.pooled_tests_here(
+        found = TASK["pooled_tests_here"](
             Results("digits", frame.assign(test_metric=frame["test_metric"] + noise), 0.005)
         )
         assert found.word == "inconclusive"

@@ -70,7 +70,7 @@ class TestTally:
     def test_the_printed_tables_reject_as_often_as_their_readers_count(self):
         from popview.paper import printed
 
-        six = comparisons.tally(printed.table("6")["p_value"])
+        six = comparisons.tally(printed.printed_table("6")["p_value"])
         assert (six["tests"], six["rejected"]) == (12, 2)
         assert six["adjusted"] == pytest.approx(12 * 0.035478)
 

@@ -6,7 +6,7 @@ import pandas
 import pytest
 
 from popview.common.errors import UsageError
-from popview.paper.printed import TABLES, fits, granularity, table
+from popview.paper.printed import TABLES, fits, granularity, printed_table
 
 LANDSCAPES = {
     "himmelblau": ["GM1", "GM2", "GM3", "GM4", "Else"],
@@ -35,7 +35,7 @@ CELLS = {
 
 def row(algorithm: str, landscape: str) -> pandas.DataFrame:
     """Return one algorithm's cells on one landscape of Table 1, in printed order."""
-    cells = table("1")
+    cells = printed_table("1")
     return cells[(cells.algorithm == algorithm) & (cells.landscape == landscape)]
 
 
@@ -50,14 +50,14 @@ class TestEveryTable:
 
     @pytest.mark.parametrize("number", VALUES)
     def test_has_every_cell_once(self, number):
-        cells = table(number)
+        cells = printed_table(number)
         keys = list(cells.columns[: len(CELLS[number][0])])
         assert sorted(cells[keys].itertuples(index=False, name=None)) == sorted(CELLS[number])
         assert list(cells.columns) == [*keys, *VALUES[number], "legible", "note"]
 
     @pytest.mark.parametrize("number", VALUES)
     def test_has_values_just_where_they_can_be_read(self, number):
-        cells = table(number)
+        cells = printed_table(number)
         values = cells[VALUES[number]]
         assert set(cells.legible) <= {"yes", "partial", "no"}
         assert values[cells.legible == "no"].isna().all(axis=None)
@@ -76,8 +76,10 @@ class TestTable1:
         assert percents("SAM", "six-hump-camel")[-1] == 34
 
     def test_fully_legible_rows_sum_to_100(self):
-        full = table("1").groupby(["algorithm", "landscape"])["percent"].sum(min_count=1)
-        legible = table("1").groupby(["algorithm", "landscape"])["legible"].agg(lambda cells: (cells == "yes").all())
+        full = printed_table("1").groupby(["algorithm", "landscape"])["percent"].sum(min_count=1)
+        legible = (
+            printed_table("1").groupby(["algorithm", "landscape"])["legible"].agg(lambda cells: (cells == "yes").all())
+        )
         assert set(full[legible].index) == {
             ("GD", "six-hump-camel"),
             ("NiM-BH", "six-hump-camel"),
@@ -113,12 +115,12 @@ class TestTables2To6:
         ],
     )
     def test_p_values_below_5_percent(self, number, below):
-        cells = table(number)
+        cells = printed_table(number)
         small = cells[cells.p_value < 0.05].drop(columns=["legible", "note"])
         assert set(small.itertuples(index=False, name=None)) == below
 
     def test_set_b_is_below_set_a_in_two_cells(self):
-        sets = table("4").pivot(index=["algorithm", "task"], columns="set", values="median")
+        sets = printed_table("4").pivot(index=["algorithm", "task"], columns="set", values="median")
         lower = sets[sets.B < sets.A]
         assert {key: tuple(medians) for key, medians in zip(lower.index, lower.to_numpy(), strict=True)} == {
             ("SGD", "cifar10"): (0.934, 0.929),
@@ -126,26 +128,26 @@ class TestTables2To6:
         }
 
     def test_misprinted_deviations_stand_as_printed(self):
-        odd = table("4").query("standard_deviation > 0.1")
+        odd = printed_table("4").query("standard_deviation > 0.1")
         assert odd.standard_deviation.tolist() == [0.298, 0.327]
         assert odd.note.str.contains("misprint").all()
 
     def test_a_comma_read_as_a_point_is_partial(self):
-        assert table("4").query("legible == 'partial'")["median"].tolist() == [0.934, 0.929]
+        assert printed_table("4").query("legible == 'partial'")["median"].tolist() == [0.934, 0.929]
 
 
 class TestMistakes:
     def test_a_missing_table_is_said_to_be_missing(self):
         with pytest.raises(UsageError, match=r"^Table 2b is missing from the only text at hand$"):
-            table("2b")
+            printed_table("2b")
 
     def test_an_unknown_table_is_answered_with_the_nearest(self):
         with pytest.raises(UsageError, match="did you mean '2a'"):
-            table("2A")
+            printed_table("2A")
 
     def test_a_missing_file_is_named(self, tmp_path):
         with pytest.raises(UsageError, match=r"table-1\.csv, where there is no file"):
-            table("1", tmp_path)
+            printed_table("1", tmp_path)
 
 
 class TestGranularity:
@@ -172,6 +174,6 @@ class TestGranularity:
         assert not any(fits(percents(algorithm, "six-hump-camel"), 500) for algorithm in SYNTHETIC)
 
     def test_one_population_of_800_fits_all_but_one_cell(self):
-        cells = table("1").query("landscape == 'six-hump-camel'").dropna()
+        cells = printed_table("1").query("landscape == 'six-hump-camel'").dropna()
         assert granularity(cells.percent[cells.percent != 9.86]) == 800
         assert not fits([9.86], 800)

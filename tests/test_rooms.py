@@ -14,9 +14,6 @@ _spec = importlib.util.spec_from_file_location("structure", ROOT / "benchmarks" 
 structure = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(structure)
 
-#: Public names that still mean two things, in popview.runs and popview.paper. The list only gets shorter.
-TO_RENAME = {"table", "tasks"}
-
 
 def test_every_file_has_a_room():
     there = {
@@ -34,7 +31,7 @@ def test_no_import_against_the_order(name):
 
 
 def test_no_public_name_is_defined_in_two_modules():
-    assert set(structure.ambiguous_names()) == TO_RENAME
+    assert set(structure.ambiguous_names()) == set()
 
 
 def test_a_name_means_the_same_module_in_every_chapter():

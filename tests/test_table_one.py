@@ -26,7 +26,7 @@ QUICK = Protocol(restarts=200, iterations=150, lr=0.06)
 
 def printed_rows() -> pd.DataFrame:
     """The printed table in the columns that `symmetry` and `compare` read."""
-    return printed.table("1").rename(columns={"percent": "printed"})
+    return printed.printed_table("1").rename(columns={"percent": "printed"})
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

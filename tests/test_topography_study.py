@@ -29,6 +29,7 @@ from popview.topography import FourierPathFinder, profile
 SGD, QUASI = "SGD", solution_statistics.QUASI_NEWTON
 MODEL = {"hidden": [8, 8], "batch_size": 50, "shared": True}
 TITLES = {"digits": "perceptron on digits"}
+STUDY = rules.load_rules("study")
 
 
 def run(root) -> tuple[int, int]:
@@ -487,7 +488,7 @@ class TestRules:
         ],
     )
     def test_verdicts_on_hand_made_numbers(self, rule, given, word):
-        finding = rules.STUDY[rule](made(**given))
+        finding = STUDY[rule](made(**given))
         assert finding.word == word
         assert finding.detail
 
@@ -495,13 +496,13 @@ class TestRules:
         mixed = made({SGD: 0.1, QUASI: 0.5})
         early = (mixed.barriers["stage"] == "early") & (mixed.barriers["algorithm"] == QUASI)
         mixed.barriers.loc[early, ["height", "rise", "fitted_height", "fitted_rise"]] -= 0.49
-        assert rules.STUDY["lower_barriers"](mixed).word == "inconclusive"
-        assert rules.STUDY["lower_when_early"](mixed).word == "does not hold"
+        assert STUDY["lower_barriers"](mixed).word == "inconclusive"
+        assert STUDY["lower_when_early"](mixed).word == "does not hold"
 
     def test_measures_that_contradict_each_other_are_inconclusive(self):
         mixed = made(EVEN, sharp=1.0)
         mixed.solutions.loc[mixed.solutions["algorithm"] == SGD, "top_eigenvalue"] *= 100
-        assert rules.STUDY["smoother_basins"](mixed).word == "inconclusive"
+        assert STUDY["smoother_basins"](mixed).word == "inconclusive"
 
     @pytest.mark.parametrize("rule", ["lower_barriers", "more_spread_out"])
     def test_half_of_the_test_is_no_more_than_part(self, rule):
@@ -509,53 +510,53 @@ class TestRules:
         whole = made({SGD: 0.1, QUASI: 0.5}, scale=3.0)
         later = {stage: found for stage, found in whole.products.items() if stage != "early"}
         half = Study("lenet", whole.solutions, whole.barriers.query("stage == 'fitted'"), later)
-        assert rules.STUDY[rule](whole).word == "holds"
-        assert rules.STUDY[rule](half).word == "holds in part"
-        assert "early-stopped not run" in rules.STUDY[rule](half).detail
-        assert rules.STUDY["lower_when_early"](half).word == "not run here"
+        assert STUDY[rule](whole).word == "holds"
+        assert STUDY[rule](half).word == "holds in part"
+        assert "early-stopped not run" in STUDY[rule](half).detail
+        assert STUDY["lower_when_early"](half).word == "not run here"
 
     def test_a_path_that_is_low_on_its_own_images_alone_is_not_low(self):
         """The straight line is measured on all images, so the path is too."""
         own = made({SGD: 0.9, QUASI: 0.9})
         own.barriers["fitted_rise"] = 0.1
-        assert rules.STUDY["low_paths"](own).word == "does not hold"
+        assert STUDY["low_paths"](own).word == "does not hold"
 
     def test_paths_that_fit_their_images_alone_do_not_decide(self):
         """Fitted on fewer images, quasi-Newton's paths are lower there and higher on all."""
         overfitted = made({SGD: 0.3, QUASI: 0.5})
         ours = overfitted.barriers["algorithm"] == QUASI
         overfitted.barriers.loc[ours, ["fitted_height", "fitted_rise"]] -= 0.4
-        assert rules.STUDY["lower_barriers"](overfitted).word == "inconclusive"
+        assert STUDY["lower_barriers"](overfitted).word == "inconclusive"
 
     def test_an_rbf_kernel_alone(self, monkeypatch):
         real = solution_statistics.separation
         monkeypatch.setattr(
             solution_statistics, "separation", lambda *given: real(*given).assign(a12=[0.9, 0.6, 0.6, 0.7, 0.9, 1])
         )
-        assert rules.STUDY["rbf_alone"](made(EVEN)).word == "holds"
+        assert STUDY["rbf_alone"](made(EVEN)).word == "holds"
 
     def test_every_rule_says_where_nothing_was_run(self, tmp_path):
         nothing = Study("digits", pd.DataFrame(), pd.DataFrame(), {})
-        for name, rule in rules.STUDY.items():
+        for name, rule in STUDY.items():
             assert rule(nothing).word == "not run here", name
 
     def test_every_rule_answers_on_a_real_study(self, evidence):
-        for name, rule in rules.STUDY.items():
+        for name, rule in STUDY.items():
             finding = rule(evidence)
             assert finding.word in rules.WORDS, name
             assert finding.detail, name
 
     def test_the_ledger_asks_the_study(self):
-        listed = claims.claims().query("study != ''").assign(computed="")
+        listed = claims.read_claims().query("study != ''").assign(computed="")
         assert set(listed["document"]) == {"yu2026"}
         studies = {"perceptron on digits": made(EVEN), "LeNet on MNIST": None}
-        found = claims.judge(listed, {}, rules.Computed(), set(), studies)
+        found = claims.judge_claims(listed, {}, rules.Computed(), set(), studies)
         assert set(found.query("scale == 'LeNet on MNIST'")["verdict"]) == {"not run here"}
         assert (found.query("scale == 'perceptron on digits'")["verdict"] != "not run here").all()
         assert len(found) == 2 * len(listed)
 
     def test_paths_on_himmelblau(self):
-        finding = rules.COMPUTED["paths_reach_passes"](rules.Computed())
+        finding = rules.load_rules("computed")["paths_reach_passes"](rules.Computed())
         assert finding.word == "holds"
         assert "pass 67.72" in finding.detail
 

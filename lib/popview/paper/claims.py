@@ -4,34 +4,37 @@ The claims are in ``data/paper/claims.csv``, in our words, with the names of the
 (`popview.paper.rules`). No verdict is in that file.
 """
 
-import inspect
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from popview.common import read_log
 from popview.common.errors import UsageError, check_name
 from popview.common.folders import PAPER, ROOT
-from popview.paper import rules
-from popview.paper.rules import Computed, Finding, Results, Study
+from popview.paper.audit import printed_checks
+from popview.paper.finding import Finding
+from popview.paper.rules import DECIDERS, Computed, Results, Study, load_rules
 from popview.paper.rules.by_tasks import MODELS
 from popview.populations import tables
 from popview.runs import profiles, solutions
 
 __all__ = [
     "CHAPTERS",
+    "COMPUTED_SCALE",
     "DOCUMENTS",
+    "NO_SCALE",
     "PRINTED_SCALE",
-    "claims",
-    "entries",
-    "judge",
-    "reconsidered",
-    "stated",
-    "tasks",
-    "written",
+    "judge_claims",
+    "judge_everything",
+    "network_studies",
+    "read_claims",
+    "revised_verdicts",
+    "rules_of_claims",
+    "task_results",
+    "written_chapters",
 ]
 
 #: Every chapter that the book has or plans.
@@ -61,18 +64,10 @@ DOCUMENTS = {
 
 PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE = "printed tables", "landscapes and simulations", "any"
 
-COLUMNS = ("id", "document", "where", "claim", "chapter", "printed", "computed", "task", "study", "reason")
-
-#: Column of the claims → the rules that it may name.
-RULES: dict[str, Mapping] = {
-    "printed": rules.PRINTED,
-    "computed": rules.COMPUTED,
-    "task": rules.TASK,
-    "study": rules.STUDY,
-}
+COLUMNS = ("id", "document", "where", "claim", "chapter", *DECIDERS, "reason")
 
 
-def claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
+def read_claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
     """Read the claims, one row each.
 
     Returns
@@ -92,52 +87,50 @@ def claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
     table = pd.read_csv(file, dtype=str, keep_default_na=False)
     if tuple(table.columns) != COLUMNS:
         raise UsageError(f"{file.name} has columns {', '.join(table.columns)}, wanted {', '.join(COLUMNS)}")
+    rules = _all_rules()
     for row in table.to_dict("records"):
         check_name(f"document of claim {row['id']}", row["document"], DOCUMENTS)
         check_name(f"chapter of claim {row['id']}", row["chapter"], CHAPTERS)
-        for column, known in RULES.items():
-            if row[column]:
-                check_name(f"{column} rule of claim {row['id']}", row[column], known)
-        if not any(row[column] for column in (*RULES, "reason")):
+        for kind, known in rules.items():
+            if row[kind]:
+                check_name(f"{kind} rule of claim {row['id']}", row[kind], known)
+        if not any(row[column] for column in (*rules, "reason")):
             raise UsageError(f"claim {row['id']} of {file.name} has neither a rule nor a reason")
     return table
 
 
-def stated(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rules that claims are judged by, as their docstrings state them: a row per claim and kind of evidence.
+def _all_rules() -> dict[str, dict[str, Any]]:
+    return {kind: load_rules(kind) for kind in DECIDERS}
+
+
+def rules_of_claims(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rules that claims are judged by, and what each states: a row per claim and kind of evidence.
 
     Parameters
     ----------
     table : DataFrame
-        As `claims` returns it.
+        As `read_claims` returns it.
 
     Returns
     -------
     DataFrame
         ``document, claim, evidence`` (a column of the claims), ``rule`` (its name), ``stated``.
     """
-    return pd.DataFrame(
-        {
-            "document": claim["document"],
-            "claim": claim["claim"],
-            "evidence": kind,
-            "rule": claim[kind],
-            "stated": " ".join((inspect.getdoc(known[claim[kind]]) or "").split()),
-        }
-        for claim in table.to_dict("records")
-        for kind, known in RULES.items()
-        if claim[kind]
-    )
+    rules = _all_rules()
+    long = table.melt(["document", "claim"], list(rules), "evidence", "rule", ignore_index=False)
+    rows = long[long["rule"] != ""].sort_index(kind="stable").reset_index(drop=True)
+    pairs = zip(rows["evidence"], rows["rule"], strict=True)
+    return rows.assign(stated=[rules[kind][name].states for kind, name in pairs])
 
 
-#: Kind of results → what is said where there are none.
+#: Kind of results → the words where there are none.
 _LACKING = {
     "task": "no whole results yet of the paper's six algorithms, two restarts and ten checkpoints or more",
     "study": "no results yet",
 }
 
 
-def written(root: Path = ROOT) -> dict[str, str]:
+def written_chapters(root: Path = ROOT) -> dict[str, str]:
     """Return the pages that the book's table of contents names, by chapter: ``{"06": "06-optimization-…"}``."""
     contents = root / "_toc.yml"
     read_log.record(contents)
@@ -145,12 +138,7 @@ def written(root: Path = ROOT) -> dict[str, str]:
     return {number: name for name, number in names}
 
 
-def entries(
-    profile: str = "laptop",
-    computed: Computed | None = None,
-    root: Path = ROOT,
-    results: Mapping[str, Results | None] | None = None,
-) -> pd.DataFrame:
+def judge_everything(profile: str = "laptop", computed: Computed | None = None, root: Path = ROOT) -> pd.DataFrame:
     """Judge every claim at every scale, from the printed tables, from landscapes and simulations, and from results.
 
     A task and variant without results of SGD and the paper's five, or a network without results, gets 'not run here';
@@ -164,8 +152,6 @@ def entries(
         How much to compute on landscapes; chapter 4's numbers by default.
     root : Path
         Of the book, whose table of contents says which chapters there are.
-    results : mapping of str to Results or None, optional
-        As `tasks` returns them for the profile, where they have been loaded.
 
     Returns
     -------
@@ -173,11 +159,11 @@ def entries(
         One row per claim and scale: ``id, document, where, claim, chapter, scale, verdict, detail``. Of a task the
         scale is "<task> (<variant>)".
     """
-    found = tasks(profile) if results is None else results
-    return judge(claims(), found, computed or Computed(), set(written(root)), studies(profile))
+    results, chapters = task_results(profile), set(written_chapters(root))
+    return judge_claims(read_claims(), results, computed or Computed(), chapters, network_studies(profile))
 
 
-def tasks(profile: str) -> dict[str, Results | None]:
+def task_results(profile: str) -> dict[str, Results | None]:
     """Return the results of each task and variant, by scale; None where they are not whole, or too few to judge by.
 
     That is one restart, or fewer checkpoints than the paper's ten models.
@@ -191,38 +177,37 @@ def tasks(profile: str) -> dict[str, Results | None]:
     return scales
 
 
-def reconsidered(table: pd.DataFrame, results: Mapping[str, Results | None]) -> pd.DataFrame:
-    """Judge by the rules that were changed in sight of results, as they are and as they stood before.
+def revised_verdicts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the verdicts by the rules that were changed in sight of results, as they are and as they were before.
+
+    Both are of the results of 27 November 2026, and are kept in ``data/paper/revised-verdicts.csv``. The earlier rules
+    are in the repository's history.
 
     Parameters
     ----------
-    table, results
-        As in `judge`.
+    table : DataFrame
+        As `read_claims` returns it.
 
     Returns
     -------
     DataFrame
-        One row per claim and scale with results whose rule is one of `popview.paper.rules.REVISED`:
-        ``id, document, claim, scale, verdict, earlier, changed``.
+        One row per claim and scale: ``id, document, claim, scale, verdict, earlier, changed`` (when, why and what).
     """
-    both = [(scale, now, replace(now, earlier=True)) for scale, now in results.items() if now is not None]
-    rows = []
-    for claim in table[table["task"].isin(rules.REVISED)].to_dict("records"):
-        judged, changed = rules.TASK[claim["task"]], rules.REVISED[claim["task"]]
-        said = {name: claim[name] for name in ("id", "document", "claim")}
-        for scale, now, before in both:
-            words = {"verdict": judged(now).word, "earlier": judged(before).word}
-            rows.append({**said, "scale": scale, **words, "changed": changed})
-    return pd.DataFrame(rows, columns=["id", "document", "claim", "scale", "verdict", "earlier", "changed"])
+    file = PAPER / "revised-verdicts.csv"
+    read_log.record(file)
+    rules, claims = load_rules("task"), table.set_index("id")
+    verdicts = pd.read_csv(file, dtype=str).join(claims[["document", "claim", "task"]], on="id", how="inner")
+    changed = verdicts["task"].map(lambda rule: ". ".join(rules[rule].changed))
+    return verdicts.assign(changed=changed)[["id", "document", "claim", "scale", "verdict", "earlier", "changed"]]
 
 
-def studies(profile: str) -> dict[str, Study | None]:
+def network_studies(profile: str) -> dict[str, Study | None]:
     """Return what the study of solutions has of each network, by its title; None where nothing is there."""
     known = solutions.titles(profile) if profile in solutions.PROFILES else {}
     return {title: Study.load(profile, name) for name, title in known.items()}
 
 
-def judge(
+def judge_claims(
     table: pd.DataFrame,
     results: Mapping[str, Results | None],
     computed: Computed,
@@ -234,7 +219,7 @@ def judge(
     Parameters
     ----------
     table : DataFrame
-        As `claims` returns it.
+        As `read_claims` returns it.
     results : mapping of str to Results or None
         Scale, a task and variant → its results, None where there are none.
     computed : Computed
@@ -246,25 +231,23 @@ def judge(
     Returns
     -------
     DataFrame
-        As `entries`.
+        As `judge_everything`.
     """
-    checks = rules.checks_by_name()
+    rules = _all_rules()
+    evidence: dict[str, Mapping[str, Any]] = {
+        "printed": {PRINTED_SCALE: printed_checks()},
+        "computed": {COMPUTED_SCALE: computed},
+        "task": results,
+        "study": networks or {},
+    }
     rows = []
     for claim in table.to_dict("records"):
-        found: dict[str, Finding] = {}
-        if claim["printed"]:
-            found[PRINTED_SCALE] = rules.PRINTED[claim["printed"]](checks)
-        if claim["computed"]:
-            found[COMPUTED_SCALE] = rules.COMPUTED[claim["computed"]](computed)
-        kinds: tuple[tuple[str, Mapping, Mapping], ...] = (
-            ("task", rules.TASK, results),
-            ("study", rules.STUDY, networks or {}),
-        )
-        for kind, known, scales in kinds:
-            for scale, evidence in scales.items() if claim[kind] else ():
-                found[scale] = (
-                    Finding("not run here", _LACKING[kind]) if evidence is None else known[claim[kind]](evidence)
-                )
+        found = {
+            scale: Finding("not run here", _LACKING[kind]) if given is None else rules[kind][claim[kind]](given)
+            for kind, scales in evidence.items()
+            if claim[kind]
+            for scale, given in scales.items()
+        }
         if claim["reason"]:
             found[NO_SCALE] = _untested(claim["reason"], claim["chapter"], chapters)
         fixed = {name: claim[name] for name in ("id", "document", "where", "claim", "chapter")}

@@ -19,7 +19,7 @@ from popview.common import read_log
 from popview.common.errors import UsageError, check_name
 from popview.common.folders import PAPER
 
-__all__ = ["TABLES", "PublishedTable", "fits", "granularity", "printed_deviations", "printed_losses", "table"]
+__all__ = ["TABLES", "PublishedTable", "fits", "granularity", "printed_deviations", "printed_losses", "printed_table"]
 
 LARGEST_POPULATION = 2000
 NUMBERS = frozenset({"percent", "p_value", "median", "standard_deviation"})
@@ -62,7 +62,7 @@ TABLES: dict[str, PublishedTable] = {
 }
 
 
-def table(number: str, directory: Path | None = None) -> pandas.DataFrame:
+def printed_table(number: str, directory: Path | None = None) -> pandas.DataFrame:
     """Read a printed table in long format, one row per cell.
 
     Parameters

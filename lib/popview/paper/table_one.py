@@ -111,7 +111,7 @@ def cells(samples: Iterable[Sample], radius: float) -> pd.DataFrame:
         Columns are the minima, "Else" (near none) and "Diverged". The paper's Else includes what diverged, if
         anything did.
     """
-    printed = paper_tables.table("1").set_index(["algorithm", "landscape", "column"])
+    printed = paper_tables.printed_table("1").set_index(["algorithm", "landscape", "column"])
     rows = []
     for s in samples:
         by_radius, by_basin, n = s.counts_by_radius(radius), s.counts_by_basin(), len(s.ends)

@@ -110,7 +110,7 @@ def run_experiment(
     >>> wanted = {"digits": parts_of("optimizers", "smoke", "digits", algorithms=("SGD",))}
     >>> with TemporaryDirectory() as folder:
     ...     run_experiment(wanted, root=Path(folder), workers=1, quiet=True)
-    {'digits': Computed(wanted=1, new=1, before=0)}
+    {'digits': FileCounts(wanted=1, new=1, before=0)}
     """
     absent = {task: workers.to_compute(some, root, keep_weights) for task, some in wanted.items()}
     failed = None

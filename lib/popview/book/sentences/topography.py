@@ -6,7 +6,7 @@ import pandas as pd
 
 from popview.book.page import MINUS, NOT_RUN, signed
 from popview.book.tables.topography import STAGE_NAMES, side_of_zero
-from popview.paper.rules import STUDY, Finding, Study
+from popview.paper.rules import Finding, Study, load_rules
 from popview.populations.comparisons import ALPHA
 from popview.statistics import holm
 
@@ -31,7 +31,8 @@ def answer(networks: Mapping[str, Study | None]) -> str:
     there = {title: evidence for title, evidence in networks.items() if evidence is not None}
     if not there:
         return f"The study of trained networks has {NOT_RUN.removesuffix(' yet').replace('not', 'not been', 1)} yet."
-    found = {rule: {title: STUDY[rule](evidence) for title, evidence in there.items()} for rule in CLAIMS}
+    rules = load_rules("study")
+    found = {rule: {title: rules[rule](evidence) for title, evidence in there.items()} for rule in CLAIMS}
     words = [{finding.word for finding in by.values()} - {"not run here"} for by in found.values()]
     everywhere, nowhere = (sum(word == {kind} for word in words) for kind in ("holds", "does not hold"))
     tested = sum(bool(word) for word in words)
@@ -60,7 +61,8 @@ def _signed(words: str) -> str:
 
 def judged(rule: str, networks: Mapping[str, Study | None]) -> str:
     """Write a rule's verdict on each network with all of its numbers, one line each."""
-    there = {title: STUDY[rule](evidence) for title, evidence in networks.items() if evidence is not None}
+    judge = load_rules("study")[rule]
+    there = {title: judge(evidence) for title, evidence in networks.items() if evidence is not None}
     return "\n".join(f"- {title}: *{found.word}*: {found.detail}." for title, found in there.items()) or NOT_RUN
 
 
@@ -106,7 +108,7 @@ def accuracy_differences(networks: Mapping[str, Study | None]) -> str:
         found = {
             name: result
             for name in names
-            if evidence and (result := evidence.against("fitted", "test_accuracy", name, logarithm=False)) is not None
+            if evidence and (result := evidence.against("fitted", "test_accuracy", name)) is not None
         }
         if found:
             adjusted = holm([result.p_value or 0.0 for result in found.values()])

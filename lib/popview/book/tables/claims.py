@@ -43,10 +43,10 @@ def compact(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> p
     Parameters
     ----------
     entries : DataFrame
-        As `popview.paper.claims.entries` returns it.
+        As `popview.paper.claims.judge_everything` returns it.
     document : str
     pages : mapping of str to str
-        Chapter → page, as `popview.paper.claims.written` returns it.
+        Chapter → page, as `popview.paper.claims.written_chapters` returns it.
     """
     chosen = entries[entries["document"] == document]
     here = chosen["scale"].replace({COMPUTED_SCALE: "computed here", NO_SCALE: "computed here"})
@@ -131,7 +131,7 @@ _EVIDENCE = {
 
 
 def rules(stated: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.paper.claims.stated`: claim, evidence, rule, with the words of verdicts in italics."""
+    """Lay out `popview.paper.claims.rules_of_claims`: claim, evidence, rule, with the words of verdicts in italics."""
     again = stated["claim"].duplicated()
     words = stated["stated"].str.replace(r"'([a-z ]+)'", r"*\1*", regex=True)
     return pd.DataFrame(
@@ -144,7 +144,7 @@ def rules(stated: pd.DataFrame) -> pd.DataFrame:
 
 
 def changed_rules(found: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.paper.claims.reconsidered`: claims whose rule was changed, and the verdicts that turn on it."""
+    """Lay out `popview.paper.claims.revised_verdicts`: the claims, and the verdicts that turn on a changed rule."""
     lines = []
     for _, rows in found.groupby("id", sort=False):
         turned = rows[rows["verdict"] != rows["earlier"]]

@@ -27,7 +27,7 @@ def printed_and_ours(ours: pd.DataFrame, number: str, key: str = "algorithm") ->
     """
     parts = ours[["task", "label", key, "p"]] if len(ours) else pd.DataFrame(columns=["task", "label", key, "p"])
     if paper_tables.TABLES[number].available:
-        printed = paper_tables.table(number).rename(columns={"p_value": "p"}).assign(label="printed")
+        printed = paper_tables.printed_table(number).rename(columns={"p_value": "p"}).assign(label="printed")
         parts = pd.concat([parts, printed[parts.columns]]) if len(parts) else printed[parts.columns]
     if parts.empty:
         return pd.DataFrame()
@@ -64,7 +64,7 @@ def medians(sets: pd.DataFrame) -> pd.DataFrame:
             cell = f"{row[f'median_{s}']:.3f} ({row[f'sd_{s}']:.3f}; {row[f'within_{s}']:.3f})"
             column = f"{row['task']}, {row['variant']}"
             lines.append((row["algorithm"], s.upper(), row["task"], column, cell))
-    for row in paper_tables.table("4").to_dict("records"):
+    for row in paper_tables.printed_table("4").to_dict("records"):
         cell = f"{row['median']:.3f} ({row['standard_deviation']:.3f})"
         lines.append((row["algorithm"], row["set"], row["task"], f"{row['task']}, printed", cell))
     cells = pd.DataFrame(lines, columns=["algorithm", "set", "task", "column", "cell"])

@@ -1,26 +1,105 @@
-"""The rules by which the ledger judges the paper's claims: numbers in, one of a few words out, never typed by hand.
+"""The rules by which the ledger judges the claims: numbers in, one of a few words out, never typed by hand.
 
-Four kinds of evidence: the printed tables (`popview.paper.audit.tables`), landscapes and simulations computed on the
-spot, the results of a task, and the study of a network's solutions. A rule names no threshold that its docstring does
-not state.
+``data/paper/rules.toml`` states every rule, names the function that decides it, and has the sentence for its numbers.
+Four kinds of evidence: ``printed`` (the checks of `popview.paper.audit.printed_checks`), ``computed`` (`Computed`,
+landscapes and simulations), ``task`` (`Results` of a task) and ``study`` (`Study` of a network's solutions).
 """
 
-from popview.paper.rules.by_landscapes import COMPUTED, Computed
-from popview.paper.rules.by_print import PRINTED, checks_by_name
-from popview.paper.rules.by_solutions import STUDY, Study
-from popview.paper.rules.by_tasks import REVISED, TASK, Results
-from popview.paper.rules.finding import WORDS, Finding
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from inspect import isfunction
+from types import ModuleType
+from typing import Any
 
-__all__ = [
-    "COMPUTED",
-    "PRINTED",
-    "REVISED",
-    "STUDY",
-    "TASK",
-    "WORDS",
-    "Computed",
-    "Finding",
-    "Results",
-    "Study",
-    "checks_by_name",
-]
+from popview.common import read_log
+from popview.common.errors import check_name
+from popview.common.folders import PAPER
+from popview.paper.finding import WORDS, Decision, Finding
+from popview.paper.rules import by_checks, by_landscapes, by_solutions, by_tasks
+from popview.paper.rules.by_landscapes import Computed
+from popview.paper.rules.by_solutions import Study
+from popview.paper.rules.by_tasks import Results
+
+__all__ = ["DECIDERS", "WORDS", "Computed", "Finding", "Results", "Rule", "Study", "load_rules"]
+
+
+def _functions_of(module: ModuleType) -> dict[str, Callable[..., Decision | Finding | None]]:
+    """Return the public functions that a module defines, by name."""
+    own = {name: function for name, function in vars(module).items() if isfunction(function) and name[0] != "_"}
+    return {name: function for name, function in own.items() if function.__module__ == module.__name__}
+
+
+#: Kind of evidence → the functions that its rules may be decided by: all public ones of a module.
+DECIDERS = {
+    "printed": _functions_of(by_checks),
+    "computed": _functions_of(by_landscapes),
+    "task": _functions_of(by_tasks),
+    "study": _functions_of(by_solutions),
+}
+
+#: Keys of a rule that say which results it cannot judge: arguments of `Results.excluded`.
+GUARDS = ("metric", "needs", "learned")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule, called with evidence of its kind.
+
+    Attributes
+    ----------
+    states : str
+        What the rule says.
+    decide : callable
+        Evidence → a word and numbers; a finding where its sentence is another; None where evidence is missing.
+    settings, guards : dict
+        Arguments of `decide`, and of the evidence's ``excluded``.
+    detail, number : str
+        Sentences with fields for the numbers.
+    absent : str
+        The sentence where evidence is missing.
+    changed : sequence of str
+        What was changed in the rule in sight of results, and when.
+    """
+
+    states: str
+    decide: Callable[..., Decision | Finding | None]
+    settings: Mapping[str, Any]
+    guards: Mapping[str, Any]
+    detail: str
+    number: str = ""
+    absent: str = ""
+    changed: Sequence[str] = ()
+
+    def __call__(self, evidence: Any) -> Finding:
+        """Judge by the evidence."""
+        if self.guards and (excluded := evidence.excluded(**self.guards)):
+            return excluded
+        decided = self.decide(evidence, **self.settings)
+        if decided is None:
+            return Finding("not run here", self.absent)
+        if isinstance(decided, Finding):
+            return decided
+        word, numbers = decided
+        return Finding(word, self.detail.format(**numbers), self.number.format(**numbers))
+
+
+def load_rules(kind: str) -> dict[str, Rule]:
+    """Read the rules of one kind of evidence from ``data/paper/rules.toml``, by name.
+
+    Raises
+    ------
+    UsageError
+        If there is no such kind, or a rule names no function that decides rules of its kind.
+    """
+    check_name("kind of evidence", kind, DECIDERS)
+    file = PAPER / "rules.toml"
+    read_log.record(file)
+    rules = {}
+    for name, row in tomllib.loads(file.read_text("utf-8"))[kind].items():
+        check_name(f"decider of rule {name}", row["decide"], DECIDERS[kind])
+        row |= {"decide": DECIDERS[kind][row["decide"]], "states": " ".join(row["states"].split())}
+        own = {field.name: row.pop(field.name) for field in fields(Rule) if field.name in row}
+        guards = {key: row.pop(key) for key in GUARDS if key in row}
+        rules[name] = Rule(**own, guards=guards, settings=row)
+    return rules

@@ -1,20 +1,21 @@
-"""Claims judged by landscapes and simulations, computed on the spot."""
+"""Claims judged by landscapes and simulations: what the rules of ``data/paper/rules.toml`` need, and decide by."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
 import scipy.stats
 
-from popview.paper import table_one
-from popview.paper.audit import formulas
-from popview.paper.rules.finding import Finding, Word, share
+from popview.paper import audit_formulas, table_one
+from popview.paper.audit import worded
+from popview.paper.finding import Decision, Word, any_or_settled, list_rows, that_share
+from popview.paper.rules.by_checks import by_check
 from popview.populations import landscape_paths
 from popview.populations.comparisons import ALPHA
 from popview.statistics import holm, simulations
 
-__all__ = ["COMPUTED", "Computed"]
+__all__ = ["Computed"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Computed:
     repeats : int
         Of the simulation of pooled tests.
     seed : int
+        Of starts, noise and simulations.
     """
 
     restarts: int = 500
@@ -58,130 +60,78 @@ class Computed:
         left = self.cells[self.cells["column"].isin(["Else", "Diverged"])]
         return left.pivot_table(index="algorithm", columns="landscape", values="percent", aggfunc="sum", sort=False)
 
-
-def pooled_tests(evidence: Computed) -> Finding:
-    """'does not hold' if pooled Mann–Whitney is wrong in more than 6 % of cases at an ICC of 0.5 or 0.8."""
-    table = simulations.false_positives((0.5, 0.8), repeats=evidence.repeats, seed=evidence.seed)
-    rows = table[table["test"] == "pooled Mann–Whitney"]
-    rates = " and ".join(f"{100 * row.rate:.0f} % (ICC {row.icc:g})" for row in rows.itertuples())
-    word: Word = "does not hold" if (rows["low"] > 0.06).any() else "holds"
-    return Finding(word, f"simulated false positives {rates}, where 5 % are promised")
+    @cached_property
+    def checks(self) -> pd.DataFrame:
+        """The checks of the printed formulas and algorithms that claims are judged by, as `worded` returns them."""
+        accept_rule = audit_formulas.accept_rule(seed=self.seed)
+        return worded({"accept-rule": accept_rule, "sharpest-minima": audit_formulas.sharpest_minima()})
 
 
-def accept_rule(evidence: Computed) -> Finding:
-    """'does not hold' if hops go uphill under the accept rule as printed."""
-    check = formulas.acceptance(seed=evidence.seed)
-    return Finding("does not hold" if check.found else "holds", check.computed)
+def by_formula_check(evidence: Computed, check: str, found: Word) -> Decision:
+    """Say the word `found` if a check of a formula or algorithm finds an inconsistency, else 'holds'."""
+    return by_check(evidence.checks, check, found)
 
 
-def sharpest_minima(evidence: Computed) -> Finding:
-    """'inconclusive' if the pair of highest value is not the sharpest of the local minima, else 'holds'.
+def pooled_tests(evidence: Computed, iccs: Sequence[float], above: float) -> Decision:
+    """'does not hold' if pooled Mann–Whitney is surely wrong more often than `above`, at one of these ICCs."""
+    table = simulations.false_positives(iccs, repeats=evidence.repeats, seed=evidence.seed)
+    rows = table[table["test"] == "pooled Mann–Whitney"].assign(percent=lambda rows: 100 * rows["rate"])
+    rates = list_rows(rows, "{percent:.0f} % (ICC {icc:g})", " and ")
+    return "does not hold" if (rows["low"] > above).any() else "holds", {"rates": rates}
 
-    That this pair is the paper's LM3 and LM4 is suggested by their small shares; the paper gives no coordinates.
-    """
-    check = formulas.printed_formulas()[2]
-    return Finding("inconclusive" if check.found else "holds", check.computed)
 
-
-def prefers_flat(evidence: Computed) -> Finding:
-    """Shares of the wide well among restarts that end in one, of two equally deep, in 2 and in 10 dimensions.
-
-    'holds' if NiG-GD and SAM end in it more often than in the narrow one (p ≤ 0.05, Holm over the rows of chapter 4's
-    table) in both, and no other algorithm does in either; 'does not hold' if the intervals of NiG-GD and SAM all lie
-    within 45 to 55 % and neither is significant; else 'inconclusive'.
-    """
+def prefers_flat(evidence: Computed, algorithms: Sequence[str], level: Sequence[float]) -> Decision:
+    """Decide by which algorithms end in the wide one of two equally deep wells more often than in the narrow one."""
     wells = evidence.wells[evidence.wells["depth"] == 0]
-    prefers = wells[(wells["adjusted"] <= ALPHA) & (wells["share"] > 50)]
-    two = wells[wells["algorithm"].isin(["NiG-GD", "SAM"])]
-    shares = "; ".join(
-        f"{r.algorithm}, {r.dimension}-d {r.share:.1f} % [{r.low:.1f}, {r.high:.1f}] without {r.saddle} at the saddle"
-        for r in two.itertuples()
-    )
-    detail = f"two wells of equal depth, share of the wide one: {shares}; without preference 50 %; at ρ = 0.3 only"
-    ours = prefers["algorithm"].isin(["NiG-GD", "SAM"])
-    if ours.all() and len(prefers) == len(two):
-        return Finding("holds", detail)
-    level = two["low"].ge(45).all() and two["high"].le(55).all()
-    return Finding("does not hold" if level and not ours.any() else "inconclusive", detail)
+    prefers = (wells["adjusted"] <= ALPHA) & (wells["share"] > 50)
+    claimed = wells["algorithm"].isin(algorithms)
+    near_half = wells["low"].ge(level[0]) & wells["high"].le(level[1])
+    template = "{algorithm}, {dimension}-d {share:.1f} % [{low:.1f}, {high:.1f}] without {saddle} at the saddle"
+    word: Word = "holds" if (prefers == claimed).all() else "inconclusive"
+    if near_half[claimed].all() and not prefers[claimed].any():
+        word = "does not hold"
+    return word, {"shares": list_rows(wells[claimed], template)}
 
 
-def mirror_images_here(evidence: Computed) -> Finding:
-    """'holds' if our GM1 and GM2 of any row differ beyond chance (symmetry test, Holm), 'does not hold' if of none."""
+def mirror_images_differ(evidence: Computed, landscape: str, pair: str) -> Decision:
+    """'holds' if a pair of mirror images differs beyond chance for any algorithm, 'does not hold' if for none."""
     found = table_one.symmetry(evidence.cells, "percent", evidence.restarts)
-    adjusted = holm(found["p_value"])
-    ours = (found["landscape"] == "six-hump-camel") & (found["pair"] == "GM1 – GM2")
-    unequal = int((adjusted[ours] <= ALPHA).sum())
-    first, second = (found.loc[ours, name].mean() for name in ("first", "second"))
-    detail = f"GM1 {first:.1f} %, GM2 {second:.1f} % (mean of {int(ours.sum())} algorithms); {unequal} rows differ"
-    return Finding("holds" if unequal else "does not hold", detail)
+    unequal = holm(found["p_value"]) <= ALPHA
+    ours = (found["landscape"] == landscape) & (found["pair"] == pair)
+    numbers = {**found.loc[ours, ["first", "second"]].mean(), "algorithms": ours.sum(), "unequal": unequal[ours].sum()}
+    return "holds" if unequal[ours].any() else "does not hold", numbers
 
 
-def six_hump_is_hardest(evidence: Computed) -> Finding:
-    """'holds' if, of each algorithm, more restarts end at no minimum than on both other landscapes; 'in part' of some.
-
-    Fisher's exact tests, one-sided, against the landscape with the next more; Holm's p ≤ 0.05 over the algorithms.
-    'inconclusive' where it is so of none.
-    """
-    counts = (evidence.nowhere * evidence.restarts / 100).round().astype(int)
-    ours, others = counts["six-hump-camel"], counts.drop(columns="six-hump-camel").max(axis=1)
-    n = evidence.restarts
-    tests = [
-        scipy.stats.fisher_exact([[a, n - a], [b, n - b]], "greater").pvalue for a, b in zip(ours, others, strict=True)
-    ]
-    more = int((holm(tests) <= ALPHA).sum())
+def hardest(evidence: Computed, landscape: str) -> Decision:
+    """Count the algorithms of which more restarts end at no minimum of a landscape than of any other (Fisher, Holm)."""
+    n, counts = evidence.restarts, (evidence.nowhere * evidence.restarts / 100).round().astype(int)
+    ours, others = counts[landscape], counts.drop(columns=landscape).max(axis=1)
+    tables = [[[a, n - a], [b, n - b]] for a, b in zip(ours, others, strict=True)]
+    adjusted = holm([scipy.stats.fisher_exact(table, "greater").pvalue for table in tables])
     left = evidence.nowhere[(counts > 0).any(axis=1)]
-    shares = "; ".join(
-        f"{name} " + ", ".join(f"{landscape} {value:.1f} %" for landscape, value in row.items())
-        for name, row in left.iterrows()
-    )
-    detail = f"at no minimum: {shares or 'no restart of any algorithm'}; all other algorithms none anywhere"
-    detail += f"; more on the six-hump camel for {more} of {len(ours)}, smallest p (Holm) {min(holm(tests)):.2g}"
-    return share(more, len(ours), detail) if more else Finding("inconclusive", detail)
+    rows = [(name, ", ".join(f"{where} {share:.1f} %" for where, share in row.items())) for name, row in left.T.items()]
+    shares = "; ".join(f"{name} {listed}" for name, listed in rows) or "no restart of any algorithm"
+    numbers = {"more": (adjusted <= ALPHA).sum(), "of": len(ours), "smallest": min(adjusted)}
+    return any_or_settled(adjusted <= ALPHA, settled=False), numbers | {"shares": shares}
 
 
-def a_third_at_no_minimum(evidence: Computed) -> Finding:
-    """'holds' for an algorithm if our share is within 10 points of the printed one."""
-    rows, near = [], 0
-    for name, said in (("NiG-GD", 38.0), ("SAM", 34.0)):
-        ours = evidence.nowhere.loc[name, "six-hump-camel"]
-        near += abs(ours - said) <= 10
-        rows.append(f"{name} {ours:.1f} %")
-    return share(near, 2, f"under our protocol {', '.join(rows)}")
+def near_printed(evidence: Computed, landscape: str, printed: Mapping[str, float], points: float) -> Decision:
+    """Count the algorithms whose share of restarts at no minimum is within some points of the printed one."""
+    ours = evidence.nowhere.loc[list(printed), landscape]
+    listed = ", ".join(f"{name} {value:.1f} %" for name, value in ours.items())
+    return that_share((ours - pd.Series(printed)).abs() <= points), {"ours": listed}
 
 
-def hopping_reaches_minima(evidence: Computed) -> Finding:
-    """'holds' if NiG-BH and NiM-BH end at a minimum in more than half of the restarts on every landscape."""
+def most_reach_minima(evidence: Computed, algorithms: Sequence[str]) -> Decision:
+    """'holds' if these algorithms end at a minimum in more than half of the restarts on every landscape."""
     reached = (100 - evidence.nowhere).min(axis=1)
-    hopping, plain = reached[["NiG-BH", "NiM-BH"]].min(), reached["GD"]
-    detail = f"at least {hopping:.1f} % of restarts on every landscape, as against {plain:.1f} % of plain GD"
-    return Finding("holds" if hopping > 50 else "does not hold", detail)
+    least = reached[list(algorithms)].min()
+    return "holds" if least > 50 else "does not hold", {"least": least, "plain": reached["GD"]}
 
 
-def paths_reach_passes(evidence: Computed) -> Finding:
-    """'holds' for neighbouring minima of Himmelblau's function if their path rises within 1 % of the true pass.
-
-    And lies below the straight line. Neighbours: the pairs whose lowest pass is one saddle between them.
-    """
+def paths_reach_passes(evidence: Computed, factor: float) -> Decision:
+    """Count the neighbouring minima whose path rises to at most `factor` × the true pass, and less than a line."""
     table = landscape_paths.neighbours()
-    near = (table["path"] <= 1.01 * table["pass"]) & (table["path"] < table["straight"])
-    listed = ", ".join(
-        f"{r.path:.2f} (pass {r['pass']:.2f}, straight line {r.straight:.2f})" for _, r in table.iterrows()
-    )
-    return share(int(near.sum()), len(table), f"rises between neighbours: {listed}")
-
-
-#: Rule → finding from landscapes and simulations.
-COMPUTED: dict[str, Callable[[Computed], Finding]] = {
-    rule.__name__: rule
-    for rule in (
-        pooled_tests,
-        accept_rule,
-        sharpest_minima,
-        prefers_flat,
-        mirror_images_here,
-        six_hump_is_hardest,
-        a_third_at_no_minimum,
-        hopping_reaches_minima,
-        paths_reach_passes,
-    )
-}
+    low = (table["path"] <= factor * table["pass"]) & (table["path"] < table["straight"])
+    rises = list_rows(table, "{path:.2f} (pass {pass:.2f}, straight line {straight:.2f})", ", ")
+    return that_share(low), {"rises": rises}

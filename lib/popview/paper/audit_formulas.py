@@ -1,4 +1,4 @@
-"""What the printed formulas and pseudo-code would do if they were followed to the letter, beside what was meant.
+"""What the printed formulas and pseudo-code would do if they were followed to the letter, next to what was meant.
 
 The formulas are those of the paper's Figure 1, the algorithms its Algorithms 2 and 9. The only text at hand is the
 output of a character reader, so a misread sign is always among the innocent explanations.
@@ -17,9 +17,19 @@ from popview.common.seeds import generator
 from popview.landscapes import Landscape, get
 from popview.landscapes.restarts import hop_rates
 from popview.optimizers.noise import make_noise
-from popview.paper.audit.check import Check
+from popview.paper.audit import Check, worded
 
-__all__ = ["gate_table", "noise_gate", "noise_injections", "printed_formulas", "six_hump_stationary_points"]
+__all__ = [
+    "accept_rule",
+    "formula_checks",
+    "gate_table",
+    "noise_gate",
+    "noise_injections",
+    "sharpest_minima",
+    "six_hump_formula",
+    "six_hump_stationary_points",
+    "three_hump_formula",
+]
 
 
 def _three_hump_printed(points: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,6 +57,27 @@ PRINTED: dict[str, Landscape] = {
         get("six-hump-camel"), formula="(4 − 2.1x² + x⁴/3)x² + xy + (−44y²)y²", value_and_gradient=_six_hump_printed
     ),
 }
+
+
+def formula_checks(gate: pd.DataFrame, restarts: int = 300, hops: int = 40, seed: int = 0) -> pd.DataFrame:
+    """Return every check of the printed formulas and algorithms, as `popview.paper.audit.worded` does.
+
+    Parameters
+    ----------
+    gate : DataFrame
+        As `gate_table` returns it.
+    restarts, hops, seed
+        As in `accept_rule`.
+    """
+    return worded(
+        {
+            "three-hump-formula": three_hump_formula(),
+            "six-hump-formula": six_hump_formula(),
+            "sharpest-minima": sharpest_minima(),
+            "accept-rule": accept_rule(restarts=restarts, hops=hops, seed=seed),
+            "noise-gate": noise_gate(gate),
+        }
+    )
 
 
 def six_hump_stationary_points() -> pd.DataFrame:
@@ -78,78 +109,37 @@ def six_hump_stationary_points() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def printed_formulas() -> list[Check]:
-    """Check the formulas of Figure 1, and what the text says of the six-hump camel's minima."""
-    return [_three_hump(), _six_hump(), _sharpest()]
-
-
-def _three_hump() -> Check:
+def three_hump_formula() -> Check:
+    """Ask how far the printed coefficient moves the local minima of the three-hump camel."""
     meant, printed = (landscape.minima[-1] for landscape in (get("three-hump-camel"), PRINTED["three-hump-camel"]))
     moved = float(np.hypot(*(np.array(meant.location) - printed.location)))
-    return Check(
-        name="Formula of the three-hump camel",
-        where="Figure 1",
-        printed="2x² − 1.04x⁴ + x⁶/6 + xy + y²",
-        computed=f"the standard coefficient is 1.05; with 1.04 the local minima move by {moved:.3f}, from "
-        f"(±{abs(meant.location[0]):.4f}, ∓{abs(meant.location[1]):.4f}) to (±{abs(printed.location[0]):.4f}, "
-        f"∓{abs(printed.location[1]):.4f}), and from {meant.value:.4f} to {printed.value:.4f}",
-        p_value=None,
-        found=moved > 1e-6,
-        impossible=False,
-        innocent="a digit misprinted, or misread by the scan; the code may well use the standard formula",
-    )
+    numbers = {"moved": moved, "value": meant.value, "value_printed": printed.value}
+    numbers |= dict(zip(("x", "y"), np.abs(meant.location), strict=True))
+    return Check(moved > 1e-6, numbers | dict(zip(("x_printed", "y_printed"), np.abs(printed.location), strict=True)))
 
 
-def _six_hump() -> Check:
+def six_hump_formula() -> Check:
+    """Count the minima of the six-hump camel as printed, and evaluate it far away."""
     points = six_hump_stationary_points()
     minima = int((points["lowest"] > 0).sum())
     far = float(PRINTED["six-hump-camel"](torch.tensor([0.0, 10.0], dtype=torch.float64)))
-    return Check(
-        name="Formula of the six-hump camel",
-        where="Figure 1 and Table 1",
-        printed="… + (−44y²)y², and six minima",
-        computed=f"as printed it is unbounded below (f(0, 10) = {far:,.0f}), and {minima} of its {len(points)} "
-        "stationary points are minima; the standard term is (−4 + 4y²)y²".replace("-", "−"),
-        p_value=None,
-        found=minima == 0,
-        impossible=True,
-        innocent="a plus sign lost in print or in the scan: −4 + 4 became −44",
-    )
+    return Check(minima == 0, {"depth": -far, "minima": minima, "stationary": len(points)})
 
 
-def _sharpest() -> Check:
+def sharpest_minima() -> Check:
+    """Compare the trace and the barrier of the six-hump camel's highest local minima with those of the lowest."""
     local = [m for m in get("six-hump-camel").minima if m.kind == "local"]
     shallow, deep = local[-1], local[0]
-    return Check(
-        name="The sharpest local minima",
-        where="text on Table 1",
-        printed="minima are listed flatter before sharper; LM3 and LM4, which few restarts reach, are the sharpest",
-        computed=f"the pair at value {shallow.value:.3f} is the flattest of all (trace {shallow.trace:.1f}, against "
-        f"{deep.trace:.1f} of the pair at {deep.value:.3f}".replace("-", "−")
-        + f") and has the lowest barrier ({shallow.barrier:.3f}, against {deep.barrier:.3f}): if it is LM3 and LM4, "
-        "shallow was taken for sharp",
-        p_value=None,
-        found=shallow.trace < deep.trace,
-        impossible=False,
-        innocent="LM3 and LM4 are the other pair; then their shares differ from what symmetric starts give",
-    )
+    return Check(shallow.trace < deep.trace, {"shallow": shallow, "deep": deep, "depth": -deep.value})
 
 
-def acceptance(rho: float = 1.0, *, restarts: int = 300, hops: int = 40, seed: int = 0) -> Check:
+def accept_rule(rho: float = 1.0, *, restarts: int = 300, hops: int = 40, seed: int = 0) -> Check:
     """Measure, on the six-hump camel, how often hops go uphill under Algorithm 9's rule as printed."""
     settings: dict[str, Any] = {"restarts": restarts, "hops": hops, "seed": seed}
     printed, classical = (hop_rates("six-hump-camel", rule, rho, **settings) for rule in ("printed", "classical"))
+    numbers = {"rho": rho} | {name: 100 * printed[name] for name in ("accepted", "uphill")}
     return Check(
-        name="Monotonic Basin Hopping",
-        where="Algorithm 9, lines 6–11",
-        printed="w is overwritten by the perturbed point, then the candidate is compared with that; called monotonic",
-        computed=f"at ρ = {rho:g} {100 * printed['accepted']:.0f} % of hops are accepted and "
-        f"{100 * printed['uphill']:.0f} % end above where they began; compared with the previous minimum, "
-        f"{100 * classical['accepted']:.0f} % and {100 * classical['uphill']:.0f} %",
-        p_value=None,
-        found=printed["uphill"] > 0,
-        impossible=True,
-        innocent="the box keeps no copy of w for brevity, and the code does",
+        printed["uphill"] > 0, numbers | {f"{name}_classical": 100 * classical[name] for name in ("accepted", "uphill")}
     )
 
 
@@ -207,15 +197,5 @@ def gate_table(epsilons: tuple[float, ...] = (0.001, 0.1, 1.0), **settings: Any)
 def noise_gate(table: pd.DataFrame, tau: int = 50, iterations: int = 1000) -> Check:
     """Compare the two readings of t in Algorithm 2, from `gate_table`."""
     worst = table.loc[(table["printed"] - table["since_last"]).idxmax()]
-    return Check(
-        name="When noise is injected",
-        where="Algorithm 2, line 5",
-        printed="noise wherever ‖g‖ < ε and t > τ, t counted from the start",
-        computed=f"once t > τ = {tau}, a flat region gets noise at every step: up to {worst['printed']:.0f} times in "
-        f"{iterations:,} steps (ε = {worst['epsilon']:g}), against {worst['since_last']:.0f} with t counted from the "
-        "last noise, as in Jin et al. 2017",
-        p_value=None,
-        found=bool((table["printed"] > table["since_last"]).any()),
-        impossible=False,
-        innocent="t was meant to start anew; or the simpler rule was intended, and only the name is borrowed",
-    )
+    found = bool((table["printed"] > table["since_last"]).any())
+    return Check(found, {"tau": tau, "iterations": iterations, **worst})

@@ -1,1 +1,0 @@
-"""Whether the papers' printed numbers agree with one another: tables, implied tests, formulas."""
