@@ -47,6 +47,7 @@ from popview.common.errors import UsageError, check_name
 from popview.paper import printed
 from popview.populations import comparisons, tables
 from popview.statistics import effective_n, power, simulations
+from popview.tasks.catalogue import SHOWN
 
 if per_trajectory < 2:
     raise UsageError(
@@ -57,7 +58,7 @@ covered = tables.task_coverage(profile, variants=("base",))
 trajectories = tables.load_available(profile, covered)
 trained_on = page.facts(profile, trajectories)["trained_on"]
 results = {task: found for (task, _), found in trajectories.items()}
-check_name("split_task", split_task, tables.TASKS)
+check_name("split_task", split_task, SHOWN)
 if split_task not in results:
     command = f"popview run --profile {profile} --task {split_task}"
     raise UsageError(f"{split_task} has no whole results in profile {profile}: `{command}` computes them")

@@ -359,7 +359,7 @@ class TestFixedValidation:
         from popview.tasks.texts import Texts
 
         model = tiny.TEXT_MODEL | {"fixed_validation": True, "validation": 25}
-        made = [Texts([seed], **model, multilabel=False) for seed in (1, 2)]
+        made = [Texts([seed], **model, label=("label",), multilabel=False) for seed in (1, 2)]
         assert all(set(m._train) <= set(range(110)) for m in made)
         assert np.array_equal(made[0]._samples["validation"], made[1]._samples["validation"])
         assert set(made[0]._samples["validation"]) <= set(range(110, 140))
@@ -368,10 +368,10 @@ class TestFixedValidation:
         from popview.tasks.texts import Texts
 
         model = tiny.TEXT_MODEL | {"data": tiny.MANY, "base_rates": True}
-        made = Texts([1], **model, multilabel=True)
+        made = Texts([1], **model, label=("labels",), multilabel=True)
         rates = (made._rest.labels[made._train].sum(0) + 0.5) / (90 + 1)
         torch.testing.assert_close(made.network.classifier.bias.sigmoid(), torch.tensor(rates, dtype=torch.float32))
-        plain = Texts([1], **model | {"base_rates": False}, multilabel=True)
+        plain = Texts([1], **model | {"base_rates": False}, label=("labels",), multilabel=True)
         assert torch.equal(plain.network.classifier.bias, torch.zeros(4))
         assert torch.equal(plain.network.classifier.weight, made.network.classifier.weight)
 
@@ -524,8 +524,8 @@ class TestFiles:
 
         for problem, macro in (
             (Images([1], **tiny.IMAGE_MODEL, label=("label",)), False),
-            (Texts([1], **tiny.TEXT_MODEL, multilabel=False), True),
-            (Texts([1], **tiny.TEXT_MODEL | {"data": tiny.MANY}, multilabel=True), True),
+            (Texts([1], **tiny.TEXT_MODEL, label=("label",), multilabel=False), True),
+            (Texts([1], **tiny.TEXT_MODEL | {"data": tiny.MANY}, label=("labels",), multilabel=True), True),
         ):
             p, labels = problem.whole_test()
             arrays = problem._arrays["test_labels"] if hasattr(problem, "_arrays") else problem._test.labels

@@ -257,7 +257,7 @@ def test_statistics_come_from_so_many_images():
         _train = (torch.zeros(3000, 1), None)
         normalized = staticmethod(lambda part: part)
 
-    assert sum(map(len, images.Images.statistics_batches(Stand()))) == costs.STATISTICS
+    assert sum(map(len, images.Images.statistics_batches(Stand()))) == images.STATISTICS
 
 
 # ---------------------------------------------------------------- the whole bill

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from popview.common.errors import UsageError
 from popview.runs import expansion, profiles, status, store
 from popview.runs.training import train_table
 from popview.tasks import array_cache, hub, images, set_up
-from popview.tasks import texts as texts_module
+from popview.tasks.catalogue import RECORDS
 from popview.tasks.supervised import draw_split, sample_with_every_label
 
 #: One task of each kind, in a table of a profile.
@@ -249,19 +250,18 @@ class TestDataSets:
         tiny.write(odd / "some" / "images", "plain_text", {"train": other, "test": tiny.pictures(tiny.images(12, 9))})
         assert not torch.equal(set_up("cifar10", [0], model).evaluate("test")[0], before[0])
 
-    @pytest.mark.parametrize(
-        ("task", "name", "module"), [("cifar10", "images", images), ("tweeteval", "texts", texts_module)]
-    )
-    def test_wrong_checksums(self, odd, capfd, monkeypatch, task, name, module):
+    @pytest.mark.parametrize(("task", "name"), [("cifar10", "images"), ("tweeteval", "texts")])
+    def test_wrong_checksums(self, odd, capfd, monkeypatch, task, name):
         """Data that are not those that the results come from are refused, however they got here."""
         put(odd)
         assert cli.main(["data", task, "--profile", "odd"]) == 0
         (folder,) = (path for path in array_cache.folder().iterdir() if name in path.name)
         right = json.loads((folder / array_cache.MANIFEST).read_text())
-        monkeypatch.setitem(module.KNOWN, f"some/{name}", {"train_labels": right["train_labels"]})
+        known = replace(RECORDS[task], data=f"some/{name}", config="plain_text")
+        monkeypatch.setitem(RECORDS, task, replace(known, checksums={"train_labels": right["train_labels"]}))
         assert cli.main(["data", task, "--profile", "odd"]) == 0
         capfd.readouterr()
-        monkeypatch.setitem(module.KNOWN, f"some/{name}", {"train_labels": right["test_labels"]})
+        monkeypatch.setitem(RECORDS, task, replace(known, checksums={"train_labels": right["test_labels"]}))
         line = data(task, capfd)
         assert line.startswith("popview: wrong checksum: train_labels of some--")
         assert line.endswith("is not the data that popview's results come from")

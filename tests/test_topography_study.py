@@ -25,6 +25,7 @@ from popview.runs.solutions.vectors import Network, place, vectors
 from popview.tasks import set_up
 from popview.tasks.supervised import draw_split
 from popview.topography import FourierPathFinder, profile
+from popview.topography.measures import SHARPNESS
 
 SGD, QUASI = "SGD", solution_statistics.QUASI_NEWTON
 MODEL = {"hidden": [8, 8], "batch_size": 50, "shared": True}
@@ -421,7 +422,7 @@ def made(
                 row |= {"train_loss": 10 ** (-3 + ours * (train if stage == "fitted" else 0) + noise)}
                 row |= {"test_loss": 10 ** (-1 + ours * test + noise), "weight_norm": 10.0, "gradient_evaluations": 1}
                 row |= {"test_accuracy": 0.9 + ours * accuracy + 0.1 * noise}
-                row |= dict.fromkeys(rules.by_solutions.SHARPNESS, 10 ** (ours * sharp + noise))
+                row |= dict.fromkeys(SHARPNESS, 10 ** (ours * sharp + noise))
                 row |= {"step": 50, "epoch": 10.0 if seed < last else 5.0, "epochs": 10, "loss_evaluations": 2}
                 rows.append(row)
             for ends in ("plain", "aligned"):

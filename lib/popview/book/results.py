@@ -8,8 +8,9 @@ import pandas as pd
 from popview.book.cells import stack
 from popview.book.page import NOT_RUN
 from popview.populations.comparisons import against_reference
-from popview.populations.tables import COMPARED, TASKS, load_available, task_coverage
+from popview.populations.tables import COMPARED, load_available, task_coverage
 from popview.runs import expansion, profiles
+from popview.tasks.catalogue import SHOWN
 
 __all__ = ["absent", "base_setting_chosen", "each", "gather", "margin", "planned_comparison", "to_fill"]
 
@@ -32,7 +33,7 @@ def gather(
     UsageError
         If a name is unknown.
     """
-    tasks = TASKS if task == "all" else (task,)
+    tasks = SHOWN if task == "all" else (task,)
     variants = COMPARED if variant == "all" else (variant,)
     found = task_coverage(profile, tasks, variants, restarts)
     return found, load_available(profile, found)

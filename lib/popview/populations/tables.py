@@ -13,12 +13,12 @@ from popview.runs.expansion import expand, restarts_of, search
 from popview.runs.profiles import searches
 from popview.runs.profiles import tasks as tasks_of
 from popview.runs.specs import RunSpec
+from popview.tasks.catalogue import SHOWN
 
 __all__ = [
     "COMPARED",
     "CRITERIA",
     "PAPER_FAMILY",
-    "TASKS",
     "available",
     "chances",
     "copies",
@@ -34,9 +34,6 @@ __all__ = [
     "wanted",
     "within",
 ]
-
-#: The embedded task, then the paper's four.
-TASKS = ("digits", "cifar10", "cifar100", "goemotions", "tweeteval")
 
 #: Variants that are compared; a search's trials are not.
 COMPARED = ("base", "tuned")
@@ -78,9 +75,10 @@ def wanted(
     Raises
     ------
     UsageError
-        If the task is not one of `TASKS`, or the variant not one of `COMPARED`, or as `popview.runs.expansion.expand`.
+        If the task is not one of `popview.tasks.catalogue.SHOWN`, or the variant not one of `COMPARED`, or as
+        `popview.runs.expansion.expand`.
     """
-    check_name("task", task, TASKS)
+    check_name("task", task, SHOWN)
     check_name("variant", variant, COMPARED)
     if task not in tasks_of(profile):
         return []
@@ -116,7 +114,7 @@ def _whole(specs: list[RunSpec], missing: list[RunSpec]) -> list[RunSpec]:
 
 def task_coverage(
     profile: str,
-    tasks: Iterable[str] = TASKS,
+    tasks: Iterable[str] = SHOWN,
     variants: Iterable[str] = COMPARED,
     restarts: int | None = None,
     root: Path = RESULTS,

@@ -14,6 +14,7 @@ from typing import Any
 from popview.common.errors import UsageError, check_name
 from popview.runs import profiles
 from popview.runs.specs import REVISIONS, RunSpec, digest
+from popview.tasks.catalogue import RECORDS
 
 __all__ = [
     "FINALISTS",
@@ -39,9 +40,6 @@ SEARCH_SEEDS, FIRST_SEED = (10_000, 10_001, 10_002), 100
 
 #: Gradients a step, where they are more than one: these algorithms have as many epochs less, so that a run costs alike.
 GRADIENTS_A_STEP = {"SAM": 2}
-
-#: Training examples of a task whose profile does not say.
-_TRAIN = {"digits": 1000}
 
 _NEEDED = ("epochs", "checkpoints", "restarts", "algorithms", "model", "base", "grid")
 _ARM = ("algorithms", "epochs", "restarts", "model", "base")
@@ -227,7 +225,7 @@ class _Plan:
         if variant == "cell":
             epochs, checkpoints = max(1, epochs // PART), max(2, checkpoints // PART)
         model = self.model | arm.get("model", {})
-        steps = epochs * (model.get("train", _TRAIN.get(self.task, 0)) // model["batch_size"])
+        steps = epochs * (model.get("train", RECORDS[self.task].train) // model["batch_size"])
         base = (profiles.base_of(given, algorithm) for given in (self.table["base"], arm.get("base", {})))
         stated = {name: value for given in base for name, value in given.items()}
         hyperparameters = {

@@ -4,12 +4,11 @@ Nothing is trained, and no data set is needed (`popview.runs.flops`). The optimi
 of data are not counted.
 """
 
-import inspect
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,12 +17,12 @@ from popview.common.errors import UsageError
 from popview.common.folders import RESULTS
 from popview.optimizers import SAM, BasinHopping, NiMSGD
 from popview.runs import final_measures, store
-from popview.runs.flops import DATA, Example, example, kind, model_settings, usual
+from popview.runs.flops import Example, example, kind, model_settings, run_sizes, usual
 from popview.runs.loop import unattached
 from popview.runs.specs import RunSpec
 from popview.runs.status import seconds
-from popview.tasks import digits, images, texts
-from popview.tasks.corruptions import IMAGE_CORRUPTIONS, SEVERITIES, TEXT_CORRUPTIONS, WHOLE_SEVERITIES
+from popview.tasks.catalogue import RECORDS
+from popview.tasks.sizes import Sizes
 from popview.tasks.supervised import steps_of
 
 __all__ = ["ASSUMPTIONS", "THROUGHPUT", "Cost", "amount", "cost", "cost_table", "text"]
@@ -33,14 +32,11 @@ __all__ = ["ASSUMPTIONS", "THROUGHPUT", "Cost", "amount", "cost", "cost_table", 
 #: (NVIDIA/DeepLearningExamples, PyTorch/Classification/ConvNets/resnet50v1.5/README.md, container 21.03).
 THROUGHPUT = 62.4e12
 
-#: Training images from which BatchNorm statistics of averaged weights are recomputed, `Images.statistics_batches`.
-STATISTICS = 2_000
-
 #: A trajectory's file: bytes in all, per row, per restart (its measures) and per probability that the ten best models
 #: predict (float16 and its dictionary), fitted to files of this project.
 FILE_BYTES, ROW_BYTES, RESTART_BYTES, PROBABILITY_BYTES = 8_000, 19, 800, 2.8
 
-_TOKENS = ", ".join(f"{name} {data.tokens} tokens" for name, data in DATA.items() if data.tokens)
+_TOKENS = ", ".join(f"{task.name} {task.tokens} tokens" for task in RECORDS.values() if task.tokens)
 ASSUMPTIONS = (
     "FLOP: matrix products and convolutions, counted on the real networks; texts as they are in batches of like length "
     f"({_TOKENS} on average); NiM-SGD charged with noise at every step after τ; hops of τ steps.",
@@ -98,49 +94,6 @@ class Cost:
 # ---------------------------------------------------------------- one spec
 
 
-class _Evaluated(NamedTuple):
-    """How many examples are evaluated: samples of the splits, the whole test split, corrupted ones, and so on.
-
-    `clean` are those that `corrupted` are made of.
-    `flat` are those of the measures of flatness, `curved` of Hessian-vector products, `inputs` of input gradients,
-    `statistics` of BatchNorm statistics.
-    """
-
-    train: int
-    validation: int
-    test: int
-    whole_test: int
-    clean: int
-    corrupted: int
-    flat: int
-    curved: int
-    inputs: int
-    statistics: int
-
-    @property
-    def checkpoint(self) -> int:
-        return self.train + self.validation + self.test
-
-
-def _evaluated(task: str, model: dict[str, Any], normalized: bool) -> _Evaluated:
-    data, given = DATA[task], model_settings(task, model)
-    if task == "digits":
-        train = data.rest - digits.VALIDATION_IMAGES
-        return _Evaluated(train, digits.VALIDATION_IMAGES, data.test, data.test, 0, 0, train, train, data.test, 0)
-    train, validation = (min(given["evaluated"], given[split]) for split in ("train", "validation"))
-    validation = given["validation"] if given.get("fixed_validation") else validation
-    test = min(given["tested"], data.test)
-    whole = test if "data" in model else data.test  # of another data set no more is known
-    pictures = kind(task) is images.Images
-    kinds, module = (IMAGE_CORRUPTIONS, images) if pictures else (TEXT_CORRUPTIONS, texts)
-    clean = min(module.CORRUPTED, test)
-    corrupted = clean * len(kinds) * len(SEVERITIES)
-    part, inputs = min(module.MEASURED, train), min(module.MEASURED, test)
-    statistics = min(STATISTICS, given["train"]) if normalized else 0
-    flat = train if pictures else part
-    return _Evaluated(train, validation, test, whole, clean, corrupted, flat, part, inputs, statistics)
-
-
 def cost(spec: RunSpec) -> Cost:
     """Return what the run of one spec takes, all its restarts together; of SWA with the SGD that it rides along.
 
@@ -150,18 +103,19 @@ def cost(spec: RunSpec) -> Cost:
         If a setting of the model or a hyperparameter is unknown or out of range.
     """
     given, one = model_settings(spec.task, spec.model), example(spec.task, usual(spec.task, spec.model))
-    evaluated = _evaluated(spec.task, spec.model, one.normalized)
-    train = given["train"] if spec.task != "digits" else evaluated.train
-    steps = spec.epochs * steps_of(train, given["batch_size"])
+    evaluated = run_sizes(spec.task, spec.model)
+    if not one.normalized:
+        evaluated = evaluated._replace(statistics=0)
+    steps = spec.epochs * steps_of(evaluated.trained, given["batch_size"])
     least, most, losses = _evaluations(spec, steps)
     checkpoints = len(set(np.linspace(0, steps, spec.checkpoints, dtype=int).tolist()))
     forwards = checkpoints * evaluated.checkpoint + losses * evaluated.train
     if spec.algorithm == "SWA":  # BatchNorm statistics of the average, from when there is one
         averaged = 1 - min(1.0, spec.hyperparameters.get("average_from", 0) / steps)
         forwards += round(averaged * checkpoints) * evaluated.statistics
-    classes = given.get("classes", digits.CLASSES)
+    classes = given.get("classes", RECORDS[spec.task].classes)
     rows, beside = spec.restarts * checkpoints, len(spec.alongside)
-    probabilities = 0 if spec.task == "digits" else evaluated.test * classes
+    probabilities = 0 if kind(spec.task).population else evaluated.test * classes
     if spec.extent in ("scores", "whole"):  # in 8 bits instead of 16
         probabilities = evaluated.whole_test * classes / 2 if spec.extent == "whole" else 0
     return Cost(
@@ -193,26 +147,15 @@ def _evaluations(spec: RunSpec, steps: int) -> tuple[int, int, int]:
     return steps, steps, 0
 
 
-def _measures(spec: RunSpec, evaluated: _Evaluated, one: Example) -> float:
-    """Return the FLOPs at the end of a restart: see `popview.runs.final_measures`."""
-    statistics = evaluated.statistics if spec.algorithm == "SWA" else 0
-    if spec.extent == "scores":
-        return (evaluated.whole_test + evaluated.validation + statistics) * one.forward
-    if spec.extent == "brief":
-        return (evaluated.whole_test + evaluated.test + evaluated.statistics + statistics) * one.forward
-    if spec.extent == "whole":  # the last model twice, the kept ones, their average, the one by validation
-        corrupted = len(WHOLE_SEVERITIES) * evaluated.corrupted // max(1, evaluated.clean * len(SEVERITIES))
-        forwards = evaluated.whole_test * (2 + final_measures.KEPT + 2 + (1 + corrupted if corrupted else 0))
-        forwards += evaluated.validation
-    else:
-        forwards = evaluated.whole_test + evaluated.test + evaluated.clean + evaluated.corrupted
-    forwards += statistics + evaluated.statistics  # of the averaged weights
-    forwards += evaluated.flat * (2 + 2 + 1 + 2 * final_measures.NOISE_DRAWS)  # both maxima, average sharpness
-    gradients = 2 * evaluated.flat + evaluated.inputs  # both maxima
-    if model_settings(spec.task, spec.model).get("curvature", True):
-        deflation = inspect.signature(final_measures.flatness.trace).parameters["deflation"].default
-        products = final_measures.LANCZOS_STEPS + deflation + final_measures.TRACE_DRAWS
-        gradients += evaluated.curved * (2 + 2 * products)
+def _measures(spec: RunSpec, evaluated: Sizes, one: Example) -> float:
+    """Return the FLOPs at the end of a restart: of all that `popview.runs.final_measures` declares for its extent."""
+    forwards = evaluated.statistics if spec.algorithm == "SWA" else 0  # of the average, which is what it returns
+    gradients = 0
+    for measure in final_measures.FINAL_MEASURES:
+        if spec.extent in measure.where:
+            for examples, (forward, gradient) in measure.passes.items():
+                forwards += forward * getattr(evaluated, examples)
+                gradients += gradient * getattr(evaluated, examples)
     return forwards * one.forward + gradients * one.gradient
 
 
@@ -267,8 +210,8 @@ def cost_table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root
             spent[key].append(seconds(store.metadata(spec, root), alone=not rides))
     for (profile, task), model in {(s.profile, s.task): s.model for s in wanted}.items():
         if below := example(task, usual(task, model)).below:
-            test = DATA[task].test + _evaluated(task, model, False).corrupted
-            rows[profile, task, "", "frozen layers, once"] = Cost(measures=below * (DATA[task].rest + test))
+            texts = RECORDS[task].rest + RECORDS[task].test + run_sizes(task, model).corrupted
+            rows[profile, task, "", "frozen layers, once"] = Cost(measures=below * texts)
     frame = pd.DataFrame(
         {
             **dict(zip(("profile", "task", "variant", "algorithm"), key, strict=True)),

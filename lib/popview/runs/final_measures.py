@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,12 @@ from torch import Tensor
 from popview.common.seeds import generator
 from popview.optimizers.tensors import members_of
 from popview.tasks import Problem, scores
-from popview.topography import flatness
+from popview.topography.measures import FLATNESS, Measure, Models, flatness_of
 
-__all__ = ["Best", "measures"]
+__all__ = ["FINAL_MEASURES", "Best", "measures", "measures_of_kept"]
 
 #: Models of lowest training loss that a restart keeps: the paper's L.
 KEPT = 10
-
-#: Radii of the flatness measures: those of Foret et al. 2021, Kwon et al. 2021, and a twentieth of each weight.
-RADIUS, ADAPTIVE_RADIUS, RELATIVE_NOISE = 0.05, 0.5, 0.05
-
-#: Random draws of the average-case sharpness and of the trace, and Lanczos steps of the top eigenvalue.
-NOISE_DRAWS, TRACE_DRAWS, LANCZOS_STEPS = 10, 4, 12
 
 
 def numbers(values: Tensor | np.ndarray) -> list[float | None]:
@@ -33,17 +28,82 @@ def numbers(values: Tensor | np.ndarray) -> list[float | None]:
     return [float(v) if math.isfinite(v) else None for v in np.asarray(here, dtype=float).reshape(-1)]
 
 
+@dataclass(frozen=True)
+class End:
+    """A run at its end.
+
+    Attributes
+    ----------
+    problem : Problem
+        Holds the last models.
+    start : list of Tensor
+        Their parameters before the first step.
+    seed : int
+        Of the random draws, shared by the restarts of a stack.
+    extent : str
+        How much is measured: `popview.runs.specs.RunSpec.extent`.
+    """
+
+    problem: Problem
+    start: list[Tensor]
+    seed: int
+    extent: str
+
+    def whole_test(self) -> dict[str, Any]:
+        """Return loss and metric on the whole test split."""
+        loss, metric = self.problem.evaluate_whole_test()
+        return {"loss": numbers(loss), "metric": numbers(metric)}
+
+    def scores(self) -> dict[str, Any]:
+        """Return the `scores_of` the whole test split."""
+        return scores_of(self.problem, *self.problem.whole_test())
+
+    def validation(self) -> dict[str, Any]:
+        """Return the `scores_of` the validation split."""
+        probabilities = self.problem.probabilities(self.problem.logits("validation"))
+        return scores_of(self.problem, probabilities, self.problem.sample_labels("validation"))
+
+    def flatness(self) -> dict[str, Any]:
+        """Return what `popview.topography.measures` declares, in float32."""
+        problem = self.problem
+        with problem.measuring():
+            models = Models(
+                parameters=list(problem.parameters),
+                start=self.start,
+                population=problem.population,
+                draws=generator(self.seed, "flatness"),
+                loss=problem.sample_loss,
+                curvature_loss=problem.curvature_loss if problem.curvature else None,
+                input_losses=problem.input_losses,
+            )
+            return {name: numbers(value) for name, value in flatness_of(models, self.extent).items()}
+
+    def corrupted(self) -> dict[str, Any]:
+        """Return the metric per corruption, one list per severity, and that of the same examples as they are."""
+        found = self.problem.corrupted(whole=self.extent == "whole")
+        return {name: [numbers(value) for value in values] for name, values in found.items()}
+
+
+_ONCE = (1, 0)
+
+#: What is said of the last models. Flatness costs what `FLATNESS` says. Where the extent is "whole", another pass over
+#: the test split makes the probabilities that the file keeps.
+LAST_MODELS = (
+    Measure("whole_test", End.whole_test, {"whole_test": _ONCE}, ("brief", "scores", "sample")),
+    Measure("whole_test", End.scores, {"whole_test": (2, 0)}, ("whole",)),
+    Measure("validation", End.validation, {"validation": _ONCE}, ("scores", "whole")),
+    Measure("flatness", End.flatness, {}, ("sample", "whole")),
+    Measure("corrupted", End.corrupted, {"clean": _ONCE, "corrupted": _ONCE}, ("sample",)),
+    Measure("corrupted", End.corrupted, {"whole_corrupted": _ONCE}, ("whole",)),
+)
+
+
 def measures(problem: Problem, start: list[Tensor], seed: int, extent: str = "sample") -> dict[str, Any]:
     """Return what is said of each restart's last model: lists with one entry per restart, None where not finite.
 
     Parameters
     ----------
-    problem : Problem
-        Holds the models.
-    start : list of Tensor
-        Their parameters before the first step.
-    seed : int
-        Of the random draws, shared by the restarts of a stack.
+    problem, start, seed : see `End`
     extent : {"brief", "scores", "sample", "whole"}
         How much: "brief", of trials, no more than ``whole_test``; "scores", of the runs of other searches, also
         ``validation``; else all, with corruptions of a sample of the test split, or of the whole of it.
@@ -51,56 +111,16 @@ def measures(problem: Problem, start: list[Tensor], seed: int, extent: str = "sa
     Returns
     -------
     dict
-        ``whole_test`` (loss and metric on the whole test split, or `scores_of` there); ``validation`` (`scores_of`
-        there; where the extent is "scores" or "whole"); ``flatness`` on the training sample in float32:
-        ``ball_maximum, adaptive_sharpness, average_sharpness`` and, where `Problem.curvature`, ``top_eigenvalue`` and
-        ``trace``; ``weight_norm, distance`` from the start, ``input_gradient_norm`` on test inputs; ``corrupted``: the
-        metric per corruption, one list per severity, and ``clean``, one list: that of the same examples as they are
-        (older files lack it); ``seconds`` of each of these.
+        The measures of `LAST_MODELS` that the extent has, by their names; ``seconds`` of each of these. Older files
+        lack ``clean`` among the corruptions.
     """
-    parameters, population = list(problem.parameters), problem.population
-    found: dict[str, Any] = {}
-    clock = {"whole_test": time.perf_counter()}
-    if extent == "whole":
-        found["whole_test"] = scores_of(problem, *problem.whole_test())
-    else:
-        loss, metric = problem.evaluate_whole_test()
-        found["whole_test"] = {"loss": numbers(loss), "metric": numbers(metric)}
-    if extent in ("scores", "whole"):
-        probabilities = problem.probabilities(problem.logits("validation"))
-        found["validation"] = scores_of(problem, probabilities, problem.sample_labels("validation"))
-
-    if extent in ("brief", "scores"):
-        return found | {"seconds": {"whole_test": time.perf_counter() - clock["whole_test"]}}
-
-    clock["flatness"] = time.perf_counter()
-    draws = generator(seed, "flatness")
-    sample = (problem.sample_loss, parameters)
-    with problem.measuring():
-        flat: dict[str, Tensor | flatness.Estimate] = {
-            "ball_maximum": flatness.ball_maximum(*sample, rho=RADIUS, population=population),
-            "adaptive_sharpness": flatness.adaptive_sharpness(*sample, rho=ADAPTIVE_RADIUS, population=population),
-            "average_sharpness": flatness.average_sharpness(
-                *sample, rho=RELATIVE_NOISE, draws=NOISE_DRAWS, generator=draws, population=population
-            ),
-            "weight_norm": flatness.weight_norm(parameters, population=population),
-            "distance": flatness.distance(parameters, start, population=population),
-            "input_gradient_norm": flatness.input_gradient_norm(*problem.input_losses()),
-        }
-        if problem.curvature:
-            curved = (problem.curvature_loss, parameters)
-            flat["top_eigenvalue"] = flatness.top_eigenvalue(
-                *curved, iterations=LANCZOS_STEPS, generator=draws, population=population
-            )
-            flat["trace"] = flatness.trace(*curved, draws=TRACE_DRAWS, generator=draws, population=population)
-    found["flatness"] = {name: numbers(value) for name, value in _without_estimates(flat).items()}
-
-    clock["corrupted"] = time.perf_counter()
-    corrupted = problem.corrupted(whole=extent == "whole")
-    found["corrupted"] = {name: [numbers(value) for value in values] for name, values in corrupted.items()}
-    ends = [*clock.values(), time.perf_counter()]
-    found["seconds"] = {name: later - earlier for name, earlier, later in zip(clock, ends, ends[1:], strict=False)}
-    return found
+    end, found, clock = End(problem, start, seed, extent), {}, {}
+    for measure in LAST_MODELS:
+        if extent in measure.where:
+            began = time.perf_counter()
+            found[measure.name] = measure.take(end)
+            clock[measure.name] = time.perf_counter() - began
+    return found | {"seconds": clock}
 
 
 def scores_of(problem: Problem, probabilities: Tensor, labels: Tensor) -> dict[str, list[float | None]]:
@@ -117,17 +137,6 @@ def scores_of(problem: Problem, probabilities: Tensor, labels: Tensor) -> dict[s
         kinds["average_precision"] = scores.average_precision
     found = {name: [score(p, y) if np.isfinite(p).all() else None for p, y in pairs] for name, score in kinds.items()}
     return found | {"metric": numbers(problem.metric_of(probabilities, labels))}
-
-
-def _without_estimates(flat: dict[str, Tensor | flatness.Estimate]) -> dict[str, Tensor]:
-    """Split an estimate into its value and ``<name>_standard_error``."""
-    found = {}
-    for name, value in flat.items():
-        if isinstance(value, flatness.Estimate):
-            found[name], found[f"{name}_standard_error"] = value
-        else:
-            found[name] = value
-    return found
 
 
 class Best:
@@ -286,3 +295,42 @@ class Best:
         """Continue from a `state_dict`."""
         self.losses, self.steps = state["losses"].numpy(), state["steps"].numpy()
         self.models, self.probabilities = state["models"], state["probabilities"]
+
+
+def _by_validation(_: Best, validated: Best) -> dict[str, Any]:
+    """Return the `scores_of` the models of the highest validation metric on the whole test split, and their steps."""
+    problem = validated.problem
+    chosen = scores_of(problem, validated.on_whole_test()[0], problem.test_labels())
+    return {"by_validation": chosen | {"step": validated.steps[0].tolist()}}
+
+
+#: What is said of the models that a restart keeps; each gives entries of the metadata.
+KEPT_MODELS = (
+    Measure("best", lambda best, _: best.measures(), {"test": _ONCE, "statistics": _ONCE}, ("brief", "sample")),
+    Measure(
+        "best", lambda best, _: best.whole_measures(), {"whole_test": (KEPT + 1, 0), "statistics": _ONCE}, ("whole",)
+    ),
+    Measure("by_validation", _by_validation, {"whole_test": _ONCE}, ("whole",)),
+)
+
+#: All that is measured at the end of a run.
+FINAL_MEASURES = (*LAST_MODELS, *FLATNESS, *KEPT_MODELS)
+
+
+def measures_of_kept(best: Best, validated: Best | None, extent: str) -> dict[str, Any]:
+    """Return what is said of the models that each restart keeps.
+
+    Parameters
+    ----------
+    best : Best
+        Those of lowest training loss.
+    validated : Best or None
+        That of the highest validation metric, where the extent is "whole".
+    extent : str
+        See `measures`.
+    """
+    found: dict[str, Any] = {}
+    for measure in KEPT_MODELS:
+        if extent in measure.where:
+            found |= measure.take(best, validated)
+    return found

@@ -18,34 +18,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from popview.common.errors import UsageError
 from popview.tasks import TASKS, digits, hub, images, networks, texts
+from popview.tasks.catalogue import RECORDS
+from popview.tasks.sizes import Sizes
 
-__all__ = ["DATA", "Data", "Example", "example", "kind", "model_settings", "network", "usual"]
+__all__ = ["Example", "example", "kind", "model_settings", "network", "run_sizes", "usual"]
 
 #: Vocabularies of models that cannot be had everywhere; 12 layers, 12 heads, 768 and 3,072 wide (Devlin et al. 2019,
 #: BERT-base) are the defaults of `transformers.BertConfig`.
 BERT_BASE = {"bert-base-cased": 28_996, "bert-base-uncased": 30_522}
-
-
-class Data(NamedTuple):
-    """Examples that are not for testing, examples that are, the shape of an image, tokens of a text.
-
-    `tokens` is the mean in batches of like length, padding included, counted with the uncased vocabulary of BERT.
-    """
-
-    rest: int
-    test: int
-    shape: tuple[int, int, int] = (3, 32, 32)
-    tokens: int = 0
-
-
-DATA = {
-    "digits": Data(1797 - digits.TEST_IMAGES, digits.TEST_IMAGES),
-    "mnist": Data(60_000, 10_000, (1, 28, 28)),
-    "cifar10": Data(50_000, 10_000),
-    "cifar100": Data(50_000, 10_000),
-    "goemotions": Data(43_410 + 5_426, 5_427, tokens=20),
-    "tweeteval": Data(3_257 + 374, 1_421, tokens=26),
-}
 
 
 class Example(NamedTuple):
@@ -79,7 +59,7 @@ def network(task: str, model: dict[str, Any]) -> nn.Module:
     """
     given = model_settings(task, model)
     if kind(task) is images.Images:
-        return networks.make_network(given["network"], DATA[task].shape, given["classes"], given["width"])
+        return networks.make_network(given["network"], RECORDS[task].shape, given["classes"], given["width"])
     from transformers import BertConfig, BertForSequenceClassification
 
     options: dict[str, Any] = {"num_labels": given["classes"], "attn_implementation": "eager"}
@@ -104,9 +84,20 @@ def example(task: str, model: dict[str, Any]) -> Example:
     return _example(task, json.dumps(model, sort_keys=True))
 
 
+def run_sizes(task: str, model: dict[str, Any]) -> Sizes:
+    """Return how many examples a run of a task evaluates and measures.
+
+    Raises
+    ------
+    UsageError
+        As `model_settings`.
+    """
+    return kind(task).sizes(RECORDS[task], model_settings(task, model))
+
+
 def usual(task: str, model: dict[str, Any]) -> dict[str, Any]:
     """Return a task's model with the length of its texts as they usually are in their batches, not as they may be."""
-    tokens = DATA[task].tokens
+    tokens = RECORDS[task].tokens
     return model | {"length": min(tokens, model_settings(task, model)["length"])} if tokens else model
 
 
@@ -124,7 +115,7 @@ def _example(task: str, model_text: str) -> Example:
         built: Any = network(task, model)
         below = 0.0
         if kind(task) is images.Images:
-            inputs = torch.empty(2, *DATA[task].shape)
+            inputs = torch.empty(2, *RECORDS[task].shape)
             forward, gradient = _flops(lambda: built(inputs).sum())
         else:
             tokens = {"input_ids": torch.zeros(2, given["length"], dtype=torch.long)}

@@ -17,7 +17,7 @@ from popview.common.environment import processor, versions
 from popview.common.errors import Unavailable, UsageError
 from popview.optimizers import Optimizer
 from popview.optimizers.tensors import members_of, norm
-from popview.runs.final_measures import Best, measures, numbers, scores_of
+from popview.runs.final_measures import Best, measures, measures_of_kept, numbers
 from popview.runs.loop import EVERY, follow, optimizer_of, unattached
 from popview.runs.specs import RunSpec
 from popview.tasks import SPLITS, Problem, set_up
@@ -192,15 +192,11 @@ class Record:
             table = pa.concat_tables(self.frames)
             if self.validated:
                 table = self._with_predictions(table, self.problem.whole_test()[0])
-                ending |= self.best.whole_measures()
-                chosen = scores_of(self.problem, self.validated.on_whole_test()[0], self.problem.test_labels())
-                ending["by_validation"] = chosen | {"step": self.validated.steps[0].tolist()}
-        if self.spec.extent in ("brief", "sample"):
-            ending |= self.best.measures()
-            if not self.problem.population:
-                probabilities = self.best.mean_probabilities().flatten().half().numpy()
-                column = pa.array([None] * (len(table) - 1) + [probabilities], type=pa.list_(pa.float16()))
-                table = table.append_column("probabilities", column)
+            ending |= measures_of_kept(self.best, self.validated, self.spec.extent)
+        if self.spec.extent in ("brief", "sample") and not self.problem.population:
+            probabilities = self.best.mean_probabilities().flatten().half().numpy()
+            column = pa.array([None] * (len(table) - 1) + [probabilities], type=pa.list_(pa.float16()))
+            table = table.append_column("probabilities", column)
         ending["seconds"] |= {"training_and_checkpoints": seconds, "measures": time.perf_counter() - began}
         return table.replace_schema_metadata({"popview": json.dumps(self._metadata() | ending)})
 

@@ -1,56 +1,18 @@
-"""Real tasks, each as data, model, loss and metric; `TASKS` maps their names."""
+"""Real tasks, each as data, model, loss and metric; `catalogue` says what they are, `TASKS` maps their names."""
 
-import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from popview.common.errors import UsageError, check_name
-from popview.tasks.digits import Digits
-from popview.tasks.images import cifar10, cifar100, mnist
-from popview.tasks.problem import SPLITS, Problem
-from popview.tasks.texts import goemotions, tweeteval
+if TYPE_CHECKING:
+    from popview.tasks.problem import SPLITS, Problem
+    from popview.tasks.setup import TASKS, set_up
 
 __all__ = ["SPLITS", "TASKS", "Problem", "set_up"]
 
-#: Task → what sets it up for the seeds of restarts, given the settings of its model in the profile.
-TASKS: dict[str, Callable[..., Problem]] = {
-    "digits": Digits,
-    "cifar10": cifar10,
-    "cifar100": cifar100,
-    "mnist": mnist,
-    "goemotions": goemotions,
-    "tweeteval": tweeteval,
-}
 
-
-def set_up(task: str, seeds: Sequence[int], model: dict[str, Any]) -> Problem:
-    """Set up a task for the restarts of given seeds.
-
-    Parameters
-    ----------
-    task : str
-        A key of `TASKS`.
-    seeds : sequence of int
-    model : dict
-        The settings of its model: ``model`` of its table in a profile.
-
-    Raises
-    ------
-    UsageError
-        If the task is unknown, one of its settings unknown or missing, or its data or model cannot be had.
-
-    Examples
-    --------
-    >>> from popview.tasks import set_up
-    >>> task = set_up("digits", seeds=[0, 1, 2], model={"hidden": 16})
-    >>> task.steps_per_epoch, task.population
-    (20, True)
-    """
-    check_name("task", task, TASKS)
-    known = {name: entry for name, entry in inspect.signature(TASKS[task]).parameters.items() if name != "seeds"}
-    for name in model:
-        check_name(f"setting of {task}'s model", name, known)
-    for name, entry in known.items():
-        if entry.default is entry.empty and name not in model:
-            raise UsageError(f"the model of {task} needs the setting {name}")
-    return TASKS[task](seeds, **model)
+def __getattr__(name: str) -> Any:
+    """Return one of `__all__`, loaded only now: it needs torch, and the catalogue does not."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    module = "popview.tasks.problem" if name in ("SPLITS", "Problem") else "popview.tasks.setup"
+    return getattr(import_module(module), name)

@@ -5,7 +5,7 @@ for training and 200 for validation, with `shared` into the same 1,000 for all a
 `fixed_validation` into the same 200 for validation and the same 1,000 for all.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -18,14 +18,16 @@ from torch.nn import Parameter
 from torch.nn.functional import cross_entropy
 
 from popview.common.seeds import generator
+from popview.tasks.catalogue import RECORDS, Task
 from popview.tasks.problem import Problem
+from popview.tasks.sizes import Sizes
 from popview.tasks.supervised import draw_fixed, draw_split, steps_of
 
-__all__ = ["Digits"]
+__all__ = ["Digits", "digits_task"]
 
-TEST_IMAGES, VALIDATION_IMAGES = 597, 200
+TASK = RECORDS["digits"]
+VALIDATION_IMAGES = TASK.rest - TASK.train
 SHARED_VALIDATION_IMAGES = 100
-CLASSES = 10
 
 
 @cache
@@ -90,22 +92,28 @@ class Digits(Problem):
     ) -> None:
         self.seeds, self.batch_size = list(seeds), batch_size
         images, labels = _images()
-        rest = len(labels) - TEST_IMAGES
-        train, validation = self._drawn(rest, shared, fixed_validation)
+        train, validation = self._drawn(shared, fixed_validation)
         self._splits = {
-            "test": (images[:TEST_IMAGES].expand(len(self.seeds), -1, -1), labels[:TEST_IMAGES].expand(len(seeds), -1)),
+            "test": (images[: TASK.test].expand(len(self.seeds), -1, -1), labels[: TASK.test].expand(len(seeds), -1)),
             "validation": self._subset(validation),
             "train": self._subset(train),
         }
         self.steps_per_epoch = steps_of(train.shape[1], batch_size)
         self.parameters = self._initial([hidden] if isinstance(hidden, int) else list(hidden))
 
-    def _drawn(self, rest: int, shared: bool, fixed: bool) -> tuple[Tensor, Tensor]:
+    @classmethod
+    def sizes(cls, task: Task, model: Mapping[str, Any]) -> Sizes:
+        """Return how many images a run evaluates: every split is its own sample, and nothing is corrupted."""
+        known = Sizes(task.train, task.train, VALIDATION_IMAGES, task.test, task.test)
+        return known._replace(measured=task.train, curved=task.train, inputs=task.test)
+
+    def _drawn(self, shared: bool, fixed: bool) -> tuple[Tensor, Tensor]:
         """Return the rows of each restart's train and validation splits: ``(P, n)`` among those not for testing."""
+        rest = TASK.rest
         if not shared and not fixed:
             order = torch.stack([torch.randperm(rest, generator=generator(seed, "split")) for seed in self.seeds])
             return order[:, VALIDATION_IMAGES:], order[:, :VALIDATION_IMAGES]
-        sizes = rest - VALIDATION_IMAGES, SHARED_VALIDATION_IMAGES
+        sizes = TASK.train, SHARED_VALIDATION_IMAGES
         if fixed:
             drawn = [draw_fixed(rest, np.arange(0), sizes[0], VALIDATION_IMAGES, seed) for seed in self.seeds]
         else:
@@ -116,11 +124,11 @@ class Digits(Problem):
     @staticmethod
     def _subset(chosen: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = _images()
-        return images[TEST_IMAGES + chosen], labels[TEST_IMAGES + chosen]
+        return images[TASK.test + chosen], labels[TASK.test + chosen]
 
     def _initial(self, hidden: list[int]) -> list[Parameter]:
         """Draw weights and biases as `torch.nn.Linear` does: uniform within 1/√(inputs)."""
-        layers = list(pairwise([_images()[0].shape[1], *hidden, CLASSES]))
+        layers = list(pairwise([_images()[0].shape[1], *hidden, TASK.classes]))
         shapes = [shape for inputs, outputs in layers for shape in ((inputs, outputs), (1, outputs))]
         bounds = [inputs**-0.5 for inputs, _ in layers for _ in range(2)]
         generators = [generator(seed, "initialisation") for seed in self.seeds]
@@ -195,3 +203,8 @@ class Digits(Problem):
         """Return the cross-entropy per image and the test images."""
         images, labels = self._splits["test"]
         return lambda inputs: self._losses(self._logits(inputs), labels), images.clone()
+
+
+def digits_task(task: Task) -> Callable[..., Digits]:
+    """Return what sets this task up."""
+    return Digits

@@ -5,6 +5,7 @@ POPVIEW_HUB names such a folder; what it does not hold is asked of the Hub itsel
 
 import hashlib
 import os
+from collections.abc import Mapping
 from functools import cache as remembered
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -131,7 +132,7 @@ def values(rows: Any, names: tuple[str, ...]) -> list[Any]:
         raise UsageError(f"column {name} of the data set cannot be read: {error}") from error
 
 
-def checked_arrays(name: str, make: Any, known: dict[str, str]) -> dict[str, np.ndarray]:
+def checked_arrays(name: str, make: Any, known: Mapping[str, str]) -> dict[str, np.ndarray]:
     """Return the cached arrays of a data set, and check that they hold what this project was built on.
 
     Parameters
@@ -139,7 +140,7 @@ def checked_arrays(name: str, make: Any, known: dict[str, str]) -> dict[str, np.
     name : str
     make : callable
         Decodes them.
-    known : dict
+    known : mapping
         Array → SHA-256, for those that are known.
 
     Raises

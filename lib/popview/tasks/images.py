@@ -1,7 +1,8 @@
-"""CIFAR-10, CIFAR-100 and MNIST: images decoded once, cropped and flipped, classified by a convolutional network."""
+"""Tasks on images: decoded once, cropped and flipped, classified by a convolutional network."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 from popview.common.errors import UsageError
 from popview.common.seeds import generator, stream
 from popview.tasks import array_cache, corruptions, hub, networks
+from popview.tasks.catalogue import Task, checksums
+from popview.tasks.sizes import Sizes, sample_sizes
 from popview.tasks.supervised import (
     Batch,
     Supervised,
@@ -22,27 +25,12 @@ from popview.tasks.supervised import (
     with_missing_labels,
 )
 
-__all__ = ["Images", "cifar10", "cifar100", "mnist"]
-
-#: SHA-256 of the decoded arrays that the results of this project come from.
-KNOWN: dict[str, dict[str, str]] = {
-    "uoft-cs/cifar10": {
-        "train_images": "47af8b02cfcfb6cdf3dbbd1969ad7f1b70f4413f6f80f437b020ee4e5bc8304a",
-        "train_labels": "f5cfe00b0f00968c0cc5ff3b1d2de51b10e33efa277c2986f4e0fa63e58c9f4f",
-        "test_images": "f9b1e2130bab680db56eb06d886f7f1ad0f1183907ceff4659d1735c890f5b04",
-        "test_labels": "cbb7365de8ed11f05cc4c3a1e7f78144127c5e851efd83762fb18202461230bb",
-    },
-    "ylecun/mnist": {
-        "train_images": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
-        "train_labels": "e474323ac02fc156161b0bbb1f8c9cfeb327a74bcd9f9680a8385269a24f566c",
-        "test_images": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
-        "test_labels": "2fd8de6bdb8d11780b4b96dc57847bcfe6953f7c32aa48bfcd8237c3b7847243",
-    },
-}
+__all__ = ["Images", "image_task"]
 
 EVALUATED_AT_ONCE = 500  # images per forward pass in evaluation
 MEASURED = 250  # images for Hessian-vector products, each of which costs several passes, and for input gradients
 CORRUPTED = 500  # images of the test sample that are corrupted
+STATISTICS = 2000  # training images from which BatchNorm statistics are recomputed
 
 
 def decoded(data: str, config: str, label: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -72,7 +60,7 @@ def decoded(data: str, config: str, label: tuple[str, ...]) -> dict[str, np.ndar
                 found[f"test_{key}"], found[f"train_{key}"] = found[f"train_{key}"][cut:], found[f"train_{key}"][:cut]
         return found
 
-    return hub.checked_arrays(hub.name_of(data, config), make, KNOWN.get(data, {}))
+    return hub.checked_arrays(hub.name_of(data, config), make, checksums(data, config))
 
 
 class Images(Supervised):
@@ -141,16 +129,17 @@ class Images(Supervised):
         self._train = self._take("train", rows["train"])
         validated = with_missing_labels(self._arrays["train_labels"], rows["validation"], rows["rest"])
         test_order = torch.randperm(len(self._arrays["test_labels"]), generator=generator(0, "test")).numpy()
-        chosen = {
-            split: order[sampled(self._arrays[f"{source}_labels"][order], min(size, most))]
-            for split, source, order, size, most in (
-                ("train", "train", rows["train"], evaluated, train),
-                ("validation", "train", validated, validation if fixed_validation else evaluated, validation),
-                ("test", "test", test_order, tested, len(test_order)),
-            )
-        }
+        sizes = sample_sizes(
+            train=train, validation=validation, test=len(test_order), evaluated=evaluated, tested=tested,
+            fixed_validation=fixed_validation,
+        )  # fmt: skip
         self._samples = {
-            split: self._take("test" if split == "test" else "train", order) for split, order in chosen.items()
+            split: self._take(source, order[sampled(self._arrays[f"{source}_labels"][order], sizes[split])])
+            for split, source, order in (
+                ("train", "train", rows["train"]),
+                ("validation", "train", validated),
+                ("test", "test", test_order),
+            )
         }
         height, breadth, channels = shape = self._arrays["train_images"].shape[1:]
         statistics = channel_statistics(self._arrays["train_images"])
@@ -165,6 +154,19 @@ class Images(Supervised):
             precision=precision,
         )
         self.steps_per_epoch = steps_of(train, batch_size)
+
+    @classmethod
+    def sizes(cls, task: Task, model: Mapping[str, Any]) -> Sizes:
+        """Return how many images a run evaluates and measures."""
+        known = super().sizes(task, model)
+        return known._replace(
+            clean=min(CORRUPTED, known.test),
+            corruptions=len(corruptions.IMAGE_CORRUPTIONS),
+            measured=known.train,
+            curved=min(MEASURED, known.train),
+            inputs=min(MEASURED, known.test),
+            statistics=min(STATISTICS, known.trained),
+        )
 
     def _take(self, split: str, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Copy rows of a split out of the memory map."""
@@ -210,7 +212,7 @@ class Images(Supervised):
 
     def statistics_batches(self) -> Iterator[Tensor]:
         """Yield the first 2,000 training images."""
-        images = self._train[0][:2000]
+        images = self._train[0][:STATISTICS]
         return (self.normalized(part) for part in images.split(EVALUATED_AT_ONCE))
 
     def corrupted(self, whole: bool = False) -> dict[str, list[Tensor]]:
@@ -291,11 +293,7 @@ def augment(images: Tensor, draws: torch.Generator, padding: int = 4) -> Tensor:
     return padded.view(-1, channels).index_select(0, pixels.flatten()).view(images.shape)  # thrice as fast as [,,]
 
 
-#: CIFAR-10: 50,000 training and 10,000 test images in 10 classes (Krizhevsky 2009).
-cifar10 = partial(Images, data="uoft-cs/cifar10", config="plain_text", label=("label",), classes=10)
-
-#: CIFAR-100: as CIFAR-10, with 100 fine classes.
-cifar100 = partial(Images, data="uoft-cs/cifar100", config="cifar100", label=("fine_label",), classes=100)
-
-#: MNIST: 60,000 training and 10,000 test images of digits in grey, not augmented (LeCun et al. 1998).
-mnist = partial(Images, data="ylecun/mnist", config="mnist", label=("label",), classes=10, augmented=False)
+def image_task(task: Task) -> Callable[..., Images]:
+    """Return what sets up a task of the catalogue."""
+    known = {name: getattr(task, name) for name in ("data", "config", "label", "classes", "augmented")}
+    return partial(Images, **known)

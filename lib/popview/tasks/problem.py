@@ -1,12 +1,15 @@
 """What a trajectory needs of a task: parameters, minibatches, losses and a metric, for P restarts at once."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from popview.tasks.catalogue import Task
+from popview.tasks.sizes import Sizes
 
 __all__ = ["SPLITS", "Problem"]
 
@@ -48,6 +51,19 @@ class Problem(ABC):
     multilabel: bool = False
     curvature: bool = True
     transposed: bool = False
+
+    @classmethod
+    def sizes(cls, task: Task, model: Mapping[str, Any]) -> Sizes:
+        """Return how many examples a run evaluates and measures; no data are read.
+
+        Parameters
+        ----------
+        task : Task
+            Of the catalogue.
+        model : mapping
+            All settings of its model, defaults included.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def minibatches(self, epoch: int) -> Iterator[Any]:

@@ -1,7 +1,7 @@
 """One network trained by minibatches, on images or on texts: precision, losses, metrics and fixed samples."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,8 +14,10 @@ from torch.optim.swa_utils import update_bn
 
 from popview.common.errors import UsageError
 from popview.common.seeds import generator
+from popview.tasks.catalogue import Task
 from popview.tasks.problem import Problem
 from popview.tasks.scores import predictions
+from popview.tasks.sizes import Sizes, sample_sizes
 
 __all__ = [
     "Batch",
@@ -60,6 +62,15 @@ class Supervised(Problem):
         self.multilabel, self.macro = multilabel, macro
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.buffers = list(network.buffers())
+
+    @classmethod
+    def sizes(cls, task: Task, model: Mapping[str, Any]) -> Sizes:
+        """Return how many examples a run evaluates; of another data set than the task's own no more is known than the
+        sample of its test split."""
+        names = ("train", "validation", "evaluated", "tested", "fixed_validation")
+        found = sample_sizes(test=task.test, **{name: model[name] for name in names})
+        own = model["data"] == task.data
+        return Sizes(model["train"], **found, whole_test=task.test if own else found["test"])
 
     @abstractmethod
     def sample(self, split: str) -> list[Batch]:

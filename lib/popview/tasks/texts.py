@@ -1,6 +1,6 @@
-"""GoEmotions and TweetEval: texts tokenised once, batched by length, classified by a BERT of any size."""
+"""Tasks on texts: tokenised once, batched by length, classified by a BERT of any size."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -15,6 +15,8 @@ from popview.common.processes import one_thread
 from popview.common.seeds import generator, stream
 from popview.tasks import array_cache, corruptions, hub
 from popview.tasks.bert import classifier, tokenizer, vocabulary
+from popview.tasks.catalogue import Task, checksums
+from popview.tasks.sizes import Sizes, sample_sizes
 from popview.tasks.supervised import (
     Batch,
     Supervised,
@@ -30,21 +32,7 @@ from popview.tasks.supervised import (
     with_missing_labels,
 )
 
-__all__ = ["Texts", "goemotions", "tweeteval"]
-
-#: SHA-256 of the labels and test texts that the results of this project come from.
-KNOWN: dict[str, dict[str, str]] = {
-    "cardiffnlp/tweet_eval": {
-        "train_labels": "da5660cfc666a0227bc4674fa3624bfd8e355a82e66441d417df63c36e6d6856",
-        "test_labels": "f61d0d642f2ce56be759dd886bc5a138963d26bc860648d7e069ec3b7ace8f37",
-        "test_texts": "e3df20d162ce90e4a2d36947ac0b9716d46a59b5026b264f1afbeeae85e075ce",
-    },
-    "google-research-datasets/go_emotions": {
-        "train_labels": "77155d4ceb4a6c63531a579ad3b854512112bfb1d7d31d078028d4ae318b7baa",
-        "test_labels": "0bbcd5e64fae5e21a45d46d2635d762c6b043edd5b04df677f0e7bef94294352",
-        "test_texts": "6bee3fbddc3634b15fe515589a1c16cbb4e68f40fa7be05285afb2ff4bc94a91",
-    },
-}
+__all__ = ["Texts", "text_task"]
 
 EVALUATED_AT_ONCE = 100  # texts per forward pass in evaluation
 SORTED_AT_ONCE = 50  # minibatches whose texts are sorted by length together
@@ -70,6 +58,8 @@ class Texts(Supervised):
         Exactly one.
     data, config : str
         Hub name and configuration of the data set.
+    label : tuple of str
+        Names that the column of labels may have.
     multilabel : bool
         Whether a text may have several labels.
     classes : int
@@ -106,6 +96,7 @@ class Texts(Supervised):
         *,
         data: str,
         config: str,
+        label: tuple[str, ...],
         multilabel: bool,
         classes: int,
         model: str,
@@ -123,7 +114,7 @@ class Texts(Supervised):
         curvature: bool = False,
     ) -> None:
         self.seed, self.batch_size, self.length, self.curvature = one_seed(seeds), batch_size, length, curvature
-        self.data, self.config, self.model = data, config, model
+        self.data, self.config, self.label, self.model = data, config, label, model
         self.classes, self.multilabel = classes, multilabel
         network = classifier(model, classes, multilabel, pretrained, stream(self.seed, "initialisation"))
         layers = network.bert.encoder.layer
@@ -134,7 +125,7 @@ class Texts(Supervised):
         self.frozen = frozen
         self._precision_below = supported_precision(precision, PROCESSOR)
         self.name = f"{hub.name_of(data, config)}-{model.replace('/', '--')}-{vocabulary(model)}-{length}"
-        arrays = hub.checked_arrays(self.name, self._decoded, KNOWN.get(data, {}))
+        arrays = hub.checked_arrays(self.name, self._decoded, checksums(data, config))
         for split in ("train", "test"):
             check_labels(arrays[f"{split}_labels"], classes)
         self._test_texts = arrays["test_texts"]
@@ -156,15 +147,32 @@ class Texts(Supervised):
                 network.classifier.bias.copy_(logits_of_base_rates(self._rest.labels[self._train], classes))
         validated = with_missing_labels(self._rest.labels, rows["validation"], rows["rest"])
         order = torch.randperm(len(self._test.labels), generator=generator(0, "test")).numpy()
+        sizes = sample_sizes(
+            train=train, validation=validation, test=len(order), evaluated=evaluated, tested=tested,
+            fixed_validation=fixed_validation,
+        )  # fmt: skip
         self._samples = {
-            split: chosen[sample_with_every_label(source.labels[chosen], min(size, most))]
-            for split, source, chosen, size, most in (
-                ("train", self._rest, rows["train"], evaluated, train),
-                ("validation", self._rest, validated, validation if fixed_validation else evaluated, validation),
-                ("test", self._test, order, tested, len(order)),
+            split: chosen[sample_with_every_label(source.labels[chosen], sizes[split])]
+            for split, source, chosen in (
+                ("train", self._rest, rows["train"]),
+                ("validation", self._rest, validated),
+                ("test", self._test, order),
             )
         }
         self.steps_per_epoch = steps_of(train, batch_size)
+
+    @classmethod
+    def sizes(cls, task: Task, model: Mapping[str, Any]) -> Sizes:
+        """Return how many texts a run evaluates and measures."""
+        known = super().sizes(task, model)
+        measured = min(MEASURED, known.train)
+        return known._replace(
+            clean=min(CORRUPTED, known.test),
+            corruptions=len(corruptions.TEXT_CORRUPTIONS),
+            measured=measured,
+            curved=measured if model["curvature"] else 0,
+            inputs=min(MEASURED, known.test),
+        )
 
     # ---------------------------------------------------------------- data
 
@@ -182,7 +190,7 @@ class Texts(Supervised):
             if others:
                 raise UsageError(f"column text of data set {self.data} ({self.config}) holds {', '.join(others)}")
             found[f"{split}_tokens"], found[f"{split}_starts"] = self._encode(texts)
-            labels = [value for part in parts for value in hub.values(part, ("label", "labels"))]
+            labels = [value for part in parts for value in hub.values(part, self.label)]
             try:
                 found[f"{split}_labels"] = self._table(labels)
             except (TypeError, ValueError) as error:
@@ -362,10 +370,7 @@ def _padded(texts: Encoded, rows: np.ndarray) -> tuple[Tensor, Tensor]:
     return nn.utils.rnn.pad_sequence(parts, batch_first=True), mask
 
 
-#: GoEmotions: 28 labels, several to a text, in its simplified configuration (Demszky et al. 2020).
-goemotions = partial(
-    Texts, data="google-research-datasets/go_emotions", config="simplified", multilabel=True, classes=28
-)
-
-#: TweetEval's task emotion: 4 classes (Barbieri et al. 2020).
-tweeteval = partial(Texts, data="cardiffnlp/tweet_eval", config="emotion", multilabel=False, classes=4)
+def text_task(task: Task) -> Callable[..., Texts]:
+    """Return what sets up a task of the catalogue."""
+    known = {name: getattr(task, name) for name in ("data", "config", "label", "multilabel", "classes")}
+    return partial(Texts, **known)

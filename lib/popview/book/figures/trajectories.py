@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from popview.book.page import NOT_RUN
 from popview.book.style import colour
+from popview.tasks.catalogue import RECORDS
 
 __all__ = [
     "distributions",
@@ -19,7 +20,6 @@ __all__ = [
     "forest",
     "learning_curves",
     "loss_against_metric",
-    "metric_name",
     "reached",
 ]
 
@@ -70,7 +70,7 @@ def learning_curves(
             for algorithm in algorithms:
                 _curves(axes, late[late["algorithm"] == algorithm], algorithm, x, y)
             axes.set(xlabel=LABELS.get(x, x), title=f"{task}, {variant}", yscale="log" if log else "linear")
-        line[0].set(ylabel=LABELS.get(y, f"test {metric_name(task)}"))
+        line[0].set(ylabel=LABELS.get(y, f"test {RECORDS[task].metric}"))
     grid[0][0].legend(ncols=2, fontsize=8)
     return figure
 
@@ -132,11 +132,6 @@ def _spread(axes: Axes, values: pd.DataFrame) -> None:
     axes.grid(axis="y", visible=False)
 
 
-def metric_name(task: str) -> str:
-    """Return what a task's metric is: macro-F1 for the paper's texts, else accuracy."""
-    return "macro-F1" if task in ("goemotions", "tweeteval") else "accuracy"
-
-
 def loss_against_metric(
     results: Mapping[tuple[str, str], pd.DataFrame], algorithms: Sequence[str], from_share: float
 ) -> Figure:
@@ -162,7 +157,7 @@ def loss_against_metric(
             axes.scatter(rows["train_loss"], rows["test_metric"], s=3, alpha=0.15, color=colour(algorithm), linewidth=0)
             axes.set(title=f"{algorithm}: {task}, {variant}", xscale="log")
             axes.title.set_fontsize(9)
-        line[0].set(ylabel=f"test {metric_name(task)}")
+        line[0].set(ylabel=f"test {RECORDS[task].metric}")
     figure.supxlabel("training loss", fontsize=10)
     return figure
 

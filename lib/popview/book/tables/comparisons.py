@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 
 from popview.book.cells import across, interval, setting, sign, waits, with_interval, word
-from popview.book.figures.trajectories import metric_name
 from popview.book.page import MINUS
 from popview.runs import profiles
-from popview.runs.flops import DATA, model_settings
+from popview.runs.flops import run_sizes
 from popview.statistics.power import deviations, equivalence_power
-from popview.tasks.digits import TEST_IMAGES
+from popview.tasks.catalogue import ACCURACY, RECORDS
 
 __all__ = [
     "coverage_table",
@@ -110,9 +109,7 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
     """
     rows = []
     for (task, variant), members in comparison.groupby(["task", "variant"], sort=False):
-        examples = TEST_IMAGES
-        if task != "digits":
-            examples = min(model_settings(task, profiles.settings(profile, task)["model"])["tested"], DATA[task].test)
+        metric, examples = RECORDS[task].metric, run_sizes(task, profiles.settings(profile, task)["model"]).test
         mean = float(values[task, variant]["SGD"].mean())
         restarts, paired = int(members["restarts"].min()), bool(members["paired"].all())
         single, shared = deviations(values[task, variant])
@@ -123,13 +120,13 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
                 "task": f"{task}, {variant}",
                 "restarts": ", ".join(map(str, members["restarts"].unique())),
                 "tests": ", ".join(members["paired"].map({True: "paired by seed", False: "unpaired, exact"}).unique()),
-                "metric": metric_name(task),
+                "metric": metric,
                 "SGD, points": 100 * mean,
                 "margin, points": f"±{100 * members['margin'].iloc[0]:g}",
                 "in SDs": f"{wide:.1f}" if np.isfinite(wide) else "–",
                 "shown if equal, %": f"{100 * equivalence_power(restarts, wide):.0f}" if np.isfinite(wide) else "–",
                 "sampling error of the test set, points": 100 * np.sqrt(mean * (1 - mean) / examples)
-                if metric_name(task) == "accuracy"
+                if metric == ACCURACY
                 else np.nan,
             }
         )

@@ -8,7 +8,7 @@ import pandas as pd
 from popview.book.cells import setting
 from popview.paper import printed as paper_tables
 from popview.populations.comparisons import ALPHA, PRINTED_PAIRS, tally
-from popview.populations.tables import TASKS
+from popview.tasks.catalogue import SHOWN
 
 __all__ = ["losses", "medians", "printed_and_ours", "printed_pairs", "tallies", "whole"]
 
@@ -32,7 +32,7 @@ def printed_and_ours(ours: pd.DataFrame, number: str, key: str = "algorithm") ->
     if parts.empty:
         return pd.DataFrame()
     parts = parts.assign(column=parts["task"] + ": " + parts["label"])
-    ordered = parts.sort_values("task", key=lambda tasks: tasks.map(TASKS.index), kind="stable")["column"].unique()
+    ordered = parts.sort_values("task", key=lambda tasks: tasks.map(SHOWN.index), kind="stable")["column"].unique()
     wide = parts.pivot(index=key, columns="column", values="p")
     return wide.loc[parts[key].unique(), ordered].astype(float).reset_index().rename_axis(columns=None)
 
@@ -68,7 +68,7 @@ def medians(sets: pd.DataFrame) -> pd.DataFrame:
         cell = f"{row['median']:.3f} ({row['standard_deviation']:.3f})"
         lines.append((row["algorithm"], row["set"], row["task"], f"{row['task']}, printed", cell))
     cells = pd.DataFrame(lines, columns=["algorithm", "set", "task", "column", "cell"])
-    ordered = cells.sort_values("task", key=lambda tasks: tasks.map(TASKS.index), kind="stable")["column"].unique()
+    ordered = cells.sort_values("task", key=lambda tasks: tasks.map(SHOWN.index), kind="stable")["column"].unique()
     wide = cells.pivot(index=["algorithm", "set"], columns="column", values="cell").fillna("–")
     index = cells[["algorithm", "set"]].drop_duplicates()
     return wide.loc[pd.MultiIndex.from_frame(index), ordered].reset_index().rename_axis(columns=None)

@@ -9,9 +9,9 @@ import pandas as pd
 
 from popview.book.cells import with_interval
 from popview.book.page import MINUS, number
-from popview.paper.rules.by_solutions import SHARPNESS
 from popview.populations.solutions import QUASI_NEWTON
 from popview.topography import FourierPathFinder
+from popview.topography.measures import SHARPNESS
 
 __all__ = [
     "STAGE_NAMES",

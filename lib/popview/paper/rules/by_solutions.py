@@ -13,8 +13,9 @@ from popview.populations.comparisons import ALPHA, log_loss
 from popview.populations.solutions import QUASI_NEWTON
 from popview.runs import solutions as study
 from popview.statistics import Result, holm, paired_permutation
+from popview.topography.measures import SHARPNESS
 
-__all__ = ["SHARPNESS", "Study"]
+__all__ = ["Study"]
 
 #: Where Vargha and Delaney call an effect large: a component that orders two sets less surely does not separate them.
 LARGE = 0.71
@@ -32,8 +33,6 @@ VALUES = {
 
 #: Stages that the text compares → their words.
 STAGE_WORDS = {"early": "early-stopped", "fitted": "fully fitted"}
-
-SHARPNESS = ("ball_maximum", "adaptive_sharpness", "average_sharpness", "top_eigenvalue")
 
 
 @dataclass(frozen=True)

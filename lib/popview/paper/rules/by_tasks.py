@@ -12,11 +12,9 @@ from popview.paper.finding import Decision, Finding, Word, any_or_settled, list_
 from popview.populations import comparisons, selection, tables
 from popview.populations.comparisons import ALPHA
 from popview.statistics import effective_n, simulations
+from popview.tasks.catalogue import RECORDS
 
-__all__ = ["ACCURACY", "SIX", "Results"]
-
-#: Tasks measured by accuracy; the others by macro-F1.
-ACCURACY = ("digits", "cifar10", "cifar100")
+__all__ = ["SIX", "Results"]
 
 #: The paper's design: trajectories, and models of each.
 RESTARTS, MODELS = 5, 10
@@ -86,7 +84,7 @@ class Results:
         metric : {"", "accuracy", "macro-F1"}
             The only metric that the claim is about, if it names one.
         """
-        measured = "accuracy" if self.task in ACCURACY else "macro-F1"
+        measured = RECORDS[self.task].metric
         if metric not in ("", measured):
             return Finding("not applicable", f"measured by {measured}")
         if absent := [name for name in needs if name not in self.values]:

@@ -18,17 +18,16 @@ from popview.common.errors import UsageError
 from popview.common.seeds import generator
 from popview.optimizers import Optimizer
 from popview.runs import store
-from popview.runs.final_measures import ADAPTIVE_RADIUS, LANCZOS_STEPS, NOISE_DRAWS, RADIUS, RELATIVE_NOISE
 from popview.runs.loop import EVERY, follow, optimizer_of
 from popview.runs.solutions.parts import STAGES, TopographyPart
 from popview.runs.solutions.vectors import Network, place, vectors
 from popview.runs.specs import RunSpec
 from popview.tasks import SPLITS, Problem, set_up
-from popview.topography import flatness
+from popview.topography.measures import FLATNESS, Models, flatness_of
 
 __all__ = ["Found", "StageRecorder", "Stages", "stored_weights", "trained"]
 
-#: Models whose sharpness is measured at once.
+#: Models whose flatness is measured at once.
 AT_ONCE = 6
 
 
@@ -142,8 +141,8 @@ def trained(part: TopographyPart, unfinished: Path | None = None, every: float =
     -------
     Found
         One row per seed and stage that the run reached: ``seed, stage, step, epoch, gradient_evaluations`` (all of the
-        run), loss and accuracy on ``train``, ``validation`` and the whole ``test`` split, ``weight_norm, distance``
-        from the initial weights, and sharpness on the sample where paths are fitted (`popview.topography.flatness`).
+        run), loss and accuracy on ``train``, ``validation`` and the whole ``test`` split, and the measures of flatness
+        on the sample where paths are fitted (`popview.topography.measures`).
         The weights are, of each stage, ``steps`` ``(P,)`` and ``vectors`` ``(P, d)``.
     """
     began = time.process_time()
@@ -239,28 +238,20 @@ def _rows(
     for split in SPLITS:
         loss, accuracy = problem.evaluate_whole_test() if split == "test" else problem.evaluate(split)
         columns[f"{split}_loss"], columns[f"{split}_accuracy"] = loss.double().numpy(), accuracy.double().numpy()
-    columns["weight_norm"] = found.double().norm(dim=1).numpy()
-    columns["distance"] = (found.double() - start.double()).norm(dim=1).numpy()
-    columns |= sharpness(found, network, part.settings["fitted"], part.settings["chunk"])
+    columns |= flatness(found, start, network, part.settings["fitted"], part.settings["chunk"])
     table = pa.table(columns).filter(pa.array(there))
     return table.add_column(1, "stage", pa.array([stage] * len(table), pa.string()))
 
 
-def sharpness(found: Tensor, network: Network, images: int, chunk: int) -> dict[str, np.ndarray]:
-    """Measure how sharp the loss is around parameter vectors ``(P, d)``, on the first `images` of the sample."""
+def flatness(found: Tensor, start: Tensor, network: Network, images: int, chunk: int) -> dict[str, np.ndarray]:
+    """Measure how flat the loss is around parameter vectors ``(P, d)``, on the first `images` of the sample."""
     loss = network.loss(images, chunk)
     parts = []
-    for some in found.split(AT_ONCE):
-        models = some.clone().requires_grad_()
+    for some, before in zip(found.split(AT_ONCE), start.split(AT_ONCE), strict=True):
+        vectors_ = some.clone().requires_grad_()
+        here = partial(loss, vectors_)
+        models = Models([vectors_], [before], True, generator(0, "flatness"), loss=here, curvature_loss=here)
         with torch.enable_grad():
-            parts.append(_measured(partial(loss, models), models))
-    return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
-
-
-def _measured(loss: flatness.Loss, models: Tensor) -> dict[str, Tensor]:
-    draws, radii = generator(0, "flatness"), {"ball_maximum": RADIUS, "adaptive_sharpness": ADAPTIVE_RADIUS}
-    found = {name: getattr(flatness, name)(loss, [models], rho=rho, population=True) for name, rho in radii.items()}
-    drawn: Any = {"generator": draws, "population": True}
-    noisy = flatness.average_sharpness(loss, [models], rho=RELATIVE_NOISE, draws=NOISE_DRAWS, **drawn)
-    top = flatness.top_eigenvalue(loss, [models], iterations=LANCZOS_STEPS, **drawn)
-    return {**found, "average_sharpness": noisy.value, "top_eigenvalue": top}
+            parts.append(flatness_of(models, "solutions"))
+    names = [measure.name for measure in FLATNESS if "solutions" in measure.where]
+    return {name: torch.cat([part[name] for part in parts]).numpy() for name in names}

@@ -1,0 +1,56 @@
+"""From a task of the catalogue and the settings of its model to a `Problem`."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from popview.common.errors import UsageError, check_name
+from popview.tasks.catalogue import RECORDS
+from popview.tasks.digits import digits_task
+from popview.tasks.images import image_task
+from popview.tasks.problem import Problem
+from popview.tasks.texts import text_task
+
+__all__ = ["TASKS", "set_up"]
+
+_KINDS: dict[str, Callable[..., Callable[..., Problem]]] = {
+    "digits": digits_task,
+    "images": image_task,
+    "texts": text_task,
+}
+
+#: Task → what sets it up for the seeds of restarts, given the settings of its model in the profile.
+TASKS = {name: _KINDS[task.kind](task) for name, task in RECORDS.items()}
+
+
+def set_up(task: str, seeds: Sequence[int], model: dict[str, Any]) -> Problem:
+    """Set up a task for the restarts of given seeds.
+
+    Parameters
+    ----------
+    task : str
+        A key of `TASKS`.
+    seeds : sequence of int
+    model : dict
+        The settings of its model: ``model`` of its table in a profile.
+
+    Raises
+    ------
+    UsageError
+        If the task is unknown, one of its settings unknown or missing, or its data or model cannot be had.
+
+    Examples
+    --------
+    >>> from popview.tasks import set_up
+    >>> task = set_up("digits", seeds=[0, 1, 2], model={"hidden": 16})
+    >>> task.steps_per_epoch, task.population
+    (20, True)
+    """
+    check_name("task", task, TASKS)
+    known = {name: entry for name, entry in inspect.signature(TASKS[task]).parameters.items() if name != "seeds"}
+    for name in model:
+        check_name(f"setting of {task}'s model", name, known)
+    for name, entry in known.items():
+        if entry.default is entry.empty and name not in model:
+            raise UsageError(f"the model of {task} needs the setting {name}")
+    return TASKS[task](seeds, **model)
