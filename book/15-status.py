@@ -33,6 +33,7 @@ from popview.book.tables import topography as topography_tables
 from popview.paper import claims, printed
 from popview.runs import solutions as study
 from popview.runs import status
+from popview.runs.specs import VARIANTS
 
 # %% [markdown]
 # ## Ledger of claims
@@ -114,7 +115,9 @@ page.provenance(found, "reconsidered.csv", profile="laptop")
 # ## Trajectories
 
 # %% tags=["hide-input", "remove-output"]
-inventory = pd.DataFrame(status.inventory(profile))
+everything = pd.DataFrame(status.inventory(profile))
+read = everything["variant"].isin(VARIANTS)
+inventory, annealed = everything[read], everything[~read]
 page.table("inventory", run_tables.inventory_table(inventory))
 glue("progress", run_tables.progress(inventory), display=False)
 glue("core-hours", f"{inventory['core_hours'].sum():.1f}", display=False)
@@ -135,6 +138,25 @@ page.provenance(
     size=f"{inventory['bytes'].sum() / 1e6:.1f} MB in the repository",
     core_hours=f"{inventory['core_hours'].sum():.1f}",
 )
+
+# %% [markdown]
+# Runs under warm-up and a cosine schedule are on their way, and no page reads them yet. A search tries every cell of a
+# grid at a third of the budget, and its three finalists at the whole of it. With the settings that it chooses, fresh
+# seeds are then trained (annealed), and a few arms that change one thing.
+
+# %% tags=["hide-input", "remove-output"]
+page.show("annealed", annealed, run_tables.inventory_table)
+
+# %% [markdown]
+# ````{table} Restarts under warm-up and cosine: wanted, done, and to come. Algorithms whose search has not ended are counted with what they will need.
+# :name: table-annealed
+# ```{glue:md} annealed
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(annealed, "annealed.csv", profile=profile, core_hours=f"{annealed['core_hours'].sum():.1f}")
 
 # %% [markdown]
 # Algorithm by algorithm, `popview status` says the same in a terminal (`--restarts 10`: how far it is to ten);
