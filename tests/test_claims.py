@@ -1,6 +1,7 @@
 """The ledger of claims: complete, judged by rules, and rules that answer as the numbers say."""
 
 import re
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from popview.common.errors import UsageError
 from popview.common.folders import PAPER, ROOT
 from popview.paper import claims, rules
 from popview.paper.audit import printed_checks
+from popview.paper.finding import any_or_settled, signs, that_share
 from popview.paper.rules import Computed, Finding, Results, by_tasks
 from popview.populations import tables
 
@@ -180,6 +182,43 @@ class TestJudge:
         assert found["sentence_under_six"] == "does not hold"
         assert found["top_three"] == "holds"
         assert found["ahead_by_f1_printed"] == "holds in part"
+
+
+class TestRules:
+    @pytest.mark.parametrize("kind", rules.DECIDERS)
+    def test_every_rule_fits_the_function_that_decides_it(self, kind):
+        named = {rule.decide.__name__ for rule in rules.load_rules(kind).values()}
+        assert named == set(rules.DECIDERS[kind])
+        for rule in rules.load_rules(kind).values():
+            signature(rule.decide).bind(None, **rule.settings)
+            assert rule.detail
+
+    @pytest.mark.parametrize(
+        ("row", "message"),
+        [
+            ('decide = "all_bettr"', "unknown decider of rule a 'all_bettr': did you mean 'all_better'"),
+            ('decide = "by_check"', "unknown decider of rule a 'by_check'"),  # it decides another kind of rules
+        ],
+    )
+    def test_a_decider_that_is_not_there_is_named(self, tmp_path, monkeypatch, row, message):
+        (tmp_path / "rules.toml").write_text(f'[task.a]\nstates = "b"\ndetail = "c"\n{row}\n')
+        monkeypatch.setattr(rules, "PAPER", tmp_path)
+        with pytest.raises(UsageError, match=message):
+            rules.load_rules("task")
+
+    @pytest.mark.parametrize(
+        ("yes", "no", "words"),
+        [
+            ([1, 1], [0, 0], ("holds", "holds", "holds")),
+            ([1, 0], [0, 0], ("holds in part", "holds in part", "holds in part")),
+            ([1, 0], [0, 1], ("holds in part", "holds in part", "inconclusive")),
+            ([0, 0], [0, 1], ("does not hold", "inconclusive", "does not hold")),
+            ([0, 0], [0, 0], ("does not hold", "inconclusive", "inconclusive")),
+        ],
+    )
+    def test_parts_become_one_word(self, yes, no, words):
+        assert (that_share(yes), any_or_settled(yes, False), signs(yes, no)) == words
+        assert any_or_settled(yes, True) == that_share(yes)
 
 
 class TestRevisedRules:

@@ -168,7 +168,7 @@ def all_better(results: Results, better: Sequence[str], than: Sequence[str]) -> 
 
 
 def ratio_within(results: Results, of: str, column: str, low: float, high: float) -> Decision:
-    """Count the algorithms whose mean of a column, at the end, an algorithm exceeds by a factor within bounds."""
+    """Count the algorithms of which one algorithm's final value of a column, on average, is `low` to `high` times."""
     paid = tables.final(results.trajectories, column).mean()
     ratios = {name: paid[of] / paid[name] for name in SIX if name != of}
     listed = ", ".join(f"{ratio:.2f} × {name}'s" for name, ratio in ratios.items())
@@ -204,10 +204,10 @@ def sets_alike(results: Results) -> Decision:
 
 def tests_alike(results: Results) -> Decision:
     """Decide by whether both tests of SetA against SetB are on the same side of 0.05."""
-    few = results.tests[0]
-    ranks, means = few["mann_whitney"] <= ALPHA, few["t_test"] <= ALPHA
-    numbers = {"both": (ranks & means).sum(), "neither": (~ranks & ~means).sum(), "of": len(few)}
-    return "holds" if (ranks == means).all() else "does not hold", numbers
+    few = results.tests[0][["mann_whitney", "t_test"]]
+    both, neither = (few <= ALPHA).all(axis=1), (few > ALPHA).all(axis=1)
+    word: Word = "holds" if (both | neither).all() else "does not hold"
+    return word, {"both": both.sum(), "neither": neither.sum(), "of": len(few)}
 
 
 def sam_at_equal_gradients(results: Results) -> Decision:
