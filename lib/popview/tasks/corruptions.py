@@ -119,7 +119,14 @@ TEXT_CORRUPTIONS = ("characters", "words")
 
 
 def version() -> str:
-    """Return a name for what corruptions do: a digest of `REVISION`, `STRENGTHS`, Pillow's and SciPy's version."""
+    """Return a name for what corruptions do: a digest of `REVISION`, `STRENGTHS`, Pillow's and SciPy's version.
+
+    Examples
+    --------
+    >>> from popview.tasks.corruptions import version
+    >>> len(version())
+    12
+    """
     known = [REVISION, STRENGTHS, pillow, scipy.__version__]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:12]
 
