@@ -8,7 +8,18 @@ __all__ = ["Unavailable", "UsageError", "check_name", "nearest"]
 
 
 class UsageError(ValueError):
-    """A user's mistake, told in one line; the command line prints it without a traceback."""
+    """A user's mistake, told in one line; the command line prints it without a traceback.
+
+    Examples
+    --------
+    >>> from popview.common.errors import UsageError
+    >>> from popview.optimizers import hyperparameters
+    >>> try:
+    ...     hyperparameters("SAMM")
+    ... except UsageError as error:
+    ...     print(str(error).partition(" known:")[0])
+    unknown algorithm 'SAMM': did you mean 'SAM'?
+    """
 
 
 class Unavailable(UsageError):

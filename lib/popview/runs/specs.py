@@ -240,6 +240,14 @@ class GridSpec(RunSpec):
     ----------
     axes : tuple of str
         The hyperparameters that vary; they enter the digest as hyperparameters only.
+
+    Examples
+    --------
+    >>> from popview.runs.specs import GridSpec
+    >>> settings = {"seed": 0, "restarts": 5, "epochs": 10, "checkpoints": 3}
+    >>> spec = GridSpec("digits", "mine", "SAM", "noise", **settings, hyperparameters={"rho": 0.5}, axes=("rho",))
+    >>> spec.experiment, spec.labels
+    ('noise', {'rho': 0.5})
     """
 
     axes: tuple[str, ...] = ()

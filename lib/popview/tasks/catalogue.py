@@ -44,6 +44,13 @@ class Task:
         Whether the book compares algorithms on it.
     checksums : mapping
         Decoded array → SHA-256, of those that the results of this project come from.
+
+    Examples
+    --------
+    >>> from popview.tasks.catalogue import RECORDS
+    >>> digits = RECORDS["digits"]
+    >>> digits.title, digits.metric, digits.rest + digits.test
+    ('Digits', 'accuracy', 1797)
     """
 
     name: str

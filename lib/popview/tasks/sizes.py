@@ -25,6 +25,12 @@ class Sizes(NamedTuple):
         test examples by which the loss is differentiated.
     statistics : int
         Training examples from which BatchNorm statistics are recomputed.
+
+    Examples
+    --------
+    >>> from popview.tasks.sizes import Sizes
+    >>> Sizes(trained=1000, train=500, validation=200, test=300, whole_test=600).checkpoint
+    1000
     """
 
     trained: int

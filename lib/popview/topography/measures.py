@@ -34,6 +34,12 @@ class Measure:
         What it costs: field of `popview.tasks.sizes.Sizes` → forward passes and gradients of each of these examples.
     where : tuple of str
         Where it is taken: in runs of these extents (`popview.runs.specs.RunSpec.extent`); in the study of "solutions".
+
+    Examples
+    --------
+    >>> from popview.topography.measures import FLATNESS
+    >>> {measure.name: dict(measure.passes) for measure in FLATNESS}["ball_maximum"]
+    {'measured': (2, 1)}
     """
 
     name: str
@@ -59,6 +65,23 @@ class Models(NamedTuple):
         What the Hessian is taken of; None: it is not.
     input_losses : callable, optional
         Returns the arguments of `popview.topography.flatness.input_gradient_norm`.
+
+    Examples
+    --------
+    All measures of one model, a reader's own, on a sample of two examples:
+
+    >>> import torch
+    >>> from popview.topography.measures import Models, flatness_of
+    >>> model = torch.nn.Linear(2, 2, bias=False)
+    >>> with torch.no_grad():
+    ...     weights = model.weight.copy_(torch.eye(2))
+    >>> start = [torch.zeros(2, 2)]
+    >>> def loss():
+    ...     return torch.nn.functional.cross_entropy(model(torch.eye(2)), torch.tensor([0, 1]))
+    >>> models = Models(list(model.parameters()), start, False, torch.Generator().manual_seed(0), loss, loss)
+    >>> found = flatness_of(models, "solutions")
+    >>> list(found)[:4], round(found["distance"].item(), 4)
+    (['weight_norm', 'distance', 'ball_maximum', 'adaptive_sharpness'], 1.4142)
     """
 
     parameters: list[Tensor]
