@@ -155,12 +155,15 @@ class RunSpec:
     def canonical(self) -> str:
         """The spec and its revisions as JSON with sorted keys and no spaces; later fields where they change a run."""
         revisions = {"task": REVISIONS.get(self.task, 1), "algorithm": REVISIONS.get(self.algorithm, 1)}
-        told = {**vars(self)}
-        told.pop("axes", None)
+        told = self._fields()
         for name, before in _ADDED.items():
             if told[name] == before:
                 del told[name]
         return _encode({**told, "revisions": revisions})
+
+    def _fields(self) -> dict[str, Any]:
+        """Return the fields that may enter the digest."""
+        return {**vars(self)}
 
     @property
     def digest(self) -> str:
@@ -251,6 +254,10 @@ class GridSpec(RunSpec):
     """
 
     axes: tuple[str, ...] = ()
+
+    def _fields(self) -> dict[str, Any]:
+        """Return the fields that may enter the digest: not the axes."""
+        return {name: value for name, value in vars(self).items() if name != "axes"}
 
     @property
     def experiment(self) -> str:

@@ -101,15 +101,15 @@ def inventory(profile: str, root: Path = RESULTS, *, restarts: int | None = None
     for task in tasks(profile):
         for variant in (*VARIANTS, *annealed.variants(profile, task)):
             specs = expand(profile, task, variant=variant, restarts=restarts)
+            known = {name: row_of(task, variant, name) for name in dict.fromkeys(spec.algorithm for spec in specs)}
             for spec, found in zip(specs, status(specs, root), strict=True):
-                row = row_of(task, variant, spec.algorithm)
+                row = known[spec.algorithm]
                 row["wanted"] += spec.restarts
                 if found.state in row:
                     row[found.state] += spec.restarts
                 row["diverged"] += found.diverged
                 row["bytes"] += found.bytes
                 row["core_hours"] += found.seconds / 3600
-            names = {spec.algorithm for spec in specs}
-            for algorithm, number in unsearched(profile, task, variant, names, restarts).items():
+            for algorithm, number in unsearched(profile, task, variant, known, restarts).items():
                 row_of(task, variant, algorithm)["wanted"] += number
     return list(rows.values())

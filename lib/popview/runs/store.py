@@ -106,7 +106,7 @@ def _sealed(table: pa.Table) -> pa.Table:
 
 def _checksums(schema: pa.Schema) -> dict[bytes, bytes]:
     told, names = schema.metadata[b"popview"], "|".join(schema.names).encode()
-    return {SEAL: str(zlib.crc32(told + names)).encode(), OLD_SEAL: str(zlib.crc32(told)).encode()}
+    return {SEAL: b"%d" % zlib.crc32(told + names), OLD_SEAL: b"%d" % zlib.crc32(told)}
 
 
 def _unsealed(schema: pa.Schema) -> dict[bytes, bytes]:
@@ -248,16 +248,22 @@ def peek(file: Path) -> dict[str, Any] | None:
     try:
         with _reading(file), file.open("rb") as stream:
             known = _unsealed(pq.ParquetFile(stream).schema_arrow)[b"popview"].decode()
-            found = _parsed(known, "digest", "diverged", "seconds")
+            found = _parsed(known)
             return found if file.stem.endswith(f"-{found['digest']}") else None
     except _Damaged:
         return None
 
 
-def _parsed(text: str, *names: str) -> dict[str, Any]:
+#: What `peek` returns, and how its key is written in the metadata.
+_PEEKED = {name: f'"{name}": ' for name in ("digest", "diverged", "seconds")}
+_decode = json.JSONDecoder().raw_decode
+
+
+def _parsed(text: str) -> dict[str, Any]:
     """Return some values of a file's metadata: parsing all of them takes most of the time of an inventory."""
-    marks = {name: f'"{name}": ' for name in names}
-    if any(text.count(mark) != 1 for mark in marks.values()):
-        return dict(json.loads(text))
-    decode = json.JSONDecoder().raw_decode
-    return {name: decode(text, text.index(mark) + len(mark))[0] for name, mark in marks.items()}
+    found = {}
+    for name, mark in _PEEKED.items():
+        if text.count(mark) != 1:
+            return dict(json.loads(text))
+        found[name] = _decode(text, text.index(mark) + len(mark))[0]
+    return found
