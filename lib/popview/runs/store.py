@@ -248,21 +248,20 @@ def peek(file: Path) -> dict[str, Any] | None:
     try:
         with _reading(file), file.open("rb") as stream:
             known = _unsealed(pq.ParquetFile(stream).schema_arrow)[b"popview"].decode()
-            found = _parsed(known)
+            found = _parsed(known, "digest", "diverged", "seconds")
             return found if file.stem.endswith(f"-{found['digest']}") else None
     except _Damaged:
         return None
 
 
-#: What `peek` returns, and how its key is written in the metadata.
-_PEEKED = {name: f'"{name}": ' for name in ("digest", "diverged", "seconds")}
 _decode = json.JSONDecoder().raw_decode
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parsed(text: str, *names: str) -> dict[str, Any]:
     """Return some values of a file's metadata: parsing all of them takes most of the time of an inventory."""
     found = {}
-    for name, mark in _PEEKED.items():
+    for name in names:
+        mark = f'"{name}": '
         if text.count(mark) != 1:
             return dict(json.loads(text))
         found[name] = _decode(text, text.index(mark) + len(mark))[0]
