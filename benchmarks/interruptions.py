@@ -133,7 +133,7 @@ def kill_drivers(folder: Path, reference: Path, kills: int, draws: random.Random
 
 def kill_one(driver: subprocess.Popen[str], root: Path, victim: Callable[[], psutil.Process]) -> None:
     """Kill a worker once half-done states are there, and let the driver finish."""
-    while not (any(root.glob("*/*/*/*.parquet")) and any(root.glob("*/*/*/*.unfinished"))):
+    while not (any(root.glob("*/*/*/*/*.parquet")) and any(root.glob("*/*/*/*/*.unfinished"))):
         time.sleep(0.02)
     victim().kill()
     finished, half, untouched = counts(root)

@@ -68,7 +68,7 @@ class Random(Supervised):
     def minibatches(self, epoch):
         raise NotImplementedError
 
-    whole_test = measured = statistics_batches = differentiable = minibatches
+    test_batches = measured = statistics_batches = differentiable = minibatches
 
 
 @lru_cache(maxsize=1)

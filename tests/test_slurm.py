@@ -20,7 +20,7 @@ from pathlib import Path
 
 import dask
 import pytest
-from test_engine_killed import LONG
+from test_workers_killed import LONG
 from test_workers import POPVIEW, SOME, contents, run, until
 
 from popview.common.errors import UsageError
@@ -173,7 +173,7 @@ def test_a_cancelled_job_is_replaced(slurm, reference, tmp_path, workers):
 
     def cancel() -> None:
         for _ in until(120):
-            if any(tmp_path.glob("*/*/*/*.unfinished")):
+            if any(tmp_path.glob("*/*/*/*/*.unfinished")):
                 cancelled.append(told("squeue", "--noheader", "--states=R", "--format=%i").split()[0])
                 told("scancel", cancelled[0])
                 return

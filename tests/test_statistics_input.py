@@ -14,7 +14,7 @@ MINE = [("mine", "SGD")]
 
 def test_the_example_of_compare_holds():
     assert doctest.testmod(verdicts).failed == 0
-    assert len(doctest.DocTestFinder().find(compare)[0].examples) == 3
+    assert len(doctest.DocTestFinder().find(compare)[0].examples) == 4
 
 
 def test_needs_neither_torch_nor_the_store():

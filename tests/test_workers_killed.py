@@ -92,7 +92,7 @@ def killing(root: Path, victims: Callable[[], list[psutil.Process]]) -> Iterator
 
     def kill() -> None:
         for _ in until(120):
-            if any(root.glob("*/*/*/*.unfinished")):
+            if any(root.glob("*/*/*/*/*.unfinished")):
                 victim = victims()[0]
                 victim.kill()
                 killed.append(victim.pid)
