@@ -20,8 +20,8 @@ from pathlib import Path
 
 import dask
 import pytest
-from test_workers_killed import LONG
 from test_workers import POPVIEW, SOME, contents, run, until
+from test_workers_killed import LONG
 
 from popview.common.errors import UsageError
 from popview.runs.expansion import expand
