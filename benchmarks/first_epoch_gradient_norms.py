@@ -16,7 +16,7 @@ from popview.common import processes
 from popview.optimizers import tensors
 from popview.runs import loop
 from popview.runs.expansion import expand
-from popview.tasks import set_up
+from popview.tasks.setup import set_up
 
 
 def main(task: str = "digits", profile: str = "laptop", epochs: int = 1) -> None:

@@ -42,7 +42,8 @@ from popview.common.seeds import generator, stream
 from popview.optimizers import make
 from popview.runs.expansion import expand
 from popview.runs.specs import RunSpec
-from popview.tasks import TASKS, images
+from popview.tasks import images
+from popview.tasks.setup import TASKS
 
 #: Row of the table → task and what is changed in the model's settings.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {

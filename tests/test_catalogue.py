@@ -10,9 +10,10 @@ from interpreter import printed_by
 from popview.populations import tables
 from popview.runs import costs, flops, profiles
 from popview.runs.specs import RunSpec
-from popview.tasks import TASKS, catalogue, set_up
+from popview.tasks import catalogue
 from popview.tasks.catalogue import MACRO_F1, RECORDS
 from popview.tasks.images import image_task
+from popview.tasks.setup import TASKS, set_up
 
 DIGITS: dict[str, Any] = {"hidden": 8, "batch_size": 50}
 MODELS: dict[str, dict[str, Any]] = {

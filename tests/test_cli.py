@@ -8,10 +8,10 @@ from interpreter import printed_by
 
 import popview.common.folders
 import popview.runs.specs
-import popview.tasks
 from popview import cli
 from popview.book import build
 from popview.runs import status, store
+from popview.tasks.setup import TASKS
 
 CHAPTER = '# %% tags=["parameters"]\nrestarts: int = 5  # how many\n\n# %%\nprint(restarts)\n'
 
@@ -149,7 +149,7 @@ class TestRuns:
         digits = text[text.index("[digits]") : text.index("[cifar10]")]
         (tmp_path / "profiles" / "two.toml").write_text(digits + digits.replace("digits", "cifar10"))
         monkeypatch.setattr(popview.runs.profiles, "FOLDER", tmp_path / "profiles")
-        monkeypatch.setitem(popview.tasks.TASKS, "cifar10", popview.tasks.TASKS["digits"])
+        monkeypatch.setitem(TASKS, "cifar10", TASKS["digits"])
         held = expand("two", "digits", algorithms=("SAM",))[0]
         with claim(store.beside(held, "lock", tmp_path)):
             assert cli.main(words) == 2

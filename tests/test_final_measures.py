@@ -18,8 +18,9 @@ from popview.common.seeds import generator
 from popview.optimizers import make
 from popview.runs import final_measures, training
 from popview.runs.final_measures import KEPT, Best, measures
-from popview.tasks import TASKS, Problem, set_up
 from popview.tasks.digits import Digits
+from popview.tasks.problem import Problem
+from popview.tasks.setup import TASKS, set_up
 from popview.topography import flatness
 
 MEASURES = {

@@ -19,8 +19,9 @@ from popview import cli
 from popview.common.errors import UsageError
 from popview.runs import expansion, profiles, status, store
 from popview.runs.training import train_table
-from popview.tasks import array_cache, hub, images, set_up
+from popview.tasks import array_cache, hub, images
 from popview.tasks.catalogue import RECORDS
+from popview.tasks.setup import set_up
 from popview.tasks.supervised import draw_split, sample_with_every_label
 
 #: One task of each kind, in a table of a profile.

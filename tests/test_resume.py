@@ -23,9 +23,10 @@ from popview.common.seeds import stream
 from popview.optimizers import make
 from popview.runs import loop, store, training
 from popview.runs.specs import RunSpec
-from popview.tasks import Problem, set_up
 from popview.tasks.digits import Digits
 from popview.tasks.images import Images
+from popview.tasks.problem import Problem
+from popview.tasks.setup import set_up
 from popview.tasks.texts import Texts
 
 KINDS: dict[str, type[Problem]] = {"digits": Digits, "cifar10": Images, "tweeteval": Texts}

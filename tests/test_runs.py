@@ -31,8 +31,9 @@ from popview.runs import costs, loop, profiles, specs, status, store, training
 from popview.runs.expansion import expand
 from popview.runs.profiles import settings
 from popview.runs.specs import RunSpec
-from popview.tasks import TASKS, Problem
 from popview.tasks.digits import Digits
+from popview.tasks.problem import Problem
+from popview.tasks.setup import TASKS
 
 COLUMNS = [
     *["seed", "step", "epoch", "gradient_evaluations", "loss_evaluations", "train_loss", "validation_loss"],

@@ -19,9 +19,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from popview import tasks
 from popview.common.errors import UsageError
-from popview.tasks import TASKS, Problem, corruptions, hub, networks, set_up, supervised
+from popview.tasks import corruptions, hub, networks, supervised
 from popview.tasks.bert import classifier, tokenizer
 from popview.tasks.images import Images, augment, channel_statistics, sampled
+from popview.tasks.problem import Problem
+from popview.tasks.setup import TASKS, set_up
 from popview.tasks.supervised import check_labels, draw_split, sample_with_every_label, with_missing_labels
 from popview.topography import flatness
 

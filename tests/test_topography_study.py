@@ -22,7 +22,7 @@ from popview.runs import solutions as study
 from popview.runs.solutions import training
 from popview.runs.solutions.between import _aligned, fitted
 from popview.runs.solutions.vectors import Network, place, vectors
-from popview.tasks import set_up
+from popview.tasks.setup import set_up
 from popview.tasks.supervised import draw_split
 from popview.topography import FourierPathFinder, profile
 from popview.topography.measures import SHARPNESS

@@ -210,7 +210,8 @@ def data(
 ) -> None:
     """Load the data and models of tasks once, into the cache, or say what is missing."""
     from popview.runs import profiles
-    from popview.tasks import array_cache, set_up
+    from popview.tasks import array_cache
+    from popview.tasks.setup import set_up
 
     missing = []
     for name in task or profiles.tasks(profile):

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from popview.common.seeds import generator
 from popview.optimizers.tensors import members_of
-from popview.tasks import Problem, scores
+from popview.tasks import scores
+from popview.tasks.problem import Problem
 from popview.topography.measures import FLATNESS, Measure, Models, flatness_of
 
 __all__ = ["FINAL_MEASURES", "Best", "measures", "measures_of_kept"]

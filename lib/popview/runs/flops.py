@@ -17,8 +17,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from popview.common.errors import UsageError
-from popview.tasks import TASKS, digits, hub, images, networks, texts
+from popview.tasks import digits, hub, images, networks, texts
 from popview.tasks.catalogue import RECORDS
+from popview.tasks.setup import TASKS
 from popview.tasks.sizes import Sizes
 
 __all__ = ["Example", "example", "kind", "model_settings", "network", "run_sizes", "usual"]

@@ -20,7 +20,7 @@ from popview.common.seeds import stream
 from popview.optimizers import Optimizer, make
 from popview.runs.schedules import scheduler
 from popview.runs.specs import RunSpec
-from popview.tasks import Problem
+from popview.tasks.problem import Problem
 
 __all__ = ["EVERY", "Followed", "Recorder", "follow", "optimizer_of", "train", "unattached"]
 

@@ -20,8 +20,9 @@ from popview.optimizers.tensors import members_of, norm
 from popview.runs.final_measures import Best, measures, measures_of_kept, numbers
 from popview.runs.loop import EVERY, follow, optimizer_of, unattached
 from popview.runs.specs import RunSpec
-from popview.tasks import SPLITS, Problem, set_up
+from popview.tasks.problem import SPLITS, Problem
 from popview.tasks.scores import to_bytes
+from popview.tasks.setup import set_up
 
 __all__ = ["COLUMNS", "FAR", "Record", "Trajectory", "compute", "taken", "train_table"]
 
@@ -101,7 +102,7 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
     Raises
     ------
     Unavailable
-        If the task cannot be set up (see `popview.tasks.set_up`).
+        If the task cannot be set up (see `popview.tasks.setup.set_up`).
     UsageError
         If the optimizer refuses a hyperparameter, or the state cannot be written.
     """

@@ -1,4 +1,4 @@
-"""What each task is, said once: one record a task, read by whatever sets it up, prices, judges or shows it. No torch.
+"""What each task is, in one record a task, which all read that set it up, price, judge or show it. No torch here.
 
 A new task on images or texts is one more record here and a table in a profile.
 """
@@ -73,8 +73,19 @@ class Task:
 
 
 _TASKS = (
-    Task("digits", "Digits", "digits", ACCURACY, classes=10, rest=1_200, test=597, train=1_000),  # scikit-learn's
-    Task(  # Krizhevsky 2009, as the next
+    Task(  # scikit-learn's own
+        "digits",
+        "Digits",
+        "digits",
+        ACCURACY,
+        classes=10,
+        rest=1_200,
+        test=597,
+        augmented=False,
+        shape=(1, 8, 8),
+        train=1_000,
+    ),
+    Task(  # Krizhevsky 2009
         "cifar10",
         "CIFAR-10",
         "images",
@@ -91,7 +102,7 @@ _TASKS = (
             "test_labels": "cbb7365de8ed11f05cc4c3a1e7f78144127c5e851efd83762fb18202461230bb",
         },
     ),
-    Task(
+    Task(  # Krizhevsky 2009
         "cifar100",
         "CIFAR-100",
         "images",
@@ -142,7 +153,7 @@ _TASKS = (
             "test_texts": "6bee3fbddc3634b15fe515589a1c16cbb4e68f40fa7be05285afb2ff4bc94a91",
         },
     ),
-    Task(  # its task emotion; Barbieri et al. 2020
+    Task(  # Barbieri et al. 2020; one of its tasks
         "tweeteval",
         "TweetEval",
         "texts",

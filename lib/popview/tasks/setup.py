@@ -41,7 +41,7 @@ def set_up(task: str, seeds: Sequence[int], model: dict[str, Any]) -> Problem:
 
     Examples
     --------
-    >>> from popview.tasks import set_up
+    >>> from popview.tasks.setup import set_up
     >>> task = set_up("digits", seeds=[0, 1, 2], model={"hidden": 16})
     >>> task.steps_per_epoch, task.population
     (20, True)

@@ -22,7 +22,8 @@ from popview.runs.loop import EVERY, follow, optimizer_of
 from popview.runs.solutions.parts import STAGES, TopographyPart
 from popview.runs.solutions.vectors import Network, place, vectors
 from popview.runs.specs import RunSpec
-from popview.tasks import SPLITS, Problem, set_up
+from popview.tasks.problem import SPLITS, Problem
+from popview.tasks.setup import set_up
 from popview.topography.measures import FLATNESS, Models, flatness_of
 
 __all__ = ["Found", "StageRecorder", "Stages", "stored_weights", "trained"]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from popview.optimizers.tensors import members_of
-from popview.tasks import Problem, set_up
+from popview.tasks.problem import Problem
+from popview.tasks.setup import set_up
 from popview.topography import PerceptronLoss, network_loss
 
 __all__ = ["Network", "place", "vectors"]
