@@ -7,9 +7,12 @@ P(a > b).
 
 from popview.statistics.classical import holm, mann_whitney, mean_difference, t_test, tost
 from popview.statistics.clustering import effective_n, icc, simulate_nested
+from popview.statistics.crossed import crossed_mean, spread_of_scores
+from popview.statistics.dyadic import dyadic_mean
 from popview.statistics.effect_sizes import a12, hodges_lehmann, hodges_lehmann_paired, proportion
 from popview.statistics.permutation import exact_permutation, paired_permutation, smallest_p, smallest_p_paired
 from popview.statistics.results import Equivalence, Result
+from popview.statistics.sequential import look_levels, sequential_holm, spent
 from popview.statistics.verdicts import Comparison, DetectableEffect, Verdict, compare, detectable_effect, verdict
 
 __all__ = [
@@ -20,20 +23,26 @@ __all__ = [
     "Verdict",
     "a12",
     "compare",
+    "crossed_mean",
     "detectable_effect",
+    "dyadic_mean",
     "effective_n",
     "exact_permutation",
     "hodges_lehmann",
     "hodges_lehmann_paired",
     "holm",
     "icc",
+    "look_levels",
     "mann_whitney",
     "mean_difference",
     "paired_permutation",
     "proportion",
+    "sequential_holm",
     "simulate_nested",
     "smallest_p",
     "smallest_p_paired",
+    "spent",
+    "spread_of_scores",
     "t_test",
     "tost",
     "verdict",
