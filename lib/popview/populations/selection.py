@@ -14,6 +14,7 @@ __all__ = [
     "as_good",
     "chosen",
     "correlations",
+    "last_checkpoints",
     "late",
     "mean_with_interval",
     "overlap",
@@ -127,6 +128,20 @@ def late(trajectories: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame
     second = trajectories["epoch"] >= trajectories["epoch"].max() / 2
     finite = np.isfinite(trajectories[["train_loss", value]]).all(axis=1)
     return per_restart(trajectories[second & finite], value)
+
+
+def last_checkpoints(trajectories: pd.DataFrame, value: str = "test_metric", number: int = 10) -> pd.DataFrame:
+    """Return the mean of a column over the last checkpoints of each restart: choosing by recency alone.
+
+    If choosing by loss does not beat this, then all that the loss tells us is that late models are better.
+
+    Returns
+    -------
+    DataFrame
+        Rows: seeds; columns: algorithms.
+    """
+    ordered = trajectories[np.isfinite(trajectories[["train_loss", value]]).all(axis=1)].sort_values("step")
+    return per_restart(ordered.groupby(["algorithm", "seed"], sort=False).tail(number).sort_index(), value)
 
 
 def against_late(

@@ -1,0 +1,133 @@
+"""The comparison of annealed runs, as ``data/paper/confirmation.toml`` fixed it before the first was trained."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+from statsmodels.stats.power import TTestPower
+
+from popview.common.errors import UsageError, check_name
+from popview.common.folders import RESULTS
+from popview.statistics import look_levels, mean_difference, sequential_holm, tost
+
+__all__ = ["confirm", "decisions"]
+
+
+def decisions(file: Path = RESULTS / "paper" / "confirmation.toml") -> dict[str, Any]:
+    """Return what was decided before the first confirmation run: families, looks, levels, margins, outcome.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be read.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the decisions on the confirmation runs in {file}: {error}") from error
+
+
+def confirm(
+    values: pd.DataFrame, decided: dict[str, Any], task: str, margin: float | None = None, higher_is_better: bool = True
+) -> pd.DataFrame:
+    """Compare algorithms with the reference by the families, looks and levels that were decided.
+
+    Both a difference and equivalence are tested by paired t tests. Holm's procedure holds each family's level over its
+    members and looks, for the two questions alike. A look counts once all members of its family have that many
+    restarts; the last such look is reported. Members that have not been run count as p = 1.
+
+    Parameters
+    ----------
+    values : DataFrame
+        Rows: seeds, from the first confirmation seed; columns: algorithms.
+    decided : dict
+        As `decisions` returns it.
+    task : str
+    margin : float, optional
+        Instead of the decided one.
+    higher_is_better : bool
+
+    Returns
+    -------
+    DataFrame
+        Per family and algorithm that has been run: ``family, a, b, restarts, look, looks`` (planned), ``difference,
+        low, high`` (95 % t interval, not adjusted), ``p, equivalence_p`` (at the last look), ``margin, verdict``
+        ("equivalent", "better", "worse", "inconclusive"), ``direction`` ("better", "worse", "level"),
+        ``smallest_margin`` (within which the last look would have shown equivalence, at the level of Holm's first
+        rejection), ``detectable`` (the difference found with probability 0.8 at that level, given the spread seen).
+        Empty where no family has come to its first look.
+
+    Raises
+    ------
+    UsageError
+        If the task has no margin, or the reference has not been run.
+    """
+    check_name("task with decided margins", task, decided["margins"])
+    check_name("algorithm", decided["reference"], list(values))
+    width = decided["margins"][task] if margin is None else margin
+    tables = [_of_family(values, family, decided["reference"], task, width) for family in decided["families"]]
+    table = pd.concat([pd.DataFrame(), *tables], ignore_index=True)
+    if higher_is_better or table.empty:
+        return table
+    other = {"better": "worse", "worse": "better"}
+    return table.assign(verdict=table["verdict"].replace(other), direction=table["direction"].replace(other))
+
+
+def _of_family(values: pd.DataFrame, family: dict[str, Any], reference: str, task: str, margin: float) -> pd.DataFrame:
+    """Return the rows of one family, of a score that is better where it is higher."""
+    members, planned, level = family["algorithms"], family["looks"][task], family["level"]
+    run = [name for name in members if name in values]
+    differences = values[run].sub(values[reference], axis=0).dropna().sort_index()
+    looks = [number for number in planned if number <= len(differences)]
+    if not run or not looks:
+        return pd.DataFrame()
+    none = np.zeros(looks[-1])
+    differ, equal = np.ones((2, len(looks), len(members)))
+    for name in run:
+        for look, number in enumerate(looks):
+            seen, place = differences[name].to_numpy()[:number], members.index(name)
+            differ[look, place] = mean_difference(seen, none[:number], paired=True).p_value
+            equal[look, place] = tost(seen, none[:number], margin, paired=True).p_value
+    apart = sequential_holm(differ, planned, level)
+    alike = sequential_holm(equal, planned, level, two_sided=False)
+    share, last = level / len(members), len(looks) - 1
+    first, first_one_sided = (look_levels(planned, share, two_sided=sided)[last] for sided in (True, False))
+    rows = []
+    for name in run:
+        place, seen = members.index(name), differences[name].to_numpy()[: looks[-1]]
+        told = apart[place]
+        decisive = seen[: looks[-1 if told is None else told]].mean()
+        direction = "level" if decisive == 0 else "better" if decisive > 0 else "worse"
+        mean = mean_difference(seen, none, paired=True)
+        low, high = mean.interval or (np.nan, np.nan)
+        error = seen.std(ddof=1) / np.sqrt(len(seen))
+        power = TTestPower().solve_power(nobs=len(seen), alpha=first, power=0.8)
+        rows.append(
+            {
+                "family": family["name"],
+                "a": name,
+                "b": reference,
+                "restarts": len(seen),
+                "look": last + 1,
+                "looks": len(planned),
+                "difference": mean.estimate,
+                "low": low,
+                "high": high,
+                "p": differ[last, place],
+                "equivalence_p": equal[last, place],
+                "margin": margin,
+                "verdict": "equivalent"
+                if alike[place] is not None
+                else direction
+                if told is not None
+                else "inconclusive",
+                "direction": direction,
+                "smallest_margin": abs(mean.estimate)
+                + float(scipy.stats.t.isf(first_one_sided, len(seen) - 1)) * error,
+                "detectable": float(np.squeeze(power)) * seen.std(ddof=1),
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,96 @@
+"""What the models of each restart achieve: the last on the whole test split, and the paper's SetA beside it."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from popview.common.folders import RESULTS
+from popview.populations.selection import chosen, last_checkpoints
+from popview.populations.tables import final
+from popview.runs import store
+from popview.runs.specs import RunSpec
+
+__all__ = ["OUTCOMES", "load_final_measures", "outcome_values"]
+
+#: Outcome → what is judged, where.
+OUTCOMES = {
+    "last": "the last model, on the whole test split",
+    "by validation": "the model chosen by validation, on the whole test split",
+    "averaged": "the mean of the weights of SetA, on the test sample (of annealed runs: on the whole split)",
+    "last, sample": "the last model, on the test sample",
+    "SetA": "the mean over the ten checkpoints of lowest training loss, on the test sample: the paper's",
+    "last ten": "the mean over the last ten checkpoints, on the test sample",
+}
+
+#: What a file says of all its restarts, or of its checkpoints, and not of each restart's models.
+_OF_THE_FILE = {"spec", "digest", "equals", "precision", "versions", "processor", "seconds", "kept"}
+
+
+def load_final_measures(specs: Iterable[RunSpec], root: Path = RESULTS) -> pd.DataFrame:
+    """Read what the files say of each restart's models at its end.
+
+    Returns
+    -------
+    DataFrame
+        One row per restart: ``task, variant, algorithm, seed``, then a column per measure, named by the keys of the
+        file's metadata with dots between them: ``whole_test.metric``, ``flatness.trace``, ``ensemble.metric``. A list
+        of severities has the severity's place at the end, from 0: ``corrupted.noise.0``. What a file does not have is
+        NaN.
+
+    Raises
+    ------
+    UsageError
+        If a file is not in the store.
+    """
+    rows = []
+    for spec in specs:
+        known = {name: value for name, value in store.metadata(spec, root).items() if name not in _OF_THE_FILE}
+        columns = dict(_columns(known, "", len(spec.seeds)))
+        for place, seed in enumerate(spec.seeds):
+            named = {"task": spec.task, "variant": spec.variant, "algorithm": spec.algorithm, "seed": seed}
+            rows.append(named | {name: values[place] for name, values in columns.items()})
+    return pd.DataFrame(rows).infer_objects().replace({None: float("nan")})
+
+
+def _columns(known: dict[str, Any], above: str, restarts: int) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the names and values of everything that has one value per restart."""
+    for name, value in known.items():
+        if isinstance(value, dict):
+            yield from _columns(value, f"{above}{name}.", restarts)
+        elif isinstance(value, list) and value and isinstance(value[0], list):
+            yield from ((f"{above}{name}.{place}", part) for place, part in enumerate(value) if len(part) == restarts)
+        elif isinstance(value, list) and len(value) == restarts:
+            yield f"{above}{name}", value
+
+
+def outcome_values(trajectories: pd.DataFrame, measures: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the test metric of each restart by each of `OUTCOMES` that the files have.
+
+    Parameters
+    ----------
+    trajectories : DataFrame
+        Of one task and variant, as `popview.populations.tables.load_trajectories` returns it.
+    measures : DataFrame
+        As `load_final_measures` returns it, of the same restarts.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        Rows: seeds; columns: algorithms.
+    """
+
+    def measured(name: str) -> pd.DataFrame:
+        wide = measures.pivot_table(index="seed", columns="algorithm", values=name, sort=False)
+        return wide.rename_axis(columns="algorithm")
+
+    found = {"last": measured("whole_test.metric")}
+    if "by_validation.metric" in measures:
+        found["by validation"] = measured("by_validation.metric")
+    if "averaged_weights.metric" in measures:
+        found["averaged"] = measured("averaged_weights.metric")
+    found["last, sample"] = final(trajectories)
+    found["SetA"] = chosen(trajectories, "train_loss")
+    found["last ten"] = last_checkpoints(trajectories)
+    return found

@@ -1,0 +1,131 @@
+"""The confirmation's decisions, and what follows from them, recomputed with pandas and SciPy only."""
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+from popview.common.errors import UsageError
+from popview.populations.confirmation import confirm, decisions
+from popview.populations.outcomes import load_final_measures, outcome_values
+from popview.populations.tables import available, load_trajectories
+from popview.runs.annealed import FIRST_SEED, annealed_table
+from popview.runs.profiles import settings
+from popview.statistics import look_levels
+
+FILE = Path(__file__).parent.parent / "data/paper/confirmation.toml"
+DECIDED = tomllib.loads(FILE.read_text())
+
+
+def drawn(gaps: dict[str, float], seeds: int, spread: float = 0.004) -> pd.DataFrame:
+    """Return scores of algorithms that share what a seed does, and differ from SGD by a gap and their own noise."""
+    generator = np.random.default_rng(0)
+    shared = 0.7 + 0.01 * generator.standard_normal(seeds)
+    table = {"SGD": shared} | {n: shared + gap + spread * generator.standard_normal(seeds) for n, gap in gaps.items()}
+    return pd.DataFrame(table, index=pd.RangeIndex(100, 100 + seeds, name="seed"))
+
+
+class TestDecisions:
+    def test_are_those_of_the_profile(self) -> None:
+        assert decisions() == DECIDED
+        assert DECIDED["first_seed"] == FIRST_SEED
+        for task, margin in DECIDED["margins"].items():
+            assert settings("laptop", task)["margin"] == margin
+            planned = annealed_table("laptop", task)
+            for family in DECIDED["families"]:
+                assert set(family["algorithms"]) | {"SGD"} <= set(planned["algorithms"])
+            assert DECIDED["families"][0]["looks"][task] == [planned["restarts"]]
+        assert sum(family["level"] for family in DECIDED["families"]) == pytest.approx(0.05)
+
+    def test_a_damaged_file_is_one_line(self, tmp_path: Path) -> None:
+        file = tmp_path / "confirmation.toml"
+        file.write_bytes(b"outcome = \xff")
+        with pytest.raises(UsageError, match=r"cannot read the decisions .*confirmation\.toml"):
+            decisions(file)
+
+
+class TestConfirm:
+    def test_the_family_of_seven_is_holms_by_hand(self) -> None:
+        gaps = {"NiG-SGD": 0.0, "NiM-SGD": 0.02, "SAM": -0.03, "NiG-BH": 0.0, "NiM-BH": 0.001, "AdamW": 0.012, "SWA": 0}
+        values = drawn(gaps, 10)
+        table = confirm(values, DECIDED, "cifar10")
+        seven = table[table["family"] == "all"].set_index("a")
+        p, alike = {}, {}
+        for name in gaps:
+            pairs = values[name] - values["SGD"]
+            p[name] = scipy.stats.ttest_1samp(pairs, 0).pvalue
+            alike[name] = max(
+                scipy.stats.ttest_1samp(pairs, -0.01, alternative="greater").pvalue,
+                scipy.stats.ttest_1samp(pairs, 0.01, alternative="less").pvalue,
+            )
+
+        def holm(found: dict[str, float]) -> set[str]:
+            rejected: set[str] = set()
+            for place, name in enumerate(sorted(found, key=lambda name: found[name])):
+                if found[name] > 0.025 / (7 - place):
+                    break
+                rejected.add(name)
+            return rejected
+
+        differ, equal = holm(p), holm(alike)
+        for name in gaps:
+            mean = (values[name] - values["SGD"]).mean()
+            word = "better" if mean > 0 else "worse"
+            expected = "equivalent" if name in equal else word if name in differ else "inconclusive"
+            assert seven.loc[name, "verdict"] == expected
+            assert seven.loc[name, "p"] == pytest.approx(p[name])
+            assert seven.loc[name, "equivalence_p"] == pytest.approx(alike[name])
+        assert {"better", "worse", "equivalent"} <= set(seven["verdict"])
+
+    def test_what_a_look_has_found_stays(self) -> None:
+        values = drawn({"SAM": 0.02, "NiM-BH": 0.02}, 30)
+        values.loc[110:, "SAM"] = values.loc[110:, "SGD"] - 0.02  # after the first look it turns
+        for seeds in (10, 20, 30):
+            table = confirm(values[:seeds], DECIDED, "cifar10").query("family == 'two'").set_index("a")
+            assert table.loc["SAM", ["verdict", "restarts", "look"]].tolist() == ["better", seeds, seeds // 10]
+
+    def test_restarts_between_two_looks_do_not_count(self) -> None:
+        values = drawn({"SAM": 0.02, "NiM-BH": 0.0}, 19)
+        values.loc[110:, "SAM"] = 5.0
+        table = confirm(values, DECIDED, "cifar10").query("family == 'two'")
+        assert table["restarts"].tolist() == [10, 10]
+        assert table["difference"].max() < 0.1
+        assert confirm(values[:9], DECIDED, "cifar10").empty
+
+    def test_the_smallest_margin_is_where_equivalence_begins(self) -> None:
+        values = drawn({"SAM": 0.003, "NiM-BH": 0.003}, 20)
+        table = confirm(values, DECIDED, "cifar10").query("family == 'two'").set_index("a")
+        at = table.loc["SAM", "smallest_margin"]
+        pairs = values["SAM"] - values["SGD"]
+        bound = look_levels([10, 20, 30], 0.0125, two_sided=False)[1]
+        assert scipy.stats.ttest_1samp(pairs, at, alternative="less").pvalue == pytest.approx(bound, rel=1e-6)
+
+    def test_a_loss_is_better_where_it_is_lower(self) -> None:
+        values = drawn({"SAM": 0.03, "NiM-BH": -0.03}, 10)
+        table = confirm(values, DECIDED, "cifar10", higher_is_better=False).query("family == 'two'").set_index("a")
+        assert table["verdict"].to_dict() == {"SAM": "worse", "NiM-BH": "better"}
+
+
+class TestOutcomes:
+    def test_the_statisticians_numbers(self) -> None:
+        specs = available("laptop", "cifar10", "base")
+        values = outcome_values(load_trajectories(specs), load_final_measures(specs))
+        gaps = {name: (100 * v.sub(v["SGD"], axis=0).mean()).round(2) for name, v in values.items()}
+        assert gaps["last"]["SWA"] == 2.79
+        assert gaps["last"]["NiG-MBH"] == -0.88
+        assert gaps["last, sample"]["SWA"] == 2.87
+        assert gaps["SetA"]["SWA"] == 3.13
+        assert gaps["averaged"]["SWA"] == -0.94
+        assert round(100 * values["last"]["SGD"].std(), 2) == 2.30
+
+    def test_the_last_ten_are_the_ten_of_the_highest_step(self) -> None:
+        specs = available("laptop", "goemotions", "base")
+        rows = load_trajectories(specs)
+        values = outcome_values(rows, load_final_measures(specs))
+        mine = rows.query("algorithm == 'SGD' and seed == 3").nlargest(10, "step")["test_metric"].mean()
+        assert values["last ten"].loc[3, "SGD"] == pytest.approx(mine)
+        gain = 100 * (values["SetA"] - values["last ten"])["SGD"]
+        assert round(gain.mean(), 2) == 0.04  # choosing by loss on GoEmotions is choosing the last
