@@ -56,7 +56,7 @@ for document in claims.DOCUMENTS:
     page.table(f"ledger-{document}", claim_tables.compact(entries, document, pages))
 for claim in ("loss-and-accuracy", "selection-by-loss", "comparable", "single-model"):
     page.markdown(claim, claim_tables.in_a_line(entries, claim))
-glue("missing", claim_tables.named(claim_tables.scales_without_verdicts(entries)), display=False)
+glue("missing", claim_tables.named(entries[claim_tables.without_verdicts(entries)]), display=False)
 
 # %% [markdown]
 # ````{table} The claims of the paper, in our words, and their verdicts by rule: from its printed tables alone, from landscapes and simulations, and from trained networks, with base and with tuned settings where the verdicts differ. A dash: this kind of evidence does not bear on it.

@@ -28,7 +28,7 @@ from myst_nb import glue
 
 from popview.book import cells, page, style
 from popview.book.figures import trajectories as trajectory_figures
-from popview.book.results import gather, to_fill
+from popview.book.results import to_fill
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import runs as run_tables
 from popview.populations import tables
@@ -39,10 +39,10 @@ style.use()
 if task != "all":
     workers.run(expansion.expand(profile, task, restarts=restarts))
 train_embedded(task, "all", profile, restarts)
-coverage, results = gather(task, "all", profile, restarts)
+coverage, results = tables.gather(profile, task, "all", restarts)
 base = {key: table for key, table in results.items() if key[1] == "base"}
 counted = {key: table.groupby(["algorithm", "seed"]).ngroups for key, table in results.items()}
-trained = ", ".join(f"{count:,} restarts on {name} ({variant})" for (name, variant), count in counted.items())
+trained = ", ".join(f"{count:,} restarts on {cells.with_variant(*key)}" for key, count in counted.items())
 glue("trained", trained or "nothing", display=False)
 facts = page.facts(profile, results)
 
@@ -194,9 +194,9 @@ page.provenance(
 # says for each restart whether it is; where SGD's gradients alone show it, the rows are taken from SGD's file.
 
 # %% tags=["hide-input", "remove-output"]
-run = {(n, v): tables.available(profile, n, v, restarts=restarts) for n, v in results}
-many = {(row.task, row.variant): row.restarts for row in coverage.itertuples()}
-counts = cells.stack({key: tables.records(found, many[key]) for key, found in run.items()})
+shown = {key: tuple(table["algorithm"].unique()) for key, table in results.items()}
+run = {key: tables.wanted(profile, *key, algorithms=names, restarts=restarts) for key, names in shown.items()}
+counts = cells.stack({key: tables.records(found, results[key]["seed"].nunique()) for key, found in run.items()})
 apart = {key: tables.parting(table) for key, table in results.items()}
 ten = {key: tables.select(table, "train_loss", min(10, table["step"].nunique())) for key, table in results.items()}
 distinct = {key: tables.distinct(models) for key, models in ten.items()}

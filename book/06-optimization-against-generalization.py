@@ -43,23 +43,23 @@ from myst_nb import glue
 from popview.book import page, style
 from popview.book.figures import selection as selection_figures
 from popview.book.figures import trajectories as trajectory_figures
-from popview.book.results import absent, base_setting_chosen, each, gather, to_fill
+from popview.book.results import absent, base_setting_chosen, each, to_fill
 from popview.book.sentences import comparisons as comparison_sentences
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import printed as printed_tables
 from popview.book.tables import selection as selection_tables
 from popview.paper import printed
-from popview.populations import comparisons, selection, tables
+from popview.populations import pooled, selection, tables
 from popview.populations.embedded import train_embedded
 from popview.runs import status
 
 style.use()
 train_embedded(task, variant, profile, restarts)
-coverage, results = gather(task, variant, profile, restarts)
+coverage, results = tables.gather(profile, task, variant, restarts)
 facts = page.facts(profile, results) | {
     "models": f"{per_trajectory} per restart",
 }
-sets = each(results, profile, lambda t, _: comparisons.paper_sets(t, per_trajectory, few=paper_restarts))
+sets = each(results, profile, lambda t, _: pooled.paper_sets(t, per_trajectory, few=paper_restarts))
 regrets = each(results, profile, lambda t, margin: selection.regrets(t, margin, per_trajectory))
 verdicts = each(results, profile, lambda t, m: selection.verdicts(t, m, per_trajectory=per_trajectory))
 chance = each(results, profile, lambda t, m: selection.against_late(t, m, per_trajectory=per_trajectory))
@@ -294,9 +294,7 @@ page.provenance(whole, "medians.csv", **facts, spread="SD over models, as the co
 # Both are missing from the only text at hand. Ours:
 
 # %% tags=["hide-input", "remove-output"]
-losses = each(
-    results, profile, lambda t, _: comparisons.paper_sets(t, per_trajectory, "train_loss", few=paper_restarts)
-)
+losses = each(results, profile, lambda t, _: pooled.paper_sets(t, per_trajectory, "train_loss", few=paper_restarts))
 page.show("losses", printed_tables.whole(losses), printed_tables.losses, digits=4)
 
 # %% [markdown]

@@ -45,18 +45,18 @@ from myst_nb import glue
 
 from popview.book import cells, page, style
 from popview.book.figures import trajectories as trajectory_figures
-from popview.book.results import absent, base_setting_chosen, each, gather, margin, planned_comparison, to_fill
+from popview.book.results import absent, base_setting_chosen, each, margin, planned_comparison, to_fill
 from popview.book.sentences import comparisons as comparison_sentences
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import printed as printed_tables
 from popview.paper import printed
-from popview.populations import comparisons, tables, time_to_target
+from popview.populations import comparisons, pooled, tables, time_to_target
 from popview.populations.embedded import train_embedded
 from popview.runs import profiles, status
 
 style.use()
 train_embedded(task, variant, profile, restarts)
-coverage, results = gather(task, variant, profile, restarts)
+coverage, results = tables.gather(profile, task, variant, restarts)
 chosen = {key: tables.select(t, "train_loss", per_trajectory) for key, t in results.items()}
 values = {key: tables.per_restart(models) for key, models in chosen.items()}
 facts = page.facts(profile, results) | {
@@ -187,7 +187,7 @@ page.provenance(coverage, "coverage.csv", **facts)
 # ## What these designs can find
 
 # %% tags=["hide-input", "remove-output"]
-clusters = cells.stack({key: comparisons.clustering(models) for key, models in chosen.items()})
+clusters = cells.stack({key: pooled.clustering(models) for key, models in chosen.items()})
 page.show("designs", against, lambda table: comparison_tables.designs(table, values, profile))
 page.show("power", against, lambda table: comparison_tables.power_table(table, clusters), digits=4)
 

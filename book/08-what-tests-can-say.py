@@ -45,7 +45,7 @@ from popview.book.figures import simulations as simulation_figures
 from popview.book.tables import simulations as simulation_tables
 from popview.common.errors import UsageError, check_name
 from popview.paper import printed
-from popview.populations import comparisons, tables
+from popview.populations import pooled, tables
 from popview.statistics import effective_n, power, simulations
 from popview.tasks.catalogue import SHOWN
 
@@ -54,8 +54,7 @@ if per_trajectory < 2:
         f"per_trajectory must be 2 or above: one model has no correlation with others, got {per_trajectory}"
     )
 style.use()
-covered = tables.task_coverage(profile, variants=("base",))
-trajectories = tables.load_available(profile, covered)
+covered, trajectories = tables.gather(profile, variant="base")
 trained_on = page.facts(profile, trajectories)["trained_on"]
 results = {task: found for (task, _), found in trajectories.items()}
 check_name("split_task", split_task, SHOWN)
@@ -113,7 +112,7 @@ page.provenance(positives, "false-positives.csv", **design, repeats=repeats, see
 # The same correlation, measured in our own runs: the ten models of lowest training loss of each restart.
 
 # %% tags=["hide-input", "remove-output"]
-clusters = pd.concat(comparisons.clustering(chosen).assign(task=task) for task, chosen in sets.items())
+clusters = pd.concat(pooled.clustering(chosen).assign(task=task) for task, chosen in sets.items())
 typical = clusters.groupby("task", sort=False)["icc"].median().clip(0, 1)
 at_ours = pd.concat(
     simulations.false_positives([value], **design_of).assign(task=task) for task, value in typical.dropna().items()

@@ -47,7 +47,7 @@ from myst_nb import glue
 
 from popview.book import page, style
 from popview.book.figures import costs as cost_figures
-from popview.book.results import each, gather
+from popview.book.results import each
 from popview.book.sentences import comparisons as comparison_sentences
 from popview.book.tables import costs as cost_tables
 from popview.populations import equal_budget, tables, time_to_target
@@ -56,7 +56,7 @@ from popview.runs import costs, expansion, profiles, store
 
 style.use()
 train_embedded(task, variant, profile, restarts)
-coverage, results = gather(task, variant, profile, restarts)
+coverage, results = tables.gather(profile, task, variant, restarts)
 facts = page.facts(profile, results)
 paid = each(results, profile, lambda t, _: equal_budget.evaluations(t))
 metric = each(results, profile, equal_budget.equal_budgets)

@@ -7,9 +7,10 @@ import pytest
 from interpreter import printed_by
 
 from popview import cli
-from popview.populations import compare_text, comparisons, tables
+from popview.populations import compare_text, comparisons, pooled, tables
 from popview.runs import expansion
 from popview.runs.profiles import settings
+from popview.statistics import Verdict
 
 
 def numbers(text: str, name: str) -> list[float]:
@@ -26,7 +27,7 @@ def chapter():
     values = tables.per_restart(models)
     shown = values[["SGD", "NiM-SGD", "SAM", "AdamW"]]
     table = comparisons.against_reference(shown, settings("laptop", "digits")["margin"])
-    return table.set_index("a"), comparisons.clustering(models).set_index("algorithm"), values
+    return table.set_index("a"), pooled.clustering(models).set_index("algorithm"), values
 
 
 @pytest.mark.parametrize("name", ["SAM", "NiM-SGD", "AdamW"])
@@ -44,7 +45,7 @@ def test_numbers_are_those_of_chapter_seven(name, chapter, capsys):
     assert numbers(text, name) == pytest.approx([100 * values[name].mean(), 100 * values[name].std()], abs=points)
     assert f"r by seed        {row['correlation']:.2f}" in text
     assert f"{name} {clusters.loc[name, 'icc']:.2f} (1000 models worth {clusters.loc[name, 'effective']:.0f})" in text
-    assert text.endswith(f"{row['verdict']}\n")
+    assert text.endswith(f"{Verdict(row['verdict'], row['direction'])}\n")
     assert "100 restarts each" in text
 
 

@@ -13,7 +13,7 @@ from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import printed as printed_tables
 from popview.book.tables import selection as selection_tables
 from popview.common.errors import UsageError
-from popview.populations import comparisons, tables
+from popview.populations import comparisons, pooled, tables
 from popview.runs.expansion import unchanged
 from popview.runs.profiles import settings
 from popview.statistics import detectable_effect, holm
@@ -37,7 +37,7 @@ class TestSets:
     def test_the_papers_tests_and_both_readings_of_its_spread(self):
         a = population("SGD", 2, np.array([0.1, 0.2, 0.3, 0.8]), [1, 2])
         b = population("SGD", 2, np.array([0.2, 0.5, 0.4, 0.5]), [2, 3])
-        (row,) = comparisons.set_a_against_set_b(a, b).to_dict("records")
+        (row,) = pooled.set_a_against_set_b(a, b).to_dict("records")
         expected = scipy.stats.mannwhitneyu(a["test_metric"], b["test_metric"], alternative="two-sided").pvalue
         assert row["mann_whitney"] == pytest.approx(expected)
         assert row["t_test"] == pytest.approx(scipy.stats.ttest_ind(a["test_metric"], b["test_metric"]).pvalue)
@@ -48,34 +48,34 @@ class TestSets:
 
     def test_a_set_against_itself_differs_in_nothing(self):
         a = population("SGD", 3, np.linspace(0, 1, 6), [1, 2])
-        (row,) = comparisons.set_a_against_set_b(a, a).to_dict("records")
+        (row,) = pooled.set_a_against_set_b(a, a).to_dict("records")
         assert (row["mann_whitney"], row["t_test"]) == (1.0, 1.0)
 
     def test_the_papers_five_restarts_stand_above_all_of_them(self):
         generator = np.random.default_rng(0)
         rows = population("SGD", 8, generator.uniform(size=32), [1, 2, 3, 4])
         rows["train_loss"] = generator.uniform(size=32)
-        found = comparisons.paper_sets(rows, per_trajectory=2)
+        found = pooled.paper_sets(rows, per_trajectory=2)
         assert found["restarts"].tolist() == [5, 8]
-        alone = comparisons.paper_sets(rows[rows["seed"] < 5], per_trajectory=2)
+        alone = pooled.paper_sets(rows[rows["seed"] < 5], per_trajectory=2)
         pd.testing.assert_frame_equal(found.iloc[:1], alone)
         assert found.loc[1, "median_b"] >= found.loc[1, "median_a"]
 
 
 class TestTally:
     def test_by_hand(self):
-        found = comparisons.tally([0.01, 0.0501, 0.05, np.nan])  # at 0.05 a verdict rejects as well
+        found = pooled.tally([0.01, 0.0501, 0.05, np.nan])  # at 0.05 a verdict rejects as well
         assert found == {"tests": 3, "rejected": 2, "expected": pytest.approx(0.15), "adjusted": pytest.approx(0.03)}
 
     def test_the_printed_tables_reject_as_often_as_their_readers_count(self):
         from popview.paper import printed
 
-        six = comparisons.tally(printed.printed_table("6")["p_value"])
+        six = pooled.tally(printed.printed_table("6")["p_value"])
         assert (six["tests"], six["rejected"]) == (12, 2)
         assert six["adjusted"] == pytest.approx(12 * 0.035478)
 
     def test_of_nothing(self):
-        found = comparisons.tally([])
+        found = pooled.tally([])
         assert (found["tests"], found["rejected"]) == (0, 0)
         assert np.isnan(found["adjusted"])
 
@@ -84,7 +84,7 @@ class TestPairs:
     def test_pairwise_is_scipys(self):
         generator = np.random.default_rng(0)
         both = pd.concat([population(name, 5, generator.normal(size=10), [1, 2]) for name in ("SGD", "SAM")])
-        (row,) = comparisons.pairwise(both, ["SGD", "SAM"]).to_dict("records")
+        (row,) = pooled.pairwise(both, ["SGD", "SAM"]).to_dict("records")
         one, other = (both.loc[both["algorithm"] == name, "test_metric"] for name in ("SGD", "SAM"))
         assert row["pooled_p"] == pytest.approx(scipy.stats.mannwhitneyu(one, other).pvalue)
 
@@ -95,7 +95,7 @@ class TestPairs:
         found = comparisons.all_pairs(three, margin=0.1)
         assert list(zip(found["a"], found["b"], strict=True)) == list(combinations(names, 2))
         np.testing.assert_allclose(found["adjusted_p"], holm(found["p"]))
-        np.testing.assert_allclose(found["pooled_p"], comparisons.pairwise(three, names)["pooled_p"])
+        np.testing.assert_allclose(found["pooled_p"], pooled.pairwise(three, names)["pooled_p"])
 
     def test_printed_values_stand_beside_their_own_comparison(self):
         """Table 6 is joined by name: once it was joined by position, which swapped two of its rows."""
@@ -111,7 +111,9 @@ class TestAgainst:
     @pytest.mark.parametrize(("shift", "verdict"), [(0.0, "equivalent"), (0.05, "better"), (-0.05, "worse")])
     def test_verdicts(self, shift, verdict):
         found = comparisons.against(restarts(12, {"SGD": 0.0, "SAM": shift}), [("SAM", "SGD")], margin=0.005)
-        assert found["verdict"][0].split(" ")[0] == verdict
+        assert found["verdict"][0] == verdict
+        gain = found["difference"][0]
+        assert found["direction"][0] == ("better" if gain > 0 else "worse")
         assert found["low"][0] <= found["estimate"][0] <= found["high"][0]
         assert found["difference"][0] == pytest.approx(shift, abs=0.001)
 
@@ -237,9 +239,11 @@ class TestWords:
         assert table.to_dict("list") == {"": ["x", "y", "z"], "a, base": ["1", "–", "3"], "a, tuned": ["4", "5", "6"]}
 
     def test_square_mirrors_the_verdicts(self):
-        verdicts = ["better", "undecidable at this n", "equivalent (estimate on the worse side)"]
+        verdicts = ["better", "undecidable at this n", "equivalent"]
         table = pd.DataFrame({"a": list("xxy"), "b": list("yzz"), "verdict": verdicts, "adjusted_p": 0.01})
-        table = table.assign(difference_low=0.02, difference_high=0.03, margin=0.01)
+        table = table.assign(
+            direction=["better", "better", "worse"], difference_low=0.02, difference_high=0.03, margin=0.01
+        )
         square = comparison_tables.square(table, ["x", "y", "z"]).set_index("")
         assert (square.loc["x", "y"], square.loc["y", "x"], square.loc["x", "x"]) == ("▲", "▼", "")
         assert (square.loc["x", "z"], square.loc["z", "x"]) == ("?", "?")
@@ -257,19 +261,17 @@ class TestWords:
         assert row["difference of means"].count("−") == 3
         assert row["verdict"] == "worse"
 
+    def test_a_variant_is_named_where_there_is_one(self):
+        assert cells.with_variant("digits", "base") == "digits (base)"
+        assert cells.with_variant("FCP on MNIST", "") == "FCP on MNIST"
+
     def test_the_side_is_named_where_it_is_real(self):
-        verdicts = ["equivalent (estimate on the worse side)"] * 2 + ["equivalent (no difference)", "better"]
-        found = cells.word(pd.DataFrame({"verdict": verdicts, "adjusted_p": [0.01, 0.06, 0.01, 0.01]}))
-        assert list(found)[:2] == ["equivalent, but worse", "equivalent"]
-        assert found[3] == "better"
+        table = pd.DataFrame({"verdict": ["equivalent"] * 3 + ["better"], "adjusted_p": [0.01, 0.06, 0.01, 0.01]})
+        found = cells.word(table.assign(direction=["worse", "worse", "level", "better"]))
+        assert list(found) == ["equivalent, but worse", "equivalent", "equivalent", "better"]
 
     def test_the_headline_names_what_was_decided_and_counts_the_rest(self):
-        words = [
-            "better",
-            "worse",
-            "equivalent (estimate on the worse side)",
-            "inconclusive (estimate on the better side)",
-        ]
+        words = ["better", "worse", "equivalent", "inconclusive"]
         rows = pd.DataFrame({"a": list("vwxy"), "task": "cifar10", "variant": "base", "verdict": words})
         rows["family"] = list("1122")
         rows = rows.assign(by_seed_p=[0.01, 0.051, 0.9, 0.9], difference=[1, -1, 0, 0.5], by_seed_low=0, by_seed_high=0)
@@ -297,16 +299,16 @@ class TestWords:
         assert comparison_sentences.headline(pd.DataFrame(), {}) == "Not run here yet."
 
     def test_what_later_restarts_change_is_counted(self):
-        small = "equivalent (estimate on the better side)"
         said = {
             "first": ["better", "worse", "equivalent", "inconclusive", "inconclusive", "equivalent", "better"],
             "later": ["better", "worse", "inconclusive", "worse", "inconclusive", "equivalent", "better"],
-            "all": ["better", "inconclusive", "equivalent", "worse", "inconclusive", "equivalent", small],
+            "all": ["better", "inconclusive", "equivalent", "worse", "inconclusive", "equivalent", "equivalent"],
         }
         rows = pd.concat(
             pd.DataFrame({"comparison": list("tuvwxyz"), "verdict": verdicts, "part": part})
             for part, verdicts in said.items()
         ).assign(task="digits", variant="base", adjusted_p=0.01, change_low=-1.0, by_seed_low=0.0, by_seed_high=0.0)
+        rows["direction"] = "better"
         rows["a"], rows["by_seed_p"] = rows["comparison"], [0.01, 0.06, 0.9, 0.01, 0.9, 0.9, 0.01] * 3
         rows["change_high"] = [1, 1, 1, 1, 1, 0, -0.5] * 3
         rows["margin"] = [2, 2, 0.5, 0.9, 1, 1, 2] * 3
@@ -354,7 +356,7 @@ class TestWords:
         """A gain that is there and inside the margin is neither "better" nor "no difference found"."""
         luck = pd.DataFrame({"algorithm": ["SGD", "SAM"], "adjusted_p": [0.01, 0.5], "smallest_adjusted_p": 1e-4})
         luck = luck.assign(difference_low=0.0, difference_high=0.0, margin=0.005)
-        luck["verdict"] = [f"equivalent (estimate on the {side} side)" for side in ("better", "worse")]
+        luck = luck.assign(verdict="equivalent", direction=["better", "worse"])
         assert selection_tables._verdicts(luck) == "=△\u00a0SGD; =\u00a0SAM"
         assert selection_tables._could(luck) == "yes"
         gains = luck.assign(difference=[0.001, 0.2], task="digits", variant="base")
@@ -469,12 +471,12 @@ class TestWords:
 class TestClustering:
     def test_models_that_do_not_vary_within_restarts(self):
         fixed = population("SGD", 4, np.repeat([0.1, 0.2, 0.3, 0.4], 3), [1, 2, 3])
-        (row,) = comparisons.clustering(fixed).to_dict("records")
+        (row,) = pooled.clustering(fixed).to_dict("records")
         assert row["icc"] == 1.0
         assert row["effective"] == pytest.approx(4)
 
     def test_one_model_per_restart_counts_in_full(self):
-        (row,) = comparisons.clustering(population("SGD", 4, np.linspace(0, 1, 4), [1])).to_dict("records")
+        (row,) = pooled.clustering(population("SGD", 4, np.linspace(0, 1, 4), [1])).to_dict("records")
         assert np.isnan(row["icc"])
         assert row["effective"] == 4
 

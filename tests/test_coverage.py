@@ -27,7 +27,7 @@ def fill(root, wanted) -> None:
 
 class TestCoverage:
     def state(self, root, **options) -> str:
-        found = tables.task_coverage("smoke", ["digits"], ["base"], root=root, **options)
+        found = tables.gather("smoke", "digits", "base", root=root, **options)[0]
         (state,) = found["state"]
         return state
 
@@ -36,13 +36,11 @@ class TestCoverage:
         assert self.state(tmp_path) == "not run here yet"
         fill(tmp_path, wanted[:2])
         assert self.state(tmp_path) == "in part"
-        found = tables.task_coverage("smoke", ["digits"], ["base"], root=tmp_path)
-        assert tables.load_available("smoke", found, tmp_path) == {}
+        assert tables.gather("smoke", "digits", "base", root=tmp_path)[1] == {}
         fill(tmp_path, wanted[2:])
         assert self.state(tmp_path) == "complete"
-        found = tables.task_coverage("smoke", ["digits"], ["base"], root=tmp_path)
+        found, results = tables.gather("smoke", "digits", "base", root=tmp_path)
         assert found[["restarts", "files", "present"]].iloc[0].tolist() == [4, len(wanted), len(wanted)]
-        results = tables.load_available("smoke", found, tmp_path)
         facts = page.facts("smoke", results)
         assert (facts["restarts"], facts["trained_on"]) == ("4 (digits, base)", PROCESSOR)
         seeds = pd.DataFrame({"seed": [0, 0, 1, 3, 5], "processor": [PROCESSOR] * 4 + ["Z3"]})
@@ -59,15 +57,23 @@ class TestCoverage:
         assert key == ("digits", "base")
         assert sorted(table["seed"].unique()) == [0, 1, 2, 3]
 
+    def test_the_store_is_asked_once_for_each_case(self, tmp_path, monkeypatch):
+        fill(tmp_path, tables.wanted("smoke", "digits"))
+        asked, missing = [], store.missing
+        monkeypatch.setattr(store, "missing", lambda specs, root: asked.append(specs) or missing(specs, root))
+        assert list(tables.gather("smoke", root=tmp_path)[1]) == [("digits", "base")]
+        assert len(asked) == len(tables.cases("all", "all")) == 2 * len(SHOWN)
+        assert tables.cases("digits", "all") == [("digits", "base"), ("digits", "tuned")]
+        assert tables.cases("all", "tuned") == [(task, "tuned") for task in SHOWN]
+
     def test_fewer_restarts_are_kept_and_more_are_missing(self, tmp_path):
         fill(tmp_path, tables.wanted("smoke", "digits"))
         assert self.state(tmp_path, restarts=3) == "complete"
-        found = tables.task_coverage("smoke", ["digits"], ["base"], 3, tmp_path)
-        assert tables.load_available("smoke", found, tmp_path)["digits", "base"]["seed"].max() == 2
+        assert tables.gather("smoke", "digits", "base", 3, tmp_path)[1]["digits", "base"]["seed"].max() == 2
         assert self.state(tmp_path, restarts=9) == "in part"
 
     def test_every_task_of_the_paper_has_its_line(self, tmp_path):
-        found = tables.task_coverage("smoke", root=tmp_path)
+        found = tables.gather("smoke", root=tmp_path)[0]
         assert len(found) == len(SHOWN) * 2
         table = comparison_tables.coverage_table(found)
         assert table["task"].tolist() == list(SHOWN)
@@ -91,7 +97,7 @@ class TestCoverage:
 
     def test_what_is_not_run_says_how_to_run_it_and_for_how_long(self, tmp_path):
         """CIFAR-100 takes on a laptop what CIFAR-10 took, whose settings it has; no task has those of tweeteval."""
-        found = tables.task_coverage("laptop", ["digits", "cifar100", "tweeteval"], root=tmp_path)
+        found = tables.gather("laptop", root=tmp_path)[0].query("task in ('digits', 'cifar100', 'tweeteval')")
         found.loc[found["task"] == "digits", "present"] = 1
         rows = [("base", 2.0), ("base", 0.5), ("trial", 1.0), ("tuned", 0.25)]
         spent = [{"task": "cifar10", "variant": variant, "core_hours": hours} for variant, hours in rows]
@@ -103,14 +109,14 @@ class TestCoverage:
             f"Nothing of tweeteval is there. Where its data are, {run}tweeteval` computes its base results, and then "
             f"{tune}tweeteval` and {run}tweeteval --variant tuned` its tuned ones."
         )
-        found = tables.task_coverage("paper", ["cifar100"], root=tmp_path)  # no search is planned there
+        found = tables.gather("paper", "cifar100", root=tmp_path)[0]  # no search is planned there
         assert results.to_fill(found, "paper", spent) == (
             "Nothing of cifar100 is there. Where its data are, `popview run --profile paper --task cifar100` computes "
             "its base results (some 2.5 core-hours, as on cifar10, whose settings are the same)."
         )
 
     def test_what_is_there_needs_no_command(self, tmp_path):
-        found = tables.task_coverage("laptop", ["digits"], root=tmp_path).assign(present=1)
+        found = tables.gather("laptop", "digits", root=tmp_path)[0].assign(present=1)
         spent = [{"task": "digits", "variant": "base", "core_hours": 1.0}]
         assert results.to_fill(found, "laptop", spent) == "Every task that was asked for has results."
 
@@ -124,10 +130,10 @@ class TestCoverage:
         wanted = tables.wanted("smoke", "digits")
         others = ("AdamW", "SWA")
         fill(tmp_path, [spec for spec in wanted if spec.algorithm not in (*others, "SAM")])
-        assert tables.available("smoke", "digits", root=tmp_path) == []
+        assert tables.gather("smoke", "digits", "base", root=tmp_path)[1] == {}
         fill(tmp_path, [spec for spec in wanted if spec.algorithm == "SAM"])
-        found = tables.task_coverage("smoke", ["digits"], ["base"], root=tmp_path)
-        ((_, table),) = tables.load_available("smoke", found, tmp_path).items()
+        found, there = tables.gather("smoke", "digits", "base", root=tmp_path)
+        ((_, table),) = there.items()
         assert set(table["algorithm"]) == {spec.algorithm for spec in wanted} - set(others)
         assert found[["algorithms", "whole", "state"]].iloc[0].tolist() == [11, 9, "in part"]
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from popview.book import page, style
+from popview.book import colours, page
 from popview.book.figures import landscapes, trajectories
 from popview.book.tables import runs as run_tables
 from popview.common.environment import processor
@@ -101,20 +101,20 @@ def test_the_inventory_says_what_is_to_come():
 
 class TestFigures:
     def test_every_algorithm_has_a_colour(self, monkeypatch):
-        assert set(style.COLOURS) <= set(ALGORITHMS)
-        assert style.colour("mine") == "#777777"
+        assert set(colours.COLOURS) <= set(ALGORITHMS)
+        assert colours.colour("mine") == "#777777"
         for name in ("mine", "another", "a third"):
             monkeypatch.setitem(ALGORITHMS, name, ALGORITHMS["SGD"])
         on_landscapes = {"GD": "SGD", "NiG-GD": "NiG-SGD", "NiM-GD": "NiM-SGD"}
-        shown = {on_landscapes.get(name, name): style.colour(name) for name in ALGORITHMS}
+        shown = {on_landscapes.get(name, name): colours.colour(name) for name in ALGORITHMS}
         assert len({*shown.values(), "#777777"}) == len(shown) + 1
-        assert [style.colour(name) for name in ("a third", "mine")] == [style.FURTHER[2], style.FURTHER[0]]
+        assert [colours.colour(name) for name in ("a third", "mine")] == [colours.FURTHER[2], colours.FURTHER[0]]
 
     def test_further_colours_are_as_far_apart_as_the_first_whatever_cones_an_eye_lacks(self):
-        taken = list(dict.fromkeys([*style.COLOURS.values(), "#777777"]))
+        taken = list(dict.fromkeys([*colours.COLOURS.values(), "#777777"]))
         closest = min(difference(one, other) for one, other in combinations(taken, 2))
-        for i, colour in enumerate(style.FURTHER):
-            assert min(difference(colour, other) for other in [*taken, *style.FURTHER[:i]]) >= closest
+        for i, colour in enumerate(colours.FURTHER):
+            assert min(difference(colour, other) for other in [*taken, *colours.FURTHER[:i]]) >= closest
 
     def test_contours_mark_every_minimum(self):
         figure = landscapes.contours(list(LANDSCAPES.values()))

@@ -64,3 +64,10 @@ def test_a_page_that_trains_nothing_imports_nothing_that_trains(chapter):
     modules = imported_modules(file.read_text(), ROOT / "lib")
     training = {f"popview.runs.{name}" for name in ("training", "loop", "workers", "computing")}
     assert not {*training, "popview.tasks.setup"} & modules.keys()
+
+
+def test_a_page_without_optimizers_imports_none():
+    """Chapter 8 simulates numbers: an edit of an optimizer does not make it stale."""
+    (file,) = ROOT.glob("book/08-*.py")
+    modules = imported_modules(file.read_text(), ROOT / "lib")
+    assert not [name for name in modules if name.startswith("popview.optimizers")]

@@ -253,7 +253,7 @@ class TestTune:
         assert (
             [wanted[v, "SAM"] for v in ("base", "tuned")] == [wanted[v, "AdamW"] for v in ("base", "tuned")] == [4, 2]
         )
-        rows = tables.task_coverage("tiny", ["digits"], root=root).set_index("variant")["restarts"]
+        rows = tables.gather("tiny", "digits", root=root)[0].set_index("variant")["restarts"]
         assert rows.to_dict() == {"base": 4, "tuned": 2}
         change(folder, "tuned_restarts = 2", "tuned_restarts = 3")  # no multiple of a stack
         assert [list(s.seeds) for s in expand("tiny", "digits", algorithms=("SAM",), variant="tuned")] == [
@@ -261,8 +261,7 @@ class TestTune:
             [2, 3],
         ]
         workers.run(tables.wanted("tiny", "digits", "tuned"), root=root, workers=1, quiet=True)
-        found = tables.task_coverage("tiny", ["digits"], ["tuned"], root=root)
-        ((_, table),) = tables.load_available("tiny", found, root).items()
+        ((_, table),) = tables.gather("tiny", "digits", "tuned", root=root)[1].items()
         assert sorted(table["seed"].unique()) == [0, 1, 2]
         change(folder, "tuned_restarts = 3", "tuned_restarts = 5")
         with pytest.raises(UsageError, match="tuned_restarts of digits in profile tiny must be at most its restarts"):

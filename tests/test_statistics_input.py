@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from interpreter import printed_by
 
-from popview.statistics import compare, detectable_effect, exact_permutation, icc, verdicts
+from popview.statistics import compare, detectable, detectable_effect, exact_permutation, icc, verdicts
 
 MINE = [("mine", "SGD")]
 
 
 def test_the_example_of_compare_holds():
-    assert doctest.testmod(verdicts).failed == 0
+    assert doctest.testmod(verdicts).failed == doctest.testmod(detectable).failed == 0
     assert len(doctest.DocTestFinder().find(compare)[0].examples) == 4
 
 

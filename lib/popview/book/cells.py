@@ -8,7 +8,7 @@ import pandas as pd
 from popview.book.page import MINUS
 from popview.populations.comparisons import ALPHA, beyond_margin
 
-__all__ = ["across", "interval", "of", "setting", "sign", "stack", "waits", "with_interval", "word"]
+__all__ = ["across", "interval", "of", "setting", "sign", "stack", "waits", "with_interval", "with_variant", "word"]
 
 #: Verdict → its sign in a table. "Or less": by an interval that reaches into the margin.
 SIGNS = {
@@ -47,9 +47,14 @@ def word(comparison: pd.DataFrame) -> pd.Series:
 
     That is where the two are equivalent and Holm's p is at most 0.05 all the same: "equivalent, but worse".
     """
-    parts = comparison["verdict"].str.extract(r"^([^(]*?)(?: \(estimate on the (\w+) side\))?$")
-    real = (parts[0] == "equivalent") & (comparison["adjusted_p"] <= ALPHA) & parts[1].notna()
-    return parts[0] + (", but " + parts[1]).where(real, "")
+    word, side = comparison["verdict"], comparison["direction"]
+    real = (word == "equivalent") & (comparison["adjusted_p"] <= ALPHA) & (side != "level")
+    return word + (", but " + side).where(real, "")
+
+
+def with_variant(task: str, variant: str) -> str:
+    """Name a task and variant in a sentence, "digits (base)"; or what has no variants, such as a network."""
+    return f"{task} ({variant})" if variant else task
 
 
 def with_interval(

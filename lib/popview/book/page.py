@@ -118,7 +118,7 @@ def provenance(frame: pd.DataFrame | None = None, filename: str = "", **facts: A
 
 
 def facts(profile: str, results: dict[tuple[str, str], pd.DataFrame]) -> dict[str, str]:
-    """Return what `provenance` says of the trajectories of `popview.populations.tables.load_available`."""
+    """Return what `provenance` says of the trajectories of `popview.populations.tables.gather`."""
     restarts = [f"{rows['seed'].nunique()} ({task}, {variant})" for (task, variant), rows in results.items()]
     what: dict[str, list[str]] = {}
     for (task, variant), rows in results.items():

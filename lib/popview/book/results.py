@@ -1,4 +1,4 @@
-"""The results that a page shows: loaded, read as the profile plans it, and named where they are missing."""
+"""The results that a page shows: read as the profile plans it, and named where they are missing."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -8,35 +8,9 @@ import pandas as pd
 from popview.book.cells import stack
 from popview.book.page import NOT_RUN
 from popview.populations.comparisons import against_reference
-from popview.populations.tables import COMPARED, load_available, task_coverage
 from popview.runs import expansion, profiles
-from popview.tasks.catalogue import SHOWN
 
-__all__ = ["absent", "base_setting_chosen", "each", "gather", "margin", "planned_comparison", "to_fill"]
-
-
-def gather(
-    task: str, variant: str, profile: str, restarts: int | None
-) -> tuple[pd.DataFrame, dict[tuple[str, str], pd.DataFrame]]:
-    """Return which tasks have results, and the trajectories of the algorithms that are complete.
-
-    Parameters
-    ----------
-    task, variant : str
-        One, or "all".
-    profile : str
-    restarts : int, optional
-        Per algorithm; the profile's by default.
-
-    Raises
-    ------
-    UsageError
-        If a name is unknown.
-    """
-    tasks = SHOWN if task == "all" else (task,)
-    variants = COMPARED if variant == "all" else (variant,)
-    found = task_coverage(profile, tasks, variants, restarts)
-    return found, load_available(profile, found)
+__all__ = ["absent", "base_setting_chosen", "each", "margin", "planned_comparison", "to_fill"]
 
 
 def each(
@@ -86,7 +60,7 @@ def to_fill(coverage: pd.DataFrame, profile: str, inventory: Iterable[Mapping[st
     Parameters
     ----------
     coverage : DataFrame
-        As `popview.populations.tables.task_coverage` gives it.
+        As `popview.populations.tables.gather` gives it.
     profile : str
     inventory : iterable of mappings
         As `popview.runs.status.inventory` gives it.

@@ -156,25 +156,25 @@ def judge_everything(profile: str = "laptop", computed: Computed | None = None, 
     Returns
     -------
     DataFrame
-        One row per claim and scale: ``id, document, where, claim, chapter, scale, verdict, detail``. Of a task the
-        scale is "<task> (<variant>)".
+        One row per claim, scale and variant: ``id, document, where, claim, chapter, scale`` (a task, the title of a
+        network, `PRINTED_SCALE`, `COMPUTED_SCALE` or `NO_SCALE`), ``variant`` (of a task, else empty), ``verdict,
+        detail``.
     """
     results, chapters = task_results(profile), set(written_chapters(root))
     return judge_claims(read_claims(), results, computed or Computed(), chapters, network_studies(profile))
 
 
-def task_results(profile: str) -> dict[str, Results | None]:
-    """Return the results of each task and variant, by scale; None where they are not whole, or too few to judge by.
+def task_results(profile: str) -> dict[tuple[str, str], Results | None]:
+    """Return the results of each task and variant; None where they are not whole, or too few to judge by.
 
     That is one restart, or fewer checkpoints than the paper's ten models.
     """
-    covered = tables.task_coverage(profile)
-    scales: dict[str, Results | None] = {f"{row.task} ({row.variant})": None for row in covered.itertuples()}
-    for (task, variant), rows in tables.load_available(profile, covered[covered["restarts"] > 1]).items():
-        if rows["step"].nunique() >= MODELS:
-            margin = float(profiles.settings(profile, task)["margin"])
-            scales[f"{task} ({variant})"] = Results(task, rows, margin)
-    return scales
+    coverage, there = tables.gather(profile)
+    results: dict[tuple[str, str], Results | None] = {(row.task, row.variant): None for row in coverage.itertuples()}
+    for (task, variant), rows in there.items():
+        if rows["seed"].nunique() > 1 and rows["step"].nunique() >= MODELS:
+            results[task, variant] = Results(task, rows, float(profiles.settings(profile, task)["margin"]))
+    return results
 
 
 def revised_verdicts(table: pd.DataFrame) -> pd.DataFrame:
@@ -191,14 +191,17 @@ def revised_verdicts(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per claim and scale: ``id, document, claim, scale, verdict, earlier, changed`` (when, why and what).
+        One row per claim, task and variant: ``id, document, claim, scale`` (the task), ``variant, verdict, earlier,
+        changed`` (when, why and what).
     """
     file = PAPER / "revised-verdicts.csv"
     read_log.record(file)
     rules, claims = load_rules("task"), table.set_index("id")
     verdicts = pd.read_csv(file, dtype=str).join(claims[["document", "claim", "task"]], on="id", how="inner")
     changed = verdicts["task"].map(lambda rule: ". ".join(rules[rule].changed))
-    return verdicts.assign(changed=changed)[["id", "document", "claim", "scale", "verdict", "earlier", "changed"]]
+    return verdicts.assign(changed=changed)[
+        ["id", "document", "claim", "scale", "variant", "verdict", "earlier", "changed"]
+    ]
 
 
 def network_studies(profile: str) -> dict[str, Study | None]:
@@ -209,7 +212,7 @@ def network_studies(profile: str) -> dict[str, Study | None]:
 
 def judge_claims(
     table: pd.DataFrame,
-    results: Mapping[str, Results | None],
+    results: Mapping[tuple[str, str], Results | None],
     computed: Computed,
     chapters: set[str],
     networks: Mapping[str, Study | None] | None = None,
@@ -220,8 +223,8 @@ def judge_claims(
     ----------
     table : DataFrame
         As `read_claims` returns it.
-    results : mapping of str to Results or None
-        Scale, a task and variant → its results, None where there are none.
+    results : mapping of (str, str) to Results or None
+        Task and variant → their results, None where there are none.
     computed : Computed
     chapters : set of str
         Numbers of the chapters that are written.
@@ -234,25 +237,26 @@ def judge_claims(
         As `judge_everything`.
     """
     rules = _all_rules()
-    evidence: dict[str, Mapping[str, Any]] = {
-        "printed": {PRINTED_SCALE: printed_checks()},
-        "computed": {COMPUTED_SCALE: computed},
+    evidence: dict[str, Mapping[tuple[str, str], Any]] = {
+        "printed": {(PRINTED_SCALE, ""): printed_checks()},
+        "computed": {(COMPUTED_SCALE, ""): computed},
         "task": results,
-        "study": networks or {},
+        "study": {(title, ""): study for title, study in (networks or {}).items()},
     }
     rows = []
     for claim in table.to_dict("records"):
         found = {
-            scale: Finding("not run here", _LACKING[kind]) if given is None else rules[kind][claim[kind]](given)
-            for kind, scales in evidence.items()
+            place: Finding("not run here", _LACKING[kind]) if given is None else rules[kind][claim[kind]](given)
+            for kind, places in evidence.items()
             if claim[kind]
-            for scale, given in scales.items()
+            for place, given in places.items()
         }
         if claim["reason"]:
-            found[NO_SCALE] = _untested(claim["reason"], claim["chapter"], chapters)
+            found[NO_SCALE, ""] = _untested(claim["reason"], claim["chapter"], chapters)
         fixed = {name: claim[name] for name in ("id", "document", "where", "claim", "chapter")}
-        for scale, finding in found.items():
-            rows.append({**fixed, "scale": scale, "verdict": finding.word, "detail": finding.detail})
+        for (scale, variant), finding in found.items():
+            said = {"scale": scale, "variant": variant, "verdict": finding.word, "detail": finding.detail}
+            rows.append(fixed | said)
     return pd.DataFrame(rows)
 
 

@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 
 from popview.common.errors import UsageError, check_name
-from popview.populations.comparisons import FAMILIES, HIGHER_IS_BETTER, against, clustering
+from popview.populations.comparisons import FAMILIES, HIGHER_IS_BETTER, against
+from popview.populations.pooled import clustering
 from popview.populations.tables import load_trajectories, per_restart, select, wanted
 from popview.runs import store
 from popview.runs.expansion import restarts_of
 from popview.runs.profiles import settings
+from popview.statistics import Verdict
 
 __all__ = ["comparison"]
 
@@ -73,7 +75,7 @@ def comparison(
         ("value", f"mean {metric} of a restart's {per_trajectory} models of lowest training loss, in {unit}"),
         *_lines(row, values, 100.0 if percent else 1.0, unit, holm),
         ("ICC", _clusters(models, metric, (a, b))),
-        ("verdict", row["verdict"] if family else f"{row['verdict']} (one pair, uncorrected)"),
+        ("verdict", f"{Verdict(row['verdict'], row['direction'])}{'' if family else ' (one pair, uncorrected)'}"),
     ]
     width = max(len(name) for name, _ in lines) + 2
     return "\n".join([title, *(f"  {name:<{width}}{words}" for name, words in lines)])

@@ -1,22 +1,21 @@
-"""The paper's comparisons of populations, and beside each what holds when the restart is the unit."""
+"""Comparisons of algorithms, one value per restart: whole families, their verdicts, and what they could have found."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
 from math import inf
 
 import numpy as np
 import pandas as pd
 
 from popview.common.errors import UsageError, check_name
-from popview.populations.tables import PAPER_FAMILY, per_restart, select
-from popview.statistics import compare, detectable_effect, effective_n, holm, icc, mann_whitney, mean_difference, t_test
-from popview.statistics.results import Array, constant
+from popview.populations.pooled import pairwise
+from popview.populations.tables import PAPER_FAMILY, per_restart
+from popview.statistics import compare, detectable_effect, holm, mean_difference
+from popview.statistics.results import Array, constant, interval_columns
 
 __all__ = [
     "ALPHA",
     "FAMILIES",
     "HIGHER_IS_BETTER",
-    "PRINTED_PAIRS",
     "SAM_PAIRS",
     "SECOND_FAMILY",
     "against",
@@ -25,16 +24,10 @@ __all__ = [
     "all_pairs",
     "below_half",
     "beyond_margin",
-    "clustering",
     "first_average",
     "log_loss",
-    "pairwise",
-    "paper_sets",
     "powerless",
     "repeated",
-    "set_a_against_set_b",
-    "tally",
-    "words",
 ]
 
 #: A test rejects where its p-value, adjusted where it is one of several, is at most this.
@@ -43,9 +36,6 @@ ALPHA = 0.05
 #: Compared with SGD as one Holm family each: the paper's five algorithms; then references and both monotonic ones.
 SECOND_FAMILY = ("NiG-MBH", "NiM-MBH", "AdamW", "SWA", "SGLD")
 FAMILIES = {"the paper's": PAPER_FAMILY, "second": SECOND_FAMILY}
-
-#: The pairs of the paper's Table 6.
-PRINTED_PAIRS = (("SGD", "SAM"), ("SGD", "NiM-BH"), ("SAM", "NiM-BH"))
 
 #: The paper's abstract: all of these perform on par with SAM.
 SAM_PAIRS = tuple((name, "SAM") for name in ("SGD", *PAPER_FAMILY) if name != "SAM")
@@ -58,86 +48,6 @@ HIGHER_IS_BETTER = {
     "validation_loss": False,
     "train_loss": False,
 }
-
-
-def _by_algorithm(population: pd.DataFrame, value: str) -> dict[str, np.ndarray]:
-    return {str(name): rows[value].to_numpy() for name, rows in population.groupby("algorithm", sort=False)}
-
-
-def set_a_against_set_b(set_a: pd.DataFrame, set_b: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame:
-    """Compare SetA with SetB for each algorithm as the paper does (Tables 2 to 5): two tests on pooled models.
-
-    SetB is chosen by the test metric, so it exceeds SetA by construction, and both are parts of the same trajectories:
-    the p-values answer no question about optimizers. `popview.populations.selection` has what does.
-
-    Returns
-    -------
-    DataFrame
-        ``algorithm, restarts, models`` (per set), ``median_a, sd_a, within_a, median_b, sd_b, within_b, mann_whitney,
-        t_test``. ``sd`` is over the pooled models, ``within`` the median over restarts of the SD inside a restart: the
-        paper's "median standard deviation" can be read as either. Both are NaN where there is one model.
-    """
-    restarts = set_a.groupby("algorithm")["seed"].nunique()
-    a, b = _by_algorithm(set_a, value), _by_algorithm(set_b, value)
-    within = [s.groupby(["algorithm", "seed"])[value].std().groupby("algorithm").median() for s in (set_a, set_b)]
-    return pd.DataFrame(
-        {
-            "algorithm": name,
-            "restarts": int(restarts[name]),
-            "models": len(a[name]),
-            "median_a": float(np.median(a[name])),
-            "sd_a": float(a[name].std(ddof=1)),
-            "within_a": float(within[0][name]),
-            "median_b": float(np.median(b[name])),
-            "sd_b": float(b[name].std(ddof=1)),
-            "within_b": float(within[1][name]),
-            "mann_whitney": mann_whitney(a[name], b[name]).p_value,
-            "t_test": t_test(a[name], b[name]).p_value,
-        }
-        for name in a
-    )
-
-
-def paper_sets(
-    trajectories: pd.DataFrame, per_trajectory: int = 10, value: str = "test_metric", few: int = 5
-) -> pd.DataFrame:
-    """Return `set_a_against_set_b` for the first `few` restarts (the paper has five) and, below, for all of them."""
-    if few < 1:
-        raise UsageError(f"the restarts that are pooled first must be 1 or more, got {few}")
-    frames = []
-    for restarts in sorted({min(few, trajectories["seed"].nunique()), trajectories["seed"].nunique()}):
-        rows = trajectories[trajectories["seed"].isin(sorted(trajectories["seed"].unique())[:restarts])]
-        set_a, set_b = (select(rows, by, per_trajectory) for by in ("train_loss", "test_metric"))
-        frames.append(set_a_against_set_b(set_a, set_b, value))
-    return pd.concat(frames, ignore_index=True)
-
-
-def pairwise(population: pd.DataFrame, algorithms: Sequence[str], value: str = "test_metric") -> pd.DataFrame:
-    """Return the paper's Mann–Whitney p-value on pooled models for each pair of algorithms: Table 6, in long form."""
-    models = _by_algorithm(population, value)
-    pairs = combinations(algorithms, 2)
-    return pd.DataFrame(
-        {"a": a, "b": b, "models": len(models[a]), "pooled_p": mann_whitney(models[a], models[b]).p_value}
-        for a, b in pairs
-    )
-
-
-def tally(p_values: Iterable[float], alpha: float = 0.05) -> dict[str, float]:
-    """Count the p-values of at most `alpha` in a table, beside how many chance gives, and Holm's smallest over it.
-
-    Returns
-    -------
-    dict
-        ``tests, rejected, expected`` (tests × alpha, if every hypothesis were true), ``adjusted`` (the smallest
-        adjusted p-value; NaN where there are none). NaN among the p-values is left out.
-    """
-    known = np.array([p for p in p_values if not np.isnan(p)], dtype=float)
-    return {
-        "tests": known.size,
-        "rejected": int((known <= alpha).sum()),
-        "expected": known.size * alpha,
-        "adjusted": float(holm(known).min()) if known.size else np.nan,
-    }
 
 
 def against(
@@ -179,7 +89,8 @@ def against(
         in the family), ``estimate, low, high`` (Hodges–Lehmann shift), ``p, adjusted_p, smallest_adjusted_p`` (that
         could have come out), ``equivalence_p, margin, a12, a12_low, a12_high, detectable`` (the difference of means
         found with probability 0.8 at the level of Holm's first rejection, given the spread that was seen; infinite
-        where none can be), ``verdict``.
+        where none can be), ``verdict, direction`` (the word of `popview.statistics.Verdict`, and where the estimate
+        lies: "better", "worse" or "level").
 
     Raises
     ------
@@ -201,10 +112,6 @@ def against(
     for (a, b), c in found.items():
         by_seed = mean_difference(groups[a], groups[b], paired=True)
         tested = by_seed if c.paired else mean_difference(groups[a], groups[b])
-        means = tested.interval or (np.nan, np.nan)
-        seed_low, seed_high = by_seed.interval or (np.nan, np.nan)
-        low, high = c.shift.interval or (np.nan, np.nan)
-        a12_low, a12_high = c.a12.interval or (np.nan, np.nan)
         rows.append(
             {
                 "comparison": f"{a} – {b}",
@@ -214,24 +121,21 @@ def against(
                 "paired": c.paired,
                 "correlation": _correlation(groups[a], groups[b]),
                 "difference": c.test.estimate,
-                "difference_low": means[0],
-                "difference_high": means[1],
-                "by_seed_low": seed_low,
-                "by_seed_high": seed_high,
+                **interval_columns(tested, "difference_"),
+                **interval_columns(by_seed, "by_seed_"),
                 "by_seed_p": by_seed.p_value,
                 "estimate": c.shift.estimate,
-                "low": low,
-                "high": high,
+                **interval_columns(c.shift),
                 "p": c.test.p_value,
                 "adjusted_p": c.adjusted_p,
                 "smallest_adjusted_p": c.smallest_adjusted_p,
                 "equivalence_p": c.equivalence.p_value if c.equivalence else np.nan,
                 "margin": np.nan if margin is None else margin,
                 "a12": c.a12.estimate,
-                "a12_low": a12_low,
-                "a12_high": a12_high,
+                **interval_columns(c.a12, "a12_"),
                 "detectable": _detectable(groups[a], groups[b], size, c.paired),
-                "verdict": str(c.verdict),
+                "verdict": c.verdict.word,
+                "direction": c.verdict.direction,
             }
         )
     table = pd.DataFrame(rows)
@@ -303,8 +207,7 @@ def repeated(values: pd.DataFrame, margin: float | None, first: int, *, planned:
     changes = []
     for a, b in table[["a", "b"]].drop_duplicates().itertuples(index=False):
         found = mean_difference(*((parts[part][a] - parts[part][b]).dropna() for part in ("later", "first")))
-        low, high = found.interval or (np.nan, np.nan)
-        changes.append({"a": a, "b": b, "change": found.estimate, "change_low": low, "change_high": high})
+        changes.append({"a": a, "b": b, "change": found.estimate, **interval_columns(found, "change_")})
     return table.merge(pd.DataFrame(changes), on=["a", "b"], validate="many_to_one")
 
 
@@ -388,11 +291,6 @@ def powerless(table: pd.DataFrame) -> bool:
     return bool((table["smallest_adjusted_p"] > ALPHA).all()) if len(table) else False
 
 
-def words(table: pd.DataFrame) -> pd.Series:
-    """Return the verdicts of a table of `against` without the side of the estimate."""
-    return table["verdict"].str.split(" \\(").str[0]
-
-
 def log_loss(losses: pd.DataFrame) -> pd.DataFrame:
     """Return the logarithm to base 10 of losses, of 1e-12 where they are below it, and NaN where they are infinite."""
     return np.log10(losses.clip(lower=1e-12).where(np.isfinite(losses)))
@@ -408,26 +306,3 @@ def _detectable(a: Array, b: Array, family_size: int, paired: bool) -> float:
     effect = detectable_effect(len(a), len(b), family_size=family_size, paired=paired).effect
     spread = (a - b).std(ddof=1) if paired else np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
     return inf if effect == inf else float(effect * spread)
-
-
-def clustering(population: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame:
-    """Return the intra-class correlation of the models of one restart, per algorithm.
-
-    Returns
-    -------
-    DataFrame
-        ``algorithm, icc, low, high, models, effective`` (models that would carry as much information if independent).
-        With one model per restart the correlation is NaN and all models count.
-    """
-    rows = []
-    for name, models in population.groupby("algorithm", sort=False):
-        groups = [restart[value].to_numpy() for _, restart in models.groupby("seed")]
-        row = {"algorithm": name, "icc": np.nan, "low": np.nan, "high": np.nan, "models": len(models)}
-        effective = float(len(models))
-        if max(len(group) for group in groups) > 1:
-            found = icc(groups)
-            row["icc"] = found.estimate
-            row["low"], row["high"] = found.interval or (np.nan, np.nan)
-            effective = effective_n(len(groups), len(models) / len(groups), found.estimate)
-        rows.append(row | {"effective": effective})
-    return pd.DataFrame(rows)

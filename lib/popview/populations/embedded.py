@@ -1,6 +1,6 @@
 """The embedded task, digits, is trained when a page asks for more of it; no other task ever is."""
 
-from popview.populations.tables import COMPARED, wanted
+from popview.populations.tables import cases, wanted
 from popview.runs import workers
 
 __all__ = ["EMBEDDED", "train_embedded"]
@@ -25,6 +25,6 @@ def train_embedded(task: str, variant: str, profile: str, restarts: int | None) 
     UsageError
         If a name is unknown, or as `popview.runs.workers.run`.
     """
-    if task in ("all", EMBEDDED):
-        variants = COMPARED if variant == "all" else (variant,)
-        workers.run(spec for one in variants for spec in wanted(profile, EMBEDDED, one, restarts=restarts))
+    asked = [case for case in cases(task, variant) if case[0] == EMBEDDED]
+    if asked:
+        workers.run(spec for case in asked for spec in wanted(profile, *case, restarts=restarts))

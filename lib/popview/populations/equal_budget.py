@@ -11,8 +11,7 @@ from popview.common.folders import RESULTS
 from popview.populations.comparisons import HIGHER_IS_BETTER, against, log_loss
 from popview.populations.tables import final
 from popview.populations.time_to_target import dearer, equal_gradients
-from popview.runs import costs as bill
-from popview.runs import store
+from popview.runs import costs, store
 from popview.runs.expansion import expand
 from popview.runs.flops import example
 from popview.runs.profiles import settings, tasks
@@ -116,9 +115,9 @@ def measuring(specs: Iterable[RunSpec], root: Path = RESULTS) -> pd.DataFrame:
         key = (spec.task, spec.variant, spec.algorithm)
         other = next(iter(spec.alongside), pairs.get(spec.digest))
         both = [spec, *filter(None, [other])]
-        shares, costs = rows.setdefault(key, []), [bill.cost(one) for one in both]
-        counted[key] = sum(cost.measures for cost in costs) / (
-            costs[0].training + sum(cost.evaluation for cost in costs)
+        shares, charged = rows.setdefault(key, []), [costs.cost(one) for one in both]
+        counted[key] = sum(cost.measures for cost in charged) / (
+            charged[0].training + sum(cost.evaluation for cost in charged)
         )
         clocks = [_clock(one, root) for one in both]
         if own := clocks[0]:
@@ -158,7 +157,7 @@ def scales(profiles: Iterable[str], of: Iterable[str]) -> pd.DataFrame:
     for task in of:
         for profile in (name for name in profiles if task in tasks(name)):
             table, (spec, *_) = settings(profile, task), expand(profile, task, algorithms=("SGD",), restarts=1)
-            model, cost = table["model"], bill.cost(spec)
+            model, cost = table["model"], costs.cost(spec)
             steps = cost.steps // cost.trajectories
             rows.append(
                 {

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from popview.populations.comparisons import against, words
+from popview.populations.comparisons import against
 from popview.populations.tables import chances, per_restart
 from popview.statistics import tost
 
@@ -112,7 +112,7 @@ def verdicts(
 
 def as_good(table: pd.DataFrame) -> pd.Series:
     """Say of `verdicts` where the training loss chooses as well within the margin, or better."""
-    return words(table).isin(["equivalent", "better"])
+    return table["verdict"].isin(["equivalent", "better"])
 
 
 def late(trajectories: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """From trajectories to populations of models: SetA, SetB, and one value per restart."""
 
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +20,18 @@ __all__ = [
     "COMPARED",
     "CRITERIA",
     "PAPER_FAMILY",
-    "available",
+    "cases",
     "chances",
     "copies",
     "distinct",
     "final",
-    "load_available",
+    "gather",
     "load_trajectories",
     "parting",
     "per_restart",
     "records",
     "select",
-    "task_coverage",
     "wanted",
-    "within",
 ]
 
 #: Variants that are compared; a search's trials are not.
@@ -90,73 +89,64 @@ def wanted(
     return found if ended and {"SGD"} < {spec.algorithm for spec in found} else []
 
 
-def available(
-    profile: str, task: str, variant: str = "base", *, restarts: int | None = None, root: Path = RESULTS
-) -> list[RunSpec]:
-    """Return the specs of the algorithms that are `wanted` and have all of their restarts in the store.
+def cases(task: str, variant: str) -> list[tuple[str, str]]:
+    """Return the tasks and variants that a page shows: one of each, or all of them where the word is "all"."""
+    return list(product(SHOWN if task == "all" else (task,), COMPARED if variant == "all" else (variant,)))
 
-    None where SGD lacks a restart, or one of `PAPER_FAMILY` that is wanted, so that this family is always whole.
+
+def gather(
+    profile: str, task: str = "all", variant: str = "all", restarts: int | None = None, root: Path = RESULTS
+) -> tuple[pd.DataFrame, dict[tuple[str, str], pd.DataFrame]]:
+    """Say which tasks have results, and load those of the algorithms that are complete; nothing is computed.
+
+    Nothing of a task and variant is loaded where SGD lacks a restart, or one of `PAPER_FAMILY` that is wanted, so that
+    this family is always whole.
+
+    Parameters
+    ----------
+    profile : str
+    task, variant : str
+        As for `cases`.
+    restarts : int, optional
+        Per algorithm; the profile's by default.
+    root : Path
+        Of the store.
+
+    Returns
+    -------
+    coverage : DataFrame
+        ``task, variant, restarts`` (per algorithm), ``files`` (wanted), ``present, algorithms`` (wanted), ``whole``
+        (algorithms that are loaded), ``state``: "complete", "in part" or "not run here yet".
+    results : dict of (task, variant) to DataFrame
+        As `load_trajectories` returns them; without those of which nothing is loaded.
 
     Raises
     ------
     UsageError
         As `wanted`.
     """
-    specs = wanted(profile, task, variant, restarts=restarts)
-    return _whole(specs, store.missing(specs, root))
-
-
-def _whole(specs: list[RunSpec], missing: list[RunSpec]) -> list[RunSpec]:
-    """Return the specs of the algorithms of which none is missing, as `available` does."""
-    lacking = {spec.algorithm for spec in missing}
-    return [] if lacking & {"SGD", *PAPER_FAMILY} else [spec for spec in specs if spec.algorithm not in lacking]
-
-
-def task_coverage(
-    profile: str,
-    tasks: Iterable[str] = SHOWN,
-    variants: Iterable[str] = COMPARED,
-    restarts: int | None = None,
-    root: Path = RESULTS,
-) -> pd.DataFrame:
-    """Say which tasks have results; nothing is computed.
-
-    Returns
-    -------
-    DataFrame
-        ``task, variant, restarts`` (per algorithm), ``files`` (wanted), ``present, algorithms`` (wanted), ``whole``
-        (of them, `available`), ``state``: "complete", "in part" or "not run here yet".
-    """
-    rows = []
-    for task in tasks:
-        for variant in variants:
-            files = wanted(profile, task, variant, restarts=restarts)
-            absent = store.missing(files, root)
-            present = len(files) - len(absent)
-            state = "complete" if files and not absent else "in part" if present else "not run here yet"
-            number = (restarts or restarts_of(profile, task, variant)) if files else 0
-            rows.append(
-                {
-                    "task": task,
-                    "variant": variant,
-                    "restarts": number,
-                    "files": len(files),
-                    "present": present,
-                    "algorithms": len({spec.algorithm for spec in files}),
-                    "whole": len({spec.algorithm for spec in _whole(files, absent)}),
-                    "state": state,
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def load_available(profile: str, covered: pd.DataFrame, root: Path = RESULTS) -> dict[tuple[str, str], pd.DataFrame]:
-    """Load what is `available` of each task and variant of `task_coverage`; by (task, variant), in its order."""
-    found = {}
-    for row in covered[covered["whole"] > 0].itertuples():
-        specs = available(profile, row.task, row.variant, restarts=row.restarts, root=root)
-        found[row.task, row.variant] = load_trajectories(specs, row.restarts, root)
-    return found
+    rows, results = [], {}
+    for case in cases(task, variant):
+        files = wanted(profile, *case, restarts=restarts)
+        absent = store.missing(files, root)
+        lacking, present = {spec.algorithm for spec in absent}, len(files) - len(absent)
+        whole = [] if lacking & {"SGD", *PAPER_FAMILY} else [spec for spec in files if spec.algorithm not in lacking]
+        number = (restarts or restarts_of(profile, *case)) if files else 0
+        rows.append(
+            {
+                "task": case[0],
+                "variant": case[1],
+                "restarts": number,
+                "files": len(files),
+                "present": present,
+                "algorithms": len({spec.algorithm for spec in files}),
+                "whole": len({spec.algorithm for spec in whole}),
+                "state": "complete" if files and not absent else "in part" if present else "not run here yet",
+            }
+        )
+        if whole:
+            results[case] = load_trajectories(whole, number, root)
+    return pd.DataFrame(rows), results
 
 
 def load_trajectories(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = RESULTS) -> pd.DataFrame:
@@ -326,11 +316,6 @@ def _eligible(trajectories: pd.DataFrame, by: str, per_trajectory: int) -> pd.Da
             f"per_trajectory must be between 1 and {longest}, the checkpoints of {task}, got {per_trajectory!r}"
         )
     return trajectories[np.isfinite(trajectories[[by, "train_loss"]]).all(axis=1)]
-
-
-def within(trajectories: pd.DataFrame, gradient_evaluations: int) -> pd.DataFrame:
-    """Keep the checkpoints that cost at most so many gradient evaluations: the equal-gradient view of equal epochs."""
-    return trajectories[trajectories["gradient_evaluations"] <= gradient_evaluations]
 
 
 def per_restart(population: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame:

@@ -5,13 +5,17 @@ import pandas as pd
 import scipy.stats
 
 from popview.common.errors import check_name
-from popview.populations.tables import within
 
-__all__ = ["dearer", "equal_gradients", "median_times", "shared_misses", "target", "time_to_target", "times"]
+__all__ = ["dearer", "equal_gradients", "median_times", "shared_misses", "target", "time_to_target", "times", "within"]
 
 
 def _finite(trajectories: pd.DataFrame, value: str) -> pd.DataFrame:
     return trajectories[np.isfinite(trajectories[["train_loss", value]]).all(axis=1)]
+
+
+def within(trajectories: pd.DataFrame, gradient_evaluations: int) -> pd.DataFrame:
+    """Keep the checkpoints that cost at most so many gradient evaluations: the equal-gradient view of equal epochs."""
+    return trajectories[trajectories["gradient_evaluations"] <= gradient_evaluations]
 
 
 def equal_gradients(trajectories: pd.DataFrame, reference: str = "SGD") -> pd.DataFrame:

@@ -8,12 +8,13 @@ P(a > b).
 from popview.statistics.classical import holm, mann_whitney, mean_difference, t_test, tost
 from popview.statistics.clustering import effective_n, icc, simulate_nested
 from popview.statistics.crossed import crossed_mean, spread_of_scores
+from popview.statistics.detectable import DetectableEffect, detectable_effect
 from popview.statistics.dyadic import dyadic_mean
 from popview.statistics.effect_sizes import a12, hodges_lehmann, hodges_lehmann_paired, proportion
 from popview.statistics.permutation import exact_permutation, paired_permutation, smallest_p, smallest_p_paired
 from popview.statistics.results import Equivalence, Result
 from popview.statistics.sequential import look_levels, sequential_holm, spent
-from popview.statistics.verdicts import Comparison, DetectableEffect, Verdict, compare, detectable_effect, verdict
+from popview.statistics.verdicts import Comparison, Verdict, compare, verdict
 
 __all__ = [
     "Comparison",

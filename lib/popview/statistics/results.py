@@ -11,6 +11,7 @@ __all__ = [
     "check_fraction",
     "checked_sample",
     "constant",
+    "interval_columns",
     "paired_samples",
     "pooled",
     "rounding",
@@ -81,6 +82,12 @@ class Equivalence(Result):
         """Whether a difference of exactly zero, with the spread that was seen, would have been called equivalent."""
         low, high = self.interval
         return (high - low) / 2 < self.margin
+
+
+def interval_columns(result: Result, prefix: str = "") -> dict[str, float]:
+    """Return the ends of a result's interval as ``<prefix>low`` and ``<prefix>high``; NaN where it has none."""
+    low, high = result.interval or (np.nan, np.nan)
+    return {f"{prefix}low": low, f"{prefix}high": high}
 
 
 def checked_sample(values: ArrayLike, name: str) -> Array:

@@ -1,56 +1,22 @@
-"""From numbers to a word: what a design can detect, the verdict by rule, and whole families of comparisons."""
+"""From numbers to a word: the verdict by rule, and whole families of comparisons."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from math import comb, inf, isnan
+from math import isnan
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from statsmodels.stats.power import TTestIndPower, TTestPower
 
 from popview.statistics.classical import holm, tost
+from popview.statistics.detectable import smallest_of_design
 from popview.statistics.effect_sizes import a12, hodges_lehmann, hodges_lehmann_paired
-from popview.statistics.permutation import (
-    _relabellings,
-    _sign_flips,
-    _two_sided,
-    exact_permutation,
-    paired_permutation,
-    smallest_p,
-    smallest_p_paired,
-)
+from popview.statistics.permutation import exact_permutation, paired_permutation
 from popview.statistics.results import Equivalence, Result, check_fraction
 
-__all__ = ["Comparison", "DetectableEffect", "Verdict", "compare", "detectable_effect", "verdict"]
-
-#: Up to this many relabellings a design's power is simulated, on so many data sets.
-SIMULATED, DRAWS = 5_000, 4_000
+__all__ = ["Comparison", "Verdict", "compare", "verdict"]
 
 Word = Literal["equivalent", "better", "worse", "inconclusive", "undecidable at this n"]
-
-
-@dataclass(frozen=True)
-class DetectableEffect:
-    """The smallest effect that a design finds with the given power.
-
-    Attributes
-    ----------
-    effect : float
-        In standard deviations (of the differences, where paired); infinite where no result could reject.
-    explanation : str
-        One sentence, to print beside it.
-
-    Examples
-    --------
-    >>> from popview.statistics import detectable_effect
-    >>> detectable_effect(50, 50).explanation
-    '50 against 50 restarts in a family of 1 find 0.57 standard deviations with probability 0.8.'
-    """
-
-    effect: float
-    explanation: str
 
 
 @dataclass(frozen=True)
@@ -118,91 +84,6 @@ class Comparison:
     a12: Result
     shift: Result
     verdict: Verdict
-
-
-def detectable_effect(
-    n_a: int, n_b: int, *, alpha: float = 0.05, power: float = 0.8, family_size: int = 1, paired: bool = False
-) -> DetectableEffect:
-    """Return the smallest standardised difference of means that a design detects: print it before the run.
-
-    At alpha / family_size, the level that the first rejection in Holm's procedure needs. Of designs with up to
-    `SIMULATED` relabellings (7 restarts a side, 12 pairs) the permutation test itself is simulated on normal data, to
-    0.02 in power: of so few restarts it finds less than a t test. Above, the t test's formula.
-
-    Parameters
-    ----------
-    n_a, n_b : int
-        Restarts per group; equal where `paired`.
-    alpha, power : float
-    family_size : int
-        Comparisons in the Holm family.
-    paired : bool
-
-    Returns
-    -------
-    DetectableEffect
-
-    Raises
-    ------
-    ValueError
-        Where a size is below 2, `family_size` below 1, or paired sizes differ.
-
-    References
-    ----------
-    Cohen 1988, Statistical Power Analysis for the Behavioral Sciences: power of the t tests.
-
-    Examples
-    --------
-    Cohen's table asks for 64 a side to find half a standard deviation. Five pairs can't find anything: their smallest
-    p-value is 2/2⁵.
-
-    >>> from popview.statistics import detectable_effect
-    >>> round(detectable_effect(64, 64).effect, 2)
-    0.5
-    >>> detectable_effect(5, 5, paired=True).explanation
-    '5 pairs in a family of 1 can reject nothing: the smallest adjusted p-value is 0.0625, above 0.05.'
-    """
-    check_fraction(alpha, "alpha")
-    check_fraction(power, "power")
-    if family_size < 1:
-        raise ValueError(f"family_size must be 1 or above, got {family_size!r}")
-    smallest = family_size * _smallest(n_a, n_b, paired)
-    design = f"{n_a} pairs" if paired else f"{n_a} against {n_b} restarts"
-    design += f" in a family of {family_size}"
-    if smallest > alpha:
-        reason = f"the smallest adjusted p-value is {min(1.0, smallest):.3g}, above {alpha:g}"
-        return DetectableEffect(inf, f"{design} can reject nothing: {reason}.")
-    level = alpha / family_size
-    if (2**n_a if paired else comb(n_a + n_b, n_a)) <= SIMULATED:
-        effect = _simulated_effect(n_a, n_b, paired, level, power)
-    elif paired:
-        effect = TTestPower().solve_power(nobs=n_a, alpha=level, power=power)
-    else:
-        effect = TTestIndPower().solve_power(nobs1=n_a, ratio=n_b / n_a, alpha=level, power=power)
-    effect = float(np.squeeze(effect))  # where statsmodels falls back on another solver, it returns an array
-    return DetectableEffect(effect, f"{design} find {effect:.2f} standard deviations with probability {power:g}.")
-
-
-@lru_cache
-def _simulated_effect(n_a: int, n_b: int, paired: bool, level: float, power: float) -> float:
-    """Return the difference of means, in SDs, at which the permutation test of normal data rejects with this power."""
-    weights = _sign_flips(n_a) if paired else _relabellings(n_a, n_b)
-    drawn = np.random.default_rng(0).standard_normal((DRAWS, weights.shape[1]))
-    shift = weights[:, :n_a].sum(axis=1)  # what a difference of 1 adds to each relabelling's difference
-
-    def found(effect: float) -> float:
-        rejected = 0
-        for part in np.array_split(drawn, 1 + DRAWS * len(weights) // 2_000_000):
-            rejected += int((_two_sided(part @ weights.T + effect * shift) <= level * (1 + 1e-12)).sum())
-        return rejected / DRAWS
-
-    low, high = 0.0, 1.0
-    while found(high) < power:
-        low, high = high, 2 * high
-    for _ in range(10):
-        middle = (low + high) / 2
-        low, high = (middle, high) if found(middle) < power else (low, middle)
-    return high
 
 
 def verdict(
@@ -325,7 +206,7 @@ def compare(
     comparisons = {}
     for pair, (test, equivalence, effect, shift), p_value in zip(family, measured, adjusted, strict=True):
         paired = len(test.n) == 1
-        smallest = min(1.0, size * _smallest(test.n[0], test.n[-1], paired))
+        smallest = min(1.0, size * smallest_of_design(test.n[0], test.n[-1], paired))
         word = verdict(
             test.estimate,
             float(p_value),
@@ -362,12 +243,3 @@ def _stricter(tests: list[Equivalence]) -> Equivalence:
     """Return the larger p and, of intervals around the same difference, the wider: what all of the tests allow."""
     wider = max((test.interval for test in tests), key=lambda ends: ends[1] - ends[0])
     return replace(max(tests, key=lambda test: test.p_value), interval=wider)
-
-
-def _smallest(n_a: int, n_b: int, paired: bool) -> float:
-    """Return the smallest p-value of the design's permutation test."""
-    if not paired:
-        return smallest_p(n_a, n_b)
-    if n_a != n_b:
-        raise ValueError(f"n_a and n_b are paired, but {n_a} and {n_b} differ")
-    return smallest_p_paired(n_a)

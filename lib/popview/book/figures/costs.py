@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from popview.book.style import colour
+from popview.book.colours import colour
 from popview.book.tables.costs import hours
 
 __all__ = ["hours_figure"]

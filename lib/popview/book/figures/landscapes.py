@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import torch
 from matplotlib.figure import Figure
 
-from popview.book.style import MARKERS, colour
+from popview.book.colours import MARKERS, colour
 from popview.landscapes import Landscape
 from popview.landscapes.restarts import Sample
 from popview.topography import FourierPath

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from popview import topography
+from popview.book.colours import colour
 from popview.book.figures.trajectories import empty
-from popview.book.style import colour
 from popview.book.tables.topography import STAGE_NAMES
 
 __all__ = ["accuracies", "components", "profiles", "rises"]

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from popview.book.colours import colour
 from popview.book.page import NOT_RUN
-from popview.book.style import colour
 from popview.tasks.catalogue import RECORDS
 
 __all__ = [
@@ -48,7 +48,7 @@ def learning_curves(
     Parameters
     ----------
     results : mapping of (task, variant) to DataFrame
-        As `popview.populations.tables.load_available` returns it; one line of panels each.
+        As `popview.populations.tables.gather` returns it; one line of panels each.
     algorithms : sequence of str
         Those to draw, where a task has them.
     y : {"train_loss", "test_metric"}
@@ -140,7 +140,7 @@ def loss_against_metric(
     Parameters
     ----------
     results : mapping of (task, variant) to DataFrame
-        As `popview.populations.tables.load_available` returns it; one line of panels each.
+        As `popview.populations.tables.gather` returns it; one line of panels each.
     algorithms : sequence of str
         One panel each, where the task has it.
     from_share : float
@@ -170,8 +170,8 @@ def effects(table: pd.DataFrame, *, label: str, zero: bool = True) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        ``task, variant, name, estimate, low, high``; optionally ``margin`` (half width of a band around zero, by task)
-        and ``series`` (what a name's marks stand for). The colour is that of the algorithm with which a name begins.
+        ``task, variant, name`` (an algorithm), ``estimate, low, high``; optionally ``margin`` (half width of a band
+        around zero, by task) and ``series`` (what a name's marks stand for).
     label : str
         Of the horizontal axis.
     zero : bool
@@ -237,7 +237,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, series: Sequence[str]) -> None:
     for _, row in rows.iterrows():
         which = series.index(row["series"]) if series else 0
         place = names.index(row["name"]) + 0.26 * (which - (len(series) - 1) / 2 if series else 0)
-        shade, low, high = colour(str(row["name"]).split(" ")[0]), max(row["low"], left), min(row["high"], right)
+        shade, low, high = colour(row["name"]), max(row["low"], left), min(row["high"], right)
         axes.plot([low, high], [place, place], color=shade, linewidth=2.2, alpha=1 if which == 0 else 0.55)
         fill = _fill(which, shade)
         axes.plot(row["estimate"], place, MARKS[which], color=shade, markersize=5, markerfacecolor=fill)

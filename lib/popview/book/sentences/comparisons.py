@@ -5,17 +5,17 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
-from popview.book.cells import of, with_interval
-from popview.book.cells import word as worded
+from popview.book.cells import of, with_interval, with_variant, word
 from popview.book.page import NOT_RUN
-from popview.populations.comparisons import ALPHA, below_half, first_average, powerless, tally
-from popview.populations.comparisons import words as verdict_words
+from popview.populations.comparisons import ALPHA, below_half, first_average, powerless
+from popview.populations.pooled import tally
 from popview.populations.selection import as_good
 from popview.populations.tables import copies, parting
 from popview.runs.expansion import unchanged
 from popview.runs.flops import example
 from popview.runs.profiles import settings
 from popview.statistics import mean_difference
+from popview.statistics.results import interval_columns
 
 __all__ = [
     "change_with_more_restarts",
@@ -110,8 +110,8 @@ def headline(comparison: pd.DataFrame, values: Mapping[tuple[str, str], pd.DataF
     """Word `popview.populations.comparisons.against_reference` of the values of all tasks and variants in a line."""
     if comparison.empty:
         return NOT_RUN.capitalize() + "."
-    kinds = verdict_words(comparison)
-    parts = [f"{word.capitalize()}: {_named(comparison[kinds == word]) or 'none'}." for word in ("better", "worse")]
+    kinds = comparison["verdict"]
+    parts = [f"{kind.capitalize()}: {_named(comparison[kinds == kind]) or 'none'}." for kind in ("better", "worse")]
     slow = {(*key, name) for key, table in values.items() for name in below_half(table)}
     keys = zip(comparison["task"], comparison["variant"], comparison["a"], strict=True)
     late = kinds.isin(["better", "worse"]) & pd.Series([key in slow for key in keys], comparison.index)
@@ -130,12 +130,12 @@ def headline(comparison: pd.DataFrame, values: Mapping[tuple[str, str], pd.DataF
 def _named(comparison: pd.DataFrame) -> str:
     """Name the algorithms that are compared, by task and variant."""
     where = comparison.groupby(["task", "variant"], sort=False)["a"]
-    return "; ".join(f"{', '.join(found)} on {task} ({variant})" for (task, variant), found in where)
+    return "; ".join(f"{', '.join(found)} on {with_variant(*key)}" for key, found in where)
 
 
 def _unconfirmed(comparison: pd.DataFrame, of_what: str) -> list[str]:
     """Say of which differences the t test paired by seed is above 0.05; nothing where there is none."""
-    unsure = verdict_words(comparison).isin(["better", "worse"]) & (comparison["by_seed_p"] > ALPHA)
+    unsure = comparison["verdict"].isin(["better", "worse"]) & (comparison["by_seed_p"] > ALPHA)
     return (
         [f"({of_what} a t test paired by seed does not confirm: {_named(comparison[unsure])}.)"] if unsure.any() else []
     )
@@ -152,14 +152,14 @@ def change_with_more_restarts(comparison: pd.DataFrame) -> str:
     inside = within & (first["change_low"] >= -first["margin"]) & (first["change_high"] <= first["margin"])
     intervals = with_interval(first, "change", 100.0, ends="change_")
     changed = [
-        f"{row.comparison} on {row.task} ({row.variant}), {interval}"
+        f"{row.comparison} on {with_variant(row.task, row.variant)}, {interval}"
         for row, interval in zip(first[~within].itertuples(), intervals[~within], strict=True)
     ]
-    then, after = verdict_words(first), verdict_words(now)
-    decided, kept, alone = then.isin(DECIDED), then == after, then == verdict_words(later)
-    others = pd.DataFrame({"then": worded(first), "after": worded(now)}).join(now[["task", "variant", "comparison"]])
+    then, after = first["verdict"], now["verdict"]
+    decided, kept, alone = then.isin(DECIDED), then == after, then == later["verdict"]
+    others = pd.DataFrame({"then": word(first), "after": word(now)}).join(now[["task", "variant", "comparison"]])
     named = [
-        f"{row.comparison} on {row.task} ({row.variant}): *{row.then}*, then *{row.after}*"
+        f"{row.comparison} on {with_variant(row.task, row.variant)}: *{row.then}*, then *{row.after}*"
         for row in others[decided & ~kept].itertuples()
     ]
     return (
@@ -193,8 +193,7 @@ def verdict_counts(comparison: pd.DataFrame) -> str:
         return NOT_RUN.capitalize() + "."
     items = []
     for (task, variant), rows in comparison.groupby(["task", "variant"], sort=False):
-        counts = verdict_words(rows).value_counts()
-        words = ", ".join(f"{number} *{word}*" for word, number in counts.items())
+        words = ", ".join(f"{number} *{kind}*" for kind, number in rows["verdict"].value_counts().items())
         pooled, restarts = tally(rows["pooled_p"]), tally(rows["p"])
         items.append(
             f"- **{task}, {variant}:** {pooled['tests']} pairs. Pooled models reject {pooled['rejected']} at 0.05, "
@@ -225,8 +224,7 @@ def statistics_alone(results: Mapping[tuple[str, str], pd.DataFrame], profile: s
         pairs = first_average(rows, swa["average_from"] + swa["average_every"])
         if len(pairs) > 1:
             found = mean_difference(pairs["SWA"], pairs["SGD"], paired=True)
-            low, high = found.interval or (np.nan, np.nan)
-            means = pd.DataFrame({"mean": [found.estimate], "low": low, "high": high})
+            means = pd.DataFrame([{"mean": found.estimate, **interval_columns(found)}])
             said.append(f"on {task} {with_interval(means, scale=100)[0]} points ({len(pairs)} restarts)")
     return "; ".join(said) or "no results have a checkpoint there"
 

@@ -30,7 +30,7 @@ def answer(networks: Mapping[str, Study | None]) -> str:
     """Word what the study says of the claims, by rule: a count, a line per claim, and where nothing has been run."""
     there = {title: evidence for title, evidence in networks.items() if evidence is not None}
     if not there:
-        return f"The study of trained networks has {NOT_RUN.removesuffix(' yet').replace('not', 'not been', 1)} yet."
+        return "The study of trained networks has not been run here yet."
     rules = load_rules("study")
     found = {rule: {title: rules[rule](evidence) for title, evidence in there.items()} for rule in CLAIMS}
     words = [{finding.word for finding in by.values()} - {"not run here"} for by in found.values()]

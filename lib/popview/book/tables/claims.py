@@ -4,10 +4,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from popview.book.cells import with_variant
 from popview.book.page import signed
 from popview.paper.claims import COMPUTED_SCALE, NO_SCALE, PRINTED_SCALE
 
-__all__ = ["changed_rules", "compact", "full", "in_a_line", "named", "rules", "scales_without_verdicts"]
+__all__ = ["changed_rules", "compact", "full", "in_a_line", "named", "rules", "without_verdicts"]
+
+#: Scales that are neither a task nor a network.
+FIXED = (PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE)
 
 
 def _link(chapter: str, pages: Mapping[str, str]) -> str:
@@ -16,22 +20,22 @@ def _link(chapter: str, pages: Mapping[str, str]) -> str:
     return f"[{words}]({pages[chapter]}.ipynb)" if chapter in pages else words
 
 
-def _there(entries: pd.DataFrame) -> list[str]:
-    """Return the scales of tasks that have a verdict for some claim, in order."""
-    fixed = {PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE}
-    judged = entries[~entries["scale"].isin(fixed) & (entries["verdict"] != "not run here")]
-    return list(dict.fromkeys(judged["scale"]))
+def _judged(entries: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the tasks, and networks, that have a verdict for some claim, each with its variants, in order."""
+    rows = entries[~entries["scale"].isin(FIXED) & (entries["verdict"] != "not run here")]
+    return {str(scale): list(variants.unique()) for scale, variants in rows.groupby("scale", sort=False)["variant"]}
 
 
-def scales_without_verdicts(entries: pd.DataFrame) -> list[str]:
-    """Return the scales of tasks without any verdict, in order."""
-    there = {*_there(entries), PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE}
-    return [scale for scale in dict.fromkeys(entries["scale"]) if scale not in there]
+def without_verdicts(entries: pd.DataFrame) -> pd.Series:
+    """Say which entries are of a task and variant, or of a network, without any verdict."""
+    there = entries["scale"].isin(FIXED) | (entries["verdict"] != "not run here")
+    return ~there.groupby([entries["scale"], entries["variant"]]).transform("any")
 
 
-def named(scales: list[str]) -> str:
-    """Name scales of tasks in a line: the task alone where all of its variants are meant, as far as they are listed."""
-    words = [task if len(found) > 1 else next(iter(found.values())) for task, found in _variants(scales).items()]
+def named(entries: pd.DataFrame) -> str:
+    """Name the tasks of entries in a line: the task alone where all of its variants are meant, as far as listed."""
+    listed = entries.groupby("scale", sort=False)["variant"].unique()
+    words = [str(task) if len(found) > 1 else with_variant(str(task), *found) for task, found in listed.items()]
     return ", ".join(words) or "none"
 
 
@@ -50,11 +54,11 @@ def compact(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> p
     """
     chosen = entries[entries["document"] == document]
     here = chosen["scale"].replace({COMPUTED_SCALE: "computed here", NO_SCALE: "computed here"})
-    wide = chosen.assign(scale=here).pivot(index="id", columns="scale", values="verdict").fillna("–")
+    wide = chosen.assign(scale=here).pivot(index="id", columns=["scale", "variant"], values="verdict").fillna("–")
     wide = wide.reindex(index=list(dict.fromkeys(chosen["id"])))
-    columns = {name: wide[name] for name in (PRINTED_SCALE, "computed here") if name in wide}
-    for task, variants in _variants(_there(chosen)).items():
-        columns[task] = wide[list(variants.values())].set_axis(list(variants), axis=1).apply(_agreed, axis=1)
+    columns = {name: wide[name, ""] for name in (PRINTED_SCALE, "computed here") if (name, "") in wide}
+    for scale, variants in _judged(chosen).items():
+        columns[scale] = wide[[(scale, name) for name in variants]].set_axis(variants, axis=1).apply(_agreed, axis=1)
     first = chosen.drop_duplicates("id").set_index("id")
     table = pd.DataFrame(columns)
     table.insert(0, "claim", first["claim"])
@@ -67,24 +71,15 @@ def in_a_line(entries: pd.DataFrame, claim: str) -> str:
 
     A variant is named where another one of the same task has another verdict.
     """
-    chosen = entries[entries["id"] == claim].set_index("scale")["verdict"]
+    chosen = entries[entries["id"] == claim].set_index(["scale", "variant"])["verdict"]
     where: dict[str, list[str]] = {}
-    for task, variants in _variants(_there(entries)).items():
-        found = {variant: chosen[scale] for variant, scale in variants.items() if scale in chosen}
+    for scale, variants in _judged(entries).items():
+        found = {variant: chosen[scale, variant] for variant in variants if (scale, variant) in chosen}
         for variant, word in found.items():
-            name = task if len({*found.values()}) == 1 else f"{task} ({variant})"
+            name = scale if len({*found.values()}) == 1 else with_variant(scale, variant)
             if name not in where.setdefault(word, []):
                 where[word].append(name)
     return "; ".join(f"*{word}* on {', '.join(names)}" for word, names in where.items()) or "not run here"
-
-
-def _variants(scales: list[str]) -> dict[str, dict[str, str]]:
-    """Sort scales "<task> (<variant>)": task → variant → scale."""
-    found: dict[str, dict[str, str]] = {}
-    for scale in scales:
-        task, _, variant = scale.rstrip(")").partition(" (")
-        found.setdefault(task, {})[variant] = scale
-    return found
 
 
 def _agreed(words: pd.Series) -> str:
@@ -97,22 +92,20 @@ def full(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> pd.D
 
     Tasks without a verdict for any claim share one line per claim.
     """
-    chosen = entries[entries["document"] == document]
-    absent = scales_without_verdicts(entries)
+    chosen, absent = entries[entries["document"] == document], without_verdicts(entries)
     lines = []
     for _, rows in chosen.groupby("id", sort=False):
-        shown = rows[~rows["scale"].isin(absent)]
-        left = rows[rows["scale"].isin(absent)]
-        if len(left):
-            joined = {**left.iloc[0].to_dict(), "scale": named(list(left["scale"]))}
-            shown = pd.concat([shown, pd.DataFrame([joined])])
-        for place, row in enumerate(shown.to_dict("records")):
+        left = rows[absent[rows.index]]
+        there = rows.drop(left.index).to_dict("records")
+        shown = [(with_variant(row["scale"], row["variant"]), row) for row in there]
+        shown += [(named(left), row) for row in left[:1].to_dict("records")]
+        for place, (scale, row) in enumerate(shown):
             first = place == 0
             lines.append(
                 {
                     "claim": row["claim"] if first else "",
                     "where": row["where"] if first else "",
-                    "scale": "–" if row["scale"] == NO_SCALE else row["scale"],
+                    "scale": "–" if scale == NO_SCALE else scale,
                     "verdict": f"**{row['verdict']}**",
                     "numbers": signed(row["detail"].replace("|", "\\|")),
                     "tested in": _link(row["chapter"], pages) if first else "",
@@ -148,7 +141,8 @@ def changed_rules(found: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for _, rows in found.groupby("id", sort=False):
         turned = rows[rows["verdict"] != rows["earlier"]]
-        told = [f"{row.scale}: *{row.earlier}*, now *{row.verdict}*" for row in turned.itertuples()]
+        where = turned["scale"].combine(turned["variant"], with_variant)
+        told = where + ": *" + turned["earlier"] + "*, now *" + turned["verdict"] + "*"
         first = rows.iloc[0]
         lines.append({"claim": first["claim"], "changed": first["changed"], "verdicts": "; ".join(told) or "the same"})
     return pd.DataFrame(lines)

@@ -32,7 +32,7 @@ __all__ = [
 
 
 def coverage_table(coverage: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.tables.task_coverage`: tasks down, variants across."""
+    """Lay out the coverage of `popview.populations.tables.gather`: tasks down, variants across."""
 
     def words(row: pd.Series) -> str:
         if row["state"] == "complete":
@@ -162,7 +162,7 @@ def _by_seed(comparison: pd.DataFrame, scale: float) -> pd.Series:
 
 def power_table(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
     """Lay out `popview.populations.comparisons.against`: what could have been found; and
-    `popview.populations.comparisons.clustering`."""
+    `popview.populations.pooled.clustering`."""
     keys = ["task", "variant"]
     named = clusters.rename(columns={"algorithm": "a", "low": "icc_low", "high": "icc_high"})
     rows = comparison.merge(named, on=[*keys, "a"], validate="one_to_one")

@@ -7,7 +7,8 @@ import pandas as pd
 
 from popview.book.cells import setting
 from popview.paper import printed as paper_tables
-from popview.populations.comparisons import ALPHA, PRINTED_PAIRS, tally
+from popview.populations.comparisons import ALPHA
+from popview.populations.pooled import PRINTED_PAIRS, tally
 from popview.tasks.catalogue import SHOWN
 
 __all__ = ["losses", "medians", "printed_and_ours", "printed_pairs", "tallies", "whole"]
@@ -53,7 +54,7 @@ def printed_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def medians(sets: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.comparisons.set_a_against_set_b` as Table 4 does, with the printed cells beside
+    """Lay out `popview.populations.pooled.set_a_against_set_b` as Table 4 does, with the printed cells beside
     ours.
 
     Ours reads "median (SD of all models; median SD inside a restart)", the printed one "median (SD)".
@@ -75,14 +76,14 @@ def medians(sets: pd.DataFrame) -> pd.DataFrame:
 
 
 def whole(sets: pd.DataFrame) -> pd.DataFrame:
-    """Keep the rows of `popview.populations.comparisons.paper_sets` that hold all restarts."""
+    """Keep the rows of `popview.populations.pooled.paper_sets` that hold all restarts."""
     if sets.empty:
         return sets
     return sets[sets["restarts"] == sets.groupby(["task", "variant"])["restarts"].transform("max")]
 
 
 def losses(sets: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.comparisons.set_a_against_set_b` of the training loss: Tables 5a and 5b."""
+    """Lay out `popview.populations.pooled.set_a_against_set_b` of the training loss: Tables 5a and 5b."""
     return pd.DataFrame(
         {
             "task": setting(sets),
@@ -96,7 +97,7 @@ def losses(sets: pd.DataFrame) -> pd.DataFrame:
 
 
 def tallies(groups: dict[str, Iterable[float]]) -> pd.DataFrame:
-    """Lay out `popview.populations.comparisons.tally` of several groups of p-values, by what they are."""
+    """Lay out `popview.populations.pooled.tally` of several groups of p-values, by what they are."""
     counts = {name: tally(p_values) for name, p_values in groups.items()}
     return pd.DataFrame(
         {

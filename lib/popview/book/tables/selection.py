@@ -25,7 +25,7 @@ def selection_overview(
     Parameters
     ----------
     sets : DataFrame
-        Of `popview.populations.comparisons.paper_sets`.
+        Of `popview.populations.pooled.paper_sets`.
     regrets, overlaps, correlations : DataFrame
         Of the functions of these names in `popview.populations.selection`.
     verdicts, chance : DataFrame

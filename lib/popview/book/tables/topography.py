@@ -129,20 +129,25 @@ def solutions_table(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[
     printed : DataFrame
         As `popview.paper.printed.printed_losses` returns it.
     titles : mapping of str to str
-        Network → its title, whose first word is the name in the printed table.
+        Network → its title.
     """
-    known = printed.set_index(["network", "stage", "algorithm", "split"])["printed"]
+    known = _known(printed, "network", "stage", "algorithm", "split")
     rows = []
     for (network, algorithm), found in table.groupby(["network", "algorithm"], sort=False):
         row = {"network": titles[network], "algorithm": algorithm}
         for words, stage, split in (("training", "fitted", "train"), ("test", "early", "test")):
-            key = (titles[network].split(" ")[0], stage, algorithm, split)
+            key = (network, stage, algorithm, split)
             losses = found.loc[found["stage"] == stage, f"{split}_loss"]
             row[f"{words} loss"] = f"{_small(losses.mean())} ({_small(losses.median())})"
             row[f"printed ({words})"] = _small(known.get(key, float("nan")))
         row |= {f"accuracy, {words}": _accuracy(found, stage) for stage, words in STAGE_NAMES.items()}
         rows.append(row)
     return _once(pd.DataFrame(rows))
+
+
+def _known(printed: pd.DataFrame, *keys: str) -> pd.Series:
+    """Return printed numbers by network and other keys; a network's name is the printed one in small letters."""
+    return printed.assign(network=printed["network"].str.lower()).set_index([*keys])["printed"]
 
 
 def _accuracy(rows: pd.DataFrame, stage: str) -> str:
@@ -240,12 +245,11 @@ def spreads(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, str
     printed : DataFrame
         As `popview.paper.printed.printed_deviations` returns it.
     titles : mapping of str to str
-        Network → its title, whose first word is the name in the printed table.
+        Network → its title.
     """
     table = table[table["stage"] == "fitted"]
-    known = printed.set_index(["network", "stage", "algorithm"])["printed"]
-    keys = zip(table["network"].map(lambda n: titles[n].split(" ")[0]), table["stage"], table["algorithm"], strict=True)
-    beside = pd.Series([known.get(key, float("nan")) for key in keys], index=table.index)
+    keys = ["network", "stage", "algorithm"]
+    beside = _known(printed, *keys).reindex(pd.MultiIndex.from_frame(table[keys])).set_axis(table.index)
     more = {
         f"{words} less SGD's": with_interval(table, more, ends=f"{more}_", form=form).where(table[more].notna(), "–")
         for words, more, form in (("distance", "more", "+.1f"), ("directions", "direction_more", "+.4f"))

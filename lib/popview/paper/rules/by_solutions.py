@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from popview.paper.finding import Decision, Finding, Word, list_rows, signs, that_share
-from popview.populations import solutions as readings
+from popview.populations import solutions
 from popview.populations.comparisons import ALPHA, log_loss
 from popview.populations.solutions import QUASI_NEWTON
-from popview.runs import solutions as study
+from popview.runs.solutions import STAGES, load
 from popview.statistics import Result, holm, paired_permutation
 from popview.topography.measures import SHARPNESS
 
@@ -57,10 +57,10 @@ class Study:
     @classmethod
     def load(cls, profile: str, network: str) -> "Study | None":
         """Return what the store holds of a network; None where it holds no whole set of solutions."""
-        solutions = study.solutions(profile, network)
-        products = {stage: study.products(profile, network, stage) for stage in study.STAGES}
+        rows = load.solutions(profile, network)
+        products = {stage: load.products(profile, network, stage) for stage in STAGES}
         there = {stage: found for stage, found in products.items() if found is not None}
-        return None if solutions.empty else cls(network, solutions, study.barriers(profile, network), there)
+        return None if rows.empty else cls(network, rows, load.barriers(profile, network), there)
 
     def values(self, stage: str, name: str) -> pd.DataFrame:
         """Return one column of the solutions at a stage: rows seeds, columns algorithms."""
@@ -82,7 +82,7 @@ class Study:
         if not {algorithm, "SGD"} <= set(wide):
             return None
         both = wide[[algorithm, "SGD"]].dropna()
-        if len(both) < readings.FEWEST:
+        if len(both) < solutions.FEWEST:
             return None
         return paired_permutation(both[algorithm], both["SGD"], unit="solution")
 
@@ -109,7 +109,7 @@ class Study:
         """
         one_sample = self.fits.empty or (self.fits["fitted_height"] == self.fits["height"]).all()
         names = list(VALUES)[:2] if one_sample else VALUES
-        return pd.concat([readings.barrier_differences(self.fits, value) for value in names])
+        return pd.concat([solutions.barrier_differences(self.fits, value) for value in names])
 
     @cached_property
     def separation(self) -> pd.Series | None:
@@ -118,7 +118,7 @@ class Study:
             return None
         if not {"SGD", QUASI_NEWTON} <= set(self.products["fitted"][0]["algorithm"]):
             return None
-        return readings.separation(*self.products["fitted"]).set_index("by")["a12"]
+        return solutions.separation(*self.products["fitted"]).set_index("by")["a12"]
 
 
 def _p(result: Result) -> float:
@@ -144,10 +144,7 @@ def higher_barriers(evidence: Study, stages: Sequence[str]) -> Decision | None:
     table = table.assign(words=table["value"].map(VALUES))
     rows = table[table["stage"].isin(stages) & (table["ends"] == "plain")]
     rise = table[table["value"] == "rise"]
-    others = list_rows(
-        rise[(rise["stage"] == "equal") | (rise["ends"] == "aligned")],
-        "{stage}, {ends}: rise {difference:+.3g} [{low:.3g}, {high:.3g}]",
-    )
+    others = rise[(rise["stage"] == "equal") | (rise["ends"] == "aligned")]
     if rows.empty:
         return None
     there = [stage for stage in stages if stage in set(rows["stage"])]
@@ -162,8 +159,9 @@ def higher_barriers(evidence: Study, stages: Sequence[str]) -> Decision | None:
         signs(rows["low"] > 0, rows["high"] < 0), limits + ([] if converged else ["no fit had converged"])
     )
     parts = list_rows(rows, "{stage} {words} {difference:+.3g} [{low:.3g}, {high:.3g}]", ", ")
-    others = "" if others == "none" else f"; beside it {others}"
-    return word, {"parts": parts, "limits": ends, "others": others, "number": number}
+    listed = list_rows(others, "{stage}, {ends}: rise {difference:+.3g} [{low:.3g}, {high:.3g}]")
+    beside = "" if others.empty else f"; beside it {listed}"
+    return word, {"parts": parts, "limits": ends, "others": beside, "number": number}
 
 
 def deeper_minima(evidence: Study) -> Decision | None:
@@ -215,7 +213,7 @@ def more_spread_out(evidence: Study) -> Decision | None:
     rows, words = [], {}
     for stage in STAGE_WORDS:
         if stage in evidence.products:
-            table = readings.spread(*evidence.products[stage]).set_index("algorithm")
+            table = solutions.spread(*evidence.products[stage]).set_index("algorithm")
             if QUASI_NEWTON in table.index and table.loc[QUASI_NEWTON].notna().all():
                 ours, theirs = table.loc[QUASI_NEWTON], table.loc["SGD"]
                 rows.append(ours)
@@ -247,7 +245,7 @@ def apart_by_norm(evidence: Study) -> Decision | Finding | None:
     """Decide by whether norms separate the two sets of fully fitted solutions, and directions do not."""
     if evidence.separation is None:
         return None
-    norm, told = evidence.separation["norm"], readings.directions(*evidence.products["fitted"][:2])
+    norm, told = evidence.separation["norm"], solutions.directions(*evidence.products["fitted"][:2])
     if told is None or np.isnan(norm):
         return Finding("inconclusive", "fewer than three seeds have both")
     right, of, p = told
@@ -259,7 +257,7 @@ def low_paths(evidence: Study) -> Decision | None:
     """Count the sets in which nearly all paths rise at most half as far as the straight line."""
     if evidence.fits.empty:
         return None
-    table = readings.barrier_means(evidence.fits)
+    table = solutions.barrier_means(evidence.fits)
     low = table["halved"] >= NEARLY_ALL
     notes = {"aligned": (table["ends"] == "aligned").map({True: " aligned", False: ""})}
     notes["high"] = low.map({True: "", False: " (not low)"})

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from popview.paper.finding import Decision, Finding, Word, any_or_settled, list_rows, that_share
-from popview.populations import comparisons, selection, tables
+from popview.populations import comparisons, pooled, selection, tables
 from popview.populations.comparisons import ALPHA
+from popview.populations.time_to_target import within
 from popview.statistics import effective_n, simulations
 from popview.tasks.catalogue import RECORDS
 
@@ -65,7 +66,7 @@ class Results:
         """The paper's tests of SetA against SetB for its six algorithms, with its five restarts and with all."""
         sets = [chosen[chosen["algorithm"].isin(SIX)] for chosen in (self.set_a, self.set_b)]
         few = [chosen[chosen["seed"] < RESTARTS] for chosen in sets]
-        return comparisons.set_a_against_set_b(*few), comparisons.set_a_against_set_b(*sets)
+        return pooled.set_a_against_set_b(*few), pooled.set_a_against_set_b(*sets)
 
     @cached_property
     def slow(self) -> dict[str, int]:
@@ -108,18 +109,18 @@ class Results:
 def _outcomes(table: pd.DataFrame) -> pd.DataFrame:
     """Add what deciders count to a table of comparisons.
 
-    ``word`` (of the verdict), ``real`` (Holm's p is at most 0.05, whatever the size), ``better, worse`` (and on that
-    side), ``beyond`` (and the whole 95 % interval lies outside the margin), ``equivalent``.
+    ``real`` (Holm's p is at most 0.05, whatever the size), ``better, worse`` (and on that side), ``beyond`` (and the
+    whole 95 % interval lies outside the margin), ``equivalent``.
     """
-    word, real, up = comparisons.words(table), table["adjusted_p"] <= ALPHA, table["difference"] > 0
-    outcomes = {"word": word, "real": real, "better": real & up, "worse": real & ~up}
-    return table.assign(**outcomes, beyond=real & comparisons.beyond_margin(table), equivalent=word == "equivalent")
+    real, up, equivalent = table["adjusted_p"] <= ALPHA, table["difference"] > 0, table["verdict"] == "equivalent"
+    beyond = real & comparisons.beyond_margin(table)
+    return table.assign(real=real, better=real & up, worse=real & ~up, beyond=beyond, equivalent=equivalent)
 
 
 def _numbers(table: pd.DataFrame, names: str) -> dict[str, Any]:
     """Return what sentences name of a table of `_outcomes`; `names` is the column that names its comparisons."""
     lists = {column: ", ".join(table.loc[table[column], names]) for column in ("better", "worse", "real", "beyond")}
-    groups = table[names].groupby(table["word"], sort=False)
+    groups = table.groupby("verdict", sort=False)[names]
     points = table.assign(points=100 * table["difference"])
     return {
         **{column: listed or "none" for column, listed in lists.items()},
@@ -142,17 +143,21 @@ def all_equivalent(results: Results, pairs: Sequence[Sequence[str]], names: str 
     Else 'inconclusive'.
     """
     table = results.against(pairs)
+    return _equivalent(table), _numbers(table, names)
+
+
+def _equivalent(table: pd.DataFrame) -> Word:
     equivalent = table["equivalent"]
-    word = that_share(equivalent) if equivalent.all() or table["beyond"].any() else "inconclusive"
-    return word, _numbers(table, names)
+    return that_share(equivalent) if equivalent.all() or table["beyond"].any() else "inconclusive"
 
 
 def none_apart(results: Results, pairs: Sequence[Sequence[str]]) -> Decision:
     """'does not hold' if a pair is told apart, whatever the size of its difference; else as `all_equivalent`."""
-    word, numbers = all_equivalent(results, pairs)
-    apart = numbers["real"] != "none"
-    first = f"told apart: {numbers['differences']} points; " if apart else ""
-    return "does not hold" if apart else word, numbers | {"apart": first}
+    table = results.against(pairs)
+    numbers = _numbers(table, "comparison")
+    if table["real"].any():
+        return "does not hold", numbers | {"apart": f"told apart: {numbers['differences']} points; "}
+    return _equivalent(table), numbers | {"apart": ""}
 
 
 def all_better(results: Results, better: Sequence[str], than: Sequence[str]) -> Decision:
@@ -186,7 +191,7 @@ def loss_as_good_as_validation(results: Results) -> Decision:
     """Decide by the models that the training loss chooses, against those that the validation metric chooses."""
     table = _outcomes(selection.verdicts(results.six, results.margin, per_trajectory=MODELS))
     regret = -100 * table["difference"]
-    word = any_or_settled(selection.as_good(table), settled="worse" in set(table["word"]))
+    word = any_or_settled(selection.as_good(table), settled="worse" in set(table["verdict"]))
     return word, _numbers(table, "algorithm") | {"low": regret.min(), "high": regret.max()}
 
 
@@ -215,7 +220,7 @@ def sam_at_equal_gradients(results: Results) -> Decision:
     rows = results.trajectories
     budget = int(rows.loc[rows["algorithm"] == "SGD"].groupby("seed")["gradient_evaluations"].max().min())
     names = ["SAM", "SGD", "NiM-BH"]
-    cut, whole = (tables.final(part, "train_loss")[names] for part in (tables.within(rows, budget), rows))
+    cut, whole = (tables.final(part, "train_loss")[names] for part in (within(rows, budget), rows))
     table = comparisons.log_loss(pd.concat([cut.add_suffix(", cut"), whole], axis=1))
     pairs = [("SAM, cut", "SGD, cut"), ("SAM, cut", "NiM-BH, cut"), ("SAM", "SGD"), ("SAM", "NiM-BH")]
     found = comparisons.against(table, pairs, None, higher_is_better=False)
@@ -260,7 +265,7 @@ def one_run_misleads(results: Results) -> Decision | Finding:
 
 def pooled_tests_here(results: Results) -> Decision:
     """Decide by the false positives of pooled Mann–Whitney at the task's intra-class correlation and its interval."""
-    ends = comparisons.clustering(results.set_a)[["low", "icc", "high"]].median().clip(0, 1)
+    ends = pooled.clustering(results.set_a)[["low", "icc", "high"]].median().clip(0, 1)
     rows = [simulations.false_positives([icc], tests=["pooled Mann–Whitney"]).iloc[0] for icc in ends]
     rates = {f"rate_{end}": 100 * row["rate"] for end, row in zip(ends.index, rows, strict=True)}
     numbers = {"models": RESTARTS * MODELS, "worth": effective_n(RESTARTS, MODELS, ends["icc"])}
@@ -274,10 +279,9 @@ def monotonic_is_worse(results: Results) -> Decision:
     pairs = [("NiG-MBH", "NiG-BH"), ("NiM-MBH", "NiM-BH")]
     losses = comparisons.log_loss(tables.final(results.trajectories, "train_loss"))
     loss = comparisons.against(losses, pairs, None, higher_is_better=False)
-    loss = loss.assign(word=comparisons.words(loss), factor=10 ** loss["difference"])
-    higher, metric = loss["word"] == "worse", results.against(pairs)
-    factors = list_rows(loss, "{a} {factor:.2f} ({word})", ", ")
+    higher, metric = loss["verdict"] == "worse", results.against(pairs)
+    factors = list_rows(loss.assign(factor=10 ** loss["difference"]), "{a} {factor:.2f} ({verdict})", ", ")
     numbers = _numbers(metric, "comparison") | {"factors": factors}
     if higher.any():
-        return "holds" if higher.all() and (metric["word"] == "worse").any() else "holds in part", numbers
-    return "does not hold" if metric["word"].isin(["equivalent", "better"]).all() else "inconclusive", numbers
+        return "holds" if higher.all() and (metric["verdict"] == "worse").any() else "holds in part", numbers
+    return "does not hold" if metric["verdict"].isin(["equivalent", "better"]).all() else "inconclusive", numbers

@@ -1,0 +1,47 @@
+"""The colour of every algorithm, and the marks of kinds of minima: the same in every figure."""
+
+import seaborn as sns
+
+from popview.optimizers import ALGORITHMS
+
+__all__ = ["COLOURS", "FURTHER", "MARKERS", "colour"]
+
+_PALETTE = sns.color_palette("colorblind", 10).as_hex()
+
+#: Algorithm → colour, the same in every chapter; the landscape names of SGD and its variants share theirs. An algorithm
+#: without an entry gets one of `FURTHER`.
+COLOURS = {
+    "GD": _PALETTE[0],
+    "SGD": _PALETTE[0],
+    "NiG-GD": _PALETTE[2],
+    "NiG-SGD": _PALETTE[2],
+    "NiM-GD": _PALETTE[1],
+    "NiM-SGD": _PALETTE[1],
+    "SAM": _PALETTE[3],
+    "NiG-BH": _PALETTE[9],
+    "NiM-BH": _PALETTE[4],
+    "NiG-MBH": _PALETTE[5],
+    "NiM-MBH": _PALETTE[6],
+    "AdamW": _PALETTE[8],
+    "SWA": "#333333",
+    "SGLD": _PALETTE[7],
+    "L-BFGS-GSS": "#005f60",
+}
+
+#: Colours for further algorithms. To an eye with all cones, and to one without the red, green or blue ones, each is at
+#: least as far from every other colour here as the two closest of `COLOURS` are from each other.
+FURTHER = ("#6929c4", "#7f3b08", "#332288", "#a56eff", "#570408", "#9f1853", "#004488", "#bbcc33")
+
+MARKERS = {"global": "*", "local": "o"}
+
+
+def colour(algorithm: str) -> str:
+    """Return the colour of an algorithm; grey for a name that is not in `ALGORITHMS`.
+
+    Algorithms without an entry in `COLOURS` get those of `FURTHER` in the order of `ALGORITHMS`, which repeat only when
+    all are taken.
+    """
+    if algorithm in COLOURS or algorithm not in ALGORITHMS:
+        return COLOURS.get(algorithm, "#777777")
+    further = [name for name in ALGORITHMS if name not in COLOURS]
+    return FURTHER[further.index(algorithm) % len(FURTHER)]
