@@ -86,7 +86,7 @@ def choose(folder: Path, **chosen: int) -> None:
     """Write that searches have chosen these cells."""
     (folder.parent / "searches").mkdir(exist_ok=True)
     entries = {
-        name: {"of": annealed.record_of("tiny", "digits", name), "finalists": [0, 1, 2], "chosen": place}
+        name: {"of": annealed.AnnealedPlan("tiny", "digits").record_of(name), "finalists": [0, 1, 2], "chosen": place}
         for name, place in chosen.items()
     }
     (folder.parent / "searches" / "tiny-annealed.json").write_text(json.dumps({"digits": entries}))
@@ -242,7 +242,7 @@ class TestSpecs:
         choose(folder, SGD=3)
         (whole, _), short = expanded("annealed", "NiM-BH"), expansion.expand("tiny", "digits", variant="annealed")[0]
         assert (whole.hyperparameters["tau"], whole.hyperparameters["noise_until"]) == (30, 90)  # of 120 steps
-        (cell,) = annealed._Plan("tiny", "digits").specs("NiM-BH", "cell", [{}], [0])
+        (cell,) = annealed.AnnealedPlan("tiny", "digits")._specs("NiM-BH", "cell", [{}], [0])
         assert (cell.epochs, cell.hyperparameters["tau"], cell.hyperparameters["noise_until"]) == (2, 10, 30)
         assert "tau_epochs" not in whole.hyperparameters
         assert "noise_until" not in short.hyperparameters
@@ -251,7 +251,7 @@ class TestSpecs:
         choose(folder, SGD=3)
         found = [
             s
-            for variant in annealed.variants("tiny", "digits")
+            for variant in annealed.AnnealedPlan("tiny", "digits").variants
             for s in expansion.expand("tiny", "digits", variant=variant)
         ]
         searched = {seed for s in found if s.variant in annealed.ROUNDS for seed in s.seeds}
@@ -301,7 +301,7 @@ class TestSpecs:
         file = folder / "tiny.toml"
         file.write_text(file.read_text().replace(old, new))
         with pytest.raises(UsageError, match=message):
-            annealed.annealed_table("tiny", "digits")
+            annealed.AnnealedPlan("tiny", "digits")
 
     def test_an_unknown_variant(self, folder):
         with pytest.raises(UsageError, match=r"unknown variant 'aneal'.*annealed"):
@@ -563,7 +563,7 @@ class TestSearch:
             ends = [store.metadata(spec, root)["validation"]["loss"] for spec in last]
             assert entry["chosen"] == entry["finalists"][int(np.argmin(np.mean(ends, axis=1)))]
         (spec, *_) = expanded("annealed", "SAM")
-        chosen = annealed.grid_cells("tiny", "digits", "SAM")[found["SAM"]["chosen"]]
+        chosen = annealed.AnnealedPlan("tiny", "digits").cells("SAM")[found["SAM"]["chosen"]]
         assert chosen.items() <= spec.hyperparameters.items()
         again = tuning.anneal("tiny", "digits", ("SGD",), root=root, workers=1, quiet=True)
         assert again["SGD"] == found["SGD"]
@@ -571,14 +571,15 @@ class TestSearch:
     def test_weight_decay_is_what_sgd_s_search_chose(self):
         """Of algorithms that contain SGD, wherever that search has ended."""
         for task in profiles.tasks("laptop"):
-            chosen = annealed.choices("laptop", task).get("SGD", {})
+            chosen = annealed.AnnealedPlan("laptop", task).choices.get("SGD", {})
             if "chosen" in chosen:
-                decay = annealed.grid_cells("laptop", task, "SGD")[chosen["chosen"]]["weight_decay"]
-                assert annealed.annealed_table("laptop", task)["base"]["weight_decay"] == decay
+                decay = annealed.AnnealedPlan("laptop", task).cells("SGD")[chosen["chosen"]]["weight_decay"]
+                assert annealed.AnnealedPlan("laptop", task).table["base"]["weight_decay"] == decay
 
     def test_ties_to_the_setting_nearer_base(self, folder, monkeypatch):
         """Base is lr 0.1; of the cells (0.01, 0.1, 1) × (0, 0.001) the middle ones are nearest."""
-        assert [round(tuning._distance("tiny", "digits", "SGD", i), 3) for i in range(6)] == [
+        plan = annealed.AnnealedPlan("tiny", "digits")
+        assert [round(tuning._distance(plan, "SGD", i), 3) for i in range(6)] == [
             2.303,
             2.303,
             0,

@@ -172,7 +172,9 @@ class TestShippedResults:
         golden = set((Path(__file__).parent / "golden" / "shipped.txt").read_text().split())
         named = set()
         for name in ("smoke", "laptop", "paper"):
-            variants = {task: (*specs.VARIANTS, *annealed.variants(name, task)) for task in profiles.tasks(name)}
+            variants = {
+                task: (*specs.VARIANTS, *annealed.AnnealedPlan(name, task).variants) for task in profiles.tasks(name)
+            }
             every = [s for task, several in variants.items() for v in several for s in expand(name, task, variant=v)]
             named |= {str(store.path(spec, Path())) for spec in every}
         for name in solutions.PROFILES:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from popview.common import locks, processes, tensor_files
 from popview.common.errors import UsageError
-from popview.runs import loop, status, store, training, workers
+from popview.runs import cluster, loop, status, store, training, workers
 from popview.runs.expansion import expand
 from popview.runs.specs import RunSpec
 
@@ -413,8 +413,8 @@ class TestFaults:
 
     @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "slurm"])
     def test_a_scheduler_that_is_not_there(self, tmp_path, monkeypatch, address):
-        monkeypatch.setattr(workers, "PATIENCE", 1)
-        monkeypatch.setattr(workers.shutil, "which", lambda _: None)
+        monkeypatch.setattr(cluster, "PATIENCE", 1)
+        monkeypatch.setattr(cluster.shutil, "which", lambda _: None)
         with pytest.raises(UsageError, match=r"no Dask scheduler answers|no sbatch on this machine") as caught:
             run([spec_of("SGD")], tmp_path, backend="dask", scheduler=address)
         assert "\n" not in str(caught.value)

@@ -134,13 +134,15 @@ def _variant_specs(
 
     A task without any is an error where it was `named`.
     """
-    from popview.runs import annealed, expansion, profiles
+    from popview.runs import expansion, profiles
+    from popview.runs.annealed import AnnealedPlan
 
     specs = expansion.expand(profile, task, algorithms=algorithms, restarts=restarts, variant=variant)
     if algorithms:
         return specs
-    later = variant in annealed.variants(profile, task)
-    search = annealed.searched_on_grid(profile, task) if later else expansion.searched(profile, task)
+    plan = AnnealedPlan(profile, task)
+    later = variant in plan.variants
+    search = plan.searched if later else expansion.searched(profile, task)
     known = {spec.algorithm for spec in specs}
     planned = [*expansion.unsearched(profile, task, variant, known)] if later else []
     absent = planned or [

@@ -6,11 +6,14 @@ Nothing is evaluated but literals.
 """
 
 import ast
+import builtins
 import io
 import re
 import tokenize
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Strict, TypeAdapter
 
 from popview.common.errors import UsageError
 
@@ -19,7 +22,7 @@ __all__ = ["Parameter", "convert", "read_parameters"]
 CELL = re.compile(r"^# %%(.*)$", re.MULTILINE)
 TAGGED = re.compile(r'tags=\[[^\]]*"parameters"')
 WORDS = {"true": True, "false": False}
-MISMATCH = (ValueError, SyntaxError, TypeError, KeyError)
+MISMATCH = (ValueError, SyntaxError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def _declared(cell: str, origin: str) -> dict[str, Parameter]:
                 raise UsageError(f"chapter {origin}: {line!r} is no typed parameter such as 'restarts: int = 500'")
         kind = ast.unparse(annotation)
         try:
-            default = _check(ast.literal_eval(value), annotation)
+            default = TypeAdapter(_type(annotation)).validate_python(ast.literal_eval(value))
         except MISMATCH:
             raise UsageError(f"chapter {origin}: parameter {name} = {ast.unparse(value)} is not {kind}") from None
         found[name] = Parameter(name, kind, default, comments.get(node.end_lineno or 0, ""))
@@ -89,22 +92,21 @@ def convert(parameter: Parameter, value: Any) -> Any:
     """Return `value` as the parameter's type says; a text is read first, anything else must be of that type."""
     kind = ast.parse(parameter.type, mode="eval").body
     try:
-        return _check(_read(value, kind) if isinstance(value, str) else value, kind)
+        given = _read(value, kind) if isinstance(value, str) else value
+        return TypeAdapter(_type(kind)).validate_python(given)
     except MISMATCH:
         raise UsageError(f"parameter {parameter.name}: {value!r} is not {parameter.type}") from None
 
 
 def _read(text: str, kind: ast.expr) -> Any:
-    """Return the value that `text` spells; a list may be given bare, as ``SGD,SAM``."""
+    """Return the value that `text` spells, or the text itself; a list may be given bare, as ``SGD,SAM``."""
     match kind:
-        case ast.BinOp(left=inner, right=ast.Constant(value=None)):
+        case ast.BinOp(left=inner):
             return None if text.lower() == "none" else _read(text, inner)
+        case ast.Name(id="int" | "float" as name):
+            return getattr(builtins, name)(text)
         case ast.Name(id="bool"):
-            return WORDS[text.lower()]
-        case ast.Name(id="int"):
-            return int(text)
-        case ast.Name(id="float"):
-            return float(text)
+            return WORDS.get(text.lower(), text)
         case ast.Subscript(slice=inner) if text[:1] not in ("[", "("):
             item = inner.elts[0] if isinstance(inner, ast.Tuple) else inner
             return [_read(part.strip(), item) for part in text.split(",") if part.strip()]
@@ -113,21 +115,16 @@ def _read(text: str, kind: ast.expr) -> Any:
     return text
 
 
-def _check(value: Any, kind: ast.expr) -> Any:
-    """Return `value` if it is of the annotated type (an int where a float is due is made one), else raise."""
+def _type(kind: ast.expr) -> Any:
+    """Return the type that an annotation names: an int is no bool, and a text no number; a list may be a tuple."""
     match kind:
-        case ast.BinOp(left=inner, right=ast.Constant(value=None)):
-            return None if value is None else _check(value, inner)
-        case ast.Name(id="float") if type(value) in (int, float):
-            return float(value)
-        case ast.Name(id="int" | "str" | "bool" as name) if type(value).__name__ == name:
-            return value
-        case ast.Subscript(value=ast.Name(id="list"), slice=item) if isinstance(value, (list, tuple)):
-            return [_check(entry, item) for entry in value]
-        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[item, ast.Constant(value=ellipsis)])) if (
-            isinstance(value, (list, tuple)) and ellipsis is ...
-        ):
-            return tuple(_check(entry, item) for entry in value)
-        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=items)) if isinstance(value, (list, tuple)):
-            return tuple(_check(entry, item) for entry, item in zip(value, items, strict=True))
-    raise TypeError(f"{value!r} is not {ast.unparse(kind)}")
+        case ast.Name(id="int" | "float" | "str" | "bool" as name):
+            return Annotated[getattr(builtins, name), Strict()]
+        case ast.BinOp(left=inner, op=ast.BitOr(), right=ast.Constant(value=None)):
+            return _type(inner) | None
+        case ast.Subscript(value=ast.Name(id="list"), slice=item):
+            return list[_type(item)]  # type: ignore[misc]
+        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=items)):
+            ends = (... if isinstance(one, ast.Constant) and one.value is ... else _type(one) for one in items)
+            return tuple.__class_getitem__(tuple(ends))
+    raise TypeError(f"{ast.unparse(kind)} is no type of a parameter")

@@ -12,22 +12,13 @@ from functools import cached_property
 from typing import Any
 
 from popview.common.errors import UsageError, check_name
+from popview.common.schemas import check
 from popview.runs import profiles
-from popview.runs.specs import REVISIONS, RunSpec, digest
+from popview.runs.schemas import EPOCHS, Budget
+from popview.runs.specs import FIRST_SEED, REVISIONS, TRIAL_SEED, RunSpec, digest
 from popview.tasks.catalogue import RECORDS
 
-__all__ = [
-    "FINALISTS",
-    "ROUNDS",
-    "annealed_specs",
-    "annealed_table",
-    "choices",
-    "grid_cells",
-    "record_of",
-    "restarts_to_come",
-    "searched_on_grid",
-    "variants",
-]
+__all__ = ["FINALISTS", "ROUNDS", "AnnealedPlan"]
 
 #: The rounds of a search: every cell of the grid at a third of the budget, then the best at the whole of it.
 ROUNDS = ("cell", "finalist")
@@ -35,162 +26,56 @@ ROUNDS = ("cell", "finalist")
 #: A cell has this part of the budget; so many cells, those of the best validation scores, are finalists.
 PART, FINALISTS = 3, 3
 
-#: Seeds of a search, the first of them for its cells; and the first seed of what is trained with the chosen settings.
-SEARCH_SEEDS, FIRST_SEED = (10_000, 10_001, 10_002), 100
+#: Seeds of a search, the first of them for its cells.
+SEARCH_SEEDS = (TRIAL_SEED, TRIAL_SEED + 1, TRIAL_SEED + 2)
 
 #: Gradients a step, where they are more than one: these algorithms have as many epochs less, so that a run costs alike.
 GRADIENTS_A_STEP = {"SAM": 2}
 
-_NEEDED = ("epochs", "checkpoints", "restarts", "algorithms", "model", "base", "grid")
-_ARM = ("algorithms", "epochs", "restarts", "model", "base")
 
-#: End of the name of a hyperparameter that counts steps and is stated in epochs of the whole budget.
-_EPOCHS = "_epochs"
+class AnnealedPlan:
+    """What a profile plans of a task's annealed runs.
 
+    Parameters
+    ----------
+    profile, task : str
 
-def annealed_table(profile: str, task: str) -> dict[str, Any]:
-    """Return ``[<task>.annealed]`` of a profile; {} where it has none.
-
-    Raises
-    ------
-    UsageError
-        As `popview.runs.profiles.settings`, or if one of its keys is unknown or missing.
-    """
-    return _table_in(profiles.settings(profile, task), profile, task)
-
-
-def _table_in(settings: dict[str, Any], profile: str, task: str) -> dict[str, Any]:
-    """Return the annealed table of a task's settings, checked."""
-    found = settings.get("annealed", {})
-    for key in found:
-        check_name(f"key of [{task}.annealed] in profile {profile}", key, (*_NEEDED, "arms"))
-    for key in _NEEDED if found else ():
-        if key not in found:
-            raise UsageError(f"[{task}.annealed] in profile {profile} has no {key}")
-    for name, arm in found.get("arms", {}).items():
-        for key in arm:
-            check_name(f"key of [{task}.annealed.arms.{name}] in profile {profile}", key, _ARM)
-    return found
-
-
-def variants(profile: str, task: str) -> tuple[str, ...]:
-    """Return the variants that a task of a profile has beside `popview.runs.specs.VARIANTS`.
-
-    "constant" is the SGD that SWA rides on: of SWA's settings, at their constant learning rate.
-    """
-    return _Plan(profile, task).variants
-
-
-def searched_on_grid(profile: str, task: str) -> tuple[str, ...]:
-    """Return the algorithms that have a grid."""
-    return tuple(annealed_table(profile, task).get("grid", {}))
-
-
-def grid_cells(profile: str, task: str, algorithm: str) -> list[dict[str, Any]]:
-    """Return the settings that an algorithm's search tries: all combinations of the values in its grid."""
-    return _Plan(profile, task).cells(algorithm)
-
-
-def choices(profile: str, task: str) -> dict[str, dict[str, Any]]:
-    """Return what `popview.runs.search.anneal` wrote of the searches as the profile now has them (see `record_of`).
-
-    Per algorithm its ``finalists``, as places among its cells, by their scores, and which of the cells was ``chosen``.
-    """
-    return _Plan(profile, task).choices
-
-
-def record_of(profile: str, task: str, algorithm: str) -> str:
-    """Return the digest of all that an algorithm's search depends on."""
-    return _Plan(profile, task).record_of(algorithm)
-
-
-def annealed_specs(
-    profile: str,
-    task: str,
-    variant: str,
-    *,
-    algorithms: tuple[str, ...] | None = None,
-    restarts: int | None = None,
-) -> list[RunSpec]:
-    """Return the specs of a round of the search, of `annealed`, or of one of its arms.
-
-    An algorithm that has a grid is left out as long as its search has not chosen; one that has none takes the learning
-    rate that SGD's search has chosen.
+    Attributes
+    ----------
+    table : dict
+        ``[<task>.annealed]`` of the profile; empty where it has none.
+    variants : tuple of str
+        The variants that the task has beside `popview.runs.specs.VARIANTS`. "constant" is the SGD that SWA rides on: of
+        SWA's settings, at their constant learning rate.
+    searched : tuple of str
+        The algorithms that have a grid.
 
     Raises
     ------
     UsageError
-        As `popview.runs.expansion.expand`.
+        As `popview.runs.profiles.settings`.
     """
-    plan = _Plan(profile, task)
-    check_name(f"variant of {task} in profile {profile}", variant, plan.variants)
-    if variant == "constant":
-        ridden = plan.settings("SWA", "annealed")
-        riders = plan.specs("SWA", "annealed", ridden, plan.seeds("annealed", restarts))
-        return [beside for spec in riders for beside in spec.alongside]
-    known = plan.algorithms(variant)
-    for name in algorithms or ():
-        check_name(f"algorithm with variant {variant} of {task} in profile {profile}", name, known)
-    made = []
-    for name in algorithms or known:
-        settings = plan.settings(name, variant)
-        if not settings and algorithms:
-            raise UsageError(
-                f"{name} on {task} has no {variant} setting in profile {profile}: "
-                f"run `popview tune --profile {profile} --task {task} --annealed`"
-            )
-        made += plan.specs(name, variant, settings, plan.seeds(variant, restarts))
-    return made
-
-
-def restarts_to_come(
-    profile: str, task: str, variant: str, known: Iterable[str], restarts: int | None = None
-) -> dict[str, int]:
-    """Return how many restarts `annealed_specs` will add once the searches that have not ended have chosen."""
-    if variant == "cell":
-        return {}
-    plan = _Plan(profile, task)
-    names = ("SGD",) if variant == "constant" else plan.algorithms(variant)
-    number = len(plan.seeds(variant, restarts)) * plan.stack * (FINALISTS if variant == "finalist" else 1)
-    return {name: number for name in names if name not in set(known)}
-
-
-class _Plan:
-    """What a profile plans of a task's annealed runs."""
 
     def __init__(self, profile: str, task: str) -> None:
         self.profile, self.task = profile, task
         whole = profiles.settings(profile, task)
-        self.table = _table_in(whole, profile, task)
+        self.table = whole.get("annealed", {})
         self.stack, self.model = whole["stack"], whole["model"] | self.table.get("model", {})
-
-    @property
-    def variants(self) -> tuple[str, ...]:
+        if self.table:
+            check_name("task", task, RECORDS)
+            if "batch_size" not in self.model:
+                raise UsageError(f"the model of {task} in profile {profile} needs the setting batch_size")
+        self.searched, self.arms = tuple(self.table.get("grid", {})), self.table.get("arms", {})
         beside = ("constant",) if "SWA" in self.table.get("algorithms", ()) else ()
-        return (*ROUNDS, "annealed", *beside, *self.table.get("arms", {})) if self.table else ()
-
-    def arm(self, variant: str) -> dict[str, Any]:
-        return self.table.get("arms", {}).get(variant, {})
-
-    def algorithms(self, variant: str) -> tuple[str, ...]:
-        if variant in ROUNDS:
-            return tuple(self.table["grid"])
-        return tuple(self.arm(variant).get("algorithms", self.table["algorithms"]))
-
-    def seeds(self, variant: str, restarts: int | None) -> Sequence[int]:
-        """Return the first seed of each stack."""
-        if variant in ROUNDS:
-            return SEARCH_SEEDS[: 1 if variant == "cell" or self.stack > 1 else None]
-        number = restarts or self.arm(variant).get("restarts", self.table["restarts"])
-        return range(FIRST_SEED, FIRST_SEED + number, self.stack)
+        self.variants = (*ROUNDS, "annealed", *beside, *self.arms) if self.table else ()
 
     def cells(self, algorithm: str) -> list[dict[str, Any]]:
+        """Return the settings that an algorithm's search tries: all combinations of the values in its grid."""
         grid = self.table["grid"].get(algorithm)
-        if grid is None:
-            return []
-        return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+        return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())] if grid else []
 
     def record_of(self, algorithm: str) -> str:
+        """Return the digest of all that an algorithm's search depends on."""
         budget = [self.table[name] for name in ("epochs", "checkpoints")]
         grid = self.table["grid"].get(algorithm, {})
         own = profiles.base_of(self.table["base"], algorithm)
@@ -200,10 +85,73 @@ class _Plan:
 
     @cached_property
     def choices(self) -> dict[str, dict[str, Any]]:
-        entries = profiles.searches(f"{self.profile}-annealed").get(self.task, {})
-        return {name: entry for name, entry in entries.items() if entry.get("of") == self.record_of(name)}
+        """What `popview.runs.search.anneal` wrote of the searches as the profile now has them (see `record_of`).
 
-    def settings(self, algorithm: str, variant: str) -> list[dict[str, Any]]:
+        Per algorithm its ``finalists``, as places among its cells, by their scores, and which of the cells was
+        ``chosen``.
+        """
+        entries = profiles.searches(f"{self.profile}-annealed").get(self.task, {})
+        found = {name: entry for name, entry in entries.items() if entry.get("of") == self.record_of(name)}
+        for name, entry in found.items():
+            cells, last = len(self.cells(name)), max([*entry.get("finalists", []), entry.get("chosen", 0)])
+            if last >= cells:
+                file = f"searches/{self.profile}-annealed.json"
+                raise UsageError(f"{file}: {name} on {self.task} has cells 0 to {cells - 1}, none at {last}")
+        return found
+
+    def expand(
+        self, variant: str, algorithms: tuple[str, ...] | None = None, restarts: int | None = None
+    ) -> list[RunSpec]:
+        """Return the specs of a round of the search, of `annealed`, or of one of its arms.
+
+        An algorithm that has a grid is left out as long as its search has not chosen; one that has none takes the
+        learning rate that SGD's search has chosen.
+
+        Raises
+        ------
+        UsageError
+            As `popview.runs.expansion.expand`.
+        """
+        check_name(f"variant of {self.task} in profile {self.profile}", variant, self.variants)
+        if variant == "constant":
+            ridden, seeds = self._settings("SWA", "annealed"), self._seeds("annealed", restarts)
+            riders = self._specs("SWA", "annealed", ridden, seeds)
+            return [beside for spec in riders for beside in spec.alongside]
+        known, made = self._algorithms(variant), []
+        for name in algorithms or ():
+            check_name(f"algorithm with variant {variant} of {self.task} in profile {self.profile}", name, known)
+        for name in algorithms or known:
+            settings = self._settings(name, variant)
+            if not settings and algorithms:
+                raise UsageError(
+                    f"{name} on {self.task} has no {variant} setting in profile {self.profile}: "
+                    f"run `popview tune --profile {self.profile} --task {self.task} --annealed`"
+                )
+            made += self._specs(name, variant, settings, self._seeds(variant, restarts))
+        return made
+
+    def restarts_to_come(self, variant: str, known: Iterable[str], restarts: int | None = None) -> dict[str, int]:
+        """Return how many restarts `expand` will add once the searches that have not ended have chosen."""
+        if variant == "cell":
+            return {}
+        names = ("SGD",) if variant == "constant" else self._algorithms(variant)
+        number = len(self._seeds(variant, restarts)) * self.stack * (FINALISTS if variant == "finalist" else 1)
+        return {name: number for name in names if name not in set(known)}
+
+    def _algorithms(self, variant: str) -> tuple[str, ...]:
+        if variant in ROUNDS:
+            return self.searched
+        return tuple(self.arms.get(variant, {}).get("algorithms", self.table["algorithms"]))
+
+    def _seeds(self, variant: str, restarts: int | None) -> Sequence[int]:
+        """Return the first seed of each stack."""
+        if variant in ROUNDS:
+            return SEARCH_SEEDS[: 1 if variant == "cell" or self.stack > 1 else None]
+        number = self.arms.get(variant, {}).get("restarts", self.table["restarts"]) if restarts is None else restarts
+        check(Budget, {name: self.table[name] for name in ("epochs", "checkpoints")} | {"restarts": number})
+        return range(FIRST_SEED, FIRST_SEED + number, self.stack)
+
+    def _settings(self, algorithm: str, variant: str) -> list[dict[str, Any]]:
         """Return what is added to an algorithm's own setting: for each cell or finalist, or the chosen one alone."""
         tried, entry = self.cells(algorithm), self.choices.get(algorithm, {})
         if variant == "cell":
@@ -215,39 +163,28 @@ class _Plan:
         sgd = self.choices.get("SGD", {})
         return [{"lr": self.cells("SGD")[sgd["chosen"]]["lr"]}] if "chosen" in sgd else []
 
-    def specs(
+    def _specs(
         self, algorithm: str, variant: str, settings: list[dict[str, Any]], seeds: Sequence[int]
     ) -> list[RunSpec]:
         """Return the specs of some settings; what is stated in epochs of the whole budget becomes steps of its own."""
-        arm = self.arm(variant)
+        arm = self.arms.get(variant, {})
         epochs = arm.get("epochs", self.table["epochs"] // GRADIENTS_A_STEP.get(algorithm, 1))
         checkpoints = self.table["checkpoints"]
         if variant == "cell":
             epochs, checkpoints = max(1, epochs // PART), max(2, checkpoints // PART)
         model = self.model | arm.get("model", {})
         steps = epochs * (model.get("train", RECORDS[self.task].train) // model["batch_size"])
-        base = (profiles.base_of(given, algorithm) for given in (self.table["base"], arm.get("base", {})))
-        stated = {name: value for given in base for name, value in given.items()}
-        hyperparameters = {
-            name.removesuffix(_EPOCHS): max(1, math.floor(value * steps / self.table["epochs"] + 1e-9))
-            if name.endswith(_EPOCHS)
-            else value
-            for name, value in stated.items()
+        base = profiles.base_of(self.table["base"], algorithm) | profiles.base_of(arm.get("base", {}), algorithm)
+        for name in [name for name in base if name.endswith(EPOCHS)]:
+            taken = base.pop(name) * steps / self.table["epochs"]
+            base[name.removesuffix(EPOCHS)] = max(1, math.floor(taken + 1e-9))
+        fields: dict[str, Any] = {
+            "task": self.task,
+            "profile": self.profile,
+            "algorithm": algorithm,
+            "variant": variant,
         }
-        return [
-            RunSpec(
-                task=self.task,
-                profile=self.profile,
-                algorithm=algorithm,
-                variant=variant,
-                seed=seed,
-                restarts=self.stack,
-                epochs=epochs,
-                checkpoints=checkpoints,
-                hyperparameters=hyperparameters | own,
-                model=model,
-                schedule="constant" if algorithm == "SWA" else "annealed",
-            )
-            for own in settings
-            for seed in seeds
-        ]
+        fields |= {"restarts": self.stack, "epochs": epochs, "checkpoints": checkpoints, "model": model}
+        fields |= {"schedule": "constant" if algorithm == "SWA" else "annealed"}
+        settled = [base | own for own in settings]
+        return [RunSpec(seed=seed, hyperparameters=own, **fields) for own in settled for seed in seeds]

@@ -9,9 +9,12 @@ from popview.runs import training
 from popview.runs.solutions import training as solution_training
 from popview.runs.solutions.between import measure_barriers, measure_products
 from popview.runs.solutions.parts import TopographyPart
-from popview.runs.specs import Finished, Part, RunSpec
+from popview.runs.specs import Part, RunSpec
 
 __all__ = ["compute_part", "rows_taken"]
+
+#: A computed part: its ``spec`` and ``table``, and ``weights``, the state that holds its models'.
+Finished = training.Trajectory | solution_training.Found
 
 
 @singledispatch

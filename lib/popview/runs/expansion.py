@@ -1,14 +1,15 @@
 """From a profile to specs: every algorithm of a task, in its variants. No torch here."""
 
 import json
-import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 from popview.common.errors import UsageError, check_name
-from popview.runs import annealed
-from popview.runs.profiles import CHANGEABLE, LEAST, base_of, check_whole, searches, settings
+from popview.common.schemas import check
+from popview.runs.annealed import AnnealedPlan
+from popview.runs.profiles import base_of, searches, settings
+from popview.runs.schemas import Budget
 from popview.runs.specs import TRIAL_SEED, VARIANTS, RunSpec, digest
 
 __all__ = [
@@ -47,11 +48,10 @@ def search(profile: str, task: str) -> dict[str, dict[str, Any]]:
     would be others as the profile stands now (`searched_as`) has to be searched again.
     """
     table = settings(profile, task)
-    found = searches(profile).get(task, {})
     return {
         name: tried
-        for name, tried in found.items()
-        if tried.get("of") == _searched_as(table, profile, task, name, tried["trials"])
+        for name, tried in searches(profile).get(task, {}).items()
+        if tried.get("of") == _searched_as(table, profile, task, name, tried.get("trials", []))
     }
 
 
@@ -71,8 +71,8 @@ def searched_as(profile: str, task: str, algorithm: str, trials: list[dict[str, 
 def _searched_as(table: dict[str, Any], profile: str, task: str, algorithm: str, trials: list[dict[str, Any]]) -> str:
     space = table.get("search", {})
     common = {name: span for name, span in space.items() if not isinstance(span, dict)}
-    specs = _built(table, algorithm, "trial", trials, profile=profile, task=task, **_budget(table, "trial"))
     ranges = {"common": common, "own": space.get(algorithm, {})}
+    specs = _specs(table, algorithm, "trial", trials, [TRIAL_SEED], profile=profile, task=task)
     return digest(json.dumps([ranges, *(spec.canonical for spec in specs)], sort_keys=True))
 
 
@@ -96,7 +96,7 @@ def expand(
         Restarts per algorithm, by default those of `restarts_of`; the last stack may hold more. Of a trial there is one
         stack.
     variant : str
-        One of `VARIANTS` or of `popview.runs.annealed.variants`; those of the latter take no changes.
+        One of `VARIANTS` or of `popview.runs.annealed.AnnealedPlan.variants`; those of the latter take no changes.
     hyperparameters : dict, optional
         Change these hyperparameters of every algorithm.
     **changes
@@ -105,22 +105,21 @@ def expand(
     Raises
     ------
     UsageError
-        If a name is unknown, `restarts` or `epochs` below 1, `checkpoints` below 2 (the start and the end), or an
-        algorithm asked for by name has no trials, or none chosen.
+        If a name is unknown, a number of `popview.runs.schemas.Budget` out of range, or an algorithm asked for by name
+        has no trials, or none chosen.
     """
-    table = settings(profile, task)
     if variant not in VARIANTS:
-        more = annealed.variants(profile, task)
-        check_name("variant", variant, (*VARIANTS, *more))
-        return annealed.annealed_specs(profile, task, variant, algorithms=algorithms, restarts=restarts)
+        plan = AnnealedPlan(profile, task)
+        check_name("variant", variant, (*VARIANTS, *plan.variants))
+        return plan.expand(variant, algorithms, restarts)
+    table = settings(profile, task)
     for name in changes:
-        check_name("change", name, CHANGEABLE)
+        check_name("change", name, ("epochs", "checkpoints"))
     wanted = _restarts(table, variant) if restarts is None else restarts
-    budget = _budget(table, variant) | changes
-    for name, value in {"restarts": wanted, **budget}.items():
-        check_whole(name, value, LEAST[name])
+    check(Budget, {"restarts": wanted, **_budget(table, variant), **changes})
     for algorithm in algorithms or ():
         check_name(f"algorithm of {task} in profile {profile}", algorithm, table["algorithms"])
+    seeds = [TRIAL_SEED] if variant == "trial" else range(0, wanted, table["stack"])
     entries = {} if variant == "base" else search(profile, task)
     found = []
     for algorithm in algorithms or table["algorithms"]:
@@ -131,42 +130,29 @@ def expand(
         if not varied and algorithms is not None:
             command = f"`popview tune --profile {profile} --task {task} --algorithm {algorithm}`"
             raise UsageError(f"{algorithm} on {task} has no {variant} setting in profile {profile}: run {command}")
-        stacks = 1 if variant == "trial" else math.ceil(wanted / table["stack"])
-        some = _built(table, algorithm, variant, varied, stacks, profile=profile, task=task, **budget)
-        changed = hyperparameters or {}
-        found += [replace(spec, hyperparameters=spec.hyperparameters | changed) for spec in some]
+        found += _specs(table, algorithm, variant, varied, seeds, profile=profile, task=task, **changes)
+    if hyperparameters:
+        return [replace(spec, hyperparameters=spec.hyperparameters | hyperparameters) for spec in found]
     return found
 
 
 def _budget(table: dict[str, Any], variant: str) -> dict[str, int]:
     """Return a task's epochs and checkpoints, of a trial half of them."""
-    budget = {name: table[name] for name in CHANGEABLE}
-    return {name: max(-(-value // 2), LEAST[name]) for name, value in budget.items()} if variant == "trial" else budget
+    epochs, checkpoints = table["epochs"], table["checkpoints"]
+    if variant == "trial":
+        epochs, checkpoints = -(-epochs // 2), max(2, -(-checkpoints // 2))
+    return {"epochs": epochs, "checkpoints": checkpoints}
 
 
-def _built(
-    table: dict[str, Any],
-    algorithm: str,
-    variant: str,
-    varied: list[dict[str, Any]],
-    stacks: int = 1,
-    **fields: Any,
+def _specs(
+    table: dict[str, Any], algorithm: str, variant: str, varied: list[dict[str, Any]], seeds: Sequence[int], **more: Any
 ) -> list[RunSpec]:
-    """Return the specs of an algorithm: each of the varied settings, in so many stacks; `fields` are their others."""
-    own = base_of(table["base"], algorithm)
-    return [
-        RunSpec(
-            algorithm=algorithm,
-            variant=variant,
-            seed=TRIAL_SEED if variant == "trial" else stack * table["stack"],
-            restarts=table["stack"],
-            hyperparameters=_shortened(own | more, variant),
-            model=table["model"],
-            **fields,
-        )
-        for more in varied
-        for stack in range(stacks)
-    ]
+    """Return the specs of an algorithm: each of the varied settings, in stacks that begin with these seeds."""
+    base = base_of(table["base"], algorithm)
+    fields: dict[str, Any] = {"algorithm": algorithm, "variant": variant, "model": table["model"]}
+    fields |= {"restarts": table["stack"], **_budget(table, variant), **more}
+    settled = [_shortened(base | own, variant) for own in varied]
+    return [RunSpec(seed=seed, hyperparameters=own, **fields) for own in settled for seed in seeds]
 
 
 def searched(profile: str, task: str) -> tuple[str, ...]:
@@ -185,9 +171,9 @@ def unsearched(
     if variant == "base":
         return {}
     if variant not in VARIANTS:
-        return annealed.restarts_to_come(profile, task, variant, found, restarts)
+        return AnnealedPlan(profile, task).restarts_to_come(variant, found, restarts)
     table = settings(profile, task)
-    stacks = math.ceil((restarts or _restarts(table, variant)) / table["stack"])
+    stacks = -(-(restarts or _restarts(table, variant)) // table["stack"])
     number = table.get("search", {}).get("trials", 0) if variant == "trial" else stacks
     return {one: number * table["stack"] for one in searched(profile, task) if one not in found}
 

@@ -10,13 +10,14 @@
 """
 
 import itertools
-import math
 from collections.abc import Collection
 from typing import Any
 
 from popview.common.errors import UsageError, check_name
+from popview.common.schemas import check
 from popview.runs import profiles
-from popview.runs.profiles import base_of, check_table, tables
+from popview.runs.profiles import base_of, check_task, checked, tables
+from popview.runs.schemas import Budget
 from popview.runs.specs import GridSpec
 
 __all__ = ["grid_specs", "grid_tasks", "grids"]
@@ -57,42 +58,35 @@ def grid_specs(
     UsageError
         If a name is unknown, or a table's key or value is.
     """
-    known = tables(profile, profiles.FOLDER.parent / grid)
+    check_name(f"task of profile {profile} of {grid}", task, grid_tasks(grid, profile))
     where = f"{task} in profile {profile} of {grid}"
-    check_name(f"task of profile {profile} of {grid}", task, known)
-    table = {key: value for key, value in known[task].items() if key not in ("search", "annealed", "tuned_restarts")}
-    values = table.pop("grid", None)
+    table = tables(profile, profiles.FOLDER.parent / grid)[task]
+    values = table.get("grid") if isinstance(table, dict) else None
     if not isinstance(values, dict) or not values:
         raise UsageError(f"{where} has no grid: a table of hyperparameters and lists of values")
-    for name, value in values.items():
-        if isinstance(value, dict):
-            check_name(f"algorithm in the grid of {where}", name, table.get("algorithms", ()))
-    common_and_own = table.get("base", {}).items()
-    table["base"] = {n: v for n, v in common_and_own if not isinstance(v, dict) or n in table["algorithms"]}
-    check_table(table, where)
+    table = {key: value for key, value in table.items() if key not in ("grid", "search", "annealed", "tuned_restarts")}
+    if isinstance(table.get("base"), dict):  # what it is like may have more algorithms
+        own = table.get("algorithms", ())
+        table["base"] = {n: v for n, v in table["base"].items() if not isinstance(v, dict) or n in own}
+    table = checked(check_task, table, where)
+    wanted = table["restarts"] if restarts is None else restarts
+    check(Budget, {name: table[name] for name in ("epochs", "checkpoints")} | {"restarts": wanted})
+    for name in (name for name, value in values.items() if isinstance(value, dict)):
+        check_name(f"algorithm in the grid of {where}", name, table["algorithms"])
     for name in algorithms or ():
         check_name(f"algorithm of {where}", name, table["algorithms"])
+    fields = {name: table[name] for name in ("epochs", "checkpoints", "model")}
+    fields |= {"task": task, "profile": profile, "variant": grid, "restarts": table["stack"]}
     found = []
     for algorithm in algorithms or table["algorithms"]:
         axes = _axes(values, algorithm, where)
         base = base_of(table["base"], algorithm)
         varied = [name for name in axes if name in base or name in values.get(algorithm, {})]  # it may lack others
         for point in itertools.product(*(axes[name] for name in varied)):
+            settings = base | dict(zip(varied, point, strict=True))
             found += [
-                GridSpec(
-                    task=task,
-                    profile=profile,
-                    algorithm=algorithm,
-                    variant=grid,
-                    seed=stack * table["stack"],
-                    restarts=table["stack"],
-                    epochs=table["epochs"],
-                    checkpoints=table["checkpoints"],
-                    hyperparameters=base | dict(zip(varied, point, strict=True)),
-                    model=table["model"],
-                    axes=tuple(axes),
-                )
-                for stack in range(math.ceil((restarts or table["restarts"]) / table["stack"]))
+                GridSpec(algorithm=algorithm, seed=seed, hyperparameters=settings, axes=tuple(axes), **fields)
+                for seed in range(0, wanted, table["stack"])
             ]
     return found
 

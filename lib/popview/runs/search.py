@@ -172,45 +172,47 @@ def anneal(
     Returns
     -------
     dict
-        Algorithm → ``of, finalists, chosen`` (see `popview.runs.annealed.choices`), the ``cells``, and their ``scores``
-        in both rounds (`loss_on_validation`, the mean over the seeds).
+        Algorithm → ``of, finalists, chosen`` (see `popview.runs.annealed.AnnealedPlan.choices`), the ``cells``, and
+        their ``scores`` in both rounds (`loss_on_validation`, the mean over the seeds).
 
     Raises
     ------
     UsageError
         If the profile has no grid for it, all cells diverged, or as `popview.runs.workers.run`.
     """
-    names = algorithms or annealed.searched_on_grid(profile, task)
+    plan = annealed.AnnealedPlan(profile, task)
+    names = algorithms or plan.searched
     if not names:
         raise UsageError(f"profile {profile} has no [{task}.annealed.grid.<algorithm>]")
-    first = {one: annealed.annealed_specs(profile, task, "cell", algorithms=(one,)) for one in names}
+    first = {one: plan.expand("cell", (one,)) for one in names}
     workers.run([spec for runs in first.values() for spec in runs], root=root, **options)
     found = {}
     for one, runs in first.items():
         scores = [loss_on_validation(spec, root) for spec in runs]
         if min(scores) == np.inf:
             raise UsageError(f"all {len(runs)} cells of {one} on {task} diverged: lower its grid")
-        best = sorted(range(len(runs)), key=lambda i: (scores[i], _distance(profile, task, one, i)))
-        entry: dict[str, Any] = {"of": annealed.record_of(profile, task, one), "finalists": best[: annealed.FINALISTS]}
+        best = sorted(range(len(runs)), key=lambda i: (scores[i], _distance(plan, one, i)))
+        entry: dict[str, Any] = {"of": plan.record_of(one), "finalists": best[: annealed.FINALISTS]}
         _record(profile, task, one, entry, "-annealed")
-        found[one] = entry | {"cells": annealed.grid_cells(profile, task, one), "scores": {"cell": scores}}
-    last = {one: annealed.annealed_specs(profile, task, "finalist", algorithms=(one,)) for one in names}
+        found[one] = entry | {"cells": plan.cells(one), "scores": {"cell": scores}}
+    plan = annealed.AnnealedPlan(profile, task)  # which reads what has just been written
+    last = {one: plan.expand("finalist", (one,)) for one in names}
     workers.run([spec for runs in last.values() for spec in runs], root=root, **options)
     for one, runs in last.items():
         entry = found[one]
         each = [loss_on_validation(spec, root) for spec in runs]
         means = np.mean(np.reshape(each, (len(entry["finalists"]), -1)), axis=1)
-        place = min(range(len(means)), key=lambda i: (means[i], _distance(profile, task, one, entry["finalists"][i])))
+        place = min(range(len(means)), key=lambda i: (means[i], _distance(plan, one, entry["finalists"][i])))
         entry["chosen"] = entry["finalists"][place]
         entry["scores"]["finalist"] = means.tolist()
         _record(profile, task, one, {key: entry[key] for key in ("of", "finalists", "chosen")}, "-annealed")
     return found
 
 
-def _distance(profile: str, task: str, algorithm: str, place: int) -> float:
+def _distance(plan: annealed.AnnealedPlan, algorithm: str, place: int) -> float:
     """Return how far a cell is from the base setting: the sum of |ln ratio| over the hyperparameters in its grid."""
-    base = profiles.base_of(annealed.annealed_table(profile, task)["base"], algorithm)
-    cell = annealed.grid_cells(profile, task, algorithm)[place]
+    base = profiles.base_of(plan.table["base"], algorithm)
+    cell = plan.cells(algorithm)[place]
     return float(sum(abs(np.log(value / base[name])) for name, value in cell.items() if base.get(name)))
 
 

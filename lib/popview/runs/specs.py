@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol
+from typing import Any
 
-__all__ = ["REVISIONS", "SEARCHES", "TRIAL_SEED", "VARIANTS", "Finished", "GridSpec", "Part", "RunSpec", "digest"]
+__all__ = ["FIRST_SEED", "REVISIONS", "SEARCHES", "TRIAL_SEED", "VARIANTS", "GridSpec", "Part", "RunSpec", "digest"]
 
 #: "base": the profile's one setting per algorithm; "trial": the settings that a search tries, base among them, at half
 #: the budget; "tuned": the best of these, with other seeds.
@@ -21,8 +21,8 @@ SEARCHES = {"trial": "", "cell": " --annealed", "finalist": " --annealed"}
 TRIAL_SEED = 10_000
 
 
-#: Fields that came later: they enter the digest only where they differ from this, what they were before.
-_ADDED = {"schedule": "constant"}
+#: Seed of the first restart that is trained with settings chosen on a grid: base restarts have those below.
+FIRST_SEED = 100
 
 
 #: Hyperparameters that SGD does not have, of the algorithms whose runs may be SGD's.
@@ -37,67 +37,68 @@ REVISIONS: dict[str, int] = {}
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
-class Part(Protocol):
+class Part:
     """What names a file of the store, and knows how it comes about: one part of an experiment.
 
     Attributes
     ----------
-    experiment : str
-        The folder of results, and of profiles, that it belongs to: "optimizers", "solutions", or a grid's name.
     profile, task, algorithm : str
     seed : int
+    experiment : str
+        The folder of results, and of profiles, that it belongs to: "optimizers", "solutions", or a grid's name.
     labels : mapping
         What else tells it from others: file names begin with the values, and in tables each is a column.
-    digest : str
+    canonical : str
+        All that determines it, as JSON.
     command : str
         The command that computes it, as it is typed.
-    sources : sequence of Part
-        Parts that must be there before, with their weights.
-    alongside : sequence of Part
-        Parts that computing this one serves as well.
-    same_as : sequence of Part
-        Parts whose files may have the same rows; `popview.runs.computing.rows_taken` says whether one has.
-    keeps_weights : bool
-        Whether its models' weights are always kept beside its file, though not in git.
     """
 
-    @property
-    def experiment(self) -> str: ...
-    @property
-    def profile(self) -> str: ...
-    @property
-    def task(self) -> str: ...
-    @property
-    def algorithm(self) -> str: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def labels(self) -> Mapping[str, Any]: ...
-    @property
-    def canonical(self) -> str: ...
-    @property
-    def digest(self) -> str: ...
-    @property
-    def command(self) -> str: ...
-    @property
-    def sources(self) -> Sequence["Part"]: ...
-    @property
-    def alongside(self) -> Sequence["Part"]: ...
-    @property
-    def same_as(self) -> Sequence["Part"]: ...
-    @property
-    def keeps_weights(self) -> bool: ...
-
-
-class Finished(Protocol):
-    """A computed part: its table, and the state that holds its models' weights."""
+    profile: str
+    task: str
+    algorithm: str
+    seed: int
 
     @property
-    def spec(self) -> Part: ...
+    def experiment(self) -> str:
+        raise NotImplementedError
+
     @property
-    def table(self) -> Any: ...
+    def labels(self) -> Mapping[str, Any]:
+        raise NotImplementedError
+
     @property
-    def weights(self) -> dict[str, Any]: ...
+    def canonical(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def command(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def digest(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of `canonical`."""
+        return digest(self.canonical)
+
+    @property
+    def sources(self) -> Sequence["Part"]:
+        """Parts that must be there before, with their weights."""
+        return ()
+
+    @property
+    def alongside(self) -> Sequence["Part"]:
+        """Parts that computing this one serves as well."""
+        return ()
+
+    @property
+    def same_as(self) -> Sequence["Part"]:
+        """Parts whose files may have the same rows; `popview.runs.computing.rows_taken` says whether one has."""
+        return ()
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether its models' weights are always kept beside its file, though not in git."""
+        return False
 
 
 def digest(canonical: str) -> str:
@@ -106,7 +107,7 @@ def digest(canonical: str) -> str:
 
 
 @dataclass(frozen=True)
-class RunSpec:
+class RunSpec(Part):
     """Everything that determines a trajectory; `digest` names it.
 
     What enters the digest is every field below, and the revisions of the task and of the algorithm (1 unless
@@ -153,22 +154,16 @@ class RunSpec:
 
     @property
     def canonical(self) -> str:
-        """The spec and its revisions as JSON with sorted keys and no spaces; later fields where they change a run."""
+        """The spec and its revisions as JSON with sorted keys and no spaces.
+
+        Without a schedule that is constant, as all were before there were others, and without `GridSpec.axes`.
+        """
         revisions = {"task": REVISIONS.get(self.task, 1), "algorithm": REVISIONS.get(self.algorithm, 1)}
-        told = self._fields()
-        for name, before in _ADDED.items():
-            if told[name] == before:
-                del told[name]
-        return _encode({**told, "revisions": revisions})
-
-    def _fields(self) -> dict[str, Any]:
-        """Return the fields that may enter the digest."""
-        return {**vars(self)}
-
-    @property
-    def digest(self) -> str:
-        """First 16 hexadecimal digits of the SHA-256 of `canonical`."""
-        return digest(self.canonical)
+        content = {**vars(self), "revisions": revisions}
+        if self.schedule == "constant":
+            del content["schedule"]
+        content.pop("axes", None)
+        return _encode(content)
 
     @property
     def command(self) -> str:
@@ -187,16 +182,6 @@ class RunSpec:
     def labels(self) -> dict[str, Any]:
         """What else tells it from others: the variant."""
         return {"variant": self.variant}
-
-    @property
-    def sources(self) -> list[Part]:
-        """Nothing has to be there before."""
-        return []
-
-    @property
-    def keeps_weights(self) -> bool:
-        """Weights are kept on request only."""
-        return False
 
     @property
     def alongside(self) -> list["RunSpec"]:
@@ -254,10 +239,6 @@ class GridSpec(RunSpec):
     """
 
     axes: tuple[str, ...] = ()
-
-    def _fields(self) -> dict[str, Any]:
-        """Return the fields that may enter the digest: not the axes."""
-        return {name: value for name, value in vars(self).items() if name != "axes"}
 
     @property
     def experiment(self) -> str:

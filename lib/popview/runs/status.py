@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from popview.common import read_log
 from popview.common.folders import RESULTS
 from popview.common.locks import is_held
-from popview.runs import annealed, store
+from popview.runs import store
+from popview.runs.annealed import AnnealedPlan
 from popview.runs.expansion import expand, unsearched
 from popview.runs.profiles import tasks
 from popview.runs.specs import VARIANTS, Part
@@ -34,9 +36,9 @@ class State(NamedTuple):
 def status(parts: Iterable[Part], root: Path = RESULTS) -> list[State]:
     """Return the state of each part; the store's folders are listed once each."""
     listed: dict[str, set[str]] = {}
-    found = []
+    found, place = [], str(root)
     for part in parts:
-        folder = f"{root}/{store.folder_of(part)}"
+        folder = f"{place}/{store.folder_of(part)}"
         if folder not in listed:
             read_log.record(folder)
             listed[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
@@ -99,8 +101,12 @@ def inventory(profile: str, root: Path = RESULTS, *, restarts: int | None = None
         return rows.setdefault(names, named | dict.fromkeys(counts, 0))
 
     for task in tasks(profile):
-        for variant in (*VARIANTS, *annealed.variants(profile, task)):
-            specs = expand(profile, task, variant=variant, restarts=restarts)
+        plan = AnnealedPlan(profile, task)
+        for variant in (*VARIANTS, *plan.variants):
+            if variant in VARIANTS:
+                specs = expand(profile, task, variant=variant, restarts=restarts)
+            else:
+                specs = plan.expand(variant, restarts=restarts)
             known = {name: row_of(task, variant, name) for name in dict.fromkeys(spec.algorithm for spec in specs)}
             for spec, found in zip(specs, status(specs, root), strict=True):
                 row = known[spec.algorithm]
@@ -110,6 +116,7 @@ def inventory(profile: str, root: Path = RESULTS, *, restarts: int | None = None
                 row["diverged"] += found.diverged
                 row["bytes"] += found.bytes
                 row["core_hours"] += found.seconds / 3600
-            for algorithm, number in unsearched(profile, task, variant, known, restarts).items():
+            to_come = plan.restarts_to_come if variant in plan.variants else partial(unsearched, profile, task)
+            for algorithm, number in to_come(variant, known, restarts).items():
                 row_of(task, variant, algorithm)["wanted"] += number
     return list(rows.values())

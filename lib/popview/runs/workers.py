@@ -1,10 +1,8 @@
 """Many specs: compute those that are missing, one process a core with one thread each, here or on a cluster."""
 
-import logging
 import os
 import platform
 import re
-import shutil
 import sys
 import threading
 import warnings
@@ -24,6 +22,7 @@ from popview.common.errors import Unavailable, UsageError, check_name
 from popview.common.folders import RESULTS
 from popview.common.locks import claim, is_held
 from popview.runs import store
+from popview.runs.cluster import dask_client, dask_results
 from popview.runs.computing import compute_part, rows_taken
 from popview.runs.loop import EVERY
 from popview.runs.specs import Part
@@ -32,9 +31,6 @@ __all__ = ["BACKENDS", "run", "to_compute"]
 
 #: How often what a killed worker left is tried before giving up.
 ATTEMPTS = 3
-
-#: Seconds that a Dask scheduler has to answer.
-PATIENCE = 15
 
 #: What became of a job: digest → whether this job stored that file (else another driver did, or is at it), or an error.
 Outcome = dict[str, bool] | UsageError
@@ -260,100 +256,18 @@ def _child(driver: int, *given: Any) -> Outcome:
 
 @contextmanager
 def _dask(jobs: Iterable[Part], workers: int, scheduler: str | None, root: Path, *given: Any) -> Iterator[Any]:
-    try:
-        from distributed import Client
-        from distributed.utils import silence_logging_cmgr
-    except ValueError as error:  # one of its files is no YAML
-        raise UsageError(f"Dask's configuration: {' '.join(str(error).split())}") from error
-
+    mark = root / f".driver-{uuid4().hex}"
     with ExitStack() as stack:
-        stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # errors are told in one line
-        stack.enter_context(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", "Port .* is already in use")  # that of Dask's status, in another driver
-        mark = root / f".driver-{uuid4().hex}"
         with tensor_files.writing(mark):
             for left in root.glob(".driver-*"):
                 with claim(left):  # of a killed driver: it goes at the end of this context
                     pass
             stack.enter_context(claim(mark, wait=True))
-        cluster = _cluster(scheduler, workers, stack)
-        try:
-            client = stack.enter_context(Client(cluster, timeout=PATIENCE))
-        except Exception as error:  # a server of another kind may answer anything
-            raise UsageError(f"no Dask scheduler answers at {scheduler}: {error}") from error
-        if not client.nthreads():
-            print("popview: no Dask worker is there yet; waiting for one", file=sys.stderr)
+        client = stack.enter_context(dask_client(scheduler, workers))
         every = list(jobs)
         many = ([value] * len(every) for value in (str(mark), root, *given))
         futures = client.map(_far, every, *many, pure=False, retries=ATTEMPTS)
-        yield _results(futures, scheduler)
-
-
-def _cluster(scheduler: str | None, workers: int, stack: ExitStack) -> Any:
-    """Return what a Dask client connects to: an address, or a cluster started here that ends with the stack."""
-    if scheduler is None:
-        from dask import config
-        from distributed import LocalCluster
-
-        environment = {"MALLOC_ARENA_MAX": 1, **processes.HUGE_PAGES}
-        start = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in environment.items()}
-        with config.set(start), processes.uninterrupted():
-            local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50)
-        return stack.enter_context(local)
-    return _slurm(workers, stack) if scheduler == "slurm" else scheduler
-
-
-def _slurm(workers: int, stack: ExitStack) -> Any:
-    """Return a Dask cluster whose workers are Slurm jobs, as dask-jobqueue's configuration file says.
-
-    A job that ends before its time, or at its walltime, is replaced.
-    """
-    if shutil.which("sbatch") is None:
-        raise UsageError("scheduler slurm: there is no sbatch on this machine")
-    from dask import config
-    from distributed import Status
-
-    async def submitted(cluster: Any) -> None:
-        cluster.scale(workers)
-        try:
-            await cluster  # else nobody would hear what sbatch says
-        except RuntimeError:
-            for job in cluster.workers.values():
-                job.status = Status.failed  # else the cluster could not be closed
-            raise
-
-    try:
-        with processes.uninterrupted():  # Ctrl-C is to mean what it meant: dask-jobqueue makes it a silent exit
-            from dask_jobqueue import SLURMCluster
-
-            options = {"dashboard_address": None} | config.get("jobqueue.slurm.scheduler-options", {})
-            cluster = stack.enter_context(SLURMCluster(silence_logs=50, scheduler_options=options))
-        cluster.sync(submitted, cluster)
-    except ModuleNotFoundError as error:
-        raise UsageError("scheduler slurm needs dask-jobqueue: `pip install dask-jobqueue`") from error
-    except (RuntimeError, TypeError, ValueError) as error:
-        said = " ".join(str(error).rpartition("stderr:")[2].split())
-        raise UsageError(f"scheduler slurm, by dask-jobqueue's configuration file: {said}") from error
-    cluster.adapt(minimum=workers, maximum=workers)
-    return cluster
-
-
-def _results(futures: list[Any], scheduler: str | None) -> Iterator[Outcome]:
-    """Yield the outcomes as they come; what killed workers is told at the end, when the others are done."""
-    from distributed import CancelledError, as_completed
-    from distributed.scheduler import KilledWorker
-
-    killed: KilledWorker | None = None
-    for future in as_completed(futures):
-        try:
-            yield future.result()
-        except KilledWorker as error:
-            killed = error
-        except CancelledError as error:
-            message = f"the Dask scheduler {scheduler or ''} has gone away; what was finished is kept: run again"
-            raise UsageError(message) from error
-    if killed is not None:
-        raise TerminatedWorkerError(str(killed)) from killed
+        yield dask_results(futures, scheduler)
 
 
 def _far(spec: Part, mark: str, root: Path, *given: Any) -> Outcome:

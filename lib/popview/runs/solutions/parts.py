@@ -1,14 +1,16 @@
 """What the study of solutions consists of: one `TopographyPart` names one file. No torch here."""
 
 import json
-from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
-from popview.common.errors import UsageError, check_name
+from popview.common.errors import check_name
+from popview.common.schemas import check
 from popview.runs import profiles
-from popview.runs.specs import digest
+from popview.runs.schemas import NetworkTable
+from popview.runs.specs import Part
 
 __all__ = [
     "PROFILES",
@@ -28,34 +30,12 @@ PROFILES = tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
 #: or below; at the lowest training loss.
 STAGES = ("early", "equal", "fitted")
 
-#: Solutions as they are, or the second of a pair with its hidden units permuted; what the paths minimise.
-ENDS, OBJECTIVES = ("plain", "aligned"), ("sum", "maximum")
-
 #: Raised when the arithmetic of a kind of part changes, so that its old results count as missing.
 REVISIONS = {"solutions": 1, "products": 1, "barriers": 1}
 
-#: What a network's table in a profile holds, and what one of its algorithms' does.
-KEYS = (
-    "task",
-    "model",
-    "solutions",
-    "stack",
-    "level",
-    "floor",
-    "images",
-    "fitted",
-    "grids",
-    "chunk",
-    "pairs",
-    "group",
-    "path",
-)
-OTHERS = ("title", "algorithms", "barriers")
-RUN_KEYS = ("epochs", "checkpoints", "hyperparameters", "model")
-
 
 @dataclass(frozen=True)
-class TopographyPart:
+class TopographyPart(Part):
     """Everything that determines one file of the study; `digest` names it.
 
     Attributes
@@ -78,7 +58,7 @@ class TopographyPart:
     settings: dict[str, Any]
 
     @property
-    def task(self) -> str:
+    def task(self) -> str:  # type: ignore[override]
         """The folder that its file lies in: the network."""
         return self.network
 
@@ -100,11 +80,6 @@ class TopographyPart:
         return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
     @property
-    def digest(self) -> str:
-        """First 16 hexadecimal digits of the SHA-256 of `canonical`."""
-        return digest(self.canonical)
-
-    @property
     def command(self) -> str:
         """The command that computes it."""
         return f"popview topography --profile {self.profile} --network {self.network}"
@@ -113,16 +88,6 @@ class TopographyPart:
     def sources(self) -> list["TopographyPart"]:
         """The parts whose solutions this one is taken from."""
         return [TopographyPart(**given) for given in self.settings.get("sources", ())]
-
-    @property
-    def alongside(self) -> list["TopographyPart"]:
-        """No other part is served by computing this one."""
-        return []
-
-    @property
-    def same_as(self) -> list["TopographyPart"]:
-        """No other part has the same rows."""
-        return []
 
     @property
     def keeps_weights(self) -> bool:
@@ -150,21 +115,7 @@ def network_settings(profile: str, network: str) -> dict[str, Any]:
     """
     known = profiles.tables(profile, FOLDER)
     check_name(f"network of profile {profile}", network, known)
-    table, where = deepcopy(known[network]), f"{network} in profile {profile}"
-    for key in table:
-        check_name(f"key of {where}", key, (*KEYS, *OTHERS))
-    for key in (*KEYS, *OTHERS):
-        if key not in table:
-            raise UsageError(f"{where} has no {key}")
-    for name, run in table["algorithms"].items():
-        for key in run:
-            check_name(f"key of {name} of {where}", key, RUN_KEYS)
-    kinds = {"algorithms": table["algorithms"], "stages": STAGES, "ends": ENDS, "objectives": OBJECTIVES}
-    for wanted in table["barriers"]:
-        for key, names in kinds.items():
-            for name in wanted[key]:
-                check_name(f"{key} of {where}", name, names)
-    return table
+    return dict(profiles.checked(partial(check, NetworkTable), known[network], f"{network} in profile {profile}"))
 
 
 def solution_parts(profile: str, network: str, algorithm: str) -> list[TopographyPart]:
