@@ -11,7 +11,7 @@ import scipy.stats
 from popview.common.errors import UsageError
 from popview.populations.confirmation import confirm, decisions
 from popview.populations.outcomes import load_final_measures, outcome_values
-from popview.populations.tables import available, load_trajectories
+from popview.populations.tables import load_trajectories, wanted
 from popview.runs.annealed import FIRST_SEED, annealed_table
 from popview.runs.profiles import settings
 from popview.statistics import look_levels
@@ -111,7 +111,7 @@ class TestConfirm:
 
 class TestOutcomes:
     def test_the_statisticians_numbers(self) -> None:
-        specs = available("laptop", "cifar10", "base")
+        specs = wanted("laptop", "cifar10", "base")
         values = outcome_values(load_trajectories(specs), load_final_measures(specs))
         gaps = {name: (100 * v.sub(v["SGD"], axis=0).mean()).round(2) for name, v in values.items()}
         assert gaps["last"]["SWA"] == 2.79
@@ -122,7 +122,7 @@ class TestOutcomes:
         assert round(100 * values["last"]["SGD"].std(), 2) == 2.30
 
     def test_the_last_ten_are_the_ten_of_the_highest_step(self) -> None:
-        specs = available("laptop", "goemotions", "base")
+        specs = wanted("laptop", "goemotions", "base")
         rows = load_trajectories(specs)
         values = outcome_values(rows, load_final_measures(specs))
         mine = rows.query("algorithm == 'SGD' and seed == 3").nlargest(10, "step")["test_metric"].mean()
