@@ -12,8 +12,8 @@ from popview.common.errors import UsageError
 from popview.populations.confirmation import confirm, decisions
 from popview.populations.outcomes import load_final_measures, outcome_values
 from popview.populations.tables import load_trajectories, wanted
-from popview.runs.annealed import FIRST_SEED, annealed_table
 from popview.runs.profiles import settings
+from popview.runs.specs import FIRST_SEED
 from popview.statistics import look_levels
 
 FILE = Path(__file__).parent.parent / "data/paper/confirmation.toml"
@@ -34,7 +34,7 @@ class TestDecisions:
         assert DECIDED["first_seed"] == FIRST_SEED
         for task, margin in DECIDED["margins"].items():
             assert settings("laptop", task)["margin"] == margin
-            planned = annealed_table("laptop", task)
+            planned = settings("laptop", task)["annealed"]
             for family in DECIDED["families"]:
                 assert set(family["algorithms"]) | {"SGD"} <= set(planned["algorithms"])
             assert DECIDED["families"][0]["looks"][task] == [planned["restarts"]]
