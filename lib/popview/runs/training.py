@@ -19,31 +19,17 @@ from popview.optimizers import Optimizer
 from popview.optimizers.tensors import members_of, norm
 from popview.runs.final_measures import Best, measures, measures_of_kept, numbers
 from popview.runs.loop import EVERY, follow, optimizer_of, unattached
+from popview.runs.schemas import COLUMNS
 from popview.runs.specs import RunSpec
 from popview.tasks.problem import SPLITS, Problem
 from popview.tasks.scores import to_bytes
 from popview.tasks.setup import set_up
 
-__all__ = ["COLUMNS", "FAR", "Record", "Trajectory", "compute", "taken", "train_table"]
+__all__ = ["FAR", "Record", "Trajectory", "compute", "taken", "train_table"]
 
 #: A restart counts as diverged if its training loss ends above this many times what it was at the start, as it does
 #: where the loss is not finite: units that a huge step has switched off leave a loss that is finite, in the millions.
 FAR = 10
-
-
-COLUMNS = [
-    "seed",
-    "step",
-    "epoch",
-    "gradient_evaluations",
-    "loss_evaluations",
-    "train_loss",
-    "validation_loss",
-    "validation_metric",
-    "test_loss",
-    "test_metric",
-    "seconds",
-]
 
 
 @dataclass
