@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from popview.runs.seals import type_name
 
-__all__ = ["COLUMNS", "check"]
+__all__ = ["COLUMNS", "NO_ROWS", "check"]
 
 #: Names in the order of the columns → types, as `popview.runs.seals.type_name` gives them.
 Types = Mapping[str, str]
@@ -20,6 +20,9 @@ _TRAJECTORY |= dict.fromkeys(
     ("train_loss", "validation_loss", "validation_metric", "test_loss", "test_metric", "seconds"), "<f8"
 )
 COLUMNS = list(_TRAJECTORY)
+
+#: A trajectory before its first checkpoint.
+NO_ROWS = pa.table({name: np.empty(0, kind) for name, kind in _TRAJECTORY.items()})
 
 #: What may come after them: predictions, in some rows only.
 _PREDICTIONS = {"probabilities": "list of <f2", "test_probabilities": "list of |u1"}

@@ -17,6 +17,7 @@ from popview.common.environment import processor, versions
 from popview.common.errors import Unavailable, UsageError
 from popview.optimizers import Optimizer
 from popview.optimizers.tensors import members_of, norm
+from popview.runs import schemas
 from popview.runs.final_measures import Best, measures, measures_of_kept, numbers
 from popview.runs.loop import EVERY, follow, optimizer_of, unattached
 from popview.runs.schemas import COLUMNS
@@ -122,7 +123,7 @@ class Record:
 
     def __init__(self, spec: RunSpec, problem: Problem, optimizer: Optimizer, alongside: bool) -> None:
         self.spec, self.problem, self.optimizer, self.alongside = spec, problem, optimizer, alongside
-        self.frames: list[pa.Table] = []
+        self.frames = [schemas.NO_ROWS]
         self.losses: list[np.ndarray] = []
         self.alive = np.ones(spec.restarts, dtype=bool)
         self.processors = [processor(problem.device)]
@@ -229,6 +230,8 @@ class Record:
         """Continue from a `state_dict`."""
         self.frames = [pa.table({name: column.numpy() for name, column in state["columns"].items()})]
         self.losses, self.alive = [losses.numpy() for losses in state["losses"]], state["alive"].numpy()
+        if any(losses.shape != self.alive.shape for losses in self.losses):
+            raise ValueError("its losses are not one per restart")
         self.processors = list(dict.fromkeys([*state["processors"], *self.processors]))
         self.best.load_state_dict(state["best"])
         if self.validated:
