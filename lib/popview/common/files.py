@@ -60,14 +60,14 @@ def read_csv_table(file: Path, columns: Collection[str], numbers: Collection[str
     ----------
     file : Path
     columns : collection of str
-        That it must have, and may not have others.
+        That it must have; it may have others.
     numbers : collection of str
-        Those of them that hold numbers; NaN where they are empty.
+        Those that hold numbers, where it has them; NaN where they are empty.
 
     Raises
     ------
     UsageError
-        As `read_utf8`, and where it has other columns, a row of another length, or a word for a number.
+        As `read_utf8`, and where it lacks a column, or has a row of another length, or a word for a number.
     """
     import io
 
@@ -79,9 +79,9 @@ def read_csv_table(file: Path, columns: Collection[str], numbers: Collection[str
         raise
     except ValueError as error:
         raise UsageError(f"{file} is no table: {' '.join(str(error).split())}") from error
-    if list(table.columns) != list(columns):
-        raise UsageError(f"{file} has columns {', '.join(table.columns)}, wanted {', '.join(columns)}")
-    for name in numbers:
+    if lacking := [name for name in columns if name not in table]:
+        raise UsageError(f"{file} has no column {' or '.join(lacking)}; it has {', '.join(table.columns)}")
+    for name in table.columns.intersection([*numbers]):
         found = pd.to_numeric(table[name], errors="coerce")
         if (wrong := found.isna() & ~table[name].str.lower().isin(("", "nan"))).any():
             row = int(wrong.to_numpy().argmax())

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from popview.runs.seals import type_name
 
-__all__ = ["COLUMNS", "NO_ROWS", "check"]
+__all__ = ["COLUMNS", "NO_ROWS", "check_schema"]
 
 #: Names in the order of the columns → types, as `popview.runs.seals.type_name` gives them.
 Types = Mapping[str, str]
@@ -43,7 +43,7 @@ _FITTED = dict.fromkeys(("fitted_height", "fitted_rise"), "<f8")
 _PATHS = {"steps": "<i8", "converged": "|b1"} | dict.fromkeys(("profile", "straight_profile"), "list of <f4")
 
 
-def check(table: pa.Table, told: Mapping[str, Any]) -> None:
+def check_schema(table: pa.Table, told: Mapping[str, Any]) -> None:
     """Raise ValueError unless a table has the columns and rows that the spec in its metadata asks for.
 
     Parameters

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from popview.common.errors import UsageError
 
-__all__ = ["METADATA", "SEAL", "check", "seal_of", "sealed", "type_name"]
+__all__ = ["METADATA", "SEAL", "seal_of", "sealed", "type_name", "unsealed"]
 
 #: Keys of a table's metadata: what is known of its rows, as JSON, and the seal.
 METADATA, SEAL = b"popview", b"popview seal"
@@ -89,7 +89,7 @@ def sealed(table: pa.Table) -> pa.Table:
     return table.replace_schema_metadata({METADATA: table.schema.metadata[METADATA], SEAL: seal_of(table)})
 
 
-def check(table: pa.Table, former: bool = False) -> pa.Table:
+def unsealed(table: pa.Table, former: bool = False) -> pa.Table:
     """Return a table without its seal.
 
     Parameters
