@@ -1,4 +1,4 @@
-"""The command line: run, topography, tune, data, status, … A mistake is one line, never a traceback."""
+"""The command line: run, topography, tune, data, status, verify, … A mistake is one line, never a traceback."""
 
 import gc
 import os
@@ -242,6 +242,23 @@ def status(
     totals = ", ".join(f"{sum(row[kind] for row in rows)} {kind.replace('_', '-')}" for kind in kinds)
     taken = f"{sum(row['bytes'] for row in rows) / 1e6:.1f} MB, {sum(row['core_hours'] for row in rows):.1f} core-hours"
     typer.echo(f"in all: {totals}; {taken}")
+
+
+@app.command()
+def verify(
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the manifest of all that is right; renew seals of earlier versions.")
+    ] = False,
+) -> None:
+    """Read all results and say what is missing, foreign, changed or damaged, by the manifest of what ships."""
+    from popview.runs import manifest
+
+    found = manifest.verify(write=write)
+    for line in (*found.written, *found.wrong):
+        typer.echo(line)
+    typer.echo(f"{found.right} files are right, {len(found.wrong)} are not")
+    if found.wrong:
+        raise typer.Exit(1)
 
 
 @app.command()

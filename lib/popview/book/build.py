@@ -21,6 +21,7 @@ from typing import Any
 from popview.book import html, staleness
 from popview.book.parameters import Parameter, convert, read_parameters
 from popview.common.errors import UsageError, check_name
+from popview.common.files import read_utf8
 from popview.common.read_log import ENVIRONMENT_VARIABLE
 
 __all__ = [
@@ -110,7 +111,7 @@ def find(root: Path, name: str, library: Path = LIBRARY) -> Chapter:
 
 def parameters(chapter: Chapter) -> dict[str, Parameter]:
     """Return the chapter's parameters by name, in order; empty where it has no cell tagged ``parameters``."""
-    return read_parameters(chapter.source.read_text(encoding="utf-8"), chapter.name)
+    return read_parameters(read_utf8(chapter.source), chapter.name)
 
 
 def override(chapter: Chapter, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -150,14 +151,16 @@ def output_path(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Pat
 def stale(chapter: Chapter, given: Mapping[str, Any] | None = None) -> list[str]:
     """Return in words why the book's page of `chapter` is not what an execution now would give; empty if it is."""
     try:
-        old = json.loads(chapter.page.read_text(encoding="utf-8"))["metadata"]["popview"]
-    except (OSError, ValueError, KeyError):
+        old = staleness.checked_stamp(json.loads(chapter.page.read_text(encoding="utf-8"))["metadata"]["popview"])
+    except FileNotFoundError:
         return ["never run"]
+    except (OSError, LookupError, RecursionError, TypeError, ValueError):
+        return [f"{chapter.page.name} is damaged"]
     return staleness.stamp_differences(old, _stamp(chapter, given, [chapter.root / name for name in old["files"]]))
 
 
 def _stamp(chapter: Chapter, given: Mapping[str, Any] | None, files: list[Path]) -> dict[str, Any]:
-    text = chapter.source.read_text(encoding="utf-8")
+    text = read_utf8(chapter.source)
     modules = staleness.imported_modules(text, chapter.library, origin=chapter.source.name)
     lock = chapter.root / staleness.LOCK
     return staleness.make_stamp(text, override(chapter, given), modules, [lock, *files], chapter.root)
@@ -210,7 +213,7 @@ def _papermill(chapter: Chapter, changed: Mapping[str, Any], folder: Path) -> tu
     import jupytext
     import yaml
 
-    notebook = jupytext.reads(chapter.source.read_text(encoding="utf-8"), fmt="py:percent")
+    notebook = jupytext.reads(read_utf8(chapter.source), fmt="py:percent")
     notebook.metadata["kernelspec"] = KERNEL
     jupytext.write(notebook, folder / "source.ipynb")
     (folder / "reads").touch()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from popview.book.staleness import LOCK, path_digest
 from popview.common.errors import UsageError
+from popview.common.files import read_utf8
 
 __all__ = ["provide_plotly", "render", "render_alone"]
 
@@ -34,12 +35,17 @@ def render(root: Path, force: bool = False) -> bool:
     provide_plotly(root)
     built, record = root / "_build", root / "_build" / "inputs.json"
     inputs = _inputs(root)
-    old = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    try:
+        old = dict(json.loads(record.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError):  # never built, or damaged: the pages are built
+        old = {}
     if not force and inputs == old and (built / "html" / "index.html").is_file():
         return False
     if force or any(inputs[name] != old.get(name) for name in SETTINGS):
         shutil.rmtree(built, ignore_errors=True)  # also after a failed build: Sphinx warns of a page only once
     record.unlink(missing_ok=True)
+    if (references := root / "book" / "references.bib").is_file():
+        _check_references(references)
     _jupyter_book([str(root), "-W", "-n", "--keep-going"], built / "jupyter-book.log")
     record.write_text(json.dumps(inputs, indent=1), encoding="utf-8")
     return True
@@ -92,6 +98,17 @@ def _jupyter_book(arguments: list[str], log: Path) -> None:
         raise UsageError(f"jupyter-book gave {len(re.findall('WARNING:|ERROR:', text))} warnings or errors, see {log}")
 
 
+def _check_references(file: Path) -> None:
+    """Raise UsageError where the list of references cannot be read."""
+    from pybtex.database import parse_string
+    from pybtex.exceptions import PybtexError
+
+    try:
+        parse_string(read_utf8(file), "bibtex")
+    except PybtexError as error:
+        raise UsageError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+
+
 def _inputs(root: Path) -> dict[str, str]:
     """Return the digest of every file that the pages are made of, by path relative to `root`."""
     book = root / "book"
@@ -99,6 +116,6 @@ def _inputs(root: Path) -> dict[str, str]:
     files |= {path for path in book.rglob("[!.]*") if path.is_file() and path.suffix != ".py"}
     files -= {path for name in ("failed", "custom") for path in (book / "run" / name).rglob("*")}
     for page in [path for path in files if path.suffix in (".md", ".ipynb") and path.is_file()]:
-        found = OUTSIDE.findall(page.read_text(encoding="utf-8"))
+        found = OUTSIDE.findall(read_utf8(page))
         files |= {path for name in found if (path := (page.parent / name).resolve()).is_file()}
     return {Path(os.path.relpath(path, root)).as_posix(): path_digest(path) for path in sorted(files)}

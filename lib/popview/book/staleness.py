@@ -19,8 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from popview.common.errors import UsageError
+from popview.common.files import read_utf8
 
-__all__ = ["ABSENT", "LOCK", "imported_modules", "make_stamp", "path_digest", "stamp_differences", "text_digest"]
+__all__ = [
+    "ABSENT",
+    "LOCK",
+    "checked_stamp",
+    "imported_modules",
+    "make_stamp",
+    "path_digest",
+    "stamp_differences",
+    "text_digest",
+]
 
 ABSENT = "absent"
 LOCK = "requirements.lock"  # the environment is an input of every chapter
@@ -78,7 +88,7 @@ def imported_modules(source: str, library: Path, package: str = "popview", origi
             continue
         found[name] = path
         parent = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += _named_in(path.read_text(encoding="utf-8"), parent, str(path))
+        waiting += _named_in(read_utf8(path), parent, str(path))
     return dict(sorted(found.items()))
 
 
@@ -94,6 +104,8 @@ def _named_in(source: str, parent: str, origin: str) -> Iterator[str]:
         tree = ast.parse(source)
     except SyntaxError as error:
         raise UsageError(f"{origin}, line {error.lineno}: {error.msg}") from None
+    except (RecursionError, ValueError) as error:  # of a null byte
+        raise UsageError(f"{origin}: {error}") from None
     for node in ast.walk(tree):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -120,6 +132,14 @@ def make_stamp(
         "modules": {name: path_digest(path) for name, path in modules.items()},
         "files": {name: path_digest(path) for name, path in sorted(relative.items())},
     }
+
+
+def checked_stamp(stamp: Any) -> dict[str, Any]:
+    """Return a stamp as it was read; raise ValueError where it has not the shape that `make_stamp` gives it."""
+    kinds = {"text": str, "parameters": dict, "modules": dict, "files": dict}
+    if not isinstance(stamp, dict) or any(not isinstance(stamp.get(key), kind) for key, kind in kinds.items()):
+        raise ValueError("no stamp")
+    return stamp
 
 
 def stamp_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

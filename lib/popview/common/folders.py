@@ -1,9 +1,9 @@
-"""Where the book's files lie: the one module that knows."""
+"""Where the book's files lie, and the cache's: the one module that knows."""
 
 import os
 from pathlib import Path
 
-__all__ = ["PAPER", "RESULTS", "ROOT"]
+__all__ = ["PAPER", "RESULTS", "ROOT", "cache_folder"]
 
 
 def _root() -> Path:
@@ -18,3 +18,13 @@ def _root() -> Path:
 ROOT = _root()
 RESULTS = ROOT / "data"  # one folder an experiment
 PAPER = RESULTS / "paper"
+
+
+def cache_folder() -> Path:
+    """Return the cache's folder: the one that POPVIEW_CACHE names, else the user's cache folder for popview."""
+    named = os.environ.get("POPVIEW_CACHE")
+    if named:
+        return Path(named).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("popview")

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-__all__ = ["ENVIRONMENT_VARIABLE", "record"]
+__all__ = ["ENVIRONMENT_VARIABLE", "record", "recording"]
 
 ENVIRONMENT_VARIABLE = "POPVIEW_READS"
 
@@ -29,3 +29,8 @@ def record(path: str | os.PathLike[str]) -> None:
         os.write(descriptor, line)
     finally:
         os.close(descriptor)
+
+
+def recording() -> bool:
+    """Return whether it is noted what is read."""
+    return bool(os.environ.get(ENVIRONMENT_VARIABLE))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from popview.common.errors import UsageError
 
-__all__ = ["load_tensors", "save_tensors", "writing"]
+__all__ = ["check_shapes", "load_tensors", "save_tensors", "writing"]
 
 
 def save_tensors(file: Path, state: Any) -> None:
@@ -58,8 +58,33 @@ def load_tensors(file: Path) -> Any:
         if metadata["crc32"] != _checksum(metadata["outline"], tensors):
             raise ValueError("wrong checksum")
         return _filled(json.loads(metadata["outline"]), tensors)
-    except (SafetensorError, TypeError, LookupError, UnicodeDecodeError) as error:
+    except (SafetensorError, AttributeError, LookupError, OverflowError, RuntimeError, TypeError) as error:
         raise ValueError(str(error).partition("\n")[0]) from error
+
+
+def check_shapes(kept: Any, fresh: Any, where: str = "it") -> None:
+    """Raise ValueError where a state that was kept is not built as a fresh one is.
+
+    Tensors must have its tensors' shapes and types, or of a fresh tensor without entries the number of axes and the
+    type; lists of tensors its lengths; other values its types. What it lacks may be anything.
+    """
+    if isinstance(fresh, dict):
+        for name, value in fresh.items():
+            check_shapes(kept[name], value, f"{where}, {name}")
+        return
+    if isinstance(fresh, list | tuple):
+        fits = isinstance(kept, list | tuple)
+        fits = fits and (len(kept) == len(fresh) or not any(isinstance(value, Tensor) for value in fresh))
+        for place, pair in enumerate(zip(kept, fresh, strict=False) if fits else ()):
+            check_shapes(*pair, f"{where}, {place}")
+    elif isinstance(fresh, Tensor):
+        fits = isinstance(kept, Tensor) and kept.dtype == fresh.dtype and kept.dim() == fresh.dim()
+        fits = fits and (not fresh.numel() or kept.shape == fresh.shape)
+    else:
+        numbers = isinstance(kept, int | float) and isinstance(fresh, int | float)
+        fits = fresh is None or numbers or isinstance(kept, type(fresh))
+    if not fits:
+        raise ValueError(f"{where}: another shape or type than this run's")
 
 
 def _checksum(outline: str, tensors: dict[str, Tensor]) -> str:

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from popview.common import read_log
+from popview.common.errors import UsageError
+from popview.common.files import read_csv_table
 from popview.common.folders import PAPER
 from popview.paper import table_one
-from popview.paper.finding import list_rows
+from popview.paper.finding import filled_in, list_rows
 from popview.paper.printed import fits, printed_table
 from popview.statistics import holm, simulate_nested
 from popview.statistics.batched import p_values
@@ -72,11 +73,17 @@ def worded(checks: Mapping[str, Check]) -> pd.DataFrame:
         explanation).
     """
     file = PAPER / "checks.csv"
-    read_log.record(file)
-    words = pd.read_csv(file, dtype=str, keep_default_na=False).set_index("id").loc[list(checks)]
+    sentences = ("printed", "computed", "innocent")
+    words = read_csv_table(file, ("id", "name", "where", "found", *sentences)).set_index("id")
+    if lacking := [name for name in checks if name not in words.index]:
+        raise UsageError(f"{file} has no row for {', '.join(lacking)}")
+    words = words.loc[list(checks)]
     filled = {
-        column: [text.format(**check.numbers) for text, check in zip(words[column], checks.values(), strict=True)]
-        for column in ("printed", "computed", "innocent")
+        column: [
+            filled_in(text, check.numbers, f"{file}, {words.index[place]}")
+            for place, (text, check) in enumerate(zip(words[column], checks.values(), strict=True))
+        ]
+        for column in sentences
     }
     verdict = words["found"].where(np.array([check.found for check in checks.values()]), NO_FLAG)
     p_value = np.array([check.p_value for check in checks.values()], dtype=float)
@@ -108,9 +115,7 @@ def printed_checks() -> pd.DataFrame:
 
 def slips_of_texts() -> pd.DataFrame:
     """Read the list of slips in the texts: ``document, where, says, but, source``. They were read, not computed."""
-    file = PAPER / "slips.csv"
-    read_log.record(file)
-    return pd.read_csv(file, dtype=str, keep_default_na=False)
+    return read_csv_table(PAPER / "slips.csv", ("document", "where", "says", "but", "source"))
 
 
 def algorithms_counted(one: pd.DataFrame, four: pd.DataFrame, said: int = 6) -> Check:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from popview.common import read_log
 from popview.common.errors import UsageError, check_name
+from popview.common.files import read_csv_table, read_utf8
 from popview.common.folders import PAPER, ROOT
 from popview.paper.audit import printed_checks
 from popview.paper.finding import Finding
@@ -81,10 +82,10 @@ def read_claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
     UsageError
         If the file is missing, a name is unknown, or a claim has neither a rule nor a reason.
     """
-    read_log.record(file)
     if not file.is_file():
+        read_log.record(file)
         raise UsageError(f"the claims should be at {file}, where there is no file")
-    table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    table = read_csv_table(file, ())
     if tuple(table.columns) != COLUMNS:
         raise UsageError(f"{file.name} has columns {', '.join(table.columns)}, wanted {', '.join(COLUMNS)}")
     rules = _all_rules()
@@ -134,7 +135,7 @@ def written_chapters(root: Path = ROOT) -> dict[str, str]:
     """Return the pages that the book's table of contents names, by chapter: ``{"06": "06-optimization-…"}``."""
     contents = root / "_toc.yml"
     read_log.record(contents)
-    names = re.findall(r"book/(?:run/)?((\d\d)-[\w-]+)", contents.read_text("utf-8")) if contents.is_file() else []
+    names = re.findall(r"book/(?:run/)?((\d\d)-[\w-]+)", read_utf8(contents)) if contents.is_file() else []
     return {number: name for name, number in names}
 
 
@@ -195,9 +196,10 @@ def revised_verdicts(table: pd.DataFrame) -> pd.DataFrame:
         changed`` (when, why and what).
     """
     file = PAPER / "revised-verdicts.csv"
-    read_log.record(file)
     rules, claims = load_rules("task"), table.set_index("id")
-    verdicts = pd.read_csv(file, dtype=str).join(claims[["document", "claim", "task"]], on="id", how="inner")
+    verdicts = read_csv_table(file, ("id", "scale", "earlier", "verdict")).join(
+        claims[["document", "claim", "task"]], on="id", how="inner"
+    )
     changed = verdicts["task"].map(lambda rule: ". ".join(rules[rule].changed))
     return verdicts.assign(changed=changed)[
         ["id", "document", "claim", "scale", "variant", "verdict", "earlier", "changed"]

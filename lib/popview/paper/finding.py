@@ -1,12 +1,14 @@
 """The words that a rule may say, how parts that say yes or no become one word, and how rows become a list."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
 
-__all__ = ["WORDS", "Decision", "Finding", "Word", "any_or_settled", "list_rows", "signs", "that_share"]
+from popview.common.errors import UsageError
+
+__all__ = ["WORDS", "Decision", "Finding", "Word", "any_or_settled", "filled_in", "list_rows", "signs", "that_share"]
 
 Word = Literal[
     "holds",
@@ -32,6 +34,15 @@ class Finding:
     word: Word
     detail: str
     number: str = ""
+
+
+def filled_in(sentence: str, numbers: Mapping[str, Any], where: str) -> str:
+    """Put numbers into a sentence's fields; raise UsageError, which says where, if a field is none of them."""
+    try:
+        return sentence.format(**numbers)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        known = ", ".join(numbers)
+        raise UsageError(f"{where}: a field of {sentence!r} cannot be filled ({error}); known: {known}") from error
 
 
 def that_share(yes: Iterable[bool]) -> Word:

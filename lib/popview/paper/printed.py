@@ -17,6 +17,7 @@ import pandas
 
 from popview.common import read_log
 from popview.common.errors import UsageError, check_name
+from popview.common.files import read_csv_table
 from popview.common.folders import PAPER
 
 __all__ = ["TABLES", "PublishedTable", "fits", "granularity", "printed_deviations", "printed_losses", "printed_table"]
@@ -87,11 +88,10 @@ def printed_table(number: str, directory: Path | None = None) -> pandas.DataFram
     if name is None:
         raise UsageError(f"Table {number} is missing from the only text at hand")
     path = (directory or PAPER) / name
-    read_log.record(path)
     if not path.is_file():
+        read_log.record(path)
         raise UsageError(f"Table {number} should be at {path}, where there is no file")
-    cells = pandas.read_csv(path, dtype=str, keep_default_na=False)
-    return cells.assign(**{column: pandas.to_numeric(cells[column]) for column in cells if column in NUMBERS})
+    return read_csv_table(path, ("legible", "note"), NUMBERS)
 
 
 def fits(percents: Iterable[float], population: int) -> bool:
@@ -145,5 +145,4 @@ def printed_deviations() -> pandas.DataFrame:
 
 
 def _printed(name: str) -> pandas.DataFrame:
-    read_log.record(PAPER / name)
-    return pandas.read_csv(PAPER / name)
+    return read_csv_table(PAPER / name, ("network", "stage", "algorithm", "printed"), ("printed",))

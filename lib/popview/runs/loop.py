@@ -102,7 +102,7 @@ def follow(
     start = [p.detach().clone() for p in problem.parameters]
     try:
         first, spent = _resumed(unfinished, problem, optimizer, records)
-    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         print(f"popview: {unfinished} cannot be continued ({reason}): the run starts over", file=sys.stderr)
         problem, optimizer, records = begin()
@@ -198,7 +198,12 @@ def train(problem: Problem, optimizer: Optimizer, spec: RunSpec, first: int = 0)
 
 def _write(file: Path, problem: Problem, optimizer: Optimizer, records: list[Any], step: int, spent: float) -> None:
     """Write the state of a half-done run."""
-    state = {
+    with tensor_files.writing(file):
+        tensor_files.save_tensors(file, _state(problem, optimizer, records, step, spent))
+
+
+def _state(problem: Problem, optimizer: Optimizer, records: list[Any], step: int, spent: float) -> dict[str, Any]:
+    return {
         "made": _maker(problem, records),
         "step": step,
         "spent": spent,
@@ -207,8 +212,6 @@ def _write(file: Path, problem: Problem, optimizer: Optimizer, records: list[Any
         "optimizer": optimizer.state_dict(),
         "records": [record.state_dict() for record in records],
     }
-    with tensor_files.writing(file):
-        tensor_files.save_tensors(file, state)
 
 
 def _maker(problem: Problem, records: list[Any]) -> dict[str, str]:
@@ -222,7 +225,7 @@ def _resumed(file: Path | None, problem: Problem, optimizer: Optimizer, records:
 
     Raises
     ------
-    ValueError, LookupError, RuntimeError, TypeError
+    ValueError, LookupError and others
         If the state is damaged, or of another run, precision, device or version; what was set up is spoilt then.
     """
     if file is None or not file.is_file():
@@ -231,6 +234,12 @@ def _resumed(file: Path | None, problem: Problem, optimizer: Optimizer, records:
     then = state["made"]
     if other := [f"{name} was {then.get(name)}, is {value}" for name, value in own.items() if then.get(name) != value]:
         raise ValueError(", ".join(other))
+    fresh = _state(problem, optimizer, records, 0, 0.0)
+    for place, kept in state["optimizer"]["state"].items():
+        fresh["optimizer"]["state"][place] = {
+            name: problem.parameters[place] for name, value in kept.items() if isinstance(value, Tensor) and value.dim()
+        }
+    tensor_files.check_shapes(state, fresh)
     with torch.no_grad():
         for now, kept in zip(
             [*problem.parameters, *problem.buffers], [*state["parameters"], *state["buffers"]], strict=True

@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 from popview.common import read_log
 from popview.common.folders import RESULTS
 from popview.common.locks import is_held
-from popview.runs import store
-from popview.runs.annealed import AnnealedPlan
-from popview.runs.expansion import expand, unsearched
-from popview.runs.profiles import tasks
+from popview.runs import profiles
+from popview.runs.index import Index
 from popview.runs.specs import VARIANTS, Part
 
 __all__ = ["State", "inventory", "seconds", "status"]
@@ -22,9 +20,9 @@ class State(NamedTuple):
     """What the store holds of a part.
 
     ``state`` is "done", "running" (a living process works on it), "half_done" (begun, to be continued), "damaged" or
-    "missing". Damaged are files whose metadata cannot be read or are another part's, and those that were set aside and
-    not replaced; damage to rows is noticed where they are loaded. ``diverged`` counts restarts; ``bytes`` and
-    ``seconds`` are those of what is done.
+    "missing". Damaged are files that are not what was written, or are another part's, and those that were set aside and
+    not replaced. A file is read when its size or time is not that of the index (`popview.runs.index`), else the index
+    is believed. ``diverged`` counts restarts; ``bytes`` and ``seconds`` are those of what is done.
     """
 
     state: str
@@ -33,33 +31,66 @@ class State(NamedTuple):
     seconds: float = 0.0
 
 
+class _Place(NamedTuple):
+    """Where a part's file belongs, its restarts, and whether its training counts (see `seconds`)."""
+
+    folder: str
+    stem: str
+    restarts: int
+    alone: bool
+
+
+def _place(part: Part) -> _Place:
+    from popview.runs import store  # which takes longer to import than all else here
+
+    restarts = getattr(part, "restarts", 0)
+    return _Place(store.folder_of(part), store.stem_of(part), restarts, not part.alongside)
+
+
 def status(parts: Iterable[Part], root: Path = RESULTS) -> list[State]:
     """Return the state of each part; the store's folders are listed once each."""
-    listed: dict[str, set[str]] = {}
-    found, place = [], str(root)
-    for part in parts:
-        folder = f"{place}/{store.folder_of(part)}"
-        if folder not in listed:
-            read_log.record(folder)
-            listed[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
-        found.append(_state(part, folder, listed[folder]))
+    index = Index(root)
+    found = _states([_place(part) for part in parts], root, index)
+    index.save()
     return found
 
 
-def _state(part: Part, folder: str, names: set[str]) -> State:
-    stem = store.stem_of(part)
-    if f"{stem}.parquet" in names:
-        file = Path(f"{folder}/{stem}.parquet")
-        known = store.peek(file)
-        if known is None:
-            return State("damaged")
-        taken = seconds(known, alone=not part.alongside)
-        return State("done", sum(known.get("diverged", ())), file.stat().st_size, taken)
-    if f"{stem}.lock" in names and is_held(Path(f"{folder}/{stem}.lock")):
+def _states(places: Iterable[_Place], root: Path, index: Index) -> list[State]:
+    listed: dict[str, dict[str, os.DirEntry[str]]] = {}
+    found = []
+    for place in places:
+        if place.folder not in listed:
+            folder = root / place.folder
+            read_log.record(folder)
+            there = os.scandir(folder) if folder.is_dir() else ()
+            listed[place.folder] = {entry.name: entry for entry in there}
+        found.append(_state(place, listed[place.folder], index))
+    return found
+
+
+def _state(place: _Place, there: dict[str, os.DirEntry[str]], index: Index) -> State:
+    if entry := there.get(f"{place.stem}.parquet"):
+        facts = entry.stat()
+        name, state = f"{place.folder}/{entry.name}", [facts.st_mtime_ns, facts.st_size]
+        known = index.remembered(name, state, lambda: _known(Path(entry.path)))
+        return State("done", known[0], facts.st_size, known[1 + place.alone]) if known else State("damaged")
+    lock = there.get(f"{place.stem}.lock")
+    if lock and is_held(Path(lock.path)):
         return State("running")
-    if f"{stem}.unfinished" in names:
+    if f"{place.stem}.unfinished" in there:
         return State("half_done")
-    return State("damaged" if f"{stem}.damaged" in names else "missing")
+    return State("damaged" if f"{place.stem}.damaged" in there else "missing")
+
+
+def _known(file: Path) -> list[Any] | None:
+    """Return of a file how many restarts diverged, and its seconds without and with training; None if it is damaged."""
+    from popview.runs import store
+
+    try:
+        told = store.contents(file)[1]
+    except store.Damaged:
+        return None
+    return [sum(told.get("diverged", ())), seconds(told, alone=False), seconds(told, alone=True)]
 
 
 def seconds(told: dict[str, Any], alone: bool) -> float:
@@ -100,23 +131,51 @@ def inventory(profile: str, root: Path = RESULTS, *, restarts: int | None = None
         named = dict(zip(("task", "variant", "algorithm"), names, strict=True))
         return rows.setdefault(names, named | dict.fromkeys(counts, 0))
 
-    for task in tasks(profile):
-        plan = AnnealedPlan(profile, task)
-        for variant in (*VARIANTS, *plan.variants):
+    index = Index(root)
+    if read_log.recording():  # a page takes note of the profiles that it reads
+        plan = _plan(profile, restarts)
+    else:
+        plan = index.remembered(f"plan of {profile}, {restarts}", _sources(), lambda: _plan(profile, restarts))
+    for task, variant, algorithm, to_come, places in plan:
+        row = row_of(task, variant, algorithm)
+        row["wanted"] += to_come
+        known = [_Place(*place) for place in places]
+        for place, found in zip(known, _states(known, root, index), strict=True):
+            row["wanted"] += place.restarts
+            if found.state in row:
+                row[found.state] += place.restarts
+            row["diverged"] += found.diverged
+            row["bytes"] += found.bytes
+            row["core_hours"] += found.seconds / 3600
+    index.save()
+    return list(rows.values())
+
+
+def _plan(profile: str, restarts: int | None) -> list[list[Any]]:
+    """Return, per task, variant and algorithm of a profile, its restarts that have no settings yet, and its places."""
+    from popview.runs.annealed import AnnealedPlan
+    from popview.runs.expansion import expand, unsearched
+
+    plan = []
+    for task in profiles.tasks(profile):
+        annealed = AnnealedPlan(profile, task)
+        for variant in (*VARIANTS, *annealed.variants):
             if variant in VARIANTS:
                 specs = expand(profile, task, variant=variant, restarts=restarts)
             else:
-                specs = plan.expand(variant, restarts=restarts)
-            known = {name: row_of(task, variant, name) for name in dict.fromkeys(spec.algorithm for spec in specs)}
-            for spec, found in zip(specs, status(specs, root), strict=True):
-                row = known[spec.algorithm]
-                row["wanted"] += spec.restarts
-                if found.state in row:
-                    row[found.state] += spec.restarts
-                row["diverged"] += found.diverged
-                row["bytes"] += found.bytes
-                row["core_hours"] += found.seconds / 3600
-            to_come = plan.restarts_to_come if variant in plan.variants else partial(unsearched, profile, task)
-            for algorithm, number in to_come(variant, known, restarts).items():
-                row_of(task, variant, algorithm)["wanted"] += number
-    return list(rows.values())
+                specs = annealed.expand(variant, restarts=restarts)
+            places: dict[str, list[_Place]] = {}
+            for spec in specs:
+                places.setdefault(spec.algorithm, []).append(_place(spec))
+            to_come = annealed.restarts_to_come if variant in annealed.variants else partial(unsearched, profile, task)
+            later = to_come(variant, places, restarts)
+            for name in {**places, **later}:
+                plan.append([task, variant, name, later.get(name, 0), places.get(name, [])])
+    return plan
+
+
+def _sources() -> list[list[Any]]:
+    """Return the state of the code and of the profiles that a plan depends on: names, sizes and times."""
+    folders = (Path(__file__).parent, profiles.FOLDER.parent)
+    every = sorted({str(file) for folder in folders for file in folder.rglob("*.*") if "__pycache__" not in file.parts})
+    return [[name, facts.st_mtime_ns, facts.st_size] for name in every for facts in [os.stat(name)]]

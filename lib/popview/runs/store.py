@@ -2,11 +2,8 @@
 
 import errno
 import json
-import os
 import shutil
 import sys
-import tempfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -18,23 +15,27 @@ import pyarrow.parquet as pq
 
 from popview.common import read_log
 from popview.common.errors import UsageError
+from popview.common.files import written_whole
 from popview.common.folders import RESULTS
 from popview.common.locks import claim
+from popview.runs import columns, seals
 from popview.runs.specs import Part
 
 __all__ = [
+    "Damaged",
     "beside",
+    "contents",
     "folder_of",
     "load",
     "metadata",
     "metadata_of",
     "missing",
     "path",
-    "peek",
     "save",
     "stem_of",
     "sweep",
     "tidy",
+    "write",
 ]
 
 #: What may lie beside a trajectory's file while it is computed, or on request.
@@ -44,9 +45,6 @@ Wanted = TypeVar("Wanted", bound=Part)
 
 #: Last suffixes of what a run leaves only if it is killed.
 TEMPORARY = (SUFFIXES["lock"], SUFFIXES["unfinished"], ".part")
-
-#: Keys of the checksum beside the metadata: of them and the names of the columns; in older files of them alone.
-SEAL, OLD_SEAL = b"popview crc32 with names", b"popview crc32"
 
 
 def path(part: Part, root: Path = RESULTS) -> Path:
@@ -77,45 +75,16 @@ def save(spec: Part, table: pa.Table, root: Path = RESULTS) -> Path:
     UsageError
         If the folder cannot be written; in one line, with the system's reason.
     """
-    target = path(spec, root)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f"{target.stem}.", suffix=".part", delete=False
-        ) as part:
-            try:
-                single = [field.name for field in table.schema if not pa.types.is_list(field.type)]
-                options: dict[str, Any] = {"compression": "zstd", "use_dictionary": single}
-                pq.write_table(_sealed(table), part, write_page_checksum=True, **options)
-                part.flush()  # else what is still in the buffer would be missing when the file gets its name
-                os.fsync(part.fileno())
-                os.chmod(part.name, 0o644)
-                os.replace(part.name, target)
-            except BaseException:
-                Path(part.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise UsageError(f"cannot write {target}: {error.strerror or error}") from error
+    return write(table, path(spec, root))
+
+
+def write(table: pa.Table, target: Path) -> Path:
+    """Write a table, with its seal, under a name of the store; see `save`."""
+    single = [field.name for field in table.schema if not pa.types.is_list(field.type)]
+    options: dict[str, Any] = {"compression": "zstd", "use_dictionary": single}
+    with written_whole(target) as part:
+        pq.write_table(seals.sealed(table), part, write_page_checksum=True, **options)
     return target
-
-
-def _sealed(table: pa.Table) -> pa.Table:
-    """Add a checksum of the metadata and of the names of columns, which Parquet protects by none of its own."""
-    return table.replace_schema_metadata({**table.schema.metadata, SEAL: _checksums(table.schema)[SEAL]})
-
-
-def _checksums(schema: pa.Schema) -> dict[bytes, bytes]:
-    told, names = schema.metadata[b"popview"], "|".join(schema.names).encode()
-    return {SEAL: b"%d" % zlib.crc32(told + names), OLD_SEAL: b"%d" % zlib.crc32(told)}
-
-
-def _unsealed(schema: pa.Schema) -> dict[bytes, bytes]:
-    """Return the metadata without the checksum; ValueError where it is wrong. Old files have none."""
-    metadata = dict(schema.metadata or {})
-    for key, expected in _checksums(schema).items() if b"popview" in metadata else ():
-        if metadata.pop(key, expected) != expected:
-            raise ValueError("wrong checksum of its metadata")
-    return metadata
 
 
 def sweep(spec: Part, root: Path = RESULTS) -> None:
@@ -148,39 +117,56 @@ def tidy(specs: Iterable[Part], root: Path = RESULTS) -> None:
                     sweep(spec, root)
 
 
-class _Damaged(Exception):
-    """A file is damaged, or holds another spec; why, in a few words."""
+class Damaged(UsageError):
+    """A file that is damaged, or holds another spec."""
 
 
 @contextmanager
 def _reading(file: Path) -> Iterator[None]:
-    """Raise _Damaged for what a damaged file raises.
+    """Raise Damaged for what a damaged file raises.
 
-    Where it is the system that cannot read now, for want of memory say, UsageError: the file may be good.
+    Where it is the system that cannot read now, for want of memory say, or the seal is a former one, UsageError: the
+    file may be good.
     """
     try:
         yield
-    except (pa.ArrowException, OSError, MemoryError, LookupError, TypeError, ValueError) as error:
+    except Damaged:
+        raise
+    except UsageError as error:
+        raise UsageError(f"{file} {error}") from None
+    except (
+        pa.ArrowException, OSError, MemoryError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError
+    ) as error:  # fmt: skip
         reason = str(error).partition("\n")[0] or type(error).__name__
         number = getattr(error, "errno", None)
         if isinstance(error, MemoryError) or number not in (None, errno.ENOENT):
             raise UsageError(f"{file} cannot be read: {reason}") from error
-        raise _Damaged(reason) from error
+        raise Damaged(reason) from error
+
+
+def _checked(file: Path, former: bool = False) -> tuple[pa.Table, dict[str, Any]]:
+    """Return a file's table and metadata, if they are what was written, and what their spec asks for."""
+    with file.open("rb") as stream:
+        table = pq.ParquetFile(stream, page_checksum_verification=True).read(use_threads=False)
+    table = seals.unsealed(table, former)
+    told = metadata_of(table.schema)
+    columns.check_schema(table, told)
+    return table, told
 
 
 @lru_cache(maxsize=4096)
-def _opened(file: Path, *_: int) -> pa.Table:
-    """Return a file's table, checked; read once while its time and size stay what they are."""
-    table = pq.read_table(file, page_checksum_verification=True)
-    return table.replace_schema_metadata(_unsealed(table.schema))
+def _opened(file: Path, *_: int) -> tuple[pa.Table, str]:
+    """Return a file's table, checked, and its digest; read once while its time and size stay what they are."""
+    table, told = _checked(file)
+    return table, told["digest"]
 
 
 def _read(file: Path, spec: Part) -> pa.Table:
     with _reading(file):
         facts = file.stat()
-        table = _opened(file, facts.st_mtime_ns, facts.st_size)
-        if metadata_of(table.schema)["digest"] != spec.digest:
-            raise _Damaged("it holds another spec")
+        table, digest = _opened(file, facts.st_mtime_ns, facts.st_size)
+        if digest != spec.digest:
+            raise Damaged("it holds another spec")
     return table
 
 
@@ -189,7 +175,7 @@ def _readable(file: Path, spec: Part) -> bool:
     try:
         _read(file, spec)
         return True
-    except _Damaged as error:
+    except Damaged as error:
         reason = error
     aside = file.with_suffix(".damaged")
     try:
@@ -226,7 +212,7 @@ def load(spec: Part, root: Path = RESULTS) -> pa.Table:
     read_log.record(file)
     try:
         return _read(file, spec)
-    except _Damaged as error:
+    except Damaged as error:
         raise UsageError(f"{file} is damaged ({error}): compute it anew with `{spec.command}`") from error
 
 
@@ -240,29 +226,27 @@ def metadata(spec: Part, root: Path = RESULTS) -> dict[str, Any]:
     return metadata_of(load(spec, root).schema)
 
 
-def peek(file: Path) -> dict[str, Any] | None:
-    """Return ``digest, diverged, seconds`` of a file's metadata, without its rows; None where the file is damaged.
+def contents(file: Path, former: bool = False) -> tuple[pa.Table, dict[str, Any]]:
+    """Return the table and the metadata of a file of any spec, read now and checked as by `load`.
 
-    Damage to rows shows where they are loaded.
+    Parameters
+    ----------
+    file : Path
+    former : bool
+        Whether the seal of an earlier version is taken as well.
+
+    Raises
+    ------
+    Damaged
+        If it is damaged, or another spec's than its name says.
+    UsageError
+        If it has the seal of an earlier version, or cannot be read now.
     """
     try:
-        with _reading(file), file.open("rb") as stream:
-            known = _unsealed(pq.ParquetFile(stream).schema_arrow)[b"popview"].decode()
-            found = _parsed(known, "digest", "diverged", "seconds")
-            return found if file.stem.endswith(f"-{found['digest']}") else None
-    except _Damaged:
-        return None
-
-
-_decode = json.JSONDecoder().raw_decode
-
-
-def _parsed(text: str, *names: str) -> dict[str, Any]:
-    """Return some values of a file's metadata: parsing all of them takes most of the time of an inventory."""
-    found = {}
-    for name in names:
-        mark = f'"{name}": '
-        if text.count(mark) != 1:
-            return dict(json.loads(text))
-        found[name] = _decode(text, text.index(mark) + len(mark))[0]
-    return found
+        with _reading(file):
+            table, told = _checked(file, former)
+            if not file.stem.endswith(f"-{told['digest']}"):
+                raise Damaged("it holds another spec")
+    except Damaged as error:
+        raise Damaged(f"{file} is damaged ({error})") from error
+    return table, told

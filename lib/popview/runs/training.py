@@ -17,33 +17,20 @@ from popview.common.environment import processor, versions
 from popview.common.errors import Unavailable, UsageError
 from popview.optimizers import Optimizer
 from popview.optimizers.tensors import members_of, norm
+from popview.runs import columns
 from popview.runs.final_measures import Best, measures, measures_of_kept, numbers
 from popview.runs.loop import EVERY, follow, optimizer_of, unattached
+from popview.runs.columns import COLUMNS
 from popview.runs.specs import RunSpec
 from popview.tasks.problem import SPLITS, Problem
 from popview.tasks.scores import to_bytes
 from popview.tasks.setup import set_up
 
-__all__ = ["COLUMNS", "FAR", "Record", "Trajectory", "compute", "taken", "train_table"]
+__all__ = ["FAR", "Record", "Trajectory", "compute", "taken", "train_table"]
 
 #: A restart counts as diverged if its training loss ends above this many times what it was at the start, as it does
 #: where the loss is not finite: units that a huge step has switched off leave a loss that is finite, in the millions.
 FAR = 10
-
-
-COLUMNS = [
-    "seed",
-    "step",
-    "epoch",
-    "gradient_evaluations",
-    "loss_evaluations",
-    "train_loss",
-    "validation_loss",
-    "validation_metric",
-    "test_loss",
-    "test_metric",
-    "seconds",
-]
 
 
 @dataclass
@@ -136,7 +123,7 @@ class Record:
 
     def __init__(self, spec: RunSpec, problem: Problem, optimizer: Optimizer, alongside: bool) -> None:
         self.spec, self.problem, self.optimizer, self.alongside = spec, problem, optimizer, alongside
-        self.frames: list[pa.Table] = []
+        self.frames = [columns.NO_ROWS]
         self.losses: list[np.ndarray] = []
         self.alive = np.ones(spec.restarts, dtype=bool)
         self.processors = [processor(problem.device)]
@@ -243,6 +230,8 @@ class Record:
         """Continue from a `state_dict`."""
         self.frames = [pa.table({name: column.numpy() for name, column in state["columns"].items()})]
         self.losses, self.alive = [losses.numpy() for losses in state["losses"]], state["alive"].numpy()
+        if any(losses.shape != self.alive.shape for losses in self.losses):
+            raise ValueError("its losses are not one per restart")
         self.processors = list(dict.fromkeys([*state["processors"], *self.processors]))
         self.best.load_state_dict(state["best"])
         if self.validated:

@@ -2,28 +2,22 @@
 
 import hashlib
 import json
-import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from popview.common.errors import UsageError
+from popview.common.folders import cache_folder as folder
 from popview.common.locks import claim
 
 __all__ = ["array_digest", "arrays", "folder"]
 
-MANIFEST = "sha256.json"
-
-
-def folder() -> Path:
-    """Return the cache's folder: the one that POPVIEW_CACHE names, else the user's cache folder for popview."""
-    named = os.environ.get("POPVIEW_CACHE")
-    return Path(named).expanduser() if named else user_cache_path("popview")
+#: Names the arrays, and the SHA-256 of each one's file: of type and shape as of the values.
+MANIFEST = "files.json"
 
 
 def array_digest(array: np.ndarray) -> str:
@@ -48,7 +42,7 @@ def arrays(name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np
 
     Notes
     -----
-    Each array's SHA-256 is kept beside it and checked at every opening; what does not agree is made anew.
+    The SHA-256 of each array's file is kept beside it and checked at every opening; what does not agree is made anew.
     """
     place = folder() / name
     found = _opened(place, quiet=True)
@@ -78,18 +72,26 @@ def _opened(place: Path, quiet: bool = False) -> dict[str, np.ndarray] | None:
     """Open the arrays of a folder; None where they are not there, or damaged, which is told unless `quiet`."""
     try:
         sums = dict(json.loads((place / MANIFEST).read_text("utf-8")))
-        found = {key: np.load(place / f"{key}.npy", mmap_mode="r", allow_pickle=False) for key in sums}
-        wrong = [key for key, array in found.items() if array_digest(array) != sums[key]]
-        reason = f"wrong checksum of {', '.join(wrong)}" if wrong else "" if found else "it names no arrays"
+        wrong = [key for key, known in sums.items() if _file_digest(place / f"{key}.npy") != known]
+        reason = f"wrong checksum of {', '.join(wrong)}" if wrong else "" if sums else "it names no arrays"
     except FileNotFoundError as error:
         if not place.exists():
             return None
         reason = f"{Path(error.filename).name} is missing"
-    except (OSError, EOFError, TypeError, ValueError) as error:
+    except (OSError, RecursionError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
     if reason and not quiet:
         print(f"popview: {place} is damaged ({reason}): made anew", file=sys.stderr)
-    return None if reason else found
+    return None if reason else _mapped(place, sums)
+
+
+def _mapped(place: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
+    return {key: np.load(place / f"{key}.npy", mmap_mode="r", allow_pickle=False) for key in names}
+
+
+def _file_digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _written(place: Path, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -100,11 +102,11 @@ def _written(place: Path, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         part.mkdir()
         for key, array in made.items():
             np.save(part / f"{key}.npy", array, allow_pickle=False)
-        (part / MANIFEST).write_text(json.dumps({key: array_digest(array) for key, array in made.items()}), "utf-8")
+        (part / MANIFEST).write_text(json.dumps({key: _file_digest(part / f"{key}.npy") for key in made}), "utf-8")
         if place.exists():
             shutil.rmtree(place)
         part.rename(place)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    return {key: np.load(place / f"{key}.npy", mmap_mode="r", allow_pickle=False) for key in made}
+    return _mapped(place, made)

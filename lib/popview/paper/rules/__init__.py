@@ -5,17 +5,16 @@ Four kinds of evidence: ``printed`` (the checks of `popview.paper.audit.printed_
 landscapes and simulations), ``task`` (`Results` of a task) and ``study`` (`Study` of a network's solutions).
 """
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from inspect import isfunction
+from inspect import isfunction, signature
 from types import ModuleType
 from typing import Any
 
-from popview.common import read_log
-from popview.common.errors import check_name
+from popview.common.errors import UsageError, check_name
+from popview.common.files import read_toml
 from popview.common.folders import PAPER
-from popview.paper.finding import WORDS, Decision, Finding
+from popview.paper.finding import WORDS, Decision, Finding, filled_in
 from popview.paper.rules import by_checks, by_landscapes, by_solutions, by_tasks
 from popview.paper.rules.by_landscapes import Computed
 from popview.paper.rules.by_solutions import Study
@@ -81,7 +80,7 @@ class Rule:
         if isinstance(decided, Finding):
             return decided
         word, numbers = decided
-        return Finding(word, self.detail.format(**numbers), self.number.format(**numbers))
+        return Finding(word, *(filled_in(text, numbers, self.states) for text in (self.detail, self.number)))
 
 
 def load_rules(kind: str) -> dict[str, Rule]:
@@ -90,16 +89,28 @@ def load_rules(kind: str) -> dict[str, Rule]:
     Raises
     ------
     UsageError
-        If there is no such kind, or a rule names no function that decides rules of its kind.
+        If there is no such kind, the file cannot be read, or a rule lacks something, names no function that decides
+        rules of its kind, or has settings that it does not take.
     """
     check_name("kind of evidence", kind, DECIDERS)
     file = PAPER / "rules.toml"
-    read_log.record(file)
-    rules = {}
-    for name, row in tomllib.loads(file.read_text("utf-8"))[kind].items():
+    found, rules = read_toml(file).get(kind, {}), {}
+    for name, row in found.items() if isinstance(found, dict) else ():
+        for key in ("decide", "states", "detail"):
+            if not isinstance(row, dict) or not isinstance(row.get(key), str):
+                raise UsageError(f"rule {name} of {file} needs {key}, a text")
         check_name(f"decider of rule {name}", row["decide"], DECIDERS[kind])
         row |= {"decide": DECIDERS[kind][row["decide"]], "states": " ".join(row["states"].split())}
         own = {field.name: row.pop(field.name) for field in fields(Rule) if field.name in row}
         guards = {key: row.pop(key) for key in GUARDS if key in row}
+        _check_arguments(own["decide"], row, f"rule {name} of {file}")
         rules[name] = Rule(**own, guards=guards, settings=row)
     return rules
+
+
+def _check_arguments(decide: Callable[..., Any], settings: Mapping[str, Any], where: str) -> None:
+    """Raise UsageError where a rule's settings are not arguments of its decider."""
+    try:
+        signature(decide).bind(None, **settings)
+    except TypeError as error:
+        raise UsageError(f"{where}: {error}") from error

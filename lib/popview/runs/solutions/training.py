@@ -185,8 +185,11 @@ def stored_weights(part: TopographyPart, root: Path) -> dict[str, dict[str, Tens
     """
     file = store.beside(part, "weights", root)
     try:
-        return tensor_files.load_tensors(file)
-    except ValueError as error:
+        found = tensor_files.load_tensors(file)
+        vector = {"steps": torch.zeros(part.settings["restarts"], dtype=torch.int64), "vectors": torch.zeros(0, 0)}
+        tensor_files.check_shapes(found, dict.fromkeys(STAGES, vector))
+        return found
+    except (LookupError, TypeError, ValueError) as error:
         file.unlink(missing_ok=True)
         raise UsageError(f"{file} is damaged ({error}): run {part.command} again") from error
 

@@ -1,0 +1,115 @@
+"""Files: what is wrong with one that is read is told in one line; one that is written is whole or not there."""
+
+import json
+import os
+import tempfile
+import tomllib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from popview.common import read_log
+from popview.common.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["read_csv_table", "read_json", "read_toml", "read_utf8", "written_whole"]
+
+
+def read_utf8(file: Path) -> str:
+    """Return a file's text, and note that it was read.
+
+    Raises
+    ------
+    UsageError
+        If it is not there, cannot be read, or is not UTF-8: the first line that is not is named.
+    """
+    read_log.record(file)
+    try:
+        found = file.read_bytes()
+        return found.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = found.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{file}, line {line}: not UTF-8 ({error.reason}): save it as UTF-8") from error
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+def read_json(file: Path) -> Any:
+    """Return what a file of JSON says; raises UsageError as `read_utf8` does, and where it is no JSON."""
+    try:
+        return json.loads(read_utf8(file))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise UsageError(f"{file} is no JSON: {error}") from error
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Return what a file of TOML says; raises UsageError as `read_utf8` does, and where it is no TOML."""
+    try:
+        return tomllib.loads(read_utf8(file))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{file} is no TOML: {error}") from error
+
+
+def read_csv_table(file: Path, columns: Collection[str], numbers: Collection[str] = ()) -> "pd.DataFrame":
+    """Return a table of comma-separated values: texts, empty ones too, but in the columns of numbers.
+
+    Parameters
+    ----------
+    file : Path
+    columns : collection of str
+        That it must have; it may have others.
+    numbers : collection of str
+        Those that hold numbers, where it has them; NaN where they are empty.
+
+    Raises
+    ------
+    UsageError
+        As `read_utf8`, and where it lacks a column, or has a row of another length, or a word for a number.
+    """
+    import io
+
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(io.StringIO(read_utf8(file)), dtype=str, keep_default_na=False, index_col=False)
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"{file} is no table: {' '.join(str(error).split())}") from error
+    if lacking := [name for name in columns if name not in table]:
+        raise UsageError(f"{file} has no column {' or '.join(lacking)}; it has {', '.join(table.columns)}")
+    for name in table.columns.intersection([*numbers]):
+        found = pd.to_numeric(table[name], errors="coerce")
+        if (wrong := found.isna() & ~table[name].str.lower().isin(("", "nan"))).any():
+            row = int(wrong.to_numpy().argmax())
+            raise UsageError(f"{file}, row {row + 1}: {name} must be a number, got {table[name].iloc[row]!r}")
+        table[name] = found
+    return table
+
+
+@contextmanager
+def written_whole(file: Path) -> Iterator[IO[bytes]]:
+    """Yield a temporary file in the same folder, which gets the file's name at the end of this context.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be written; in one line, with the system's reason.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f"{file.stem}.", suffix=".part", delete=False) as part:
+            try:
+                yield part
+                part.flush()  # else what is still in the buffer would be missing when the file gets its name
+                os.fsync(part.fileno())
+                os.chmod(part.name, 0o644)
+                os.replace(part.name, file)
+            except BaseException:
+                Path(part.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror or error}") from error
