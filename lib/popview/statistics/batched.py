@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from popview.common.errors import check_name
 from popview.statistics.permutation import _relabellings, _two_sided
-from popview.statistics.results import Array
+from popview.statistics.results import Array, finite_array
 
 __all__ = ["TESTS", "equivalence_p_values", "p_values"]
 
@@ -122,12 +122,10 @@ TESTS: dict[str, Callable[[Array, Array, int], Array]] = {
 
 
 def _batches(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
-    first, second = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    first, second = finite_array(a, "a"), finite_array(b, "b")
     for group, name in ((first, "a"), (second, "b")):
         if group.ndim != 2 or group.shape[1] < 2:
             raise ValueError(f"{name} must have shape (repeats, 2 or more), got {group.shape}")
-        if not np.isfinite(group).all():
-            raise ValueError(f"{name} has {np.sum(~np.isfinite(group))} values that are NaN or infinite")
     if len(first) != len(second):
         raise ValueError(f"a has {len(first)} data sets and b {len(second)}")
     return first, second

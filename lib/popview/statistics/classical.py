@@ -12,6 +12,7 @@ from popview.statistics.results import (
     check_fraction,
     checked_sample,
     constant,
+    float_array,
     paired_samples,
     pooled,
     rounding,
@@ -142,7 +143,7 @@ def holm(p_values: ArrayLike, *, family_size: int | None = None) -> Array:
     >>> holm([0.01, 0.04, 0.03])
     array([0.03, 0.06, 0.06])
     """
-    raw = np.asarray(p_values, dtype=float)
+    raw = float_array(p_values, "p_values")
     if raw.ndim != 1 or raw.size == 0 or np.any((raw < 0) | (raw > 1)):
         raise ValueError(f"p_values must be a vector of one or more numbers in [0, 1], got {p_values!r}")
     size = raw.size if family_size is None else family_size
@@ -165,7 +166,7 @@ def mean_difference(
     a, b : array_like, shapes (n_a,) and (n_b,)
         One value per restart. Without any spread the interval has length zero.
     paired : bool
-        Entry i of both comes from seed i.
+        Entry i of both comes from seed i; of two pandas Series, entries of one label.
     level : float
     unit : str
 
@@ -218,7 +219,7 @@ def tost(
     margin : float
         Fixed before the run.
     paired : bool
-        Entry i of both comes from seed i.
+        Entry i of both comes from seed i; of two pandas Series, entries of one label.
     alpha : float
         The interval has level 1 − 2 alpha; it lies within ±margin just where p < alpha.
     unit : str

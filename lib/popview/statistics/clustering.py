@@ -7,7 +7,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
-from popview.statistics.results import Array, Result, check_fraction, constant
+from popview.statistics.results import Array, Result, check_fraction, constant, finite_array
 
 __all__ = ["effective_n", "icc", "simulate_nested", "simulate_selected"]
 
@@ -219,13 +219,11 @@ def simulate_selected(
 
 def _rows(groups: Sequence[ArrayLike] | Array) -> list[Array]:
     """Return one float vector per restart, checked."""
-    rows = [np.asarray(row, dtype=float) for row in groups]
+    rows = [finite_array(row, "groups") for row in groups]
     if len(rows) < 2:
         raise ValueError(f"groups has {len(rows)} restarts, needs 2 or more")
     if any(row.ndim != 1 or row.size == 0 for row in rows):
         raise ValueError(f"groups must hold vectors that aren't empty, got shapes {[row.shape for row in rows]}")
     if max(row.size for row in rows) < 2:
         raise ValueError("groups has one checkpoint per restart: nothing varies within a restart")
-    if not all(np.isfinite(row).all() for row in rows):
-        raise ValueError("groups has values that are NaN or infinite")
     return rows

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
-from popview.statistics.results import Array, Result, check_fraction
+from popview.statistics.results import Array, Result, check_fraction, finite_array
 
 __all__ = ["crossed_mean", "spread_of_scores"]
 
@@ -112,9 +112,7 @@ def spread_of_scores(right: ArrayLike) -> tuple[float, float]:
 
 def _matrix(values: ArrayLike) -> Array:
     """Return values as floats ``(restarts, examples)``, both 2 or more, all finite."""
-    table = np.asarray(values, dtype=float)
+    table = finite_array(values, "values")
     if table.ndim != 2 or min(table.shape) < 2:
         raise ValueError(f"values must be (restarts, examples) with 2 or more of both, got shape {table.shape}")
-    if not np.isfinite(table).all():
-        raise ValueError(f"values has {int((~np.isfinite(table)).sum())} values that are NaN or infinite")
     return table

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
-from popview.statistics.results import Result, check_fraction
+from popview.statistics.results import Result, check_fraction, finite_array
 
 __all__ = ["dyadic_mean"]
 
@@ -50,11 +50,9 @@ def dyadic_mean(values: ArrayLike, pairs: ArrayLike, *, level: float = 0.95, uni
     (2.0, (4,))
     """
     check_fraction(level, "level")
-    numbers, ends = np.asarray(values, dtype=float), np.asarray(pairs)
+    numbers, ends = finite_array(values, "values"), np.asarray(pairs)
     if numbers.ndim != 1 or ends.shape != (len(numbers), 2) or not np.issubdtype(ends.dtype, np.integer):
         raise ValueError(f"values and pairs must have shapes (n,) and (n, 2), got {numbers.shape} and {ends.shape}")
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"values has {int((~np.isfinite(numbers)).sum())} values that are NaN or infinite")
     if (ends[:, 0] == ends[:, 1]).any():
         raise ValueError("a pair joins a member with itself")
     names, places = np.unique(ends, return_inverse=True)

@@ -137,7 +137,7 @@ def hodges_lehmann_paired(a: ArrayLike, b: ArrayLike, *, level: float = 0.95, un
     Parameters
     ----------
     a, b : array_like, shape (n,)
-        Entry i of both comes from seed i.
+        Entry i of both comes from seed i; of two pandas Series, entries of one label.
     level : float
         Where there are too few pairs for it (5 at 0.95), the interval is (−∞, ∞).
     unit : str

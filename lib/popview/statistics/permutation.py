@@ -83,7 +83,8 @@ def paired_permutation(
     Parameters
     ----------
     a, b : array_like, shape (n,)
-        Entry i of both comes from seed i. Differences that are all zero give p = 1.
+        Entry i of both comes from seed i; of two pandas Series, entries of one label. Differences that are all
+        zero give p = 1.
     resamples, seed : int
         Of the random sign vectors; unused where all are enumerated.
     unit : str

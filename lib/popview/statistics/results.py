@@ -11,6 +11,8 @@ __all__ = [
     "check_fraction",
     "checked_sample",
     "constant",
+    "finite_array",
+    "float_array",
     "interval_columns",
     "paired_samples",
     "pooled",
@@ -18,6 +20,9 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+
+#: Values may be as large as this, either way, so that no sum of squares overflows.
+LARGEST = 1e150
 
 
 @dataclass(frozen=True)
@@ -90,40 +95,83 @@ def interval_columns(result: Result, prefix: str = "") -> dict[str, float]:
     return {f"{prefix}low": low, f"{prefix}high": high}
 
 
+def float_array(values: ArrayLike, name: str) -> Array:
+    """Return `values`, of any shape, as an array of floats.
+
+    Raises
+    ------
+    ValueError
+        Where a value is no real number, or the mask of a masked array would be lost.
+    """
+    parts = values if isinstance(values, list | tuple) else [values]
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise ValueError(f"{name} is a masked array: give only the values that count, as an array without a mask")
+    try:
+        if np.iscomplexobj(values):
+            raise TypeError("complex numbers")
+        return np.asarray(values, dtype=float)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold real numbers: {' '.join(str(error).split())}") from error
+
+
+def finite_array(values: ArrayLike, name: str) -> Array:
+    """Return `values`, of any shape, as an array of floats that are finite, and small enough for sums of squares.
+
+    Raises
+    ------
+    ValueError
+        As `float_array`, and where a value is NaN, infinite, or beyond ±`LARGEST`.
+    """
+    array = float_array(values, name)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has {np.sum(~np.isfinite(array))} values that are NaN or infinite")
+    if array.size and np.abs(array).max() > LARGEST:
+        raise ValueError(f"{name} has values beyond ±{LARGEST:g}, whose squares are too large for floats: rescale them")
+    return array
+
+
 def checked_sample(values: ArrayLike, name: str) -> Array:
     """Return `values` as a float array of shape ``(n,)``, one value per restart.
 
     Raises
     ------
     ValueError
-        Where it is not one-dimensional, has fewer than two values, or has values that are not finite.
+        As `finite_array`, and where it is not one-dimensional or has fewer than two values.
     """
-    array = np.asarray(values, dtype=float)
+    array = float_array(values, name)
     if array.ndim != 1:
         hint = "reduce it to one value per restart first, such as its mean over checkpoints"
         raise ValueError(f"{name} has shape {array.shape}: {hint}")
-    return _checked(array, name)
+    return pooled(values, name)
 
 
 def pooled(values: ArrayLike, name: str) -> Array:
     """Return `values`, of any shape, as a flat float array; raises ValueError as `checked_sample` does."""
-    return _checked(np.asarray(values, dtype=float).ravel(), name)
-
-
-def _checked(array: Array, name: str) -> Array:
-    if array.size < 2:
-        raise ValueError(f"{name} has {array.size} values, needs 2 or more")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} has {np.sum(~np.isfinite(array))} values that are NaN or infinite")
-    return array
+    size = float_array(values, name).size
+    if size < 2:
+        raise ValueError(f"{name} has {size} values, needs 2 or more")
+    return finite_array(values, name).ravel()
 
 
 def paired_samples(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
-    """Return two samples whose entries belong together; raises ValueError where their lengths differ."""
+    """Return two samples whose entries belong together.
+
+    Of two pandas Series those of one label do, in the order of the first; else those of one place.
+
+    Raises
+    ------
+    ValueError
+        As `checked_sample`, and where lengths differ, or the labels of two Series do or are not unique.
+    """
     first, second = checked_sample(a, "a"), checked_sample(b, "b")
     if first.size != second.size:
         raise ValueError(f"a and b are paired, but a has {first.size} values and b {second.size}")
-    return first, second
+    labels, others = (getattr(values, "index", None) if hasattr(values, "reindex") else None for values in (a, b))
+    if labels is None or others is None or labels.equals(others):
+        return first, second
+    if not (labels.is_unique and others.is_unique and labels.isin(others).all()):
+        raise ValueError("a and b are paired by their index, but its labels are not the same ones, each once in both")
+    return first, second[others.get_indexer(labels)]
 
 
 def check_fraction(value: float, name: str) -> None:

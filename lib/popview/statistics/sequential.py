@@ -10,7 +10,7 @@ import scipy.optimize
 import scipy.stats
 from numpy.typing import ArrayLike
 
-from popview.statistics.results import Array, check_fraction
+from popview.statistics.results import Array, check_fraction, float_array
 
 __all__ = ["look_levels", "sequential_holm", "spent"]
 
@@ -161,7 +161,7 @@ def sequential_holm(
     >>> sequential_holm([[0.3, 0.04], [0.2, 0.02]], [10, 20, 30], 0.05)
     [None, None]
     """
-    table = np.asarray(p_values, dtype=float)
+    table = float_array(p_values, "p_values")
     if table.ndim != 2 or len(table) > len(restarts) or not ((table >= 0) & (table <= 1)).all():
         raise ValueError(f"p_values must be (looks, hypotheses) between 0 and 1, {len(restarts)} looks or fewer")
     rejected: list[int | None] = [None] * table.shape[1]

@@ -171,7 +171,7 @@ def compare(
     Parameters
     ----------
     groups : mapping of str to array_like, shape (restarts,)
-        One value per restart, in the order of seeds.
+        One value per restart, in the order of seeds; pandas Series may have the seeds as index, in any order.
     pairs : iterable of (str, str)
         The family: ``("SAM", "SGD")`` asks whether SAM is better than SGD.
     margin : float, optional
@@ -189,7 +189,7 @@ def compare(
     Raises
     ------
     ValueError
-        Where a group is unusable (it is named), `pairs` is empty, or paired groups differ in length.
+        Where a group is unusable (it is named), `pairs` is empty, or paired groups differ in length or labels.
 
     Examples
     --------
@@ -224,10 +224,11 @@ def _measure(
 ) -> tuple[Result, Equivalence | None, Result, Result]:
     """Return the test, the equivalence test, A12 and the shift of one pair, or an error that names the pair."""
     try:
-        a, b = (np.asarray(groups[name], dtype=float) for name in pair)
-        paired = min(a.size, b.size) >= paired_from
+        a, b = (groups[name] for name in pair)
+        n_a, n_b = np.size(a), np.size(b)
+        paired = min(n_a, n_b) >= paired_from
         test = paired_permutation(a, b) if paired else exact_permutation(a, b)
-        ways = {paired, bool(np.isfinite(paired_from)) and a.size == b.size}  # seeds that are shared can be paired
+        ways = {paired, bool(np.isfinite(paired_from)) and n_a == n_b}  # seeds that are shared can be paired
         equivalence = None
         if margin is not None:
             equivalence = _stricter([tost(a, b, margin, paired=way, alpha=alpha) for way in ways])
