@@ -18,9 +18,9 @@ from popview.common.errors import Unavailable, UsageError
 from popview.optimizers import Optimizer
 from popview.optimizers.tensors import members_of, norm
 from popview.runs import columns
+from popview.runs.columns import COLUMNS
 from popview.runs.final_measures import Best, measures, measures_of_kept, numbers
 from popview.runs.loop import EVERY, follow, optimizer_of, unattached
-from popview.runs.columns import COLUMNS
 from popview.runs.specs import RunSpec
 from popview.tasks.problem import SPLITS, Problem
 from popview.tasks.scores import to_bytes
