@@ -157,8 +157,8 @@ class TestExperiment:
         wanted = grid(algorithms=("SGD",))
         workers.run(wanted, workers=1, root=root, quiet=True)
         store._opened.cache_clear()
-        read, opened = store.pq.read_table, []
-        monkeypatch.setattr(store.pq, "read_table", lambda file, **how: opened.append(file) or read(file, **how))
+        read, opened = store.pq.ParquetFile, []
+        monkeypatch.setattr(store.pq, "ParquetFile", lambda file, **how: opened.append(file) or read(file, **how))
         for _ in range(3):
             assert store.missing(wanted, root) == []
             experiment.load_parts(wanted, root)

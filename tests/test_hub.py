@@ -386,16 +386,6 @@ class TestStatus:
         )
         assert int(printed_by(profiled).splitlines()[-1]) < 560_000
 
-    def test_values_of_metadata_are_parsed_as_the_whole_is(self):
-        """Of every file of `cifar10`, and where a name stands twice, at which it falls back to all."""
-        for spec in expansion.expand("laptop", "cifar10"):
-            told = store.metadata(spec)
-            assert store._parsed(json.dumps(told), "digest", "seconds") == {n: told[n] for n in ("digest", "seconds")}
-        twice = {"a": {"digest": 1}, "digest": 2}
-        assert store._parsed(json.dumps(twice), "digest") == twice
-        with pytest.raises(ValueError, match="Expecting value"):
-            store._parsed('{"digest": ', "digest")
-
     def test_kinds(self, odd, tmp_path, monkeypatch):
         put(odd)
         profile = profiles.FOLDER / "odd.toml"

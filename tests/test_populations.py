@@ -1,12 +1,11 @@
 """SetA, SetB and per-restart values against tables small enough to read."""
 
-import json
 import math
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pytest
+from stand_ins import stand_in
 
 from popview.common.errors import UsageError
 from popview.populations import tables
@@ -149,10 +148,8 @@ class TestLoad:
             for seed in (0, 3)
         ]
         for spec in specs:
-            table = pa.table({"seed": [s for _ in (0, 1) for s in spec.seeds], "step": [0] * 3 + [1] * 3})
             processor = "Difference Engine" if spec.seed else "Z3"
-            metadata = json.dumps({"digest": spec.digest, "processor": processor})
-            store.save(spec, table.replace_schema_metadata({"popview": metadata}), tmp_path)
+            store.save(spec, stand_in(spec, processor=processor), tmp_path)
         return specs
 
     @pytest.mark.parametrize(("restarts", "seeds"), [(None, 6), (6, 6), (4, 4), (2, 2), (9, 6)])
@@ -215,9 +212,7 @@ def test_checkpoints_that_repeat_a_model_are_counted_once():
 def test_records_are_the_metadatas(tmp_path):
     spec = RunSpec("digits", "smoke", "NiM-SGD", "base", seed=3, restarts=2, epochs=1, checkpoints=2)
     told = {name: [10 * place, 10 * place + 1] for place, name in enumerate(tables.COUNTS)}
-    metadata = {"digest": spec.digest, "precision": "bfloat16", **told}
-    table = pa.table({"seed": [3, 4]}).replace_schema_metadata({"popview": json.dumps(metadata)})
-    store.save(spec, table, tmp_path)
+    store.save(spec, stand_in(spec, precision="bfloat16", **told), tmp_path)
     found = tables.records([spec], root=tmp_path)
     told = {"algorithm": ["NiM-SGD"] * 2, "seed": [3, 4], "precision": ["bfloat16"] * 2} | told
     assert found.to_dict("list") == told

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import scipy.stats
+from stand_ins import stand_in
 
 from popview import cli
 from popview.common.errors import UsageError
@@ -150,15 +150,8 @@ def stored(root: Path, metrics: list[list[float]], diverged: tuple[int, ...] = (
     found = []
     for i, values in enumerate(metrics):
         spec = RunSpec("digits", "tiny", "SGD", "trial", TRIAL_SEED, 2, 1, 5, {"lr": i + 0.1})
-        table = pa.table(
-            {
-                "seed": [seed for _ in values for seed in spec.seeds],
-                "step": [step for step in range(len(values)) for _ in (0, 1)],
-                "validation_metric": [value + half for value in values for half in (0, 0.005)],
-            }
-        )
-        told = {"digest": spec.digest, "processor": "Z3", "diverged": [False, i in diverged]}
-        store.save(spec, table.replace_schema_metadata({"popview": json.dumps(told)}), root)
+        scores = {"validation_metric": [value + half for value in values for half in (0, 0.005)]}
+        store.save(spec, stand_in(spec, scores, processor="Z3", diverged=[False, i in diverged]), root)
         found.append(spec)
     return found
 
