@@ -209,7 +209,8 @@ def corrupt_texts(texts: Sequence[str], name: str, severity: int, seed: int) -> 
 
 
 def _grey_levels(images: NDArray[Any]) -> Images:
-    return np.clip(np.rint(images), 0, 255).astype(np.uint8)
+    """Round, in the array that is given."""
+    return np.clip(np.rint(images, out=images), 0, 255, out=images).astype(np.uint8)
 
 
 def _by_pillow(images: Images, edit: Callable[[Image.Image], Image.Image]) -> Images:
