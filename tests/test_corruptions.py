@@ -243,7 +243,7 @@ class TestImages:
 
     @pytest.mark.slow
     def test_all_thirty_on_500_images_take_less_than_a_second_and_a_half(self, photographs):
-        """Of a processor on which Pillow takes those images through one JPEG in 0.1 s; a slower one, by that measure."""
+        """Of a processor on which Pillow takes them through one JPEG in 0.1 s; of a slower one, by that measure."""
         images = np.concatenate([photographs] * 17)[:500]
 
         def one_jpeg():
