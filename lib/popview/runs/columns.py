@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from popview.runs.seals import type_name
+from popview.runs.seals import TYPES, type_name
 
-__all__ = ["COLUMNS", "NO_ROWS", "check_schema"]
+__all__ = ["COLUMNS", "TRAJECTORY", "check_schema"]
 
 #: Names in the order of the columns → types, as `popview.runs.seals.type_name` gives them.
 Types = Mapping[str, str]
@@ -21,8 +21,9 @@ _TRAJECTORY |= dict.fromkeys(
 )
 COLUMNS = list(_TRAJECTORY)
 
-#: A trajectory before its first checkpoint.
-NO_ROWS = pa.table({name: np.empty(0, kind) for name, kind in _TRAJECTORY.items()})
+#: The same for Arrow.
+_ARROW = {name: kind for kind, name in TYPES.items()}
+TRAJECTORY = pa.schema([(name, _ARROW[kind]) for name, kind in _TRAJECTORY.items()])
 
 #: What may come after them: predictions, in some rows only.
 _PREDICTIONS = {"probabilities": "list of <f2", "test_probabilities": "list of |u1"}

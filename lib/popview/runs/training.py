@@ -17,8 +17,7 @@ from popview.common.environment import processor, versions
 from popview.common.errors import Unavailable, UsageError
 from popview.optimizers import Optimizer
 from popview.optimizers.tensors import members_of, norm
-from popview.runs import columns
-from popview.runs.columns import COLUMNS
+from popview.runs.columns import COLUMNS, TRAJECTORY
 from popview.runs.final_measures import Best, measures, measures_of_kept, numbers
 from popview.runs.loop import EVERY, follow, optimizer_of, unattached
 from popview.runs.specs import RunSpec
@@ -123,7 +122,7 @@ class Record:
 
     def __init__(self, spec: RunSpec, problem: Problem, optimizer: Optimizer, alongside: bool) -> None:
         self.spec, self.problem, self.optimizer, self.alongside = spec, problem, optimizer, alongside
-        self.frames = [columns.NO_ROWS]
+        self.frames = [TRAJECTORY.empty_table()]
         self.losses: list[np.ndarray] = []
         self.alive = np.ones(spec.restarts, dtype=bool)
         self.processors = [processor(problem.device)]
