@@ -1,16 +1,19 @@
 """The command line: run, topography, tune, data, status, verify, … A mistake is one line, never a traceback."""
 
-import gc
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
-from typing import Annotated, Any
+from popview.common.endings import reported
 
-import typer
+with reported():  # a signal may come while these are loaded
+    import gc
+    import os
+    import sys
+    from collections.abc import Iterator
+    from contextlib import contextmanager, nullcontext
+    from pathlib import Path
+    from typing import Annotated, Any
 
-from popview.common.errors import UsageError
+    import typer
+
+    from popview.common.errors import UsageError
 
 __all__ = ["app", "main"]
 
@@ -305,7 +308,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 2 for a user's mistake, 130 for an interrupt.
+    """Run the command line and return its exit code, which `popview.common.endings.reported` chooses where it is not 0.
 
     Parameters
     ----------
@@ -314,18 +317,13 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        with _lean() if words[:1] == ["status"] else nullcontext():  # from the start: most of its time are imports
-            code = app(args=words or ["--help"], prog_name="popview", standalone_mode=False) or 0
-    except (UsageError, typer.TyperException) as error:
-        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        print(f"popview: {' '.join(message.split())}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    except ImportError as error:
-        if not isinstance(error.__cause__, KeyboardInterrupt):  # what SciPy's C++ makes of Ctrl-C while it is loaded
-            raise
-        code = INTERRUPTED
-    if code == INTERRUPTED:  # typer's own way of telling it
-        print("popview: interrupted; what was finished is kept", file=sys.stderr)
-    return code
+        with reported(), _lean() if words[:1] == ["status"] else nullcontext():  # from the start: imports take longest
+            try:
+                code = app(args=words or ["--help"], prog_name="popview", standalone_mode=False) or 0
+            except typer.TyperException as error:
+                raise UsageError(error.format_message()) from error
+            if code == INTERRUPTED:  # what typer makes of Ctrl-C
+                raise KeyboardInterrupt
+        return code
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else 1

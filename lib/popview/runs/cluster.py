@@ -50,10 +50,26 @@ def _cluster(scheduler: str | None, workers: int, stack: ExitStack) -> Any:
 
         environment = {"MALLOC_ARENA_MAX": 1, **processes.HUGE_PAGES}
         start = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in environment.items()}
-        with config.set(start), processes.uninterrupted():
-            local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+        stack.enter_context(_main_left_alone())  # also for a worker that is started anew
+        try:
+            with config.set(start), processes.uninterrupted():
+                local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+        except (OSError, RuntimeError) as error:
+            raise UsageError(f"Dask's workers do not start on this machine: {error.__cause__ or error}") from error
         return stack.enter_context(local)
     return _slurm(workers, stack) if scheduler == "slurm" else scheduler
+
+
+@contextmanager
+def _main_left_alone() -> Iterator[None]:
+    """Let processes that are spawned not import the main script, which may run at its import, for want of a guard."""
+    main = sys.modules["__main__"]
+    hidden: dict[str, Any] = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(hidden)
 
 
 def _slurm(workers: int, stack: ExitStack) -> Any:

@@ -16,6 +16,7 @@ from torch import Tensor
 from popview.common import tensor_files
 from popview.common.environment import versions
 from popview.common.errors import UsageError
+from popview.common.files import writing
 from popview.common.seeds import stream
 from popview.optimizers import Optimizer, make
 from popview.runs.schedules import scheduler
@@ -198,7 +199,7 @@ def train(problem: Problem, optimizer: Optimizer, spec: RunSpec, first: int = 0)
 
 def _write(file: Path, problem: Problem, optimizer: Optimizer, records: list[Any], step: int, spent: float) -> None:
     """Write the state of a half-done run."""
-    with tensor_files.writing(file):
+    with writing(file):
         tensor_files.save_tensors(file, _state(problem, optimizer, records, step, spent))
 
 
