@@ -84,12 +84,16 @@ def test_a_signal_that_is_ignored_stays_ignored():
 
 def test_a_second_signal_does_not_break_off_the_tidying_up():
     tidied = []
-    with pytest.raises(endings.Stop), endings.stoppable():
+
+    def stopped() -> None:
         try:
             signal.raise_signal(signal.SIGTERM)
         finally:
             signal.raise_signal(signal.SIGTERM)
             tidied.append(True)
+
+    with endings.stoppable(), pytest.raises(endings.Stop):
+        stopped()
     assert tidied
 
 
@@ -118,7 +122,7 @@ def test_a_user_without_a_home_is_asked_for_a_cache(monkeypatch):
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     for name in ("HOME", "POPVIEW_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(UsageError, match="the cache has no folder .*: name one in POPVIEW_CACHE"):
+    with pytest.raises(UsageError, match=r"the cache has no folder .*: name one in POPVIEW_CACHE"):
         cache_folder()
     monkeypatch.setenv("POPVIEW_CACHE", "~/cache")
     with pytest.raises(UsageError, match="name one in POPVIEW_CACHE"):
@@ -128,7 +132,7 @@ def test_a_user_without_a_home_is_asked_for_a_cache(monkeypatch):
 
 
 def test_where_nothing_is_known_nothing_is_listed():
-    with pytest.raises(UsageError, match="^unknown task 'digits': there is none$"):
+    with pytest.raises(UsageError, match=r"^unknown task 'digits': there is none$"):
         check_name("task", "digits", ())
 
 

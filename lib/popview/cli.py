@@ -49,7 +49,7 @@ def chapter(
     With parameters of your own it runs in any case, and its notebook and page go to book/run/custom/; without, the
     book's own page is brought up to date.
     """
-    from popview.book import build, html
+    from popview.book import build, html, notebooks
 
     root = _root()
     chosen = build.find(root, number)
@@ -62,16 +62,18 @@ def chapter(
     effective = build.override(chosen, given)
     for name in given:
         typer.echo(f"{name} = {effective[name]!r} (default {known[name].default!r})")
-    custom = build.output_path(chosen, given) != chosen.page
-    reasons = build.stale(chosen)
-    if not custom and not reasons:
-        typer.echo(f"{chosen.page.relative_to(root)} is fresh")
-        return
-    typer.echo(f"running {chosen.name} ({'your parameters' if custom else build.first_reasons(reasons)})")
-    notebook = build.execute(chosen, given)
-    typer.echo(notebook.relative_to(root))
-    if custom:
-        typer.echo(html.render_alone(root, notebook).relative_to(root))
+    output = build.output_path(chosen, given)
+    custom = output != chosen.page
+    with notebooks.alone(root, output.name):
+        reasons = build.stale(chosen)
+        if not custom and not reasons:
+            typer.echo(f"{chosen.page.relative_to(root)} is fresh")
+            return
+        typer.echo(f"running {chosen.name} ({'your parameters' if custom else build.first_reasons(reasons)})")
+        notebook = build.execute(chosen, given)
+        typer.echo(notebook.relative_to(root))
+        if custom:
+            typer.echo(html.render_alone(root, notebook).relative_to(root))
 
 
 @app.command(name="book")
