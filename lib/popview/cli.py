@@ -114,7 +114,7 @@ def run(
             limits = {"algorithms": algorithms, "restarts": restarts} if experiment != "solutions" else {}
             wanted[name] = experiments.parts_of(experiment, profile, name, **limits)
     if not any(wanted.values()):
-        raise UsageError(f"no task of profile {profile} has a {variant} setting: run `popview tune`")
+        raise UsageError(f"no task of profile {profile} has a {variant} setting, as told above")
     if dry_run:
         from popview.runs import costs
 

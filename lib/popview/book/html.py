@@ -10,7 +10,7 @@ from tempfile import TemporaryFile
 
 from popview.book.staleness import LOCK, path_digest
 from popview.common.children import run_child
-from popview.common.errors import UsageError
+from popview.common.errors import UsageError, reason_of
 from popview.common.files import read_utf8, temporary_folder, writing
 from popview.common.locks import claim
 
@@ -124,7 +124,7 @@ def _check_references(file: Path) -> None:
     try:
         parse_string(read_utf8(file), "bibtex")
     except PybtexError as error:
-        raise UsageError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{file} cannot be read: {reason_of(error)}") from error
 
 
 def _inputs(root: Path) -> dict[str, str]:

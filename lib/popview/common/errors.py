@@ -5,7 +5,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Any
 
-__all__ = ["Unavailable", "UsageError", "check_name", "is_out_of_memory", "last_line", "nearest"]
+__all__ = ["Unavailable", "UsageError", "check_name", "is_out_of_memory", "last_line", "nearest", "reason_of"]
 
 
 class UsageError(ValueError):
@@ -62,6 +62,18 @@ def last_line(message: str) -> str:
     """
     lines = message.partition("\nException raised from")[0].splitlines()
     return next((line.strip() for line in reversed(lines) if re.search(r"\w", line)), "")
+
+
+def reason_of(error: BaseException, most: int = 200) -> str:
+    """Return what an error says in one line, of at most so many letters, or its kind where it says nothing.
+
+    Examples
+    --------
+    >>> from popview.common.errors import reason_of
+    >>> reason_of(OSError("no such\\n  file")), reason_of(AssertionError())
+    ('no such file', 'AssertionError')
+    """
+    return " ".join(str(error).split())[:most] or type(error).__name__
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from popview.common.errors import reason_of
 from popview.common.files import writing
 from popview.common.folders import cache_folder as folder
 from popview.common.locks import claim
@@ -71,7 +72,7 @@ def _opened(place: Path, quiet: bool = False) -> dict[str, np.ndarray] | None:
             return None
         reason = f"{Path(error.filename).name} is missing"
     except (OSError, RecursionError, TypeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = reason_of(error)
     if reason and not quiet:
         print(f"popview: {place} is damaged ({reason}): made anew", file=sys.stderr)
     return None if reason else _mapped(place, sums)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from popview.common.errors import UsageError, is_out_of_memory
+from popview.common.errors import UsageError, is_out_of_memory, reason_of
 from popview.common.files import temporary_folder
 from popview.tasks import array_cache
 
@@ -100,9 +100,8 @@ def load_data(data: str, config: str) -> Any:
             cause = error.__cause__ or error
             if is_out_of_memory(cause):
                 raise cause from None
-            reason = " ".join(str(cause).split())[:200] or type(cause).__name__
             where = f"in {place}" if place else "on the Hub"
-            raise UsageError(f"cannot read data set {data} ({config}) {where}: {reason}; {cure}") from error
+            raise UsageError(f"cannot read data set {data} ({config}) {where}: {reason_of(cause)}; {cure}") from error
     for split in found:
         if not len(found[split]):
             raise UsageError(f"data set {data} ({config}) has no rows in its split {split}: {cure}")
