@@ -371,6 +371,16 @@ class TestExecution:
         with pytest.raises(UsageError, match=r"03-products\.py, line 1: not UTF-8"):
             build.execute(chapter)
 
+    def test_a_name_that_is_no_utf8_is_noted(self, root):
+        chapter = chapters(root)["03"]
+        name = "'/nowhere/caf' + chr(0xDCE9)"  # é in Latin-1, as Python has it
+        chapter.source.write_text(f"# %%\nfrom popview.common.read_log import record\n\nrecord({name})\n")
+        build.execute(chapter)
+        assert any(
+            file.endswith("caf\\xe9") for file in json.loads(chapter.page.read_text())["metadata"]["popview"]["files"]
+        )
+        assert build.stale(chapter) == []
+
     def test_module_that_changes_while_it_runs_makes_the_page_stale(self, root):
         chapter = chapters(root)["03"]
         path = root / "lib" / "popview" / "landscapes.py"

@@ -189,7 +189,7 @@ def execute(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Path:
         result, log = _papermill(chapter, changed, folder)
         executed = folder / "executed.ipynb"
         notebook = nbformat.read(executed, as_version=4) if executed.is_file() else None
-        reads = sorted(set(os.fsdecode((folder / "reads").read_bytes()).splitlines()))
+        reads = sorted(set((folder / "reads").read_text("utf-8", "backslashreplace").splitlines()))
     failed = chapter.page.parent / "failed" / output.name
     if notebook is None or result:
         raise _failure(chapter, notebook, log, failed)
