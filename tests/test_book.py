@@ -389,6 +389,29 @@ class TestExecution:
         assert build.stale(chapter) == ["module popview.landscapes changed"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("_toc.yml", b"format: [\n", r"_toc\.yml is no YAML: while parsing"),
+        ("_toc.yml", b"- chapters\n", r"_toc\.yml must hold keys and values"),
+        ("_config.yml", "title: Größe\n".encode("latin-1"), r"_config\.yml, line 1: not UTF-8"),
+        ("_config.yml", None, r"_config\.yml cannot be read: No such file"),
+        ("_toc.yml", b"format: jb-book\nroot: nowhere\n", r"jupyter-book failed: .*; see .*jupyter-book\.log$"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_one_line(tmp_path, capfd, name, content, told):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "01-prose.md").write_text("# 1 Prose\n")
+    (tmp_path / "requirements.lock").touch()
+    (tmp_path / "_config.yml").write_text("title: Small\n")
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/01-prose\n")
+    (tmp_path / name).unlink() if content is None else (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=told) as error:
+        html.render(tmp_path)
+    assert "\n" not in str(error.value)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.slow
 def test_build_runs_what_is_stale_and_warns_of_nothing(fresh, capsys, monkeypatch):
     """The book's own configuration on a book of one prose page and two chapters; then nothing is left to do."""

@@ -10,7 +10,7 @@ from tempfile import TemporaryFile
 
 from popview.book.staleness import LOCK, path_digest
 from popview.common.children import run_child
-from popview.common.errors import UsageError, reason_of
+from popview.common.errors import UsageError, last_line, reason_of
 from popview.common.files import read_utf8, temporary_folder, writing
 from popview.common.locks import claim
 
@@ -45,6 +45,8 @@ def render(root: Path, force: bool = False) -> bool:
     if force or any(inputs[name] != old.get(name) for name in SETTINGS):
         shutil.rmtree(built, ignore_errors=True)  # also after a failed build: Sphinx warns of a page only once
     record.unlink(missing_ok=True)
+    for name in ("_config.yml", "_toc.yml"):
+        _check_yaml(root / name)
     if (references := root / "book" / "references.bib").is_file():
         _check_references(references)
     with temporary_folder() as folder:
@@ -112,8 +114,22 @@ def _jupyter_book(arguments: list[str], log: Path, folder: Path) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(text, encoding="utf-8")
     if done.returncode:
+        if not (told := len(re.findall("WARNING:|ERROR:", text))):
+            raise UsageError(f"jupyter-book failed: {last_line(text) or 'it said nothing'}; see {log}")
         print(text, file=sys.stderr)
-        raise UsageError(f"jupyter-book gave {len(re.findall('WARNING:|ERROR:', text))} warnings or errors, see {log}")
+        raise UsageError(f"jupyter-book gave {told} warnings or errors, see {log}")
+
+
+def _check_yaml(file: Path) -> None:
+    """Raise UsageError where one of Jupyter Book's files cannot be read, or is no table."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(read_utf8(file))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{file} is no YAML: {reason_of(error)}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{file} must hold keys and values, as `title: …`")
 
 
 def _check_references(file: Path) -> None:
