@@ -128,7 +128,7 @@ def kill_commands(
         finished(root)
         found = shown(root)
         compared, same = compared + len(wanted_of_all), same + len(found.items() & wanted_of_all.items())
-        left = [*(root / "temporary").iterdir(), *(root / "book").rglob(".*"), *root.rglob("*.part")]
+        left = [*(root / "temporary").iterdir(), *root.rglob(".*.lock"), *root.rglob("*.part")]
         left += [file for file in (root / "data").rglob("*") if file.is_file() and file.suffix != ".parquet"]
         left += [root / name for name in found.keys() - wanted_of_all.keys()]
         leftovers += len(left)
