@@ -1,29 +1,33 @@
-"""Runs that are killed at random moments, against one that is not: are the files the same, bit for bit?
+"""Runs that are interrupted at random moments, against one that is not: are the files the same, bit for bit?
 
-    PYTHONPATH=lib OMP_NUM_THREADS=1 python benchmarks/interruptions.py [--kills 20] [--seed 0]
+    PYTHONPATH=lib OMP_NUM_THREADS=1 python benchmarks/interruptions.py [--kills 50] [--terms 10] [--seed 0]
 
 Seven specs of digits, with several checkpoints, and three of CIFAR-10 (smoke's network, the data from POPVIEW_HUB or
-the Hub) are computed once without a break; then again under SIGKILL:
+the Hub) are computed once without a break; then again under signals:
 
-(a) of the driver, at random moments of as long as the whole takes: twice for each new store, unless it ends before,
-    after which it is started again and left alone; with one worker and with two by turns;
-(b) of one worker under loky with two workers, when a file is finished and a half-done state is there;
-(c) of one worker of a Dask scheduler reached by its address, which has two.
+(a) SIGKILL and SIGTERM of the driver, at random moments of as long as the whole takes: twice for each new store, unless
+    it ends before, after which it is started again and left alone; with one worker and with two by turns;
+(b) SIGKILL of one worker under loky with two workers, when a file is finished and a half-done state is there;
+(c) SIGKILL of one worker of a Dask scheduler reached by its address, which has two.
 
 Half-done states are written at every checkpoint, so that every kill in the midst of a trajectory meets one. Compared
-are all columns but `seconds` and all metadata but `seconds`. Exits with 1 if any file differs. A quarter of an hour.
+are all columns but `seconds` and all metadata but `seconds`. After each signal, processes that live on for half a
+minute are counted (orphans), at the end files of dead processes in /dev/shm. Exits with 1 if any file differs or
+anything is left. Half an hour. `interrupted_book.py` does the same to chapters and the book.
 """
 
 import io
 import json
 import os
 import random
+import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -33,6 +37,7 @@ import pyarrow as pa
 import typer
 
 from popview.common import locks
+from popview.common.endings import reported
 from popview.common.environment import processor
 from popview.runs import loop, store
 from popview.runs import workers as engine
@@ -41,6 +46,9 @@ from popview.runs.specs import RunSpec
 
 DIGITS = ("SGD", "SWA", "SAM", "NiM-BH", "NiG-MBH", "AdamW", "SGLD")
 IMAGES = ("SGD", "SWA", "NiM-MBH")
+
+#: Environment variable that processes started here have.
+MARK = "POPVIEW_INTERRUPTED"
 
 
 def wanted() -> list[RunSpec]:
@@ -63,14 +71,54 @@ def drive(root: Path, workers: int, address: str = "") -> None:
 
     loop._resumed = noted
     how = {"backend": "dask", "scheduler": address} if address else {"workers": workers}
-    engine.run(wanted(), root=root, quiet=True, every=0.0, **how)
+    with reported():
+        engine.run(wanted(), root=root, quiet=True, every=0.0, **how)
 
 
 def start(root: Path, workers: int, address: str = "") -> subprocess.Popen[str]:
     """Start a process that drives."""
     root.mkdir(exist_ok=True)
-    words = [sys.executable, __file__, "--drive", str(root), "--workers", str(workers), "--address", address]
-    return subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    return begun([__file__, "--drive", str(root), "--workers", str(workers), "--address", address])
+
+
+def begun(words: list[str], **environment: str) -> subprocess.Popen[str]:
+    """Start a Python that is known, with all that it starts, by a mark in the environment."""
+    known = {**os.environ, MARK: str(os.getpid()), **environment}
+    return subprocess.Popen(
+        [sys.executable, *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=known
+    )
+
+
+def interrupt(process: subprocess.Popen[str], number: int) -> int:
+    """Send a signal, and return how many of the processes that it should have ended live on for half a minute."""
+    process.send_signal(number)
+    error = process.communicate()[1]
+    if process.returncode == 128 + number:
+        assert error == "popview: asked to end; what was finished is kept\n", error
+    late = time.monotonic() + 30
+    while alive := marked():
+        if time.monotonic() > late:
+            for orphan in alive:
+                orphan.kill()
+            break
+        time.sleep(0.1)
+    return len(alive)
+
+
+def marked() -> list[psutil.Process]:
+    """Return the processes that `begun` started, and theirs."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(MARK) == str(os.getpid()) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def in_memory() -> int:
+    """Return how many files of multiprocessing and joblib lie in /dev/shm whose processes are gone."""
+    names = [re.search(r"(?:loky|mp|folder)[-_](\d+)", file.name) for file in Path("/dev/shm").iterdir()]
+    return sum(not psutil.pid_exists(int(name[1])) for name in names if name)
 
 
 def contents(spec: RunSpec, root: Path) -> tuple[bytes, Any]:
@@ -101,11 +149,14 @@ def counts(root: Path) -> tuple[int, int, int]:
     return finished, begun, len(done) - finished - begun
 
 
-def kill_drivers(folder: Path, reference: Path, kills: int, draws: random.Random, span: float) -> tuple[int, int]:
-    """(a) Kill twice, then let it finish; return how many files were compared and how many were the same."""
-    compared = same = spent = resumed = 0
-    print("| kill | store | workers | seconds after the start | finished | half-done | untouched |")
-    print("|---|---|---|---|---|---|---|")
+def kill_drivers(
+    folder: Path, reference: Path, signals: list[int], draws: random.Random, span: float
+) -> tuple[int, int, int]:
+    """(a) Kill twice, then let it finish; return how many files were compared, the same, and how many orphans lived."""
+    compared = same = spent = resumed = orphans = 0
+    kills = len(signals)
+    print("| kill | signal | store | workers | seconds after the start | finished | half-done | untouched |")
+    print("|---|---|---|---|---|---|---|---|")
     for number in count(1):
         if spent == kills:
             break
@@ -118,17 +169,18 @@ def kill_drivers(folder: Path, reference: Path, kills: int, draws: random.Random
                 assert driver.returncode == 0, error
                 break
             except subprocess.TimeoutExpired:
-                driver.kill()
-                driver.communicate()
-            spent += 1
+                orphans += interrupt(driver, signals[spent])
+            name, spent = signal.Signals(signals[spent]).name, spent + 1
             finished, half, untouched = counts(root)
-            print(f"| {spent} | {number} | {workers} | {moment:.1f} | {finished} | {half} | {untouched} |", flush=True)
-            while any(locks.is_held(file) for file in root.rglob("*.lock")):  # till its workers have noticed
-                time.sleep(0.05)
+            print(
+                f"| {spent} | {name} | {number} | {workers} | {moment:.1f} | {finished} | {half} | {untouched} |",
+                flush=True,
+            )
+            assert not any(locks.is_held(file) for file in root.rglob("*.lock"))
         resumed += len((root / "resumed").read_text().split("\n")) - 1 if (root / "resumed").is_file() else 0
         compared, same = compared + len(wanted()), same + equal(root, reference)
-    print(f"\n{spent} kills of the driver; {resumed} trajectories were continued (as far as seen: with one worker)")
-    return compared, same
+    print(f"\n{spent} signals to the driver; {resumed} trajectories were continued (as far as seen: with one worker)")
+    return compared, same, orphans
 
 
 def kill_one(driver: subprocess.Popen[str], root: Path, victim: Callable[[], psutil.Process]) -> None:
@@ -170,12 +222,18 @@ def cluster(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 def main(
-    kills: int = 20, seed: int = 0, drive_in: str = typer.Option("", "--drive"), workers: int = 1, address: str = ""
+    kills: int = 50,
+    terms: int = 10,
+    seed: int = 0,
+    drive_in: str = typer.Option("", "--drive"),
+    workers: int = 1,
+    address: str = "",
 ) -> None:
-    """Print what was killed when, and how many files are the same."""
+    """Print what was interrupted when, how many files are the same, and what was left."""
     if drive_in:
         drive(Path(drive_in), workers, address)
         return
+    before = in_memory()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         reference = folder / "reference"
@@ -186,21 +244,31 @@ def main(
         whole = time.perf_counter() - began
         print(f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; ", end="")
         print(f"{len(wanted())} files, computed without a break in {whole:.0f} s by one worker\n")
-        results = {"driver": kill_drivers(folder, reference, kills, random.Random(seed), whole)}
+        draws = random.Random(seed)
+        results = {"driver": kill_drivers(folder, reference, drawn(kills, terms, draws), draws, whole)}
         print("\nOne worker of loky's two killed:", end=" ")
         driver = start(folder / "loky", 2)
         kill_one(driver, folder / "loky", lambda: below(driver.pid, "popen_loky"))
-        results["worker of loky"] = len(wanted()), equal(folder / "loky", reference)
+        results["worker of loky"] = len(wanted()), equal(folder / "loky", reference), 0
         print("One worker of Dask's two, by address, killed:", end=" ")
         with cluster(folder) as (reached, nanny):
             driver = start(folder / "dask", 2, reached)
             kill_one(driver, folder / "dask", lambda: below(nanny.pid, "spawn_main"))
-        results["worker of Dask"] = len(wanted()), equal(folder / "dask", reference)
-    print("\n| killed | files compared | the same, bit for bit |\n|---|---|---|")
-    for what, (compared, same) in results.items():
-        print(f"| {what} | {compared} | {same} |")
-    if any(compared != same for compared, same in results.values()):
+        results["worker of Dask"] = len(wanted()), equal(folder / "dask", reference), 0
+    left = in_memory() - before
+    print("\n| interrupted | files compared | the same, bit for bit | orphans |\n|---|---|---|---|")
+    for what, counted in results.items():
+        print(f"| {what} | {' | '.join(map(str, counted))} |")
+    print(f"\n{left} files left over in /dev/shm")
+    if left > 0 or any(compared != same or orphans for compared, same, orphans in results.values()):
         raise SystemExit(1)
+
+
+def drawn(kills: int, terms: int, draws: random.Random) -> list[int]:
+    """Return so many SIGKILLs and SIGTERMs in a random order."""
+    signals: list[int] = [signal.SIGKILL] * kills + [signal.SIGTERM] * terms
+    draws.shuffle(signals)
+    return signals
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import popview.common.read_log
-from popview.book import build, html, staleness
+from popview.book import build, html, notebooks, staleness
+from popview.book.parameters import read_parameters
 from popview.common.errors import UsageError
 
 SUMS = """# %% [markdown]
@@ -179,6 +180,23 @@ class TestParameters:
         assert custom.parent == root / "book" / "run" / "custom"
         assert custom != build.output_path(chapter, {"restarts": "7"})
 
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "# %% tags=['parameters']",
+            "# %% slideshow={'slide_type': 'skip'} tags=['hide-input', 'parameters']",
+            '#%% tags = ["parameters", "hide-input"]',
+            '# %% {"tags": ["parameters"]}',
+        ],
+    )
+    def test_the_tag_is_seen_as_jupytext_reads_it(self, header):
+        import jupytext
+
+        text = f"{header}\nrestarts: int = 5\n\n# %% tags=['hide-input']\nparameters = ['parameters']\n"
+        first = jupytext.reads(text, fmt="py:percent").cells[0]
+        assert "parameters" in first.metadata["tags"]
+        assert read_parameters(text, "04")["restarts"].default == 5
+
 
 class TestModules:
     def test_imports_are_followed(self, root):
@@ -305,15 +323,15 @@ class TestExecution:
     def test_of_what_papermill_prints_the_error_is_told(self, fresh):
         rule = "-" * 20
         log = f"Traceback:\n  here\nnbclient.exceptions.CellTimeoutError: A cell timed out\n{rule}\nx = 1\n{rule}\n"
-        told = str(build._failure(chapters(fresh)["02"], None, log))
+        told = str(build._failure(chapters(fresh)["02"], None, log, fresh))
         assert told.endswith(": nbclient.exceptions.CellTimeoutError: A cell timed out")
-        assert str(build._failure(chapters(fresh)["02"], None, f"no kernel\n{rule}\n")).endswith(": no kernel")
-        assert str(build._failure(chapters(fresh)["02"], None, "")).endswith(": papermill printed nothing")
+        assert str(build._failure(chapters(fresh)["02"], None, f"no kernel\n{rule}\n", fresh)).endswith(": no kernel")
+        assert str(build._failure(chapters(fresh)["02"], None, "", fresh)).endswith(": papermill printed nothing")
 
     def test_a_page_that_cannot_be_written_is_one_line(self, tmp_path):
         (tmp_path / "file").touch()
         with pytest.raises(UsageError, match=r"cannot write .*page\.ipynb: "):
-            build._write({}, tmp_path / "file" / "page.ipynb")
+            notebooks.publish({}, tmp_path / "file" / "page.ipynb")
 
     def test_failing_cell_leaves_the_old_page(self, fresh):
         chapter = chapters(fresh)["02"]
@@ -326,12 +344,72 @@ class TestExecution:
         assert chapter.page.read_bytes() == before
         assert (fresh / "book" / "run" / "failed" / "02-sums.ipynb").is_file()
 
+    def test_a_reason_that_torch_spreads_over_many_lines_is_told(self, fresh):
+        chapter = chapters(fresh)["02"]
+        chapter.source.write_text("# %%\nimport torch\ntorch.zeros(3, dtype=torch.int8)[10**30]\n# %%\nassert 1 == 2\n")
+        with pytest.raises(build.ChapterError) as error:
+            build.execute(chapter)
+        told = str(error.value)
+        reason = told.partition("Error")[2].rpartition("; see")[0]
+        assert len(reason.split()) > 3, told
+        assert "\n" not in told
+
+    def test_an_error_without_a_word_is_told_by_its_kind(self, fresh):
+        chapter = chapters(fresh)["02"]
+        chapter.source.write_text("# %%\nassert 1 == 2\n")
+        with pytest.raises(build.ChapterError, match=r"cell 1 \(assert 1 == 2\): AssertionError; see "):
+            build.execute(chapter)
+
+    def test_a_library_in_another_encoding_is_one_line(self, fresh):
+        """A module that a chapter imports, and the chapter itself."""
+        file = fresh / "lib" / "popview" / "noise.py"
+        file.write_bytes(file.read_bytes() + "# naïve\n".encode("latin-1"))
+        with pytest.raises(UsageError, match=r"noise\.py, line 6: not UTF-8 .*: save it as UTF-8"):
+            build.stale(chapters(fresh)["02"])
+        chapter = chapters(fresh)["03"]
+        chapter.source.write_bytes("# %%\n# Größe\n".encode("utf-16"))
+        with pytest.raises(UsageError, match=r"03-products\.py, line 1: not UTF-8"):
+            build.execute(chapter)
+
+    def test_a_name_that_is_no_utf8_is_noted(self, root):
+        chapter = chapters(root)["03"]
+        name = "'/nowhere/caf' + chr(0xDCE9)"  # é in Latin-1, as Python has it
+        chapter.source.write_text(f"# %%\nfrom popview.common.read_log import record\n\nrecord({name})\n")
+        build.execute(chapter)
+        assert any(
+            file.endswith("caf\\xe9") for file in json.loads(chapter.page.read_text())["metadata"]["popview"]["files"]
+        )
+        assert build.stale(chapter) == []
+
     def test_module_that_changes_while_it_runs_makes_the_page_stale(self, root):
         chapter = chapters(root)["03"]
         path = root / "lib" / "popview" / "landscapes.py"
         chapter.source.write_text(PRODUCTS + f"\nopen({str(path)!r}, 'a').write('# more')\n")
         build.execute(chapter)
         assert build.stale(chapter) == ["module popview.landscapes changed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("_toc.yml", b"format: [\n", r"_toc\.yml is no YAML: while parsing"),
+        ("_toc.yml", b"- chapters\n", r"_toc\.yml must hold keys and values"),
+        ("_config.yml", "title: Größe\n".encode("latin-1"), r"_config\.yml, line 1: not UTF-8"),
+        ("_config.yml", None, r"_config\.yml cannot be read: No such file"),
+        ("_toc.yml", b"format: jb-book\nroot: nowhere\n", r"jupyter-book failed: .*; see .*jupyter-book\.log$"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_one_line(tmp_path, capfd, name, content, told):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "01-prose.md").write_text("# 1 Prose\n")
+    (tmp_path / "requirements.lock").touch()
+    (tmp_path / "_config.yml").write_text("title: Small\n")
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/01-prose\n")
+    (tmp_path / name).unlink() if content is None else (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=told) as error:
+        html.render(tmp_path)
+    assert "\n" not in str(error.value)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.slow

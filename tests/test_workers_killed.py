@@ -188,3 +188,17 @@ def test_a_dask_scheduler_that_dies_is_one_line(tmp_path, reference):
     run(LONG, root)
     for spec in LONG:
         assert contents(spec, root) == contents(spec, reference)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["script.py"], ["-m", "script"]])
+def test_a_script_without_a_guard_runs_on_dask(tmp_path, words):
+    """Its workers do not run it once more; it finds itself unchanged afterwards."""
+    code = (
+        "from pathlib import Path\nfrom popview.runs import expansion, workers\n"
+        "wanted = expansion.expand('smoke', 'digits', algorithms=('SWA',), epochs=1, checkpoints=2)\n"
+        "print(workers.run(wanted, workers=2, backend='dask', root=Path('store'), quiet=True), Path(__file__).name)\n"
+    )
+    (tmp_path / "script.py").write_text(code)
+    done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("1 script.py\n", "", 0)

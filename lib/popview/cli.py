@@ -1,16 +1,19 @@
 """The command line: run, topography, tune, data, status, verify, … A mistake is one line, never a traceback."""
 
-import gc
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
-from typing import Annotated, Any
+from popview.common.endings import reported
 
-import typer
+with reported():  # a signal may come while these are loaded
+    import gc
+    import os
+    import sys
+    from collections.abc import Iterator
+    from contextlib import contextmanager, nullcontext
+    from pathlib import Path
+    from typing import Annotated, Any
 
-from popview.common.errors import UsageError
+    import typer
+
+    from popview.common.errors import UsageError
 
 __all__ = ["app", "main"]
 
@@ -46,7 +49,7 @@ def chapter(
     With parameters of your own it runs in any case, and its notebook and page go to book/run/custom/; without, the
     book's own page is brought up to date.
     """
-    from popview.book import build, html
+    from popview.book import build, html, notebooks
 
     root = _root()
     chosen = build.find(root, number)
@@ -59,16 +62,18 @@ def chapter(
     effective = build.override(chosen, given)
     for name in given:
         typer.echo(f"{name} = {effective[name]!r} (default {known[name].default!r})")
-    custom = build.output_path(chosen, given) != chosen.page
-    reasons = build.stale(chosen)
-    if not custom and not reasons:
-        typer.echo(f"{chosen.page.relative_to(root)} is fresh")
-        return
-    typer.echo(f"running {chosen.name} ({'your parameters' if custom else build.first_reasons(reasons)})")
-    notebook = build.execute(chosen, given)
-    typer.echo(notebook.relative_to(root))
-    if custom:
-        typer.echo(html.render_alone(root, notebook).relative_to(root))
+    output = build.output_path(chosen, given)
+    custom = output != chosen.page
+    with notebooks.alone(root, output.name):
+        reasons = build.stale(chosen)
+        if not custom and not reasons:
+            typer.echo(f"{chosen.page.relative_to(root)} is fresh")
+            return
+        typer.echo(f"running {chosen.name} ({'your parameters' if custom else build.first_reasons(reasons)})")
+        notebook = build.execute(chosen, given)
+        typer.echo(notebook.relative_to(root))
+        if custom:
+            typer.echo(html.render_alone(root, notebook).relative_to(root))
 
 
 @app.command(name="book")
@@ -109,7 +114,7 @@ def run(
             limits = {"algorithms": algorithms, "restarts": restarts} if experiment != "solutions" else {}
             wanted[name] = experiments.parts_of(experiment, profile, name, **limits)
     if not any(wanted.values()):
-        raise UsageError(f"no task of profile {profile} has a {variant} setting: run `popview tune`")
+        raise UsageError(f"no task of profile {profile} has a {variant} setting, as told above")
     if dry_run:
         from popview.runs import costs
 
@@ -305,7 +310,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 2 for a user's mistake, 130 for an interrupt.
+    """Run the command line and return its exit code, which `popview.common.endings.reported` chooses where it is not 0.
 
     Parameters
     ----------
@@ -314,18 +319,13 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        with _lean() if words[:1] == ["status"] else nullcontext():  # from the start: most of its time are imports
-            code = app(args=words or ["--help"], prog_name="popview", standalone_mode=False) or 0
-    except (UsageError, typer.TyperException) as error:
-        message = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        print(f"popview: {' '.join(message.split())}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    except ImportError as error:
-        if not isinstance(error.__cause__, KeyboardInterrupt):  # what SciPy's C++ makes of Ctrl-C while it is loaded
-            raise
-        code = INTERRUPTED
-    if code == INTERRUPTED:  # typer's own way of telling it
-        print("popview: interrupted; what was finished is kept", file=sys.stderr)
-    return code
+        with reported(), _lean() if words[:1] == ["status"] else nullcontext():  # from the start: imports take longest
+            try:
+                code = app(args=words or ["--help"], prog_name="popview", standalone_mode=False) or 0
+            except typer.TyperException as error:
+                raise UsageError(error.format_message()) from error
+            if code == INTERRUPTED:  # what typer makes of Ctrl-C
+                raise KeyboardInterrupt
+        return code
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else 1

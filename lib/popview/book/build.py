@@ -8,9 +8,7 @@ that one atomic rename publishes the notebook and its provenance together.
 import json
 import os
 import re
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -18,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from popview.book import html, staleness
+from popview.book import html, notebooks, staleness
 from popview.book.parameters import Parameter, convert, read_parameters
-from popview.common.errors import UsageError, check_name
-from popview.common.files import read_utf8
+from popview.common.children import end_children, run_child
+from popview.common.errors import UsageError, check_name, last_line
+from popview.common.files import read_utf8, temporary_folder
 from popview.common.read_log import ENVIRONMENT_VARIABLE
 
 __all__ = [
@@ -186,26 +185,23 @@ def execute(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Path:
 
     output, changed = output_path(chapter, given), _changed(chapter, given)
     stamp = _stamp(chapter, given, [])  # before the run: what changes meanwhile makes the page stale
-    with tempfile.TemporaryDirectory(prefix="popview-", ignore_cleanup_errors=True) as folder:
-        result, log = _papermill(chapter, changed, Path(folder))
-        executed = Path(folder) / "executed.ipynb"
+    with temporary_folder() as folder:
+        result, log = _papermill(chapter, changed, folder)
+        executed = folder / "executed.ipynb"
         notebook = nbformat.read(executed, as_version=4) if executed.is_file() else None
-        reads = sorted(set((Path(folder) / "reads").read_text(encoding="utf-8").splitlines()))
+        reads = sorted(set((folder / "reads").read_text("utf-8", "backslashreplace").splitlines()))
+    failed = chapter.page.parent / "failed" / output.name
     if notebook is None or result:
-        raise _failure(chapter, notebook, log)
+        raise _failure(chapter, notebook, log, failed)
     if changed:
         words = ", ".join(f"{name} = {value!r}" for name, value in changed.items())
         notebook.cells.insert(1, nbformat.v4.new_markdown_cell(OWN.format(words)))
-    _clean(notebook)
+    notebooks.clean(notebook)
     stamp["files"] |= staleness.make_stamp("", {}, {}, map(Path, reads), chapter.root)["files"]
     notebook.metadata["popview"] = stamp
-    _write(notebook, output)
-    _failed_path(chapter).unlink(missing_ok=True)
+    notebooks.publish(notebook, output)
+    failed.unlink(missing_ok=True)
     return output
-
-
-def _failed_path(chapter: Chapter) -> Path:
-    return chapter.page.parent / "failed" / chapter.page.name
 
 
 def _papermill(chapter: Chapter, changed: Mapping[str, Any], folder: Path) -> tuple[int, str]:
@@ -219,29 +215,28 @@ def _papermill(chapter: Chapter, changed: Mapping[str, Any], folder: Path) -> tu
     (folder / "reads").touch()
     (folder / "parameters.yml").write_text(yaml.safe_dump(json.loads(json.dumps(changed))), encoding="utf-8")
     environment = {
-        **os.environ,
         **QUIET,
         "IPYTHONDIR": str(folder),
+        "JUPYTER_RUNTIME_DIR": str(folder),
         "POPVIEW_ROOT": str(chapter.root),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(chapter.library), os.environ.get("PYTHONPATH")])),
         ENVIRONMENT_VARIABLE: str(folder / "reads"),
     }
     command = [sys.executable, "-m", "papermill", "source.ipynb", "executed.ipynb", "-f", "parameters.yml"]
     command += ["--cwd", str(chapter.root), "--no-progress-bar", "--no-log-output"]
-    done = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True)
+    done = run_child(command, folder, environment)
     return done.returncode, done.stderr
 
 
-def _failure(chapter: Chapter, notebook: Any, log: str) -> ChapterError:
+def _failure(chapter: Chapter, notebook: Any, log: str, kept: Path) -> ChapterError:
     """Keep a failed notebook, and return the error that names the chapter, the cell and the exception's last line."""
     for cell in notebook.cells if notebook else ():
         for output in cell.get("outputs", ()):
             if output.output_type == "error":
-                kept = _failed_path(chapter)
-                _write(notebook, kept)
-                last = (output.evalue.strip().splitlines() or [""])[-1]
+                notebooks.publish(notebook, kept)
+                what = ": ".join(filter(None, [output.ename, last_line(output.evalue)]))
                 where = f"chapter {chapter.name}, cell {cell.execution_count} ({_failing_line(cell, output)})"
-                return ChapterError(f"{where}: {output.ename}: {last}; see {kept.relative_to(chapter.root)}")
+                return ChapterError(f"{where}: {what}; see {kept.relative_to(chapter.root)}")
     lines = [line for line in log.strip().splitlines() if re.search(r"\w", line)] or ["papermill printed nothing"]
     last = ([line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)] or lines)[-1]
     return ChapterError(f"chapter {chapter.name}: {last}")
@@ -256,37 +251,6 @@ def _failing_line(cell: Any, output: Any) -> str:
     return lines[number - 1].strip() if number <= len(lines) else ""
 
 
-def _clean(notebook: Any) -> None:
-    """Remove what differs from one execution to the next: times, paths, random cell names, chopped streams."""
-    for key in ("papermill", "jupytext"):
-        notebook.metadata.pop(key, None)
-    for number, cell in enumerate(notebook.cells, start=1):
-        cell.id = f"cell-{number}"
-        for key in ("papermill", "execution"):
-            cell.metadata.pop(key, None)
-        joined: list[Any] = []
-        for output in cell.get("outputs", ()):
-            if joined and output.output_type == "stream" and joined[-1].get("name") == output.name:
-                joined[-1].text += output.text
-            else:
-                joined.append(output)
-        if cell.cell_type == "code":
-            cell.outputs = joined
-
-
-def _write(notebook: Any, path: Path) -> None:
-    """Write a notebook by temporary file and rename."""
-    import nbformat
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        nbformat.write(notebook, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
-
-
 def build(root: Path, force: bool = False, library: Path = LIBRARY) -> None:
     """Run the stale chapters, two at a time, then build the pages; print a line for each and the seconds it took.
 
@@ -299,6 +263,12 @@ def build(root: Path, force: bool = False, library: Path = LIBRARY) -> None:
     library
         The folder that holds the package.
     """
+    with notebooks.alone(root, "book"):
+        html.check_folders(root)
+        _build(root, force, library)
+
+
+def _build(root: Path, force: bool, library: Path) -> None:
     start = time.perf_counter()
     reasons = {chapter: stale(chapter) for chapter in chapters(root, library).values()}
     due = {chapter: why or ["forced"] for chapter, why in reasons.items() if why or force}
@@ -327,7 +297,8 @@ def _run_all(due: Mapping[Chapter, list[str]]) -> list[str]:
                     continue
                 print(f"chapter {number}: {done.result():.1f} s ({first_reasons(due[running[done]])})", flush=True)
         except BaseException:
-            pool.shutdown(cancel_futures=True)  # an interrupt ends those that run, and starts no more
+            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt starts no more, and ends those that run
+            end_children()
             raise
     return failures
 
@@ -335,7 +306,8 @@ def _run_all(due: Mapping[Chapter, list[str]]) -> list[str]:
 def _timed(chapter: Chapter) -> float:
     """Execute a chapter, and return the seconds it took."""
     start = time.perf_counter()
-    execute(chapter)
+    with notebooks.alone(chapter.root, chapter.page.name):
+        execute(chapter)
     return time.perf_counter() - start
 
 

@@ -4,16 +4,17 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from popview.book.staleness import LOCK, path_digest
-from popview.common.errors import UsageError
-from popview.common.files import read_utf8
+from popview.common.children import run_child
+from popview.common.errors import UsageError, last_line, reason_of
+from popview.common.files import read_utf8, temporary_folder, writing
+from popview.common.locks import claim
 
-__all__ = ["provide_plotly", "render", "render_alone"]
+__all__ = ["check_folders", "provide_plotly", "render", "render_alone"]
 
 SETTINGS = ("_config.yml", "_toc.yml", LOCK)  # a change in one of these rebuilds every page
 REFERENCES = "# References\n\n```{bibliography}\n```\n"
@@ -44,11 +45,23 @@ def render(root: Path, force: bool = False) -> bool:
     if force or any(inputs[name] != old.get(name) for name in SETTINGS):
         shutil.rmtree(built, ignore_errors=True)  # also after a failed build: Sphinx warns of a page only once
     record.unlink(missing_ok=True)
+    for name in ("_config.yml", "_toc.yml"):
+        _check_yaml(root / name)
     if (references := root / "book" / "references.bib").is_file():
         _check_references(references)
-    _jupyter_book([str(root), "-W", "-n", "--keep-going"], built / "jupyter-book.log")
-    record.write_text(json.dumps(inputs, indent=1), encoding="utf-8")
+    with temporary_folder() as folder:
+        _jupyter_book([str(root.resolve()), "-W", "-n", "--keep-going"], built / "jupyter-book.log", folder)
+    with writing(record):
+        record.write_text(json.dumps(inputs, indent=1), encoding="utf-8")
     return True
+
+
+def check_folders(root: Path) -> None:
+    """Raise UsageError if the folders that `render` writes to cannot be written, as in a read-only checkout."""
+    for place in (root / "_build", root / "book" / "_static"):
+        with writing(place):
+            place.mkdir(exist_ok=True)
+            TemporaryFile(dir=place).close()
 
 
 def render_alone(root: Path, notebook: Path) -> Path:
@@ -56,9 +69,9 @@ def render_alone(root: Path, notebook: Path) -> Path:
 
     References to other pages of the book stay plain text there.
     """
-    with tempfile.TemporaryDirectory(prefix="popview-") as folder:
-        (Path(folder) / "book" / "run").mkdir(parents=True)
-        shutil.copy(notebook, Path(folder) / "book" / "run")
+    with temporary_folder() as folder:
+        (folder / "book" / "run").mkdir(parents=True)
+        shutil.copy(notebook, folder / "book" / "run")
         shutil.copy(root / "_config.yml", folder)
         contents = f"format: jb-book\nroot: book/run/{notebook.stem}\nchapters:\n  - file: book/references\n"
         Path(folder, "_toc.yml").write_text(contents, encoding="utf-8")
@@ -67,10 +80,14 @@ def render_alone(root: Path, notebook: Path) -> Path:
             if (root / name).exists():
                 Path(folder, name).symlink_to((root / name).resolve())
         provide_plotly(root)
-        _jupyter_book([folder], notebook.with_suffix(".log"))
+        _jupyter_book([str(folder)], notebook.with_suffix(".log"), folder)
         target = notebook.with_suffix("")
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.move(Path(folder) / "_build" / "html", target)
+        part = target.with_name(f".{target.name}.part")
+        with writing(target):
+            shutil.rmtree(part, ignore_errors=True)  # of a killed process
+            shutil.move(folder / "_build" / "html", part)
+            shutil.rmtree(target, ignore_errors=True)
+            part.rename(target)
     notebook.with_suffix(".log").unlink()
     return target / "index.html"
 
@@ -81,21 +98,38 @@ def provide_plotly(root: Path) -> None:
 
     script = get_plotlyjs().encode()
     path = root / "book" / "_static" / "plotly.min.js"
-    if not path.is_file() or path.read_bytes() != script:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(script)
+    if path.is_file() and path.read_bytes() == script:
+        return
+    with writing(path), claim(path.with_name(".plotly.lock"), wait=True):
+        part = path.with_name(".plotly.part")  # what a killed process left is written over
+        part.write_bytes(script)
+        part.replace(path)
 
 
-def _jupyter_book(arguments: list[str], log: Path) -> None:
-    """Run ``jupyter-book build``; what it prints goes to `log`, and to the terminal only if it fails."""
-    command = [*JUPYTER_BOOK, *arguments, "-q"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def _jupyter_book(arguments: list[str], log: Path, folder: Path) -> None:
+    """Run ``jupyter-book build`` in `folder`; what it prints goes to `log`, and to the terminal only if it fails."""
+    done = run_child([*JUPYTER_BOOK, *arguments, "-q"], folder, merged=True)
     text = COLOUR.sub("", done.stdout)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text(text, encoding="utf-8")
+    with writing(log):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(text, encoding="utf-8")
     if done.returncode:
+        if not (told := len(re.findall("WARNING:|ERROR:", text))):
+            raise UsageError(f"jupyter-book failed: {last_line(text) or 'it said nothing'}; see {log}")
         print(text, file=sys.stderr)
-        raise UsageError(f"jupyter-book gave {len(re.findall('WARNING:|ERROR:', text))} warnings or errors, see {log}")
+        raise UsageError(f"jupyter-book gave {told} warnings or errors, see {log}")
+
+
+def _check_yaml(file: Path) -> None:
+    """Raise UsageError where one of Jupyter Book's files cannot be read, or is no table."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(read_utf8(file))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{file} is no YAML: {reason_of(error)}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{file} must hold keys and values, as `title: …`")
 
 
 def _check_references(file: Path) -> None:
@@ -106,7 +140,7 @@ def _check_references(file: Path) -> None:
     try:
         parse_string(read_utf8(file), "bibtex")
     except PybtexError as error:
-        raise UsageError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{file} cannot be read: {reason_of(error)}") from error
 
 
 def _inputs(root: Path) -> dict[str, str]:

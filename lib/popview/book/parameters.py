@@ -19,8 +19,9 @@ from popview.common.errors import UsageError
 
 __all__ = ["Parameter", "convert", "read_parameters"]
 
-CELL = re.compile(r"^# %%(.*)$", re.MULTILINE)
-TAGGED = re.compile(r'tags=\[[^\]]*"parameters"')
+CELL = re.compile(r"^# ?%%(.*)$", re.MULTILINE)
+#: As jupytext reads it: a list in single or double quotes, after ``tags=`` or as JSON.
+TAGGED = re.compile(r"""\btags["']?\s*[=:]\s*\[[^\]]*(["'])parameters\1""")
 WORDS = {"true": True, "false": False}
 MISMATCH = (ValueError, SyntaxError, TypeError)
 

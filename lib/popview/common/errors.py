@@ -1,10 +1,11 @@
-"""The one error that a user's mistake raises, and how a misspelt name is answered."""
+"""The one error that a user's mistake raises, how a misspelt name is answered, and what an error of others says."""
 
+import re
 from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Any
 
-__all__ = ["Unavailable", "UsageError", "check_name", "nearest"]
+__all__ = ["Unavailable", "UsageError", "check_name", "is_out_of_memory", "last_line", "nearest", "reason_of"]
 
 
 class UsageError(ValueError):
@@ -46,4 +47,36 @@ def check_name(kind: str, name: Any, known: Collection[str]) -> None:
         return
     guess = nearest(str(name), known)
     hint = f"did you mean {guess!r}? " if guess else ""
-    raise UsageError(f"unknown {kind} {name!r}: {hint}known: {', '.join(map(str, known))}")
+    names = f"known: {', '.join(map(str, known))}" if known else "there is none"
+    raise UsageError(f"unknown {kind} {name!r}: {hint}{names}")
+
+
+def last_line(message: str) -> str:
+    """Return the last line of an error's message that has a word, without the C++ calls that torch appends; or "".
+
+    Examples
+    --------
+    >>> from popview.common.errors import last_line
+    >>> last_line('too large for "int\\nException raised from unpack at numbers.h:79\\nframe #0: main\\n"')
+    'too large for "int'
+    """
+    lines = message.partition("\nException raised from")[0].splitlines()
+    return next((line.strip() for line in reversed(lines) if re.search(r"\w", line)), "")
+
+
+def reason_of(error: BaseException, most: int = 200) -> str:
+    """Return what an error says in one line, of at most so many letters, or its kind where it says nothing.
+
+    Examples
+    --------
+    >>> from popview.common.errors import reason_of
+    >>> reason_of(OSError("no such\\n  file")), reason_of(AssertionError())
+    ('no such file', 'AssertionError')
+    """
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was short: Python, NumPy and Arrow raise MemoryError for it, torch RuntimeError."""
+    words = "out of memory|allocate memory|enough memory"
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(re.search(words, str(error))))

@@ -2,20 +2,23 @@
 
 import json
 import os
+import shutil
 import tempfile
 import tomllib
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from uuid import uuid4
 
 from popview.common import read_log
 from popview.common.errors import UsageError
+from popview.common.locks import abandoned, claim
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read_csv_table", "read_json", "read_toml", "read_utf8", "written_whole"]
+__all__ = ["read_csv_table", "read_json", "read_toml", "read_utf8", "temporary_folder", "writing", "written_whole"]
 
 
 def read_utf8(file: Path) -> str:
@@ -91,6 +94,15 @@ def read_csv_table(file: Path, columns: Collection[str], numbers: Collection[str
 
 
 @contextmanager
+def writing(place: Path | str, cure: str = "") -> Iterator[None]:
+    """Within this context a failure of the system is UsageError: `place` cannot be written; `cure` says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"cannot write {place}: {error.strerror or error}{cure}") from error
+
+
+@contextmanager
 def written_whole(file: Path) -> Iterator[IO[bytes]]:
     """Yield a temporary file in the same folder, which gets the file's name at the end of this context.
 
@@ -99,7 +111,7 @@ def written_whole(file: Path) -> Iterator[IO[bytes]]:
     UsageError
         If it cannot be written; in one line, with the system's reason.
     """
-    try:
+    with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f"{file.stem}.", suffix=".part", delete=False) as part:
             try:
@@ -111,5 +123,30 @@ def written_whole(file: Path) -> Iterator[IO[bytes]]:
             except BaseException:
                 Path(part.name).unlink(missing_ok=True)
                 raise
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror or error}") from error
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder that is gone at the end of this context; those of killed processes go at its start.
+
+    A lock beside each says whether its process lives.
+
+    Raises
+    ------
+    UsageError
+        If no temporary folder can be written.
+    """
+    cure = "; name another temporary folder in TMPDIR"
+    try:
+        place = Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no temporary folder that can be written{cure}") from error
+    for left in abandoned(place.glob("popview-*.lock")):
+        shutil.rmtree(left.with_suffix(""), ignore_errors=True)
+    folder = place / f"popview-{uuid4().hex}"
+    with ExitStack() as stack:
+        with writing(place, cure):
+            stack.enter_context(claim(folder.with_suffix(".lock"), wait=True))
+            folder.mkdir(mode=0o700)
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield folder

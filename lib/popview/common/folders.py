@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from popview.common.errors import UsageError
+
 __all__ = ["PAPER", "RESULTS", "ROOT", "cache_folder"]
 
 
@@ -21,10 +23,17 @@ PAPER = RESULTS / "paper"
 
 
 def cache_folder() -> Path:
-    """Return the cache's folder: the one that POPVIEW_CACHE names, else the user's cache folder for popview."""
-    named = os.environ.get("POPVIEW_CACHE")
-    if named:
-        return Path(named).expanduser()
+    """Return the cache's folder: the one that POPVIEW_CACHE names, else the user's cache folder for popview.
+
+    Raises
+    ------
+    UsageError
+        If it would lie in a home, and the user has none.
+    """
     from platformdirs import user_cache_path
 
-    return user_cache_path("popview")
+    named = os.environ.get("POPVIEW_CACHE")
+    try:
+        return Path(named).expanduser() if named else user_cache_path("popview")
+    except RuntimeError as error:
+        raise UsageError(f"the cache has no folder ({error}): name one in POPVIEW_CACHE") from error

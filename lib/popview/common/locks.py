@@ -2,11 +2,11 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["claim", "is_held"]
+__all__ = ["abandoned", "claim", "is_held"]
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def claim(file: Path, *, wait: bool = False) -> Iterator[bool]:
     file.parent.mkdir(parents=True, exist_ok=True)
     held = False
     while not held:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -46,6 +46,14 @@ def claim(file: Path, *, wait: bool = False) -> Iterator[bool]:
                     file.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
+
+
+def abandoned(files: Iterable[Path]) -> Iterator[Path]:
+    """Yield those lock files whose holders were killed, each held meanwhile; then they are removed."""
+    for file in files:
+        with suppress(OSError), claim(file) as free:  # gone by now, or another user's
+            if free:
+                yield file
 
 
 def _is_at(descriptor: int, file: Path) -> bool:

@@ -13,6 +13,8 @@ from multiprocessing import resource_tracker
 import torch
 from joblib.externals.loky.backend import resource_tracker as loky_tracker
 
+from popview.common.endings import STOPS
+
 __all__ = ["HUGE_PAGES", "keep_pages", "one_thread", "serve", "uninterrupted"]
 
 #: Environment of a process that is started to train: its memory in huge pages, where the kernel gives them on request.
@@ -51,27 +53,30 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait for the end of this context, and never reach the threads and processes that are started in it."""
+    """Let signals that ask for an end wait for that of this context; Ctrl-C never reaches what is started in it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     for tracker in (resource_tracker, loky_tracker):
         tracker.ensure_running()  # else the first process that is started would start it, and unblock the signal
     came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    before = {number: handler for number in STOPS if callable(handler := signal.getsignal(number))}
+    for number in before:
+        signal.signal(number, lambda one, _: came.append(one))
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        signal.signal(signal.SIGINT, before)
-        for number in came:
-            signal.raise_signal(number)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for one in came:
+            signal.raise_signal(one)
 
 
 @cache
 def serve(driver: int) -> None:
-    """Let this process, a child of `driver`, end when that has ended, however it did; and leave Ctrl-C to it.
+    """Let this process, a child of `driver`, end when that has ended, and leave signals that ask for an end to it.
 
     Parameters
     ----------
@@ -80,7 +85,8 @@ def serve(driver: int) -> None:
     """
     if driver == os.getpid():
         return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_watch, args=(driver,), name="watch", daemon=True).start()
 
 

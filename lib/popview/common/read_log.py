@@ -23,7 +23,7 @@ def record(path: str | os.PathLike[str]) -> None:
     log = os.environ.get(ENVIRONMENT_VARIABLE)
     if not log:
         return
-    line = f"{Path(path).absolute()}\n".encode()
+    line = os.fsencode(f"{Path(path).absolute()}\n")
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)  # one write: lines of two processes never mix
     try:
         os.write(descriptor, line)

@@ -3,8 +3,6 @@
 import json
 import shutil
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +11,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from popview.common.errors import UsageError
-
-__all__ = ["check_shapes", "load_tensors", "save_tensors", "writing"]
+__all__ = ["check_shapes", "load_tensors", "save_tensors"]
 
 
 def save_tensors(file: Path, state: Any) -> None:
     """Write a state, whole or not at all: tensors as such, everything else as JSON in the metadata; with a checksum.
 
     It is written in a folder beside it, ``<file>.part``, whose name is known where safetensors' own temporary is not.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
     """
     tensors: dict[str, Tensor] = {}
     outline = json.dumps(_outline(state, tensors))
@@ -31,17 +32,10 @@ def save_tensors(file: Path, state: Any) -> None:
     try:
         save_file(tensors, part / "state", metadata={"outline": outline, "crc32": _checksum(outline, tensors)})
         (part / "state").replace(file)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-@contextmanager
-def writing(file: Path) -> Iterator[None]:
-    """Within this context a failure of the system or of safetensors is UsageError: `file` cannot be written."""
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        raise UsageError(f"cannot write {file}: {error}") from error
 
 
 def load_tensors(file: Path) -> Any:

@@ -41,8 +41,8 @@ def filled_in(sentence: str, numbers: Mapping[str, Any], where: str) -> str:
     try:
         return sentence.format(**numbers)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        known = ", ".join(numbers)
-        raise UsageError(f"{where}: a field of {sentence!r} cannot be filled ({error}); known: {known}") from error
+        known = f"known: {', '.join(numbers)}" if numbers else "there are no numbers"
+        raise UsageError(f"{where}: a field of {sentence!r} cannot be filled ({error}); {known}") from error
 
 
 def that_share(yes: Iterable[bool]) -> Word:

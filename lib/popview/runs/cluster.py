@@ -11,7 +11,7 @@ from typing import Any
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from popview.common import processes
-from popview.common.errors import UsageError
+from popview.common.errors import UsageError, reason_of
 
 __all__ = ["dask_client", "dask_results"]
 
@@ -26,7 +26,7 @@ def dask_client(scheduler: str | None, workers: int) -> Iterator[Any]:
         from distributed import Client
         from distributed.utils import silence_logging_cmgr
     except ValueError as error:  # one of its files is no YAML
-        raise UsageError(f"Dask's configuration: {' '.join(str(error).split())}") from error
+        raise UsageError(f"Dask's configuration: {reason_of(error)}") from error
 
     with ExitStack() as stack:
         stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # errors are told in one line
@@ -36,7 +36,7 @@ def dask_client(scheduler: str | None, workers: int) -> Iterator[Any]:
         try:
             client = stack.enter_context(Client(cluster, timeout=PATIENCE))
         except Exception as error:  # a server of another kind may answer anything
-            raise UsageError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+            raise UsageError(f"no Dask scheduler answers at {scheduler}: {reason_of(error)}") from error
         if not client.nthreads():
             print("popview: no Dask worker is there yet; waiting for one", file=sys.stderr)
         yield client
@@ -50,10 +50,28 @@ def _cluster(scheduler: str | None, workers: int, stack: ExitStack) -> Any:
 
         environment = {"MALLOC_ARENA_MAX": 1, **processes.HUGE_PAGES}
         start = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in environment.items()}
-        with config.set(start), processes.uninterrupted():
-            local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+        stack.enter_context(_main_left_alone())  # also for a worker that is started anew
+        try:
+            with config.set(start), processes.uninterrupted():
+                local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50)
+        except (OSError, RuntimeError) as error:
+            raise UsageError(
+                f"Dask's workers do not start on this machine: {reason_of(error.__cause__ or error)}"
+            ) from error
         return stack.enter_context(local)
     return _slurm(workers, stack) if scheduler == "slurm" else scheduler
+
+
+@contextmanager
+def _main_left_alone() -> Iterator[None]:
+    """Let processes that are spawned not import the main script, which may run at its import, for want of a guard."""
+    main = sys.modules["__main__"]
+    hidden: dict[str, Any] = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(hidden)
 
 
 def _slurm(workers: int, stack: ExitStack) -> Any:

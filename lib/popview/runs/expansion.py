@@ -128,8 +128,10 @@ def expand(
         if variant == "tuned":
             varied = [varied[tried["chosen"]]] if "chosen" in tried else []
         if not varied and algorithms is not None:
-            command = f"`popview tune --profile {profile} --task {task} --algorithm {algorithm}`"
-            raise UsageError(f"{algorithm} on {task} has no {variant} setting in profile {profile}: run {command}")
+            cure = f"run `popview tune --profile {profile} --task {task} --algorithm {algorithm}`"
+            if algorithm not in searched(profile, task):
+                cure = f"it has no [{task}.search.{algorithm}], so that none is searched for"
+            raise UsageError(f"{algorithm} on {task} has no {variant} setting in profile {profile}: {cure}")
         found += _specs(table, algorithm, variant, varied, seeds, profile=profile, task=task, **changes)
     if hyperparameters:
         return [replace(spec, hyperparameters=spec.hyperparameters | hyperparameters) for spec in found]

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from popview.common import tensor_files
 from popview.common.environment import versions
-from popview.common.errors import UsageError
+from popview.common.errors import UsageError, reason_of
+from popview.common.files import writing
 from popview.common.seeds import stream
 from popview.optimizers import Optimizer, make
 from popview.runs.schedules import scheduler
@@ -103,8 +104,7 @@ def follow(
     try:
         first, spent = _resumed(unfinished, problem, optimizer, records)
     except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        print(f"popview: {unfinished} cannot be continued ({reason}): the run starts over", file=sys.stderr)
+        print(f"popview: {unfinished} cannot be continued ({reason_of(error)}): the run starts over", file=sys.stderr)
         problem, optimizer, records = begin()
         first, spent = -1, 0.0
     began = saved = time.perf_counter()
@@ -198,7 +198,7 @@ def train(problem: Problem, optimizer: Optimizer, spec: RunSpec, first: int = 0)
 
 def _write(file: Path, problem: Problem, optimizer: Optimizer, records: list[Any], step: int, spent: float) -> None:
     """Write the state of a half-done run."""
-    with tensor_files.writing(file):
+    with writing(file):
         tensor_files.save_tensors(file, _state(problem, optimizer, records, step, spent))
 
 

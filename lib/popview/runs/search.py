@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from popview.common.errors import UsageError, check_name
+from popview.common.files import writing
 from popview.common.folders import RESULTS
 from popview.common.locks import claim
 from popview.common.seeds import stream
@@ -219,14 +220,11 @@ def _distance(plan: annealed.AnnealedPlan, algorithm: str, place: int) -> float:
 def _record(profile: str, task: str, algorithm: str, entry: dict[str, Any], kind: str = "") -> None:
     """Write an algorithm's entry; one of the same search, and chosen already, stays."""
     file = profiles.FOLDER.parent / "searches" / f"{profile}{kind}.json"
-    try:
-        with claim(file.with_suffix(".lock"), wait=True):
-            searches = profiles.searches(f"{profile}{kind}")
-            known = searches.setdefault(task, {}).get(algorithm, {})
-            if known.get("of") != entry["of"] or "chosen" in entry:
-                searches[task][algorithm] = entry
-            part = file.with_suffix(".part")
-            part.write_text(json.dumps(searches, indent=1, sort_keys=True) + "\n", "utf-8")
-            part.replace(file)
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror or error}") from error
+    with writing(file), claim(file.with_suffix(".lock"), wait=True):
+        searches = profiles.searches(f"{profile}{kind}")
+        known = searches.setdefault(task, {}).get(algorithm, {})
+        if known.get("of") != entry["of"] or "chosen" in entry:
+            searches[task][algorithm] = entry
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(searches, indent=1, sort_keys=True) + "\n", "utf-8")
+        part.replace(file)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from popview.common import read_log
-from popview.common.errors import UsageError
+from popview.common.errors import UsageError, reason_of
 from popview.common.files import written_whole
 from popview.common.folders import RESULTS
 from popview.common.locks import claim
@@ -137,7 +137,7 @@ def _reading(file: Path) -> Iterator[None]:
     except (
         pa.ArrowException, OSError, MemoryError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError
     ) as error:  # fmt: skip
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = reason_of(error)
         number = getattr(error, "errno", None)
         if isinstance(error, MemoryError) or number not in (None, errno.ENOENT):
             raise UsageError(f"{file} cannot be read: {reason}") from error

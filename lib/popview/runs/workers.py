@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 import sys
 import threading
 import warnings
@@ -18,9 +17,11 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from popview.common import processes, tensor_files
+from popview.common.endings import code_of
 from popview.common.errors import Unavailable, UsageError, check_name
+from popview.common.files import writing
 from popview.common.folders import RESULTS
-from popview.common.locks import claim, is_held
+from popview.common.locks import abandoned, claim, is_held
 from popview.runs import store
 from popview.runs.cluster import dask_client, dask_results
 from popview.runs.computing import compute_part, rows_taken
@@ -141,6 +142,10 @@ def run(
         except TerminatedWorkerError:
             kills += 1
             print("popview: a worker was killed; what it had not finished is computed again", file=sys.stderr)
+        finally:
+            locks = (store.beside(spec, "lock", root) for spec in todo)
+            for _ in abandoned(lock for lock in locks if lock.is_file()):  # by killed workers
+                pass
         if kills == before and any(job.digest not in ours and job.task not in lost for job in jobs):
             raise UsageError("the workers have another version of popview: start them anew")
         left = (spec for spec in to_compute(todo, root, keep_weights) if not ours.get(spec.digest))
@@ -194,7 +199,7 @@ def _compute(spec: Part, root: Path, keep_weights: bool, every: float) -> Outcom
         with _training, ExitStack() as stack:
             for one in served:
                 lock = store.beside(one, "lock", root)
-                with tensor_files.writing(lock):
+                with writing(lock):
                     held = stack.enter_context(claim(lock))
                 if not held:
                     return {one.digest: False for one in served}
@@ -206,21 +211,21 @@ def _compute(spec: Part, root: Path, keep_weights: bool, every: float) -> Outcom
                     if absent[found.spec.digest]:
                         weights = store.beside(found.spec, "weights", root)
                         if keep_weights or found.spec.keeps_weights:
-                            with tensor_files.writing(weights):
+                            with writing(weights):
                                 weights.parent.mkdir(parents=True, exist_ok=True)
                                 tensor_files.save_tensors(weights, found.weights)
                         store.save(found.spec, found.table, root)
             for one in served:
-                with tensor_files.writing(store.path(one, root)):
+                with writing(store.path(one, root)):
                     store.sweep(one, root)
             return absent
     except UsageError as error:
         return error
     except (OSError, MemoryError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory|enough memory", reason):
+        ending = code_of(error)
+        if ending is None:
             raise
-        return UsageError(f"{spec.algorithm} on {spec.task}, seed {spec.seed}: {reason}")
+        return UsageError(f"{spec.algorithm} on {spec.task}, seed {spec.seed}: {ending[1]}")
 
 
 def _reuse(part: Part, root: Path) -> bool:
@@ -258,10 +263,9 @@ def _child(driver: int, *given: Any) -> Outcome:
 def _dask(jobs: Iterable[Part], workers: int, scheduler: str | None, root: Path, *given: Any) -> Iterator[Any]:
     mark = root / f".driver-{uuid4().hex}"
     with ExitStack() as stack:
-        with tensor_files.writing(mark):
-            for left in root.glob(".driver-*"):
-                with claim(left):  # of a killed driver: it goes at the end of this context
-                    pass
+        with writing(mark):
+            for _ in abandoned(root.glob(".driver-*")):
+                pass
             stack.enter_context(claim(mark, wait=True))
         client = stack.enter_context(dask_client(scheduler, workers))
         every = list(jobs)

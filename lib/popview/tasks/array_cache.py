@@ -4,13 +4,14 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from popview.common.errors import UsageError
+from popview.common.errors import reason_of
+from popview.common.files import writing
 from popview.common.folders import cache_folder as folder
 from popview.common.locks import claim
 
@@ -45,27 +46,19 @@ def arrays(name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np
     The SHA-256 of each array's file is kept beside it and checked at every opening; what does not agree is made anew.
     """
     place = folder() / name
+    where = f"to the cache {place.parent}", "; name another in POPVIEW_CACHE"
     found = _opened(place, quiet=True)
     if found is not None:
         return found
     with ExitStack() as stack:
-        with _told_if_not_writable():
+        with writing(*where):
             stack.enter_context(claim(place.with_name(name + ".lock"), wait=True))
         found = _opened(place)
         if found is not None:
             return found
         made = make()
-        with _told_if_not_writable():
+        with writing(*where):
             return _written(place, made)
-
-
-@contextmanager
-def _told_if_not_writable() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"cannot write to the cache {folder()}: {reason}; name another in POPVIEW_CACHE") from error
 
 
 def _opened(place: Path, quiet: bool = False) -> dict[str, np.ndarray] | None:
@@ -79,7 +72,7 @@ def _opened(place: Path, quiet: bool = False) -> dict[str, np.ndarray] | None:
             return None
         reason = f"{Path(error.filename).name} is missing"
     except (OSError, RecursionError, TypeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = reason_of(error)
     if reason and not quiet:
         print(f"popview: {place} is damaged ({reason}): made anew", file=sys.stderr)
     return None if reason else _mapped(place, sums)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from popview.common.errors import UsageError
+from popview.common.errors import UsageError, is_out_of_memory, reason_of
 from popview.tasks import hub
 
 __all__ = ["classifier", "tokenizer", "vocabulary"]
@@ -66,14 +66,14 @@ def _from_pretrained(loader: Any, model: str, **options: Any) -> Any:
     logging.disable_progress_bar()
     place = hub.model_folder(model)
     try:
-        return loader.from_pretrained(place, **options)
+        return loader.from_pretrained(place, trust_remote_code=False, **options)  # else the terminal would be asked
     except Exception as error:  # of a dozen kinds: of the files, of the network
-        raise _unreadable(model, str(error)) from error
+        if is_out_of_memory(error):
+            raise
+        raise _unreadable(model, reason_of(error, 160)) from error
 
 
 def _unreadable(model: str, reason: str) -> UsageError:
     place = hub.model_folder(model)
     where = f"in {place}" if Path(place).is_dir() else "on the Hub"
-    return UsageError(
-        f"cannot read model {model} {where}: {' '.join(reason.split())[:160]}; {hub.advice(model, model)}"
-    )
+    return UsageError(f"cannot read model {model} {where}: {reason}; {hub.advice(model, model)}")

