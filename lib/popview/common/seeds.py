@@ -1,17 +1,53 @@
 """Independent random streams from one seed: a restart's start must not share random numbers with its noise."""
 
 import hashlib
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 
-__all__ = ["generator", "stream"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["checked_seed", "draws", "generator", "stream"]
+
+
+def checked_seed(seed: Any) -> int:
+    """Return a seed as a whole number of Python: NumPy's are taken, and anything else is refused.
+
+    Raises
+    ------
+    TypeError
+        If it is a float, a truth value or anything else: 1.0 and True would name other streams than 1 does.
+    ValueError
+        If it does not fit the 64 bits of torch's generators.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from popview.common.seeds import checked_seed
+    >>> checked_seed(np.int64(3))
+    3
+    """
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise TypeError(f"seed must be a whole number, got {seed!r}")
+    if not -(2**63) <= (number := int(seed)) < 2**64:
+        raise ValueError(f"seed must lie between -2**63 and 2**64 - 1, got {seed!r}")
+    return number
 
 
 def stream(seed: int, name: str) -> int:
     """Return the seed of the stream `name` ("starts", "noise", "order", …) that belongs to `seed`."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") >> 1
+    return int.from_bytes(hashlib.sha256(f"{checked_seed(seed)}/{name}".encode()).digest()[:8], "big") >> 1
 
 
-def generator(seed: int, name: str) -> torch.Generator:
+def draws(seed: int) -> np.random.Generator:
+    """Return NumPy's generator at the start of a seed's numbers; for the errors see `checked_seed`."""
+    return np.random.default_rng(checked_seed(seed))
+
+
+def generator(seed: int, name: str) -> "torch.Generator":
     """Return a processor-side torch generator at the start of that stream."""
+    import torch  # here, since statistics draw numbers without it
+
     return torch.Generator().manual_seed(stream(seed, name))

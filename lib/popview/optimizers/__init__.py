@@ -16,15 +16,16 @@
 
 import inspect
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from popview.common.errors import check_name
 from popview.optimizers.adamw import AdamW
 from popview.optimizers.base import Optimizer
-from popview.optimizers.basin_hopping import ACCEPT_RULES, AcceptRule, BasinHopping, Perturb, hopping
+from popview.optimizers.basin_hopping import BasinHopping, hopping
+from popview.optimizers.hops import ACCEPT_RULES, AcceptRule, Perturb
 from popview.optimizers.lbfgs import LBFGS
 from popview.optimizers.noise import NOISES, SCOPES
 from popview.optimizers.sam import SAM
@@ -62,10 +63,10 @@ ALGORITHMS: dict[str, Callable[..., Optimizer]] = {
     "NiG-SGD": NiGSGD,
     "NiM-SGD": NiMSGD,
     "SAM": SAM,
-    "NiG-BH": hopping("gradient", accept="always"),
-    "NiM-BH": hopping("model", accept="always"),
-    "NiG-MBH": hopping("gradient", accept="classical"),
-    "NiM-MBH": hopping("model", accept="classical"),
+    "NiG-BH": partial(hopping, "gradient", accept="always"),
+    "NiM-BH": partial(hopping, "model", accept="always"),
+    "NiG-MBH": partial(hopping, "gradient", accept="classical"),
+    "NiM-MBH": partial(hopping, "model", accept="classical"),
     "AdamW": AdamW,
     "SWA": SWA,
     "SGLD": SGLD,
@@ -98,15 +99,16 @@ def hyperparameters(name: str) -> tuple[str, ...]:
         for parameter in inspect.signature(f).parameters.values()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    return tuple(sorted(names - {"buffers", "scaler", "perturb"}))
+    return tuple(sorted(names - {"buffers", "scaler", "perturb", "process_group"}))
 
 
 def make(
     name: str,
     params: Iterable[Any],
     *,
-    buffers: Iterable[Tensor] = (),
+    buffers: Iterable[Any] = (),
     scaler: torch.amp.GradScaler | None = None,
+    process_group: Any = None,
     **hyperparameters_: Any,
 ) -> Optimizer:
     """Make an optimizer by the paper's name.
@@ -115,7 +117,7 @@ def make(
     ----------
     name : str
         A key of `ALGORITHMS`.
-    params, buffers, scaler
+    params, buffers, scaler, process_group
         See `Optimizer`.
     **hyperparameters_
         Those of the algorithm (`hyperparameters` lists them); the others keep their defaults.
@@ -159,4 +161,4 @@ def make(
     known = hyperparameters(name)
     for given in hyperparameters_:
         check_name(f"hyperparameter of {name}", given, known)
-    return ALGORITHMS[name](params, buffers=buffers, scaler=scaler, **hyperparameters_)
+    return ALGORITHMS[name](params, buffers=buffers, scaler=scaler, process_group=process_group, **hyperparameters_)

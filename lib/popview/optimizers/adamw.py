@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim.adamw import adamw
 
 from popview.optimizers.base import Optimizer
@@ -62,9 +63,18 @@ class AdamW(Optimizer):
         if not eps >= 0:
             raise ValueError(f"eps must be 0 or above, got {eps!r}")
 
+    def _moments(self, params: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Return both moments of parameters, and how many steps each has taken."""
+        first, second = (self._of_state(key, "zeros", params) for key in ("first_moment", "second_moment"))
+        return first, second, [self.state[p].setdefault("step", torch.tensor(0.0)) for p in params]
+
+    def _make_state(self) -> None:
+        super()._make_state()
+        self._moments(self._trained())
+
     def _descend(self) -> None:
-        models, gradients = self._models(), self._gradients()
-        first, second = (self._of_state(key, "zeros") for key in ("first_moment", "second_moment"))
+        models, gradients = self._moved(), self._followed
+        first, second, steps = self._moments(self._moving())
         for group, span in self._spans():
             adamw(
                 models[span],
@@ -72,7 +82,7 @@ class AdamW(Optimizer):
                 first[span],
                 second[span],
                 [],
-                [self.state[p].setdefault("step", torch.tensor(0.0)) for p in group["params"]],
+                steps[span],
                 amsgrad=False,
                 beta1=group["betas"][0],
                 beta2=group["betas"][1],

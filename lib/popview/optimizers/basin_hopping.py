@@ -7,124 +7,20 @@ place in its own hop. The first local search starts unperturbed, as in Olson et 
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from popview.common.errors import UsageError, check_name
-from popview.optimizers.base import Closure, check_switch
+from popview.common.errors import UsageError
+from popview.optimizers.base import Closure
+from popview.optimizers.checks import check_switch
+from popview.optimizers.hops import AcceptRule, Perturb, make_accept_rule
 from popview.optimizers.noise import Noise, make_noise
 from popview.optimizers.sgd import SGD, sgd_
-from popview.optimizers.tensors import add_, copy_where_, members_of, norm
+from popview.optimizers.tensors import copied, copy_where_, members_of
 
-__all__ = ["ACCEPT_RULES", "AcceptRule", "BasinHopping", "Perturb"]
-
-
-@dataclass(frozen=True)
-class Perturb:
-    """Add noise ζ ∈ B₀(ρ) to the model (Algorithm 6) or to the gradient of the hop's first step (Algorithm 7).
-
-    At equal ρ the two are not alike: the second displaces the model by η ρ, and with momentum, which carries it on, by
-    η ρ / (1 − momentum) in the end.
-
-    Examples
-    --------
-    Noise that is 1 everywhere, at ρ = 0.5, for the second of two models:
-
-    >>> import torch
-    >>> from popview.optimizers import Perturb
-    >>> ones = lambda models, generator: [torch.ones_like(t) for t in models]
-    >>> perturb, models = Perturb("model", ones), [torch.zeros(2, 1)]
-    >>> perturb(models, models, torch.Generator(), 0.5, torch.tensor([False, True]))
-    >>> models
-    [tensor([[0.0000],
-            [0.5000]])]
-    """
-
-    target: Literal["model", "gradient"]
-    noise: Noise
-
-    def __post_init__(self) -> None:
-        """Raise UsageError where the target is unknown."""
-        check_name("target of a perturbation", self.target, ("model", "gradient"))
-
-    def __call__(
-        self, tensors: list[Tensor], models: list[Tensor], generator: Generator, rho: float, where: Tensor
-    ) -> None:
-        """Add ρ ζ in place to the `tensors` of those members of the population that `where` selects."""
-        add_(tensors, self.noise(models, generator), rho, where)
-
-
-def _loss(loss_closure: Closure) -> Any:
-    return loss_closure()
-
-
-def _lower(candidate: Tensor, reference: Tensor, temperature: float, generator: Generator) -> Tensor:
-    return candidate < reference
-
-
-def _metropolis(candidate: Tensor, reference: Tensor, temperature: float, generator: Generator) -> Tensor:
-    lower = candidate < reference
-    if temperature == 0:
-        return lower
-    chance = torch.empty_like(candidate).uniform_(generator=generator)
-    return lower | (chance < torch.exp((reference - candidate) / temperature))
-
-
-@dataclass(frozen=True)
-class AcceptRule:
-    """When a hop is accepted, and what a rejected one returns to.
-
-    Parameters
-    ----------
-    decide : callable or None
-        ``(candidate, reference, temperature, generator)`` → mask, from two scores of shape ``(P,)``; None accepts
-        always and compares nothing. A NaN is never lower, so a diverged candidate is rejected.
-    reference : {"minimum", "perturbed"}
-        The point that the candidate is compared with and that a rejection returns to: the previous minimum, or the
-        point after the perturbation.
-    score : callable
-        ``loss_closure`` → score of the model as it stands, the lower the better; by default the loss.
-
-    Examples
-    --------
-    A rule that also accepts a loss that is higher by less than 0.1:
-
-    >>> import torch
-    >>> from popview.optimizers import AcceptRule, make
-    >>> rule = AcceptRule(lambda candidate, reference, temperature, generator: candidate < reference + 0.1)
-    >>> rule.decide(torch.tensor([1.0, 2.0]), torch.tensor([0.95, 1.0]), 0.0, torch.Generator())
-    tensor([ True, False])
-    >>> optimizer = make("NiM-MBH", [torch.nn.Parameter(torch.zeros(1))], accept=rule)
-    """
-
-    decide: Callable[[Tensor, Tensor, float, Generator], Tensor] | None
-    reference: Literal["minimum", "perturbed"] = "minimum"
-    score: Callable[[Closure], Any] = _loss
-
-    def __post_init__(self) -> None:
-        """Raise UsageError where the reference is unknown."""
-        check_name("reference of an accept rule", self.reference, ("minimum", "perturbed"))
-
-
-ACCEPT_RULES: dict[str, AcceptRule] = {
-    "always": AcceptRule(None),
-    "classical": AcceptRule(_lower),
-    "metropolis": AcceptRule(_metropolis),
-    "printed": AcceptRule(_lower, reference="perturbed"),
-}
-
-
-def make_accept_rule(accept: str | AcceptRule | Callable[[Closure], Any]) -> AcceptRule:
-    """Return the rule named; a rule as it is; or, for a callable, `classical` with that callable as the score."""
-    if isinstance(accept, AcceptRule):
-        return accept
-    if callable(accept):
-        return AcceptRule(_lower, score=accept)
-    check_name("accept rule", accept, ACCEPT_RULES)
-    return ACCEPT_RULES[accept]
+__all__ = ["BasinHopping", "hopping"]
 
 
 class BasinHopping(SGD):
@@ -164,6 +60,10 @@ class BasinHopping(SGD):
     `solution` and `finish` give the incumbent: the previous minimum, or for `printed` the perturbed point. Under an
     accept rule one more copy of parameters, buffers and momentum is kept, and a second one of parameters and buffers
     for as long as the two are compared. `metropolis` at T > 0 draws from the optimizer's noise stream.
+
+    Noise in the model is added before the hop's first gradient is known: to the parameters that had one in the step
+    before. One that turns out to have none goes back to where it was, from the previous minimum's copy or, where none
+    is kept, from one more copy of the parameters, which is no part of the state dict.
 
     Examples
     --------
@@ -216,70 +116,106 @@ class BasinHopping(SGD):
         self._place = torch.zeros(self.size, dtype=torch.int64, device=self.device)  # steps taken in the hop
         self._searches = torch.zeros_like(self._place)  # local searches finished: 0 during the first
         self._kept_buffers = [b.clone() for b in self.buffers] if self.rule.decide is not None else []
+        self._unperturbed: list[Tensor] = []  # copies, whose memory the next hop uses again
+        self._without: set[int] = set()  # places of the parameters that lacked a gradient in the last step
 
-    @torch.no_grad()
-    def step(self, closure: Closure, loss_closure: Closure | None = None) -> Any:  # type: ignore[override]
-        """Make one update, and accept or reject where it ends a hop; see `Optimizer.step` for the closures."""
-        self._check_closure(closure)
-        self.steps += 1
+    def _decides(self) -> bool:
+        return self.rule.decide is not None
+
+    def _update(self, closure: Any, loss_closure: Closure | None) -> Any:
         between = (self._place == 0) & (self._searches > 0)
         starting = between & (self.steps <= self.hyperparameter("noise_until") + 1)
         starts = bool(starting.any())
-        if starts:
-            self._start(starting)
+        before = self._start(starting) if starts else {}
         try:
             loss = self._first_pass(closure)
         except BaseException:
             self._begun(starting)
             raise
-        if not self._overflowed():
-            flat = norm(self._gradients()) < self.hyperparameter("epsilon")
-            self._normalize()
-            if starts and self.perturb.target == "gradient":
-                self._inject(self._gradients(), starting)
-                flat &= ~starting
-            self._descend()
-            if starts and self.perturb.target == "gradient" and self.rule.reference == "perturbed":
-                self._keep(starting)
-            searching = starting | ~between  # else hops are over, and this search has no end
-            self._place += searching
-            ended = searching & (flat | (self._place >= self.hyperparameter("tau")))
-            if ended.any():
-                self._end(ended, torch.enable_grad()(closure) if loss_closure is None else loss_closure)
-        else:
+        self._note_missing(before, starting)
+        if self._skipped():
             self._begun(starting)
+            return loss
+        self._reset(starting, self._moving())
+        flat = self._norm() < self.hyperparameter("epsilon")
+        self._normalize()
+        if starts and self.perturb.target == "gradient":
+            self._followed = [g.clone() for g in self._followed]
+            self._inject(self._followed, self._moved(), starting)
+            flat &= ~starting
+        self._descend()
+        self._followed = []
+        if starts and self.perturb.target == "gradient" and self.rule.reference == "perturbed":
+            self._keep(starting)
+        searching = starting | ~between  # else hops are over, and this search has no end
+        self._place += searching
+        ended = searching & (flat | (self._place >= self.hyperparameter("tau")))
+        if ended.any():
+            self._end(ended, self._again(closure) if loss_closure is None else loss_closure)
         return loss
 
-    def _start(self, starting: Tensor) -> None:
+    def _start(self, starting: Tensor) -> dict[int, Tensor]:
+        """Begin a hop; return what is known of the models before it was perturbed, by places among all parameters."""
         if self.rule.reference == "minimum":
             self._keep(starting)
-        if self.perturb.target == "model":
-            self._inject(self._models(), starting)
-            if self.rule.reference == "perturbed":
-                self._keep(starting)
-        if self.reset_momentum:
-            momentum = self._momentum_buffers()
-            copy_where_(momentum, [torch.zeros_like(m) for m in momentum], starting)
+        if self.perturb.target == "gradient":
+            return {}
+        places = [i for i, p in enumerate(self._params()) if p.requires_grad and i not in self._without]
+        params = [self._params()[i] for i in places]
+        models = members_of(params, self.population)
+        if self.rule.decide is not None and self.rule.reference == "minimum":
+            before = self._of_state("reference", "copy", params)
+        else:
+            before = self._unperturbed = copied(models, self._unperturbed)
+        if models:
+            self._inject(models, models, starting)
+        if self.rule.reference == "perturbed":
+            self._keep(starting)
+        return dict(zip(places, before, strict=True))
+
+    def _note_missing(self, before: dict[int, Tensor], starting: Tensor) -> None:
+        """Note which parameters lack a gradient; those that a hop has just perturbed go back to where they were."""
+        params = self._params()
+        self._without = {i for i, p in enumerate(params) if p.requires_grad and p.grad is None}
+        for i in self._without & before.keys():
+            perturbed = [params[i]]
+            if self.rule.decide is not None and self.rule.reference == "perturbed":
+                perturbed.append(self.state[params[i]]["reference"])
+            for t in members_of(perturbed, self.population):
+                copy_where_([t], [before[i]], starting)
 
     def _begun(self, starting: Tensor) -> None:
         """Of a step that is skipped, or interrupted: where the model has been perturbed the hop goes on."""
         if self.perturb.target == "model":
             self._place += starting
+            self._reset(starting, self._trained())
 
-    def _inject(self, tensors: list[Tensor], where: Tensor) -> None:
-        self.perturb(tensors, self._models(), self.generator, self.hyperparameter("rho"), where)
+    def _reset(self, starting: Tensor, params: list[Tensor]) -> None:
+        if self.reset_momentum and starting.any():
+            momentum = self._momentum_buffers(params)
+            copy_where_(momentum, [torch.zeros_like(m) for m in momentum], starting)
+
+    def _inject(self, tensors: list[Tensor], models: list[Tensor], where: Tensor) -> None:
+        self.perturb(tensors, models, self.generator, self.hyperparameter("rho"), where)
         self.counts["noise_triggers"] += where
 
     def _reference(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Models, momentum and buffers of the point that a rejected hop returns to."""
-        momentum = [] if not self._momentum_buffers() else self._of_state("reference_momentum", "zeros")
-        return self._of_state("reference", "copy"), momentum, members_of(self._kept_buffers, self.population)
+        trained = self._trained()
+        momentum = self._of_state("reference_momentum", "zeros", trained) if self._momentum_buffers(trained) else []
+        models = self._of_state("reference", "copy", trained)
+        return models, momentum, members_of(self._kept_buffers, self.population)
+
+    def _make_state(self) -> None:
+        super()._make_state()
+        if self.rule.decide is not None:
+            self._reference()
 
     def _keep(self, where: Tensor) -> None:
         if self.rule.decide is not None:
             models, momentum, buffers = self._reference()
             copy_where_(models, self._models(), where)
-            copy_where_(momentum, self._momentum_buffers(), where)
+            copy_where_(momentum, self._momentum_buffers(self._trained()), where)
             copy_where_(buffers, self._buffers(), where)
 
     def _end(self, ended: Tensor, evaluate: Closure) -> None:
@@ -288,7 +224,7 @@ class BasinHopping(SGD):
             rejected = tried & ~self._accepts(evaluate, tried)
             models, momentum, buffers = self._reference()
             copy_where_(self._models(), models, rejected)
-            copy_where_(self._momentum_buffers(), momentum, rejected)
+            copy_where_(self._momentum_buffers(self._trained()), momentum, rejected)
             copy_where_(self._buffers(), buffers, rejected)
         else:
             rejected = torch.zeros_like(tried)
@@ -330,37 +266,45 @@ class BasinHopping(SGD):
     def _run_state(self) -> dict[str, Any]:
         kept = [b.clone() for b in self._kept_buffers]
         own = {"place": self._place.clone(), "searches": self._searches.clone(), "kept_buffers": kept}
-        return {**super()._run_state(), **own}
+        without = [i in self._without for i in range(len(self._params()))]
+        return {**super()._run_state(), **own, "without": without}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a `state_dict`; see `Optimizer.load_state_dict`."""
-        kept = state_dict.get("run", {}).get("kept_buffers", self._kept_buffers)
-        if len(kept) != len(self._kept_buffers):
+    def _check_run(self, run: dict[str, Any]) -> None:
+        if (kept := len(run["kept_buffers"])) != len(self._kept_buffers):
             raise UsageError(
-                f"state_dict was saved with {len(kept)} buffers, and this optimizer has {len(self._kept_buffers)}: "
+                f"state_dict was saved with {kept} buffers, and this optimizer has {len(self._kept_buffers)}: "
                 "give it the same buffers="
             )
-        super().load_state_dict(state_dict)
 
     def _load_run_state(self, run: dict[str, Any]) -> None:
         super()._load_run_state(run)
         self._place.copy_(run["place"])
         self._searches.copy_(run["searches"])
+        self._without = {i for i, lacked in enumerate(run.get("without", ())) if lacked}
         for buffer, kept in zip(self._kept_buffers, run["kept_buffers"], strict=True):
             buffer.copy_(kept)
 
 
-def hopping(target: Literal["model", "gradient"], accept: str) -> Callable[..., BasinHopping]:
-    """Return the builder of one of the paper's four Basin-Hopping algorithms, with its default accept rule."""
+def hopping(
+    target: Literal["model", "gradient"],
+    params: Iterable,
+    *,
+    accept: str | AcceptRule | Callable[[Closure], Any],
+    noise: str | Noise = "ball",
+    scope: str = "model",
+    **others: Any,
+) -> BasinHopping:
+    """Build one of the paper's four Basin-Hopping algorithms; they differ in the target and the accept rule.
 
-    def build(
-        params: Iterable,
-        *,
-        noise: str | Noise = "ball",
-        scope: str = "model",
-        accept: str | AcceptRule | Callable[[Closure], Any] = accept,
-        **others: Any,
-    ) -> BasinHopping:
-        return BasinHopping(params, perturb=Perturb(target, make_noise(noise, scope)), accept=accept, **others)
-
-    return build
+    Parameters
+    ----------
+    target : {"model", "gradient"}
+        What a hop perturbs.
+    params, accept
+        See `BasinHopping`.
+    noise, scope
+        See `NiGSGD`.
+    **others
+        Those of `BasinHopping`.
+    """
+    return BasinHopping(params, perturb=Perturb(target, make_noise(noise, scope)), accept=accept, **others)

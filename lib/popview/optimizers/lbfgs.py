@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from popview.optimizers.base import Closure, Optimizer
-from popview.optimizers.tensors import broadcast
+from popview.optimizers.tensors import broadcast, members_of
 
 __all__ = ["LBFGS"]
 
@@ -44,7 +44,9 @@ class LBFGS(Optimizer):
     Without a `loss_closure` the closure itself is evaluated, gradient and all; with one, the search starts by
     evaluating it once more where the model stands. Where p is no descent direction, and after a search that found
     nothing lower, the model's history is forgotten and the gradient followed, by an ever shorter step as long as
-    nothing lower is found. `stalled` tells where that step has come down to rounding; there, steps change nothing.
+    nothing lower is found. `stalled` tells where that step has come down to rounding; there, steps change nothing,
+    until the loss, its gradient or the model is changed from outside: the search then begins anew. A missing gradient
+    counts as zero. Where the parameters that lack one are others than in the step before, the history is forgotten.
 
     Examples
     --------
@@ -73,71 +75,79 @@ class LBFGS(Optimizer):
         self, params: Iterable, *, lr: float = 1.0, history: int = 10, evaluations: int = 6, **others: Any
     ) -> None:
         super().__init__(params, {"lr": lr, "history": history, "evaluations": evaluations}, **others)
-        kind: dict[str, Any] = {"dtype": self._flat(self._models()).dtype, "device": self.device}
+        kind: dict[str, Any] = {"dtype": torch.get_default_dtype(), "device": self.device}
+        if self._trained():
+            kind["dtype"] = self._flat(self._models()).dtype
         self._previous: tuple[Tensor, Tensor] | None = None  # position and gradient of the last step, (P, d) each
         self._pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # s, y, 1/yᵀs; zeros where a step taught nothing
         self._scale = torch.ones(self.size, **kind)  # yᵀs/yᵀy of the last pair
         self._length = torch.ones(self.size, **kind)  # of the last step; of the shortest trial where none was lower
         self._stalled = torch.zeros(self.size, dtype=torch.bool, device=self.device)
+        self._value = torch.full((self.size,), torch.inf, dtype=torch.float64, device=self.device)  # the last loss
+        self._kinds: list[int] = []  # of all parameters in the last step: 0 frozen, 1 without a gradient, 2 with one
+
+    def _decides(self) -> bool:
+        return True
 
     @property
     def stalled(self) -> bool | Tensor:
         """Whether no shorter step along the gradient could change the model: per model, as the counters are."""
         return self._stalled.clone() if self.population else bool(self._stalled)
 
-    @torch.no_grad()
-    def step(self, closure: Closure, loss_closure: Closure | None = None) -> Any:  # type: ignore[override]
-        """Make one update; return the loss before it.
-
-        Parameters
-        ----------
-        closure : callable
-            Clears the gradients, backpropagates the full batch's loss, returns the loss.
-        loss_closure : callable, optional
-            Returns that same loss without gradients: what line searches evaluate.
-        """
-        self._check_closure(closure)
-        self.steps += 1
+    def _update(self, closure: Any, loss_closure: Closure | None) -> Any:
+        """Make one update; return the loss before it. A `loss_closure` is what line searches evaluate."""
         loss = self._first_pass(closure)
-        if not self._overflowed():
-            position, gradient = self._flat(self._models()), self._flat(self._gradients())
-            self._remember(position, gradient)
-            slope = torch.linalg.vector_norm(gradient, dim=1)
-            searching = torch.isfinite(slope) & (slope > 0) & ~self._stalled
-            if searching.any() and self.hyperparameter("lr") > 0:  # a schedule may begin, or end, at 0
-                direction, first = self._direction(gradient, slope)
-                direction = torch.where(searching.unsqueeze(1), direction, 0)
-                evaluate = torch.enable_grad()(closure) if loss_closure is None else loss_closure
-                start = loss if loss_closure is None else self._counted(evaluate, searching)
-                self._search(position, direction, first, start, evaluate, searching)
-            self._stalled |= slope == 0
+        if self._skipped():
+            return loss
+        position = self._flat(self._models())
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._trained()]
+        gradient = self._flat(members_of(gradients, self.population))
+        self._followed = []
+        value = self._decisive(loss)
+        self._remember(position, gradient, value)
+        slope = torch.linalg.vector_norm(gradient, dim=1)
+        searching = torch.isfinite(slope) & (slope > 0) & ~self._stalled
+        lr = float(self.hyperparameter("lr"))
+        if searching.any() and lr > 0:  # a schedule may begin, or end, at 0
+            direction, first = self._direction(gradient, slope, lr)
+            direction = torch.where(searching.unsqueeze(1), direction, 0)
+            evaluate = self._again(closure) if loss_closure is None else loss_closure
+            start = value if loss_closure is None else self._counted(evaluate, searching)
+            self._search(position, direction, first, start, evaluate, searching)
+        self._stalled |= slope == 0
         return loss
 
     @staticmethod
     def _flat(models: list[Tensor]) -> Tensor:
-        """Return a copy of the models as ``(P, d)``."""
-        return torch.cat([t.reshape(len(t), -1) for t in models], dim=1)
+        """Return a copy of the models as ``(P, d)``, in float32 if they are in float16."""
+        flat = torch.cat([t.reshape(len(t), -1) for t in models], dim=1)
+        return flat.float() if flat.dtype == torch.float16 else flat
 
     def _counted(self, evaluate: Closure, searching: Tensor) -> Tensor:
         self.counts["loss_evaluations"] += searching
         return self._losses(evaluate)
 
-    def _remember(self, position: Tensor, gradient: Tensor) -> None:
+    def _remember(self, position: Tensor, gradient: Tensor, value: Tensor) -> None:
         """Learn curvature from the step before: s and y, where yᵀs is positive beyond rounding."""
-        if self._previous is not None and self._previous[0].shape == position.shape:  # no group was added since
+        kinds = [p.requires_grad + (p.requires_grad and p.grad is not None) for p in self._params()]
+        if self._previous is not None and self._kinds == kinds:
             s, y = position - self._previous[0], gradient - self._previous[1]
+            anew = self._stalled & ((s != 0).any(1) | (y != 0).any(1) | (value != self._value))
             product, square = (s * y).sum(1), (y * y).sum(1)
             good = product > 100 * torch.finfo(s.dtype).eps * torch.linalg.vector_norm(s, dim=1) * square.sqrt()
-            good &= torch.isfinite(square)
+            good &= torch.isfinite(square) & ~anew
             rows = good.unsqueeze(1)
             pair = (torch.where(rows, s, 0), torch.where(rows, y, 0), torch.where(good, 1 / product, 0))
             self._pairs = [*self._pairs, pair][-self.hyperparameter("history") :]
             self._scale = torch.where(good, product / square, self._scale)
-        else:
-            self._pairs = []
-        self._previous = position, gradient
+            self._forget(anew)
+        else:  # the first step, or one of other parameters: a group was added, a layer frozen, dropped or taken up
+            self._pairs, anew = [], self._stalled
+        self._length = torch.where(anew, 1, self._length)
+        self._stalled = self._stalled & ~anew
+        self._previous, self._value, self._kinds = (position, gradient), value, kinds
 
-    def _direction(self, gradient: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    def _direction(self, gradient: Tensor, slope: Tensor, lr: float) -> tuple[Tensor, Tensor]:
         """Return p, and the first trial along it; forget the history of models for which p would not descend."""
         p, steps = -gradient, []
         for s, y, inverse in reversed(self._pairs):
@@ -150,18 +160,16 @@ class LBFGS(Optimizer):
         descends = learnt & ((p * gradient).sum(1) < 0) & torch.isfinite(torch.linalg.vector_norm(p, dim=1))
         self._forget(~descends)
         p = torch.where(descends.unsqueeze(1), p, -gradient)
-        return p, self.hyperparameter("lr") * torch.where(descends, 1, (self._length / slope).clamp(max=1))
+        return p, lr * torch.where(descends, 1, (self._length / slope).clamp(max=1))
 
     def _forget(self, where: Tensor) -> None:
         self._pairs = [(s, y, torch.where(where, 0, inverse)) for s, y, inverse in self._pairs]
         self._scale = torch.where(where, 1, self._scale)
 
     def _search(
-        self, position: Tensor, direction: Tensor, trial: Tensor, start: Any, evaluate: Closure, searching: Tensor
+        self, position: Tensor, direction: Tensor, trial: Tensor, value: Tensor, evaluate: Closure, searching: Tensor
     ) -> None:
         """Move each model to the lowest of the points tried along its direction, or leave it where it stands."""
-        value = torch.as_tensor(start, dtype=torch.float64, device=self.device).reshape(self.size)
-        value = value.nan_to_num(torch.inf, torch.inf, -torch.inf)
         trial = torch.where(searching, trial, 0)
         low, best, high = torch.zeros_like(trial), torch.zeros_like(trial), torch.full_like(trial, torch.inf)
         for _ in range(self.hyperparameter("evaluations")):
@@ -182,7 +190,7 @@ class LBFGS(Optimizer):
         reached = torch.where(moved, best, tried) * torch.linalg.vector_norm(direction, dim=1)
         self._length = torch.where(searching, reached, self._length)
         self._forget(searching & ~moved)
-        rounding = torch.finfo(position.dtype).eps * torch.linalg.vector_norm(position, dim=1)
+        rounding = max(torch.finfo(t.dtype).eps for t in self._models()) * torch.linalg.vector_norm(position, dim=1)
         self._stalled |= searching & ~moved & (self._length <= rounding)
 
     def _place(self, flat: Tensor) -> None:
@@ -192,8 +200,19 @@ class LBFGS(Optimizer):
         torch._foreach_copy_(models, [piece.reshape(t.shape) for piece, t in zip(pieces, models, strict=True)])
 
     def _run_state(self) -> dict[str, Any]:
-        own = {"previous": self._previous, "pairs": self._pairs, "scale": self._scale, "length": self._length}
-        return {**super()._run_state(), **own, "stalled": self._stalled.clone()}
+        """Return as many pairs as may ever be remembered, so that all states have the same structure."""
+        position = torch.zeros_like(self._flat(self._models())) if self._trained() else torch.zeros(self.size, 0)
+        previous = (position, position.clone()) if self._previous is None else self._previous
+        missing = self.hyperparameter("history") - len(self._pairs)
+        empty = [(torch.zeros_like(position), torch.zeros_like(position), torch.zeros_like(self._scale))] * missing
+        return {
+            **super()._run_state(),
+            "previous": [t.clone() for t in previous],
+            "pairs": [[t.clone() for t in pair] for pair in [*empty, *self._pairs]],
+            "known": [self._previous is not None, len(self._pairs)],
+            "kinds": self._kinds or [0] * len(self._params()),
+            **{name: getattr(self, f"_{name}").clone() for name in ("scale", "length", "stalled", "value")},
+        }
 
     def _load_run_state(self, run: dict[str, Any]) -> None:
         super()._load_run_state(run)
@@ -201,6 +220,9 @@ class LBFGS(Optimizer):
         def here(tensors: Iterable[Tensor]) -> Any:
             return tuple(t.to(self.device, copy=True) for t in tensors)
 
-        self._previous = here(run["previous"]) if run["previous"] is not None else None
-        self._pairs = [here(pair) for pair in run["pairs"]]
+        begun, pairs = run.get("known", (run["previous"] is not None, len(run["pairs"])))
+        self._previous = here(run["previous"]) if begun else None
+        self._pairs = [here(pair) for pair in run["pairs"][len(run["pairs"]) - pairs :]]
         self._scale, self._length, self._stalled = here([run["scale"], run["length"], run["stalled"]])
+        (self._value,) = here([run.get("value", self._value)])
+        self._kinds = list(run.get("kinds", [2] * len(self._params())))

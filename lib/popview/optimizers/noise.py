@@ -6,6 +6,7 @@ many dimensions nearly all of the volume lies at the surface: for a network the 
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -73,4 +74,8 @@ def make_noise(noise: str | Noise, scope: str) -> Noise:
     draw = NOISES[noise]
     if scope == "model":
         return draw
-    return lambda models, generator: [draw([t], generator)[0] for t in models]
+    return partial(_by_layer, draw)
+
+
+def _by_layer(draw: Noise, models: list[Tensor], generator: Generator) -> list[Tensor]:
+    return [draw([t], generator)[0] for t in models]

@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from popview.optimizers.base import Closure
 from popview.optimizers.sgd import SGD
-from popview.optimizers.tensors import norm, scale_
+from popview.optimizers.tensors import add_scaled_, copied, norm
 
 __all__ = ["SAM"]
 
@@ -53,18 +52,15 @@ class SAM(SGD):
         super().__init__(params, rho=rho, **others)
         self._kept: list[Tensor] = []
 
-    def _gradient(self, closure: Closure) -> Any:
+    def _gradient(self, closure: Any) -> Any:
         loss = self._first_pass(closure)
-        if self._overflowed():
+        if self._skipped():
             return loss
-        models, gradients = self._models(), self._gradients()
-        if len(self._kept) != len(models):
-            self._kept = [torch.empty_like(t) for t in models]
-        torch._foreach_copy_(self._kept, models)
-        length = norm(gradients)
-        scale_(gradients, torch.where(length > 0, self.hyperparameter("rho") / length, 0))
+        models = self._moved()
+        self._kept = copied(models, self._kept)
+        length = norm(self._followed)
         try:
-            torch._foreach_add_(models, gradients)
+            add_scaled_(models, self._followed, torch.where(length > 0, self.hyperparameter("rho") / length, 0))
             self._second_pass(closure)
         finally:  # back to w, even when interrupted
             torch._foreach_copy_(models, self._kept)

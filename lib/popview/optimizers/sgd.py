@@ -9,7 +9,7 @@ from torch import Tensor
 
 from popview.optimizers.base import Closure, Optimizer
 from popview.optimizers.noise import Noise, make_noise
-from popview.optimizers.tensors import add_, copy_where_, norm
+from popview.optimizers.tensors import add_, broadcast
 
 __all__ = ["SGD", "SGLD", "NiGSGD", "NiMSGD", "sgd_"]
 
@@ -107,17 +107,21 @@ class SGD(Optimizer):
         defaults |= {name: others.pop(name) for name in self.model_wide}
         super().__init__(params, defaults, **others)
 
-    def _gradient(self, closure: Closure) -> Any:
+    def _gradient(self, closure: Any) -> Any:
         loss = super()._gradient(closure)
         self._normalize()
         return loss
 
-    def _momentum_buffers(self) -> list[Tensor]:
+    def _momentum_buffers(self, params: list[Tensor]) -> list[Tensor]:
         wanted = any(group["momentum"] for group in self.param_groups)
-        return self._of_state("momentum_buffer", "zeros") if wanted else []
+        return self._of_state("momentum_buffer", "zeros", params) if wanted else []
+
+    def _make_state(self) -> None:
+        super()._make_state()
+        self._momentum_buffers(self._trained())
 
     def _descend(self) -> None:
-        models, gradients, buffers = self._models(), self._gradients(), self._momentum_buffers()
+        models, gradients, buffers = self._moved(), self._followed, self._momentum_buffers(self._moving())
         for group, span in self._spans():
             self.local_search(
                 models[span],
@@ -138,12 +142,13 @@ class _Noisy(SGD):
         self, params: Iterable, *, rho: float = 0.05, noise: str | Noise = "ball", scope: str = "model", **others: Any
     ) -> None:
         self.noise = make_noise(noise, scope)
+        self._drawn = not callable(noise)
         super().__init__(params, rho=rho, **others)
 
-    def _inject(self, tensors: list[Tensor], where: Tensor) -> None:
-        """Add ρ ζ to the models, or to the gradients, of the members that `where` selects."""
-        add_(tensors, self.noise(self._models(), self.generator), self.hyperparameter("rho"), where)
+    def _zeta(self, where: Tensor) -> list[Tensor]:
+        """Draw ζ for the parameters in motion, and count it for the members that `where` selects."""
         self.counts["noise_triggers"] += where
+        return self.noise(self._moved(), self.generator)
 
 
 class NiGSGD(_Noisy):
@@ -179,9 +184,15 @@ class NiGSGD(_Noisy):
     (4.0, 0.875, 1)
     """
 
-    def _gradient(self, closure: Closure) -> Any:
+    def _gradient(self, closure: Any) -> Any:
         loss = super()._gradient(closure)
-        self._inject(self._gradients(), self._everyone)
+        if self._followed:
+            zeta, rho = self._zeta(self._everyone), self.hyperparameter("rho")
+            # what a callable returns is its own; the memory of what is drawn here takes the sum
+            self._followed = [
+                torch.add(g, z, alpha=rho, out=z if self._drawn else None)
+                for g, z in zip(self._followed, zeta, strict=True)
+            ]
         return loss
 
 
@@ -231,25 +242,37 @@ class NiMSGD(_Noisy):
     ) -> None:
         super().__init__(params, tau=tau, epsilon=epsilon, noise_until=noise_until, **others)
 
-    def _gradient(self, closure: Closure) -> Any:
+    def _gradient(self, closure: Any) -> Any:
         loss = self._first_pass(closure)
-        if self.hyperparameter("tau") < self.steps <= self.hyperparameter("noise_until") + 1:
-            stationary = norm(self._gradients()) < self.hyperparameter("epsilon")
+        late = self.hyperparameter("tau") < self.steps <= self.hyperparameter("noise_until") + 1
+        if late and any(self._motion):
+            stationary = self._norm() < self.hyperparameter("epsilon")
             if stationary.any():
-                kept = [t.clone() for t in self._models()]
-                first = None if stationary.all() else [g.clone() for g in self._gradients()]
-                self._inject(self._models(), stationary)
-                try:
-                    self._second_pass(closure, stationary)
-                except BaseException:  # an interrupted step leaves no noise behind
-                    torch._foreach_copy_(self._models(), kept)
-                    raise
-                if first is not None:
-                    copy_where_(self._gradients(), first, ~stationary)  # the other members follow their first pass
-                if self._overflowed():
-                    torch._foreach_copy_(self._models(), kept)  # the step is skipped, its noise too
+                self._move_and_follow(closure, stationary)
         self._normalize()
         return loss
+
+    def _move_and_follow(self, closure: Closure, stationary: Tensor) -> None:
+        """Add noise to the stationary members' models, and follow the gradient that they have there."""
+        params, models = self._moving(), self._moved()
+        kept = [t.clone() for t in models]
+        first = None if stationary.all() else [g.clone() for g in self._followed]
+        noisy = False
+        try:
+            add_(models, self._zeta(stationary), self.hyperparameter("rho"), stationary)
+            self._second_pass(closure, stationary)
+            if first is not None:  # the other members follow their first pass
+                if list(map(id, params)) != list(map(id, self._moving())):
+                    raise ValueError("in a population both passes of a step must give gradients to the same parameters")
+                self._followed = [
+                    torch.where(broadcast(stationary, g), g, f) for g, f in zip(self._followed, first, strict=True)
+                ]
+            noisy = not self._skipped()
+        finally:  # no noise is left where the second pass gave no gradient, was interrupted, or overflowed
+            reached = set(map(id, self._moving())) if noisy else set()
+            for p, t, k in zip(params, models, kept, strict=True):
+                if id(p) not in reached:
+                    t.copy_(k)
 
 
 class SGLD(SGD):
@@ -294,7 +317,7 @@ class SGLD(SGD):
 
     def _descend(self) -> None:
         super()._descend()
-        models = self._models()
+        models = self._moved()
         xi = self.noise(models, self.generator)
         dimension = sum(t[0].numel() for t in models)
         for group, span in self._spans():

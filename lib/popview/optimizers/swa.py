@@ -57,7 +57,14 @@ class SWA(SGD):
         late = self.steps - self.hyperparameter("average_from")
         if late > 0 and late % self.hyperparameter("average_every") == 0:
             self._averaged += 1
-            torch._foreach_lerp_(self._of_state("average", "copy"), self._models(), 1 / self._averaged)
+            torch._foreach_lerp_(self._average(), self._models(), 1 / self._averaged)
+
+    def _average(self) -> list[Tensor]:
+        return self._of_state("average", "copy", self._trained())
+
+    def _make_state(self) -> None:
+        super()._make_state()
+        self._average()
 
     @property
     def averages(self) -> bool:  # type: ignore[override]
@@ -65,7 +72,7 @@ class SWA(SGD):
         return self._averaged > 0
 
     def _returns(self) -> tuple[list[Tensor], list[Tensor], Tensor] | None:
-        return (self._of_state("average", "copy"), self._buffers(), self._everyone) if self._averaged else None
+        return (self._average(), self._buffers(), self._everyone) if self._averaged else None
 
     def _run_state(self) -> dict[str, Any]:
         return {**super()._run_state(), "averaged": self._averaged}

@@ -2,6 +2,9 @@
 
 Everything here works on populations; a single model is a population of one (`members_of` adds the dimension as a
 view). Norms and masks are therefore always of shape ``(P,)``, one entry per model.
+
+The numbers of float16 are few: norms of such tensors, and products with what is divided by a norm, are taken in
+float32.
 """
 
 from collections.abc import Iterable
@@ -9,7 +12,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-__all__ = ["add_", "broadcast", "copy_where_", "members_of", "norm", "scale_"]
+__all__ = ["add_", "add_scaled_", "broadcast", "copied", "copy_where_", "members_of", "norm", "scale_", "scaled"]
 
 
 def members_of(tensors: Iterable[Tensor], population: bool) -> list[Tensor]:
@@ -24,17 +27,37 @@ def broadcast(values: Tensor, like: Tensor) -> Tensor:
 
 def norm(models: list[Tensor]) -> Tensor:
     """Return the Euclidean norm of each model, over all of its tensors: shape ``(P,)``."""
-    norms = [torch.linalg.vector_norm(t.reshape(len(t), -1), dim=1) for t in models]
+    norms = [
+        torch.linalg.vector_norm(t.reshape(len(t), -1), dim=1, dtype=torch.float32 if _small(t) else None)
+        for t in models
+    ]
     return norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms, 1), dim=1)
 
 
 def scale_(models: list[Tensor], factors: Tensor) -> None:
     """Multiply each model by its own factor, of shape ``(P,)``, in place."""
-    if len(factors) == 1:
+    if len(factors) == 1 and not any(map(_small, models)):
         torch._foreach_mul_(models, factors.squeeze(0))
     else:
         for t in models:
-            t.mul_(broadcast(factors, t))
+            t.copy_(_times(t, factors)) if _small(t) else t.mul_(broadcast(factors, t))
+
+
+def scaled(models: list[Tensor], factors: Tensor) -> list[Tensor]:
+    """Return each model times its own factor, of shape ``(P,)``; the models stay as they are."""
+    if len(factors) == 1 and not any(map(_small, models)):
+        return list(torch._foreach_mul(models, factors.squeeze(0)))
+    return [_times(t, factors) for t in models]
+
+
+def add_scaled_(models: list[Tensor], change: list[Tensor], factors: Tensor) -> None:
+    """Add `change` times each model's own factor, of shape ``(P,)``, in place; the product is rounded first."""
+    if len(factors) > 1 or models[0].is_cuda or any(map(_small, models)):
+        torch._foreach_add_(models, scaled(change, factors))
+        return
+    factor = factors.squeeze(0)
+    for t, c in zip(models, change, strict=True):  # one product at a time: its memory serves the next
+        t.add_(c * factor)
 
 
 def add_(models: list[Tensor], change: list[Tensor], alpha: float, where: Tensor) -> None:
@@ -46,6 +69,15 @@ def add_(models: list[Tensor], change: list[Tensor], alpha: float, where: Tensor
         t[where] = t[where].add(c[where], alpha=alpha)  # rounds as the line above does
 
 
+def copied(models: list[Tensor], memory: list[Tensor]) -> list[Tensor]:
+    """Return copies of the models, in the `memory` of earlier ones if it fits: fresh pages cost more than copying."""
+    if [(t.shape, t.dtype, t.device) for t in memory] != [(t.shape, t.dtype, t.device) for t in models]:
+        memory = [torch.empty_like(t) for t in models]
+    if models:
+        torch._foreach_copy_(memory, models)
+    return memory
+
+
 def copy_where_(models: list[Tensor], source: list[Tensor], where: Tensor) -> None:
     """Overwrite in place the models that the mask `where`, of shape ``(P,)``, selects by those of `source`."""
     if models and where.all():
@@ -53,3 +85,13 @@ def copy_where_(models: list[Tensor], source: list[Tensor], where: Tensor) -> No
         return
     for t, s in zip(models, source, strict=True):
         t[where] = s[where]
+
+
+def _small(t: Tensor) -> bool:
+    return t.dtype == torch.float16
+
+
+def _times(t: Tensor, factors: Tensor) -> Tensor:
+    if _small(t):
+        return (t.float() * broadcast(factors, t)).to(t.dtype)
+    return t * broadcast(factors, t)

@@ -13,7 +13,7 @@ from popview.common.folders import RESULTS
 from popview.common.locks import claim
 from popview.common.seeds import stream
 from popview.optimizers import hyperparameters
-from popview.optimizers.base import WHOLE
+from popview.optimizers.checks import WHOLE
 from popview.runs import annealed, expansion, profiles, specs, store, workers
 
 __all__ = ["anneal", "choose", "draw", "loss_on_validation", "score", "tune"]

@@ -1,0 +1,100 @@
+"""Which tensors an optimizer moves: its groups, those that require a gradient, and those that have one in a step."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from popview.optimizers.checks import BOUNDS, check_place, check_switch, check_trained, checked_hyperparameter
+from popview.optimizers.tensors import members_of
+
+__all__ = ["Parameters"]
+
+
+class Parameters(torch.optim.Optimizer):
+    """The parameters of an optimizer, for one model or for a population of models.
+
+    There are three kinds in each step: frozen ones, which do not require a gradient and are left alone; trained ones,
+    which do; and of these the ones in motion, which have a gradient after the step's last pass.
+    """
+
+    #: Hyperparameters that may differ between param groups; the others belong to the model as a whole.
+    per_group: tuple[str, ...] = ("lr", "momentum", "weight_decay")
+
+    def __init__(self, params: Iterable, defaults: dict[str, Any], population: bool) -> None:
+        self.population = check_switch("population", population)
+        #: Parameters in motion, group by group.
+        self._motion: list[list[Tensor]] = []
+        super().__init__(params, defaults)
+        if not self._params():
+            raise ValueError("params has no tensor: every group is empty")
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group after checking its tensors and hyperparameters; see `torch.optim.Optimizer.add_param_group`."""
+        super().add_param_group(param_group)
+        try:
+            self._check_group(self.param_groups[-1])
+        except (TypeError, ValueError):
+            self.param_groups.pop()
+            raise
+
+    def _check_group(self, group: dict[str, Any]) -> None:
+        for name, value in group.items():
+            if name in BOUNDS:
+                group[name] = checked_hyperparameter(name, value)
+            elif name == "normalized":
+                check_switch(name, value)
+            if name in self.defaults and name not in self.per_group and value != self.param_groups[0][name]:
+                raise ValueError(
+                    f"{name} belongs to the whole model and must be the same in every group, got {value!r}"
+                )
+        start = sum(len(g["params"]) for g in self.param_groups[:-1])
+        for i, p in enumerate(group["params"], start):
+            check_place(i, p)
+            if p.requires_grad:
+                check_trained(i, p, self._members())
+
+    def _members(self) -> int | None:
+        """Return the population's size, as the first trained tensor with a dimension has it; None for one model."""
+        if not self.population:
+            return None
+        return next((len(p) for p in self._trained() if p.dim()), 1)
+
+    def _params(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def _trained(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"] if p.requires_grad]
+
+    def _moving(self) -> list[Tensor]:
+        return [p for group in self._motion for p in group]
+
+    def _spans(self) -> Iterator[tuple[dict[str, Any], slice]]:
+        """Each group that has parameters in motion, and where they stand among those of all groups."""
+        start = 0
+        for group, params in zip(self.param_groups, self._motion, strict=True):
+            stop = start + len(params)
+            if stop > start:
+                yield group, slice(start, stop)
+            start = stop
+
+    def _models(self) -> list[Tensor]:
+        """Views of the trained parameters, dimension 0 indexing models."""
+        return members_of(self._trained(), self.population)
+
+    def _moved(self) -> list[Tensor]:
+        """Views of the parameters in motion, dimension 0 indexing models."""
+        return members_of(self._moving(), self.population)
+
+    def _of_state(self, key: str, start_from: str, params: list[Tensor]) -> list[Tensor]:
+        """Views of one tensor per parameter kept in `state` under `key`, made on first use: zeros, or a copy."""
+        for p in params:
+            if key not in self.state[p]:
+                make = torch.zeros_like if start_from == "zeros" else torch.clone
+                self.state[p][key] = make(p.detach(), memory_format=torch.preserve_format)
+        return members_of([self.state[p][key] for p in params], self.population)
+
+    def hyperparameter(self, name: str) -> Any:
+        """Return a hyperparameter of the model as a whole (`rho`, `tau`, …); `lr` and the like live in the groups."""
+        return self.param_groups[0][name]
