@@ -16,6 +16,7 @@ import scipy.stats
 from popview.common.errors import UsageError
 from popview.common.files import read_csv_table
 from popview.common.folders import PAPER
+from popview.common.seeds import draws
 from popview.paper import table_one
 from popview.paper.finding import filled_in, list_rows
 from popview.paper.printed import fits, printed_table
@@ -189,7 +190,7 @@ def agreement_of_tests(two: pd.DataFrame, three: pd.DataFrame, repeats: int = 50
     """
     both = two.merge(three, on=["algorithm", "task"], suffixes=("_u", "_t"))
     ours = round(float(scipy.stats.spearmanr(both["p_value_u"], both["p_value_t"]).statistic), 2) + 0.0
-    generator = np.random.default_rng(seed)
+    generator = draws(seed)
     per_set = MODELS // TRAJECTORIES
     a, b = (simulate_nested(generator, TRAJECTORIES, per_set, 0.8, repeats=repeats * len(both)) for _ in range(2))
     a, b = (values.reshape(len(values), -1) for values in (a, b))

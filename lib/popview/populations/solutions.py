@@ -7,6 +7,7 @@ import pandas as pd
 
 from popview import topography
 from popview.common.errors import UsageError
+from popview.common.seeds import draws
 from popview.statistics import a12
 
 __all__ = [
@@ -212,7 +213,7 @@ def directions(
     order = np.concatenate([shared[side].to_numpy() for side in SIDES])
     norms = topography.norms(inner)[order]
     cosines = inner[np.ix_(order, order)] / np.outer(norms, norms)
-    swapped = np.random.default_rng(seed).integers(2, size=(resamples, count)).astype(bool)
+    swapped = draws(seed).integers(2, size=(resamples, count)).astype(bool)
     swapped[0] = False
     right = np.array([_right(cosines, exchanged) for exchanged in swapped])
     return int(right[0]), 2 * count, float((right >= right[0]).mean())

@@ -12,6 +12,7 @@ import scipy.stats
 from numpy.typing import ArrayLike
 
 from popview.common.errors import check_name
+from popview.common.seeds import draws
 from popview.statistics.permutation import _relabellings, _two_sided
 from popview.statistics.results import Array, finite_array
 
@@ -99,7 +100,7 @@ def _permutation(a: Array, b: Array, seed: int) -> Array:
     spread = np.ptp(values, axis=1, keepdims=True)
     scaled = (values - values.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
     exact = comb(values.shape[1], n_a) <= ENUMERATED
-    generator = np.random.default_rng(seed)
+    generator = draws(seed)
     found = []
     for start in range(0, len(values), CHUNK):
         weights = _relabellings(n_a, b.shape[1]) if exact else _drawn(generator, n_a, b.shape[1])

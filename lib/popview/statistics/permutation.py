@@ -8,6 +8,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
 
+from popview.common.seeds import checked_seed, draws
 from popview.statistics.results import Array, Result, checked_sample, paired_samples
 
 __all__ = ["exact_permutation", "paired_permutation", "smallest_p", "smallest_p_paired"]
@@ -118,7 +119,7 @@ def paired_permutation(
     if 2**scaled.size <= ENUMERATED:
         p_value = float(_two_sided(_sign_flips(scaled.size) @ scaled))
     else:
-        drawn = np.concatenate([flips @ scaled for flips in _drawn_flips(scaled.size, resamples, seed)])
+        drawn = np.concatenate([flips @ scaled for flips in _drawn_flips(scaled.size, resamples, checked_seed(seed))])
         p_value = float(_two_sided(drawn / scaled.size, float(scaled.mean())))
     return Result(float((first - second).mean()), None, p_value, (scaled.size,), unit)
 
@@ -218,6 +219,6 @@ def _sampled(a: Array, b: Array, resamples: int, seed: int) -> float:
         vectorized=True,
         n_resamples=resamples,
         batch=max(1, 2_000_000 // (a.size + b.size)),
-        rng=seed,
+        rng=draws(seed),
     )
     return float(_two_sided(drawn.null_distribution, float(drawn.statistic)))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.power import TTestIndPower
 
+from popview.common.seeds import draws
 from popview.statistics import detectable_effect, smallest_p, smallest_p_paired
 from popview.statistics.batched import equivalence_p_values, p_values
 from popview.statistics.simulations import rate_with_interval
@@ -36,7 +37,7 @@ def differing_groups(
     -------
     dict of (restarts, effect) to two arrays of shape (repeats, restarts)
     """
-    generator = np.random.default_rng(seed)
+    generator = draws(seed)
     drawn = {}
     for size in sizes:
         for effect in effects:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from popview.common.errors import UsageError
+from popview.common.seeds import draws
 from popview.statistics import proportion, simulate_nested
 from popview.statistics.batched import p_values
 from popview.statistics.clustering import simulate_selected
@@ -79,7 +80,7 @@ def false_positives(
     DataFrame
         ``icc, test, rate, low, high, repeats``.
     """
-    generator = np.random.default_rng(seed)
+    generator = draws(seed)
     rows = []
     for correlation in correlations:
         a, b = (simulate_nested(generator, restarts, checkpoints, correlation, repeats=repeats) for _ in range(2))
@@ -135,7 +136,7 @@ def split_p_values(values: np.ndarray, per_side: int, number: int = 1000, seed: 
         raise UsageError(f"the number of splits must be 1 or above, got {number}")
     if 2 * per_side > len(values):
         raise UsageError(f"{per_side} restarts a side need {2 * per_side}, there are {len(values)}")
-    generator = np.random.default_rng(seed)
+    generator = draws(seed)
     order = generator.permuted(np.tile(np.arange(len(values)), (number, 1)), axis=1)
     sides = (values[order[:, :per_side]], values[order[:, per_side : 2 * per_side]])
     return pd.DataFrame(_tests(*sides, seed))
@@ -179,7 +180,7 @@ def decided_by_construction(
         ``correlation, rate, low, high, repeats`` of Mann–Whitney on the pooled sets, and ``gap``: mean score of SetB
         minus that of SetA, in standard deviations of the score.
     """
-    generator = np.random.default_rng(seed)
+    generator = draws(seed)
     rows = []
     for correlation in correlations:
         sets = simulate_selected(generator, restarts, checkpoints, chosen, correlation, between, repeats=repeats)

@@ -7,6 +7,7 @@ import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
 from popview.common.errors import UsageError
+from popview.common.seeds import draws
 from popview.statistics.results import Result, check_fraction
 
 __all__ = ["difference", "mean", "random_pairs"]
@@ -30,7 +31,7 @@ def random_pairs(solutions: int, pairs: int, seed: int) -> NDArray[np.int64]:
     first, second = np.triu_indices(solutions, 1)
     if not 1 <= pairs <= len(first):
         raise UsageError(f"pairs must lie between 1 and {len(first)} for {solutions} solutions, got {pairs!r}")
-    chosen = np.random.default_rng(seed).permutation(len(first))[:pairs]
+    chosen = draws(seed).permutation(len(first))[:pairs]
     return np.stack([first[chosen], second[chosen]], axis=1)
 
 
@@ -48,7 +49,7 @@ def mean(
     """
     check_fraction(level, "level")
     values, ends = _checked(heights, pairs, "heights")
-    generator = np.random.default_rng(seed)
+    generator = draws(seed)
     count = len(np.unique(ends))
     return _result(float(values.mean()), _resampled(values, ends, resamples, generator), (count,), level)
 
@@ -110,7 +111,7 @@ def difference(
     """
     check_fraction(level, "level")
     a, b = _checked(heights_a, pairs_a, "heights_a"), _checked(heights_b, pairs_b, "heights_b")
-    generator = np.random.default_rng(seed)
+    generator = draws(seed)
     drawn = _resampled(*a, resamples, generator) - _resampled(*b, resamples, generator)
     counts = (len(np.unique(a[1])), len(np.unique(b[1])))
     return _result(float(a[0].mean() - b[0].mean()), drawn, counts, level)
