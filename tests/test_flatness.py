@@ -563,6 +563,30 @@ class TestMistakes:
             call(lambda: self.w.square().sum(), self.w)
         assert "\n" not in str(raised.value)
 
+    def test_a_frozen_parameter_is_named_where_a_gradient_is_needed(self):
+        """Here the second of three: a layer of a network that is trained around it."""
+        net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1, bias=False)).double()
+        net[0].bias.requires_grad_(False)
+        parameters, loss = list(net.parameters()), lambda: net(normal(5, 2)).square().mean()
+        for measure in (
+            lambda w: flatness.ball_maximum(loss, w),
+            lambda w: flatness.adaptive_sharpness(loss, w),
+            lambda w: flatness.hessian_vector_product(loss, w, [t.detach() for t in w]),
+            lambda w: flatness.top_eigenvalue(loss, w, generator=draws()),
+            lambda w: flatness.trace(loss, w, generator=draws()),
+        ):
+            with pytest.raises(ValueError, match=r"^parameters\[1\] of shape \(3,\) is frozen.*leave it out$"):
+                measure(parameters)
+            measure([parameters[0], parameters[2]])  # the advice
+        assert torch.isfinite(flatness.average_sharpness(loss, parameters, generator=draws()).value).all()
+        assert flatness.weight_norm(parameters).item() == pytest.approx(
+            sum(float(p.detach().square().sum()) for p in parameters) ** 0.5
+        )
+
+    def test_a_loss_without_a_gradient_is_said_to_be_one(self):
+        with pytest.raises(ValueError, match=r"^loss returned a number without a gradient"):
+            flatness.trace(lambda: self.w.detach().square().sum(), [self.w], generator=draws())
+
 
 # ---------------------------------------------------------------- another implementation
 

@@ -6,7 +6,8 @@ respect to `parameters` (twice for the Hessian; attention: the plain one): one n
 model, NaN where a model's loss is not finite. Random vectors are drawn from `generator` for one model, in float64, and
 shared by a population (common random numbers): a member's result is, to rounding, the one it gets alone from a
 generator in the same state. Parameters come back bit for bit, also after an exception; `.grad` is left alone.
-ValueError is raised where a number is out of range or a shape is not the one asked for.
+ValueError is raised where a number is out of range, a shape is not the one asked for, or a parameter is frozen that a
+gradient is asked of.
 
 The caller sets evaluation mode (in training mode BatchNorm's and dropout's loss is no function of the weights) and uses
 float32 or float64 (in bfloat16 the differences are rounding). Values depend on the sample: compare them on the same.
@@ -316,8 +317,16 @@ class _Models:
             torch._foreach_copy_(self.tensors, kept)
 
     def gradient(self, create_graph: bool = False) -> list[Tensor]:
+        for i, p in enumerate(self.parameters):
+            if not p.requires_grad:
+                raise ValueError(
+                    f"parameters[{i}] of shape {tuple(p.shape)} is frozen (requires_grad is False): the loss has no "
+                    "gradient there, leave it out"
+                )
         with torch.enable_grad():
             total = self._evaluate().sum()
+            if not total.requires_grad:
+                raise ValueError("loss returned a number without a gradient: compute it outside no_grad, undetached")
             gradient = torch.autograd.grad(total, self.parameters, create_graph=create_graph, materialize_grads=True)
             return members_of(gradient, self.population)
 
