@@ -19,15 +19,19 @@
 # are tied, how far trajectories lie apart and how many models are pooled.** What can be answered is what choosing by loss costs, restart by restart:
 # **{glue:text}`answer`**
 #
-# ````{table} What choosing by training loss costs and gains, in points of test metric: means over restarts, of the algorithm where it is lowest and of the one where it is highest, which are not tested against each other. The loss's choice is: = as good within the margin (=△ =▽ and yet better, worse, inside it), ▲ better, ▼ worse (△ ▽ perhaps by less than the margin), · neither shown, ? neither could have been shown at this n and spread. Where a line says that no regret, or gain, could be shown, = says only that it is inside the margin. Both: training loss and test score; by chance: of all checkpoints, of the later half about twice as many.
+# ````{table} What choosing by training loss costs and gains, in points of test metric: means over restarts, of the algorithm where it is lowest and of the one where it is highest, which are not tested against each other. The loss's choice is: = as good within the margin (=△ =▽ and yet better, worse, inside it), ▲ better, ▼ worse (△ ▽ perhaps by less than the margin), · neither shown. Both: training loss and test score; by chance: of all checkpoints, of the later half about twice as many.
 # :name: table-selection-overview
 # ```{glue:md} overview
 # :format: myst
 # ```
 # ````
 #
-# {glue:md}`less-than-half` Where a search chose the base setting, the tuned case is the base one again:
+# Where a search chose the base setting, the tuned case is the base one again:
 # {glue:text}`unchanged`. {glue:md}`never-parted`
+#
+# ```{glue:md} not-finished
+# :format: myst
+# ```
 
 # %% tags=["parameters"]
 task: str = "all"  # all that have results, or one: digits, cifar10, cifar100, goemotions, tweeteval
@@ -51,6 +55,7 @@ from popview.book.tables import selection as selection_tables
 from popview.paper import printed
 from popview.populations import pooled, selection, tables
 from popview.populations.embedded import train_embedded
+from popview.populations.unfinished import unfinished
 from popview.runs import status
 
 style.use()
@@ -62,23 +67,22 @@ facts = page.facts(profile, results) | {
 sets = each(results, profile, lambda t, _: pooled.paper_sets(t, per_trajectory, few=paper_restarts))
 regrets = each(results, profile, lambda t, margin: selection.regrets(t, margin, per_trajectory))
 verdicts = each(results, profile, lambda t, m: selection.verdicts(t, m, per_trajectory=per_trajectory))
-chance = each(results, profile, lambda t, m: selection.against_late(t, m, per_trajectory=per_trajectory))
+last = each(results, profile, lambda t, m: selection.against_last(t, m, per_trajectory=per_trajectory))
 overlaps = each(results, profile, lambda t, _: selection.overlaps(t, per_trajectory))
 correlations = each(results, profile, lambda t, _: selection.correlations(t))
 glue(
     "answer",
     comparison_sentences.cost_of_choosing_by_loss(
-        verdicts, chance, comparison_sentences.duplicate_cases(results, profile)
+        verdicts, last, comparison_sentences.duplicate_cases(results, profile)
     ),
     display=False,
 )
-values = {key: tables.per_restart(tables.select(t, "train_loss", per_trajectory)) for key, t in results.items()}
-page.markdown("less-than-half", comparison_sentences.less_than_half(values))
+page.markdown("not-finished", comparison_sentences.not_finished(each(results, profile, unfinished)))
 page.markdown("never-parted", comparison_sentences.never_parted(results))
 page.show(
     "overview",
     sets,
-    lambda table: selection_tables.selection_overview(table, regrets, verdicts, chance, overlaps, correlations),
+    lambda table: selection_tables.selection_overview(table, regrets, verdicts, last, overlaps, correlations),
 )
 glue("unchanged", base_setting_chosen(results, profile), display=False)
 for kind in ("base", "tuned"):
@@ -115,7 +119,7 @@ page.provenance(coverage, "coverage.csv", **facts)
 
 # %% tags=["hide-input", "remove-output"]
 page.figure("regret", selection_figures.regrets_figure(regrets))
-page.show("choices", regrets, lambda table: selection_tables.choices_table(table, verdicts, chance), digits=4)
+page.show("choices", regrets, lambda table: selection_tables.choices_table(table, verdicts, last), digits=4)
 page.show("bounds", regrets, lambda table: selection_tables.upper_bounds(table, overlaps))
 
 # %% [markdown]
@@ -126,7 +130,7 @@ page.show("bounds", regrets, lambda table: selection_tables.upper_bounds(table, 
 # What choosing by training loss gives away, in points: mean over restarts with its 95 % interval; the band is the equivalence margin, fixed in the profile. The verdicts are about the diamonds: choosing by validation metric, judged by the test metric, can be had; the best by test, judged by test (circles), and by validation, judged by validation (squares), cannot.
 # ```
 #
-# ````{table} Choosing by training loss against choosing by validation metric, judged by the test metric. Regret in points, with 95 % t interval over restarts: below zero the loss chooses better. TOST: the larger p of two one-sided tests of equivalence. Then the loss against a model of the second half drawn at random: gain in points with 95 % t interval. One Holm family per task, variant and rival, paired within restarts. An interval without length: the restarts' values are all equal.
+# ````{table} Choosing by training loss against choosing by validation metric, judged by the test metric. Regret in points, with 95 % t interval over restarts: below zero the loss chooses better. TOST: the larger p of two one-sided tests of equivalence. Then the loss against recency: as many of the last checkpoints, gain in points with 95 % t interval. One Holm family per task, variant and rival, paired within restarts. An interval without length: the restarts' values are all equal.
 # :name: table-choices
 # ```{glue:md} choices
 # :format: myst
@@ -147,7 +151,7 @@ page.provenance(
     **facts,
     spread="95 % t intervals over restarts",
     ties="in random order, in expectation",
-    tests="sign-flip permutation; 99,999 draws above 17 restarts, so that p is at least 2e-5",
+    tests="sign flips from 8 restarts on (99,999 draws above 17, so that p is at least 2e-5), below it the paired t test",
 )
 
 # %% [markdown]

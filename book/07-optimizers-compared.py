@@ -25,7 +25,11 @@
 # ```
 # ````
 #
-# {glue:md}`less-than-half` {glue:md}`never-parted` Which comparisons form a family matters where restarts are few: over
+# ```{glue:md} not-finished
+# :format: myst
+# ```
+#
+# {glue:md}`never-parted` Which comparisons form a family matters where restarts are few: over
 # all pairs it may be that no difference could be found at all ([below](table-all-pairs)). On networks with BatchNorm SWA's line includes what recomputed BatchNorm statistics do.
 #
 # The paper's own test, on pooled checkpoints, takes the ten models of a trajectory for independent ones, and does not use
@@ -50,8 +54,9 @@ from popview.book.sentences import comparisons as comparison_sentences
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import printed as printed_tables
 from popview.paper import printed
-from popview.populations import comparisons, pooled, tables, time_to_target
+from popview.populations import comparisons, outcomes, pooled, tables, time_to_target
 from popview.populations.embedded import train_embedded
+from popview.populations.unfinished import unfinished
 from popview.runs import profiles, status
 
 style.use()
@@ -68,9 +73,10 @@ sam = each(values, profile, comparisons.against_sam)
 page.markdown("statistics-alone", comparison_sentences.statistics_alone(results, profile))
 others = sam[sam["a"] != "SGD"] if len(sam) else sam
 page.show("overview", pd.concat([against, others]), comparison_tables.verdict_grid)
-page.markdown("less-than-half", comparison_sentences.less_than_half(values))
+late = each(results, profile, unfinished)
+page.markdown("not-finished", comparison_sentences.not_finished(late))
 page.markdown("never-parted", comparison_sentences.never_parted(results))
-glue("headline", comparison_sentences.headline(against, values), display=False)
+glue("headline", comparison_sentences.headline(against, late), display=False)
 glue("chosen", per_trajectory, display=False)
 glue("first-restarts", first_restarts, display=False)
 trials = {profiles.settings(profile, name)["search"]["trials"] for name, kind in results if kind == "tuned"}
@@ -95,7 +101,7 @@ page.show("on-par", sam, comparison_tables.outcomes, digits=4)
 # Hodges–Lehmann shift, the median difference, each with its 95 % interval; the band is the equivalence margin.
 # ```
 #
-# ````{table} The paper's five algorithms against SGD: one Holm family per task and variant. Positive favours the first; points of test metric. A₁₂ is the probability that a restart of the first beats one of the second; its interval does not use the pairing. Difference with 95 % t interval. Paired by seed: t interval and p (Holm) of the same difference; below 8 restarts no *better* or *worse* rests on them. TOST: the larger p of two one-sided t tests of equivalence. But better, but worse: a difference that is there (p (Holm) ≤ 0.05), inside the margin.
+# ````{table} The paper's five algorithms against SGD: one Holm family per task and variant. Positive favours the first; points of test metric. A₁₂ is the probability that a restart of the first beats one of the second; its interval does not use the pairing. Difference with 95 % t interval, paired by seed. TOST: the larger p of two one-sided t tests of equivalence. But better, but worse: a difference that is there (p (Holm) ≤ 0.05), inside the margin.
 # :name: table-against-sgd
 # ```{glue:md} family-0
 # :format: myst
@@ -109,7 +115,7 @@ page.show("on-par", sam, comparison_tables.outcomes, digits=4)
 # ```
 # ````
 #
-# ````{table} The paper's abstract, "on par with SAM": SGD and the others of its six against SAM, one Holm family per task and variant. Positive favours the first. Chapter 1 says that it holds where all five are equivalent, and that it does not where one lies beyond the margin with its whole interval (Holm's p ≤ 0.05) and none is equivalent; where SAM has less than half of SGD's mean it leaves this open.
+# ````{table} The paper's abstract, "on par with SAM": SGD and the others of its six against SAM, one Holm family per task and variant. Positive favours the first. Chapter 1 says that it holds where all five are equivalent, in part where some are, and that it does not where none is and one lies beyond the margin with its whole interval (Holm's p ≤ 0.05); where SAM was still learning when the epochs ended it leaves this open.
 # :name: table-against-sam
 # ```{glue:md} on-par
 # :format: myst
@@ -122,7 +128,7 @@ page.provenance(
     "against-sgd.csv",
     **facts,
     spread="95 % intervals",
-    tests="exact permutation of restarts below 8, sign-flip permutation paired by seed from 8 (99,999 draws above 17, so p is at least 2e-5), Holm in each family; equivalence: two one-sided t tests at 5 %, not corrected; below 8 restarts Welch's and the paired one, the larger p",
+    tests="paired by seed: sign flips from 8 restarts on (99,999 draws above 17, so p is at least 2e-5), below it t tests; Holm in each family; equivalence: two one-sided t tests at 5 %, not corrected",
 )
 
 # %% [markdown]
@@ -130,7 +136,7 @@ page.provenance(
 # precedence, so an effect may be real and still inside the margin, *but better* or *but worse*. Otherwise *better* or *worse*: Holm's p ≤ 0.05.
 # Otherwise *inconclusive*, or *undecidable at this n* if no result could have shown a difference, and with this spread
 # none could have shown equivalence. The sign of such a difference is no claim. An algorithm that the profile names and that has not been run counts in its family as p = 1, so that no
-# verdict is taken back when its results arrive (over all pairs, below, only what has been run counts). *Better* and *worse* are of any size: where the interval reaches into the
+# verdict is taken back when its results arrive; of tuned algorithms only those that are searched count (over all pairs, below, only what has been run counts). *Better* and *worse* are of any size: where the interval reaches into the
 # band, it is not known whether the difference is more than the margin.
 #
 # The margins are a convention, fixed before the runs: half a point of accuracy on digits, one on CIFAR-10, two of macro-F1,
@@ -154,6 +160,7 @@ page.provenance(
 # - An equal ρ, as base settings have it on digits, moves the model by unlike amounts: NiG-SGD by η ρ a step, NiM-SGD by ρ wherever it
 #   fires, NiM-BH and NiM-MBH by ρ a hop, NiG-BH and NiG-MBH by η ρ at a hop's first step, and momentum carries NiG's on
 #   ([chapter 2](02-optimizers.ipynb)). Tuned ones are searched algorithm by algorithm.
+# - On SetA's mean rests what the paper says; what one would use is a model ([below](table-outcomes)).
 # - An algorithm that hardly trains at a setting says that of the setting: on GoEmotions the networks sit on a plateau
 #   first, where every label is denied; [chapter 5's learning curves](05-tasks-and-trajectories.ipynb) show for four
 #   algorithms at base settings who leaves it when. A mean is then over restarts that have left it at different times, or
@@ -192,14 +199,14 @@ page.show("designs", against, lambda table: comparison_tables.designs(table, val
 page.show("power", against, lambda table: comparison_tables.power_table(table, clusters), digits=4)
 
 # %% [markdown]
-# ````{table} What each task's comparisons rest on. In SDs: the margin in standard deviations of a restart's value (where tests are paired by seed: of the difference, divided by √2), medians over algorithms; shown if equal: how often two optimizers that are equal and scatter so would be shown to be equivalent, by simulation of Welch's tests (below 8 restarts the paired test must agree, so less often). The last column is the sampling error of one accuracy on the fixed test set (none is given for macro-F1): it concerns a claim about other test data, which none of these tests makes.
+# ````{table} What each task's comparisons rest on. In SDs: the margin in standard deviations of a restart's value (of the difference paired by seed, divided by √2), medians over algorithms; shown if equal: how often two optimizers that are equal and scatter so would be shown to be equivalent, by simulation. The last column is the sampling error of one accuracy on the fixed test set (none is given for macro-F1): it concerns a claim about other test data, which none of these tests makes.
 # :name: table-designs
 # ```{glue:md} designs
 # :format: myst
 # ```
 # ````
 #
-# ````{table} What could have been found. Least p: the smallest Holm-adjusted p-value that could have come out. Detectable: the difference of means found 4 times in 5 at the level of Holm's first rejection, given the spread that was seen (by simulation of the permutation test up to 7 restarts, or 12 pairs; above, by the t test's formula). r: correlation of the two algorithms' values by seed. ICC: intra-class correlation of the first algorithm's models within a restart, with its 95 % interval (of normally distributed restarts; it covers 70 % to 90 % of the time where they are strongly skewed), and how many independent models its pooled ones are worth.
+# ````{table} What could have been found. Least p: the smallest Holm-adjusted p-value that could have come out. Detectable: the difference of means found 4 times in 5 at the level of Holm's first rejection, given the spread that was seen (by simulation of the sign-flip test at 8 to 12 restarts, else by the t test's formula). r: correlation of the two algorithms' values by seed. ICC: intra-class correlation of the first algorithm's models within a restart, with its 95 % interval (of normally distributed restarts; it covers 70 % to 90 % of the time where they are strongly skewed), and how many independent models its pooled ones are worth.
 # :name: table-power
 # ```{glue:md} power
 # :format: myst
@@ -210,15 +217,55 @@ page.show("power", against, lambda table: comparison_tables.power_table(table, c
 page.provenance(clusters, "clusters.csv", **facts, spread="95 % intervals")
 
 # %% [markdown]
-# Seeds are shared by all algorithms: initial weights, split and order. Where the values of a seed correlate, a paired
-# test finds smaller differences. An unpaired one, which fewer than 8 restarts leave, rejects less often than its level
-# where r is above zero, and more often where it is below: at five restarts a complete separation, whose p is 0.008, comes with
-# probability 0.002 at r = 0.5, 0.015 at −0.3 and 0.023 at −0.5. It takes groups that differ in nothing, so that spreads of 3 : 1
-# alone make the same p come twice as often (0.016). The t interval of the difference errs to the same sides; a claim of equivalence is
-# made below 8 restarts only where the paired test makes it too. For *better* and *worse* the paired one stands
-# beside, in its column, and the answer above names what it does not confirm. The interval of A₁₂ ignores the pairing, so it is too wide where r is above zero and too
-# narrow where it is below. The interval of the shift (in the figure) holds its 95 % where the groups, or the differences,
-# have one shape; unpaired, with spreads of 3 : 1, it covers 92 % to 94 %.
+# Seeds are shared by all algorithms: initial weights, split and order. So every comparison is paired by seed, and finds
+# smaller differences where the values of a seed correlate. Below 8 restarts sign flips cannot reject, whatever the
+# difference (of five pairs their least p is 0.062), and the paired t test decides: it takes the differences for normal, which so few
+# show nothing of. The interval of A₁₂ ignores the pairing, so it is too wide where r is above zero and too narrow where it is
+# below.
+
+# %% [markdown]
+# ## Which model is judged, and where
+#
+# SetA's mean is what the paper compares. A user has one model: the last, or the one that validation chooses. And the
+# test sample of 700 to 2,000 examples that is evaluated at every checkpoint is a part of the whole test split, on which
+# each file has the last model's score.
+
+# %% tags=["hide-input", "remove-output"]
+shown = {key: tuple(table["algorithm"].unique()) for key, table in results.items()}
+measured = {
+    key: outcomes.outcome_values(
+        table, outcomes.load_final_measures(tables.wanted(profile, *key, algorithms=shown[key], restarts=restarts))
+    )
+    for key, table in results.items()
+}
+by_outcome = planned_comparison(measured, profile, outcomes.against_by_outcome)
+averages = each(measured, profile, outcomes.swa_against_averages)
+page.show("by-outcome", by_outcome, comparison_tables.verdicts_by_outcome)
+page.show("averages", averages, comparison_tables.outcomes, digits=4)
+
+# %% [markdown]
+# ````{table} Difference to SGD in points by what is judged: the last model on the whole test split; the mean of the weights of SetA's ten models on the test sample; the last model on that sample; the mean score of SetA, the paper's; the mean score of the last ten checkpoints. Signs as in [the first table](table-optimizers).
+# :name: table-outcomes
+# ```{glue:md} by-outcome
+# :format: myst
+# ```
+# ````
+#
+# ````{table} SWA against the averaged weights of SGD's own ten checkpoints of lowest training loss, and these against SGD's last model, on the test sample: what averaging alone does.
+# :name: table-averages
+# ```{glue:md} averages
+# :format: myst
+# ```
+# ````
+
+# %% tags=["remove-input"]
+page.provenance(
+    by_outcome,
+    "by-outcome.csv",
+    **facts,
+    spread="95 % intervals in the file",
+    tests="as above, Holm in each family of each outcome",
+)
 
 # %% [markdown]
 # ## Do later restarts repeat what the first said?
@@ -250,7 +297,7 @@ page.show("repeated", repeated, comparison_tables.repeats, empty=f"no task has {
 # 0 of 5 left it and then 5 of 5 (Fisher's p = 0.008, of a division that was noticed and not planned). Tuned restarts
 # have the first five seeds: what they say of SAM there may be as far from what more of them would say.
 #
-# ````{table} Difference of means in points of test metric with its 95 % t interval, by the first restarts, by the later ones, and by all; in between how much larger the later difference is, with Welch's 95 % interval. Signs and families as in [the first table](table-optimizers). Below 8 restarts tests and intervals are unpaired, from there on paired by seed, so that a part with more restarts decides more for two reasons.
+# ````{table} Difference of means in points of test metric with its 95 % t interval, by the first restarts, by the later ones, and by all; in between how much larger the later difference is, with Welch's 95 % interval. Signs and families as in [the first table](table-optimizers).
 # :name: table-repeated
 # ```{glue:md} repeated
 # :format: myst

@@ -23,7 +23,9 @@
 # ```
 # ````
 #
-# {glue:md}`less-than-half`
+# ```{glue:md} not-finished
+# :format: myst
+# ```
 #
 # **The paper's design at its own scale, with one setting for each algorithm (*base*: {glue:text}`number-tasks` tasks,
 # {glue:text}`number-trajectories` trajectories of 300 epochs with the references that this book adds), takes
@@ -52,6 +54,7 @@ from popview.book.sentences import comparisons as comparison_sentences
 from popview.book.tables import costs as cost_tables
 from popview.populations import equal_budget, tables, time_to_target
 from popview.populations.embedded import train_embedded
+from popview.populations.unfinished import unfinished
 from popview.runs import costs, expansion, profiles, store
 
 style.use()
@@ -62,8 +65,7 @@ paid = each(results, profile, lambda t, _: equal_budget.evaluations(t))
 metric = each(results, profile, equal_budget.equal_budgets)
 loss = each(results, profile, lambda t, margin: equal_budget.equal_budgets(t, margin, "train_loss"))
 times = each(results, profile, time_to_target.times)
-ends = {key: tables.final(t, "test_metric") for key, t in results.items()}
-page.markdown("less-than-half", comparison_sentences.less_than_half(ends))
+page.markdown("not-finished", comparison_sentences.not_finished(each(results, profile, unfinished)))
 page.show("overview", paid, lambda table: cost_tables.costs_and_gains(table, metric, loss, times))
 
 wanted = {

@@ -94,7 +94,7 @@ page.provenance(stated, "rules.csv")
 # %% [markdown]
 # The margins were fixed before the runs; the rules were not. They were worded and sharpened while
 # results came in, so a verdict is a reading of these data, to be tried on others. Of these rules a change turned
-# verdicts, or could have. Both readings are of the results of 27 November 2026:
+# verdicts, or could have. Both readings are of the results of 29 November 2026, base and tuned:
 
 # %% tags=["hide-input", "remove-output"]
 found = claims.revised_verdicts(claims.read_claims())

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from statsmodels.stats.power import TTestPower
 
 from popview.book import cells
 from popview.book.sentences import comparisons as comparison_sentences
@@ -124,25 +125,24 @@ class TestAgainst:
         assert np.isnan(row["margin"])
         assert np.isnan(row["equivalence_p"])
 
-    @pytest.mark.parametrize(("n", "paired"), [(7, False), (8, True)])
-    def test_detectable_is_the_design_s_effect_times_the_spread_seen(self, n, paired):
+    @pytest.mark.parametrize(("n", "signs"), [(7, False), (8, True)])
+    def test_detectable_is_the_design_s_effect_times_the_spread_seen(self, n, signs):
         values = restarts(n, {"SGD": 0.0, "SAM": 0.01, "NiM-BH": 0.0})
         pairs = [("SAM", "SGD"), ("NiM-BH", "SGD")]
         row = comparisons.against(values, pairs, 0.005).iloc[0]
-        effect = detectable_effect(n, n, family_size=2, paired=paired).effect
-        if paired:
-            spread = np.std(values["SAM"] - values["SGD"], ddof=1)
-        else:
-            spread = np.sqrt((np.var(values["SAM"], ddof=1) + np.var(values["SGD"], ddof=1)) / 2)
-        assert row["paired"] == paired
+        effect = detectable_effect(n, n, family_size=2, paired=True, permutation=signs).effect
+        if not signs:
+            assert effect == pytest.approx(TTestPower().solve_power(nobs=n, alpha=0.025, power=0.8))
+        spread = np.std(values["SAM"] - values["SGD"], ddof=1)
+        assert row["test"] == ("sign flips" if signs else "paired t")
         assert row["detectable"] == pytest.approx(effect * spread)
         assert row["correlation"] == pytest.approx(np.corrcoef(values["SAM"], values["SGD"])[0, 1])
 
     def test_a_design_that_can_find_nothing_says_so(self):
-        values = restarts(3, {"SGD": 0.0, "SAM": 0.05})
-        row = comparisons.against(values, [("SAM", "SGD")], None).iloc[0]
+        values = restarts(8, {"SGD": 0.0, "SAM": 0.05})
+        row = comparisons.against(values, [("SAM", "SGD")], None, family_size=7).iloc[0]
         assert row["detectable"] == np.inf
-        assert row["smallest_adjusted_p"] == pytest.approx(0.1)
+        assert row["smallest_adjusted_p"] == pytest.approx(7 * 2 / 2**8)
         assert row["verdict"] == "undecidable at this n"
 
     def test_constant_and_missing_values(self):
@@ -175,8 +175,8 @@ class TestAgainst:
         values = restarts(5, {"SGD": 0.0, "SWA": 0.05})
         planned = ["SGD", "NiG-SGD", "NiG-MBH", "NiM-MBH", "AdamW", "SWA"]
         alone, among = (comparisons.against_reference(values, 0.005, planned=p).iloc[0] for p in ((), planned))
-        assert (alone["adjusted_p"], among["adjusted_p"]) == pytest.approx((2 / 252, 4 * 2 / 252))
-        assert among["smallest_adjusted_p"] == pytest.approx(4 * 2 / 252)
+        p_value = scipy.stats.ttest_rel(values["SWA"], values["SGD"]).pvalue
+        assert (alone["adjusted_p"], among["adjusted_p"]) == pytest.approx((p_value, 4 * p_value))
         assert among["detectable"] > alone["detectable"]
 
     def test_later_restarts_stand_beside_the_first_and_all(self):
@@ -274,29 +274,22 @@ class TestWords:
         words = ["better", "worse", "equivalent", "inconclusive"]
         rows = pd.DataFrame({"a": list("vwxy"), "task": "cifar10", "variant": "base", "verdict": words})
         rows["family"] = list("1122")
-        rows = rows.assign(by_seed_p=[0.01, 0.051, 0.9, 0.9], difference=[1, -1, 0, 0.5], by_seed_low=0, by_seed_high=0)
-        assert comparison_sentences.headline(rows, {}) == (
+        rows = rows.assign(difference=[1, -1, 0, 0.5], difference_low=0, difference_high=0)
+        none = pd.DataFrame(columns=["task", "variant", "algorithm", "unfinished"])
+        assert comparison_sentences.headline(rows, none) == (
             "Better: v on cifar10 (base). Worse: w on cifar10 (base). "
-            "(Of these a t test paired by seed does not confirm: w on cifar10 (base).) "
             "Equivalent within the margin: 1 of 4 comparisons (1 of them of runs that are the same). Not decided: 1. "
             "(Holm's correction within each of 2 families, not over all of them.)"
         )
-        poor = pd.DataFrame({"SGD": [0.4, 0.5], "SAM": [0.1, 0.2]})
-        assert (
-            "leaves claims about it open: SAM on a, b (2 of 2 restarts are below that)."
-            in comparison_sentences.less_than_half({("a", "b"): poor})
+        late = pd.DataFrame(
+            {"task": ["cifar10", "digits"], "variant": "base", "algorithm": ["w", "v"], "unfinished": True}
         )
-        late = {("cifar10", "base"): poor.rename(columns={"SAM": "w"}), ("digits", "base"): poor.assign(v=0.1)}
-        told = "(Of these with less than half of SGD's mean, where some or all had hardly begun to learn: "
-        assert f"{told}w on cifar10 (base).)" in comparison_sentences.headline(rows, late)
-        assert (
-            comparison_sentences.less_than_half({("a", "b"): poor[["SGD"]]})
-            == "No algorithm has less than half of SGD's points."
-        )
-        assert comparison_sentences.headline(rows[2:], {}).startswith(
+        told = "(Of these still learning when the epochs ended: w on cifar10 (base).)"
+        assert told in comparison_sentences.headline(rows, late)
+        assert comparison_sentences.headline(rows[2:], none).startswith(
             "Better: none. Worse: none. Equivalent within the margin: 1 of 2"
         )
-        assert comparison_sentences.headline(pd.DataFrame(), {}) == "Not run here yet."
+        assert comparison_sentences.headline(pd.DataFrame(), none) == "Not run here yet."
 
     def test_what_later_restarts_change_is_counted(self):
         said = {
@@ -307,9 +300,10 @@ class TestWords:
         rows = pd.concat(
             pd.DataFrame({"comparison": list("tuvwxyz"), "verdict": verdicts, "part": part})
             for part, verdicts in said.items()
-        ).assign(task="digits", variant="base", adjusted_p=0.01, change_low=-1.0, by_seed_low=0.0, by_seed_high=0.0)
+        ).assign(task="digits", variant="base", adjusted_p=0.01, change_low=-1.0)
+        rows = rows.assign(difference_low=0.0, difference_high=0.0)
         rows["direction"] = "better"
-        rows["a"], rows["by_seed_p"] = rows["comparison"], [0.01, 0.06, 0.9, 0.01, 0.9, 0.9, 0.01] * 3
+        rows["a"] = rows["comparison"]
         rows["change_high"] = [1, 1, 1, 1, 1, 0, -0.5] * 3
         rows["margin"] = [2, 2, 0.5, 0.9, 1, 1, 2] * 3
         rows["change"] = -0.75
@@ -321,8 +315,7 @@ class TestWords:
             "[−100.00,\u00a0−50.00]. By the first restarts 4 were decided (*better*, *worse* or *equivalent*). By the "
             "later ones alone 3 of these are decided alike, of whatever size; by all of them 2, others not: u on "
             "digits (base): *worse*, then *inconclusive*; z on digits (base): *better*, then *equivalent, but "
-            "better*. Of the 2 that were open, 1 are decided by all. (Of the later ones' *better* and *worse* a t "
-            "test paired by seed does not confirm: u on digits (base).)"
+            "better*. Of the 2 that were open, 1 are decided by all."
         )
 
     def test_table_six_has_a_pair_in_whatever_order_the_profile_names_it(self):
@@ -339,17 +332,15 @@ class TestWords:
             == "lr = 0.1235, tau = 100000, noise = sphere"
         )
 
-    def test_of_five_restarts_it_is_said_that_nothing_could_come_out(self):
-        """All pairs, and choices within a restart: the least p that could come out, and not "no difference"."""
-        values = restarts(5, {name: 0.01 * i for i, name in enumerate(("SGD", *tables.PAPER_FAMILY))})
+    def test_of_eight_restarts_it_is_said_that_nothing_could_come_out(self):
+        """Over all pairs: the least p that could come out, and not "no difference"."""
+        values = restarts(8, {name: 0.01 * i for i, name in enumerate(("SGD", *tables.PAPER_FAMILY))})
         pairs = list(combinations(values, 2))
         rows = comparisons.against(values, pairs, 0.005).assign(pooled_p=0.5, task="cifar10", variant="base")
         assert (
             "The least p that could have come out after this correction is 0.12: no"
             in comparison_sentences.verdict_counts(rows)
         )
-        luck = comparisons.against(values, [("SAM", "SGD")], 0.005, paired_from=2)
-        assert selection_tables._could(luck) == "no: Holm's p is 0.0625 or more"
         assert comparison_sentences.undecided(comparisons.against(values, [("SAM", "SGD")], 0.005)) == ""
 
     def test_choices_within_a_restart_are_worded_as_the_table_words_them(self):
@@ -358,21 +349,18 @@ class TestWords:
         luck = luck.assign(difference_low=0.0, difference_high=0.0, margin=0.005)
         luck = luck.assign(verdict="equivalent", direction=["better", "worse"])
         assert selection_tables._verdicts(luck) == "=△\u00a0SGD; =\u00a0SAM"
-        assert selection_tables._could(luck) == "yes"
         gains = luck.assign(difference=[0.001, 0.2], task="digits", variant="base")
-        few = gains.assign(task="cifar10", adjusted_p=0.4, smallest_adjusted_p=0.0625)
+        few = gains.assign(task="cifar10", adjusted_p=0.4)
         luck = luck.assign(task="digits", variant="base")
         said = comparison_sentences.cost_of_choosing_by_loss(luck, pd.concat([gains, few]))
-        assert said.endswith(
-            "better in 1 and worse in 0, by any amount, of the 2 cases that have restarts enough to show it."
-        )
+        assert said.endswith("better in 1 and worse in 0 of the 4 cases, by any amount.")
         assert "in 2 of 2 cases of an algorithm on a task and variant, each" in said
         worse = gains.assign(difference=-gains["difference"])
         said = comparison_sentences.cost_of_choosing_by_loss(
             luck, worse, {("digits", "base", "SAM"), ("cifar10", "base", "SAM")}
         )
         assert "on a task and variant (1 of them the runs of another case), each" in said
-        assert "better in 0 and worse in 1, by" in said
+        assert "better in 0 and worse in 1 of the 2 cases, by" in said
         many = pd.concat([luck[1:]] * 4 + [luck[:1]])
         assert selection_tables._verdicts(many) == "=\u00a04; =△\u00a0SGD"
         assert selection_tables._verdicts(luck[1:]) == "=\u00a0all 1"
@@ -410,18 +398,19 @@ class TestWords:
             ("cifar10", "tuned", "NiM-SGD")
         }
 
-    def test_the_comparison_paired_by_seed_stands_beside(self):
+    def test_five_restarts_are_compared_by_the_paired_t_test_both_ways(self):
         values = restarts(5, {"SGD": 0.0, "SAM": 0.05, "NiM-SGD": 0.0})
         values["NiM-SGD"] = values["SGD"]
         found = comparisons.against(values, [("SAM", "SGD"), ("NiM-SGD", "SGD")], 0.005)
         theirs = scipy.stats.ttest_rel(values["SAM"], values["SGD"])
         first, same = found.iloc[0], found.iloc[1]
-        assert (first["by_seed_low"], first["by_seed_high"]) == pytest.approx(tuple(theirs.confidence_interval()))
-        assert first["by_seed_p"] == pytest.approx(2 * theirs.pvalue)
-        assert (same["by_seed_low"], same["by_seed_high"], same["by_seed_p"]) == (0, 0, 1)
-        written = comparison_tables.outcomes(found.assign(task="digits", variant="base"))["paired by seed"]
-        low, high = (f"{100 * end:+.2f}" for end in theirs.confidence_interval())
-        assert written[0] == f"[{low},\u00a0{high}], {2 * theirs.pvalue:.2g}".replace("-", "−")
+        assert (first["difference_low"], first["difference_high"]) == pytest.approx(tuple(theirs.confidence_interval()))
+        assert (first["p"], first["adjusted_p"]) == pytest.approx((theirs.pvalue, 2 * theirs.pvalue))
+        gap = (values["SAM"] - values["SGD"]).to_numpy()
+        one_sided = scipy.stats.ttest_1samp(gap, 0.005, alternative="less").pvalue
+        assert first["equivalence_p"] == pytest.approx(one_sided)
+        assert (first["verdict"], same["verdict"]) == ("better", "equivalent")
+        assert (same["difference_low"], same["difference_high"], same["p"]) == (0, 0, 1)
 
     def test_what_recomputed_statistics_do_alone(self):
         """At the step of the first averaged model, and nowhere else."""
@@ -455,7 +444,7 @@ class TestWords:
             assert text == "Not run here yet."
         assert comparison_sentences.change_with_more_restarts(nothing) == ""
         assert (
-            comparison_sentences.less_than_half({}) == comparison_sentences.never_parted({}) == ""
+            comparison_sentences.not_finished(nothing) == comparison_sentences.never_parted({}) == ""
         )  # nothing is claimed
         assert printed_tables.printed_and_ours(nothing, "2b").empty
         assert printed_tables.printed_pairs(nothing).empty
@@ -482,13 +471,6 @@ class TestClustering:
 
 
 class TestAgainstSAM:
-    def test_less_than_half_of_the_reference_is_untrained(self):
-        """By the mean, of which a single good restart may be a part."""
-        values = pd.DataFrame({"SGD": [0.4, 0.6], "SAM": [0.2, 0.29], "AdamW": [0.2, 0.3], "SWA": [0.1, 0.24]})
-        assert comparisons.below_half(values) == {"SAM": 1, "SWA": 2}
-        assert comparisons.below_half(values.assign(SAM=[0.05, 0.44])) == {"SAM": 1, "SWA": 2}
-        assert comparisons.below_half(values.drop(columns="SGD")) == {}
-
     def test_the_family_is_the_paper_s_whether_it_has_been_run_or_not(self):
         values = restarts(8, {"SGD": 0.0, "SAM": 0.01, "AdamW": 0.0, "NiG-BH": 0.02})
         found = comparisons.against_sam(values, 0.005)
@@ -506,12 +488,13 @@ class TestAgainstSAM:
         mixed = comparisons.against_reference(values, 0.005).assign(task="digits", variant="base")
         assert comparison_tables.verdict_grid(mixed).set_index("").loc["restarts", "digits, base"] == "8, 7"
         designs = comparison_tables.designs(mixed, {("digits", "base"): values}, "laptop").iloc[0]
-        assert (designs["restarts"], designs["tests"]) == ("8, 7", "paired by seed, unpaired, exact")
+        assert (designs["restarts"], designs["tests"]) == ("8, 7", "sign flips, paired t")
 
-    def test_a_family_of_three_restarts_is_powerless(self):
+    def test_a_family_of_seven_at_eight_restarts_is_powerless(self):
         values = restarts(8, {"SGD": 0.0, "SAM": 0.01})
         assert not comparisons.powerless(comparisons.against_sam(values, 0.005))
-        assert comparisons.powerless(comparisons.against(values[:3], [("SGD", "SAM")], 0.005))
+        assert comparisons.powerless(comparisons.against(values, [("SGD", "SAM")], 0.005, family_size=7))
+        assert not comparisons.powerless(comparisons.against(values[:7], [("SGD", "SAM")], 0.005, family_size=7))
         assert not comparisons.powerless(pd.DataFrame())
 
     def test_an_algorithm_without_values_is_a_users_mistake(self):

@@ -28,14 +28,14 @@ def planned_comparison(
 ) -> pd.DataFrame:
     """Apply a comparison with SGD to the values of each task and variant, as the profile plans it.
 
+    A tuned algorithm is planned where the profile has a search of it: the others never arrive.
+
     The comparison is `popview.populations.comparisons.against_reference`, or another with its arguments and these
     options.
     """
     return stack(
         {
-            key: comparison(
-                table, margin(profile, key), planned=profiles.settings(profile, key[0])["algorithms"], **options
-            )
+            key: comparison(table, margin(profile, key), planned=expansion.planned(profile, *key), **options)
             for key, table in values.items()
         }
     )

@@ -1,5 +1,7 @@
 """One comparison as text for a terminal. No torch here, so that it is quick."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -8,7 +10,7 @@ from popview.populations.comparisons import FAMILIES, HIGHER_IS_BETTER, against
 from popview.populations.pooled import clustering
 from popview.populations.tables import load_trajectories, per_restart, select, wanted
 from popview.runs import store
-from popview.runs.expansion import restarts_of
+from popview.runs.expansion import planned, restarts_of
 from popview.runs.profiles import settings
 from popview.statistics import Verdict
 
@@ -53,7 +55,7 @@ def comparison(
     specs = wanted(profile, task, variant, algorithms=(a, b))
     restarts = restarts_of(profile, task, variant)
     trajectories = load_trajectories(specs, restarts)
-    family, others = _family(a, b, table["algorithms"])
+    family, others = _family(a, b, planned(profile, task, variant))
     beside = [spec for spec in wanted(profile, task, variant) if spec.algorithm in others]
     lacking = {spec.algorithm for spec in store.missing(beside)}
     there = list(dict.fromkeys(spec.algorithm for spec in beside if spec.algorithm not in lacking))
@@ -81,11 +83,11 @@ def comparison(
     return "\n".join([title, *(f"  {name:<{width}}{words}" for name, words in lines)])
 
 
-def _family(a: str, b: str, planned: list[str]) -> tuple[str, list[str]]:
+def _family(a: str, b: str, known: Sequence[str]) -> tuple[str, list[str]]:
     """Return the name of the family in which chapter 7 judges a pair, and its other planned members; "" and none."""
     for family, members in FAMILIES.items():
         if "SGD" in (a, b) and (a in members or b in members):
-            return family, [name for name in members if name in planned and name not in (a, b)]
+            return family, [name for name in members if name in known and name not in (a, b)]
     return "", []
 
 
@@ -97,11 +99,7 @@ def _lines(row: dict, values: pd.DataFrame, scale: float, unit: str, holm: str) 
         return f"{scale * value:{sign}.{digits}f}"
 
     complete = values.dropna()
-    if row["paired"]:
-        test, advice = "sign-flip permutation test, paired by seed", "used by the pairing"
-    else:
-        rejects = "too rarely" if row["correlation"] > 0 else "too often"
-        test, advice = "exact permutation test, unpaired", f"not used: if real, the test rejects {rejects}"
+    test = "sign-flip permutation test" if row["test"] == "sign flips" else "t test"
     lines = [
         (name, f"{write(complete[name].mean(), '')} (SD {write(complete[name].std(), '')})")
         for name in (row["a"], row["b"])
@@ -110,7 +108,7 @@ def _lines(row: dict, values: pd.DataFrame, scale: float, unit: str, holm: str) 
         ("difference", f"{write(row['difference'])} (of means)"),
         ("shift", f"{write(row['estimate'])} [{write(row['low'])}, {write(row['high'])}] (Hodges-Lehmann, 95 %)"),
         ("A12", f"{row['a12']:.2f} [{row['a12_low']:.2f}, {row['a12_high']:.2f}] (95 %, without the pairing)"),
-        ("p", f"{row['p']:.4g} ({test})" + ("" if holm else "; one pair: no family correction")),
+        ("p", f"{row['p']:.4g} ({test}, paired by seed)" + ("" if holm else "; one pair: no family correction")),
     ]
     if holm:
         lines.append(("p (Holm)", holm))
@@ -120,7 +118,7 @@ def _lines(row: dict, values: pd.DataFrame, scale: float, unit: str, holm: str) 
         )
     found = f"{write(row['detectable'], '')} {unit}, 4 times in 5" if np.isfinite(row["detectable"]) else "nothing"
     lines.append(("detectable", f"{found}, given the spread seen; smallest p {row['smallest_adjusted_p']:.2g}"))
-    lines.append(("r by seed", f"{row['correlation']:.2f} ({advice})"))
+    lines.append(("r by seed", f"{row['correlation']:.2f} (used by the pairing)"))
     return lines
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from popview.common.errors import UsageError, check_name
 from popview.populations.pooled import pairwise
 from popview.populations.tables import PAPER_FAMILY, per_restart
-from popview.statistics import compare, detectable_effect, holm, mean_difference
+from popview.statistics import FEWEST_SIGNS, compare, detectable_effect, mean_difference
 from popview.statistics.results import Array, constant, interval_columns
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "against_reference",
     "against_sam",
     "all_pairs",
-    "below_half",
     "beyond_margin",
     "first_average",
     "log_loss",
@@ -56,14 +55,12 @@ def against(
     margin: float | None,
     *,
     higher_is_better: bool = True,
-    paired_from: int = 8,
     family_size: int | None = None,
 ) -> pd.DataFrame:
     """Compare pairs of algorithms as one Holm family, on one value per restart; see `popview.statistics.compare`.
 
-    Below `paired_from` restarts the tests take the groups as independent: they reject too rarely where the values of a
-    seed correlate positively, and too often where negatively; ``correlation`` says how far they do, and ``by_seed_p``
-    what a t test paired by seed says, which no verdict rests on. From there on they are paired by seed.
+    All are paired by seed, for seeds, and so splits and orders, are shared by design: sign flips from 8 restarts on,
+    the t test below; equivalence by t tests at any number.
 
     Parameters
     ----------
@@ -75,18 +72,15 @@ def against(
         Of equivalence.
     higher_is_better : bool
         False for losses.
-    paired_from : int
-        Restarts from which the tests are paired by seed.
     family_size : int, optional
         Where the family has more members than `pairs`: those that have not been run count as p = 1.
 
     Returns
     -------
     DataFrame
-        ``comparison, a, b, restarts, paired, correlation`` (Pearson's, between the values of a seed), ``difference,
-        difference_low, difference_high`` (of means, which the tests are about, with its 95 % t interval),
-        ``by_seed_low, by_seed_high, by_seed_p`` (the t interval and test of the same difference paired by seed, Holm's
-        in the family), ``estimate, low, high`` (Hodges–Lehmann shift), ``p, adjusted_p, smallest_adjusted_p`` (that
+        ``comparison, a, b, restarts, test, correlation`` (Pearson's, between the values of a seed), ``difference,
+        difference_low, difference_high`` (of means, which the tests are about, with its 95 % t interval, paired by
+        seed), ``estimate, low, high`` (Hodges–Lehmann shift), ``p, adjusted_p, smallest_adjusted_p`` (that
         could have come out), ``equivalence_p, margin, a12, a12_low, a12_high, detectable`` (the difference of means
         found with probability 0.8 at the level of Holm's first rejection, given the spread that was seen; infinite
         where none can be), ``verdict, direction`` (the word of `popview.statistics.Verdict`, and where the estimate
@@ -106,24 +100,19 @@ def against(
     groups = {str(name): complete[name].to_numpy() for name in complete.columns}
     rows = []
     size = len(pairs) if family_size is None else family_size
-    found = compare(
-        groups, pairs, margin=margin, higher_is_better=higher_is_better, paired_from=paired_from, family_size=size
-    )
+    found = compare(groups, pairs, margin=margin, higher_is_better=higher_is_better, paired_from=2, family_size=size)
     for (a, b), c in found.items():
-        by_seed = mean_difference(groups[a], groups[b], paired=True)
-        tested = by_seed if c.paired else mean_difference(groups[a], groups[b])
+        difference = mean_difference(groups[a], groups[b], paired=True)
         rows.append(
             {
                 "comparison": f"{a} – {b}",
                 "a": a,
                 "b": b,
                 "restarts": len(complete),
-                "paired": c.paired,
+                "test": "sign flips" if len(complete) >= FEWEST_SIGNS else "paired t",
                 "correlation": _correlation(groups[a], groups[b]),
                 "difference": c.test.estimate,
-                **interval_columns(tested, "difference_"),
-                **interval_columns(by_seed, "by_seed_"),
-                "by_seed_p": by_seed.p_value,
+                **interval_columns(difference, "difference_"),
                 "estimate": c.shift.estimate,
                 **interval_columns(c.shift),
                 "p": c.test.p_value,
@@ -133,13 +122,12 @@ def against(
                 "margin": np.nan if margin is None else margin,
                 "a12": c.a12.estimate,
                 **interval_columns(c.a12, "a12_"),
-                "detectable": _detectable(groups[a], groups[b], size, c.paired),
+                "detectable": _detectable(groups[a] - groups[b], size),
                 "verdict": c.verdict.word,
                 "direction": c.verdict.direction,
             }
         )
-    table = pd.DataFrame(rows)
-    return table.assign(by_seed_p=holm(table["by_seed_p"], family_size=size))
+    return pd.DataFrame(rows)
 
 
 def against_reference(
@@ -209,22 +197,6 @@ def repeated(values: pd.DataFrame, margin: float | None, first: int, *, planned:
         found = mean_difference(*((parts[part][a] - parts[part][b]).dropna() for part in ("later", "first")))
         changes.append({"a": a, "b": b, "change": found.estimate, **interval_columns(found, "change_")})
     return table.merge(pd.DataFrame(changes), on=["a", "b"], validate="many_to_one")
-
-
-def below_half(values: pd.DataFrame, reference: str = "SGD") -> dict[str, int]:
-    """Return the algorithms with less than half of the reference's mean, and how many of their restarts are below that.
-
-    That is so where a setting never leaves the start, or only some of its restarts do.
-
-    Parameters
-    ----------
-    values : DataFrame
-        A score, higher being better: rows: seeds; columns: algorithms.
-    reference : str
-    """
-    half = values.mean().get(reference, -inf) / 2
-    below = (values < half).sum()
-    return {str(name): int(below[name]) for name in values.columns[values.mean() < half]}
 
 
 def against_sam(values: pd.DataFrame, margin: float | None) -> pd.DataFrame:
@@ -301,8 +273,9 @@ def _correlation(a: Array, b: Array) -> float:
     return np.nan if constant(a) or constant(b) else float(np.corrcoef(a, b)[0, 1])
 
 
-def _detectable(a: Array, b: Array, family_size: int, paired: bool) -> float:
-    """Return the smallest difference of means that the design detects, in the unit of the data."""
-    effect = detectable_effect(len(a), len(b), family_size=family_size, paired=paired).effect
-    spread = (a - b).std(ddof=1) if paired else np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
+def _detectable(differences: Array, family_size: int) -> float:
+    """Return the smallest mean of such differences that the design detects, in the unit of the data."""
+    n, signs = len(differences), len(differences) >= FEWEST_SIGNS
+    effect = detectable_effect(n, n, family_size=family_size, paired=True, permutation=signs).effect
+    spread = differences.std(ddof=1)
     return inf if effect == inf else float(effect * spread)

@@ -1,18 +1,19 @@
 """What the models of each restart achieve: the last on the whole test split, and the paper's SetA beside it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from popview.common.folders import RESULTS
+from popview.populations.comparisons import against, against_reference
 from popview.populations.selection import chosen, last_checkpoints
 from popview.populations.tables import final
 from popview.runs import store
 from popview.runs.specs import RunSpec
 
-__all__ = ["OUTCOMES", "load_final_measures", "outcome_values"]
+__all__ = ["OUTCOMES", "against_by_outcome", "load_final_measures", "outcome_values", "swa_against_averages"]
 
 #: Outcome → what is judged, where.
 OUTCOMES = {
@@ -94,3 +95,44 @@ def outcome_values(trajectories: pd.DataFrame, measures: pd.DataFrame) -> dict[s
     found["SetA"] = chosen(trajectories, "train_loss")
     found["last ten"] = last_checkpoints(trajectories)
     return found
+
+
+def against_by_outcome(
+    values: Mapping[str, pd.DataFrame], margin: float | None, *, planned: Iterable[str] = ()
+) -> pd.DataFrame:
+    """Compare with SGD by every outcome: does a verdict depend on which of a restart's models is judged, and where?
+
+    Parameters
+    ----------
+    values : mapping of str to DataFrame
+        As `outcome_values` returns them.
+    margin, planned
+        As in `popview.populations.comparisons.against_reference`.
+
+    Returns
+    -------
+    DataFrame
+        As `popview.populations.comparisons.against_reference`, after ``outcome``.
+    """
+    frames = [against_reference(table, margin, planned=planned).assign(outcome=name) for name, table in values.items()]
+    return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
+
+
+def swa_against_averages(values: Mapping[str, pd.DataFrame], margin: float | None) -> pd.DataFrame:
+    """Compare SWA with what averaging SGD's own checkpoints gives: a part of SWA's gain, or all of it?
+
+    SWA's last model against the mean of the weights of SGD's ten checkpoints of lowest training loss, on the same test
+    examples; and SGD's averaged weights against its last model.
+
+    Returns
+    -------
+    DataFrame
+        As `popview.populations.comparisons.against`; without rows where SWA or the averages are missing.
+    """
+    if "averaged" not in values or "SWA" not in values["averaged"]:
+        return pd.DataFrame()
+    where = "last" if "by validation" in values else "last, sample"  # annealed runs are measured on the whole split
+    last, averaged = values[where], values["averaged"]
+    names = {"SWA": last["SWA"], "SGD, averaged weights": averaged["SGD"], "SGD, last model": last["SGD"]}
+    pairs = [("SWA", "SGD, averaged weights"), ("SGD, averaged weights", "SGD, last model")]
+    return against(pd.DataFrame(names), pairs, margin)

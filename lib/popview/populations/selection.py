@@ -10,12 +10,11 @@ from popview.statistics import tost
 
 __all__ = [
     "REGRETS",
-    "against_late",
+    "against_last",
     "as_good",
     "chosen",
     "correlations",
     "last_checkpoints",
-    "late",
     "mean_with_interval",
     "overlap",
     "overlaps",
@@ -92,8 +91,7 @@ def verdicts(
 ) -> pd.DataFrame:
     """Compare choosing by training loss with choosing by `by`, for each algorithm: one Holm family.
 
-    Paired at any number of restarts, since both choose among the checkpoints of one trajectory. Not for `by` equal to
-    `value`, where the difference has its sign by construction.
+    Not for `by` equal to `value`, where the difference has its sign by construction.
 
     Returns
     -------
@@ -115,21 +113,6 @@ def as_good(table: pd.DataFrame) -> pd.Series:
     return table["verdict"].isin(["equivalent", "better"])
 
 
-def late(trajectories: pd.DataFrame, value: str = "test_metric") -> pd.DataFrame:
-    """Return what a checkpoint of the second half, drawn at random, has on average: the mean of a column there.
-
-    A choice by loss that is no better than this one uses nothing but that late models are better than early ones.
-
-    Returns
-    -------
-    DataFrame
-        Rows: seeds; columns: algorithms.
-    """
-    second = trajectories["epoch"] >= trajectories["epoch"].max() / 2
-    finite = np.isfinite(trajectories[["train_loss", value]]).all(axis=1)
-    return per_restart(trajectories[second & finite], value)
-
-
 def last_checkpoints(trajectories: pd.DataFrame, value: str = "test_metric", number: int = 10) -> pd.DataFrame:
     """Return the mean of a column over the last checkpoints of each restart: choosing by recency alone.
 
@@ -144,15 +127,15 @@ def last_checkpoints(trajectories: pd.DataFrame, value: str = "test_metric", num
     return per_restart(ordered.groupby(["algorithm", "seed"], sort=False).tail(number).sort_index(), value)
 
 
-def against_late(
+def against_last(
     trajectories: pd.DataFrame, margin: float | None, value: str = "test_metric", per_trajectory: int = 10
 ) -> pd.DataFrame:
-    """Compare choosing by training loss with a random choice in the second half, as `verdicts` does.
+    """Compare choosing by training loss with taking as many of the last checkpoints, as `verdicts` does.
 
     Returns
     -------
     DataFrame
-        As `verdicts`; 'better' means that the loss chooses better than chance.
+        As `verdicts`; 'better' means that the loss chooses better than recency alone.
 
     Raises
     ------
@@ -160,14 +143,14 @@ def against_late(
         As `verdicts`.
     """
     ours = chosen(trajectories, "train_loss", value, per_trajectory)
-    return _within_restarts(ours, late(trajectories, value)[ours.columns], "late", margin)
+    return _within_restarts(ours, last_checkpoints(trajectories, value, per_trajectory)[ours.columns], "last", margin)
 
 
 def _within_restarts(ours: pd.DataFrame, rival: pd.DataFrame, name: str, margin: float | None) -> pd.DataFrame:
     """Compare two choices among the checkpoints of the same trajectories, for each algorithm: one Holm family."""
     values = pd.concat([ours.add_suffix(", train_loss"), rival.add_suffix(f", {name}")], axis=1)
     pairs = [(f"{algorithm}, train_loss", f"{algorithm}, {name}") for algorithm in ours.columns]
-    table = against(values, pairs, margin, paired_from=2)
+    table = against(values, pairs, margin)
     table.insert(0, "algorithm", list(ours.columns))
     return table
 

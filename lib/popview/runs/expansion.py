@@ -14,6 +14,7 @@ from popview.runs.specs import TRIAL_SEED, VARIANTS, RunSpec, digest
 
 __all__ = [
     "expand",
+    "planned",
     "restarts_of",
     "search",
     "searched",
@@ -161,6 +162,16 @@ def searched(profile: str, task: str) -> tuple[str, ...]:
     """Return the algorithms of a task that a profile says to search for: those with a table in ``[<task>.search]``."""
     space = settings(profile, task).get("search", {})
     return tuple(name for name, value in space.items() if isinstance(value, dict))
+
+
+def planned(profile: str, task: str, variant: str) -> tuple[str, ...]:
+    """Return the algorithms that a variant will have once all is run; of tuned ones those that are searched."""
+    known = tuple(settings(profile, task)["algorithms"])
+    if variant == "base":
+        return known
+    if variant not in VARIANTS:
+        return tuple(AnnealedPlan(profile, task).table.get("algorithms", ()))
+    return tuple(name for name in known if name in searched(profile, task))
 
 
 def unsearched(

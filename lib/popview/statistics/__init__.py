@@ -14,9 +14,10 @@ from popview.statistics.effect_sizes import a12, hodges_lehmann, hodges_lehmann_
 from popview.statistics.permutation import exact_permutation, paired_permutation, smallest_p, smallest_p_paired
 from popview.statistics.results import Equivalence, Result
 from popview.statistics.sequential import look_levels, sequential_holm, spent
-from popview.statistics.verdicts import Comparison, Verdict, compare, verdict
+from popview.statistics.verdicts import FEWEST_SIGNS, Comparison, Verdict, compare, verdict
 
 __all__ = [
+    "FEWEST_SIGNS",
     "Comparison",
     "DetectableEffect",
     "Equivalence",

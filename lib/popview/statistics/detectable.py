@@ -39,7 +39,14 @@ class DetectableEffect:
 
 
 def detectable_effect(
-    n_a: int, n_b: int, *, alpha: float = 0.05, power: float = 0.8, family_size: int = 1, paired: bool = False
+    n_a: int,
+    n_b: int,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    family_size: int = 1,
+    paired: bool = False,
+    permutation: bool = True,
 ) -> DetectableEffect:
     """Return the smallest standardised difference of means that a design detects: print it before the run.
 
@@ -55,6 +62,8 @@ def detectable_effect(
     family_size : int
         Comparisons in the Holm family.
     paired : bool
+    permutation : bool
+        False: of the t test, at any number of restarts.
 
     Returns
     -------
@@ -84,14 +93,14 @@ def detectable_effect(
     check_fraction(power, "power")
     if family_size < 1:
         raise ValueError(f"family_size must be 1 or above, got {family_size!r}")
-    smallest = family_size * smallest_of_design(n_a, n_b, paired)
+    smallest = family_size * smallest_of_design(n_a, n_b, paired) if permutation else 0.0
     design = f"{n_a} pairs" if paired else f"{n_a} against {n_b} restarts"
     design += f" in a family of {family_size}"
     if smallest > alpha:
         reason = f"the smallest adjusted p-value is {min(1.0, smallest):.3g}, above {alpha:g}"
         return DetectableEffect(inf, f"{design} can reject nothing: {reason}.")
     level = alpha / family_size
-    if (2**n_a if paired else comb(n_a + n_b, n_a)) <= SIMULATED:
+    if permutation and (2**n_a if paired else comb(n_a + n_b, n_a)) <= SIMULATED:
         effect = _simulated_effect(n_a, n_b, paired, level, power)
     elif paired:
         effect = TTestPower().solve_power(nobs=n_a, alpha=level, power=power)

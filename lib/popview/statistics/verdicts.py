@@ -2,19 +2,23 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import isnan
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from popview.statistics.classical import holm, tost
+from popview.statistics.classical import holm, mean_difference, tost
 from popview.statistics.detectable import smallest_of_design
 from popview.statistics.effect_sizes import a12, hodges_lehmann, hodges_lehmann_paired
 from popview.statistics.permutation import exact_permutation, paired_permutation
 from popview.statistics.results import Equivalence, Result, check_fraction
 
-__all__ = ["Comparison", "Verdict", "compare", "verdict"]
+__all__ = ["FEWEST_SIGNS", "Comparison", "Verdict", "compare", "verdict"]
+
+#: Pairs from which a paired comparison flips signs; below, it takes the t test.
+FEWEST_SIGNS = 8
 
 Word = Literal["equivalent", "better", "worse", "inconclusive", "undecidable at this n"]
 
@@ -57,7 +61,7 @@ class Comparison:
     paired : bool
         By seed, or independent groups.
     test : Result
-        Of `paired_permutation` or `exact_permutation`.
+        Of `paired_permutation` (below `FEWEST_SIGNS` pairs of the paired t test), or of `exact_permutation`.
     adjusted_p, smallest_adjusted_p : float
         Holm's, in its family; and the smallest that could have come out.
     equivalence : Equivalence or None
@@ -163,9 +167,11 @@ def compare(
 ) -> dict[tuple[str, str], Comparison]:
     """Compare optimizers pair by pair, as one Holm family: for any numbers, one per restart.
 
-    Exact tests of independent groups below `paired_from` restarts (a sign-flip test of 5 pairs can't reject), tests
-    paired by seed from there on. Below it, equivalence takes both Welch's and the paired test, that is the larger p:
-    each alone claims it too often where the values of a seed correlate one way or the other (Welch's where negatively).
+    Exact tests of independent groups below `paired_from` restarts, tests paired by seed from there on. Below it,
+    equivalence takes both Welch's and the paired test, that is the larger p: each alone claims it too often where the
+    values of a seed correlate one way or the other (Welch's where negatively). Paired tests of fewer than
+    `FEWEST_SIGNS` restarts are t tests, for a difference and for equivalence: sign flips of 5 pairs can't reject, and
+    so few values show nothing of their distribution either way.
     Values that are all equal differ in nothing (p = 1, A12 = 0.5) and are equivalent.
 
     Parameters
@@ -178,7 +184,8 @@ def compare(
         Of equivalence, fixed before the run.
     alpha, higher_is_better : see `verdict`
     paired_from : float
-        ``math.inf`` for groups that share no seeds: they are never paired, and may differ in length.
+        2 for groups that share seeds by design, ``math.inf`` for groups that share none: they are never paired, and
+        may differ in length.
     family_size : int, optional
         Where the family has more members than `pairs`.
 
@@ -206,7 +213,8 @@ def compare(
     comparisons = {}
     for pair, (test, equivalence, effect, shift), p_value in zip(family, measured, adjusted, strict=True):
         paired = len(test.n) == 1
-        smallest = min(1.0, size * smallest_of_design(test.n[0], test.n[-1], paired))
+        few = paired and test.n[0] < FEWEST_SIGNS
+        smallest = 0.0 if few else min(1.0, size * smallest_of_design(test.n[0], test.n[-1], paired))
         word = verdict(
             test.estimate,
             float(p_value),
@@ -227,7 +235,8 @@ def _measure(
         a, b = (groups[name] for name in pair)
         n_a, n_b = np.size(a), np.size(b)
         paired = min(n_a, n_b) >= paired_from
-        test = paired_permutation(a, b) if paired else exact_permutation(a, b)
+        by_seed = paired_permutation if n_a >= FEWEST_SIGNS else partial(mean_difference, paired=True)
+        test = by_seed(a, b) if paired else exact_permutation(a, b)
         ways = {paired, bool(np.isfinite(paired_from)) and n_a == n_b}  # seeds that are shared can be paired
         equivalence = None
         if margin is not None:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from popview.book.cells import of, with_interval, with_variant, word
 from popview.book.page import NOT_RUN
-from popview.populations.comparisons import ALPHA, below_half, first_average, powerless
+from popview.populations.comparisons import ALPHA, first_average, powerless
 from popview.populations.pooled import tally
 from popview.populations.selection import as_good
 from popview.populations.tables import copies, parting
@@ -22,8 +22,8 @@ __all__ = [
     "cost_of_choosing_by_loss",
     "duplicate_cases",
     "headline",
-    "less_than_half",
     "never_parted",
+    "not_finished",
     "statistics_alone",
     "targets_reached",
     "verdict_counts",
@@ -33,21 +33,25 @@ __all__ = [
 DECIDED = ("better", "worse", "equivalent")
 
 
-def less_than_half(values: Mapping[tuple[str, str], pd.DataFrame]) -> str:
-    """Name what `popview.populations.comparisons.below_half` finds in the values of each task and variant."""
-    if not values:
+def not_finished(found: pd.DataFrame) -> str:
+    """Name what `popview.populations.unfinished.unfinished` finds, `stack`ed over tasks and variants."""
+    if found.empty:
         return ""
-    found = [
-        f"{name} on {', '.join(key)} ({below} of {len(table)} restarts are below that)"
-        for key, table in values.items()
-        for name, below in below_half(table).items()
+    rows = found[found["unfinished"]]
+    if rows.empty:
+        return "By the slope of the curves no algorithm was still learning faster than SGD when the epochs ended."
+    points = with_interval(rows, "gain", 100.0, ends="gain_")
+    apart = with_interval(rows, "difference", 100.0, ends="difference_")
+    items = [
+        f"- {row.algorithm} on {with_variant(row.task, row.variant)}: {row.left} of {row.restarts} restarts had left "
+        f"the plateau, and end {distance} points from SGD. In the last quarter the curves gain {gain} points more than "
+        f"SGD's."
+        for row, gain, distance in zip(rows.itertuples(), points, apart, strict=True)
     ]
-    if not found:
-        return "No algorithm has less than half of SGD's points."
     return (
-        f"Less than half of SGD's mean, so that chapter 1 leaves claims about it open: {', '.join(found)}. Such a "
-        "difference says how many restarts had begun to learn when the epochs ended, and not how good an optimizer is "
-        "once they have."
+        "Training that was not finished when the epochs ended, so that chapter 1 leaves claims about it open. A "
+        "restart is on the plateau below half of SGD's mean. A difference then says how many restarts had begun to "
+        "learn, and not how good an optimizer is once they have.\n\n" + "\n".join(items)
     )
 
 
@@ -79,46 +83,45 @@ def duplicate_cases(results: Mapping[tuple[str, str], pd.DataFrame], profile: st
 
 
 def cost_of_choosing_by_loss(
-    verdicts: pd.DataFrame, chance: pd.DataFrame, again: Collection[tuple[str, str, str]] = frozenset()
+    verdicts: pd.DataFrame, last: pd.DataFrame, again: Collection[tuple[str, str, str]] = frozenset()
 ) -> str:
     """Count in a line what choosing by training loss costs and gains.
 
     Parameters
     ----------
-    verdicts, chance : DataFrame
-        Of `popview.populations.selection.verdicts` and `popview.populations.selection.against_late`.
+    verdicts, last : DataFrame
+        Of `popview.populations.selection.verdicts` and `popview.populations.selection.against_last`.
     again : collection of (task, variant, algorithm)
         Cases that are the runs of another one, as `duplicate_cases` returns them.
     """
     if verdicts.empty:
         return NOT_RUN.capitalize() + "."
-    real = chance["adjusted_p"] <= ALPHA
-    better, worse = real & (chance["difference"] > 0), real & (chance["difference"] < 0)
-    could = sum(len(rows) for _, rows in chance.groupby(["task", "variant"]) if not powerless(rows))
+    real = last["adjusted_p"] <= ALPHA
+    better, worse = real & (last["difference"] > 0), real & (last["difference"] < 0)
     same = len({*again} & {*zip(verdicts["task"], verdicts["variant"], verdicts["algorithm"], strict=True)})
     return (
         "Against choosing by validation metric, no more than the margin of equivalence in "
         f"{as_good(verdicts).sum()} of {len(verdicts)} cases of an algorithm on a task and variant"
         + (f" ({same} of them the runs of another case)" if same else "")
-        + f", each tested at {100 * ALPHA:g} %. Against a model of the second half drawn at random, the loss is shown "
-        f"to do better in {better.sum()} and worse in {worse.sum()}, by any amount, of the {could} cases that have "
-        "restarts enough to show it."
+        + f", each tested at {100 * ALPHA:g} %. Against simply taking the last checkpoints, the loss is shown to do "
+        f"better in {better.sum()} and worse in {worse.sum()} of the {len(last)} cases, by any amount."
     )
 
 
-def headline(comparison: pd.DataFrame, values: Mapping[tuple[str, str], pd.DataFrame]) -> str:
-    """Word `popview.populations.comparisons.against_reference` of the values of all tasks and variants in a line."""
+def headline(comparison: pd.DataFrame, late: pd.DataFrame) -> str:
+    """Word `popview.populations.comparisons.against_reference` of all tasks and variants in a line.
+
+    `late` is what `popview.populations.unfinished.unfinished` finds on the same ones.
+    """
     if comparison.empty:
         return NOT_RUN.capitalize() + "."
     kinds = comparison["verdict"]
     parts = [f"{kind.capitalize()}: {_named(comparison[kinds == kind]) or 'none'}." for kind in ("better", "worse")]
-    slow = {(*key, name) for key, table in values.items() for name in below_half(table)}
+    slow = set(late.loc[late["unfinished"], ["task", "variant", "algorithm"]].itertuples(index=False, name=None))
     keys = zip(comparison["task"], comparison["variant"], comparison["a"], strict=True)
-    late = kinds.isin(["better", "worse"]) & pd.Series([key in slow for key in keys], comparison.index)
-    if late.any():
-        said = "Of these with less than half of SGD's mean, where some or all had hardly begun to learn"
-        parts.append(f"({said}: {_named(comparison[late])}.)")
-    parts += _unconfirmed(comparison, "Of these")
+    open_ = kinds.isin(["better", "worse"]) & pd.Series([key in slow for key in keys], comparison.index)
+    if open_.any():
+        parts.append(f"(Of these still learning when the epochs ended: {_named(comparison[open_])}.)")
     alike = (kinds == "equivalent").sum()
     parts.append(f"Equivalent within the margin: {alike} of {len(kinds)} comparisons{_of_one(comparison)}.")
     parts.append(f"Not decided: {len(kinds) - alike - kinds.isin(['better', 'worse']).sum()}.")
@@ -131,14 +134,6 @@ def _named(comparison: pd.DataFrame) -> str:
     """Name the algorithms that are compared, by task and variant."""
     where = comparison.groupby(["task", "variant"], sort=False)["a"]
     return "; ".join(f"{', '.join(found)} on {with_variant(*key)}" for key, found in where)
-
-
-def _unconfirmed(comparison: pd.DataFrame, of_what: str) -> list[str]:
-    """Say of which differences the t test paired by seed is above 0.05; nothing where there is none."""
-    unsure = comparison["verdict"].isin(["better", "worse"]) & (comparison["by_seed_p"] > ALPHA)
-    return (
-        [f"({of_what} a t test paired by seed does not confirm: {_named(comparison[unsure])}.)"] if unsure.any() else []
-    )
 
 
 def change_with_more_restarts(comparison: pd.DataFrame) -> str:
@@ -170,9 +165,8 @@ def change_with_more_restarts(comparison: pd.DataFrame) -> str:
         f"restarts {decided.sum()} were decided (*better*, *worse* or *equivalent*). By the later ones alone "
         f"{(decided & alone).sum()} of these are decided alike, of whatever size; by all of them "
         f"{(decided & kept).sum()}{', others not: ' if named else ''}{'; '.join(named)}. Of the {(~decided).sum()} "
-        f"that were open, {after[~decided].isin(DECIDED).sum()} are decided by all. "
-        + " ".join(_unconfirmed(later, "Of the later ones' *better* and *worse*"))
-    ).rstrip()
+        f"that were open, {after[~decided].isin(DECIDED).sum()} are decided by all."
+    )
 
 
 def _of_one(comparison: pd.DataFrame) -> str:
@@ -183,7 +177,7 @@ def _of_one(comparison: pd.DataFrame) -> str:
 
 def _the_same(comparison: pd.DataFrame) -> pd.Series:
     """Return which comparisons are of runs that are the same, seed by seed."""
-    return (comparison[["difference", "by_seed_low", "by_seed_high"]] == 0).all(axis=1)
+    return (comparison[["difference", "difference_low", "difference_high"]] == 0).all(axis=1)
 
 
 def verdict_counts(comparison: pd.DataFrame) -> str:

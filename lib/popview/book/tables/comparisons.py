@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from popview.book.cells import across, interval, setting, sign, waits, with_interval, word
+from popview.book.cells import across, setting, sign, waits, with_interval, word
 from popview.book.page import MINUS
+from popview.populations.outcomes import OUTCOMES
 from popview.runs import profiles
 from popview.runs.flops import run_sizes
 from popview.statistics.power import deviations, equivalence_power
@@ -27,6 +28,7 @@ __all__ = [
     "squares",
     "times_table",
     "verdict_grid",
+    "verdicts_by_outcome",
     "write_hyperparameters",
 ]
 
@@ -95,9 +97,9 @@ def write_hyperparameters(hyperparameters: Mapping[str, Any]) -> str:
 def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame], profile: str) -> pd.DataFrame:
     """Lay out what the comparisons with SGD rest on: restarts, pairing, margin, and the sampling error of the test set.
 
-    The margin is also given in standard deviations of a restart (paired: of the difference of two that share a seed,
-    divided by √2), medians over algorithms, with how often equal optimizers so scattered are shown to be equivalent.
-    The sampling error is that of SGD's accuracy on so many test examples; none is given for macro-F1.
+    The margin is also given in standard deviations of the difference of two restarts that share a seed, divided by √2,
+    with how often equal optimizers so scattered are shown to be equivalent: medians over algorithms. The sampling error
+    is that of SGD's accuracy on so many test examples; none is given for macro-F1.
 
     Parameters
     ----------
@@ -111,15 +113,14 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
     for (task, variant), members in comparison.groupby(["task", "variant"], sort=False):
         metric, examples = RECORDS[task].metric, run_sizes(task, profiles.settings(profile, task)["model"]).test
         mean = float(values[task, variant]["SGD"].mean())
-        restarts, paired = int(members["restarts"].min()), bool(members["paired"].all())
-        single, shared = deviations(values[task, variant])
-        spread = shared / np.sqrt(2) if paired else single
+        restarts = int(members["restarts"].min())
+        spread = deviations(values[task, variant])[1] / np.sqrt(2)
         wide = members["margin"].iloc[0] / spread if spread else np.inf
         rows.append(
             {
                 "task": f"{task}, {variant}",
                 "restarts": ", ".join(map(str, members["restarts"].unique())),
-                "tests": ", ".join(members["paired"].map({True: "paired by seed", False: "unpaired, exact"}).unique()),
+                "tests": ", ".join(members["test"].unique()),
                 "metric": metric,
                 "SGD, points": 100 * mean,
                 "margin, points": f"±{100 * members['margin'].iloc[0]:g}",
@@ -142,21 +143,11 @@ def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
             "comparison": comparison["comparison"],
             "verdict": word(comparison),
             "difference of means": with_interval(comparison, "difference", scale, ends="difference_"),
-            "paired by seed": _by_seed(comparison, scale),
             "A₁₂": with_interval(comparison, "a12", ends="a12_", form=".2f"),
             "p": comparison["p"],
             "p (Holm)": comparison["adjusted_p"],
             "p (TOST)": comparison["equivalence_p"],
         }
-    )
-
-
-def _by_seed(comparison: pd.DataFrame, scale: float) -> pd.Series:
-    """Write the paired interval and p-value, "[+0.08, +0.16], 0.012", without the estimate, which is the same."""
-    return (
-        interval(comparison, scale, "by_seed_")
-        + ", "
-        + comparison["by_seed_p"].map("{:.2g}".format).str.replace("-", MINUS)
     )
 
 
@@ -171,7 +162,7 @@ def power_table(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float =
             "task": setting(rows),
             "comparison": rows["comparison"],
             "restarts": rows["restarts"],
-            "tests": rows["paired"].map({True: "paired by seed", False: "unpaired"}),
+            "test": rows["test"],
             "least p (Holm)": rows["smallest_adjusted_p"],
             "detectable, points": (scale * rows["detectable"]).map("{:.2f}".format).str.replace("inf", "∞"),
             "r by seed": rows["correlation"],
@@ -231,6 +222,16 @@ def repeats(comparison: pd.DataFrame) -> pd.DataFrame:
             "all": everything["cell"],
         }
     )
+
+
+def verdicts_by_outcome(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.outcomes.against_by_outcome`: one line per comparison, a column per outcome."""
+    cells = sign(comparison) + "\u00a0" + (100 * comparison["difference"]).map("{:+.2f}".format)
+    table = comparison.assign(cell=cells.str.replace("-", MINUS), where=setting(comparison))
+    wide = table.pivot(index=["where", "comparison"], columns="outcome", values="cell")
+    order = pd.MultiIndex.from_frame(table[["where", "comparison"]].drop_duplicates())
+    columns = [name for name in OUTCOMES if name in wide]
+    return wide.loc[order, columns].fillna("–").reset_index().rename(columns={"where": "task"})
 
 
 def squares(pairs: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from popview.book.cells import across, of, setting, sign, with_interval, word
 from popview.book.page import MINUS
-from popview.populations.comparisons import ALPHA, powerless
+from popview.populations.comparisons import ALPHA
 from popview.populations.selection import REGRETS
 
 __all__ = ["choices_table", "correlations_table", "selection_overview", "upper_bounds"]
@@ -29,7 +29,7 @@ def selection_overview(
     regrets, overlaps, correlations : DataFrame
         Of the functions of these names in `popview.populations.selection`.
     verdicts, chance : DataFrame
-        Of `popview.populations.selection.verdicts` and `popview.populations.selection.against_late`.
+        Of `popview.populations.selection.verdicts` and `popview.populations.selection.against_last`.
     """
     columns = {}
     for key, tests in sets.groupby(["task", "variant"], sort=False):
@@ -42,10 +42,8 @@ def selection_overview(
             "margin": f"±{100 * rule['margin'].iloc[0]:g}",
             "loss against validation metric": _verdicts(rule),
             "regret: validation's choice less the loss's": _range(own, 100),
-            "a regret could be shown": _could(rule),
-            "loss against a random late model": _verdicts(luck),
-            "gain: the loss's choice less the random one": _range(luck.assign(mean=luck["difference"]), 100),
-            "a gain could be shown": _could(luck),
+            "loss against the last checkpoints": _verdicts(luck),
+            "gain: the loss's choice less the last ones": _range(luck.assign(mean=luck["difference"]), 100),
             "regret to the best by test": _range(oracle, 100),
             "models that both choose, %": f"{_range(shared, 100, 0)}; by chance {100 * shared['chance'].iloc[0]:.0f}",
             "Kendall's τ of −loss and test metric, second half": _range(late),
@@ -64,13 +62,6 @@ def _verdicts(comparison: pd.DataFrame) -> str:
         few = ", ".join(rows["algorithm"]) if len(rows) < min(3, len(comparison)) else f"{len(rows)}"
         parts.append(f"{said}\u00a0{'all ' if len(rows) == len(comparison) else ''}{few}")
     return "; ".join(parts)
-
-
-def _could(comparison: pd.DataFrame) -> str:
-    """Say whether so many restarts could have shown a difference at all."""
-    if not powerless(comparison):
-        return "yes"
-    return f"no: Holm's p is {comparison['smallest_adjusted_p'].min():.3g} or more"
 
 
 def _range(rows: pd.DataFrame, scale: float = 1.0, digits: int = 2) -> str:
@@ -109,7 +100,7 @@ def _beside_margin(regret: pd.Series) -> str:
 
 
 def choices_table(regrets: pd.DataFrame, verdicts: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
-    """Lay out the regret that can be had, and the verdicts on choosing by loss, also against a random late choice."""
+    """Lay out the regret that can be had, and the verdicts on choosing by loss, also against choosing the last."""
     rows = regrets[regrets["series"] == CAN_BE_HAD].reset_index()
     return pd.DataFrame(
         {
@@ -119,7 +110,7 @@ def choices_table(regrets: pd.DataFrame, verdicts: pd.DataFrame, chance: pd.Data
             "p (Holm)": verdicts["adjusted_p"],
             "p (TOST)": verdicts["equivalence_p"],
             "choosing by loss is": word(verdicts),
-            "gain over a random late model": with_interval(chance, "difference", 100, ends="difference_"),
+            "gain over the last checkpoints": with_interval(chance, "difference", 100, ends="difference_"),
             "against that it is": word(chance),
         }
     )

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from popview.paper.finding import Decision, Finding, Word, list_rows, signs, that_share
+from popview.paper.finding import LARGE, Decision, Finding, Word, list_rows, signs, that_share
 from popview.populations import solutions
 from popview.populations.comparisons import ALPHA, log_loss
 from popview.populations.solutions import QUASI_NEWTON
@@ -16,9 +16,6 @@ from popview.statistics import Result, holm, paired_permutation
 from popview.topography.measures import SHARPNESS
 
 __all__ = ["Study"]
-
-#: Where Vargha and Delaney call an effect large: a component that orders two sets less surely does not separate them.
-LARGE = 0.71
 
 #: Paths are called low where, for this share of the pairs, they rise at most half as far as the straight line.
 NEARLY_ALL = 0.95

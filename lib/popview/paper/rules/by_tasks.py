@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from popview.paper.finding import Decision, Finding, Word, any_or_settled, list_rows, that_share
+from popview.paper.finding import LARGE, Decision, Finding, Word, any_or_settled, list_rows, that_share
 from popview.populations import comparisons, pooled, selection, tables
 from popview.populations.comparisons import ALPHA
 from popview.populations.time_to_target import within
+from popview.populations.unfinished import unfinished
 from popview.statistics import effective_n, simulations
 from popview.tasks.catalogue import RECORDS
 
@@ -69,9 +70,10 @@ class Results:
         return pooled.set_a_against_set_b(*few), pooled.set_a_against_set_b(*sets)
 
     @cached_property
-    def slow(self) -> dict[str, int]:
-        """What `popview.populations.comparisons.below_half` finds: such a setting says nothing of algorithms."""
-        return comparisons.below_half(self.values)
+    def slow(self) -> pd.DataFrame:
+        """What `unfinished` finds not to be finished, by algorithm: such a setting says nothing of algorithms."""
+        table = unfinished(self.trajectories, self.margin)
+        return table[table["unfinished"].astype(bool)].set_index("algorithm")
 
     def excluded(self, needs: Sequence[str], learned: Sequence[str] = (), metric: str = "") -> Finding | None:
         """Return why a rule cannot judge these results; None where it can.
@@ -81,7 +83,7 @@ class Results:
         needs : sequence of str
             Algorithms that the rule compares.
         learned : sequence of str
-            Algorithms that must have half of SGD's points or more.
+            Algorithms whose training must have ended when the epochs did.
         metric : {"", "accuracy", "macro-F1"}
             The only metric that the claim is about, if it names one.
         """
@@ -90,16 +92,16 @@ class Results:
             return Finding("not applicable", f"measured by {measured}")
         if absent := [name for name in needs if name not in self.values]:
             return Finding("not run here", f"no results of {', '.join(absent)}")
-        if not (slow := [name for name in self.slow if name in learned]):
+        slow = self.slow[self.slow.index.isin(learned)]
+        if slow.empty:
             return None
-        means, number = 100 * self.values.mean(), len(self.values)
-        listed = ", ".join(
-            f"{name} {means[name]:.1f} points (below that half in {self.slow[name]} of {number} restarts)"
-            for name in slow
+        points = slow.assign(points=100 * slow["gain"]).reset_index()
+        listed = list_rows(
+            points,
+            "{algorithm} ({left} of {restarts} restarts had left the plateau; in the last quarter it gained "
+            "{points:+.1f} points more than SGD)",
         )
-        return Finding(
-            "inconclusive", f"less than half of SGD's mean at this setting: {listed}, SGD {means['SGD']:.1f}"
-        )
+        return Finding("inconclusive", f"still learning when the epochs ended: {listed}")
 
     def against(self, pairs: Sequence[Sequence[str]]) -> pd.DataFrame:
         """Compare pairs as one Holm family, one value per restart, on the restarts that all of them have."""
@@ -127,28 +129,13 @@ def _numbers(table: pd.DataFrame, names: str) -> dict[str, Any]:
         "margin": 100 * table["margin"].iloc[0],
         "verdicts": "; ".join(f"{word}: {', '.join(found)}" for word, found in groups),
         "differences": list_rows(points[table["real"]], "{comparison} {points:+.2f}", ", "),
-        "powerless": f" (at {table['restarts'].iloc[0]} restarts no result could be: least p {_least(table)})"
-        if comparisons.powerless(table)
-        else "",
     }
 
 
-def _least(table: pd.DataFrame) -> str:
-    return f"{table['smallest_adjusted_p'].min():.2g}"
-
-
 def all_equivalent(results: Results, pairs: Sequence[Sequence[str]], names: str = "comparison") -> Decision:
-    """'holds' if all pairs are equivalent; if some lie beyond the margin, 'in part' or, where none is, 'does not hold'.
-
-    Else 'inconclusive'.
-    """
+    """'holds' if all pairs are equivalent, 'in part' if some; else 'does not hold' if some lie beyond the margin."""
     table = results.against(pairs)
-    return _equivalent(table), _numbers(table, names)
-
-
-def _equivalent(table: pd.DataFrame) -> Word:
-    equivalent = table["equivalent"]
-    return that_share(equivalent) if equivalent.all() or table["beyond"].any() else "inconclusive"
+    return any_or_settled(table["equivalent"], settled=table["beyond"].any()), _numbers(table, names)
 
 
 def none_apart(results: Results, pairs: Sequence[Sequence[str]]) -> Decision:
@@ -157,7 +144,7 @@ def none_apart(results: Results, pairs: Sequence[Sequence[str]]) -> Decision:
     numbers = _numbers(table, "comparison")
     if table["real"].any():
         return "does not hold", numbers | {"apart": f"told apart: {numbers['differences']} points; "}
-    return _equivalent(table), numbers | {"apart": ""}
+    return any_or_settled(table["equivalent"], settled=False), numbers | {"apart": ""}
 
 
 def all_better(results: Results, better: Sequence[str], than: Sequence[str]) -> Decision:
@@ -180,11 +167,13 @@ def ratio_within(results: Results, of: str, column: str, low: float, high: float
     return that_share(low <= ratio <= high for ratio in ratios.values()), {"ratios": listed}
 
 
-def loss_beats_late(results: Results) -> Decision:
-    """Decide by the models that the training loss chooses, against random ones of the second half."""
-    table = _outcomes(selection.against_late(results.six, results.margin, per_trajectory=MODELS))
-    settled = not comparisons.powerless(table) and (table["worse"] | table["equivalent"]).all()
-    return any_or_settled(table["better"], settled), _numbers(table, "algorithm")
+def loss_beats_recency(results: Results) -> Decision:
+    """Decide by the models that the training loss chooses, against as many of the last checkpoints."""
+    table = _outcomes(selection.against_last(results.six, results.margin, per_trajectory=MODELS))
+    gains = 100 * table["difference"]
+    settled = (table["worse"] | table["equivalent"]).all()
+    numbers = _numbers(table, "algorithm") | {"low": gains.min(), "high": gains.max()}
+    return any_or_settled(table["better"], settled), numbers
 
 
 def loss_as_good_as_validation(results: Results) -> Decision:
@@ -243,24 +232,25 @@ def ahead_by_f1(results: Results) -> Decision:
 
 
 def one_run_misleads(results: Results) -> Decision | Finding:
-    """Decide by how surely one run each ranks the pairs that differ."""
-    names = [name for name in SIX if name not in results.slow]
+    """Decide by how surely one run each ranks a pair as all restarts do, over all pairs."""
+    names = [name for name in SIX if name not in results.slow.index]
     if len(names) < 2:
-        return Finding("inconclusive", "all others have less than half of SGD's mean at this setting")
+        return Finding("inconclusive", "all others were still learning when the epochs ended")
     table = results.against(list(combinations(names, 2)))
-    differ = table[table["real"]]
-    if differ.empty:
-        could = f"least p that could have come out {_least(table)}"
-        return Finding("inconclusive", f"none of {len(table)} pairs could be told apart (Holm over all; {could})")
-    first = differ["better"]
-    right = differ["a12"].where(first, 1 - differ["a12"])
-    low = differ["a12_low"].where(first, 1 - differ["a12_high"])
-    high = differ["a12_high"].where(first, 1 - differ["a12_low"])
-    sure = low > 0.71
-    numbers = {"differ": len(differ), "of": len(table), "low": right.min(), "high": right.max(), "sure": sure.sum()}
-    if not sure.any():
-        return "holds" if (high < 0.71).any() else "inconclusive", numbers
-    return "does not hold" if sure.all() else "holds in part", numbers
+    first = table["a12"] >= 0.5
+    right = table["a12"].where(first, 1 - table["a12"])
+    low = table["a12_low"].where(first, 1 - table["a12_high"])
+    high = table["a12_high"].where(first, 1 - table["a12_low"])
+    sure, unsure = low > LARGE, high < LARGE
+    own = results.values["SGD"].dropna().to_numpy()
+    apart = [abs(x - y) > results.margin for x, y in combinations(own, 2)]
+    numbers = {"of": len(table), "low": right.min(), "high": right.max(), "sure": sure.sum(), "unsure": unsure.sum()}
+    numbers |= {"apart": 100 * sum(apart) / len(apart), "margin": 100 * results.margin}
+    if sure.all():
+        return "does not hold", numbers
+    if not unsure.any():
+        return "inconclusive", numbers
+    return "holds in part" if sure.any() or unsure.mean() <= 0.5 else "holds", numbers
 
 
 def pooled_tests_here(results: Results) -> Decision:
