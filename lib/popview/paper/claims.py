@@ -181,8 +181,8 @@ def task_results(profile: str) -> dict[tuple[str, str], Results | None]:
 def revised_verdicts(table: pd.DataFrame) -> pd.DataFrame:
     """Return the verdicts by the rules that were changed in sight of results, as they are and as they were before.
 
-    Both are of the results of 29 November 2026, base and tuned, and are kept in ``data/paper/revised-verdicts.csv``. The earlier rules
-    are in the repository's history.
+    Both are of the results of 29 November 2026, base and tuned, and are kept in ``data/paper/revised-verdicts.csv``.
+    The earlier rules are in the repository's history.
 
     Parameters
     ----------
