@@ -7,11 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from stand_ins import stand_in
 
 from popview.common.errors import UsageError
-from popview.populations.confirmation import confirm, decisions
+from popview.populations.confirmation import confirm, decisions, load_confirmation, spreads
 from popview.populations.outcomes import load_final_measures, outcome_values
 from popview.populations.tables import load_trajectories, wanted
+from popview.runs import store
+from popview.runs.expansion import expand
 from popview.runs.profiles import settings
 from popview.runs.specs import FIRST_SEED
 from popview.statistics import look_levels
@@ -107,6 +110,35 @@ class TestConfirm:
         values = drawn({"SAM": 0.03, "NiM-BH": -0.03}, 10)
         table = confirm(values, DECIDED, "cifar10", higher_is_better=False).query("family == 'two'").set_index("a")
         assert table["verdict"].to_dict() == {"SAM": "worse", "NiM-BH": "better"}
+
+
+class TestLoading:
+    def test_an_algorithm_counts_from_its_first_look_on(self, tmp_path: Path) -> None:
+        """With nine files of ten it is left out; what the files say is what is loaded."""
+        specs = expand("laptop", "cifar10", variant="annealed", algorithms=("SGD", "SAM"))
+        metric = {}
+        for spec in specs:
+            if (spec.algorithm, spec.seed) != ("SAM", 104):
+                value = metric[spec.algorithm, spec.seed] = 0.7 + spec.seed / 1000
+                store.save(spec, stand_in(spec, whole_test={"metric": [value]}), tmp_path)
+        found = load_confirmation("laptop", "cifar10", DECIDED, tmp_path)
+        assert list(found) == ["SGD"]
+        assert found["SGD"].to_dict() == {seed: value for (name, seed), value in metric.items() if name == "SGD"}
+        assert load_confirmation("laptop", "cifar10", DECIDED, tmp_path / "empty").empty
+        assert confirm(found, DECIDED, "cifar10").empty
+
+    def test_spreads_are_those_of_the_columns(self) -> None:
+        annealed, constant = drawn({"SAM": 0.01}, 10), drawn({"SAM": 0.0, "SGLD": 0.0}, 5, spread=0.02)
+        found = spreads(annealed, constant).set_index("algorithm")
+        assert list(found.index) == ["SGD", "SAM"]
+        assert found.loc["SAM", "constant_sd"] == pytest.approx(np.std(constant["SAM"], ddof=1))
+        assert found.loc["SGD", "annealed_mean"] == pytest.approx(annealed["SGD"].mean())
+        assert np.isnan(found.loc["SGD", "annealed_detectable"])
+        gap = annealed["SAM"] - annealed["SGD"]
+        shift = found.loc["SAM", "annealed_detectable"] * np.sqrt(10) / np.std(gap, ddof=1)
+        level = scipy.stats.t.isf(0.025, 9)
+        power = scipy.stats.nct.sf(level, 9, shift) + scipy.stats.nct.cdf(-level, 9, shift)
+        assert power == pytest.approx(0.8, abs=1e-3)
 
 
 class TestOutcomes:

@@ -11,9 +11,12 @@ from statsmodels.stats.power import TTestPower
 
 from popview.common.errors import UsageError, check_name
 from popview.common.folders import RESULTS
+from popview.populations.outcomes import load_final_measures
+from popview.runs import store
+from popview.runs.annealed import AnnealedPlan
 from popview.statistics import look_levels, mean_difference, sequential_holm, tost
 
-__all__ = ["confirm", "decisions"]
+__all__ = ["confirm", "decisions", "load_confirmation", "spreads"]
 
 
 def decisions(file: Path = RESULTS / "paper" / "confirmation.toml") -> dict[str, Any]:
@@ -28,6 +31,64 @@ def decisions(file: Path = RESULTS / "paper" / "confirmation.toml") -> dict[str,
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read the decisions on the confirmation runs in {file}: {error}") from error
+
+
+def load_confirmation(profile: str, task: str, decided: dict[str, Any], root: Path = RESULTS) -> pd.DataFrame:
+    """Return the decided outcome of the confirmation runs that are there.
+
+    An algorithm is loaded once it has all restarts of its first look; of more than that, those up to the first gap.
+
+    Returns
+    -------
+    DataFrame
+        Rows: seeds; columns: algorithms. Without columns where the profile plans no such runs, or none is there.
+    """
+    variant = decided["variant"]
+    plan = AnnealedPlan(profile, task)
+    specs = plan.expand(variant) if variant in plan.variants else []
+    absent = {spec.digest for spec in store.missing(specs, root)}
+    first = min((looks[0] for family in decided["families"] for looks in [family["looks"][task]]), default=0)
+    there = []
+    for algorithm in dict.fromkeys(spec.algorithm for spec in specs):
+        own = [spec for spec in specs if spec.algorithm == algorithm]
+        gap = next((place for place, spec in enumerate(own) if spec.digest in absent), len(own))
+        if sum(len(spec.seeds) for spec in own[:gap]) >= first:
+            there += own[:gap]
+    if not there:
+        return pd.DataFrame()
+    measures = load_final_measures(there, root)
+    wide = measures.pivot_table(index="seed", columns="algorithm", values=decided["outcome"], sort=False)
+    return wide.rename_axis(columns="algorithm")
+
+
+def spreads(annealed: pd.DataFrame, constant: pd.DataFrame, reference: str = "SGD") -> pd.DataFrame:
+    """Compare how far restarts scatter at an annealed and at a constant learning rate, by the same outcome.
+
+    Parameters
+    ----------
+    annealed, constant : DataFrame
+        Rows: seeds; columns: algorithms. The two share no seeds.
+    reference : str
+
+    Returns
+    -------
+    DataFrame
+        Per algorithm of both: ``algorithm``; of each of the two kinds ``<kind>_restarts, <kind>_mean, <kind>_sd`` and
+        ``<kind>_detectable``: the difference to the reference that a paired t test at 5 % finds with probability 0.8,
+        given the spread seen (NaN for the reference itself).
+    """
+    rows = []
+    for name in [name for name in annealed if name in constant]:
+        row: dict[str, Any] = {"algorithm": name}
+        for kind, values in (("constant", constant), ("annealed", annealed)):
+            own, apart = values[name].dropna(), (values[name] - values[reference]).dropna()
+            row |= {f"{kind}_restarts": len(own), f"{kind}_mean": own.mean(), f"{kind}_sd": own.std(ddof=1)}
+            effect = np.nan
+            if name != reference and len(apart) > 1:
+                effect = float(np.squeeze(TTestPower().solve_power(nobs=len(apart), alpha=0.05, power=0.8)))
+            row[f"{kind}_detectable"] = effect * apart.std(ddof=1)
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def confirm(

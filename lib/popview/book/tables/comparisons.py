@@ -18,12 +18,14 @@ from popview.statistics.power import deviations, equivalence_power
 from popview.tasks.catalogue import ACCURACY, RECORDS
 
 __all__ = [
+    "confirmed",
     "coverage_table",
     "deeds",
     "designs",
     "outcomes",
     "power_table",
     "repeats",
+    "scatter",
     "square",
     "squares",
     "times_table",
@@ -222,6 +224,39 @@ def repeats(comparison: pd.DataFrame) -> pd.DataFrame:
             "all": everything["cell"],
         }
     )
+
+
+def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.confirmation.confirm`, of several tasks."""
+    points = {name: 100 * comparison[name] for name in ("margin", "smallest_margin", "detectable")}
+    return pd.DataFrame(
+        {
+            "task": comparison["task"],
+            "family": comparison["family"],
+            "comparison": comparison["a"] + " – " + comparison["b"],
+            "restarts": comparison["restarts"],
+            "look": comparison["look"].astype(str) + " of " + comparison["looks"].astype(str),
+            "verdict": comparison["verdict"],
+            "difference": with_interval(comparison, "difference", 100.0),
+            "p": comparison["p"],
+            "p (TOST)": comparison["equivalence_p"],
+            "margin": points["margin"].map("±{:g}".format),
+            "equivalent within": points["smallest_margin"].map("±{:.2f}".format),
+            "found 4 times in 5": points["detectable"].map("{:.2f}".format),
+        }
+    )
+
+
+def scatter(spread: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.confirmation.spreads`, of several tasks."""
+    columns: dict[str, Any] = {"task": spread["task"], "algorithm": spread["algorithm"]}
+    for kind in ("constant", "annealed"):
+        mean, deviation = (100 * spread[f"{kind}_{what}"] for what in ("mean", "sd"))
+        columns[f"{kind}: mean ± SD"] = mean.map("{:.2f}".format) + " ± " + deviation.map("{:.2f}".format)
+        columns[f"{kind}: restarts"] = spread[f"{kind}_restarts"]
+        found = (100 * spread[f"{kind}_detectable"]).map("{:.2f}".format)
+        columns[f"{kind}: found 4 times in 5"] = found.mask(spread[f"{kind}_detectable"].isna(), "–")
+    return pd.DataFrame(columns)
 
 
 def verdicts_by_outcome(comparison: pd.DataFrame) -> pd.DataFrame:
