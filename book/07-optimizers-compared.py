@@ -252,7 +252,10 @@ verdicts = pd.concat(
 )
 constant = {name: measured[name, "base"]["last"] for name in fresh if (name, "base") in measured}
 scattered = pd.concat(
-    [pd.DataFrame(), *(confirmation.spreads(fresh[name], constant[name]).assign(task=name) for name in constant)],
+    [
+        pd.DataFrame(),
+        *(confirmation.schedule_spreads(fresh[name], constant[name]).assign(task=name) for name in constant),
+    ],
     ignore_index=True,
 )
 page.show("confirmed", verdicts, comparison_tables.confirmed, digits=4)

@@ -15,6 +15,7 @@ from popview.book.tables import printed as printed_tables
 from popview.book.tables import selection as selection_tables
 from popview.common.errors import UsageError
 from popview.populations import comparisons, pooled, tables
+from popview.populations.outcomes import against_by_outcome, swa_against_averages
 from popview.runs.expansion import unchanged
 from popview.runs.profiles import settings
 from popview.statistics import detectable_effect, holm
@@ -325,6 +326,28 @@ class TestWords:
         own = found[found["label"] == "base, restarts"].set_index("comparison")["p"]
         assert own["SGD vs. SAM"] == pairs.set_index("comparison")["p"]["SAM – SGD"]
         assert len(own) == 3
+
+    def test_verdicts_stand_by_outcome_in_a_line_for_each_comparison(self):
+        values = restarts(8, {"SGD": 0.0, "SAM": 0.05, "NiM-BH": 0.0})
+        by_outcome = {"last": values, "SetA": values.assign(SAM=values["SGD"] - 0.05)}
+        table = pd.concat(
+            against_by_outcome(by_outcome, 0.005).assign(task=task, variant=variant)
+            for task, variant in (("digits", "base"), ("cifar10", "base"), ("cifar10", "tuned"))
+        )
+        found = comparison_tables.verdicts_by_outcome(table.reset_index(drop=True))
+        assert list(found) == ["task", "comparison", "last", "SetA"]
+        assert list(found["task"]) == ["digits, base", "", "cifar10, base", "", "cifar10, tuned", ""]
+        assert list(found["comparison"]) == ["SAM – SGD", "NiM-BH – SGD"] * 3
+        assert found.loc[0, "last"].startswith("▲\u00a0+5.0")
+        assert found.loc[0, "SetA"] == "▼\u00a0−5.00"
+
+    def test_swa_is_set_against_averages_of_sgds_own(self):
+        values = restarts(8, {"SGD": 0.0, "SWA": 0.03})
+        outcomes = {"last, sample": values, "averaged": values.assign(SGD=values["SGD"] + 0.04)}
+        found = swa_against_averages(outcomes, 0.005).set_index("a")
+        assert found.loc["SWA", "difference"] == pytest.approx((values["SWA"] - values["SGD"]).mean() - 0.04)
+        assert found.loc["SGD, averaged weights", "difference"] == pytest.approx(0.04)
+        assert swa_against_averages({"last": values}, 0.005).empty
 
     def test_hyperparameters_may_be_names(self):
         assert (

@@ -10,7 +10,7 @@ import scipy.stats
 from stand_ins import stand_in
 
 from popview.common.errors import UsageError
-from popview.populations.confirmation import confirm, decisions, load_confirmation, spreads
+from popview.populations.confirmation import confirm, decisions, load_confirmation, schedule_spreads
 from popview.populations.outcomes import load_final_measures, outcome_values
 from popview.populations.tables import load_trajectories, wanted
 from popview.runs import store
@@ -129,7 +129,7 @@ class TestLoading:
 
     def test_spreads_are_those_of_the_columns(self) -> None:
         annealed, constant = drawn({"SAM": 0.01}, 10), drawn({"SAM": 0.0, "SGLD": 0.0}, 5, spread=0.02)
-        found = spreads(annealed, constant).set_index("algorithm")
+        found = schedule_spreads(annealed, constant).set_index("algorithm")
         assert list(found.index) == ["SGD", "SAM"]
         assert found.loc["SAM", "constant_sd"] == pytest.approx(np.std(constant["SAM"], ddof=1))
         assert found.loc["SGD", "annealed_mean"] == pytest.approx(annealed["SGD"].mean())

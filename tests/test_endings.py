@@ -11,12 +11,15 @@ import psutil
 import pytest
 import torch
 from test_workers import until
-from test_workers_killed import LONG, children, under_way
+from test_workers_killed import children, under_way
 
 from popview.common import endings
 from popview.common.errors import UsageError, check_name
 from popview.common.folders import cache_folder
-from popview.runs import store
+from popview.runs import expansion, store
+
+#: Runs that no machine finishes while they are being asked to end.
+ENDLESS = expansion.expand("smoke", "digits", algorithms=("SAM", "NiM-MBH"), epochs=2000, checkpoints=201)
 
 MAIN = "import sys\nfrom popview.cli import main\nsys.exit(main())"
 
@@ -142,13 +145,13 @@ def test_a_run_that_is_asked_to_end_leaves_nothing_but_its_states(tmp_path, back
     """No worker, no semaphore in /dev/shm, no file of a driver; and it goes on from there."""
     code = (
         "import sys\nfrom pathlib import Path\nfrom popview.common.endings import reported\n"
-        "from popview.runs import workers\nfrom test_workers_killed import LONG\nwith reported():\n"
-        f"    workers.run(LONG, workers=2, backend={backend!r}, root=Path(sys.argv[1]), quiet=True, every=0.05)"
+        "from popview.runs import workers\nfrom test_endings import ENDLESS\nwith reported():\n"
+        f"    workers.run(ENDLESS, workers=2, backend={backend!r}, root=Path(sys.argv[1]), quiet=True, every=0.05)"
     )
     words = [sys.executable, "-c", code, str(tmp_path)]
     driver = subprocess.Popen(words, cwd=Path(__file__).parent, stderr=subprocess.PIPE, text=True)
     for _ in until(120):
-        if all(under_way(spec, tmp_path) for spec in LONG):
+        if all(under_way(spec, tmp_path) for spec in ENDLESS):
             break
     started = children(driver.pid, "")
     assert len(started) >= 2
@@ -159,4 +162,4 @@ def test_a_run_that_is_asked_to_end_leaves_nothing_but_its_states(tmp_path, back
     assert [left for left in Path("/dev/shm").iterdir() if str(driver.pid) in left.name] == []
     left = {file.suffix for file in tmp_path.rglob("*") if file.is_file()}
     assert left <= {".unfinished", ".parquet"}
-    assert len(store.missing(LONG, tmp_path)) == 2
+    assert len(store.missing(ENDLESS, tmp_path)) == 2

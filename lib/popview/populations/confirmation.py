@@ -16,7 +16,7 @@ from popview.runs import store
 from popview.runs.annealed import AnnealedPlan
 from popview.statistics import look_levels, mean_difference, sequential_holm, tost
 
-__all__ = ["confirm", "decisions", "load_confirmation", "spreads"]
+__all__ = ["confirm", "decisions", "load_confirmation", "schedule_spreads"]
 
 
 def decisions(file: Path = RESULTS / "paper" / "confirmation.toml") -> dict[str, Any]:
@@ -61,7 +61,7 @@ def load_confirmation(profile: str, task: str, decided: dict[str, Any], root: Pa
     return wide.rename_axis(columns="algorithm")
 
 
-def spreads(annealed: pd.DataFrame, constant: pd.DataFrame, reference: str = "SGD") -> pd.DataFrame:
+def schedule_spreads(annealed: pd.DataFrame, constant: pd.DataFrame, reference: str = "SGD") -> pd.DataFrame:
     """Compare how far restarts scatter at an annealed and at a constant learning rate, by the same outcome.
 
     Parameters

@@ -248,7 +248,7 @@ def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def scatter(spread: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.confirmation.spreads`, of several tasks."""
+    """Lay out `popview.populations.confirmation.schedule_spreads`, of several tasks."""
     columns: dict[str, Any] = {"task": spread["task"], "algorithm": spread["algorithm"]}
     for kind in ("constant", "annealed"):
         mean, deviation = (100 * spread[f"{kind}_{what}"] for what in ("mean", "sd"))
@@ -262,11 +262,13 @@ def scatter(spread: pd.DataFrame) -> pd.DataFrame:
 def verdicts_by_outcome(comparison: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.outcomes.against_by_outcome`: one line per comparison, a column per outcome."""
     cells = sign(comparison) + "\u00a0" + (100 * comparison["difference"]).map("{:+.2f}".format)
-    table = comparison.assign(cell=cells.str.replace("-", MINUS), where=setting(comparison))
-    wide = table.pivot(index=["where", "comparison"], columns="outcome", values="cell")
-    order = pd.MultiIndex.from_frame(table[["where", "comparison"]].drop_duplicates())
-    columns = [name for name in OUTCOMES if name in wide]
-    return wide.loc[order, columns].fillna("–").reset_index().rename(columns={"where": "task"})
+    table = comparison.assign(cell=cells.str.replace("-", MINUS))
+    keys = ["task", "variant", "comparison"]
+    wide = table.pivot(index=keys, columns="outcome", values="cell")
+    order = pd.MultiIndex.from_frame(table[keys].drop_duplicates())
+    wide = wide.loc[order, [name for name in OUTCOMES if name in wide]]
+    rows = wide.fillna("–").reset_index()
+    return rows.assign(task=setting(rows)).drop(columns="variant")
 
 
 def squares(pairs: pd.DataFrame) -> pd.DataFrame:
