@@ -300,3 +300,14 @@ def test_no_two_chapters_share_a_label():
     labels = [label for text in texts for label in re.findall(r"^# :name: (.+)$", text, re.MULTILINE)]
     assert len(labels) > 50
     assert {label for label in labels if labels.count(label) > 1} == set()
+
+
+def test_a_table_without_rows_is_a_table_still(monkeypatch):
+    """A table directive takes nothing else; the first page that had an empty one gave an error of the book."""
+    given = {}
+    monkeypatch.setattr(page, "glue", lambda name, shown, display: given.update({name: shown.data}))
+    page.show("rows", pd.DataFrame(), empty="no task has them")
+    assert given["rows"].splitlines()[1].startswith("|:-")
+    assert "*No task has them.*" in given["rows"]
+    page.show("rows", pd.DataFrame({"value": [0.5]}))
+    assert given["rows"].splitlines()[-1].split("|")[1].strip() == "0.50"

@@ -57,9 +57,12 @@ def show(
     digits: int = 2,
     empty: str = NOT_RUN,
 ) -> None:
-    """Hand a table to the page, laid out; or, where it has no rows, the words for that."""
+    """Hand a table to the page, laid out; or, where it has no rows, one of a cell with the words for that.
+
+    A ``{table}`` directive takes nothing else than a table.
+    """
     if frame.empty:
-        markdown(name, f"*{empty.capitalize()}.*")
+        table(name, pd.DataFrame({"": [f"*{empty.capitalize()}.*"]}))
     else:
         table(name, layout(frame) if layout else frame, digits)
 
