@@ -10,7 +10,8 @@ import tiny
 from popview.common.folders import ROOT
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # else Ctrl-C is ignored in all that a background job starts
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and a closed terminal in all that nohup starts
+for number in (signal.SIGHUP, signal.SIGQUIT):  # and a closed terminal in all that nohup starts
+    signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
