@@ -47,7 +47,7 @@ def load_confirmation(profile: str, task: str, decided: dict[str, Any], root: Pa
     plan = AnnealedPlan(profile, task)
     specs = plan.expand(variant) if variant in plan.variants else []
     absent = {spec.digest for spec in store.missing(specs, root)}
-    first = min((looks[0] for family in decided["families"] for looks in [family["looks"][task]]), default=0)
+    first = min(family["looks"][task][0] for family in decided["families"])
     there = []
     for algorithm in dict.fromkeys(spec.algorithm for spec in specs):
         own = [spec for spec in specs if spec.algorithm == algorithm]

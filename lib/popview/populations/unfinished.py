@@ -35,11 +35,11 @@ def late_gains(trajectories: pd.DataFrame, value: str = "validation_metric") -> 
 def unfinished(trajectories: pd.DataFrame, margin: float, reference: str = "SGD") -> pd.DataFrame:
     """Say of each algorithm whether its training at this setting had ended, by the reference's.
 
-    A restart is on the plateau if its last model's test metric is below half of the reference's mean. An algorithm is
-    unfinished if a restart is on the plateau, or if its curves climb faster: over the last quarter of the epochs they
-    gain more than the reference's of the same seeds, by more than the margin, and the 95 % interval lies above zero.
-    Where some restarts have left the plateau and others not, no restart is near the mean: there is the share of those
-    that left it, and their difference to the reference's.
+    A restart is on the plateau if its last model's test metric is below half of the reference's mean. Curves climb
+    if over the last quarter of the epochs they gain more than the reference's of the same seeds: by more than the
+    margin, with a 95 % interval above zero. An algorithm is unfinished if its curves climb or a restart is on the
+    plateau. Where some restarts have left the plateau and others not, no restart is near the mean: there is the share
+    of those that left it, and their difference to the reference's.
 
     Parameters
     ----------
