@@ -125,7 +125,7 @@ def written_chapters(root: Path = ROOT) -> dict[str, str]:
 
 
 def chapter_names(root: Path = ROOT) -> dict[str, str]:
-    """Return the names of the chapters that the book has, by their files, and plans: ``{"07": "optimizers compared"}``."""
+    """Return the names of chapters that the book has, by their files, or plans: ``{"07": "optimizers compared"}``."""
     written = {number: name[3:].replace("-", " ") for number, name in written_chapters(root).items()}
     return dict(sorted((PLANNED | written).items()))
 
