@@ -187,10 +187,10 @@ page.provenance(
 # ## Chapters
 
 # %% tags=["hide-input", "remove-output"]
-page.table("chapters", claim_tables.chapters(claims.chapter_names(), pages))
+page.table("chapters", claim_tables.chapter_list(claims.chapter_names(), pages))
 
 # %% [markdown]
-# ````{table} The chapters. One that has a parameter `profile` reads results at that scale, which grow with computing time; the others are computed while the page is built.
+# ````{table} The chapters. One that has a parameter *profile* reads results at that scale, which grow with computing time; the others are computed while the page is built.
 # :name: table-chapters
 # ```{glue:md} chapters
 # :format: myst

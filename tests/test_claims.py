@@ -97,7 +97,7 @@ class TestClaims:
             contents += line
             (tmp_path / "_toc.yml").write_text(contents)
             names, pages = claims.chapter_names(tmp_path), claims.written_chapters(tmp_path)
-            listed.append(claim_tables.chapters(names, pages).set_axis(names, axis=0))
+            listed.append(claim_tables.chapter_list(names, pages).set_axis(names, axis=0))
         before, written, longer = listed
         assert before["state"].to_dict() == {"01": "written", **dict.fromkeys(claims.PLANNED, "not written yet")}
         assert before.loc["10", "about"] == "noise magnitude"
