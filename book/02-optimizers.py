@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 2 The optimizers
 #
-# **Eleven algorithms, one implementation: the code that trains a network moves 500 points on a landscape.** The paper's
+# **All algorithms, one implementation: the code that trains a network moves 500 points on a landscape.** The paper's
 # pseudo-code boxes survive only in part, so every reading that it leaves open is a named option with a stated default,
 # and this page shows what the readings do: at ρ = 0 the five that contain gradient descent reproduce it, bit for bit; at
 # equal ρ they are not comparable; and "monotonic" Basin Hopping as printed is not monotonic.
@@ -29,6 +29,7 @@ import pandas as pd
 from popview import stationary
 from popview.book import page, style
 from popview.book.figures import landscapes as landscape_figures
+from popview.optimizers import ALGORITHMS, class_of
 
 style.use()
 
@@ -37,15 +38,17 @@ style.use()
 #
 # η is the learning rate, ζ a noise vector drawn uniformly from the ball B₀(ρ), g the gradient of the loss.
 #
-# | name | source | update | gradients a step |
-# |---|---|---|---|
-# | GD, SGD | eq. 1 | w ← w − η g | 1 |
-# | NiG-SGD | Algorithm 1, {cite:t}`ge2015` | w ← w − η (g + ζ) | 1 |
-# | NiM-SGD | Algorithm 2, {cite:t}`jin2017` | if ‖g‖ < ε and t > τ: w ← w + ζ, g anew; then w ← w − η g | 1, or 2 when it fires |
-# | SAM | Algorithm 3, {cite:t}`foret2021` | g₂ = ∇f(w + ρ g/‖g‖); w ← w − η g₂ | 2 |
-# | NiG-BH, NiM-BH | Algorithms 4–7 | perturb the gradient of a hop's first step, or the model; then a local search of at most τ steps, or until ‖g‖ < ε; always accept | 1 |
-# | NiG-MBH, NiM-MBH | Algorithms 8–9 | the same, accepted only if the loss is lower | 1, and 2 losses a hop |
-# | AdamW, SWA, SGLD | {cite:t}`loshchilov2019`, {cite:t}`izmailov2018`, {cite:t}`welling2011` | references that the paper lacks | 1 |
+
+# %% tags=["hide-input", "remove-output"]
+named = pd.DataFrame({"name": name, "class": class_of(name)} for name in ALGORITHMS)
+joined = named.groupby("class", sort=False)["name"].agg(", ".join)
+updates = pd.DataFrame({"name": names, **made.in_short._asdict()} for made, names in joined.items())
+page.table("updates", updates.rename(columns={"gradients": "gradients a step"}))
+
+# %% [markdown]
+# ```{glue:md} updates
+# :format: myst
+# ```
 #
 # ```python
 # from popview.optimizers import make

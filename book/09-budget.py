@@ -70,9 +70,10 @@ page.show("overview", paid, lambda table: cost_tables.costs_and_gains(table, met
 
 wanted = {
     name: [spec for t in profiles.tasks(name) for spec in expansion.expand(name, t)]
-    for name in ("smoke", "laptop", "paper")
+    for name in profiles.profile_names()
 }
-bills = pd.concat([costs.cost_table(found, throughput=throughput) for found in wanted.values()], ignore_index=True)
+priced = (costs.cost_table(found, throughput=throughput) for found in wanted.values())
+bills = pd.concat(sorted(priced, key=lambda bill: bill["flops"].sum()), ignore_index=True)
 paper, laptop = (bills[bills["profile"] == name] for name in ("paper", "laptop"))
 least, most = (paper[column].sum() for column in ("gradients_least", "gradients"))
 glue("number-tasks", paper["task"].nunique(), display=False)
@@ -186,7 +187,9 @@ page.figure("hours", cost_figures.hours_figure(paper[paper["trajectories"] > 0])
 # ```
 
 # %% tags=["remove-input"]
-page.provenance(bills, "bill.csv", throughput=costs.amount(throughput, "FLOP/s"), profiles=", ".join(wanted))
+page.provenance(
+    bills, "bill.csv", throughput=costs.amount(throughput, "FLOP/s"), profiles=", ".join(bills["profile"].unique())
+)
 
 # %% [markdown]
 # How far to trust it:

@@ -24,7 +24,7 @@
 # split instead of the test set, and intervals that know that pairs share solutions.
 
 # %% tags=["parameters"]
-profile: str = "laptop"  # scale of the study: laptop or smoke
+profile: str = "laptop"  # scale of the study
 network: str = "all"  # all that the profile has, or one: digits, fcp, lenet
 steps: int = 1000  # of the path finder on the landscapes, which are computed with the page
 

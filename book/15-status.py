@@ -185,20 +185,17 @@ page.provenance(
 # %% [markdown]
 #
 # ## Chapters
-#
-# | chapter | scale | state |
-# |---|---|---|
-# | 2 optimizers | computed while the page is built | whole |
-# | 3 landscapes | computed while the page is built | whole |
-# | 4 stationary distribution | computed while the page is built, 500 restarts a cell as the paper says | whole |
-# | 5 tasks and trajectories | every task that has results | whole; results grow with computing time, as the table above says |
-# | 6 optimization against generalization | the same | the same |
-# | 7 optimizers compared | the same | the same |
-# | 8 what the tests can and cannot say | simulated while the page is built; tasks that have results | whole |
-# | 9 the budget | counted while the page is built; every task that has results | the same |
-# | 11 topography | landscapes computed while the page is built; solutions and paths of three small networks, at laptop scale 24 solutions an algorithm and 50 pairs a set | which sets have results, the chapter says |
-# | 13 errata and forensics | computed while the page is built, from the printed tables | whole |
-# | 10, 12, 14 | | not written yet: noise magnitude, flatness and shift (measured at the end of every trajectory), bring your own optimizer |
+
+# %% tags=["hide-input", "remove-output"]
+page.table("chapters", claim_tables.chapter_list(claims.chapter_names(), pages))
+
+# %% [markdown]
+# ````{table} The chapters. One that has a parameter *profile* reads results at that scale, which grow with computing time; the others are computed while the page is built.
+# :name: table-chapters
+# ```{glue:md} chapters
+# :format: myst
+# ```
+# ````
 #
 # ## The paper's tables
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from interpreter import printed_by
 
 from popview import statistics
 from popview.common.errors import UsageError
@@ -212,3 +213,17 @@ class TestStudies:
         np.testing.assert_array_equal(simulations.matrix(table), [[0.1, 0.2], [0.4, 0.5]])
         with pytest.raises(UsageError, match="choose one algorithm"):
             simulations.matrix(table.iloc[:0])
+
+
+def test_a_test_that_is_added_is_simulated_and_drawn_without_another_line():
+    """Once a test needed an entry in a second table, and a colour in a third."""
+    code = """
+from popview.statistics import batched
+batched.TESTS["brave"] = lambda a, b, seed: (a.mean(1) > b.mean(1)) * 1.0
+from popview.book.figures import simulations as figures
+from popview.statistics import simulations
+table = simulations.false_positives((0.5,), repeats=400)
+bars = [*figures.false_positive_bars(table).axes[0].patches]
+print(round(table.set_index("test")["rate"]["brave on restarts"], 1), len({bar.get_facecolor() for bar in bars}))
+"""
+    assert printed_by(code).split() == ["0.5", "6"]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from popview.book import build
 from popview.book.tables import claims as claim_tables
 from popview.common.errors import UsageError
 from popview.common.folders import PAPER, ROOT
@@ -62,7 +63,7 @@ class TestClaims:
         table = claims.read_claims()
         assert table["id"].is_unique
         assert (table[["id", "document", "where", "claim", "chapter"]] != "").all(axis=None)
-        assert set(table["chapter"]) <= set(claims.CHAPTERS)
+        assert set(table["chapter"]) <= set(claims.chapter_names())
         assert set(table["document"]) == set(claims.DOCUMENTS)
 
     def test_every_rule_is_stated(self):
@@ -85,7 +86,27 @@ class TestClaims:
     def test_written_chapters_are_the_books(self):
         for number, name in claims.written_chapters().items():
             assert (ROOT / "book" / f"{name}.py").is_file()
-            assert number in claims.CHAPTERS
+            assert number in claims.chapter_names()
+        assert [*claims.written_chapters().values()] == [*(chapter.name for chapter in build.chapters(ROOT).values())]
+
+    def test_a_chapter_is_listed_as_soon_as_the_contents_name_it(self, tmp_path):
+        """Once chapter 15 had a list of its own, and the ledger the names of all chapters."""
+        contents = "root: book/run/01-question\nchapters:\n"
+        listed = []
+        for line in ("", "  - file: book/run/10-how-much-noise\n", "  - file: book/run/16-a-dummy\n"):
+            contents += line
+            (tmp_path / "_toc.yml").write_text(contents)
+            names, pages = claims.chapter_names(tmp_path), claims.written_chapters(tmp_path)
+            listed.append(claim_tables.chapter_list(names, pages).set_axis(names, axis=0))
+        before, written, longer = listed
+        assert before["state"].to_dict() == {"01": "written", **dict.fromkeys(claims.PLANNED, "not written yet")}
+        assert before.loc["10", "about"] == "noise magnitude"
+        assert written.loc["10"].to_list() == [
+            "[chapter\u00a010](10-how-much-noise.ipynb)",
+            "how much noise",
+            "written",
+        ]
+        assert longer.loc["16"].to_list() == ["[chapter\u00a016](16-a-dummy.ipynb)", "a dummy", "written"]
 
     @pytest.mark.parametrize(
         ("change", "message"),

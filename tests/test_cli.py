@@ -11,6 +11,7 @@ import popview.runs.specs
 from popview import cli
 from popview.book import build
 from popview.runs import status, store
+from popview.runs.profiles import FOLDER, profile_names
 from popview.tasks.setup import TASKS
 
 CHAPTER = '# %% tags=["parameters"]\nrestarts: int = 5  # how many\n\n# %%\nprint(restarts)\n'
@@ -100,6 +101,23 @@ def test_overrides_are_echoed_and_a_failing_cell_is_one_line(root, capsys):
     assert out == "restarts = 7 (default 5)\nrunning 02-sums (your parameters)\n"
     assert err.startswith("popview: chapter 02-sums, cell 3 (raise RuntimeError('no')): RuntimeError: no; see ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("command", "experiment"), [("run", "optimizers"), ("topography", "solutions")])
+def test_help_names_the_profiles_that_are_there(command, experiment, capsys):
+    assert cli.main([command, "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"How much to compute: {', '.join(profile_names(FOLDER.parent / experiment))}." in told
+
+
+def test_a_profile_that_is_added_is_in_the_help(tmp_path, monkeypatch):
+    folder = tmp_path / "runs" / "profiles" / "optimizers"
+    folder.mkdir(parents=True)
+    for name in ("workstation.toml", "laptop.toml", "notes.txt"):
+        (folder / name).touch()
+    monkeypatch.setattr(cli, "__file__", str(tmp_path / "cli.py"))
+    assert cli._profile_option("optimizers").help == "How much to compute: laptop, workstation."
+    assert profile_names(folder) == ["laptop", "workstation"]
 
 
 def test_help_is_quick_because_it_imports_nothing_heavy():

@@ -14,7 +14,7 @@ from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import printed as printed_tables
 from popview.book.tables import selection as selection_tables
 from popview.common.errors import UsageError
-from popview.populations import comparisons, pooled, tables
+from popview.populations import comparisons, pooled, selection, tables
 from popview.populations.outcomes import against_by_outcome, swa_against_averages
 from popview.runs.expansion import unchanged
 from popview.runs.profiles import settings
@@ -171,6 +171,39 @@ class TestAgainst:
         for _, rows in found.groupby("family"):
             np.testing.assert_allclose(rows["adjusted_p"], holm(rows["p"]))
         assert comparisons.against_reference(values.drop(columns="SGD"), 0.005).empty
+
+    def test_an_algorithm_that_joins_later_moves_no_number_of_the_others(self):
+        values = restarts(9, {"SGD": 0.0, "SAM": 0.001, "NiM-BH": 0.0005, "AdamW": 0.0015})
+        wider = values.assign(Lion=values["SGD"] + np.linspace(0.001, 0.002, 9), Muon=values["SGD"] + 0.001)
+        wider.loc[0, "Lion"] = np.nan
+        before, after = (
+            comparisons.against_reference(table, 0.005, planned=[*table, *tables.PAPER_FAMILY])
+            for table in (values, wider)
+        )
+        pd.testing.assert_frame_equal(after.iloc[: len(before)], before)
+        later = after.iloc[len(before) :]
+        assert later[["family", "a"]].to_numpy().tolist() == [["others", "Lion"], ["others", "Muon"]]
+        np.testing.assert_allclose(later["adjusted_p"], holm(later["p"]))
+
+    @pytest.mark.parametrize("table", ["all pairs", "verdicts", "last"])
+    def test_nor_does_it_in_families_over_all_algorithms(self, table):
+        generator = np.random.default_rng(3)
+        names = ["SGD", "SAM", "Lion", "AdamW"]
+        rows = pd.concat([population(name, 8, generator.normal(size=32), [1, 2, 3, 4]) for name in names])
+        for column in ("train_loss", "validation_metric"):
+            rows[column] = generator.normal(size=len(rows))
+        found = {}
+        for kept in ((*names,), ("SGD", "SAM", "AdamW")):
+            some = rows[rows["algorithm"].isin(kept)]
+            found[len(kept)] = {
+                "all pairs": lambda t: comparisons.all_pairs(t, 0.1),
+                "verdicts": lambda t: selection.verdicts(t, 0.1, per_trajectory=2),
+                "last": lambda t: selection.against_last(t, 0.1, per_trajectory=2),
+            }[table](some)
+        joined = found[4]["comparison"].str.contains("Lion")
+        assert joined.any()
+        pd.testing.assert_frame_equal(found[4][~joined].reset_index(drop=True), found[3])
+        np.testing.assert_allclose(found[4][joined]["adjusted_p"], holm(found[4][joined]["p"]))
 
     def test_a_planned_algorithm_counts_before_it_has_been_run(self):
         values = restarts(5, {"SGD": 0.0, "SWA": 0.05})

@@ -66,6 +66,15 @@ def test_losses_are_compared_on_a_logarithmic_scale_and_lower_is_better():
     np.testing.assert_allclose(np.log10(table["own"] / table["other"]), table["estimate"], atol=4e-4)
 
 
+def test_a_dearer_algorithm_that_joins_later_moves_no_number_of_the_others():
+    rows = trajectories()
+    joined = rows[rows["algorithm"] == "SAM"].assign(algorithm="Lion")
+    joined["test_metric"] += 1e-3 * joined["seed"]
+    before, after = (equal_budget.equal_budgets(table, 0.005) for table in (rows, pd.concat([joined, rows])))
+    assert list(after["algorithm"]) == ["Lion", "SAM"] * 2
+    pd.testing.assert_frame_equal(after[after["algorithm"] == "SAM"].reset_index(drop=True), before)
+
+
 def test_nothing_to_compare_where_no_algorithm_is_dearer():
     rows = trajectories()
     assert equal_budget.equal_budgets(rows[rows["algorithm"] != "SAM"], 0.005).empty

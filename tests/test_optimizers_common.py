@@ -2,6 +2,7 @@
 
 import copy
 import io
+import re
 from typing import Any, ClassVar
 
 import helpers
@@ -11,7 +12,8 @@ import torch
 from helpers import CASES, INF, Fed, closure_of, hops, options_for, same
 from torch import nn
 
-from popview.optimizers import ALGORITHMS, AcceptRule, hyperparameters, make
+from popview.common.folders import ROOT
+from popview.optimizers import ALGORITHMS, AcceptRule, class_of, hyperparameters, make
 
 FOR_NET = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}
 
@@ -55,6 +57,17 @@ class Test_Table:
     def test_defaults_are_enough(self, label):
         optimizer = make(CASES[label][0], [helpers.point([0.5, 0.5])])
         assert helpers.counters(optimizer) == [0] * 5
+
+    @pytest.mark.parametrize("name", ALGORITHMS)
+    def test_the_book_s_line_is_the_optimizer_s_own_and_says_what_a_step_pays(self, name):
+        kind = class_of(name)
+        assert "in_short" in vars(kind)
+        w = helpers.point([0.5, 0.5])
+        optimizer = make(name, [w], lr=0.1)
+        optimizer.step(closure_of(helpers.bowl_2d, w))
+        assert optimizer.gradient_evaluations == int(kind.in_short.gradients.partition(",")[0])
+        cited = re.findall(r"{cite:t}`(\w+)`", kind.in_short.source)
+        assert all(f"{{{key}," in (ROOT / "book" / "references.bib").read_text("utf-8") for key in cited)
 
 
 class Test_Copies:

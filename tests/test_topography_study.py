@@ -505,6 +505,21 @@ class TestRules:
         mixed.solutions.loc[mixed.solutions["algorithm"] == SGD, "top_eigenvalue"] *= 100
         assert STUDY["smoother_basins"](mixed).word == "inconclusive"
 
+    def test_a_measure_that_is_added_leaves_the_table_and_the_rule_of_older_results_as_they_are(self, monkeypatch):
+        """Once chapter 11 failed for want of a column, and the rule's Holm family would have grown."""
+        evidence = made(EVEN, sharp=1.0)
+        titles = {"digits": "digits"}
+        table, finding = (
+            topography_tables.sharpness_table(evidence.solutions, titles),
+            STUDY["smoother_basins"](evidence),
+        )
+        monkeypatch.setattr(topography_tables, "SHARPNESS", (*SHARPNESS, "extra"))
+        pd.testing.assert_frame_equal(topography_tables.sharpness_table(evidence.solutions, titles), table)
+        evidence.solutions["extra"] = 1.0
+        assert "extra" in topography_tables.sharpness_table(evidence.solutions, titles)
+        assert STUDY["smoother_basins"](evidence) == finding
+        assert STUDY["smoother_basins"].settings["measures"] == [*SHARPNESS]
+
     @pytest.mark.parametrize("rule", ["lower_barriers", "more_spread_out"])
     def test_half_of_the_test_is_no_more_than_part(self, rule):
         """Where early-stopped solutions were not joined or kept, the claim cannot hold in full, and that is said."""

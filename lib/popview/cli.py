@@ -28,6 +28,17 @@ app = typer.Typer(
 )
 
 
+def _profile_option(experiment: str) -> Any:
+    """Return an option that names a profile, with those that there are in its help."""
+    folder = Path(__file__).parent / "runs" / "profiles" / experiment
+    names = sorted(file.stem for file in folder.glob("*.toml"))
+    return typer.Option(help=f"How much to compute: {', '.join(names)}.")
+
+
+Profile = Annotated[str, _profile_option("optimizers")]
+StudyProfile = Annotated[str, _profile_option("solutions")]
+
+
 @app.callback()
 def _commands() -> None:
     """Refuse a POPVIEW_ROOT that is not there, lest results go where nobody meant. Commands import what they need."""
@@ -88,7 +99,7 @@ def build_book(
 
 @app.command()
 def run(
-    profile: Annotated[str, typer.Option(help="smoke, laptop or paper: how much to compute.")] = "laptop",
+    profile: Profile = "laptop",
     task: Annotated[list[str] | None, typer.Option(help="Only this task; repeatable.")] = None,
     algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
     experiment: Annotated[str, typer.Option(help="optimizers, solutions, or a grid's name.")] = "optimizers",
@@ -166,7 +177,7 @@ def _variant_specs(
 
 @app.command()
 def topography(
-    profile: Annotated[str, typer.Option(help="smoke or laptop.")] = "laptop",
+    profile: StudyProfile = "laptop",
     network: Annotated[list[str] | None, typer.Option(help="Only this network; repeatable.")] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")
@@ -184,7 +195,7 @@ def topography(
 @app.command()
 def tune(
     task: Annotated[str, typer.Option(help="Which task.")],
-    profile: Annotated[str, typer.Option(help="laptop, or one with [<task>.search].")] = "laptop",
+    profile: Profile = "laptop",
     algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
     annealed: Annotated[bool, typer.Option("--annealed", help="Search the grid of [<task>.annealed].")] = False,
     workers: Annotated[
@@ -213,7 +224,7 @@ def tune(
 @app.command()
 def data(
     task: Annotated[list[str] | None, typer.Argument(help="Which tasks; all of the profile by default.")] = None,
-    profile: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop",
+    profile: Profile = "laptop",
 ) -> None:
     """Load the data and models of tasks once, into the cache, or say what is missing."""
     from popview.runs import profiles
@@ -233,7 +244,7 @@ def data(
 
 @app.command()
 def status(
-    profile: Annotated[str, typer.Option(help="smoke, laptop or paper.")] = "laptop",
+    profile: Profile = "laptop",
     restarts: Annotated[int | None, typer.Option(help="Wanted per algorithm; the profile's by default.")] = None,
 ) -> None:
     """Say how many restarts are wanted, done, running and so on, per task, variant and algorithm."""
@@ -271,7 +282,7 @@ def compare(
     a: Annotated[str, typer.Argument(help="An algorithm, such as SAM.")],
     b: Annotated[str, typer.Argument(help="What it is compared with, such as SGD.")],
     task: Annotated[str, typer.Option(help="Which task.")] = "digits",
-    profile: Annotated[str, typer.Option(help="smoke or laptop.")] = "laptop",
+    profile: Profile = "laptop",
     variant: Annotated[str, typer.Option(help="base or tuned.")] = "base",
     metric: Annotated[str, typer.Option(help="test_metric, validation_metric, or a loss.")] = "test_metric",
 ) -> None:

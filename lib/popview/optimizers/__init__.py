@@ -49,6 +49,7 @@ __all__ = [
     "NiMSGD",
     "Optimizer",
     "Perturb",
+    "class_of",
     "hyperparameters",
     "make",
     "sgd_",
@@ -74,6 +75,19 @@ ALGORITHMS: dict[str, Callable[..., Optimizer]] = {
 }
 
 
+def class_of(name: str) -> type[Optimizer]:
+    """Return the class of an algorithm of `ALGORITHMS`; it holds the line of the book's table, `in_short`.
+
+    Examples
+    --------
+    >>> from popview.optimizers import class_of
+    >>> class_of("SAM").in_short.update, class_of("NiM-MBH").__name__
+    ('g₂ = ∇f(w + ρ g/‖g‖); w ← w − η g₂', 'BasinHopping')
+    """
+    build = ALGORITHMS[name]
+    return build if isinstance(build, type) else BasinHopping
+
+
 def hyperparameters(name: str) -> tuple[str, ...]:
     """Return the names of the hyperparameters that an algorithm takes, in alphabetical order.
 
@@ -90,9 +104,7 @@ def hyperparameters(name: str) -> tuple[str, ...]:
     """
     check_name("algorithm", name, ALGORITHMS)
     build = ALGORITHMS[name]
-    callables = [c.__init__ for c in build.__mro__] if inspect.isclass(build) else [build]  # type: ignore[misc]
-    if not inspect.isclass(build):
-        callables += [c.__init__ for c in BasinHopping.__mro__]  # type: ignore[misc]
+    callables = [build, *(c.__init__ for c in class_of(name).__mro__)]  # type: ignore[misc]
     names = {
         parameter.name
         for f in callables

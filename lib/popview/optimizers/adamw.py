@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-from popview.optimizers.base import Optimizer
+from popview.optimizers.base import InShort, Optimizer
 
 __all__ = ["AdamW"]
 
@@ -37,6 +37,7 @@ class AdamW(Optimizer):
     (400.0, 1.5)
     """
 
+    in_short = InShort("{cite:t}`loshchilov2019`, which the paper lacks", "torch's own AdamW")
     per_group = (*Optimizer.per_group, "betas", "eps")
 
     def __init__(

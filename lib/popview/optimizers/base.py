@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,7 +11,15 @@ from popview.common.errors import UsageError
 from popview.optimizers.passes import Closure, Passes
 from popview.optimizers.tensors import copy_where_
 
-__all__ = ["Closure", "Optimizer"]
+__all__ = ["Closure", "InShort", "Optimizer"]
+
+
+class InShort(NamedTuple):
+    """An optimizer's line in the book's table of updates, in MyST Markdown: η the learning rate, g the gradient."""
+
+    source: str
+    update: str
+    gradients: str = "1"
 
 
 class Optimizer(Passes):
@@ -82,6 +90,8 @@ class Optimizer(Passes):
     (True, 2)
     """
 
+    #: What the book's table of updates says of it; every optimizer has its own.
+    in_short: ClassVar[InShort]
     #: Whether what a run returns now is an average of models, whose BatchNorm statistics are the caller's to recompute.
     averages = False
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from popview.common.errors import UsageError
-from popview.optimizers.base import Closure
+from popview.optimizers.base import Closure, InShort
 from popview.optimizers.checks import check_switch
 from popview.optimizers.hops import AcceptRule, Perturb, make_accept_rule
 from popview.optimizers.noise import Noise, make_noise
@@ -88,6 +88,12 @@ class BasinHopping(SGD):
     (1.03, 2, 1)
     """
 
+    in_short = InShort(
+        "Algorithms 4–9",
+        "perturb the gradient of a hop's first step (NiG), or the model (NiM); then a local search of at most τ steps, "
+        "or until ‖g‖ < ε; accept always (BH), or only if the loss is lower (MBH)",
+        "1, and with MBH 2 losses a hop",
+    )
     replays = True
     model_wide = ("rho", "tau", "epsilon", "temperature", "noise_until")
 

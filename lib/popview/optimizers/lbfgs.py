@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from popview.optimizers.base import Closure, Optimizer
+from popview.optimizers.base import Closure, InShort, Optimizer
 from popview.optimizers.tensors import broadcast, members_of
 
 __all__ = ["LBFGS"]
@@ -68,6 +68,11 @@ class LBFGS(Optimizer):
     (5, 30)
     """
 
+    in_short = InShort(
+        "{cite:t}`yu2026`",
+        "w ← w − s H g of the whole training set; H by the last steps, s by golden section",
+        "1, and 6 losses",
+    )
     replays = True
     per_group = ()
 

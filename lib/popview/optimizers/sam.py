@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from popview.optimizers.base import InShort
 from popview.optimizers.sgd import SGD
 from popview.optimizers.tensors import add_scaled_, copied, norm
 
@@ -45,6 +46,7 @@ class SAM(SGD):
     (4.0, 0.75, 2)
     """
 
+    in_short = InShort("Algorithm 3, {cite:t}`foret2021`", "g₂ = ∇f(w + ρ g/‖g‖); w ← w − η g₂", "2")
     replays = True
     model_wide = ("rho",)
 

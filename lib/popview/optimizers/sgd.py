@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from popview.optimizers.base import Closure, Optimizer
+from popview.optimizers.base import Closure, InShort, Optimizer
 from popview.optimizers.noise import Noise, make_noise
 from popview.optimizers.tensors import add_, broadcast
 
@@ -88,6 +88,7 @@ class SGD(Optimizer):
     (1.0, 0.75)
     """
 
+    in_short = InShort("eq. 1", "w ← w − η g")
     #: Numeric hyperparameters of a subclass that belong to the model as a whole.
     model_wide: tuple[str, ...] = ()
     #: One update in place.
@@ -184,6 +185,8 @@ class NiGSGD(_Noisy):
     (4.0, 0.875, 1)
     """
 
+    in_short = InShort("Algorithm 1, {cite:t}`ge2015`", "w ← w − η (g + ζ)")
+
     def _gradient(self, closure: Any) -> Any:
         loss = super()._gradient(closure)
         if self._followed:
@@ -234,6 +237,11 @@ class NiMSGD(_Noisy):
     (1.0, 0.75, 1)
     """
 
+    in_short = InShort(
+        "Algorithm 2, {cite:t}`jin2017`",
+        "if ‖g‖ < ε and t > τ: w ← w + ζ, g anew; then w ← w − η g",
+        "1, or 2 when it fires",
+    )
     replays = True
     model_wide = ("rho", "tau", "epsilon", "noise_until")
 
@@ -307,6 +315,7 @@ class SGLD(SGD):
     (4.0, 1.5)
     """
 
+    in_short = InShort("{cite:t}`welling2011`, which the paper lacks", "w ← w − η g + √(2 η T) ξ, ξ standard normal")
     model_wide = ("temperature",)
 
     def __init__(

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from popview.optimizers.base import InShort
 from popview.optimizers.sgd import SGD
 
 __all__ = ["SWA"]
@@ -46,6 +47,9 @@ class SWA(SGD):
     0.5
     """
 
+    in_short = InShort(
+        "{cite:t}`izmailov2018`, which the paper lacks", "SGD's; the mean of models on its way is returned"
+    )
     model_wide = ("average_from", "average_every")
 
     def __init__(self, params: Iterable, *, average_from: int = 0, average_every: int = 1, **others: Any) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from popview.common.errors import UsageError, check_name
-from popview.populations.comparisons import FAMILIES, HIGHER_IS_BETTER, against
+from popview.populations.comparisons import HIGHER_IS_BETTER, against, sorted_into_families
 from popview.populations.pooled import clustering
 from popview.populations.tables import load_trajectories, per_restart, select, wanted
 from popview.runs import store
@@ -29,8 +29,8 @@ def comparison(
 ) -> str:
     """Compare two algorithms as chapter 7 does, and word it in a few lines.
 
-    Against SGD, an algorithm of one of the `popview.populations.comparisons.FAMILIES` is judged in its family, as
-    there; any other pair by itself, without a correction.
+    Against SGD an algorithm is judged in its family, as there (`popview.populations.comparisons.sorted_into_families`);
+    any other pair by itself, without a correction.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ def comparison(
 
 def _family(a: str, b: str, known: Sequence[str]) -> tuple[str, list[str]]:
     """Return the name of the family in which chapter 7 judges a pair, and its other planned members; "" and none."""
-    for family, members in FAMILIES.items():
+    for family, members in sorted_into_families([*known, a, b]).items():
         if "SGD" in (a, b) and (a in members or b in members):
-            return family, [name for name in members if name in known and name not in (a, b)]
+            return family, [name for name in members if name not in (a, b)]
     return "", []
 
 

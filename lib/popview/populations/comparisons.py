@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,20 +20,24 @@ __all__ = [
     "SAM_PAIRS",
     "SECOND_FAMILY",
     "against",
+    "against_apart",
     "against_reference",
     "against_sam",
     "all_pairs",
     "beyond_margin",
     "first_average",
+    "joined_later",
     "log_loss",
     "powerless",
     "repeated",
+    "sorted_into_families",
 ]
 
 #: A test rejects where its p-value, adjusted where it is one of several, is at most this.
 ALPHA = 0.05
 
-#: Compared with SGD as one Holm family each: the paper's five algorithms; then references and both monotonic ones.
+#: Compared with SGD as one Holm family each: the paper's five algorithms; then references and both monotonic ones. All
+#: other algorithms are a family of their own, "others": one that is added changes no p-value of these.
 SECOND_FAMILY = ("NiG-MBH", "NiM-MBH", "AdamW", "SWA", "SGLD")
 FAMILIES = {"the paper's": PAPER_FAMILY, "second": SECOND_FAMILY}
 
@@ -47,6 +52,25 @@ HIGHER_IS_BETTER = {
     "validation_loss": False,
     "train_loss": False,
 }
+
+
+def joined_later(algorithm: str) -> bool:
+    """Say of an algorithm whether it is neither SGD nor in one of `FAMILIES`.
+
+    Examples
+    --------
+    >>> from popview.populations.comparisons import joined_later
+    >>> joined_later("SAM"), joined_later("Lion")
+    (False, True)
+    """
+    return algorithm != "SGD" and not any(algorithm in members for members in FAMILIES.values())
+
+
+def sorted_into_families(algorithms: Iterable[str]) -> dict[str, list[str]]:
+    """Return which of some algorithms belong to each of `FAMILIES`, and which joined later: "others"."""
+    known = list(dict.fromkeys(algorithms))
+    members = {family: [name for name in whole if name in known] for family, whole in FAMILIES.items()}
+    return members | {"others": [name for name in known if joined_later(name)]}
 
 
 def against(
@@ -130,20 +154,39 @@ def against(
     return pd.DataFrame(rows)
 
 
-def against_reference(
-    values: pd.DataFrame,
-    margin: float | None,
-    reference: str = "SGD",
-    *,
-    planned: Iterable[str] = (),
+def against_apart(
+    values: pd.DataFrame, pairs: Sequence[tuple[str, str]], later: Sequence[bool], margin: float | None, **options: Any
 ) -> pd.DataFrame:
-    """Compare every algorithm with a reference, in the two families of `FAMILIES`, as far as they have been run.
+    """Compare pairs as two Holm families: those of algorithms that are in `FAMILIES`, and those that joined later.
+
+    Parameters
+    ----------
+    values, pairs, margin, **options
+        As in `against`.
+    later : sequence of bool
+        For each pair, whether one of its algorithms `joined_later`.
+
+    Returns
+    -------
+    DataFrame
+        As `against`, in the order of the pairs.
+    """
+    frames = []
+    for side in (False, True):
+        places = [place for place, joined in enumerate(later) if joined is side]
+        if places:
+            found = against(values, [pairs[place] for place in places], margin, **options)
+            frames.append(found.set_axis(places))
+    return pd.concat(frames).sort_index()
+
+
+def against_reference(values: pd.DataFrame, margin: float | None, *, planned: Iterable[str] = ()) -> pd.DataFrame:
+    """Compare every algorithm with SGD, in its family, as far as they have been run: see `sorted_into_families`.
 
     Parameters
     ----------
     values, margin
         As in `against`.
-    reference : str
     planned : iterable of str
         The algorithms of the profile: they belong to their family before they have been run, lest a verdict be taken
         back when they arrive.
@@ -151,12 +194,10 @@ def against_reference(
     Returns
     -------
     DataFrame
-        As `against`, after ``family``; without rows where the reference or all others have not been run.
+        As `against`, after ``family``; without rows where SGD or all others have not been run.
     """
-    known = {*planned, *values}
-    families = {
-        family: [(name, reference) for name in members if name in known] for family, members in FAMILIES.items()
-    }
+    known = sorted_into_families([*planned, *values])
+    families = {family: [(name, "SGD") for name in members] for family, members in known.items()}
     return _in_families(values, margin, families)
 
 
@@ -243,6 +284,8 @@ def first_average(trajectories: pd.DataFrame, step: int) -> pd.DataFrame:
 def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test_metric") -> pd.DataFrame:
     """Compare all pairs of algorithms as one Holm family, with the paper's p-value on pooled models beside.
 
+    Pairs with an algorithm that `joined_later` are a family of their own.
+
     Returns
     -------
     DataFrame
@@ -250,7 +293,8 @@ def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test
     """
     pooled = pairwise(population, list(population["algorithm"].unique()), value)
     pairs = list(zip(pooled["a"], pooled["b"], strict=True))
-    return against(per_restart(population, value), pairs, margin).assign(pooled_p=pooled["pooled_p"])
+    later = [joined_later(a) or joined_later(b) for a, b in pairs]
+    return against_apart(per_restart(population, value), pairs, later, margin).assign(pooled_p=pooled["pooled_p"])
 
 
 def beyond_margin(table: pd.DataFrame) -> pd.Series:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from popview.common.errors import check_name
 from popview.common.folders import RESULTS
-from popview.populations.comparisons import HIGHER_IS_BETTER, against, log_loss
+from popview.populations.comparisons import HIGHER_IS_BETTER, against_apart, joined_later, log_loss
 from popview.populations.tables import final
 from popview.populations.time_to_target import dearer, equal_gradients
 from popview.runs import costs, store
@@ -55,7 +55,8 @@ def equal_budgets(
     """Compare the dearer algorithms with the reference at equal epochs, and stopped where its gradients end.
 
     Each is taken at its last checkpoint within the budget: at constant learning rates, as here, a run that is stopped
-    early is the run of the smaller budget. All comparisons are one Holm family.
+    early is the run of the smaller budget. All comparisons are one Holm family; those of algorithms that
+    joined later are another (`popview.populations.comparisons.against_apart`).
 
     Parameters
     ----------
@@ -93,7 +94,10 @@ def equal_budgets(
         return pd.DataFrame()
     table = pd.DataFrame(values)
     pairs = [(str(name), reference) for name in table.columns[1:]]
-    compared = against(log_loss(table) if loss else table, pairs, None if loss else margin, higher_is_better=not loss)
+    later = [joined_later(row["algorithm"]) for row in rows]
+    compared = against_apart(
+        log_loss(table) if loss else table, pairs, later, None if loss else margin, higher_is_better=not loss
+    )
     return pd.concat([pd.DataFrame(rows), compared], axis=1)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from popview.populations.comparisons import against
+from popview.populations.comparisons import against_apart, joined_later
 from popview.populations.tables import chances, per_restart
 from popview.statistics import tost
 
@@ -91,6 +91,8 @@ def verdicts(
 ) -> pd.DataFrame:
     """Compare choosing by training loss with choosing by `by`, for each algorithm: one Holm family.
 
+    Algorithms that joined later are another one (`popview.populations.comparisons.against_apart`).
+
     Not for `by` equal to `value`, where the difference has its sign by construction.
 
     Returns
@@ -150,7 +152,7 @@ def _within_restarts(ours: pd.DataFrame, rival: pd.DataFrame, name: str, margin:
     """Compare two choices among the checkpoints of the same trajectories, for each algorithm: one Holm family."""
     values = pd.concat([ours.add_suffix(", train_loss"), rival.add_suffix(f", {name}")], axis=1)
     pairs = [(f"{algorithm}, train_loss", f"{algorithm}, {name}") for algorithm in ours.columns]
-    table = against(values, pairs, margin)
+    table = against_apart(values, pairs, [joined_later(name) for name in ours.columns], margin)
     table.insert(0, "algorithm", list(ours.columns))
     return table
 

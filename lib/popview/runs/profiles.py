@@ -12,12 +12,18 @@ from popview.common.errors import UsageError, check_name
 from popview.common.schemas import check
 from popview.runs.schemas import AnnealedTable, ModelTable, SearchEntry, TaskTable
 
-__all__ = ["FOLDER", "base_of", "check_task", "checked", "searches", "settings", "tables", "tasks"]
+__all__ = ["FOLDER", "base_of", "check_task", "checked", "profile_names", "searches", "settings", "tables", "tasks"]
 
 FOLDER = Path(__file__).parent / "profiles" / "optimizers"
 
 #: A table may be like one that is like one …: so many, at most.
 MOST_HEIRS = 9
+
+
+def profile_names(folder: Path = FOLDER) -> list[str]:
+    """Return the names of the profiles in a folder, in alphabetical order."""
+    read_log.record(folder)
+    return sorted(file.stem for file in folder.glob("*.toml"))
 
 
 def tables(profile: str, folder: Path) -> dict[str, Any]:
@@ -39,7 +45,7 @@ def _read(profile: str, folder: Path) -> dict[str, Any]:
     try:
         return _parsed(file.read_text("utf-8"))
     except FileNotFoundError:
-        check_name("profile", profile, sorted(other.stem for other in folder.glob("*.toml")))
+        check_name("profile", profile, profile_names(folder))
         raise
     except (OSError, RecursionError, ValueError) as error:
         raise UsageError(f"profile {profile} ({file}) cannot be read: {error}") from error

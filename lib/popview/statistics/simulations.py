@@ -12,7 +12,7 @@ import pandas as pd
 from popview.common.errors import UsageError
 from popview.common.seeds import draws
 from popview.statistics import proportion, simulate_nested
-from popview.statistics.batched import p_values
+from popview.statistics.batched import TESTS, p_values
 from popview.statistics.clustering import simulate_selected
 
 __all__ = [
@@ -26,13 +26,9 @@ __all__ = [
     "split_p_values",
 ]
 
-#: What the paper does: its two tests on pooled models. And the same question asked of restarts.
+#: What the paper does: its two tests on pooled models. And the same question asked of restarts, by every test.
 POOLED = {"pooled Mann–Whitney": "Mann–Whitney", "pooled t": "t"}
-RESTART_LEVEL = {
-    "Mann–Whitney on restarts": "Mann–Whitney",
-    "t on restarts": "t",
-    "permutation on restarts": "permutation",
-}
+RESTART_LEVEL = {f"{name} on restarts": name for name in TESTS}
 EVERY = POOLED | RESTART_LEVEL
 
 

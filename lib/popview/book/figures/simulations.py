@@ -8,17 +8,16 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from popview.statistics.simulations import POOLED, RESTART_LEVEL
+
 __all__ = ["construction", "false_positive_bars", "p_value_histograms", "power_curves", "silence_bars"]
 
 #: The pooled tests are warm, those on restarts cool.
-_SHADES = dict(zip(("pooled Mann–Whitney", "pooled t"), sns.color_palette("YlOrRd", 5).as_hex()[2:4], strict=True))
-_SHADES |= dict(
-    zip(
-        ("Mann–Whitney on restarts", "t on restarts", "permutation on restarts"),
-        sns.color_palette("PuBu", 6).as_hex()[2:5],
-        strict=True,
-    )
-)
+_SHADES = {
+    name: shade
+    for names, palette in ((POOLED, "YlOrRd"), (RESTART_LEVEL, "PuBu"))
+    for name, shade in zip(names, sns.color_palette(palette, len(names) + 3).as_hex()[2:-1], strict=True)
+}
 
 
 def _line(axes: plt.Axes, percent: float, label: str | None = None) -> None:

@@ -8,7 +8,7 @@ from popview.book.cells import with_variant
 from popview.book.page import signed
 from popview.paper.claims import COMPUTED_SCALE, NO_SCALE, PRINTED_SCALE
 
-__all__ = ["changed_rules", "compact", "full", "in_a_line", "named", "rules", "without_verdicts"]
+__all__ = ["changed_rules", "chapter_list", "compact", "full", "in_a_line", "named", "rules", "without_verdicts"]
 
 #: Scales that are neither a task nor a network.
 FIXED = (PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE)
@@ -133,6 +133,14 @@ def rules(stated: pd.DataFrame) -> pd.DataFrame:
             "evidence": stated["evidence"].map(_EVIDENCE),
             "rule": "`" + stated["rule"] + "`: " + words.str.replace("|", "\\|"),
         }
+    )
+
+
+def chapter_list(names: Mapping[str, str], pages: Mapping[str, str]) -> pd.DataFrame:
+    """Lay out `popview.paper.claims.chapter_names` and `popview.paper.claims.written_chapters`: a line per chapter."""
+    return pd.DataFrame(
+        {"chapter": _link(number, pages), "about": name, "state": "written" if number in pages else "not written yet"}
+        for number, name in names.items()
     )
 
 

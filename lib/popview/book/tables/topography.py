@@ -30,8 +30,6 @@ __all__ = [
 #: Stage → what a reader is told.
 STAGE_NAMES = {"early": "early-stopped", "equal": "equal training loss", "fitted": "fully fitted"}
 
-MEASURES = {name: name.replace("_", " ") for name in SHARPNESS}
-
 
 def _small(value: float) -> str:
     """Write a loss or a rise with three digits."""
@@ -221,12 +219,16 @@ def side_of_zero(low: float, high: float) -> str:
 
 def sharpness_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     """Lay out the sharpness measures of `popview.runs.solutions.solutions` at equal training loss: medians and middle
-    halves."""
+    halves.
+
+    Results that are older than a measure have no column of it, and the table has none.
+    """
+    measures = {name: name.replace("_", " ") for name in SHARPNESS if name in table}
     rows = []
     for (network, algorithm), found in table[table["stage"] == "equal"].groupby(["network", "algorithm"], sort=False):
         row = {"network": titles[network], "algorithm": algorithm, "solutions": len(found)}
         row["training loss"] = _small(found["train_loss"].median())
-        rows.append(row | {words: _middle(found[name]) for name, words in MEASURES.items()})
+        rows.append(row | {words: _middle(found[name]) for name, words in measures.items()})
     return _once(pd.DataFrame(rows))
 
 

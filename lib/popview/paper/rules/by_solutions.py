@@ -13,7 +13,6 @@ from popview.populations.comparisons import ALPHA, log_loss
 from popview.populations.solutions import QUASI_NEWTON
 from popview.runs.solutions import STAGES, load
 from popview.statistics import Result, holm, paired_permutation
-from popview.topography.measures import SHARPNESS
 
 __all__ = ["Study"]
 
@@ -192,13 +191,13 @@ def less_general(evidence: Study) -> Decision | None:
     return word, {"loss": 10**loss, "accuracy": 100 * accuracy, "at_equal": at_equal, "limits": ends}
 
 
-def smoother_basins(evidence: Study) -> Decision | None:
-    """Decide by four measures of sharpness at equal training loss."""
-    found, loss = evidence.family("equal", SHARPNESS), evidence.against("equal", "train_loss")
+def smoother_basins(evidence: Study, measures: Sequence[str]) -> Decision | None:
+    """Decide by measures of sharpness at equal training loss; they are one Holm family."""
+    found, loss = evidence.family("equal", measures), evidence.against("equal", "train_loss")
     if found is None or loss is None:
         return None
     change, real = found
-    factors = [f"{name.replace('_', ' ')} × {10**by:.2g}" for name, by in zip(SHARPNESS, change, strict=True)]
+    factors = [f"{name.replace('_', ' ')} × {10**by:.2g}" for name, by in zip(measures, change, strict=True)]
     limit = f"{QUASI_NEWTON}'s loss is {10**loss.estimate:.2f} times SGD's there (p = {loss.p_value:.2g})"
     lower = loss.estimate > 0 and _p(loss) <= ALPHA
     word, limits = _limited(signs(real & (change > 0), real & (change < 0)), [limit] if lower else [])
