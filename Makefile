@@ -28,4 +28,4 @@ $(READY): requirements.lock pyproject.toml
 	echo "set up .venv in $$(( $$(date +%s) - start )) s"
 
 clean:
-	rm -rf _build book/run book/_static/plotly.min.js .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build book/run book/assets/plotly.min.js book/assets/tex-svg.js .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,7 +1,7 @@
 """Chapters: typed parameters, staleness, execution through papermill, and the pages that Jupyter Book makes of them.
 
-A chapter is a file ``book/NN-name.py`` (jupytext, py:percent) with at most one cell tagged ``parameters``. Executed, it
-is ``book/run/NN-name.ipynb``, whose metadata hold the stamp (`popview.book.staleness`) of all that it was made from, so
+A chapter is a file ``book/name.py`` (jupytext, py:percent) with at most one cell tagged ``parameters``. Executed, it
+is ``book/run/name.ipynb``, whose metadata hold the stamp (`popview.book.staleness`) of all that it was made from, so
 that one atomic rename publishes the notebook and its provenance together.
 """
 
@@ -19,6 +19,7 @@ from typing import Any
 from popview.book import html, notebooks, staleness
 from popview.book.parameters import Parameter, convert, read_parameters
 from popview.common.children import end_children, run_child
+from popview.common.contents import page_names
 from popview.common.errors import UsageError, check_name, last_line
 from popview.common.files import read_utf8, temporary_folder
 from popview.common.read_log import ENVIRONMENT_VARIABLE
@@ -65,19 +66,13 @@ class Chapter:
     --------
     >>> from pathlib import Path
     >>> from popview.book.build import Chapter
-    >>> chapter = Chapter(Path("popview"), "03-landscapes")
-    >>> chapter.number, chapter.source.as_posix()
-    ('03', 'popview/book/03-landscapes.py')
+    >>> Chapter(Path("popview"), "test-functions").source.as_posix()
+    'popview/book/test-functions.py'
     """
 
     root: Path
     name: str
     library: Path = LIBRARY
-
-    @property
-    def number(self) -> str:
-        """The two digits that its name begins with."""
-        return self.name[:2]
 
     @property
     def source(self) -> Path:
@@ -91,21 +86,20 @@ class Chapter:
 
 
 def chapters(root: Path, library: Path = LIBRARY) -> dict[str, Chapter]:
-    """Return the chapters under `root`, by number ("02"), in order."""
-    found = [Chapter(root.resolve(), path.stem, library) for path in sorted((root / "book").glob("[0-9][0-9]-*.py"))]
-    by_number = {chapter.number: chapter for chapter in found}
-    if len(by_number) < len(found):
-        raise UsageError(f"two chapters bear one number: {', '.join(chapter.name for chapter in found)}")
-    return by_number
+    """Return the chapters under `root` by name, in the order of the table of contents; those it lacks come last."""
+    there = sorted(path.stem for path in (root / "book").glob("*.py"))
+    order = [name for name in page_names(root) if name in there]
+    names = [*order, *(name for name in there if name not in order)]
+    return {name: Chapter(root.resolve(), name, library) for name in names}
 
 
 def find(root: Path, name: str, library: Path = LIBRARY) -> Chapter:
-    """Return the chapter called `name`: "4", "04" or "04-stationary-distribution"."""
+    """Return the chapter called `name`: "test-functions", or its number in the order of `chapters`, from 1 on."""
     known = chapters(root, library)
-    if name.isdecimal() and name.zfill(2) in known:
-        return known[name.zfill(2)]
-    check_name("chapter", name, [chapter.name for chapter in known.values()])
-    return known[name[:2]]
+    if name.isdecimal() and 0 < int(name) <= len(known):
+        return [*known.values()][int(name) - 1]
+    check_name("chapter", name, known)
+    return known[name]
 
 
 def parameters(chapter: Chapter) -> dict[str, Parameter]:
@@ -272,7 +266,7 @@ def _build(root: Path, force: bool, library: Path) -> None:
     start = time.perf_counter()
     reasons = {chapter: stale(chapter) for chapter in chapters(root, library).values()}
     due = {chapter: why or ["forced"] for chapter, why in reasons.items() if why or force}
-    if fresh := [chapter.number for chapter in reasons if chapter not in due]:
+    if fresh := [chapter.name for chapter in reasons if chapter not in due]:
         print(f"fresh chapters: {', '.join(fresh)}", flush=True)
     failures = _run_all(due)
     ran = time.perf_counter()
@@ -290,12 +284,12 @@ def _run_all(due: Mapping[Chapter, list[str]]) -> list[str]:
         running = {pool.submit(_timed, chapter): chapter for chapter in due}
         try:
             for done in as_completed(running):
-                number = running[done].number
+                name = running[done].name
                 if isinstance(done.exception(), UsageError):
                     failures.append(str(done.exception()))
-                    print(f"chapter {number}: failed", flush=True)
+                    print(f"chapter {name}: failed", flush=True)
                     continue
-                print(f"chapter {number}: {done.result():.1f} s ({first_reasons(due[running[done]])})", flush=True)
+                print(f"chapter {name}: {done.result():.1f} s ({first_reasons(due[running[done]])})", flush=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # an interrupt starts no more, and ends those that run
             end_children()

@@ -5,22 +5,26 @@ import os
 import re
 import shutil
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from popview.book import staging, web
+from popview.book.staging import sources, stage
 from popview.book.staleness import LOCK, path_digest
 from popview.common.children import run_child
+from popview.common.contents import CONTENTS
 from popview.common.errors import UsageError, last_line, reason_of
 from popview.common.files import read_utf8, temporary_folder, writing
 from popview.common.locks import claim
 
-__all__ = ["check_folders", "provide_plotly", "render", "render_alone"]
+__all__ = ["check_folders", "provide_scripts", "render", "render_alone"]
 
-SETTINGS = ("_config.yml", "_toc.yml", LOCK)  # a change in one of these rebuilds every page
-REFERENCES = "# References\n\n```{bibliography}\n```\n"
+SETTINGS = ("_config.yml", CONTENTS, LOCK)  # a change in one of these rebuilds every page
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
+#: Pages that a notebook rendered alone may refer to.
+ALONE = ("references",)
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-OUTSIDE = re.compile(r"(?:\.\./)+[\w./-]+")  # a page's references to files outside its folder
 
 
 def render(root: Path, force: bool = False) -> bool:
@@ -33,7 +37,7 @@ def render(root: Path, force: bool = False) -> bool:
     force
         Build even though nothing changed.
     """
-    provide_plotly(root)
+    provide_scripts(root)
     built, record = root / "_build", root / "_build" / "inputs.json"
     inputs = _inputs(root)
     try:
@@ -45,12 +49,14 @@ def render(root: Path, force: bool = False) -> bool:
     if force or any(inputs[name] != old.get(name) for name in SETTINGS):
         shutil.rmtree(built, ignore_errors=True)  # also after a failed build: Sphinx warns of a page only once
     record.unlink(missing_ok=True)
-    for name in ("_config.yml", "_toc.yml"):
-        _check_yaml(root / name)
+    _check_yaml(root / "_config.yml")
+    pages = sources(root)
     if (references := root / "book" / "references.bib").is_file():
         _check_references(references)
+    stage(root, built / "source", pages)
     with temporary_folder() as folder:
-        _jupyter_book([str(root.resolve()), "-W", "-n", "--keep-going"], built / "jupyter-book.log", folder)
+        arguments = ["--path-output", str(root.resolve()), "-W", "-n", "--keep-going"]
+        _jupyter_book([str(built / "source"), *arguments], built / "jupyter-book.log", folder)
     with writing(record):
         record.write_text(json.dumps(inputs, indent=1), encoding="utf-8")
     return True
@@ -58,7 +64,7 @@ def render(root: Path, force: bool = False) -> bool:
 
 def check_folders(root: Path) -> None:
     """Raise UsageError if the folders that `render` writes to cannot be written, as in a read-only checkout."""
-    for place in (root / "_build", root / "book" / "_static"):
+    for place in (root / "_build", root / "book" / "assets"):
         with writing(place):
             place.mkdir(exist_ok=True)
             TemporaryFile(dir=place).close()
@@ -67,20 +73,16 @@ def check_folders(root: Path) -> None:
 def render_alone(root: Path, notebook: Path) -> Path:
     """Build one executed notebook in the book's dress beside it, and return its first page.
 
-    References to other pages of the book stay plain text there.
+    References to other pages of the book, but `ALONE`, stay plain text there.
     """
     with temporary_folder() as folder:
-        (folder / "book" / "run").mkdir(parents=True)
-        shutil.copy(notebook, folder / "book" / "run")
-        shutil.copy(root / "_config.yml", folder)
-        contents = f"format: jb-book\nroot: book/run/{notebook.stem}\nchapters:\n  - file: book/references\n"
-        Path(folder, "_toc.yml").write_text(contents, encoding="utf-8")
-        Path(folder, "book/references.md").write_text(REFERENCES, encoding="utf-8")
-        for name in ("book/_static", "book/references.bib", "data"):
-            if (root / name).exists():
-                Path(folder, name).symlink_to((root / name).resolve())
-        provide_plotly(root)
-        _jupyter_book([str(folder)], notebook.with_suffix(".log"), folder)
+        provide_scripts(root)
+        others = [name for name in ALONE if (root / "book" / f"{name}.md").is_file()]
+        stage(root, folder / "source", {notebook.stem: notebook} | sources(root, others))
+        contents = "".join(f"- file: {name}\n" for name in others)
+        contents = f"format: jb-book\nroot: {notebook.stem}\n" + (f"chapters:\n{contents}" if others else "")
+        (folder / "source" / CONTENTS).write_text(contents, encoding="utf-8")
+        _jupyter_book([str(folder / "source"), "--path-output", str(folder)], notebook.with_suffix(".log"), folder)
         target = notebook.with_suffix("")
         part = target.with_name(f".{target.name}.part")
         with writing(target):
@@ -92,18 +94,19 @@ def render_alone(root: Path, notebook: Path) -> Path:
     return target / "index.html"
 
 
-def provide_plotly(root: Path) -> None:
-    """Put the installed plotly's script into ``book/_static``, so that pages with such a figure work offline."""
+def provide_scripts(root: Path) -> None:
+    """Put the installed plotly's script and MathJax's into ``book/assets``, so that the pages need no network."""
     from plotly.offline import get_plotlyjs
 
-    script = get_plotlyjs().encode()
-    path = root / "book" / "_static" / "plotly.min.js"
-    if path.is_file() and path.read_bytes() == script:
-        return
-    with writing(path), claim(path.with_name(".plotly.lock"), wait=True):
-        part = path.with_name(".plotly.part")  # what a killed process left is written over
-        part.write_bytes(script)
-        part.replace(path)
+    formulas = distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax/tex-svg.js")
+    for name, script in (("plotly.min.js", get_plotlyjs().encode()), ("tex-svg.js", Path(str(formulas)).read_bytes())):
+        path = root / "book" / "assets" / name
+        if path.is_file() and path.read_bytes() == script:
+            continue
+        with writing(path), claim(path.with_name(".scripts.lock"), wait=True):
+            part = path.with_name(f".{name}.part")  # what a killed process left is written over
+            part.write_bytes(script)
+            part.replace(path)
 
 
 def _jupyter_book(arguments: list[str], log: Path, folder: Path) -> None:
@@ -144,12 +147,11 @@ def _check_references(file: Path) -> None:
 
 
 def _inputs(root: Path) -> dict[str, str]:
-    """Return the digest of every file that the pages are made of, by path relative to `root`."""
+    """Return the digest of every file that the pages are made of, by path relative to `root`, and of how they are."""
     book = root / "book"
     files = {root / name for name in SETTINGS}
-    files |= {path for path in book.rglob("[!.]*") if path.is_file() and path.suffix != ".py"}
+    files |= {path for path in book.rglob("[!.]*") if path.is_file()}
+    files |= {path for path in (root / "data" / "paper").rglob("[!.]*") if path.is_file()}
     files -= {path for name in ("failed", "custom") for path in (book / "run" / name).rglob("*")}
-    for page in [path for path in files if path.suffix in (".md", ".ipynb") and path.is_file()]:
-        found = OUTSIDE.findall(read_utf8(page))
-        files |= {path for name in found if (path := (page.parent / name).resolve()).is_file()}
-    return {Path(os.path.relpath(path, root)).as_posix(): path_digest(path) for path in sorted(files)}
+    inputs = {Path(os.path.relpath(path, root)).as_posix(): path_digest(path) for path in sorted(files)}
+    return inputs | {module.__name__: path_digest(Path(str(module.__file__))) for module in (staging, web)}

@@ -4,6 +4,7 @@ import html
 import re
 from base64 import b64encode
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,7 +15,7 @@ from IPython.display import HTML, Markdown
 from matplotlib.figure import Figure
 from myst_nb import glue
 
-from popview.common.environment import processor
+from popview.book import style
 
 __all__ = [
     "MINUS",
@@ -37,7 +38,13 @@ MINUS = "\u2212"
 NOT_RUN = "not run here yet"
 
 #: Where a chapter's page finds plotly's script; `popview book` puts it there.
-PLOTLY = "../../_static/plotly.min.js"
+PLOTLY = "_static/plotly.min.js"
+#: Without the buttons that upload a figure to somebody else's site, or that select points.
+PLOTLY_SETTINGS = {
+    "responsive": True,
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"],
+}
 
 
 def table(name: str, frame: pd.DataFrame, digits: int = 2) -> None:
@@ -88,20 +95,51 @@ def signed(words: str) -> str:
     return re.sub(r"-(?=\d)", MINUS, words)
 
 
-def figure(name: str, drawn: Figure) -> None:
-    """Hand a matplotlib figure to the page under a name, for a ``{glue:figure}`` directive."""
-    glue(name, drawn, display=False)
+def figure(name: str, draw: Callable[[int], Figure] | Figure, alt: str = "") -> None:
+    """Hand a matplotlib figure to the page under a name, for a ``{glue:figure}`` directive.
+
+    Parameters
+    ----------
+    name : str
+        The figure's name on the page, and its file's on the site.
+    draw : callable
+        Width in pixels → the figure, as wide as that (`popview.book.style.canvas`). It is called for a desktop's text
+        width and for a phone's, and the browser takes the one that fits.
+    alt : str
+        What is to be seen, for who cannot see it.
+    """
+    if isinstance(draw, Figure):
+        glue(name, draw, display=False)
+        plt.close(draw)
+        return
+    narrow, wide = (_image(draw(width)) for width in (style.PHONE, style.DESKTOP))
+    code = (
+        f'<picture><source media="(max-width: 600px)" data-name="{name}-phone.{narrow[0]}" srcset="{narrow[1]}">'
+        f'<img alt="{html.escape(alt)}" data-name="{name}.{wide[0]}" src="{wide[1]}"></picture>'
+    )
+    glue(name, HTML(code), display=False)
+
+
+def _image(drawn: Figure) -> tuple[str, str]:
+    """Return a figure as an image within the page, and its kind: SVG, or PNG where that is smaller."""
+    found = {}
+    for kind, more in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 2 * style.PIXELS_PER_INCH})):
+        drawn.savefig(content := BytesIO(), format=kind, **more)
+        found[kind] = content.getvalue()
     plt.close(drawn)
+    kind = min(found, key=lambda name: len(found[name]))
+    return kind, f"data:image/{kind.replace('svg', 'svg+xml')};base64,{b64encode(found[kind]).decode()}"
 
 
 def interactive(name: str, drawn: go.Figure) -> None:
     """Hand a plotly figure to the page under a name; it works without a network."""
-    code = drawn.to_html(full_html=False, include_plotlyjs=PLOTLY, div_id=name, config={"responsive": True})
+    drawn.update_layout(dragmode=False)  # else a finger that scrolls the page zooms the axes
+    code = drawn.to_html(full_html=False, include_plotlyjs=PLOTLY, div_id=name, config=PLOTLY_SETTINGS)
     glue(name, HTML(code), display=False)
 
 
 def provenance(frame: pd.DataFrame | None = None, filename: str = "", **facts: Any) -> HTML:
-    """Return the line under a table or figure: its facts, the page's processor, and its numbers as a CSV to download.
+    """Return the line under a table or figure: its facts, and its numbers as a CSV to download.
 
     Parameters
     ----------
@@ -113,10 +151,10 @@ def provenance(frame: pd.DataFrame | None = None, filename: str = "", **facts: A
         Shown as "name value", underscores as spaces: ``restarts=500, seeds="0–499", spread="95 % Wilson intervals"``.
     """
     parts = [f"{name.replace('_', ' ')} {value}" for name, value in facts.items()]
-    line = html.escape(" · ".join([*parts, f"page computed on {processor()}"]))
+    line = html.escape(" · ".join(parts))
     if frame is not None:
         data = b64encode(frame.to_csv(index=False).encode()).decode()
-        line += f' · <a download="{filename}" href="data:text/csv;base64,{data}">{filename}</a>'
+        line += f'{" · " if parts else ""}<a download="{filename}" href="data:text/csv;base64,{data}">{filename}</a>'
     return HTML(f'<p class="provenance">{line}</p>')
 
 

@@ -17,7 +17,7 @@ from pydantic import Strict, TypeAdapter
 
 from popview.common.errors import UsageError
 
-__all__ = ["Parameter", "convert", "read_parameters"]
+__all__ = ["Parameter", "convert", "read_parameters", "rerun_section"]
 
 CELL = re.compile(r"^# ?%%(.*)$", re.MULTILINE)
 #: As jupytext reads it: a list in single or double quotes, after ``tags=`` or as JSON.
@@ -129,3 +129,32 @@ def _type(kind: ast.expr) -> Any:
             ends = (... if isinstance(one, ast.Constant) and one.value is ... else _type(one) for one in items)
             return tuple.__class_getitem__(tuple(ends))
     raise TypeError(f"{ast.unparse(kind)} is no type of a parameter")
+
+
+#: Stands at the end of every page that has parameters.
+RERUN = """## Run this page with other numbers
+
+```
+git clone REPOSITORY && cd popview
+make book                                 # once: installs everything, and builds what is out of date
+.venv/bin/popview chapter {page} -p {example}
+```
+
+{table}
+
+The page goes to `book/run/custom/`, and is printed as a path. [How to rerun a page](rerun.md) says what it takes."""
+
+
+def rerun_section(page: str, known: dict[str, Parameter]) -> str:
+    """Return the section that lists a page's parameters and says how to run it with others, in Markdown."""
+    first = next(iter(known.values()))
+    lines = ["| parameter | type | default | |", "|---|---|---|---|"]
+    lines += [
+        f"| `{entry.name}` | {_cell(entry.type)} | `{entry.default!r}` | {_cell(entry.help)} |"
+        for entry in known.values()
+    ]
+    return RERUN.format(page=page, example=f"{first.name}={first.default}", table="\n".join(lines))
+
+
+def _cell(words: str) -> str:
+    return words.replace("|", "\\|")

@@ -4,7 +4,6 @@ The claims are in ``data/paper/claims.csv``, in our words, with the names of the
 (`popview.paper.rules`). No verdict is in that file.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from popview.common import read_log
+from popview.common.contents import page_names
 from popview.common.errors import UsageError, check_name
-from popview.common.files import read_csv_table, read_utf8
+from popview.common.files import read_csv_table
 from popview.common.folders import PAPER, ROOT
 from popview.paper.audit import printed_checks
 from popview.paper.finding import Finding
@@ -28,7 +28,6 @@ __all__ = [
     "NO_SCALE",
     "PLANNED",
     "PRINTED_SCALE",
-    "chapter_names",
     "judge_claims",
     "judge_everything",
     "network_studies",
@@ -36,11 +35,10 @@ __all__ = [
     "revised_verdicts",
     "rules_of_claims",
     "task_results",
-    "written_chapters",
 ]
 
-#: Chapters that claims name and that are not written yet.
-PLANNED = {"10": "noise magnitude", "12": "flatness and distribution shift", "14": "bring your own optimizer"}
+#: Pages that claims name and that are not written yet, by name.
+PLANNED = {"noise-magnitude": "noise magnitude", "flatness-and-shift": "flatness and distribution shift"}
 
 DOCUMENTS = {
     "inan2024": "Inan, Liu and Shehu 2024",
@@ -50,7 +48,7 @@ DOCUMENTS = {
 
 PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE = "printed tables", "landscapes and simulations", "any"
 
-COLUMNS = ("id", "document", "where", "claim", "chapter", *DECIDERS, "reason")
+COLUMNS = ("id", "document", "where", "claim", "page", *DECIDERS, "reason")
 
 
 def read_claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
@@ -59,8 +57,8 @@ def read_claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``id, document, where, claim, chapter`` (two digits), ``printed, computed, task, study`` (names of rules),
-        ``reason`` (why nothing tests it; "chapter": its chapter does).
+        ``id, document, where, claim, page`` (its name), ``printed, computed, task, study`` (names of rules),
+        ``reason`` (why nothing tests it; "page": its page does).
 
     Raises
     ------
@@ -73,10 +71,10 @@ def read_claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
     table = read_csv_table(file, ())
     if tuple(table.columns) != COLUMNS:
         raise UsageError(f"{file.name} has columns {', '.join(table.columns)}, wanted {', '.join(COLUMNS)}")
-    rules, chapters = _all_rules(), chapter_names()
+    rules, pages = _all_rules(), [*page_names(), *PLANNED]
     for row in table.to_dict("records"):
         check_name(f"document of claim {row['id']}", row["document"], DOCUMENTS)
-        check_name(f"chapter of claim {row['id']}", row["chapter"], chapters)
+        check_name(f"page of claim {row['id']}", row["page"], pages)
         for kind, known in rules.items():
             if row[kind]:
                 check_name(f"{kind} rule of claim {row['id']}", row[kind], known)
@@ -116,20 +114,6 @@ _LACKING = {
 }
 
 
-def written_chapters(root: Path = ROOT) -> dict[str, str]:
-    """Return the pages that the book's table of contents names, by chapter: ``{"06": "06-optimization-…"}``."""
-    contents = root / "_toc.yml"
-    read_log.record(contents)
-    names = re.findall(r"book/(?:run/)?((\d\d)-[\w-]+)", read_utf8(contents)) if contents.is_file() else []
-    return {number: name for name, number in names}
-
-
-def chapter_names(root: Path = ROOT) -> dict[str, str]:
-    """Return the names of chapters that the book has, by their files, or plans: ``{"07": "optimizers compared"}``."""
-    written = {number: name[3:].replace("-", " ") for number, name in written_chapters(root).items()}
-    return dict(sorted((PLANNED | written).items()))
-
-
 def judge_everything(profile: str = "laptop", computed: Computed | None = None, root: Path = ROOT) -> pd.DataFrame:
     """Judge every claim at every scale, from the printed tables, from landscapes and simulations, and from results.
 
@@ -141,19 +125,19 @@ def judge_everything(profile: str = "laptop", computed: Computed | None = None, 
     profile : str
         Scale of the runs.
     computed : Computed, optional
-        How much to compute on landscapes; chapter 4's numbers by default.
+        How much to compute on landscapes; the numbers of the page on test functions by default.
     root : Path
-        Of the book, whose table of contents says which chapters there are.
+        Of the book, whose table of contents says which pages there are.
 
     Returns
     -------
     DataFrame
-        One row per claim, scale and variant: ``id, document, where, claim, chapter, scale`` (a task, the title of a
+        One row per claim, scale and variant: ``id, document, where, claim, page, scale`` (a task, the title of a
         network, `PRINTED_SCALE`, `COMPUTED_SCALE` or `NO_SCALE`), ``variant`` (of a task, else empty), ``verdict,
         detail``.
     """
-    results, chapters = task_results(profile), set(written_chapters(root))
-    return judge_claims(read_claims(), results, computed or Computed(), chapters, network_studies(profile))
+    results, pages = task_results(profile), set(page_names(root))
+    return judge_claims(read_claims(), results, computed or Computed(), pages, network_studies(profile))
 
 
 def task_results(profile: str) -> dict[tuple[str, str], Results | None]:
@@ -207,7 +191,7 @@ def judge_claims(
     table: pd.DataFrame,
     results: Mapping[tuple[str, str], Results | None],
     computed: Computed,
-    chapters: set[str],
+    pages: set[str],
     networks: Mapping[str, Study | None] | None = None,
 ) -> pd.DataFrame:
     """Judge the claims of a table.
@@ -219,8 +203,8 @@ def judge_claims(
     results : mapping of (str, str) to Results or None
         Task and variant → their results, None where there are none.
     computed : Computed
-    chapters : set of str
-        Numbers of the chapters that are written.
+    pages : set of str
+        Names of the pages that are written.
     networks : mapping of str to Study or None, optional
         Title of a network → what the study has of it, None where there is nothing.
 
@@ -245,18 +229,18 @@ def judge_claims(
             for place, given in places.items()
         }
         if claim["reason"]:
-            found[NO_SCALE, ""] = _untested(claim["reason"], claim["chapter"], chapters)
-        fixed = {name: claim[name] for name in ("id", "document", "where", "claim", "chapter")}
+            found[NO_SCALE, ""] = _untested(claim["reason"], claim["page"], pages)
+        fixed = {name: claim[name] for name in ("id", "document", "where", "claim", "page")}
         for (scale, variant), finding in found.items():
             said = {"scale": scale, "variant": variant, "verdict": finding.word, "detail": finding.detail}
             rows.append(fixed | said)
     return pd.DataFrame(rows)
 
 
-def _untested(reason: str, chapter: str, chapters: set[str]) -> Finding:
-    """Return 'not tested' with the reason; where that is "chapter", whether the chapter is written."""
-    if reason != "chapter":
+def _untested(reason: str, page: str, pages: set[str]) -> Finding:
+    """Return 'not tested' with the reason; where that is "page", whether the page is written."""
+    if reason != "page":
         return Finding("not tested", reason)
-    if chapter in chapters:
-        return Finding("see the chapter", f"chapter {int(chapter)} tests it")
-    return Finding("not tested yet", f"chapter {int(chapter)}, {chapter_names()[chapter]}, is not written")
+    if page in pages:
+        return Finding("see the page", "its page tests it")
+    return Finding("not tested yet", f"the page on {PLANNED[page]} is not written")

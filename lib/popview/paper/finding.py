@@ -33,7 +33,7 @@ Word = Literal[
     "not run here",
     "not tested",
     "not tested yet",
-    "see the chapter",
+    "see the page",
 ]
 WORDS: tuple[Word, ...] = Word.__args__  # type: ignore[attr-defined]
 

@@ -1,23 +1,22 @@
 """The ledger of claims as tables: a line per claim for the first page, a line per scale for the status page."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 import pandas as pd
 
 from popview.book.cells import with_variant
 from popview.book.page import signed
-from popview.paper.claims import COMPUTED_SCALE, NO_SCALE, PRINTED_SCALE
+from popview.paper.claims import COMPUTED_SCALE, NO_SCALE, PLANNED, PRINTED_SCALE
 
-__all__ = ["changed_rules", "chapter_list", "compact", "full", "in_a_line", "named", "rules", "without_verdicts"]
+__all__ = ["changed_rules", "compact", "full", "in_a_line", "named", "rules", "without_verdicts"]
 
 #: Scales that are neither a task nor a network.
 FIXED = (PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE)
 
 
-def _link(chapter: str, pages: Mapping[str, str]) -> str:
-    """Return a link to a chapter's page beside this one, or its number where there is no such page."""
-    words = f"chapter\u00a0{int(chapter)}"
-    return f"[{words}]({pages[chapter]}.ipynb)" if chapter in pages else words
+def _link(page: str, pages: Collection[str]) -> str:
+    """Return a link to a page, which bears its title; or the page's name where it is not written."""
+    return f"[]({page}.ipynb)" if page in pages else PLANNED.get(page, page)
 
 
 def _judged(entries: pd.DataFrame) -> dict[str, list[str]]:
@@ -39,7 +38,7 @@ def named(entries: pd.DataFrame) -> str:
     return ", ".join(words) or "none"
 
 
-def compact(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> pd.DataFrame:
+def compact(entries: pd.DataFrame, document: str, pages: Collection[str]) -> pd.DataFrame:
     """Lay out one document's claims, one line each: the verdict on the printed tables, here, and on each task there is.
 
     A task has one column: one word where its variants agree, else one for each.
@@ -49,8 +48,8 @@ def compact(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> p
     entries : DataFrame
         As `popview.paper.claims.judge_everything` returns it.
     document : str
-    pages : mapping of str to str
-        Chapter → page, as `popview.paper.claims.written_chapters` returns it.
+    pages : collection of str
+        Names of the pages that are written.
     """
     chosen = entries[entries["document"] == document]
     here = chosen["scale"].replace({COMPUTED_SCALE: "computed here", NO_SCALE: "computed here"})
@@ -62,7 +61,7 @@ def compact(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> p
     first = chosen.drop_duplicates("id").set_index("id")
     table = pd.DataFrame(columns)
     table.insert(0, "claim", first["claim"])
-    table["read on"] = first["chapter"].map(lambda chapter: _link(chapter, pages))
+    table["read on"] = first["page"].map(lambda page: _link(page, pages))
     return table.reset_index(drop=True)
 
 
@@ -87,7 +86,7 @@ def _agreed(words: pd.Series) -> str:
     return words.iloc[0] if words.nunique() == 1 else "; ".join(f"{name}: {word}" for name, word in words.items())
 
 
-def full(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> pd.DataFrame:
+def full(entries: pd.DataFrame, document: str, pages: Collection[str]) -> pd.DataFrame:
     """Lay out one document's claims, one line per claim and scale, with where it is made and the numbers behind it.
 
     Tasks without a verdict for any claim share one line per claim.
@@ -108,7 +107,7 @@ def full(entries: pd.DataFrame, document: str, pages: Mapping[str, str]) -> pd.D
                     "scale": "–" if scale == NO_SCALE else scale,
                     "verdict": f"**{row['verdict']}**",
                     "numbers": signed(row["detail"].replace("|", "\\|")),
-                    "tested in": _link(row["chapter"], pages) if first else "",
+                    "tested in": _link(row["page"], pages) if first else "",
                 }
             )
     return pd.DataFrame(lines)
@@ -119,7 +118,7 @@ _EVIDENCE = {
     "printed": "printed tables",
     "computed": "landscapes, simulations",
     "task": "each task and variant",
-    "study": "each network of chapter 11",
+    "study": "each network between whose solutions paths were sought",
 }
 
 
@@ -133,14 +132,6 @@ def rules(stated: pd.DataFrame) -> pd.DataFrame:
             "evidence": stated["evidence"].map(_EVIDENCE),
             "rule": "`" + stated["rule"] + "`: " + words.str.replace("|", "\\|"),
         }
-    )
-
-
-def chapter_list(names: Mapping[str, str], pages: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.paper.claims.chapter_names` and `popview.paper.claims.written_chapters`: a line per chapter."""
-    return pd.DataFrame(
-        {"chapter": _link(number, pages), "about": name, "state": "written" if number in pages else "not written yet"}
-        for number, name in names.items()
     )
 
 

@@ -281,7 +281,7 @@ whole = printed_tables.whole(sets)
 page.table("four", printed_tables.medians(whole))
 
 # %% [markdown]
-# ````{table} The paper's Table 4: test metric of SetA and SetB. Ours: median (SD over all models; median over restarts of the SD inside a restart). Printed: median ("median standard deviation"), which may be either. In some printed cells SetB lies below SetA, which its definition excludes, and some SDs are ten times the others: both as printed ([chapter 13](13-errata-and-forensics.ipynb)).
+# ````{table} The paper's Table 4: test metric of SetA and SetB. Ours: median (SD over all models; median over restarts of the SD inside a restart). Printed: median ("median standard deviation"), which may be either. In some printed cells SetB lies below SetA, which its definition excludes, and some SDs are ten times the others: both as printed ([chapter 13](printed-paper.ipynb)).
 # :name: table-four
 # ```{glue:md} four
 # :format: myst

@@ -101,7 +101,7 @@ page.provenance(
 # **flattest** of all six by its Hessian's trace. What sets it apart is a barrier of 0.125, an eighth of the global
 # minima's and a sixth of the other pair's. If an algorithm leaves it, "shallow" explains that as well as "sharp" would, and better.
 #
-# Two lessons for [chapter 4](04-stationary-distribution.ipynb):
+# Two lessons for [chapter 4](test-functions.ipynb):
 #
 # - **Himmelblau takes depth out**: four minima of equal value whose traces differ by a factor of two. But the two
 #   flattest have the lowest pass (13, against 68 and 104): sharpness and barrier go together.

@@ -72,7 +72,7 @@ page.provenance(entries, "ledger.csv", **facts, csv="has where each claim is mad
 # %% [markdown]
 # *Holds*: the evidence supports it. *Does not hold*: the evidence contradicts it. *In part*: for some algorithms, or
 # with a reservation that the numbers state. *Inconclusive*: these numbers cannot tell, or disagree with each other. No
-# verdict is written by hand; the rules and the numbers behind each are on [the status page](15-status.ipynb), and so are
+# verdict is written by hand; the rules and the numbers behind each are on [the status page](status.ipynb), and so are
 # [those rules that were changed in sight of results](table-reconsidered), with the verdicts that turn on it. Not run
 # here yet, or not whole: {glue:text}`missing`. Networks and tasks differ from the paper's in scale, and base settings are this book's,
 # since the paper states none: "does not hold" is said of the claim as a general one, on the task that the column names.
@@ -107,9 +107,9 @@ page.provenance(claims.read_claims(), "claims.csv", csv="the claims and the name
 #   of each trajectory with the lowest training loss, **SetB** the ten with the highest test metric.
 # - A verdict on two optimizers is *better*, *worse*, *equivalent* or *inconclusive*, or *undecidable at this n* where
 #   no result could have decided, and follows a rule. "p > 0.05" is
-#   never read as "the same": [chapter 8](08-what-tests-can-say.ipynb) shows why.
+#   never read as "the same": [chapter 8](five-runs.ipynb) shows why.
 # - Cells of the paper that the only text at hand does not show legibly are dashes. They are never guessed. What is
-#   printed and cannot be right is in [chapter 13](13-errata-and-forensics.ipynb).
+#   printed and cannot be right is in [chapter 13](printed-paper.ipynb).
 #
 # ## How to rerun a page
 #

@@ -142,7 +142,7 @@ page.provenance(
 
 # %% [markdown]
 # SAM pays two gradients a step, so by gradients its curve is stretched; what that does to a comparison is in
-# [chapter 9](09-budget.ipynb). Every trajectory is a Parquet file under `data/optimizers`, with its spec in the
+# [chapter 9](cost-of-sam.ipynb). Every trajectory is a Parquet file under `data/optimizers`, with its spec in the
 # metadata. Computed again from its spec on the same kind of processor it is the same, bit for bit; another kind rounds
 # otherwise, and training carries that on. On CIFAR-10 a restart may then end as far from the shipped one as another
 # restart does; on `digits` and texts those tried ended nearer (`benchmarks/README.md` has the figures). What another

@@ -105,7 +105,7 @@ page.provenance(positives, "false-positives.csv", **design, repeats=repeats, see
 # Mann–Whitney on five restarts stays below 5 % because its p-value can take few values, and none just
 # below 0.05. At an ICC of 0, where checkpoints are independent, the paper's tests are right. With
 # seeds that are not shared that is the only case; where the optimizers share seeds, as in this book, the correlation
-# between them works the other way, and the two errors may cancel in part ([chapter 7](07-optimizers-compared.ipynb)).
+# between them works the other way, and the two errors may cancel in part ([chapter 7](better-than-sgd.ipynb)).
 #
 # ## How alike are checkpoints in practice?
 #
@@ -461,7 +461,7 @@ page.provenance(
 # all the same. Where trajectories differ among each other the test turns deaf sooner, because
 # both sets share these differences and the test does not know it. So a table of such p-values (the paper's Tables 2
 # and 3) says how noisy the score is along a trajectory and how far trajectories lie apart. It does not say whether
-# lower loss means better generalization; what does is in [chapter 6](06-optimization-against-generalization.ipynb).
+# lower loss means better generalization; what does is in [chapter 6](loss-and-generalization.ipynb).
 #
 # Real checkpoints are not independent along a trajectory, which this simulation leaves out: neighbours have similar
 # scores, so the best ten by any criterion are often neighbours.

@@ -86,7 +86,7 @@ page.provenance(from_print, "printed-checks.csv", **source)
 
 # %% [markdown]
 # Table 1 has a page of its own: the symmetry test, cell by cell, and a search over protocols are in
-# [chapter 4](04-stationary-distribution.ipynb).
+# [chapter 4](test-functions.ipynb).
 #
 # **Why SetB cannot lie below SetA.** Sort the ten best scores of a trajectory, and the scores of any other ten of its
 # checkpoints: each of the first is at least its counterpart. That stays so when trajectories are pooled, and it holds
@@ -158,7 +158,7 @@ page.provenance(
 # used, and a reader cannot check it. In {glue:text}`nearer` of the {glue:text}`cells` cells the printed p-value is
 # nearer, on a logarithmic scale, to the one implied by five restarts than to the one implied by fifty models. If the
 # tests were run on one value per trajectory, they were sounder than the text says, and nearly blind
-# ([chapter 8](08-what-tests-can-say.ipynb)).
+# ([chapter 8](five-runs.ipynb)).
 #
 # ## Formulas and algorithms, followed to the letter
 
@@ -206,7 +206,7 @@ page.provenance(
 
 # %% [markdown]
 # This book uses the standard formulas, and t from the start as printed. More on the accept rules in
-# [chapter 2](02-optimizers.ipynb), on sharpness and barriers in [chapter 3](03-landscapes.ipynb).
+# [chapter 2](algorithms.ipynb), on sharpness and barriers in [chapter 3](landscapes.ipynb).
 #
 # ## Slips of the text
 
@@ -231,7 +231,7 @@ page.provenance(slips, "slips.csv", **source, csv="has the sources, and the slip
 #
 # ## The two other documents
 #
-# [Chapter 1](01-question.ipynb) lists what they claim. What follows was read, not computed.
+# [Chapter 1](index.ipynb) lists what they claim. What follows was read, not computed.
 #
 # ````{table} Yu and Morozov: where the released code differs from its own comments or from the paper's description.
 # :name: table-slips-topography

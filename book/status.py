@@ -39,7 +39,7 @@ from popview.runs.specs import VARIANTS
 # ## Ledger of claims
 #
 # Every claim, where it is made, and its verdict by rule at every scale, with the numbers behind it. The same on one
-# line each is on [the first page](01-question.ipynb).
+# line each is on [the first page](index.ipynb).
 
 # %% tags=["hide-input", "remove-output"]
 entries = claims.judge_everything(profile)

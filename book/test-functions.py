@@ -106,7 +106,7 @@ page.provenance(cells, "table-1.csv", **facts, computed=f"here, {8 * 3} cells in
 # %% [markdown]
 # Rows repeat each other because all algorithms share their starts, and because there is little noise: NiG moves the
 # point by a thousandth a step, and NiM-GD's condition almost never holds with steps of fixed length
-# ({numref}`table-fired`). Equal ρ is not equal noise ([chapter 2](02-optimizers.ipynb)); the paper states no ρ.
+# ({numref}`table-fired`). Equal ρ is not equal noise ([chapter 2](algorithms.ipynb)); the paper states no ρ.
 # A dash is a cell that the only text at hand does not show legibly. Illegible cells are never guessed; what is printed
 # as read is in {download}`table-1.csv <../../data/paper/table-1.csv>`, with a note on each damaged cell.
 #
@@ -141,7 +141,7 @@ possible = comparison[comparison["landscape"] != "six-hump-camel"]
 glue("alike", f"{(possible['adjusted'] > 0.05).sum()} of the {len(possible)}", display=False)
 
 # %% [markdown]
-# ````{table} How far each printed row is from ours. Distance: the share of restarts that would have to end elsewhere. p: χ² test that both rows come from one distribution, the printed percentages read as counts of 500, as the paper says (the six-hump camel's fit other numbers better: [chapter 13](13-errata-and-forensics.ipynb)); Holm over the 24 rows.
+# ````{table} How far each printed row is from ours. Distance: the share of restarts that would have to end elsewhere. p: χ² test that both rows come from one distribution, the printed percentages read as counts of 500, as the paper says (the six-hump camel's fit other numbers better: [chapter 13](printed-paper.ipynb)); Holm over the 24 rows.
 # :name: table-verdicts
 # ```{glue:md} verdicts
 # :format: myst

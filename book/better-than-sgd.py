@@ -146,7 +146,7 @@ page.provenance(
 # What these comparisons do not say:
 #
 # - Epochs are equal, gradients are not: SAM pays two a step, and NiM-SGD a second one where its noise fires.
-#   [Chapter 9](09-budget.ipynb) stops them where SGD's gradients end.
+#   [Chapter 9](cost-of-sam.ipynb) stops them where SGD's gradients end.
 # - NiG-SGD, NiM-SGD, SAM and Basin Hopping that accepts every hop contain SGD: with ρ at zero they are it. One of them that is worse than
 #   SGD *tuned* says that few trials did not find that out, for no range of ρ reaches zero.
 # - Where a search chose the base setting, the tuned restarts are the base ones and no new evidence:
@@ -159,14 +159,14 @@ page.provenance(
 #   So part of SWA's difference in the end may be that of the statistics.
 # - An equal ρ, as base settings have it on digits, moves the model by unlike amounts: NiG-SGD by η ρ a step, NiM-SGD by ρ wherever it
 #   fires, NiM-BH and NiM-MBH by ρ a hop, NiG-BH and NiG-MBH by η ρ at a hop's first step, and momentum carries NiG's on
-#   ([chapter 2](02-optimizers.ipynb)). Tuned ones are searched algorithm by algorithm.
+#   ([chapter 2](algorithms.ipynb)). Tuned ones are searched algorithm by algorithm.
 # - On SetA's mean rests what the paper says; what one would use is a model ([below](table-outcomes)).
 # - An algorithm that hardly trains at a setting says that of the setting: on GoEmotions the networks sit on a plateau
-#   first, where every label is denied; [chapter 5's learning curves](05-tasks-and-trajectories.ipynb) show for four
+#   first, where every label is denied; [chapter 5's learning curves](tasks.ipynb) show for four
 #   algorithms at base settings who leaves it when. A mean is then over restarts that have left it at different times, or
 #   not yet, and none need be near it.
 # - Monotonic Basin Hopping is measured at the minimum that it would return, so that checkpoints within a hop repeat it:
-#   [chapter 5](05-tasks-and-trajectories.ipynb) counts how many of its ten models differ.
+#   [chapter 5](tasks.ipynb) counts how many of its ten models differ.
 #
 # Which tasks have results:
 

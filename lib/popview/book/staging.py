@@ -1,0 +1,111 @@
+"""The folder that Jupyter Book builds from: the pages under their own names, their pictures and tables as files.
+
+An executed notebook carries its tables (CSV) and pictures (SVG, PNG) within itself, so that it is one file. On the site
+each is a file with an address of its own: ``/files/<page>/<name>``.
+"""
+
+import json
+import re
+from base64 import b64decode
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from popview.book.parameters import read_parameters, rerun_section
+from popview.common.contents import CONTENTS, page_names
+from popview.common.errors import UsageError
+from popview.common.files import read_utf8, writing
+
+__all__ = ["EXTRA", "sources", "stage"]
+
+#: Folder of the stage that is copied as it is to the top of the site.
+EXTRA = "extra"
+
+#: A file within a page: its name stands beside it, or before it.
+_WITHIN = re.compile(
+    r'(?P<before>(?:download|data-name)="(?P<name>[\w.-]+)" (?:href|src|srcset)=")'
+    r'data:[\w/+-]+;base64,(?P<data>[\w+/=]+)"'
+)
+
+
+def sources(root: Path, pages: Collection[str] | None = None) -> dict[str, Path]:
+    """Return the file of each page by name: the executed notebook, or the prose.
+
+    Parameters
+    ----------
+    root
+        The book's folder.
+    pages
+        Names of the pages; by default those of ``_toc.yml``.
+
+    Raises
+    ------
+    UsageError
+        If a page is neither in ``book/run`` nor prose in ``book``.
+    """
+    found = {}
+    for name in page_names(root) if pages is None else pages:
+        places = [root / "book" / "run" / f"{name}.ipynb", root / "book" / f"{name}.md"]
+        found[name] = next((place for place in places if place.is_file()), places[0])
+        if not found[name].is_file():
+            raise UsageError(f"{CONTENTS} names {name}, and there is neither book/{name}.md nor {places[0]}")
+    return found
+
+
+def stage(root: Path, folder: Path, pages: dict[str, Path]) -> None:
+    """Write what Jupyter Book reads into `folder`; what is unchanged is left alone, what is no more is removed.
+
+    Parameters
+    ----------
+    root
+        The book's folder.
+    folder
+        Where to; made if it is not there.
+    pages
+        Name of a page → its file, as `sources` returns it.
+    """
+    wanted: dict[str, bytes] = {}
+    for name, file in pages.items():
+        if file.suffix == ".ipynb":
+            source = root / "book" / f"{name}.py"
+            wanted |= _notebook(name, json.loads(read_utf8(file)), read_utf8(source) if source.is_file() else "")
+        else:
+            wanted[file.name] = file.read_bytes()
+    for name in ("_config.yml", CONTENTS):
+        if (root / name).is_file():
+            wanted[name] = (root / name).read_bytes()
+    for place in ("book/assets", "book/references.bib", "data/paper"):
+        for file in sorted(path for path in [root / place, *(root / place).rglob("[!.]*")] if path.is_file()):
+            wanted[file.relative_to(root / "book" if place.startswith("book") else root).as_posix()] = file.read_bytes()
+    wanted.setdefault(f"{EXTRA}/.keep", b"")
+    with writing(folder):
+        for path in [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else ():
+            if path.relative_to(folder).as_posix() not in wanted:
+                path.unlink()
+        for name, content in wanted.items():
+            path = folder / name
+            if not path.is_file() or path.read_bytes() != content:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+
+
+def _notebook(page: str, notebook: dict[str, Any], source: str) -> dict[str, bytes]:
+    """Return the files of an executed page: the notebook without the files within it, and those."""
+    found: dict[str, bytes] = {}
+
+    def move(match: re.Match[str]) -> str:
+        found[f"{EXTRA}/files/{page}/{match['name']}"] = b64decode(match["data"])
+        return f'{match["before"]}files/{page}/{match["name"]}"'
+
+    for output in (output for cell in notebook["cells"] for output in cell.get("outputs", ())):
+        for kind in [kind for kind in output.get("data", {}) if kind.endswith("text/html")]:  # shown, or glued
+            output["data"][kind] = _WITHIN.sub(move, "".join(output["data"][kind]))
+    for cell in notebook["cells"]:
+        tags = cell["metadata"].setdefault("tags", [])
+        if "parameters" in tags and "hide-input" not in tags:
+            tags.append("hide-input")
+    if known := read_parameters(source, page):
+        words = rerun_section(page, known)
+        notebook["cells"].append({"cell_type": "markdown", "id": "rerun", "metadata": {}, "source": words})
+    found[f"{page}.ipynb"] = json.dumps(notebook, indent=1, ensure_ascii=False).encode()
+    return found
