@@ -1,4 +1,4 @@
-"""A Sphinx extension: what a page tells search engines and reference managers; abbreviations that explain themselves."""
+"""A Sphinx extension: the heads of pages, for search engines and reference managers, and abbreviations explained."""
 
 import html
 import re
