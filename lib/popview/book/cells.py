@@ -8,7 +8,19 @@ import pandas as pd
 from popview.book.page import MINUS
 from popview.populations.comparisons import ALPHA, beyond_margin
 
-__all__ = ["across", "interval", "of", "setting", "sign", "stack", "waits", "with_interval", "with_variant", "word"]
+__all__ = [
+    "across",
+    "interval",
+    "of",
+    "setting",
+    "sign",
+    "stack",
+    "waits",
+    "with_interval",
+    "with_variant",
+    "word",
+    "words",
+]
 
 #: Verdict → its sign in a table. "Or less": by an interval that reaches into the margin.
 SIGNS = {
@@ -50,6 +62,22 @@ def word(comparison: pd.DataFrame) -> pd.Series:
     word, side = comparison["verdict"], comparison["direction"]
     real = (word == "equivalent") & (comparison["adjusted_p"] <= ALPHA) & (side != "level")
     return word + (", but " + side).where(real, "")
+
+
+#: Verdict → the word that a page shows, and its sign.
+WORDS = {
+    "better": "better",
+    "worse": "worse",
+    "equivalent": "same within the margin",
+    "inconclusive": "too few runs to tell",
+    "undecidable at this n": "too few runs to tell",
+}
+WORD_SIGNS = {"better": "▲", "worse": "▼", "same within the margin": "=", "too few runs to tell": "?"}
+
+
+def words(comparison: pd.DataFrame) -> pd.Series:
+    """Return the verdicts of `popview.populations.comparisons.against` in the four words that pages use."""
+    return comparison["verdict"].map(WORDS)
 
 
 def with_variant(task: str, variant: str) -> str:
