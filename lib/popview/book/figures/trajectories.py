@@ -9,8 +9,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from popview.book import style
 from popview.book.cells import task_title
@@ -24,6 +26,7 @@ __all__ = [
     "effects",
     "empty",
     "learning_curves",
+    "log_axis",
     "loss_against_metric",
     "points",
     "reached",
@@ -87,7 +90,9 @@ def learning_curves(
         late = rows[rows["epoch"] >= from_share * rows["epoch"].max()]
         for algorithm in algorithms:
             _curves(axes, late[late["algorithm"] == algorithm], algorithm, x, y)
-        axes.set(xlabel=LABELS.get(x, x), title=case_title(task, variant), yscale="log" if log else "linear")
+        axes.set(xlabel=LABELS.get(x, x), title=case_title(task, variant))
+        if log:
+            log_axis(axes.yaxis)
         axes.set_ylabel(LABELS.get(y, f"test {RECORDS[task].metric}"))
     _legend(figure, panels[0], width)
     return figure
@@ -191,13 +196,21 @@ def loss_against_metric(
         )
         first = place % number == 0
         axes.set_title(f"{case_title(task, variant)}\n{algorithm}" if first else f"\n{algorithm}")
-        axes.set_xscale("log")
+        log_axis(axes.xaxis)
         shown = late[late["algorithm"].isin(algorithms)]
         axes.set(xlim=_span(shown["train_loss"], log=True), ylim=_span(shown["test_metric"]))
         if first:
             axes.set_ylabel(f"test {RECORDS[task].metric}")
     figure.supxlabel("training loss", fontsize=plt.rcParams["axes.labelsize"])
     return figure
+
+
+def log_axis(axis: Axis) -> None:
+    """Make an axis logarithmic, with labels that do not run into each other: 0.1, 0.3, 1."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _span(values: pd.Series, log: bool = False) -> tuple[float, float] | None:
