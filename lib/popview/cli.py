@@ -278,6 +278,22 @@ def verify(
 
 
 @app.command()
+def ensembles(
+    task: Annotated[list[str] | None, typer.Option(help="Which tasks; all of the profile by default.")] = None,
+    profile: Profile = "laptop",
+) -> None:
+    """Score ensembles of restarts, and pairs of them, from the probabilities in the store; needs the data, not long."""
+    from popview.populations import disagreement, ensembles, stored_predictions
+    from popview.runs import profiles
+
+    kinds = {"ensembles": ensembles.ensembles_of, "pairs": disagreement.pairs_of}
+    for name in task or profiles.tasks(profile):
+        tables = stored_predictions.write_derived(profile, name, kinds)
+        rows = ", ".join(f"{len(table)} {what}" for what, table in tables.items())
+        typer.echo(f"{name}: {rows or 'no probabilities in the store'}")
+
+
+@app.command()
 def compare(
     a: Annotated[str, typer.Argument(help="An algorithm, such as SAM.")],
     b: Annotated[str, typer.Argument(help="What it is compared with, such as SGD.")],

@@ -14,6 +14,7 @@ from popview.statistics.crossed import crossed_mean, spread_of_scores
 from popview.statistics.detectable import DetectableEffect, detectable_effect
 from popview.statistics.dyadic import dyadic_mean
 from popview.statistics.effect_sizes import a12, hodges_lehmann, hodges_lehmann_paired, proportion
+from popview.statistics.jackknife import jackknife, jackknife_apart
 from popview.statistics.permutation import exact_permutation, paired_permutation, smallest_p, smallest_p_paired
 from popview.statistics.results import Array, Equivalence, Result
 from popview.statistics.sequential import look_levels, sequential_holm, spent
@@ -40,6 +41,8 @@ __all__ = [
     "hodges_lehmann_paired",
     "holm",
     "icc",
+    "jackknife",
+    "jackknife_apart",
     "look_levels",
     "mann_whitney",
     "mean_difference",
