@@ -54,7 +54,7 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
         ax.set_xlabel("training cost, in runs of SGD")
     axes[0].set_ylabel("gain in points")
     handles = _key(axes[0])
-    figure.legend(handles=handles, loc="outside upper left", ncols=3 if width > style.PHONE else 2, handlelength=1.6)
+    figure.legend(handles=handles, loc="outside upper left", ncols=3 if width > style.PHONE else 1, handlelength=3)
     return figure
 
 
