@@ -142,18 +142,26 @@ make book                                 # once: installs everything, and build
 
 {table}
 
-The page goes to `book/run/custom/`, and is printed as a path. [How to rerun a page](rerun.md) says what it takes."""
+The page goes to `book/run/custom/`, and its path is printed.{guide}"""
+
+#: Where the book has a page on that.
+GUIDE = " [](rerun.md) says what it takes."
 
 
-def rerun_section(page: str, known: dict[str, Parameter]) -> str:
-    """Return the section that lists a page's parameters and says how to run it with others, in Markdown."""
+def rerun_section(page: str, known: dict[str, Parameter], guide: bool) -> str:
+    """Return the section that lists a page's parameters and says how to run it with others, in Markdown.
+
+    `guide` says whether there is a page ``rerun.md`` to refer to.
+    """
     first = next(iter(known.values()))
     lines = ["| parameter | type | default | |", "|---|---|---|---|"]
     lines += [
         f"| `{entry.name}` | {_cell(entry.type)} | `{entry.default!r}` | {_cell(entry.help)} |"
         for entry in known.values()
     ]
-    return RERUN.format(page=page, example=f"{first.name}={first.default}", table="\n".join(lines))
+    return RERUN.format(
+        page=page, example=f"{first.name}={first.default}", table="\n".join(lines), guide=GUIDE if guide else ""
+    )
 
 
 def _cell(words: str) -> str:

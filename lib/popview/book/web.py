@@ -89,7 +89,9 @@ def _add_head(
     if document is None:
         return
     title = next((node.astext() for node in document.findall(nodes.title)), pagename)
-    head = page_head(title, first_words(document), app.config.html_title, app.config.author, str(app.config.copyright))
+    head = page_head(
+        title, first_words(document) or title, app.config.html_title, app.config.author, str(app.config.copyright)
+    )
     context["metatags"] = context.get("metatags", "") + head
 
 
