@@ -103,10 +103,10 @@ class TestPairs:
         """Table 6 is joined by name: once it was joined by position, which swapped two of its rows."""
         ours = pd.DataFrame({"task": "digits", "label": "base", "comparison": ["SAM vs. NiM-BH"], "p": [0.5]})
         table = printed_tables.printed_and_ours(ours, "6", "comparison").set_index("comparison")
-        assert table.loc["SAM vs. NiM-BH", "digits: base"] == 0.5
-        assert table.loc["SAM vs. NiM-BH", "cifar100: printed"] == 0.0458
-        assert table.loc["SGD vs. SAM", "goemotions: printed"] == 0.035478
-        assert np.isnan(table.loc["SGD vs. SAM", "digits: base"])
+        assert table.loc["SAM vs. NiM-BH", "Digits: base"] == "0.50"
+        assert table.loc["SAM vs. NiM-BH", "CIFAR-100: printed"] == "0.0458"  # as printed
+        assert table.loc["SGD vs. SAM", "GoEmotions: printed"] == "0.035478"
+        assert table.loc["SGD vs. SAM", "Digits: base"] == "–"
 
 
 class TestAgainst:
@@ -509,8 +509,8 @@ class TestWords:
     def test_tasks_stand_in_order_with_the_printed_column_last(self):
         ours = pd.DataFrame({"task": ["goemotions", "cifar10"], "label": "base", "algorithm": "SGD", "p": [0.2, 0.1]})
         columns = list(printed_tables.printed_and_ours(ours, "2a").columns)
-        assert columns[:3] == ["algorithm", "cifar10: base", "cifar10: printed"]
-        assert columns[-3:] == ["goemotions: base", "goemotions: printed", "tweeteval: printed"]
+        assert columns[:3] == ["algorithm", "CIFAR-10: base", "CIFAR-10: printed"]
+        assert columns[-3:] == ["GoEmotions: base", "GoEmotions: printed", "TweetEval: printed"]
 
 
 class TestClustering:
