@@ -48,7 +48,7 @@ def score_against_loss(
         In pixels.
     """
     if not curves:
-        return empty()
+        return empty(width)
     medians = {task: rows.groupby("epoch")[["train_loss", "test_metric"]].median() for task, rows in curves.items()}
     halves = {task: table.loc[table.index >= table.index.max() / 2].iloc[0] for task, table in medians.items()}
     tops = {task: 100 * rows["test_metric"].max() + 1 for task, rows in curves.items()}
@@ -109,7 +109,7 @@ def agreement(halves: pd.DataFrame, width: int) -> Figure:
         In pixels.
     """
     if halves.empty:
-        return empty()
+        return empty(width)
     titles = {"tau": "as it is", "tau_without_trend": "without the time trend"}
     figure, panels = style.canvas(width, 270, 2, columns=2, phone_columns=1, sharex=True, sharey=True)
     tasks = list(halves["task"].unique())
@@ -145,7 +145,7 @@ def choices(gains: Mapping[str, pd.DataFrame], width: int) -> Figure:
         In pixels.
     """
     if not any(len(table) for table in gains.values()):
-        return empty()
+        return empty(width)
     most = max(len(table) for table in gains.values())
     reach = 150 * max(table[["margin", "difference"]].abs().max().max() for table in gains.values())
     height = 100 + int(6.5 * most)
