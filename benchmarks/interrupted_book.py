@@ -2,9 +2,9 @@
 
     PYTHONPATH=lib OMP_NUM_THREADS=1 python benchmarks/interrupted_book.py [--kills 50] [--terms 10] [--seed 0]
 
-`popview book` and `popview chapter 3 -p seconds=1` get SIGKILL or SIGTERM by turns, on a book of two chapters, one of
-which trains with two workers: ten times for each new book, then both are run to their ends. No page that is there may
-ever differ from that of an uninterrupted book. At the end the notebooks' cells are compared, and which pages there
+`popview book` and `popview chapter waits -p seconds=1` get SIGKILL or SIGTERM by turns, on a book of two chapters, one
+of which trains with two workers: ten times for each new book, then both are run to their ends. No page that is there
+may ever differ from that of an uninterrupted book. At the end the notebooks' cells are compared, and which pages there
 are. After each signal, processes that live on for half a minute are counted (orphans); at the end of each book,
 temporary folders and files, locks, and what is left in /dev/shm. Exits with 1 if anything differs or is left. Twenty
 minutes.
@@ -33,15 +33,15 @@ EACH = 10
 #: A book of two chapters and a page of prose, by file.
 BOOK = {
     "_toc.yml": """format: jb-book
-root: book/01-prose
+root: prose
 chapters:
-- file: book/run/02-runs
-- file: book/run/03-waits
+- file: runs
+- file: waits
 """,
     "requirements.lock": "",
-    "book/01-prose.md": "# 1 Prose\n\n{cite:t}`a2020`\n\n```{bibliography}\n```\n",
+    "book/prose.md": "# 1 Prose\n\n{cite:t}`a2020`\n\n```{bibliography}\n```\n",
     "book/references.bib": "@misc{a2020,\n author={A, B},\n title={C},\n year={2020}\n}\n",
-    "book/02-runs.py": """# %% [markdown]
+    "book/runs.py": """# %% [markdown]
 # # 2 Runs
 
 # %%
@@ -51,7 +51,7 @@ parts = expansion.expand("smoke", "digits", algorithms=("SGD", "SAM"), epochs=5,
 workers.run(parts, workers=2, quiet=True, every=0.0)
 print([store.load(part).num_rows for part in parts])
 """,
-    "book/03-waits.py": """# %% [markdown]
+    "book/waits.py": """# %% [markdown]
 # # 3 Waits
 
 # %% tags=["parameters"]
@@ -63,7 +63,7 @@ import time
 time.sleep(seconds)
 """,
 }
-COMMANDS = {"book": ["book"], "chapter": ["chapter", "3", "-p", "seconds=1"]}
+COMMANDS = {"book": ["book"], "chapter": ["chapter", "waits", "-p", "seconds=1"]}
 
 
 def project(folder: Path) -> Path:
@@ -72,6 +72,7 @@ def project(folder: Path) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     shutil.copy(ROOT / "_config.yml", folder)
+    shutil.copytree(ROOT / "book" / "assets", folder / "book" / "assets", dirs_exist_ok=True)
     (folder / "temporary").mkdir()
     return folder
 

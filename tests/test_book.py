@@ -1,14 +1,18 @@
 """Chapters: parameters, staleness, execution, on tiny books in temporary folders with a fake library."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from docutils import nodes
 
 import popview.common.read_log
-from popview.book import build, html, notebooks, staleness
-from popview.book.parameters import read_parameters
+from popview.book import build, html, notebooks, page, staging, staleness, web
+from popview.book.parameters import Parameter, read_parameters, rerun_section
+from popview.common.contents import page_names
 from popview.common.errors import UsageError
 
 SUMS = """# %% [markdown]
@@ -64,11 +68,12 @@ def root(tmp_path: Path) -> Path:
         (package / name).write_text(text)
     shutil.copy(popview.common.read_log.__file__, package / "common" / "read_log.py")
     (tmp_path / "book").mkdir()
-    (tmp_path / "book" / "02-sums.py").write_text(SUMS)
-    (tmp_path / "book" / "03-products.py").write_text(PRODUCTS)
+    (tmp_path / "book" / "sums.py").write_text(SUMS)
+    (tmp_path / "book" / "products.py").write_text(PRODUCTS)
     (tmp_path / "data" / "results").mkdir(parents=True)
     (tmp_path / "data" / "results" / "a.txt").write_text("first")
     (tmp_path / "requirements.lock").write_text("numpy==2.4.6\n")
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: sums\nchapters:\n- file: products\n")
     return tmp_path.resolve()
 
 
@@ -97,27 +102,29 @@ def reasons(root: Path) -> dict[str, list[str]]:
 
 class TestChapters:
     def test_are_found_by_number_and_name(self, root):
-        assert list(chapters(root)) == ["02", "03"]
-        for name in ("2", "02", "02-sums"):
-            assert build.find(root, name).name == "02-sums"
+        assert list(chapters(root)) == ["sums", "products"]  # as the table of contents has them
+        for name in ("1", "01", "sums"):
+            assert build.find(root, name).name == "sums"
+        for name in ("0", "3"):
+            with pytest.raises(UsageError, match=f"unknown chapter '{name}'"):
+                build.find(root, name)
 
     def test_unknown_name_is_answered_with_the_nearest(self, root):
-        with pytest.raises(UsageError, match="unknown chapter '03-product': did you mean '03-products'"):
-            build.find(root, "03-product")
+        with pytest.raises(UsageError, match="unknown chapter 'product': did you mean 'products'"):
+            build.find(root, "product")
 
-    def test_two_of_one_number_are_refused(self, root):
-        (root / "book" / "02-other.py").write_text("")
-        with pytest.raises(UsageError, match="two chapters bear one number"):
-            build.chapters(root)
+    def test_one_that_the_contents_lack_comes_last(self, root):
+        (root / "book" / "a-draft.py").write_text("")
+        assert list(chapters(root)) == ["sums", "products", "a-draft"]
 
 
 class TestParameters:
     def test_are_read_with_type_default_and_comment(self, root):
-        found = build.parameters(chapters(root)["02"])
+        found = build.parameters(chapters(root)["sums"])
         assert [*found] == ["restarts", "rate", "names", "window", "verbose", "limit"]
         assert found["restarts"] == build.Parameter("restarts", "int", 5, "how many restarts")
         assert found["window"].default == (0, 3)
-        assert build.parameters(chapters(root)["03"]) == {}
+        assert build.parameters(chapters(root)["products"]) == {}
 
     @pytest.mark.parametrize(
         ("name", "text", "value"),
@@ -139,7 +146,7 @@ class TestParameters:
         ],
     )
     def test_values_are_read_as_the_type_says(self, root, name, text, value):
-        effective = build.override(chapters(root)["02"], {name: text})
+        effective = build.override(chapters(root)["sums"], {name: text})
         assert effective[name] == value
         assert type(effective[name]) is type(value)
 
@@ -160,21 +167,21 @@ class TestParameters:
     )
     def test_wrong_type_is_refused_by_name_value_and_type(self, root, name, value, kind):
         with pytest.raises(UsageError) as error:
-            build.override(chapters(root)["02"], {name: value})
+            build.override(chapters(root)["sums"], {name: value})
         assert str(error.value) == f"parameter {name}: {value!r} is not {kind}"
 
     def test_unknown_name_is_answered_with_the_nearest(self, root):
-        with pytest.raises(UsageError, match="unknown parameter of chapter 02-sums 'restart': did you mean 'restarts'"):
-            build.override(chapters(root)["02"], {"restart": "3"})
+        with pytest.raises(UsageError, match="unknown parameter of chapter sums 'restart': did you mean 'restarts'"):
+            build.override(chapters(root)["sums"], {"restart": "3"})
 
     @pytest.mark.parametrize("line", ["restarts = 5", "restarts: int = len('abc')", "restarts: int = 'five'"])
     def test_declaration_without_type_or_literal_is_refused(self, root, line):
-        (root / "book" / "02-sums.py").write_text(f'# %% tags=["parameters"]\n{line}\n')
-        with pytest.raises(UsageError, match="chapter 02-sums"):
-            build.parameters(chapters(root)["02"])
+        (root / "book" / "sums.py").write_text(f'# %% tags=["parameters"]\n{line}\n')
+        with pytest.raises(UsageError, match="chapter sums"):
+            build.parameters(chapters(root)["sums"])
 
     def test_own_values_go_to_a_page_of_their_own(self, root):
-        chapter = chapters(root)["02"]
+        chapter = chapters(root)["sums"]
         assert build.output_path(chapter) == build.output_path(chapter, {"restarts": "5"}) == chapter.page
         custom = build.output_path(chapter, {"restarts": "6"})
         assert custom.parent == root / "book" / "run" / "custom"
@@ -195,7 +202,7 @@ class TestParameters:
         text = f"{header}\nrestarts: int = 5\n\n# %% tags=['hide-input']\nparameters = ['parameters']\n"
         first = jupytext.reads(text, fmt="py:percent").cells[0]
         assert "parameters" in first.metadata["tags"]
-        assert read_parameters(text, "04")["restarts"].default == 5
+        assert read_parameters(text, "page")["restarts"].default == 5
 
 
 class TestModules:
@@ -216,30 +223,30 @@ class TestModules:
         ]
 
     def test_text_that_does_not_parse_is_named(self, root):
-        (root / "book" / "03-products.py").write_text("x = (\n")
-        publish(chapters(root)["02"])
-        with pytest.raises(UsageError, match=r"03-products\.py, line 1"):
-            staleness.imported_modules("x = (\n", root / "lib", origin="03-products.py")
+        (root / "book" / "products.py").write_text("x = (\n")
+        publish(chapters(root)["sums"])
+        with pytest.raises(UsageError, match=r"products\.py, line 1"):
+            staleness.imported_modules("x = (\n", root / "lib", origin="products.py")
 
 
 class TestStaleness:
     def test_never_run(self, root):
-        assert reasons(root) == {"02": ["never run"], "03": ["never run"]}
+        assert reasons(root) == {"sums": ["never run"], "products": ["never run"]}
 
     def test_fresh(self, fresh):
-        assert reasons(fresh) == {"02": [], "03": []}
+        assert reasons(fresh) == {"sums": [], "products": []}
 
     def test_text(self, fresh):
-        (fresh / "book" / "03-products.py").write_text(PRODUCTS + "\n# more\n")
-        assert reasons(fresh) == {"02": [], "03": ["text changed"]}
+        (fresh / "book" / "products.py").write_text(PRODUCTS + "\n# more\n")
+        assert reasons(fresh) == {"sums": [], "products": ["text changed"]}
 
     @pytest.mark.parametrize(
         ("module", "stale"),
         [
-            ("noise", {"02"}),
-            ("optimizers.base", {"02"}),
-            ("landscapes", {"03"}),
-            ("store", {"02", "03"}),
+            ("noise", {"sums"}),
+            ("optimizers.base", {"sums"}),
+            ("landscapes", {"products"}),
+            ("store", {"sums", "products"}),
             ("unused", set()),
         ],
     )
@@ -247,41 +254,41 @@ class TestStaleness:
         path = fresh / "lib" / "popview" / f"{module.replace('.', '/')}.py"
         path.write_text(path.read_text() + "\n# more\n")
         told = [f"module popview.{module} changed"]
-        assert reasons(fresh) == {number: told if number in stale else [] for number in ("02", "03")}
+        assert reasons(fresh) == {name: told if name in stale else [] for name in ("sums", "products")}
 
     def test_new_and_gone_modules(self, fresh):
         package = fresh / "lib" / "popview"
         (package / "noise.py").write_text("from popview import unused\n")
         (package / "optimizers" / "base.py").unlink()
-        assert reasons(fresh)["02"] == [
+        assert reasons(fresh)["sums"] == [
             "module popview.noise changed",
             "module popview.unused is new",
             "module popview.optimizers.base is gone",
         ]
 
     def test_parameter(self, fresh):
-        chapter = chapters(fresh)["02"]
+        chapter = chapters(fresh)["sums"]
         assert build.stale(chapter, {"restarts": "200"}) == ["parameter restarts: 5 -> 200"]
         chapter.source.write_text(SUMS.replace("restarts: int = 5", "restarts: int = 8"))
         assert build.stale(chapter) == ["text changed", "parameter restarts: 5 -> 8"]
 
     def test_result(self, fresh):
         (fresh / "data" / "results" / "a.txt").write_text("other")
-        assert reasons(fresh) == {"02": ["result data/results changed"], "03": []}
+        assert reasons(fresh) == {"sums": ["result data/results changed"], "products": []}
 
     def test_new_result_in_a_folder_that_was_listed(self, fresh):
         (fresh / "data" / "results" / ".temporary").write_text("half")
-        assert reasons(fresh)["02"] == []
+        assert reasons(fresh)["sums"] == []
         (fresh / "data" / "results" / "b.txt").write_text("second")
-        assert reasons(fresh)["02"] == ["result data/results changed"]
+        assert reasons(fresh)["sums"] == ["result data/results changed"]
 
     def test_removed_result(self, fresh):
         shutil.rmtree(fresh / "data" / "results")
-        assert reasons(fresh)["02"] == ["result data/results is gone"]
+        assert reasons(fresh)["sums"] == ["result data/results is gone"]
 
     def test_environment(self, fresh):
         (fresh / "requirements.lock").write_text("numpy==3\n")
-        assert reasons(fresh) == {number: ["requirements.lock changed"] for number in ("02", "03")}
+        assert reasons(fresh) == {name: ["requirements.lock changed"] for name in ("sums", "products")}
 
 
 class TestReads:
@@ -302,7 +309,7 @@ class TestExecution:
     """These start kernels, about 3 s each."""
 
     def test_publishes_a_stamped_page_and_again_the_same_bytes(self, root):
-        chapter = chapters(root)["02"]
+        chapter = chapters(root)["sums"]
         first = build.execute(chapter).read_bytes()
         notebook = json.loads(first)
         assert notebook["cells"][-1]["outputs"][0]["text"] == ["5 0.1 ['SGD', 'SAM'] 0 False None 1 first\n"]
@@ -312,7 +319,7 @@ class TestExecution:
         assert build.execute(chapter).read_bytes() == first
 
     def test_own_parameters_leave_the_page_alone(self, root):
-        chapter = chapters(root)["02"]
+        chapter = chapters(root)["sums"]
         custom = build.execute(chapter, {"restarts": "6", "window": "1,2"})
         assert "6 0.1 ['SGD', 'SAM'] 1 False None 1 first" in custom.read_text()
         assert not chapter.page.exists()
@@ -323,10 +330,10 @@ class TestExecution:
     def test_of_what_papermill_prints_the_error_is_told(self, fresh):
         rule = "-" * 20
         log = f"Traceback:\n  here\nnbclient.exceptions.CellTimeoutError: A cell timed out\n{rule}\nx = 1\n{rule}\n"
-        told = str(build._failure(chapters(fresh)["02"], None, log, fresh))
+        told = str(build._failure(chapters(fresh)["sums"], None, log, fresh))
         assert told.endswith(": nbclient.exceptions.CellTimeoutError: A cell timed out")
-        assert str(build._failure(chapters(fresh)["02"], None, f"no kernel\n{rule}\n", fresh)).endswith(": no kernel")
-        assert str(build._failure(chapters(fresh)["02"], None, "", fresh)).endswith(": papermill printed nothing")
+        assert str(build._failure(chapters(fresh)["sums"], None, f"no kernel\n{rule}\n", fresh)).endswith(": no kernel")
+        assert str(build._failure(chapters(fresh)["sums"], None, "", fresh)).endswith(": papermill printed nothing")
 
     def test_a_page_that_cannot_be_written_is_one_line(self, tmp_path):
         (tmp_path / "file").touch()
@@ -334,18 +341,18 @@ class TestExecution:
             notebooks.publish({}, tmp_path / "file" / "page.ipynb")
 
     def test_failing_cell_leaves_the_old_page(self, fresh):
-        chapter = chapters(fresh)["02"]
+        chapter = chapters(fresh)["sums"]
         before = chapter.page.read_bytes()
         chapter.source.write_text(SUMS + "\n# %%\n# what fails\nraise ValueError('one\\ntwo')\n")
         with pytest.raises(build.ChapterError) as error:
             build.execute(chapter)
-        where = "chapter 02-sums, cell 3 (raise ValueError('one\\ntwo'))"
-        assert str(error.value) == f"{where}: ValueError: two; see book/run/failed/02-sums.ipynb"
+        where = "chapter sums, cell 3 (raise ValueError('one\\ntwo'))"
+        assert str(error.value) == f"{where}: ValueError: two; see book/run/failed/sums.ipynb"
         assert chapter.page.read_bytes() == before
-        assert (fresh / "book" / "run" / "failed" / "02-sums.ipynb").is_file()
+        assert (fresh / "book" / "run" / "failed" / "sums.ipynb").is_file()
 
     def test_a_reason_that_torch_spreads_over_many_lines_is_told(self, fresh):
-        chapter = chapters(fresh)["02"]
+        chapter = chapters(fresh)["sums"]
         chapter.source.write_text("# %%\nimport torch\ntorch.zeros(3, dtype=torch.int8)[10**30]\n# %%\nassert 1 == 2\n")
         with pytest.raises(build.ChapterError) as error:
             build.execute(chapter)
@@ -355,7 +362,7 @@ class TestExecution:
         assert "\n" not in told
 
     def test_an_error_without_a_word_is_told_by_its_kind(self, fresh):
-        chapter = chapters(fresh)["02"]
+        chapter = chapters(fresh)["sums"]
         chapter.source.write_text("# %%\nassert 1 == 2\n")
         with pytest.raises(build.ChapterError, match=r"cell 1 \(assert 1 == 2\): AssertionError; see "):
             build.execute(chapter)
@@ -365,14 +372,14 @@ class TestExecution:
         file = fresh / "lib" / "popview" / "noise.py"
         file.write_bytes(file.read_bytes() + "# naïve\n".encode("latin-1"))
         with pytest.raises(UsageError, match=r"noise\.py, line 6: not UTF-8 .*: save it as UTF-8"):
-            build.stale(chapters(fresh)["02"])
-        chapter = chapters(fresh)["03"]
+            build.stale(chapters(fresh)["sums"])
+        chapter = chapters(fresh)["products"]
         chapter.source.write_bytes("# %%\n# Größe\n".encode("utf-16"))
-        with pytest.raises(UsageError, match=r"03-products\.py, line 1: not UTF-8"):
+        with pytest.raises(UsageError, match=r"products\.py, line 1: not UTF-8"):
             build.execute(chapter)
 
     def test_a_name_that_is_no_utf8_is_noted(self, root):
-        chapter = chapters(root)["03"]
+        chapter = chapters(root)["products"]
         name = "'/nowhere/caf' + chr(0xDCE9)"  # é in Latin-1, as Python has it
         chapter.source.write_text(f"# %%\nfrom popview.common.read_log import record\n\nrecord({name})\n")
         build.execute(chapter)
@@ -382,7 +389,7 @@ class TestExecution:
         assert build.stale(chapter) == []
 
     def test_module_that_changes_while_it_runs_makes_the_page_stale(self, root):
-        chapter = chapters(root)["03"]
+        chapter = chapters(root)["products"]
         path = root / "lib" / "popview" / "landscapes.py"
         chapter.source.write_text(PRODUCTS + f"\nopen({str(path)!r}, 'a').write('# more')\n")
         build.execute(chapter)
@@ -396,15 +403,19 @@ class TestExecution:
         ("_toc.yml", b"- chapters\n", r"_toc\.yml must hold keys and values"),
         ("_config.yml", "title: Größe\n".encode("latin-1"), r"_config\.yml, line 1: not UTF-8"),
         ("_config.yml", None, r"_config\.yml cannot be read: No such file"),
-        ("_toc.yml", b"format: jb-book\nroot: nowhere\n", r"jupyter-book failed: .*; see .*jupyter-book\.log$"),
+        (
+            "_toc.yml",
+            b"format: jb-book\nroot: nowhere\n",
+            r"_toc\.yml names nowhere, and there is neither book/nowhere\.md nor",
+        ),
     ],
 )
 def test_settings_that_cannot_be_read_are_one_line(tmp_path, capfd, name, content, told):
     (tmp_path / "book").mkdir()
-    (tmp_path / "book" / "01-prose.md").write_text("# 1 Prose\n")
+    (tmp_path / "book" / "prose.md").write_text("# 1 Prose\n")
     (tmp_path / "requirements.lock").touch()
     (tmp_path / "_config.yml").write_text("title: Small\n")
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/01-prose\n")
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: prose\n")
     (tmp_path / name).unlink() if content is None else (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=told) as error:
         html.render(tmp_path)
@@ -417,21 +428,121 @@ def test_build_runs_what_is_stale_and_warns_of_nothing(fresh, capsys, monkeypatc
     """The book's own configuration on a book of one prose page and two chapters; then nothing is left to do."""
     project = Path(build.__file__).resolve().parents[3]
     shutil.copy(project / "_config.yml", fresh)
+    shutil.copytree(project / "book" / "assets", fresh / "book" / "assets")
     (fresh / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/01-question\nchapters:\n- file: book/run/02-sums\n- file: book/run/03-products\n"
+        "format: jb-book\nroot: index\nchapters:\n- file: sums\n- file: products\n- file: how-to-read\n"
     )
     (fresh / "book" / "references.bib").write_text("@misc{a2020,\n author={A, B},\n title={C},\n year={2020}\n}\n")
-    question = "# 1 Question\n\n{cite:t}`a2020` in [sums](run/02-sums.ipynb), {download}`a <../data/results/a.txt>`\n"
+    home = "# Is it so?\n\nSAM is {cite:t}`a2020`, $x^2$. [](sums.ipynb), {download}`a <data/paper/a.txt>`\n"
     bibliography = "\n```{bibliography}\n```\n"
-    (fresh / "book" / "01-question.md").write_text(question)
+    (fresh / "book" / "index.md").write_text(home)
+    terms = "# Words\n\n```{glossary}\nSAM\n  Sharpness-aware minimization. It looks uphill.\n```\n"
+    (fresh / "book" / "how-to-read.md").write_text(terms)
+    (fresh / "data" / "paper").mkdir()
+    (fresh / "data" / "paper" / "a.txt").write_text("first")
     for chapter in chapters(fresh).values():
         build.execute(chapter)
     with pytest.raises(UsageError, match="jupyter-book gave 1 warnings or errors"):
         build.build(fresh, library=fresh / "lib")  # no bibliography to cite
     capsys.readouterr()
-    (fresh / "book" / "01-question.md").write_text(question + bibliography)
+    (fresh / "book" / "index.md").write_text(home + bibliography)
     build.build(fresh, library=fresh / "lib")
-    assert capsys.readouterr().out.startswith("fresh chapters: 02, 03\nchapters 0.")
+    assert capsys.readouterr().out.startswith("fresh chapters: sums, products\nchapters 0.")
+    site = fresh / "_build" / "html"
+    home_page = (site / "index.html").read_text()
+    assert '<html lang="en"' in home_page
+    assert '<meta name="description" content="SAM is A [2020], ' in home_page
+    assert '<meta property="og:title" content="Is it so?">' in home_page
+    assert '<meta name="citation_author" content="' in home_page
+    assert '<abbr title="Sharpness-aware minimization">SAM</abbr>' in home_page
+    assert "_static/tex-svg.js" in home_page
+    assert "_static/tex-svg.js" not in (site / "sums.html").read_text()  # no formula there
+    assert "https://" not in "".join(re.findall(r"<(?:script|link|img)[^>]*>", home_page))
+    assert "Run this page with other numbers" in (site / "sums.html").read_text()
+    assert "../../test-functions.html" in (site / "book" / "run" / "03-landscapes.html").read_text()
     assert not html.render(fresh)
-    (fresh / "data" / "results" / "a.txt").write_text("other")
+    (fresh / "data" / "paper" / "a.txt").write_text("other")
     assert html.render(fresh)  # a file that a page lets its reader download
+
+
+class TestStaging:
+    def notebook(self, code: str, name: str = "text/html") -> str:
+        outputs = [{"output_type": "display_data", "metadata": {}, "data": {name: [code[:9], code[9:]]}}]
+        cells = [
+            {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": "", "outputs": []},
+            {"cell_type": "code", "metadata": {}, "source": "", "outputs": outputs},
+        ]
+        return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+    @pytest.mark.parametrize("kind", ["text/html", "application/papermill.record/text/html"])
+    def test_tables_and_pictures_become_files_with_addresses(self, tmp_path, kind):
+        link = page.provenance(pd.DataFrame({"a": [1.5, 2.0]}), "numbers.csv", restarts=3).data
+        picture = '<img data-name="x.svg" src="data:image/svg+xml;base64,PHN2Zy8+">'
+        (tmp_path / "book" / "run").mkdir(parents=True)
+        notebook = tmp_path / "book" / "run" / "sums.ipynb"
+        notebook.write_text(self.notebook(link + picture, kind))
+        (tmp_path / "book" / "sums.py").write_text(SUMS)
+        staging.stage(tmp_path, tmp_path / "stage", {"sums": notebook})
+        files = tmp_path / "stage" / "extra" / "files" / "sums"
+        assert (files / "numbers.csv").read_text() == "a\n1.5\n2.0\n"
+        assert (files / "x.svg").read_text() == "<svg/>"
+        staged = json.loads((tmp_path / "stage" / "sums.ipynb").read_text())
+        shown = staged["cells"][1]["outputs"][0]["data"][kind]
+        assert 'href="files/sums/numbers.csv"' in shown
+        assert 'src="files/sums/x.svg"' in shown
+        assert "base64" not in shown
+        assert staged["cells"][0]["metadata"]["tags"] == ["parameters", "hide-input"]
+        assert staged["cells"][-1]["source"].startswith("## Run this page with other numbers")
+        assert "`restarts` | int | `5` | how many restarts" in staged["cells"][-1]["source"]
+        assert "hide-input" not in notebook.read_text()
+
+    def test_what_is_unchanged_is_left_alone_and_what_is_gone_is_removed(self, tmp_path):
+        (tmp_path / "book").mkdir()
+        for name in ("a", "b"):
+            (tmp_path / "book" / f"{name}.md").write_text(name)
+        folder = tmp_path / "stage"
+        staging.stage(tmp_path, folder, staging.sources(tmp_path, ["a", "b"]))
+        before = (folder / "a.md").stat().st_mtime_ns
+        (tmp_path / "book" / "b.md").unlink()
+        staging.stage(tmp_path, folder, staging.sources(tmp_path, ["a"]))
+        assert (folder / "a.md").stat().st_mtime_ns == before
+        assert not (folder / "b.md").exists()
+        with pytest.raises(UsageError, match=r"_toc\.yml names b, and there is neither book/b\.md nor "):
+            staging.sources(tmp_path, ["a", "b"])
+
+
+def test_contents_are_read_in_order(tmp_path):
+    assert page_names(tmp_path) == []
+    parts = "root: index\nparts:\n- caption: A\n  chapters:\n  - file: b\n    sections:\n    - file: c\n"
+    (tmp_path / "_toc.yml").write_text(f"format: jb-book\n{parts}- caption: D\n  chapters:\n  - file: a\n")
+    assert page_names(tmp_path) == ["index", "b", "c", "a"]
+
+
+def test_a_parameters_bar_does_not_end_its_cell_of_the_table():
+    words = rerun_section("sums", read_parameters(SUMS, "sums"), "", guide=False)
+    assert "| `limit` | int \\| None | `None` |" in words
+    assert "popview chapter sums -p restarts=5" in words
+    assert "git clone" not in words
+    assert "git clone https://a.b/c && cd popview" in rerun_section(
+        "x", {"a": Parameter("a", "int", 1, "")}, "https://a.b/c", guide=True
+    )
+
+
+def test_a_pages_head_is_escaped():
+    head = web.page_head('A "quote"', "a < b & c", "Book", "Who", "2026")
+    assert '<meta name="description" content="a &lt; b &amp; c">' in head
+    assert 'content="A &quot;quote&quot;"' in head
+
+
+def test_only_whole_words_in_capitals_are_abbreviations():
+    meanings = dict.fromkeys(["NiG", "SGD", "L-BFGS-GSS", "MBH", "SD", "restart", "A12"], "what it means")
+    found = web.abbreviated("NiG-SGD, SGDX, L-BFGS-GSS, MBHs, SD of SGD’s restart, A12", meanings)
+    assert [node.astext() for node in found if not isinstance(node, nodes.Text)] == [
+        "NiG",
+        "L-BFGS-GSS",
+        "SD",
+        "SGD",
+        "A12",
+    ]
+    assert "".join(node.astext() for node in found) == "NiG-SGD, SGDX, L-BFGS-GSS, MBHs, SD of SGD’s restart, A12"
+    assert [node.astext() for node in web.abbreviated("none", {})] == ["none"]

@@ -73,7 +73,7 @@ def book(tmp_path, monkeypatch) -> Iterator[Path]:
     root = tmp_path / "project"
     (root / "book").mkdir(parents=True)
     (root / "_toc.yml").touch()
-    (root / "book" / "02-long.py").write_text(CHAPTER.format(notes=tmp_path / "notes", seconds=300))
+    (root / "book" / "long.py").write_text(CHAPTER.format(notes=tmp_path / "notes", seconds=300))
     monkeypatch.setenv("POPVIEW_ROOT", str(root))
     return root
 
@@ -155,7 +155,7 @@ def test_the_second_waits_and_says_so(tmp_path, capsys):
     order, inside = [], threading.Event()
 
     def first() -> None:
-        with notebooks.alone(tmp_path, "02-sums.ipynb"):
+        with notebooks.alone(tmp_path, "sums.ipynb"):
             inside.set()
             time.sleep(0.5)
             order.append("first")
@@ -163,18 +163,18 @@ def test_the_second_waits_and_says_so(tmp_path, capsys):
     thread = threading.Thread(target=first)
     thread.start()
     inside.wait()
-    with notebooks.alone(tmp_path, "03-products.ipynb"):
+    with notebooks.alone(tmp_path, "products.ipynb"):
         pass
     assert capsys.readouterr().err == ""
-    with notebooks.alone(tmp_path, "02-sums.ipynb"):
+    with notebooks.alone(tmp_path, "sums.ipynb"):
         order.append("second")
     thread.join()
     assert order == ["first", "second"]
-    assert capsys.readouterr().err == "popview: another process makes 02-sums.ipynb; waiting for it\n"
+    assert capsys.readouterr().err == "popview: another process makes sums.ipynb; waiting for it\n"
     assert not any((tmp_path / "book" / "run").iterdir())
 
 
-@pytest.mark.parametrize("place", ["book/run", "book/_static", "_build"])
+@pytest.mark.parametrize("place", ["book/run", "book/assets", "_build"])
 def test_what_cannot_be_written_is_told_before_anything_runs(book, monkeypatch, place):
     monkeypatch.setattr(build, "execute", lambda *_: pytest.fail("a chapter ran"))
     (book / place).touch()  # where a folder should be: as root, nothing is read-only
@@ -184,8 +184,8 @@ def test_what_cannot_be_written_is_told_before_anything_runs(book, monkeypatch, 
 
 def test_a_page_of_ones_own_is_replaced_as_a_whole(tmp_path, monkeypatch):
     """What a killed process left half-copied is neither shown nor in the way."""
-    notebook = tmp_path / "book" / "run" / "custom" / "02-a.ipynb"
-    for folder in (notebook.with_suffix(""), notebook.parent / ".02-a.part"):
+    notebook = tmp_path / "book" / "run" / "custom" / "a-page.ipynb"
+    for folder in (notebook.with_suffix(""), notebook.parent / ".a-page.part"):
         folder.mkdir(parents=True)
         (folder / "half").touch()
     notebook.touch()
@@ -198,7 +198,7 @@ def test_a_page_of_ones_own_is_replaced_as_a_whole(tmp_path, monkeypatch):
 
     monkeypatch.setattr(html, "_jupyter_book", built)
     assert html.render_alone(tmp_path, notebook) == notebook.with_suffix("") / "index.html"
-    assert sorted(p.name for p in notebook.parent.iterdir()) == ["02-a", "02-a.ipynb"]
+    assert sorted(p.name for p in notebook.parent.iterdir()) == ["a-page", "a-page.ipynb"]
     assert [p.name for p in notebook.with_suffix("").iterdir()] == ["index.html"]
 
 
@@ -221,9 +221,9 @@ def test_a_kernel_ends_with_the_command(book, tmp_path, temporary, number, words
             break
     assert not any(temporary.iterdir())
     assert not [file for file in (book / "book" / "run").iterdir() if file.suffix != ".lock"]
-    (book / "book" / "02-long.py").write_text(CHAPTER.format(notes=tmp_path / "notes", seconds=0))
+    (book / "book" / "long.py").write_text(CHAPTER.format(notes=tmp_path / "notes", seconds=0))
     build.execute(build.find(book, "2"))
     with notebooks.alone(book, "book"):
         pass
-    assert [file.name for file in (book / "book" / "run").iterdir()] == ["02-long.ipynb"]
+    assert [file.name for file in (book / "book" / "run").iterdir()] == ["long.ipynb"]
     assert os.listdir(temporary) == []

@@ -20,8 +20,8 @@ CHAPTER = '# %% tags=["parameters"]\nrestarts: int = 5  # how many\n\n# %%\nprin
 @pytest.fixture
 def root(tmp_path, monkeypatch) -> Path:
     (tmp_path / "book").mkdir()
-    (tmp_path / "book" / "02-sums.py").write_text(CHAPTER)
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/run/02-sums\n")
+    (tmp_path / "book" / "sums.py").write_text(CHAPTER)
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: sums\n")
     monkeypatch.setattr(popview.common.folders, "ROOT", tmp_path)
     return tmp_path
 
@@ -29,13 +29,13 @@ def root(tmp_path, monkeypatch) -> Path:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["chapter", "9"], "unknown chapter '9': known: 02-sums"),
-        (["chapter", "02-sum"], "unknown chapter '02-sum': did you mean '02-sums'? known: 02-sums"),
-        (["chapter", "2", "-p", "restart=3"], "did you mean 'restarts'? known: restarts"),
-        (["chapter", "2", "-p", "restarts=many"], "parameter restarts: 'many' is not int"),
-        (["chapter", "2", "-p", "restarts"], "-p restarts: expected NAME=VALUE"),
+        (["chapter", "9"], "unknown chapter '9': known: sums"),
+        (["chapter", "sum"], "unknown chapter 'sum': did you mean 'sums'? known: sums"),
+        (["chapter", "1", "-p", "restart=3"], "did you mean 'restarts'? known: restarts"),
+        (["chapter", "1", "-p", "restarts=many"], "parameter restarts: 'many' is not int"),
+        (["chapter", "1", "-p", "restarts"], "-p restarts: expected NAME=VALUE"),
         (["chapter"], "Missing argument"),
-        (["chapter", "2", "--lst"], "No such option: --lst"),
+        (["chapter", "1", "--lst"], "No such option: --lst"),
         (["bok"], "Did you mean 'book'?"),
     ],
 )
@@ -64,7 +64,7 @@ def test_a_root_that_is_not_there_is_named(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.usefixtures("root")
 def test_list(capsys):
-    assert cli.main(["chapter", "02", "--list"]) == 0
+    assert cli.main(["chapter", "1", "--list"]) == 0
     assert capsys.readouterr().out == "restarts: int = 5  how many\n"
 
 
@@ -74,7 +74,7 @@ def test_interrupt(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(build, "execute", interrupted)
-    assert cli.main(["chapter", "2"]) == 130
+    assert cli.main(["chapter", "1"]) == 130
     assert capsys.readouterr().err.endswith("popview: interrupted; what was finished is kept\n")
 
 
@@ -95,11 +95,11 @@ def test_interrupt_of_an_import(monkeypatch, capsys):
 
 
 def test_overrides_are_echoed_and_a_failing_cell_is_one_line(root, capsys):
-    (root / "book" / "02-sums.py").write_text(CHAPTER + "raise RuntimeError('no')\n")
-    assert cli.main(["chapter", "2", "-p", "restarts=7"]) == 2
+    (root / "book" / "sums.py").write_text(CHAPTER + "raise RuntimeError('no')\n")
+    assert cli.main(["chapter", "1", "-p", "restarts=7"]) == 2
     out, err = capsys.readouterr()
-    assert out == "restarts = 7 (default 5)\nrunning 02-sums (your parameters)\n"
-    assert err.startswith("popview: chapter 02-sums, cell 3 (raise RuntimeError('no')): RuntimeError: no; see ")
+    assert out == "restarts = 7 (default 5)\nrunning sums (your parameters)\n"
+    assert err.startswith("popview: chapter sums, cell 3 (raise RuntimeError('no')): RuntimeError: no; see ")
     assert err.count("\n") == 1
 
 

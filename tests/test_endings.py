@@ -34,11 +34,11 @@ def command(*words: str, first: str = "", **how: Any) -> subprocess.CompletedPro
 def test_letters_that_a_terminal_lacks_are_escaped(tmp_path, monkeypatch, encoding, shown):
     (tmp_path / "book").mkdir()
     text = '# %% tags=["parameters"]\nnoise: str = "ρ ñ"\n'
-    (tmp_path / "book" / "02-sums.py").write_text(text, "utf-8")
+    (tmp_path / "book" / "sums.py").write_text(text, "utf-8")
     (tmp_path / "_toc.yml").touch()
     for name, value in {"POPVIEW_ROOT": str(tmp_path), "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}.items():
         monkeypatch.setenv(name, value)
-    done = command("chapter", "02", "--list")
+    done = command("chapter", "sums", "--list")
     assert done.stderr == b""
     assert done.stdout.decode(encoding) == f"noise: str = '{shown}'\n"
 

@@ -65,10 +65,13 @@ def stage(root: Path, folder: Path, pages: dict[str, Path]) -> None:
         Name of a page → its file, as `sources` returns it.
     """
     wanted: dict[str, bytes] = {}
+    repository = _repository(root / "_config.yml")
     for name, file in pages.items():
         if file.suffix == ".ipynb":
             source = root / "book" / f"{name}.py"
-            wanted |= _notebook(name, json.loads(read_utf8(file)), read_utf8(source) if source.is_file() else "")
+            known = read_parameters(read_utf8(source), name) if source.is_file() else {}
+            words = rerun_section(name, known, repository, "rerun" in pages) if known else ""
+            wanted |= _notebook(name, json.loads(read_utf8(file)), words)
         else:
             wanted[file.name] = file.read_bytes()
     for name in ("_config.yml", CONTENTS):
@@ -89,8 +92,11 @@ def stage(root: Path, folder: Path, pages: dict[str, Path]) -> None:
                 path.write_bytes(content)
 
 
-def _notebook(page: str, notebook: dict[str, Any], source: str) -> dict[str, bytes]:
-    """Return the files of an executed page: the notebook without the files within it, and those."""
+def _notebook(page: str, notebook: dict[str, Any], last: str) -> dict[str, bytes]:
+    """Return the files of an executed page: the notebook without the files within it, and those.
+
+    `last` stands at its end.
+    """
     found: dict[str, bytes] = {}
 
     def move(match: re.Match[str]) -> str:
@@ -104,8 +110,15 @@ def _notebook(page: str, notebook: dict[str, Any], source: str) -> dict[str, byt
         tags = cell["metadata"].setdefault("tags", [])
         if "parameters" in tags and "hide-input" not in tags:
             tags.append("hide-input")
-    if known := read_parameters(source, page):
-        words = rerun_section(page, known)
-        notebook["cells"].append({"cell_type": "markdown", "id": "rerun", "metadata": {}, "source": words})
+    if last:
+        notebook["cells"].append({"cell_type": "markdown", "id": "rerun", "metadata": {}, "source": last})
     found[f"{page}.ipynb"] = json.dumps(notebook, indent=1, ensure_ascii=False).encode()
     return found
+
+
+def _repository(config: Path) -> str:
+    """Return the project's address, as Jupyter Book's settings have it; empty where they have none."""
+    import yaml
+
+    settings = yaml.safe_load(read_utf8(config)) if config.is_file() else {}
+    return str((settings.get("html") or {}).get("repository_url") or "")
