@@ -14,6 +14,7 @@ from popview.statistics.effect_sizes import a12, hodges_lehmann, hodges_lehmann_
 from popview.statistics.permutation import exact_permutation, paired_permutation, smallest_p, smallest_p_paired
 from popview.statistics.results import Equivalence, Result
 from popview.statistics.sequential import look_levels, sequential_holm, spent
+from popview.statistics.summary import RandomEffects, random_effects_mean
 from popview.statistics.verdicts import FEWEST_SIGNS, Comparison, Verdict, compare, verdict
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Comparison",
     "DetectableEffect",
     "Equivalence",
+    "RandomEffects",
     "Result",
     "Verdict",
     "a12",
@@ -39,6 +41,7 @@ __all__ = [
     "mean_difference",
     "paired_permutation",
     "proportion",
+    "random_effects_mean",
     "sequential_holm",
     "simulate_nested",
     "smallest_p",
