@@ -1,6 +1,6 @@
-"""Chapter 11's layouts: settings, solutions, barriers with their intervals, sharpness, distances, separation."""
+"""Tables of the page on what lies between solutions: settings, accuracies, rises, sharpness, distances, verdicts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from inspect import signature
 from typing import Any
 
@@ -9,15 +9,20 @@ import pandas as pd
 
 from popview.book.cells import with_interval
 from popview.book.page import MINUS, number
+from popview.paper.rules import Study
 from popview.populations.solutions import QUASI_NEWTON
+from popview.statistics import holm
 from popview.topography import FourierPathFinder
 from popview.topography.measures import SHARPNESS
 
 __all__ = [
     "STAGE_NAMES",
+    "accuracy_differences",
     "barrier_differences_table",
     "barriers_table",
     "passes_table",
+    "printed_table",
+    "ratios_to_sgd",
     "separations",
     "sets_table",
     "settings_table",
@@ -25,21 +30,36 @@ __all__ = [
     "side_of_zero",
     "solutions_table",
     "spreads",
+    "verdict_grid",
 ]
 
 #: Stage → what a reader is told.
 STAGE_NAMES = {"early": "early-stopped", "equal": "equal training loss", "fitted": "fully fitted"}
 
 
-def _small(value: float) -> str:
-    """Write a loss or a rise with three digits."""
+#: Digits and the minus sign as exponents.
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _small(value: float, digits: int = 2) -> str:
+    """Write a loss with so many digits, a tiny one as a power of ten."""
     if value != value:
         return "–"
-    return f"{value:.3g}".replace("e-0", "e-").replace("-", MINUS)
+    if value == 0 or abs(value) >= 1e-4:
+        return f"{value:.{digits}g}".replace("-", MINUS)
+    mantissa, power = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa} × 10{str(int(power)).translate(RAISED)}".replace("-", MINUS)
+
+
+def _rise(value: float) -> str:
+    """Write a rise with four decimals, with two from 0.1 on."""
+    if value != value:
+        return "–"
+    return (f"{value:.2f}" if abs(value) >= 0.1 else f"{value + 0.0:.4f}").replace("-0.0000", "0").replace("-", MINUS)
 
 
 def _interval(rows: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
-    return rows.apply(lambda r: f"{_small(r[value])} [{_small(r[low])},\u00a0{_small(r[high])}]", axis=1)
+    return rows.apply(lambda r: f"{_rise(r[value])} [{_rise(r[low])},\u00a0{_rise(r[high])}]", axis=1)
 
 
 def sets_table(coverage: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
@@ -71,7 +91,6 @@ def passes_table(table: pd.DataFrame) -> pd.DataFrame:
             "sum of losses": table["sum of losses"],
             "soft maximum": table["soft maximum"],
             "straight line": table["straight"],
-            "soft maximum above the pass, %": (100 * (table["soft maximum"] / table["pass"] - 1)).round(3),
         }
     )
 
@@ -143,6 +162,13 @@ def solutions_table(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[
     return _once(pd.DataFrame(rows))
 
 
+def printed_table(printed: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.paper.printed.printed_losses`: a line per network, training and test losses side by side."""
+    words = printed["algorithm"] + ", " + printed["split"].map({"train": "training", "test": "test"})
+    wide = printed.assign(what=words).pivot(index="network", columns="what", values="printed").map(lambda value: _small(value, 3))
+    return wide.reindex(list(dict.fromkeys(printed["network"]))).rename_axis(columns=None).reset_index()
+
+
 def _known(printed: pd.DataFrame, *keys: str) -> pd.Series:
     """Return printed numbers by network and other keys; a network's name is the printed one in small letters."""
     return printed.assign(network=printed["network"].str.lower()).set_index([*keys])["printed"]
@@ -188,9 +214,12 @@ def barriers_table(means: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFra
 
 
 def barrier_differences_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.populations.solutions.barrier_differences` of rises by the sum of losses, one line per set."""
+    """Lay out `popview.populations.solutions.barrier_differences` of paths by the sum of losses, one line per set.
+
+    A column ``algorithm``, if there is one, says whose rises they are; else they are the quasi-Newton method's.
+    """
     shown = table[table["objective"] == "sum"]
-    places = {name: place for place, name in enumerate(("early", "equal", "fitted", "plain", "aligned", "rise"))}
+    places = {name: place for place, name in enumerate(("fitted", "equal", "early", "plain", "aligned", "rise"))}
     shown = shown.sort_values(
         ["network", "stage", "ends", "value"],
         key=lambda names: names.map({name: place for place, name in enumerate(titles)} | places).fillna(len(places)),
@@ -198,15 +227,19 @@ def barrier_differences_table(table: pd.DataFrame, titles: Mapping[str, str]) ->
     )
     aligned = shown["ends"].map({"plain": "", "aligned": ", aligned"})
     sample = shown["value"].map({"rise": "", "fitted_rise": ", on the images fitted"})
+    robust = {"value": "difference", "low": "dyadic_low", "high": "dyadic_high"}
     return _once(
         pd.DataFrame(
             {
                 "network": shown["network"].map(titles),
                 "solutions": shown["stage"].map(STAGE_NAMES) + aligned + sample,
-                "SGD": shown["b"].map(_small),
-                QUASI_NEWTON: shown["a"].map(_small),
-                "difference": _interval(shown, "difference", "low", "high"),
-                f"{QUASI_NEWTON} is": shown.apply(lambda r: side_of_zero(r["low"], r["high"]), axis=1),
+                "algorithm": shown["algorithm"] if "algorithm" in shown else QUASI_NEWTON,
+                "rise": shown["a"].map(_rise),
+                "SGD's": shown["b"].map(_rise),
+                "difference [bootstrap]": _interval(shown, "difference", "low", "high"),
+                "dyadic-robust": _interval(shown, **robust).str.partition(" ")[2],
+                "by bootstrap": shown.apply(lambda r: side_of_zero(r["low"], r["high"]), axis=1),
+                "by dyadic-robust": shown.apply(lambda r: side_of_zero(r["dyadic_low"], r["dyadic_high"]), axis=1),
             }
         )
     )
@@ -215,6 +248,57 @@ def barrier_differences_table(table: pd.DataFrame, titles: Mapping[str, str]) ->
 def side_of_zero(low: float, high: float) -> str:
     """Say on which side of 0 an interval lies."""
     return "higher" if low > 0 else "lower" if high < 0 else "not told apart"
+
+
+def ratios_to_sgd(networks: Mapping[str, Study]) -> pd.DataFrame:
+    """Return how many times SGD's each measure of sharpness is at equal training loss, in geometric mean over seeds.
+
+    Returns
+    -------
+    DataFrame
+        ``network, algorithm, measure, ratio, p`` (sign flips by seed, not adjusted); without algorithms of which fewer
+        than three solutions reached that loss.
+    """
+    rows = [
+        (name, algorithm, measure.replace("_", " "), 10**found.estimate, found.p_value)
+        for name, study in networks.items()
+        for algorithm in study.values("equal", "seed")
+        if algorithm != "SGD"
+        for measure in SHARPNESS
+        if measure in study.solutions and (found := study.against("equal", measure, algorithm)) is not None
+    ]
+    return pd.DataFrame(rows, columns=["network", "algorithm", "measure", "ratio", "p"])
+
+
+def accuracy_differences(networks: Mapping[str, Study], titles: Mapping[str, str]) -> pd.DataFrame:
+    """Lay out each algorithm's test accuracy less SGD's by stage; p of sign flips by seed, Holm's within a network."""
+    rows = []
+    for network, study in networks.items():
+        for stage, words in STAGE_NAMES.items():
+            names = [name for name in study.values(stage, "seed") if name != "SGD"]
+            against = {name: study.against(stage, "test_accuracy", name) for name in names}
+            found = {name: result for name, result in against.items() if result is not None}
+            adjusted = holm([result.p_value or 0.0 for result in found.values()]) if found else ()
+            for (name, result), p in zip(found.items(), adjusted, strict=True):
+                more = {"points": f"{100 * result.estimate:+.2f}".replace("-", MINUS), "p (Holm)": _p(p)}
+                rows.append({"network": titles[network], "solutions": words, "algorithm": name} | more)
+    return _once(pd.DataFrame(rows, columns=["network", "solutions", "algorithm", "points", "p (Holm)"]))
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+
+
+def _equals(p: str) -> str:
+    return p if p.startswith("<") else f"=\u00a0{p}"
+
+
+def verdict_grid(verdicts: pd.DataFrame, titles: Collection[str]) -> pd.DataFrame:
+    """Lay out `popview.paper.claims.judge_claims` of studied networks: a line per claim, a column per network."""
+    rows = verdicts[verdicts["scale"].isin(titles)]
+    wide = rows.pivot(index="claim", columns="scale", values="verdict")
+    order = {"index": list(dict.fromkeys(rows["claim"])), "columns": [title for title in titles if title in wide]}
+    return wide.reindex(**order).rename_axis(columns=None).reset_index()
 
 
 def sharpness_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
@@ -288,6 +372,6 @@ def separations(table: pd.DataFrame, told: pd.DataFrame, titles: Mapping[str, st
     wide = wide.loc[list(dict.fromkeys(fitted["by"])), list(dict.fromkeys(fitted["network"]))]
     wide.index = [{"norm": "norm alone"}.get(by, f"{by} kernel, first component") for by in wide.index]
     for row in by_direction.to_dict("records"):
-        words = f"{row['right']} of {row['of']} (p\u00a0=\u00a0{row['p']:.2g})"
+        words = f"{row['right']} of {row['of']} (p\u00a0{_equals(_p(row['p']))})"
         wide.loc["direction alone, assigned rightly", row["network"]] = words
     return wide.rename(columns=titles).fillna("–").rename_axis("by", axis=0).rename_axis(columns=None).reset_index()
