@@ -14,14 +14,14 @@
 # # Quasi-Newton solutions are sharper than SGD's and generalize worse
 #
 # We trained three small networks by stochastic gradient descent (SGD) and by L-BFGS-GSS, a quasi-Newton method.
-# Compared at the same training loss, L-BFGS-GSS's solutions are {glue:text}`sharper` times as sharp and classify
-# {glue:text}`worse` points fewer test images correctly. Whether lower barriers lie between SGD's solutions remains
-# open: {glue:text}`converged` path searches had converged.
+# Compared at the same training loss, L-BFGS-GSS's solutions are {glue:text}`sharper` times as sharp, and their test
+# accuracy is {glue:text}`worse` points lower. Whether lower barriers lie between SGD's solutions remains open:
+# {glue:text}`converged` path searches had converged.
 #
 # ```{glue:figure} sharper-and-worse
 # :name: figure-sharper-and-worse
 #
-# Each point is one solution at the same training loss; the large ones are medians. Further right is sharper, further down is worse.
+# Each point is a solution, the large ones are medians: right is sharper, down is worse. FCP is a fully connected perceptron, LeNet a convolutional network.
 # ```
 
 # %% tags=["parameters"]
@@ -66,7 +66,7 @@ def span(values: pd.Series, form: str) -> str:
 
 # %% tags=["hide-input", "remove-output"]
 ratios = topography_tables.ratios_to_sgd(evidence)
-quasi = ratios[(ratios["algorithm"] == pair[1]) & (ratios["measure"] == "top eigenvalue")]
+quasi = ratios[(ratios["algorithm"] == pair[1]) & (ratios["measure"] == "largest eigenvalue")]
 accuracy = {name: found.against("equal", "test_accuracy") for name, found in evidence.items()}
 points = pd.Series([-100 * result.estimate for result in accuracy.values() if result is not None], dtype=float)
 ended = int(barriers["converged"].sum()) if len(barriers) else 0
@@ -81,14 +81,15 @@ page.figure(
 
 # %% [markdown]
 # {cite:t}`yu2026` ([arXiv 2602.21276](https://arxiv.org/abs/2602.21276)) call SGD's basins smoother, and do not measure
-# it. This page does. It also adds controls: solutions at equal training loss, straight lines, permuted hidden units, and
-# early stopping on a validation split instead of the test set.
+# it. This page does, and adds controls. Each run gives three solutions: at its lowest validation loss (*early-stopped*),
+# where its training loss first reaches a level common to all (*equal training loss*), and at its lowest training loss
+# (*fully fitted*).
 #
 # ## At equal training loss, every measure calls quasi-Newton sharper
 #
-# Sharpness shrinks with the loss, so only solutions of equal training loss can be compared. Four measures agree. SAM,
-# sharpness-aware minimization, gives flatter solutions than SGD by all of them; NiM-BH, Basin Hopping with noise in the
-# model, gives SGD's again.
+# Sharpness shrinks with the loss, so only solutions of equal training loss can be compared. Four measures agree. Where
+# they were run, SAM (sharpness-aware minimization) gives flatter solutions than SGD by all of them, and NiM-BH (Basin
+# Hopping with noise in the model) gives solutions like SGD's.
 
 # %% tags=["hide-input", "remove-output"]
 page.figure(
@@ -106,8 +107,14 @@ uneven = max((10**result.estimate for result in loss.values() if result is not N
 glue("reached", f"{reached.min() if len(reached) else 0} of {profiles[least]['solutions']}", display=False)
 glue("least", titles[least], display=False)
 glue("uneven", f"{uneven:.1f}", display=False)
-glue("nim-bh", span(ratios.loc[ratios["algorithm"] == "NiM-BH", "ratio"], ".2f"), display=False)
-glue("sam", span(ratios.loc[ratios["algorithm"] == "SAM", "ratio"], ".2f"), display=False)
+printed = printed_losses()
+page.show("solutions", solutions, lambda t: topography_tables.solutions_table(t, printed, titles))
+page.show("compared", topography_tables.accuracy_differences(evidence, titles))
+glue(
+    "provenance-solutions",
+    page.provenance(solutions, "solutions.csv", **facts, unit="one solution per seed", spread="SD over solutions"),
+    display=False,
+)
 
 # %% [markdown]
 # ```{glue:figure} times-sgd
@@ -129,18 +136,7 @@ glue("sam", span(ratios.loc[ratios["algorithm"] == "SAM", "ratio"], ".2f"), disp
 # ```{glue} provenance-sharpness
 # ```
 # `````
-
-# %% tags=["hide-input", "remove-output"]
-printed = printed_losses()
-page.show("solutions", solutions, lambda t: topography_tables.solutions_table(t, printed, titles))
-page.show("compared", topography_tables.accuracy_differences(evidence, titles))
-glue(
-    "provenance-solutions",
-    page.provenance(solutions, "solutions.csv", **facts, unit="one solution per seed", spread="SD over solutions"),
-    display=False,
-)
-
-# %% [markdown]
+#
 # `````{dropdown} Losses and accuracies, ours and those printed
 # ````{table} Means (medians) over all solutions; test accuracy ± SD in percent. Yu and Morozov print means of the 48 runs of lowest training loss among 75, on more images.
 # :name: table-solutions
@@ -214,6 +210,25 @@ both = {
 }
 for name, line in both.items():
     glue(f"provenance-{name}", line, display=False)
+chosen = {
+    "himmelblau": [*landscape_paths.NEIGHBOURS, (3, 1)],
+    "six-hump-camel": landscape_paths.every_pair(get("six-hump-camel")),
+}
+tables, drawn = [], []
+for name, pairs in chosen.items():
+    found = landscape_paths.paths(get(name), pairs, steps)
+    tables.append(landscape_paths.heights(get(name), pairs, found))
+    drawn.append((get(name), pairs, found["sum of losses"]))
+passes = pd.concat(tables, ignore_index=True)
+page.figure(
+    "passes",
+    lambda width: solution_figures.path_map(drawn, np.sqrt, width),
+    alt="Contours of two test functions; the paths found bend around hills that straight lines cross.",
+)
+page.table("rises", topography_tables.passes_table(passes), digits=2)
+glue("above-pass", f"{100 * (passes['sum of losses'] / passes['pass'] - 1).max():.1f}", display=False)
+glue("above-straight", f"{100 * (passes['straight'] / passes['pass'] - 1).max():.0f}", display=False)
+glue("provenance-passes", page.provenance(passes, "passes.csv", steps=steps, terms=10), display=False)
 
 # %% [markdown]
 # ```{glue:figure} profiles
@@ -259,29 +274,7 @@ for name, line in both.items():
 # ```{glue} provenance-barriers
 # ```
 # `````
-
-# %% tags=["hide-input", "remove-output"]
-chosen = {
-    "himmelblau": [*landscape_paths.NEIGHBOURS, (3, 1)],
-    "six-hump-camel": landscape_paths.every_pair(get("six-hump-camel")),
-}
-tables, drawn = [], []
-for name, pairs in chosen.items():
-    found = landscape_paths.paths(get(name), pairs, steps)
-    tables.append(landscape_paths.heights(get(name), pairs, found))
-    drawn.append((get(name), pairs, found["sum of losses"]))
-passes = pd.concat(tables, ignore_index=True)
-page.figure(
-    "passes",
-    lambda width: solution_figures.path_map(drawn, np.sqrt, width),
-    alt="Contours of two test functions; the paths found bend around hills that straight lines cross.",
-)
-page.table("rises", topography_tables.passes_table(passes), digits=2)
-glue("above-pass", f"{100 * (passes['sum of losses'] / passes['pass'] - 1).max():.1f}", display=False)
-glue("above-straight", f"{100 * (passes['straight'] / passes['pass'] - 1).max():.0f}", display=False)
-glue("provenance-passes", page.provenance(passes, "passes.csv", steps=steps, terms=10), display=False)
-
-# %% [markdown]
+#
 # `````{dropdown} The same search where the lowest pass is known
 # On test functions of two variables the lowest pass between two minima is a saddle that can be computed. The search ends
 # at most {glue:text}`above-pass` % above it; straight lines are up to {glue:text}`above-straight` % too high.
@@ -380,18 +373,6 @@ verdicts = claims.judge_claims(of_page, {}, Computed(), set(), by_title)
 page.show("verdicts", verdicts, lambda t: topography_tables.verdict_grid(t, titles.values()))
 rules_in = "lib/popview/paper/rules/by_solutions.py"
 glue("provenance-verdicts", page.provenance(verdicts, "verdicts.csv", profile=profile, rules_in=rules_in), display=False)
-
-# %% [markdown]
-# ````{table} Yu and Morozov's claims, judged by rules that are stated in the ledger.
-# :name: table-verdicts-eleven
-# ```{glue:md} verdicts
-# :format: myst
-# ```
-# ````
-# ```{glue} provenance-verdicts
-# ```
-
-# %% tags=["hide-input", "remove-output"]
 coverage = study.solutions_coverage(profile)
 coverage = coverage[coverage["network"].isin(names)]
 page.table("covered", topography_tables.sets_table(coverage, titles), digits=0)
@@ -408,15 +389,20 @@ for name, line in lines.items():
     glue(f"provenance-{name}", line, display=False)
 
 # %% [markdown]
-# ## How it was done
+# ````{table} Yu and Morozov's claims, judged by rules that are stated in the ledger.
+# :name: table-verdicts-eleven
+# ```{glue:md} verdicts
+# :format: myst
+# ```
+# ````
+# ```{glue} provenance-verdicts
+# ```
 #
+# `````{dropdown} How it was done: networks, settings, coverage
 # The networks are perceptrons with two hidden layers of 50 (on scikit-learn's Digits, and without biases on MNIST: FCP)
 # and LeNet on MNIST. All solutions of a network are trained on the same images, so they lie on one landscape. A seed
-# draws initial weights, order and validation split, and is the same for every algorithm. Each run gives three solutions:
-# at the lowest validation loss (*early-stopped*), where the training loss first reaches a common level (*equal training
-# loss*), and at the lowest training loss (*fully fitted*).
+# draws initial weights, order and validation split, and is the same for every algorithm.
 #
-# `````{dropdown} Settings, and what this page rests on
 # ````{table} Settings by network. Passes over the training set count gradients and losses alike.
 # :name: table-settings-eleven
 # ```{glue:md} settings

@@ -45,7 +45,7 @@ def sharper_and_worse(
         return empty()
     rows = solutions[(solutions["stage"] == "equal") & solutions["algorithm"].isin(algorithms)]
     panels = list(rows["network"].unique())
-    figure, grid = style.canvas(width, 270, len(panels), columns=3, sharex=True, sharey=True)
+    figure, grid = style.canvas(width, 255, len(panels), columns=3, sharex=True, sharey=True)
     for axes, network in zip(grid, panels, strict=True):
         for algorithm in algorithms:
             own = rows[(rows["network"] == network) & (rows["algorithm"] == algorithm)]
@@ -53,12 +53,15 @@ def sharper_and_worse(
             look = {"color": colour(algorithm), "marker": SHAPES.get(algorithm, "o"), "linewidths": 0}
             axes.scatter(x, y, s=16, alpha=0.45, **look)
             axes.scatter(x.median(), y.median(), s=70, **look | {"edgecolors": "white", "linewidths": 1})
-            place = {"xytext": (0, 9), "textcoords": "offset points", "ha": "center", "va": "bottom"}
-            axes.annotate(algorithm, (x.median(), y.max()), color=colour(algorithm), weight="bold", **place)
-        axes.set(title=titles[network], xscale="log", xlabel="sharpness: largest eigenvalue")
+            above = algorithm == "SGD"
+            place = {"xytext": (0, 8 if above else -8), "textcoords": "offset points", "ha": "center"}
+            place["va"] = "bottom" if above else "top"
+            at = (x.median(), y.max() if above else y.min())
+            axes.annotate(algorithm, at, color=colour(algorithm), weight="bold", **place)
+        axes.set(title=titles[network], xscale="log", xlabel="sharpness (largest eigenvalue)")
         axes.xaxis.set_major_formatter(_PLAIN)
         axes.tick_params(labelbottom=True)
-        axes.margins(x=0.18, y=0.12)
+        axes.margins(x=0.12, y=0.2)
     for axes in grid:
         if axes.get_subplotspec().is_first_col():
             axes.set(ylabel="test accuracy, %")
@@ -166,7 +169,7 @@ def differences(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> F
         axes.set_ylim(len(sets) - 0.5, -0.5)
         axes.locator_params(axis="x", nbins=4)
         axes.tick_params(labelleft=axes.get_subplotspec().is_first_col())
-        axes.set(title=titles[network], xlabel="difference of rises")
+        axes.set(title=titles[network], xlabel="L-BFGS-GSS − SGD")
     return figure
 
 

@@ -37,6 +37,14 @@ __all__ = [
 STAGE_NAMES = {"early": "early-stopped", "equal": "equal training loss", "fitted": "fully fitted"}
 
 
+#: Measure of sharpness → what a reader is told; others by their names.
+MEASURES = {
+    "ball_maximum": "one step uphill",
+    "adaptive_sharpness": "uphill, by weight",
+    "average_sharpness": "noise, by weight",
+    "top_eigenvalue": "largest eigenvalue",
+}
+
 #: Digits and the minus sign as exponents.
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -260,7 +268,7 @@ def ratios_to_sgd(networks: Mapping[str, Study]) -> pd.DataFrame:
         than three solutions reached that loss.
     """
     rows = [
-        (name, algorithm, measure.replace("_", " "), 10**found.estimate, found.p_value)
+        (name, algorithm, _measured(measure), 10**found.estimate, found.p_value)
         for name, study in networks.items()
         for algorithm in study.values("equal", "seed")
         if algorithm != "SGD"
@@ -307,13 +315,17 @@ def sharpness_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFr
 
     Results that are older than a measure have no column of it, and the table has none.
     """
-    measures = {name: name.replace("_", " ") for name in SHARPNESS if name in table}
+    measures = {name: _measured(name) for name in SHARPNESS if name in table}
     rows = []
     for (network, algorithm), found in table[table["stage"] == "equal"].groupby(["network", "algorithm"], sort=False):
         row = {"network": titles[network], "algorithm": algorithm, "solutions": len(found)}
         row["training loss"] = _small(found["train_loss"].median())
         rows.append(row | {words: _middle(found[name]) for name, words in measures.items()})
     return _once(pd.DataFrame(rows))
+
+
+def _measured(name: str) -> str:
+    return MEASURES.get(name, name.replace("_", " "))
 
 
 def _middle(values: pd.Series) -> str:
