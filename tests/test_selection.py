@@ -260,10 +260,10 @@ class TestOverview:
             each(lambda t, _: selection.correlations(t)),
         ]
         table = selection_tables.selection_overview(*readings).set_index("")
-        assert list(table) == ["digits, base", "cifar10, base"]
+        assert list(table) == ["Digits, base", "CIFAR-10, base"]
         assert list(table.loc["restarts"]) == ["9", "5"]
         assert list(table.loc["margin"]) == ["±90", "±1"]
-        assert table.loc["loss against validation metric", "digits, base"] == "=\u00a0all 2"
+        assert table.loc["loss against validation metric", "Digits, base"] == "=\u00a0all 2"
         for key, column in zip(results, table, strict=True):
             rows = results[key]
             last = selection.last_checkpoints(rows, number=3)
@@ -282,7 +282,7 @@ class TestOverview:
             (shared,) = table.loc[table.index.str.startswith("models"), column]
             assert shared.endswith("; by chance 25")
         test = table.loc["paper's test: SetA differs from SetB"]
-        assert test["digits, base"] == "2 of 2 (5 restarts); 2 of 2 (9 restarts)"
+        assert test["Digits, base"] == "2 of 2 (5 restarts); 2 of 2 (9 restarts)"
 
     def test_a_mean_of_zero_has_no_sign_and_what_is_undefined_is_named(self):
         rows = pd.DataFrame({"algorithm": ["SGD", "SAM", "SWA"], "mean": [-0.0, 0.001, np.nan]})

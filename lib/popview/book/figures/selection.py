@@ -8,18 +8,19 @@ from popview.book.figures.trajectories import effects
 __all__ = ["correlations_figure", "regrets_figure"]
 
 
-def regrets_figure(regrets: pd.DataFrame) -> Figure:
+def regrets_figure(regrets: pd.DataFrame, width: int) -> Figure:
     """Draw `popview.populations.selection.regrets` with the band of equivalence, in points."""
-    return effects(_points(regrets), label="regret of choosing by training loss, points")
+    return effects(_points(regrets), width, label="regret of choosing by training loss, points")
 
 
-def correlations_figure(correlations: pd.DataFrame) -> Figure:
+def correlations_figure(correlations: pd.DataFrame, width: int) -> Figure:
     """Draw `popview.populations.selection.correlations` on the test split."""
     if correlations.empty:
-        return effects(correlations, label="")
+        return effects(correlations, width, label="")
     shown = correlations[correlations["split"] == "test"]
     return effects(
         shown.assign(name=shown["algorithm"], estimate=shown["mean"]),
+        width,
         label="Kendall's τ of −training loss, test metric",
     )
 
