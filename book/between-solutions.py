@@ -37,6 +37,7 @@ from myst_nb import glue
 from popview.book import page, style
 from popview.book.figures import solutions as solution_figures
 from popview.book.tables import audit as audit_tables
+from popview.book.tables import barriers as barrier_tables
 from popview.book.tables import topography as topography_tables
 from popview.landscapes import get
 from popview.paper import audit, claims
@@ -187,8 +188,8 @@ page.figure(
     lambda width: solution_figures.differences(rises, titles, width),
     alt="Differences of rises with two intervals each, on both sides of zero.",
 )
-page.show("differences", differences, lambda t: topography_tables.barrier_differences_table(t, titles))
-page.show("barriers", means, lambda t: topography_tables.barriers_table(t, titles))
+page.show("differences", differences, lambda t: barrier_tables.barrier_differences_table(t, titles))
+page.show("barriers", means, lambda t: barrier_tables.barriers_table(t, titles))
 for name, low, high in (("bootstrap", "low", "high"), ("dyadic", "dyadic_low", "dyadic_high")):
     for word, found in (("higher", rises[low] > 0), ("lower", rises[high] < 0)) if len(rises) else ():
         glue(f"{name}-{word}", int(found.sum()), display=False)
@@ -225,7 +226,7 @@ page.figure(
     lambda width: solution_figures.path_map(drawn, np.sqrt, width),
     alt="Contours of two test functions; the paths found bend around hills that straight lines cross.",
 )
-page.table("rises", topography_tables.passes_table(passes), digits=2)
+page.table("rises", barrier_tables.passes_table(passes), digits=2)
 glue("above-pass", f"{100 * (passes['sum of losses'] / passes['pass'] - 1).max():.1f}", display=False)
 glue("above-straight", f"{100 * (passes['straight'] / passes['pass'] - 1).max():.0f}", display=False)
 glue("provenance-passes", page.provenance(passes, "passes.csv", steps=steps, terms=10), display=False)
@@ -372,7 +373,9 @@ by_title = {titles[name]: found for name, found in evidence.items()}
 verdicts = claims.judge_claims(of_page, {}, Computed(), set(), by_title)
 page.show("verdicts", verdicts, lambda t: topography_tables.verdict_grid(t, titles.values()))
 rules_in = "lib/popview/paper/rules/by_solutions.py"
-glue("provenance-verdicts", page.provenance(verdicts, "verdicts.csv", profile=profile, rules_in=rules_in), display=False)
+glue(
+    "provenance-verdicts", page.provenance(verdicts, "verdicts.csv", profile=profile, rules_in=rules_in), display=False
+)
 coverage = study.solutions_coverage(profile)
 coverage = coverage[coverage["network"].isin(names)]
 page.table("covered", topography_tables.sets_table(coverage, titles), digits=0)

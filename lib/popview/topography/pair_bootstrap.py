@@ -125,7 +125,7 @@ def _shared_weights(ends: bytes, resamples: int, seed: int) -> list[tuple[np.nda
 
 
 def _weights(pairs: np.ndarray, resamples: int, generator: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Draw sets of solutions: how often each counts every pair, and all of them; sets without a pair are drawn again."""
+    """Draw sets of solutions: how often each counts every pair, and all pairs; sets without a pair are drawn again."""
     names, ends = np.unique(pairs, return_inverse=True)
     ends, rounds, there = ends.reshape(pairs.shape), [], 0
     while there < resamples:

@@ -104,8 +104,8 @@ def profiles(barriers: pd.DataFrame, titles: Mapping[str, str], algorithms: Sequ
     Parameters
     ----------
     barriers
-        As `popview.runs.solutions.barriers` returns it, of one or several networks. Drawn are paths by the sum of losses
-        between solutions as they are.
+        As `popview.runs.solutions.barriers` returns it, of one or several networks. Paths by the sum of losses between
+        solutions as they are get drawn.
     titles
         Network → its title.
     algorithms
@@ -216,7 +216,8 @@ def components(
 
 
 def path_map(
-    drawn: Sequence[tuple[Landscape, Sequence[tuple[int, int]], FourierPath]], level: Callable[[np.ndarray], np.ndarray],
+    drawn: Sequence[tuple[Landscape, Sequence[tuple[int, int]], FourierPath]],
+    level: Callable[[np.ndarray], np.ndarray],
     width: int,
 ) -> Figure:
     """Draw paths between minima over the contours of landscapes, one panel each.

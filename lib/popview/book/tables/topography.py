@@ -1,10 +1,9 @@
-"""Tables of the page on what lies between solutions: settings, accuracies, rises, sharpness, distances, verdicts."""
+"""Tables of the page on what lies between solutions: settings, accuracies, sharpness, distances, verdicts."""
 
 from collections.abc import Collection, Mapping
 from inspect import signature
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from popview.book.cells import with_interval
@@ -18,16 +17,14 @@ from popview.topography.measures import SHARPNESS
 __all__ = [
     "STAGE_NAMES",
     "accuracy_differences",
-    "barrier_differences_table",
-    "barriers_table",
-    "passes_table",
+    "once",
+    "power",
     "printed_table",
     "ratios_to_sgd",
     "separations",
     "sets_table",
     "settings_table",
     "sharpness_table",
-    "side_of_zero",
     "solutions_table",
     "spreads",
     "verdict_grid",
@@ -45,8 +42,10 @@ MEASURES = {
     "top_eigenvalue": "largest eigenvalue",
 }
 
-#: Digits and the minus sign as exponents.
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+def power(exponent: int) -> str:
+    """Write an exponent in raised digits."""
+    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _small(value: float, digits: int = 2) -> str:
@@ -55,19 +54,8 @@ def _small(value: float, digits: int = 2) -> str:
         return "–"
     if value == 0 or abs(value) >= 1e-4:
         return f"{value:.{digits}g}".replace("-", MINUS)
-    mantissa, power = f"{value:.{digits - 1}e}".split("e")
-    return f"{mantissa} × 10{str(int(power)).translate(RAISED)}".replace("-", MINUS)
-
-
-def _rise(value: float) -> str:
-    """Write a rise with four decimals, with two from 0.1 on."""
-    if value != value:
-        return "–"
-    return (f"{value:.2f}" if abs(value) >= 0.1 else f"{value + 0.0:.4f}").replace("-0.0000", "0").replace("-", MINUS)
-
-
-def _interval(rows: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
-    return rows.apply(lambda r: f"{_rise(r[value])} [{_rise(r[low])},\u00a0{_rise(r[high])}]", axis=1)
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa} × 10{power(int(exponent))}".replace("-", MINUS)
 
 
 def sets_table(coverage: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
@@ -87,20 +75,6 @@ def sets_table(coverage: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFram
             }
         )
     return pd.DataFrame(rows)
-
-
-def passes_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.landscape_paths.heights`."""
-    return pd.DataFrame(
-        {
-            "landscape": table["landscape"],
-            "between": table["start"] + " and " + table["end"],
-            "true pass": table["pass"],
-            "sum of losses": table["sum of losses"],
-            "soft maximum": table["soft maximum"],
-            "straight line": table["straight"],
-        }
-    )
 
 
 def settings_table(tables: Mapping[str, Mapping[str, Any]], table: pd.DataFrame) -> pd.DataFrame:
@@ -167,13 +141,17 @@ def solutions_table(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[
             row[f"printed ({words})"] = _small(known.get(key, float("nan")))
         row |= {f"accuracy, {words}": _accuracy(found, stage) for stage, words in STAGE_NAMES.items()}
         rows.append(row)
-    return _once(pd.DataFrame(rows))
+    return once(pd.DataFrame(rows))
 
 
 def printed_table(printed: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.paper.printed.printed_losses`: a line per network, training and test losses side by side."""
     words = printed["algorithm"] + ", " + printed["split"].map({"train": "training", "test": "test"})
-    wide = printed.assign(what=words).pivot(index="network", columns="what", values="printed").map(lambda value: _small(value, 3))
+    wide = (
+        printed.assign(what=words)
+        .pivot(index="network", columns="what", values="printed")
+        .map(lambda value: _small(value, 3))
+    )
     return wide.reindex(list(dict.fromkeys(printed["network"]))).rename_axis(columns=None).reset_index()
 
 
@@ -191,71 +169,9 @@ def _accuracy(rows: pd.DataFrame, stage: str) -> str:
     return f"{found.mean():.1f} ± {found.std():.1f}{reached}"
 
 
-def _once(table: pd.DataFrame) -> pd.DataFrame:
+def once(table: pd.DataFrame) -> pd.DataFrame:
     """Name a network only where its rows begin."""
     return table.assign(network=table["network"].where(table["network"] != table["network"].shift(), ""))
-
-
-def _set(rows: pd.DataFrame, titles: Mapping[str, str]) -> dict[str, pd.Series]:
-    """Return the columns that name sets of pairs."""
-    names = {"network": rows["network"].map(titles), "solutions": rows["stage"].map(STAGE_NAMES)}
-    if "algorithm" in rows:
-        names["algorithm"] = rows["algorithm"]
-    if "ends" in rows:
-        names["hidden units"] = rows["ends"].map({"plain": "as they are", "aligned": "aligned"})
-    return names | {"path by": rows["objective"].map({"sum": "sum of losses", "maximum": "soft maximum"})}
-
-
-def barriers_table(means: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.populations.solutions.barrier_means`."""
-    named = {"height": "height", "rise": "rise", "straight_rise": "straight line's rise"}
-    if not np.allclose(means["fitted_rise"], means["rise"]):
-        named["fitted_rise"] = "rise on the images fitted"
-    return pd.DataFrame(
-        {
-            **_set(means, titles),
-            "pairs": means["pairs"],
-            **{words: _interval(means, name, f"{name}_low", f"{name}_high") for name, words in named.items()},
-            "at most half the straight line's, % of pairs": (100 * means["halved"]).round().astype(int),
-        }
-    )
-
-
-def barrier_differences_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.populations.solutions.barrier_differences` of paths by the sum of losses, one line per set.
-
-    A column ``algorithm``, if there is one, says whose rises they are; else they are the quasi-Newton method's.
-    """
-    shown = table[table["objective"] == "sum"]
-    places = {name: place for place, name in enumerate(("fitted", "equal", "early", "plain", "aligned", "rise"))}
-    shown = shown.sort_values(
-        ["network", "stage", "ends", "value"],
-        key=lambda names: names.map({name: place for place, name in enumerate(titles)} | places).fillna(len(places)),
-        kind="stable",
-    )
-    aligned = shown["ends"].map({"plain": "", "aligned": ", aligned"})
-    sample = shown["value"].map({"rise": "", "fitted_rise": ", on the images fitted"})
-    robust = {"value": "difference", "low": "dyadic_low", "high": "dyadic_high"}
-    return _once(
-        pd.DataFrame(
-            {
-                "network": shown["network"].map(titles),
-                "solutions": shown["stage"].map(STAGE_NAMES) + aligned + sample,
-                "algorithm": shown["algorithm"] if "algorithm" in shown else QUASI_NEWTON,
-                "rise": shown["a"].map(_rise),
-                "SGD's": shown["b"].map(_rise),
-                "difference [bootstrap]": _interval(shown, "difference", "low", "high"),
-                "dyadic-robust": _interval(shown, **robust).str.partition(" ")[2],
-                "by bootstrap": shown.apply(lambda r: side_of_zero(r["low"], r["high"]), axis=1),
-                "by dyadic-robust": shown.apply(lambda r: side_of_zero(r["dyadic_low"], r["dyadic_high"]), axis=1),
-            }
-        )
-    )
-
-
-def side_of_zero(low: float, high: float) -> str:
-    """Say on which side of 0 an interval lies."""
-    return "higher" if low > 0 else "lower" if high < 0 else "not told apart"
 
 
 def ratios_to_sgd(networks: Mapping[str, Study]) -> pd.DataFrame:
@@ -290,7 +206,7 @@ def accuracy_differences(networks: Mapping[str, Study], titles: Mapping[str, str
             for (name, result), p in zip(found.items(), adjusted, strict=True):
                 more = {"points": f"{100 * result.estimate:+.2f}".replace("-", MINUS), "p (Holm)": _p(p)}
                 rows.append({"network": titles[network], "solutions": words, "algorithm": name} | more)
-    return _once(pd.DataFrame(rows, columns=["network", "solutions", "algorithm", "points", "p (Holm)"]))
+    return once(pd.DataFrame(rows, columns=["network", "solutions", "algorithm", "points", "p (Holm)"]))
 
 
 def _p(value: float) -> str:
@@ -321,7 +237,7 @@ def sharpness_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFr
         row = {"network": titles[network], "algorithm": algorithm, "solutions": len(found)}
         row["training loss"] = _small(found["train_loss"].median())
         rows.append(row | {words: _middle(found[name]) for name, words in measures.items()})
-    return _once(pd.DataFrame(rows))
+    return once(pd.DataFrame(rows))
 
 
 def _measured(name: str) -> str:
@@ -353,7 +269,7 @@ def spreads(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, str
         for words, more, form in (("distance", "more", "+.1f"), ("directions", "direction_more", "+.4f"))
     }
     columns = {"norm": table["norm"], "distance": table["distance"], "to SGD's of its seed": table["same_seed"]}
-    return _once(
+    return once(
         pd.DataFrame(
             {
                 "network": table["network"].map(titles),
