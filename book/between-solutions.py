@@ -161,7 +161,7 @@ glue(
 # Two networks can be joined by a curve along which the loss stays low. The search bends a straight line by a few sines
 # $b_n$ and lowers the sum of the losses along it:
 #
-# $$\omega(t) = (1 - t)\,\omega_i + t\,\omega_j + \sum_n b_n \sin(n \pi t), \qquad 0 \le t \le 1.$$
+# $$\omega(t) = (1 - t)\,\omega_i + t\,\omega_j + \sum_n b_n \sin(n \pi t)$$
 #
 # The *rise* of a path is its highest loss less that of its higher end. It is an upper bound: a lower path may exist.
 # Every search got the same number of steps, and {glue:text}`converged` had converged. So the figures below compare
@@ -364,8 +364,6 @@ for name, line in lines.items():
 # Fully fitted solutions in the plane of their first two kernel principal components.
 # ```
 # `````
-#
-# ## What the paper claims, network by network
 
 # %% tags=["hide-input", "remove-output"]
 of_page = claims.read_claims().query("page == 'between-solutions'")
@@ -392,7 +390,8 @@ for name, line in lines.items():
     glue(f"provenance-{name}", line, display=False)
 
 # %% [markdown]
-# ````{table} Yu and Morozov's claims, judged by rules that are stated in the ledger.
+# `````{dropdown} What Yu and Morozov claim, judged network by network
+# ````{table} Each claim on each network, by a rule that the ledger states.
 # :name: table-verdicts-eleven
 # ```{glue:md} verdicts
 # :format: myst
@@ -400,6 +399,7 @@ for name, line in lines.items():
 # ````
 # ```{glue} provenance-verdicts
 # ```
+# `````
 #
 # `````{dropdown} How it was done: networks, settings, coverage
 # The networks are perceptrons with two hidden layers of 50 (on scikit-learn's Digits, and without biases on MNIST: FCP)

@@ -119,7 +119,7 @@ def profiles(barriers: pd.DataFrame, titles: Mapping[str, str], algorithms: Sequ
     if barriers.empty:
         return empty()
     panels = list(barriers["network"].unique())
-    figure, grid = style.canvas(width, 230, len(panels), columns=3)
+    figure, grid = style.canvas(width, 215, len(panels), columns=3)
     for axes, network in zip(grid, panels, strict=True):
         for algorithm in algorithms:
             own = barriers[(barriers["network"] == network) & (barriers["algorithm"] == algorithm)]
@@ -155,7 +155,7 @@ def differences(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> F
     there = set(zip(table["stage"], table["ends"], strict=True))
     sets = [name for name in sets if name in there]
     panels = list(table["network"].unique())
-    figure, grid = style.canvas(width, 210, len(panels), columns=3, sharey=True)
+    figure, grid = style.canvas(width, 200, len(panels), columns=3, sharey=True)
     for axes, network in zip(grid, panels, strict=True):
         axes.axvline(0, color="#777777", linewidth=1)
         for row in table[table["network"] == network].to_dict("records"):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from popview.book.cells import task_title
 from popview.book.page import MINUS
-from popview.book.tables.topography import power
+from popview.book.tables.topography import raised
 from popview.paper.audit import NO_FLAG
 
 __all__ = ["checks_table", "damaged_cells", "in_words", "slips_table"]
@@ -18,7 +18,7 @@ TASKS = ("cifar10", "cifar100", "goemotions", "tweeteval")
 
 def in_words(text: str) -> str:
     """Write data sets by their names, true minus signs, powers of ten, and what would end a table's cell."""
-    text = re.sub(r"(\d)e-(\d+)", lambda found: f"{found[1]} × 10{power(-int(found[2]))}", text)
+    text = re.sub(r"(\d)e-(\d+)", lambda found: f"{found[1]} × 10{raised(-int(found[2]))}", text)
     text = re.sub(r"(?<!\w)-(?=\d)", MINUS, text).replace("|", "\\|").replace("six-hump-camel", "the six-hump camel")
     for task in TASKS:
         text = re.sub(rf"\b{task}\b", task_title(task), text)
@@ -58,7 +58,7 @@ def damaged_cells(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     for number, table in tables.items():
         names = [name for name in ("algorithm", "comparison", "landscape", "task", "column", "set") if name in table]
         rows = table[(table["legible"] != "yes") | (table["note"] != "")]
-        where = rows[names].astype(str).agg(", ".join, axis=1)
+        where = [", ".join(map(str, row)) for row in rows[names].itertuples(index=False)]
         lines.append(pd.DataFrame({"table": number, "cell": where, "reads": rows["note"].fillna("")}))
     return pd.concat(lines, ignore_index=True).map(in_words)
 

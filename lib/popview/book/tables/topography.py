@@ -18,7 +18,7 @@ __all__ = [
     "STAGE_NAMES",
     "accuracy_differences",
     "once",
-    "power",
+    "raised",
     "printed_table",
     "ratios_to_sgd",
     "separations",
@@ -43,7 +43,7 @@ MEASURES = {
 }
 
 
-def power(exponent: int) -> str:
+def raised(exponent: int) -> str:
     """Write an exponent in raised digits."""
     return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
@@ -55,7 +55,7 @@ def _small(value: float, digits: int = 2) -> str:
     if value == 0 or abs(value) >= 1e-4:
         return f"{value:.{digits}g}".replace("-", MINUS)
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    return f"{mantissa} × 10{power(int(exponent))}".replace("-", MINUS)
+    return f"{mantissa} × 10{raised(int(exponent))}".replace("-", MINUS)
 
 
 def sets_table(coverage: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
