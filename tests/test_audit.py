@@ -230,7 +230,7 @@ class TestLayout:
         assert shown["our copy would have misread"][0] == "on CIFAR-100"
         assert shown["harmless explanation"].tolist() == ["d", "–"]
         assert shown["p"].tolist() == ["–", "0.25"]
-        assert shown["verdict"].tolist() == ["flag", "no flag"]
+        assert shown["found"].tolist() == ["odd", "nothing"]
         assert "harmless explanation" not in audit_tables.checks_table(checks, innocent=False)
 
     def test_damaged_cells_are_those_that_cannot_be_read_or_have_a_note(self, tables):
@@ -253,8 +253,8 @@ class TestLayout:
         pairs = audit.mirror_pairs(tables["1"])
         figure = audit_figures.contradictions(tests, gaps, pairs, style.DESKTOP)
         left, middle, right = figure.axes
-        assert [text.get_text() for text in left.texts] == ["goemotions: 0.035", "cifar100: 0.046"]
-        assert [text.get_text() for text in middle.texts] == ["SGD: −0.5", "NiG-SGD: −0.3"]
+        assert [text.get_text() for text in left.texts] == ["goemotions: 0.035\ncifar100: 0.046"]
+        assert [text.get_text() for text in middle.texts] == ["SGD: −0.5\nNiG-SGD: −0.3"]
         calm, odd = (line for line in right.lines if line.get_marker() in ("o", "D"))
         assert (len(calm.get_xdata()), len(odd.get_xdata())) == (18, 8)
 

@@ -42,7 +42,7 @@ def contradictions(low: pd.DataFrame, sets: pd.DataFrame, pairs: pd.DataFrame, w
     right.axline((0, 0), slope=1, color="#333333", linewidth=1, linestyle="--")
     for rows, shade, marker in ((pairs[~unequal], CALM, "o"), (pairs[unequal], ODD, "D")):
         right.plot(rows["first"], rows["second"], marker, color=shade, alpha=0.8, markersize=4.5)
-    worst = pairs.loc[(pairs["first"] - pairs["second"]).abs().idxmax()]
+    worst = pairs.loc[pairs["adjusted"].idxmin()]
     words = f"{worst['algorithm']}: {worst['first']:g}\nand {worst['second']:g}"
     place = {"xytext": (-2, 7), "textcoords": "offset points", "color": ODD}
     right.annotate(words, (worst["first"], worst["second"]), va="bottom", **place)
@@ -57,10 +57,11 @@ def _sorted(axes: plt.Axes, table: pd.DataFrame, value: str, odd: pd.Series, for
     for place, row in rows.iterrows():
         shade, marker = (ODD, "D") if row["odd"] else (CALM, "o")
         axes.plot(row[value], place, marker, color=shade, markersize=4.5)
-        if row["odd"]:
-            words = f"{row['cell']}: {form.format(row[value]).replace('-', MINUS)}"
-            beside = {"xytext": (7, 0), "textcoords": "offset points", "va": "center"}
-            axes.annotate(words, (row[value], place), color=ODD, **beside)
+    named = rows[rows["odd"]]
+    words = [
+        f"{cell}: {form.format(at).replace('-', MINUS)}" for cell, at in zip(named["cell"], named[value], strict=True)
+    ]
+    axes.text(0.99, 0.03, "\n".join(words), color=ODD, ha="right", va="bottom", transform=axes.transAxes)
     axes.set_yticks([])
     axes.grid(visible=False, axis="y")
 
@@ -78,7 +79,7 @@ def implied_p_values(panels: Mapping[str, pd.DataFrame], width: int, alpha: floa
         Where to draw the level.
     """
     lines = max(len(table) for table in panels.values())
-    figure, grid = style.canvas(width, 18 * lines + 80, len(panels), columns=2, sharex=True)
+    figure, grid = style.canvas(width, 18 * lines + 80, len(panels))
     for axes, (title, table) in zip(grid, panels.items(), strict=True):
         rows = table.assign(ratio=table["printed"] / table["implied"]).sort_values("ratio")
         y = range(len(rows))

@@ -12,6 +12,9 @@ from popview.paper.audit import NO_FLAG
 
 __all__ = ["checks_table", "damaged_cells", "in_words", "slips_table"]
 
+#: Verdict of a check → what a reader is told.
+VERDICTS = {"cannot both hold": "contradiction", "flag": "odd", NO_FLAG: "nothing"}
+
 #: Names of tasks in the paper's tables.
 TASKS = ("cifar10", "cifar100", "goemotions", "tweeteval")
 
@@ -44,7 +47,7 @@ def checks_table(checks: pd.DataFrame, innocent: bool = True, p: bool = False) -
         "our copy would have misread": checks["misread"],
     }
     columns |= {"harmless explanation": explained} if innocent else {}
-    columns |= {"verdict": checks["verdict"], "p": checks["p_value"].map(_p)} if p else {}
+    columns |= {"found": checks["verdict"].map(VERDICTS), "p": checks["p_value"].map(_p)} if p else {}
     return pd.DataFrame(columns).map(in_words)
 
 
