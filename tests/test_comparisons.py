@@ -556,3 +556,10 @@ class TestAgainstSAM:
     def test_an_algorithm_without_values_is_a_users_mistake(self):
         with pytest.raises(UsageError, match="unknown algorithm 'SAN': did you mean 'SAM'"):
             comparisons.against(restarts(5, {"SGD": 0.0, "SAM": 0.01}), [("SGD", "SAN")], 0.005)
+
+
+@pytest.mark.parametrize(
+    ("task", "title"), [("cifar10", "CIFAR-10"), ("goemotions", "GoEmotions"), ("FCP on MNIST", "FCP on MNIST")]
+)
+def test_a_task_is_called_as_readers_know_it(task, title):
+    assert cells.task_title(task) == title
