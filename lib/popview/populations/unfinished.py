@@ -13,17 +13,8 @@ __all__ = ["LATE", "late_gains", "unfinished"]
 LATE = 0.25
 
 
-def late_gains(trajectories: pd.DataFrame, value: str = "validation_metric", part: float = LATE) -> pd.DataFrame:
-    """Return what each restart gains late in training, by the least-squares line through that part.
-
-    Parameters
-    ----------
-    trajectories : DataFrame
-        Of one task and variant, as `popview.populations.tables.load_trajectories` returns it.
-    value : str
-        The column that rises or falls.
-    part : float
-        The share of the epochs, at the end, that the line goes through; by default the last quarter.
+def late_gains(trajectories: pd.DataFrame, value: str = "validation_metric") -> pd.DataFrame:
+    """Return what each restart gains over the last quarter of its epochs, by the least-squares line through that part.
 
     Returns
     -------
@@ -31,12 +22,12 @@ def late_gains(trajectories: pd.DataFrame, value: str = "validation_metric", par
         Rows: seeds; columns: algorithms. NaN where fewer than two checkpoints lie in that part.
     """
     last = trajectories["epoch"].max()
-    late = trajectories[(trajectories["epoch"] >= (1 - part) * last) & np.isfinite(trajectories[value])]
+    late = trajectories[(trajectories["epoch"] >= (1 - LATE) * last) & np.isfinite(trajectories[value])]
     names = [*dict.fromkeys(trajectories["algorithm"])]
     gains: dict[str, dict[int, float]] = {str(name): {} for name in names}
     for (name, seed), rows in late.groupby(["algorithm", "seed"], sort=False):
         if rows["epoch"].nunique() > 1:
-            gains[str(name)][int(seed)] = np.polyfit(rows["epoch"], rows[value], 1)[0] * part * last
+            gains[str(name)][int(seed)] = np.polyfit(rows["epoch"], rows[value], 1)[0] * LATE * last
     seeds = pd.Index(sorted(trajectories["seed"].unique()), name="seed")
     return pd.DataFrame(gains, index=seeds).rename_axis(columns="algorithm")
 
