@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from popview.populations.selection import FEWEST_LOSSES, mean_with_interval
+from popview.populations.selection import mean_with_interval, rank_correlation
 
 __all__ = ["READINGS", "second_half", "second_halves"]
 
@@ -47,28 +47,25 @@ def second_half(trajectories: pd.DataFrame, value: str = "test_metric") -> pd.Da
     """
     half = trajectories["epoch"].max() / 2
     late = trajectories[trajectories["epoch"] >= half]
-    finite = late[np.isfinite(late[["train_loss", value]]).all(axis=1)]
-    rows = []
-    for (algorithm, seed), restart in finite.groupby(["algorithm", "seed"], sort=False):
-        row = {"algorithm": str(algorithm), "seed": int(seed)} | dict.fromkeys(READINGS, np.nan)
-        if len(restart) > 2:
-            epoch, loss, score = (restart[name].to_numpy(dtype=float) for name in ("epoch", "train_loss", value))
-            row["gain"] = float(scipy.stats.linregress(epoch, score).slope * half)
-            if len(np.unique(loss)) >= FEWEST_LOSSES and np.ptp(score):
-                row["tau"] = _tau(-loss, score)
-                row["tau_without_trend"] = _tau(-_without_line(epoch, loss), _without_line(epoch, score))
-        rows.append(row)
-    return pd.DataFrame(rows, columns=["algorithm", "seed", *READINGS])
-
-
-def _tau(x: np.ndarray, y: np.ndarray) -> float:
-    return float(scipy.stats.kendalltau(x, y, method="asymptotic").statistic)  # methods differ in the p-value only
-
-
-def _without_line(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return what the least-squares line of y on x leaves."""
-    line = scipy.stats.linregress(x, y)
-    return y - line.intercept - line.slope * x
+    gains, rest = [], []
+    for (algorithm, seed), rows in late[np.isfinite(late[["train_loss", value]]).all(axis=1)].groupby(
+        ["algorithm", "seed"], sort=False
+    ):
+        slope = np.nan
+        if len(rows) > 2:
+            lines = {name: scipy.stats.linregress(rows["epoch"], rows[name]) for name in ("train_loss", value)}
+            slope = lines[value].slope
+            fits = {name: line.intercept + line.slope * rows["epoch"] for name, line in lines.items()}
+            rest.append(rows.assign(**{name: rows[name] - fit for name, fit in fits.items()}))
+        gains.append({"algorithm": str(algorithm), "seed": int(seed), "gain": slope * half})
+    found = pd.DataFrame(gains, columns=["algorithm", "seed", "gain"])
+    parts = {"tau": late, "tau_without_trend": pd.concat([late[:0], *rest])}
+    for name, rows in parts.items():
+        values = (
+            rank_correlation(rows, value).rename_axis(columns="algorithm").melt(value_name=name, ignore_index=False)
+        )
+        found = found.merge(values.reset_index(), how="left", on=["algorithm", "seed"])
+    return found.assign(tau_without_trend=found["tau_without_trend"].where(found["tau"].notna()))
 
 
 def second_halves(trajectories: pd.DataFrame, margin: float, value: str = "test_metric") -> pd.DataFrame:
@@ -85,7 +82,8 @@ def second_halves(trajectories: pd.DataFrame, margin: float, value: str = "test_
     -------
     DataFrame
         One row per algorithm: ``algorithm, restarts``; of each of `READINGS` its mean under its own name, and
-        ``<name>_low, <name>_high`` of Student's 95 % interval; ``learning``: whether the mean gain is above the margin.
+        ``<name>_low, <name>_high`` of Student's 95 % interval, that of a τ cut at −1 and 1; ``learning``: whether the
+        mean gain is above the margin.
     """
     found = second_half(trajectories, value)
     table = pd.DataFrame({"algorithm": list(dict.fromkeys(trajectories["algorithm"]))})
@@ -93,5 +91,7 @@ def second_halves(trajectories: pd.DataFrame, margin: float, value: str = "test_
     for name in READINGS:
         wide = found.pivot(index="seed", columns="algorithm", values=name).reindex(columns=table["algorithm"])
         means = mean_with_interval(wide)
+        if name != "gain":  # a rank correlation ends at −1 and 1
+            means[["low", "high"]] = means[["low", "high"]].clip(-1, 1)
         table[[name, f"{name}_low", f"{name}_high"]] = means[["mean", "low", "high"]].to_numpy()
     return table.assign(learning=table["gain"] > margin)
