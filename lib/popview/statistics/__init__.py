@@ -14,9 +14,11 @@ from popview.statistics.crossed import crossed_mean, spread_of_scores
 from popview.statistics.detectable import DetectableEffect, detectable_effect
 from popview.statistics.dyadic import dyadic_mean
 from popview.statistics.effect_sizes import a12, hodges_lehmann, hodges_lehmann_paired, proportion
+from popview.statistics.jackknife import jackknife, jackknife_apart
 from popview.statistics.permutation import exact_permutation, paired_permutation, smallest_p, smallest_p_paired
 from popview.statistics.results import Array, Equivalence, Result
 from popview.statistics.sequential import look_levels, sequential_holm, spent
+from popview.statistics.summary import RandomEffects, random_effects_mean
 from popview.statistics.verdicts import FEWEST_SIGNS, Comparison, Verdict, compare, verdict
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "Comparison",
     "DetectableEffect",
     "Equivalence",
+    "RandomEffects",
     "Result",
     "Verdict",
     "a12",
@@ -38,11 +41,14 @@ __all__ = [
     "hodges_lehmann_paired",
     "holm",
     "icc",
+    "jackknife",
+    "jackknife_apart",
     "look_levels",
     "mann_whitney",
     "mean_difference",
     "paired_permutation",
     "proportion",
+    "random_effects_mean",
     "sequential_holm",
     "simulate_nested",
     "smallest_p",

@@ -32,8 +32,9 @@ def p_values(test: str, a: ArrayLike, b: ArrayLike, *, seed: int = 0) -> Array:
     Parameters
     ----------
     test : str
-        A name of `popview.statistics.TESTS`: "Mann–Whitney", "t" and "permutation" are as `mann_whitney`, `t_test` and `exact_permutation` compute them; the last from `RESAMPLES` random relabellings
-        where there are more than `ENUMERATED`.
+        A name of `popview.statistics.TESTS`: "Mann–Whitney", "t" and "permutation" are as `mann_whitney`, `t_test` and
+        `exact_permutation` compute them; the last from `RESAMPLES` random relabellings where there are more than
+        `ENUMERATED`.
     a, b : array_like, shapes (repeats, n_a) and (repeats, n_b)
     seed : int
         Of the random relabellings.
