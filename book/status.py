@@ -11,9 +11,9 @@
 # ---
 
 # %% [markdown]
-# # What has been run: {glue:text}`done-runs` of {glue:text}`wanted-runs` planned runs of the comparison
+# # What has been run, and what is to come
 #
-# The runs with default and searched settings took {glue:text}`core-hours` core-hours so far. To come: {glue:text}`to-come`.
+# Of the {glue:text}`wanted-runs` runs that are compared, {glue:text}`done-runs` are done. With the searches they took {glue:text}`core-hours` core-hours so far. To come: {glue:text}`to-come`.
 # Runs with an annealed learning rate, meant to confirm the comparison, stand at {glue:text}`annealed-done` of
 # {glue:text}`annealed-wanted`.
 #
@@ -158,7 +158,12 @@ drawn = {
     "4": "learning curves",
 }
 figures = pd.DataFrame(
-    {"of the paper": f"Figure {number}", "shows": shows, "legible in our copy": "no", "here": f"[ours](paper-figure-{number})"}
+    {
+        "of the paper": f"Figure {number}",
+        "shows": shows,
+        "legible in our copy": "no",
+        "here": f"[ours](paper-figure-{number})",
+    }
     for number, shows in drawn.items()
 )
 page.table("paper", pd.concat([paper, figures], ignore_index=True))
