@@ -32,7 +32,7 @@ class Abbreviations(SphinxPostTransform):
         for text in list(self.document.findall(nodes.Text)) if meanings else ():
             if isinstance(text.parent, nodes.paragraph | nodes.caption | nodes.strong | nodes.emphasis):
                 pieces = abbreviated(text.astext(), meanings)
-                if len(pieces) > 1 or not isinstance(pieces[0], nodes.Text):
+                if any(isinstance(piece, nodes.abbreviation) for piece in pieces):
                     text.parent.replace(text, pieces)
 
 
