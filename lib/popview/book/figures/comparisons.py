@@ -64,7 +64,15 @@ def forest(comparison: pd.DataFrame, width: int, unfinished: set[tuple[str, str,
     figure.supxlabel("points of test score above SGD", fontsize=8.5)
     there = [VARIANTS[name] for name in VARIANTS if name in set(comparison["variant"])]
     marks = [
-        Line2D([], [], color="#444444", marker=mark, linewidth=0, markerfacecolor="#444444" if fill else "white", label=name)
+        Line2D(
+            [],
+            [],
+            color="#444444",
+            marker=mark,
+            linewidth=0,
+            markerfacecolor="#444444" if fill else "white",
+            label=name,
+        )
         for mark, fill, name in there
     ]
     figure.legend(handles=marks, loc="outside upper right", ncols=len(marks), borderaxespad=0)
