@@ -1,18 +1,12 @@
-"""Figures of what has been run, and of how the tasks are learnt."""
+"""The figure of what has been run."""
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from popview.book import style
 from popview.book.cells import task_title
-from popview.book.colours import colour
-from popview.book.figures.trajectories import empty
 
-__all__ = ["learning_curves", "progress"]
+__all__ = ["progress"]
 
 #: Kind of runs → what a reader is told.
 KINDS = {
