@@ -2,6 +2,7 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator
 
 from popview.book import style
@@ -52,7 +53,8 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
     for ax in axes[-2:] if width > style.PHONE else axes[-1:]:
         ax.set_xlabel("training cost, in runs of SGD")
     axes[0].set_ylabel("gain in points")
-    _key(axes[0])
+    handles = _key(axes[0])
+    figure.legend(handles=handles, loc="outside upper left", ncols=3 if width > style.PHONE else 2, handlelength=1.6)
     return figure
 
 
@@ -76,9 +78,9 @@ def _ensembles(ax, rows: pd.DataFrame, variant: str) -> bool:  # type: ignore[no
     return len(part) > 1
 
 
-def _key(ax) -> None:  # type: ignore[no-untyped-def]
-    """Name the marks, in the first panel."""
-    handles = [
+def _key(ax) -> list[Line2D]:  # type: ignore[no-untyped-def]
+    """Return the marks with their names."""
+    return [
         ax.plot([], [], "o-", color=colour("SGD"), label="SGD, runs together")[0],
         ax.plot([], [], "o--", color=colour("SGD"), label="annealed SGD, the same")[0],
         *(
@@ -87,7 +89,6 @@ def _key(ax) -> None:  # type: ignore[no-untyped-def]
         ),
         ax.plot([], [], "*", color="0.3", label="best other optimizer")[0],
     ]
-    ax.legend(handles=handles, loc="best", handlelength=1.6, labelspacing=0.3, borderaxespad=0.2)
 
 
 def disagreement_with_sgd(pairs: dict[str, pd.DataFrame], width: int) -> Figure:
