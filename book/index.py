@@ -80,7 +80,8 @@ glue("flat-tasks", in_words([name for name in order if not still[name]]), displa
 scales = equal_budget.scales(("laptop", "paper"), dict.fromkeys(profiles.tasks("laptop")))
 flops = scales.pivot(index="task", columns="profile", values="flops").dropna()
 ratios = flops.loc[flops.index.isin(list(base)), "paper"] / flops["laptop"]
-glue("cheaper", f"{ratios.min():,.0f} to {ratios.max():,.0f}", display=False)
+rounded = dict.fromkeys(f"{float(f'{ratio:.1g}'):,.0f}" for ratio in (ratios.min(), ratios.max()))
+glue("cheaper", " to ".join(rounded), display=False)
 
 # %% [markdown]
 # ## What was found
@@ -192,7 +193,7 @@ glue("margins", ", ".join(f"±{value:g} on {task_title(name)}" for name, value i
 # [run it yourself](rerun.md) · [how to cite](cite.md)
 
 # %% tags=["remove-cell"]
-where = (f"{last[name]['SGD'].mean():.0f} on {task_title(name)}" for name in order if still[name])
+where = (f"{100 * tables.final(base[name])['SGD'].mean():.0f} on {task_title(name)}" for name in order if still[name])
 glue("ends-learning", ", ".join(where) or "no task", display=False)
 numbers = {name: rows["seed"].nunique() for name, rows in base.items()}
 glue("runs", ", ".join(f"{numbers[name]} on {task_title(name)}" for name in order), display=False)
