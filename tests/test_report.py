@@ -1,5 +1,6 @@
 """What a chapter shows: numbers as text, provenance lines, and figures that hold what they were given."""
 
+import ast
 import base64
 import io
 import re
@@ -14,8 +15,8 @@ from matplotlib.colors import to_rgb
 
 from popview.book import colours, page
 from popview.book.figures import landscapes, trajectories
+from popview.book.figures import runs as run_figures
 from popview.book.tables import runs as run_tables
-from popview.common.environment import processor
 from popview.common.folders import ROOT
 from popview.landscapes import LANDSCAPES, Landscape, get
 from popview.landscapes.restarts import sample
@@ -91,7 +92,7 @@ class TestPage:
     def test_provenance_holds_the_numbers_in_full(self):
         frame = pd.DataFrame({"a": [1 / 3, 2.0], "b": ["x, y", "z"]})
         html = page.provenance(frame, "odd.csv", restarts=500, noise_radius="<0.1>").data
-        assert f"restarts 500 · noise radius &lt;0.1&gt; · page computed on {processor()} · " in html
+        assert "restarts 500 · noise radius &lt;0.1&gt; · <a download" in html
         data = re.search(r'download="odd.csv" href="data:text/csv;base64,([^"]+)"', html)
         assert data is not None
         pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(base64.b64decode(data[1]))), frame)
@@ -107,10 +108,21 @@ def test_the_inventory_says_what_is_to_come():
     ]
     laid = run_tables.inventory_table(pd.DataFrame(rows, columns=["task", "variant", "algorithm", *counts]))
     assert laid.to_numpy().tolist() == [
-        ["cifar10", "base", 10, 7, "SAM 3", 2, 1, 1, "0.75"],
-        ["cifar10", "tuned", 5, 0, "all", 0, 0, 0, "0.00"],
-        ["digits", "base", 100, 100, "–", 0, 0, 0, "0.12"],
+        ["CIFAR-10", "base", 10, 7, "SAM 3", 2, 1, 1, "0.75"],
+        ["CIFAR-10", "tuned", 5, 0, "all", 0, 0, 0, "0.00"],
+        ["Digits", "base", 100, 100, "–", 0, 0, 0, "0.12"],
     ]
+
+
+def test_what_has_been_run_is_drawn_as_a_share_of_what_is_planned():
+    rows = [("cifar10", "base", 10, 4), ("digits", "base", 5, 5), ("cifar10", "annealed", 8, 0)]
+    table = pd.DataFrame(rows, columns=["task", "variant", "wanted", "done"])
+    base, annealed, *_ = run_figures.progress(table, 688).axes
+    assert [axes.get_title() for axes in (base, annealed)] == ["default settings", "annealed"]
+    assert [bar.get_width() for bar in base.containers[1]] == [0.4, 1.0]
+    assert [text.get_text() for text in base.texts] == ["4 of 10", "5 of 5"]
+    assert [text.get_text() for text in annealed.texts] == ["0 of 8"]  # of Digits nothing is planned
+    assert [label.get_text() for label in base.get_yticklabels()] == ["CIFAR-10", "Digits"]
 
 
 class TestFigures:
@@ -302,10 +314,13 @@ def test_every_cell_is_read_as_one(chapter):
 def test_every_drawn_figure_is_described_in_words(chapter):
     """Interactive ones (`page.interactive`) are no images."""
     text = chapter.read_text("utf-8")
-    drawn = set(re.findall(r'page\.figure\(\s*"([\w-]+)"', text))
-    described = dict(re.findall(r"\{glue:figure\} ([\w-]+)\n# :alt: (.+)\.\n", text))
-    assert set(described) == drawn
-    assert all(len(words) > 20 for words in described.values())
+    described = {}
+    for call in (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)):
+        if ast.unparse(call.func) == "page.figure":
+            words = {keyword.arg: keyword.value for keyword in call.keywords}
+            described[ast.unparse(call.args[0]).strip("'")] = ast.unparse(words["alt"])
+    assert set(described) == set(re.findall(r"\{glue:figure\} ([\w-]+)\n", text))
+    assert all(len(words) > 40 for words in described.values())
 
 
 def test_no_two_chapters_share_a_label():
