@@ -10,9 +10,17 @@ import scipy.stats
 from stand_ins import stand_in
 
 from popview.common.errors import UsageError
-from popview.populations.confirmation import confirm, decisions, load_confirmation, schedule_spreads
-from popview.populations.outcomes import load_final_measures, outcome_values
-from popview.populations.tables import load_trajectories, wanted
+from popview.populations.confirmation import (
+    confirm,
+    confirm_tasks,
+    confirmed_tasks,
+    decisions,
+    load_confirmation,
+    schedule_spreads,
+    spreads_by_task,
+)
+from popview.populations.outcomes import load_final_measures, outcome_values, outcomes_by_case
+from popview.populations.tables import gather, load_trajectories, wanted
 from popview.runs import store
 from popview.runs.expansion import expand
 from popview.runs.profiles import settings
@@ -127,6 +135,24 @@ class TestLoading:
         assert load_confirmation("laptop", "cifar10", DECIDED, tmp_path / "empty").empty
         assert confirm(found, DECIDED, "cifar10").empty
 
+    def test_over_tasks_each_stands_as_it_does_alone(self, tmp_path: Path) -> None:
+        """A task without SGD is left out; of the others the rows are those of the task alone."""
+        for spec in expand("laptop", "cifar10", variant="annealed", algorithms=("SGD", "SAM")):
+            value = 0.7 + spec.seed % 7 / 1000 + 0.002 * (spec.algorithm == "SAM") * (spec.seed % 3)
+            store.save(spec, stand_in(spec, whole_test={"metric": [value]}), tmp_path)
+        fresh = confirmed_tasks("laptop", DECIDED, root=tmp_path)
+        assert list(fresh) == ["cifar10"]
+        assert confirmed_tasks("laptop", DECIDED, "digits", tmp_path) == {}
+        alone = confirm(fresh["cifar10"], DECIDED, "cifar10")
+        table = confirm_tasks({"cifar10": fresh["cifar10"], "goemotions": fresh["cifar10"]}, DECIDED)
+        assert set(table["task"]) == {"cifar10", "goemotions"}
+        pd.testing.assert_frame_equal(table[table["task"] == "cifar10"].drop(columns="task"), alone)
+        wider = table[table["task"] == "goemotions"]
+        assert (wider["margin"] == DECIDED["margins"]["goemotions"]).all()
+        spread = spreads_by_task(fresh, {"cifar10": fresh["cifar10"], "digits": fresh["cifar10"]})
+        assert spread["task"].tolist() == ["cifar10", "cifar10"]
+        assert (spread["constant_sd"] == spread["annealed_sd"]).all()
+
     def test_spreads_are_those_of_the_columns(self) -> None:
         annealed, constant = drawn({"SAM": 0.01}, 10), drawn({"SAM": 0.0, "SGLD": 0.0}, 5, spread=0.02)
         found = schedule_spreads(annealed, constant).set_index("algorithm")
@@ -152,6 +178,20 @@ class TestOutcomes:
         assert gaps["SetA"]["SWA"] == 3.13
         assert gaps["averaged"]["SWA"] == -0.94
         assert round(100 * values["last"]["SGD"].std(), 2) == 2.30
+
+    def test_of_all_tasks_are_those_of_each_and_read_no_file_twice(self, monkeypatch) -> None:
+        _, results = gather("laptop", "cifar10", "base")
+        opened = []
+        monkeypatch.setattr(store, "_checked", lambda file, *_: opened.append(file))
+        by_case = outcomes_by_case(results, "laptop")
+        assert not opened
+        specs = wanted("laptop", "cifar10", "base")
+        alone = outcome_values(load_trajectories(specs), load_final_measures(specs))
+        assert by_case.keys() == {("cifar10", "base")}
+        for name, values in alone.items():
+            pd.testing.assert_frame_equal(by_case["cifar10", "base"][name], values)
+        few = {key: rows[rows["seed"].isin([2, 5])] for key, rows in results.items()}
+        assert outcomes_by_case(few, "laptop")["cifar10", "base"]["last"].index.tolist() == [2, 5]
 
     def test_the_last_ten_are_the_ten_of_the_highest_step(self) -> None:
         specs = wanted("laptop", "goemotions", "base")

@@ -9,6 +9,7 @@ import scipy.stats
 import statsmodels.api as sm
 from statsmodels.formula.api import ols
 
+from popview import topography
 from popview.statistics import crossed_mean, dyadic_mean, look_levels, sequential_holm, spent, spread_of_scores
 
 
@@ -158,6 +159,21 @@ class TestDyadicMean:
             independent += low <= 0 <= high
         assert held / 1_000 >= 0.9
         assert independent / 1_000 <= 0.75
+
+    def test_holds_the_truth_where_pairs_vary_more_than_solutions_do_and_is_no_wider_than_the_bootstrap(self) -> None:
+        """Each pair's own noise, beside its solutions' shares: what the bootstrap over solutions is too wide for."""
+        generator, held, widths = np.random.default_rng(10), 0, []
+        everyone = np.array(list(itertools.combinations(range(24), 2)))
+        for trial in range(600):
+            pairs = everyone[generator.permutation(len(everyone))[:50]]
+            values = 0.3 * generator.normal(size=24)[pairs].sum(1) + generator.normal(size=50)
+            low, high = dyadic_mean(values, pairs).interval or (0, 0)
+            held += low <= 0 <= high
+            if trial < 40:
+                wide = topography.mean(values, pairs, resamples=1_000).interval or (0, 0)
+                widths.append((high - low) / (wide[1] - wide[0]))
+        assert 0.9 <= held / 600 <= 0.97
+        assert np.mean(widths) < 0.9
 
     def test_refuses_a_pair_of_one_member(self) -> None:
         with pytest.raises(ValueError, match="joins a member with itself"):

@@ -3,11 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.integrate
 import scipy.stats
+import torch
 
-from popview.landscapes import get, two_well
+from popview.landscapes import Landscape, get, two_well
 from popview.landscapes.restarts import sample
 from popview.paper import printed, table_one
+from popview.paper.basins import against_basins, basin_shares
 from popview.paper.table_one import (
     ALGORITHMS,
     COLUMNS,
@@ -258,6 +261,106 @@ class TestWideWell:
         s = sample("two-well", "GD", 20, iterations=60, lr=5.0, domain=((3.0, 4.0), (0.0, 1.0)))
         assert s.diverged.all()
         assert np.isnan(wide_well([s])["share"].item())
+
+
+def flowed(surface: Landscape, points: np.ndarray, time: float) -> np.ndarray:
+    """Follow the gradient flow by SciPy's Runge-Kutta."""
+
+    def downhill(_: float, flat: np.ndarray) -> np.ndarray:
+        return -surface.gradient(torch.from_numpy(flat.reshape(points.shape))).numpy().ravel()
+
+    solved = scipy.integrate.solve_ivp(downhill, (0, time), points.ravel(), "RK45", rtol=1e-4, atol=1e-6)
+    return solved.y[:, -1].reshape(points.shape)
+
+
+class TestPairedToGD:
+    def test_counts_and_p_are_those_of_the_ends_by_hand(self):
+        """From the signs of x, once SciPy has followed the flow from where both algorithms ended."""
+        surface = two_well()
+        own = {"restarts": 500, "iterations": 400, "lr": 0.01, "normalized": True}
+        plain = sample(surface, "GD", **own)
+        hops = sample(surface, "NiM-BH", rho=0.9, tau=20, epsilon=1e-3, **own)
+        row = wide_well([plain, hops]).set_index("algorithm").loc["NiM-BH"]
+        before, after = (flowed(surface, s.ends.numpy(), 3.0)[:, 0] for s in (plain, hops))
+        near = np.hypot(*hops.ends.numpy().T) < 0.2
+        to_wide, to_narrow = ((before > 0) & (after < 0) & ~near).sum(), ((before < 0) & (after > 0) & ~near).sum()
+        assert to_wide + to_narrow > 20
+        assert row[["paired", "to_wide", "to_narrow"]].tolist() == [(~near).sum(), to_wide, to_narrow]
+        assert row["paired_p"] == pytest.approx(scipy.stats.binomtest(to_wide, to_wide + to_narrow).pvalue)
+        interval = scipy.stats.binomtest(to_wide + to_narrow, int(row["paired"])).proportion_ci(0.95, "wilson")
+        assert row[["moved_low", "moved_high"]].tolist() == pytest.approx([100 * interval.low, 100 * interval.high])
+
+    def test_gd_moves_nothing_and_is_not_tested(self):
+        plain = sample(two_well(), "GD", 50, iterations=300)
+        assert "paired_p" not in wide_well([sample(two_well(), "SAM", 50, iterations=300)])
+        row = wide_well([plain]).iloc[0]
+        assert (row["moved"], row["to_wide"], row["to_narrow"]) == (0, 0, 0)
+        assert np.isnan(row["paired_p"])
+
+    def test_holm_is_over_all_but_gd(self):
+        table = table_one.preferences(40, 40, 0)
+        others = table[table["algorithm"] != "GD"]
+        assert len(others) == 21
+        assert others["paired_adjusted"].to_numpy() == pytest.approx(holm(others["paired_p"].to_numpy()))
+        assert table.loc[table["algorithm"] == "GD", "paired_adjusted"].isna().all()
+
+
+@pytest.fixture(scope="module")
+def shares() -> pd.DataFrame:
+    return basin_shares(restarts=10_000, seed=7)
+
+
+class TestBasins:
+    def test_are_the_areas_that_an_integrated_flow_drains(self, shares):
+        """SciPy's Runge-Kutta from a grid of starts: another integrator, and no random starts."""
+        centres = np.linspace(-5, 5, 33)[:-1] + 10 / 64
+        starts = np.stack(np.meshgrid(centres, centres), -1).reshape(-1, 2)
+        for name in ("himmelblau", "six-hump-camel"):
+            surface = get(name)
+            nearest = surface.nearest(torch.from_numpy(flowed(surface, starts, 4.0)))[0]
+            count = np.bincount(nearest.numpy(), minlength=len(surface.minima))
+            found = shares[shares["landscape"] == name]
+            assert 100 * count / len(starts) == pytest.approx(found["share"].to_numpy(), abs=2.5)
+
+    def test_add_up_and_keep_the_symmetry(self, shares):
+        assert shares.groupby("landscape")["share"].sum().to_numpy() == pytest.approx(100)
+        at = shares.set_index(["landscape", "column"])
+        for name, pairs in table_one.PAIRS.items():
+            for first, second in pairs:
+                gap = at.loc[(name, first), "share"] - at.loc[(name, second), "share"]
+                assert abs(gap) < 4 * np.sqrt(2) * at.loc[(name, first), "error"]
+        row = at.loc[("himmelblau", "GM1")]
+        assert row["error"] == pytest.approx(np.sqrt(row["share"] * (100 - row["share"]) / 10_000))
+
+    def test_one_sample_tests_are_pearsons_by_hand(self, samples, shares, tabulated):
+        table = against_basins(tabulated, shares).set_index(["landscape", "algorithm"])
+        share = shares.set_index(["landscape", "column"])["share"] / 100
+        camel = share["three-hump-camel"].to_numpy()
+        # 33, 35 and 31 % of 500: a restart in a hundred is rounding, and is left out
+        seen = np.array([165, 175, 155])
+        statistic = ((seen - 495 * camel) ** 2 / (495 * camel)).sum()
+        row = table.loc[("three-hump-camel", "NiM-BH")]
+        assert row["printed_p"] == pytest.approx(scipy.stats.chi2.sf(statistic, 2))
+        assert row["printed_at_minima"] == 99
+        # two illegible cells are one remainder of 49 %
+        two = share["himmelblau"][["GM1", "GM2"]].to_numpy()
+        parts = np.append(two, 1 - two.sum())
+        statistic = ((np.array([140, 115, 245]) - 500 * parts) ** 2 / (500 * parts)).sum()
+        row = table.loc[("himmelblau", "NiG-GD")]
+        assert (row["legible"], row["printed_p"]) == (2, pytest.approx(scipy.stats.chi2.sf(statistic, 2)))
+        # ours, of all restarts at minima
+        s = next(s for s in samples if (s.landscape.name, s.algorithm) == ("three-hump-camel", "SAM"))
+        seen = s.counts_by_radius(QUICK.radius)[:3].numpy()
+        statistic = ((seen - seen.sum() * camel) ** 2 / (seen.sum() * camel)).sum()
+        assert table.loc[("three-hump-camel", "SAM"), "ours_p"] == pytest.approx(scipy.stats.chi2.sf(statistic, 2))
+        two_sample = against_printed(tabulated).set_index(["landscape", "algorithm"])["p_value"]
+        pd.testing.assert_series_equal(table["two_sample_p"], two_sample, check_names=False)
+
+    def test_the_rows_of_himmelblau_and_three_hump_fit_and_six_hump_does_not(self, shares, tabulated):
+        table = against_basins(tabulated, shares)
+        descent = table[table["algorithm"] == "GD"].set_index("landscape")["printed_p"]
+        assert descent["himmelblau"] > 0.05 < descent["three-hump-camel"]
+        assert descent["six-hump-camel"] < 1e-10
 
 
 class TestAtSaddles:

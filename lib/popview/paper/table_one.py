@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 from joblib import Parallel, delayed
+from statsmodels.stats.contingency_tables import mcnemar
+from torch import Tensor
 
 from popview.landscapes import two_well
 from popview.landscapes.restarts import Sample, sample
@@ -231,17 +233,9 @@ def symmetry(table: pd.DataFrame, value: str, restarts: int) -> pd.DataFrame:
             a, b = (round(cell[c] / 100 * restarts) if pd.notna(cell[c]) else None for c in (first, second))
             if a is None or b is None:
                 continue
-            p_value = scipy.stats.binomtest(a, a + b).pvalue if a + b else 1.0
-            rows.append(
-                {
-                    "algorithm": algorithm,
-                    "landscape": landscape,
-                    "pair": f"{first} – {second}",
-                    "first": cell[first],
-                    "second": cell[second],
-                    "p_value": p_value,
-                }
-            )
+            found = {"algorithm": algorithm, "landscape": landscape, "pair": f"{first} – {second}"}
+            found |= {"first": cell[first], "second": cell[second]}
+            rows.append(found | {"p_value": scipy.stats.binomtest(a, a + b).pvalue if a + b else 1.0})
     return pd.DataFrame(rows)
 
 
@@ -251,6 +245,8 @@ def wide_well(samples: Iterable[Sample], radius: float = 0.2) -> pd.DataFrame:
     The starts are drawn so that gradient flow sends half of them to either well. An algorithm's preference is the
     deviation from ½ among the restarts that end in a basin, tested by an exact binomial test. Restarts that end within
     `radius` of the saddle are in neither: SAM leaves many there, all on one side, and their basin says nothing.
+
+    Starts are shared: McNemar's exact test compares with GD from the same starts, whichever were drawn.
 
     Parameters
     ----------
@@ -265,14 +261,17 @@ def wide_well(samples: Iterable[Sample], radius: float = 0.2) -> pd.DataFrame:
         narrow, saddle, diverged`` (counts); ``saddle_wide, saddle_narrow``: those at the saddle that began where GD
         ends in either well (NaN without GD); ``share`` of wide among wide and narrow with its 95 % Wilson interval
         ``low, high`` (in percent; NaN where none ended in a basin), ``p_value``, ``noise_triggers`` (mean a restart).
+        With GD among the samples: ``paired`` (restarts that end in a well as GD's do), ``to_wide, to_narrow`` (of
+        these, those in the other well than GD's), ``moved, moved_low, moved_high`` (their share with its 95 % Wilson
+        interval, in percent), ``paired_p`` (McNemar 1947; NaN for GD itself).
     """
     samples, rows = list(samples), []
-    plain = {_place(s): s.basin for s in samples if s.algorithm == "GD"}
+    plain = {_place(s): s for s in samples if s.algorithm == "GD"}
     for s in samples:
         first, second = s.landscape.minima
         wide, narrow = (0, 1) if first.trace < second.trace else (1, 0)
-        saddle = (s.ends - s.ends.new_tensor(s.landscape.passes[0])).norm(dim=-1) < radius
-        settled = ~saddle & ~s.diverged
+        settled = _settled(s, radius)
+        saddle = ~settled & ~s.diverged
         a, b = (int((settled & (s.basin == well)).sum()) for well in (wide, narrow))
         found = proportion(a, a + b) if a + b else None
         low, high = (found and found.interval) or (np.nan, np.nan)
@@ -281,11 +280,29 @@ def wide_well(samples: Iterable[Sample], radius: float = 0.2) -> pd.DataFrame:
         row |= {"wide": a, "narrow": b, "saddle": int(saddle.sum()), "diverged": int(s.diverged.sum())}
         began = plain.get(_place(s))
         for name, well in (("saddle_wide", wide), ("saddle_narrow", narrow)):
-            row[name] = np.nan if began is None else int((saddle & (began == well)).sum())
+            row[name] = np.nan if began is None else int((saddle & (began.basin == well)).sum())
         row |= {"share": 100 * a / (a + b) if a + b else np.nan, "low": 100 * low, "high": 100 * high}
         row |= {"p_value": scipy.stats.binomtest(a, a + b).pvalue if a + b else np.nan}
-        rows.append(row | {"noise_triggers": float(s.noise_triggers.double().mean())})
+        row |= {"noise_triggers": float(s.noise_triggers.double().mean())}
+        rows.append(row | (_moved(s, began, wide, narrow, radius) if began is not None else {}))
     return pd.DataFrame(rows)
+
+
+def _moved(s: Sample, began: Sample, wide: int, narrow: int, radius: float) -> dict[str, float]:
+    """Return the columns of `wide_well` that compare with GD; of GD itself only what is certain: nothing moves."""
+    both = _settled(s, radius) & _settled(began, radius)
+    gains, losses = (int((both & (s.basin == well) & (began.basin != well)).sum()) for well in (wide, narrow))
+    found = proportion(gains + losses, int(both.sum())) if both.any() else None
+    low, high = (found and found.interval) or (np.nan, np.nan)
+    row = {"paired": int(both.sum()), "to_wide": gains, "to_narrow": losses}
+    row |= {"moved": 100 * found.estimate if found else np.nan, "moved_low": 100 * low, "moved_high": 100 * high}
+    test = np.nan if s is began else float(mcnemar([[0, gains], [losses, 0]], exact=True).pvalue)
+    return row | {"paired_p": test}
+
+
+def _settled(s: Sample, radius: float) -> Tensor:
+    """Say of each restart on a two-well landscape whether it ended in a well, away from the saddle."""
+    return ((s.ends - s.ends.new_tensor(s.landscape.passes[0])).norm(dim=-1) >= radius) & ~s.diverged
 
 
 def _place(s: Sample) -> tuple[float, ...]:
@@ -301,7 +318,8 @@ def preferences(restarts: int, iterations: int, seed: int, lr: float = 0.01) -> 
     Returns
     -------
     DataFrame
-        As `wide_well`, one row per landscape and algorithm, with Holm's p-values over all rows in ``adjusted``.
+        As `wide_well`, one row per landscape and algorithm, with Holm's p-values over all rows in ``adjusted``, and
+        those of ``paired_p`` over all rows but GD's in ``paired_adjusted``.
     """
     samples = []
     for dimension, depth in ((2, 0.0), (10, 0.0), (2, 0.3)):
@@ -311,7 +329,10 @@ def preferences(restarts: int, iterations: int, seed: int, lr: float = 0.01) -> 
             own |= {"tau": 50, "epsilon": 1e-3} if algorithm.startswith("NiM") or algorithm.endswith("BH") else {}
             own |= {"iterations": iterations, "seed": seed, "lr": lr, "normalized": True}
             samples.append(sample(surface, algorithm, restarts, **own))
-    return wide_well(samples).assign(adjusted=lambda table: holm(table["p_value"]))
+    table = wide_well(samples).assign(adjusted=lambda table: holm(table["p_value"]))
+    others = table["paired_p"].notna()
+    table.loc[others, "paired_adjusted"] = holm(table.loc[others, "paired_p"])
+    return table
 
 
 def at_saddles(samples: Iterable[Sample], radius: float) -> pd.DataFrame:

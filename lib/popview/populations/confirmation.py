@@ -1,6 +1,7 @@
 """The comparison of annealed runs, as ``data/paper/confirmation.toml`` fixed it before the first was trained."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,15 @@ from popview.runs import store
 from popview.runs.annealed import AnnealedPlan
 from popview.statistics import look_levels, mean_difference, sequential_holm, tost
 
-__all__ = ["confirm", "decisions", "load_confirmation", "schedule_spreads"]
+__all__ = [
+    "confirm",
+    "confirm_tasks",
+    "confirmed_tasks",
+    "decisions",
+    "load_confirmation",
+    "schedule_spreads",
+    "spreads_by_task",
+]
 
 
 def decisions(file: Path = RESULTS / "paper" / "confirmation.toml") -> dict[str, Any]:
@@ -59,6 +68,47 @@ def load_confirmation(profile: str, task: str, decided: dict[str, Any], root: Pa
     measures = load_final_measures(there, root)
     wide = measures.pivot_table(index="seed", columns="algorithm", values=decided["outcome"], sort=False)
     return wide.rename_axis(columns="algorithm")
+
+
+def confirmed_tasks(
+    profile: str, decided: dict[str, Any], task: str = "all", root: Path = RESULTS
+) -> dict[str, pd.DataFrame]:
+    """Return `load_confirmation` of each task with a decided margin in which the reference is there.
+
+    Parameters
+    ----------
+    profile : str
+    decided : dict
+        As `decisions` returns it.
+    task : str
+        One task, or "all".
+    root : Path
+        Of the store.
+    """
+    names = [name for name in decided["margins"] if task in ("all", name)]
+    found = {name: load_confirmation(profile, name, decided, root) for name in names}
+    return {name: values for name, values in found.items() if decided["reference"] in values}
+
+
+def confirm_tasks(fresh: Mapping[str, pd.DataFrame], decided: dict[str, Any]) -> pd.DataFrame:
+    """Return `confirm` of the values of each task, with the task in a column ``task`` at the end."""
+    tables = [confirm(values, decided, name).assign(task=name) for name, values in fresh.items()]
+    return pd.concat([pd.DataFrame(), *tables], ignore_index=True)
+
+
+def spreads_by_task(fresh: Mapping[str, pd.DataFrame], constant: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return `schedule_spreads` of each task that has both, with the task in a column ``task`` at the end.
+
+    Parameters
+    ----------
+    fresh : mapping of str to DataFrame
+        Task → annealed runs, as `confirmed_tasks` returns them.
+    constant : mapping of str to DataFrame
+        Task → the same outcome of runs at a constant learning rate.
+    """
+    both = [name for name in fresh if name in constant]
+    tables = [schedule_spreads(fresh[name], constant[name]).assign(task=name) for name in both]
+    return pd.concat([pd.DataFrame(), *tables], ignore_index=True)
 
 
 def schedule_spreads(annealed: pd.DataFrame, constant: pd.DataFrame, reference: str = "SGD") -> pd.DataFrame:

@@ -9,11 +9,18 @@ import pandas as pd
 from popview.common.folders import RESULTS
 from popview.populations.comparisons import against, against_reference
 from popview.populations.selection import chosen, last_checkpoints
-from popview.populations.tables import final
+from popview.populations.tables import final, wanted
 from popview.runs import store
 from popview.runs.specs import RunSpec
 
-__all__ = ["OUTCOMES", "against_by_outcome", "load_final_measures", "outcome_values", "swa_against_averages"]
+__all__ = [
+    "OUTCOMES",
+    "against_by_outcome",
+    "load_final_measures",
+    "outcome_values",
+    "outcomes_by_case",
+    "swa_against_averages",
+]
 
 #: Outcome → what is judged, where.
 OUTCOMES = {
@@ -94,6 +101,33 @@ def outcome_values(trajectories: pd.DataFrame, measures: pd.DataFrame) -> dict[s
     found["last, sample"] = final(trajectories)
     found["SetA"] = chosen(trajectories, "train_loss")
     found["last ten"] = last_checkpoints(trajectories)
+    return found
+
+
+def outcomes_by_case(
+    results: Mapping[tuple[str, str], pd.DataFrame], profile: str, root: Path = RESULTS
+) -> dict[tuple[str, str], dict[str, pd.DataFrame]]:
+    """Return the `outcome_values` of each task and variant, of the algorithms and seeds that have been loaded.
+
+    Parameters
+    ----------
+    results : mapping of (task, variant) to DataFrame
+        As `popview.populations.tables.gather` returns them.
+    profile : str
+    root : Path
+        Of the store.
+
+    Returns
+    -------
+    dict of (task, variant) to dict of str to DataFrame
+    """
+    found = {}
+    for (task, variant), rows in results.items():
+        seeds = rows["seed"].unique()
+        algorithms = tuple(rows["algorithm"].unique())
+        specs = wanted(profile, task, variant, algorithms=algorithms, restarts=int(seeds.max()) + 1)
+        measures = load_final_measures(specs, root)
+        found[task, variant] = outcome_values(rows, measures[measures["seed"].isin(seeds)])
     return found
 
 

@@ -171,11 +171,10 @@ def load_trajectories(specs: Iterable[RunSpec], restarts: int | None = None, roo
     """
     frames = []
     for spec in specs:
-        table = store.load(spec, root)
-        frame = table.to_pandas().drop(columns="probabilities", errors="ignore")
+        frame = store.load(spec, root).to_pandas().drop(columns="probabilities", errors="ignore")
         for place, name in enumerate(("task", "profile", "algorithm", "variant")):
             frame.insert(place, name, getattr(spec, name))
-        frame["processor"] = store.metadata_of(table.schema)["processor"]
+        frame["processor"] = store.metadata(spec, root)["processor"]
         frames.append(frame if restarts is None else frame[frame["seed"] < restarts])
     if not frames:
         raise UsageError("no specs to load")

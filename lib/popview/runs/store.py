@@ -155,19 +155,18 @@ def _checked(file: Path, former: bool = False) -> tuple[pa.Table, dict[str, Any]
 
 
 @lru_cache(maxsize=4096)
-def _opened(file: Path, *_: int) -> tuple[pa.Table, str]:
-    """Return a file's table, checked, and its digest; read once while its time and size stay what they are."""
-    table, told = _checked(file)
-    return table, told["digest"]
+def _opened(file: Path, *_: int) -> tuple[pa.Table, dict[str, Any]]:
+    """Return a file's table and metadata, checked; read once while its time and size stay what they are."""
+    return _checked(file)
 
 
-def _read(file: Path, spec: Part) -> pa.Table:
+def _read(file: Path, spec: Part) -> tuple[pa.Table, dict[str, Any]]:
     with _reading(file):
         facts = file.stat()
-        table, digest = _opened(file, facts.st_mtime_ns, facts.st_size)
-        if digest != spec.digest:
+        table, told = _opened(file, facts.st_mtime_ns, facts.st_size)
+        if told["digest"] != spec.digest:
             raise Damaged("it holds another spec")
-    return table
+    return table, told
 
 
 def _readable(file: Path, spec: Part) -> bool:
@@ -205,6 +204,10 @@ def load(spec: Part, root: Path = RESULTS) -> pa.Table:
     UsageError
         If it is not in the store, or damaged.
     """
+    return _loaded(spec, root)[0]
+
+
+def _loaded(spec: Part, root: Path) -> tuple[pa.Table, dict[str, Any]]:
     file = path(spec, root)
     if not file.is_file():
         what = f"{spec.algorithm} on {spec.task}, seed {spec.seed}"
@@ -222,8 +225,16 @@ def metadata_of(schema: pa.Schema) -> dict[str, Any]:
 
 
 def metadata(spec: Part, root: Path = RESULTS) -> dict[str, Any]:
-    """Return the metadata of a trajectory in the store; see `popview.runs.training.train_table`."""
-    return metadata_of(load(spec, root).schema)
+    """Return the metadata of a trajectory in the store; see `popview.runs.training.train_table`.
+
+    It was parsed when the file was read, and is shared by all that ask for it: do not change it.
+
+    Raises
+    ------
+    UsageError
+        As `load`.
+    """
+    return _loaded(spec, root)[1]
 
 
 def contents(file: Path, former: bool = False) -> tuple[pa.Table, dict[str, Any]]:
