@@ -404,7 +404,7 @@ class TestWords:
         luck = pd.DataFrame({"algorithm": ["SGD", "SAM"], "adjusted_p": [0.01, 0.5], "smallest_adjusted_p": 1e-4})
         luck = luck.assign(difference_low=0.0, difference_high=0.0, margin=0.005)
         luck = luck.assign(verdict="equivalent", direction=["better", "worse"])
-        assert selection_tables._verdicts(luck) == "=△\u00a0SGD; =\u00a0SAM"
+        assert selection_tables._counts(luck) == "2 same within the margin"
         gains = luck.assign(difference=[0.001, 0.2], task="digits", variant="base")
         few = gains.assign(task="cifar10", adjusted_p=0.4)
         luck = luck.assign(task="digits", variant="base")
@@ -418,8 +418,8 @@ class TestWords:
         assert "on a task and variant (1 of them the runs of another case), each" in said
         assert "better in 0 and worse in 1 of the 2 cases, by" in said
         many = pd.concat([luck[1:]] * 4 + [luck[:1]])
-        assert selection_tables._verdicts(many) == "=\u00a04; =△\u00a0SGD"
-        assert selection_tables._verdicts(luck[1:]) == "=\u00a0all 1"
+        assert selection_tables._counts(many) == "5 same within the margin"
+        assert list(cells.word(many)) == ["equivalent"] * 4 + ["equivalent, but better"]
 
     def test_an_algorithm_that_is_sgd_under_another_name_is_named(self):
         """Whose noise never fired in one restart of two, say."""
@@ -556,3 +556,10 @@ class TestAgainstSAM:
     def test_an_algorithm_without_values_is_a_users_mistake(self):
         with pytest.raises(UsageError, match="unknown algorithm 'SAN': did you mean 'SAM'"):
             comparisons.against(restarts(5, {"SGD": 0.0, "SAM": 0.01}), [("SGD", "SAN")], 0.005)
+
+
+@pytest.mark.parametrize(
+    ("task", "title"), [("cifar10", "CIFAR-10"), ("goemotions", "GoEmotions"), ("FCP on MNIST", "FCP on MNIST")]
+)
+def test_a_task_is_called_as_readers_know_it(task, title):
+    assert cells.task_title(task) == title

@@ -58,6 +58,14 @@ def difference(one: str, other: str) -> float:
 
 class TestPage:
     @pytest.mark.parametrize(
+        ("value", "words"),
+        [(0.2, "0.20"), (0.03344, "0.033"), (0.001, "0.0010"), (0.00099, "< 0.001"), (0.0, "< 0.001"), (1.0, "1.0")],
+    )
+    def test_p_values_have_two_significant_digits(self, value, words):
+        assert page.p_value(value) == words
+        assert page.p_value(float("nan")) == "–"
+
+    @pytest.mark.parametrize(
         ("value", "digits", "text"),
         [
             (3, 2, "3"),

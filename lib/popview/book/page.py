@@ -25,6 +25,7 @@ __all__ = [
     "interactive",
     "markdown",
     "number",
+    "p_value",
     "provenance",
     "show",
     "signed",
@@ -88,6 +89,13 @@ def number(value: Any, digits: int = 2) -> str:
     if value != 0 and abs(value) < 10**-digits:
         return f"{value:.1e}".replace("-", MINUS)
     return f"{value:,.{digits}f}".replace("-", MINUS)
+
+
+def p_value(value: float) -> str:
+    """Write a p-value for a reader: two significant digits, "< 0.001" below that, a dash for NaN."""
+    if value != value:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:#.2g}"
 
 
 def signed(words: str) -> str:

@@ -13,7 +13,6 @@ __all__ = [
     "against_last",
     "as_good",
     "chosen",
-    "correlations",
     "last_checkpoints",
     "mean_with_interval",
     "overlap",
@@ -268,22 +267,3 @@ def overlaps(trajectories: pd.DataFrame, per_trajectory: int = 10) -> pd.DataFra
         for split in ("test", "validation")
     ]
     return pd.concat(frames, ignore_index=True)
-
-
-def correlations(trajectories: pd.DataFrame) -> pd.DataFrame:
-    """Return `mean_with_interval` of the rank correlation on both splits, over whole trajectories and second halves.
-
-    Returns
-    -------
-    DataFrame
-        As `mean_with_interval`, with ``split`` ("test", "validation") and ``series`` ("whole trajectory",
-        "second half"); the intervals are cut at −1 and 1, where the correlation ends.
-    """
-    half = trajectories["epoch"].max() / 2
-    frames = [
-        mean_with_interval(rank_correlation(trajectories, f"{split}_metric", start)).assign(split=split, series=period)
-        for split in ("test", "validation")
-        for period, start in (("whole trajectory", 0.0), ("second half", half))
-    ]
-    table = pd.concat(frames, ignore_index=True)
-    return table.assign(low=table["low"].clip(lower=-1), high=table["high"].clip(upper=1))

@@ -1,32 +1,169 @@
-"""Chapter 6's figures of what choosing models by training loss costs."""
+"""Figures of what the training loss tells, and of what choosing models by it costs."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from popview.book.figures.trajectories import effects
+from popview.book import style
+from popview.book.cells import task_title
+from popview.book.colours import colour
+from popview.book.figures.trajectories import empty
+from popview.book.page import signed
 
-__all__ = ["correlations_figure", "regrets_figure"]
+__all__ = ["agreement", "choices", "score_against_loss"]
 
+#: A task's mark, in the order in which tasks come.
+MARKS = ("o", "s", "D", "^", "v", "P")
 
-def regrets_figure(regrets: pd.DataFrame) -> Figure:
-    """Draw `popview.populations.selection.regrets` with the band of equivalence, in points."""
-    return effects(_points(regrets), label="regret of choosing by training loss, points")
+#: Of what is still learning, and of what is flat.
+LEARNING, FLAT = "#0b5d8f", "#767676"
 
-
-def correlations_figure(correlations: pd.DataFrame) -> Figure:
-    """Draw `popview.populations.selection.correlations` on the test split."""
-    if correlations.empty:
-        return effects(correlations, label="")
-    shown = correlations[correlations["split"] == "test"]
-    return effects(
-        shown.assign(name=shown["algorithm"], estimate=shown["mean"]),
-        label="Kendall's τ of −training loss, test metric",
-    )
+#: Variant → the inner colour of its marks.
+FILLS = {"base": None, "tuned": "white"}
 
 
-def _points(regrets: pd.DataFrame) -> pd.DataFrame:
-    if regrets.empty:
-        return regrets
-    scaled = regrets.assign(name=regrets["algorithm"], estimate=regrets["mean"])
-    scaled[["estimate", "low", "high", "margin"]] *= 100
-    return scaled
+def score_against_loss(
+    curves: Mapping[str, pd.DataFrame], learning: Mapping[str, bool], chosen: pd.DataFrame, width: int
+) -> Figure:
+    """Draw test score against training loss, one panel per task: every restart, and the median over restarts.
+
+    All panels span as many points of score. The loss falls to the right. A dot marks half of the epochs.
+
+    Parameters
+    ----------
+    curves : mapping of str to DataFrame
+        Task → trajectories of one algorithm.
+    learning : mapping of str to bool
+        Whether the task was still being learnt in the second half.
+    chosen : DataFrame
+        ``task, by, train_loss, test_metric``: means over the models that are chosen ``by`` "loss" and by "score".
+    width : int
+        In pixels.
+    """
+    if not curves:
+        return empty()
+    medians = {task: rows.groupby("epoch")[["train_loss", "test_metric"]].median() for task, rows in curves.items()}
+    halves = {task: table.loc[table.index >= table.index.max() / 2].iloc[0] for task, table in medians.items()}
+    tops = {task: 100 * rows["test_metric"].max() + 1 for task, rows in curves.items()}
+    span = 1.6 * max(max(top - 100 * halves[task]["test_metric"] for task, top in tops.items()), 5.0)
+    figure, panels = style.canvas(width, 178 if width > style.PHONE else 168, len(curves), columns=2, phone_columns=2)
+    for axes, (task, rows) in zip(panels, curves.items(), strict=True):
+        shade = LEARNING if learning[task] else FLAT
+        for _, restart in rows.groupby("seed"):
+            alpha = float(np.clip(4 / rows["seed"].nunique(), 0.06, 0.4))
+            axes.plot(restart["train_loss"], 100 * restart["test_metric"], color=shade, alpha=alpha, linewidth=0.8)
+        axes.plot(medians[task]["train_loss"], 100 * medians[task]["test_metric"], color=shade, linewidth=2.2)
+        axes.plot(halves[task]["train_loss"], 100 * halves[task]["test_metric"], "o", color="black", markersize=6)
+        for by, mark in (("loss", {"markerfacecolor": "#d55e00"}), ("score", {"markerfacecolor": "white"})):
+            point = chosen[(chosen["task"] == task) & (chosen["by"] == by)]
+            axes.plot(
+                point["train_loss"], 100 * point["test_metric"], "D", color="#d55e00", markersize=6, zorder=4, **mark
+            )
+        word = "still learning" if learning[task] else "flat"
+        axes.set_title(f"{task_title(task)}{': ' if width > style.PHONE else chr(10)}{word}")
+        first, last = (100 * point["test_metric"] for point in (halves[task], medians[task].iloc[-1]))
+        axes.text(0.97, 0.06, f"{first:.1f} → {last:.1f}", transform=axes.transAxes, ha="right")
+        axes.set(xscale="log", ylim=(tops[task] - span, tops[task]))
+        seen = medians[task][100 * medians[task]["test_metric"] > tops[task] - span]["train_loss"]
+        axes.set_xlim(1.15 * seen.max(), 0.85 * seen.min())
+    columns = 2 if len(panels) > 1 else 1
+    for axes in panels[-columns:]:
+        axes.set_xlabel("training loss")
+    for axes in panels[::columns]:
+        axes.set_ylabel("test score, points")
+    return figure
+
+
+def agreement(halves: pd.DataFrame, width: int) -> Figure:
+    """Draw how loss and score agree in the second half against what that half gains: with the time trend, and without.
+
+    Parameters
+    ----------
+    halves : DataFrame
+        `popview.populations.learning.second_halves`, stacked over tasks and variants.
+    width : int
+        In pixels.
+    """
+    if halves.empty:
+        return empty()
+    titles = {"tau": "as it is", "tau_without_trend": "without the time trend"}
+    figure, panels = style.canvas(width, 270, 2, columns=2, phone_columns=1, sharex=True, sharey=True)
+    tasks = list(halves["task"].unique())
+    for axes, (column, title) in zip(panels, titles.items(), strict=True):
+        axes.axhline(0, color="#444444", linewidth=0.8)
+        for (task, variant), rows in halves.groupby(["task", "variant"], sort=False):
+            for learning, some in rows.groupby("learning"):
+                shade = LEARNING if learning else FLAT
+                fill = FILLS.get(variant) or shade
+                mark: dict[str, Any] = {"marker": MARKS[tasks.index(task) % len(MARKS)], "linestyle": ""}
+                axes.plot(100 * some["gain"], some[column], color=shade, markerfacecolor=fill, **mark)
+        axes.set(title=title, ylim=(-1, 1), xlabel="gain of the second half, points")
+    panels[0].set_ylabel("τ of lower loss and higher score")
+    handles = [
+        plt.Line2D([], [], color="#444444", marker=MARKS[place % len(MARKS)], linestyle="", label=task_title(task))
+        for place, task in enumerate(tasks)
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4 if width > style.PHONE else 2)
+    return figure
+
+
+def choices(gains: Mapping[str, pd.DataFrame], width: int) -> Figure:
+    """Draw what choosing by training loss gains over rivals: a panel each, a row per task, a line per algorithm.
+
+    Parameters
+    ----------
+    gains : mapping of str to DataFrame
+        Rival → ``task, variant, algorithm, difference, difference_low, difference_high, margin``, as
+        `popview.populations.selection.verdicts` returns them, stacked over tasks and variants.
+    width : int
+        In pixels.
+    """
+    if not any(len(table) for table in gains.values()):
+        return empty()
+    most = max(len(table) for table in gains.values())
+    height = 60 + 9 * most
+    figure, panels = style.canvas(width, height, len(gains), columns=2, phone_columns=1, sharex=True)
+    for axes, (rival, table) in zip(panels, gains.items(), strict=True):
+        axes.axvline(0, color="#444444", linewidth=0.8)
+        ticks, place = {}, 0.0
+        for task, rows in table.groupby("task", sort=False):
+            _task_row(axes, rows, place)
+            ticks[task_title(str(task))] = place + (len(rows) - 1) / 2
+            place += len(rows) + 2
+        axes.set_yticks(list(ticks.values()), list(ticks))
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="y", visible=False)
+        axes.set(title=rival, xlabel="gain by choosing by loss, points", ylim=(place - 1.5, -1.5))
+    for axes in panels[1:]:
+        if width > style.PHONE:
+            axes.set_yticklabels([])
+    return figure
+
+
+def _task_row(axes: Axes, rows: pd.DataFrame, top: float) -> None:
+    """Draw the algorithms of a task below each other from `top` on, with the band of its margin, and name the ends."""
+    margin = 100 * rows["margin"].iloc[0]
+    axes.add_patch(Rectangle((-margin, top - 0.8), 2 * margin, len(rows) + 0.6, color="#999999", alpha=0.18, zorder=0))
+    ends = rows.loc[[rows["difference"].idxmin(), rows["difference"].idxmax()]]
+    for line, row in enumerate(rows.itertuples()):
+        place, shade = top + line, colour(row.algorithm)
+        low, high = 100 * row.difference_low, 100 * row.difference_high
+        axes.plot([low, high], [place, place], color=shade, linewidth=1.4)
+        fill = FILLS.get(row.variant) or shade
+        axes.plot(100 * row.difference, place, "o", color=shade, markersize=4.5, markerfacecolor=fill)
+        if row.Index in ends.index and abs(row.difference) > rows["margin"].iloc[0] / 3:
+            left = row.difference < 0
+            axes.annotate(
+                f"{row.algorithm} {signed(f'{100 * row.difference:+.1f}')}",
+                (low if left else high, place),
+                (-4 if left else 4, 0),
+                textcoords="offset points",
+                ha="right" if left else "left",
+                va="center",
+            )
