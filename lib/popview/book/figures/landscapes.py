@@ -95,7 +95,7 @@ def contours(width: int, landscapes: Sequence[Landscape], labels: Mapping[str, S
     labels : mapping of landscape name to sequence of str
         Names of its minima, in the order of `Landscape.minima`; the trace of the Hessian is written after each.
     """
-    figure, panels = style.canvas(width, 290, len(landscapes), columns=2)
+    figure, panels = style.canvas(width, 240, len(landscapes), columns=2)
     for axes, landscape in zip(panels, landscapes, strict=True):
         _draw_contour(axes, landscape)
         axes.set(title=title(landscape.name), xlabel="x", ylabel="y")
@@ -119,9 +119,7 @@ def contours(width: int, landscapes: Sequence[Landscape], labels: Mapping[str, S
     return figure
 
 
-def sharpness_and_barrier(
-    axes: plt.Axes, landscapes: Sequence[Landscape], labels: Mapping[str, Sequence[str]]
-) -> None:
+def sharpness_and_barrier(axes: plt.Axes, landscapes: Sequence[Landscape], labels: Mapping[str, Sequence[str]]) -> None:
     """Draw every minimum by the trace of its Hessian and by its escape barrier; minima that coincide share a label."""
     for row, (landscape, marker, shade) in enumerate(zip(landscapes, "osD", _SHADES, strict=False)):
         at: dict[tuple[float, float], list[str]] = {}
@@ -132,6 +130,8 @@ def sharpness_and_barrier(
             shift, side, edge = [((6, 0), "left", "center"), ((0, -5), "center", "top")][row == 1]
             if row == 0 and i != 1:
                 shift, side = (-6, 0), "right"
+            if row == 2 and i < 2:
+                shift = (6, 4 - 8 * i)  # these two lie close together
             text = f"{names[0]}, {names[-1]}" if len(names) > 1 else names[0]
             axes.annotate(text, point, shift, textcoords="offset points", ha=side, va=edge, color=shade)
     axes.set(xscale="log", yscale="log", xlim=(3.5, 700), ylim=(0.05, 600))

@@ -73,7 +73,7 @@ def evidence(
     at = (paper.trace, paper.barrier)
     left.annotate("the paper: “sharpest”", at, (6, -13), textcoords="offset points", va="center", color=PRINTED)
     _pair(right, _six_hump(cells), COLUMNS["six-hump-camel"][:2])
-    right.set(title="Six-hump camel: mirror images ● GM1, ■ GM2", xlim=(0, 30))
+    right.set(title="Six-hump camel: ● GM1, ■ GM2", xlim=(0, 30))
     _key(right, (24.5, -0.17), (15.9, 0.23))
     return figure
 
@@ -120,9 +120,7 @@ def shares(width: int, cells: pd.DataFrame, basins: pd.DataFrame, landscape: str
         lines = range(len(rows))
         axes.axvline(exact[column], color=EXACT, linestyle="--", linewidth=1)
         axes.hlines([line + 0.2 for line in lines], rows["low"], rows["high"], color=OURS, linewidth=1)
-        axes.scatter(
-            rows["percent"], [line + 0.2 for line in lines], facecolor="white", edgecolor=OURS, s=22, zorder=3
-        )
+        axes.scatter(rows["percent"], [line + 0.2 for line in lines], facecolor="white", edgecolor=OURS, s=22, zorder=3)
         axes.scatter(rows["printed"], [line - 0.17 for line in lines], color=PRINTED, s=24, zorder=3)
         _lines(axes, list(rows["algorithm"]))
         axes.set(title=column, xlabel="% of restarts")
