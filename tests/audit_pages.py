@@ -26,6 +26,13 @@ SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 #: Of the theme's scripts, on every page and without effect.
 KNOWN = ("Identifier 'THEME_JS_URL' has already been declared", "Identifier 'THEBE_JS_URL' has already been declared")
 
+#: The paper's tables and figures, by the page that answers each: anchors ``paper-table-1``, folded or not.
+PAPER = {
+    "test-functions": ["figure-1", "figure-2", "figure-3", "table-1"],
+    "loss-and-generalization": ["table-2a", "table-2b", "table-3a", "table-3b", "table-4", "table-5a", "table-5b"],
+    "better-than-sgd": ["table-6", "figure-4"],
+}
+
 #: What is asked of a page: sentences, one for each fault.
 ASK = """() => {
   const faults = [], root = document.documentElement, article = document.querySelector("article.bd-article");
@@ -147,6 +154,9 @@ def main(book: Path = Path("_build/html"), pages: str = "") -> None:
                     context.close()
         browser.close()
         faults += broken(book, start, links, anchors)
+        for name in PAPER.keys() & set(names):
+            lacking = [part for part in PAPER[name] if f"paper-{part}" not in anchors[f"{name}.html"]]
+            faults += [f"{name}: no anchor for the paper's {part}" for part in lacking]
     for fault in faults:
         print(fault)
     print(f"audit: {len(names)} pages, each at {len(SIZES)} sizes, light and dark: {len(faults)} faults")

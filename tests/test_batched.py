@@ -218,8 +218,8 @@ class TestStudies:
 def test_a_test_that_is_added_is_simulated_and_drawn_without_another_line():
     """Once a test needed an entry in a second table, and a colour in a third."""
     code = """
-from popview.statistics import batched
-batched.TESTS["brave"] = lambda a, b, seed: (a.mean(1) > b.mean(1)) * 1.0
+from popview import statistics
+statistics.TESTS["brave"] = lambda a, b, seed: (a.mean(1) > b.mean(1)) * 1.0
 from popview.book.figures import simulations as figures
 from popview.statistics import simulations
 table = simulations.false_positives((0.5,), repeats=400)

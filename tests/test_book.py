@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from docutils import nodes
 
 import popview.common.read_log
 from popview.book import build, html, notebooks, page, staging, staleness, web
-from popview.book.parameters import read_parameters, rerun_section
+from popview.book.parameters import Parameter, read_parameters, rerun_section
 from popview.common.contents import page_names
 from popview.common.errors import UsageError
 
@@ -428,11 +429,15 @@ def test_build_runs_what_is_stale_and_warns_of_nothing(fresh, capsys, monkeypatc
     project = Path(build.__file__).resolve().parents[3]
     shutil.copy(project / "_config.yml", fresh)
     shutil.copytree(project / "book" / "assets", fresh / "book" / "assets")
-    (fresh / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters:\n- file: sums\n- file: products\n")
+    (fresh / "_toc.yml").write_text(
+        "format: jb-book\nroot: index\nchapters:\n- file: sums\n- file: products\n- file: how-to-read\n"
+    )
     (fresh / "book" / "references.bib").write_text("@misc{a2020,\n author={A, B},\n title={C},\n year={2020}\n}\n")
     home = "# Is it so?\n\nSAM is {cite:t}`a2020`, $x^2$. [](sums.ipynb), {download}`a <data/paper/a.txt>`\n"
     bibliography = "\n```{bibliography}\n```\n"
     (fresh / "book" / "index.md").write_text(home)
+    terms = "# Words\n\n```{glossary}\nSAM\n  Sharpness-aware minimization. It looks uphill.\n```\n"
+    (fresh / "book" / "how-to-read.md").write_text(terms)
     (fresh / "data" / "paper").mkdir()
     (fresh / "data" / "paper" / "a.txt").write_text("first")
     for chapter in chapters(fresh).values():
@@ -449,7 +454,7 @@ def test_build_runs_what_is_stale_and_warns_of_nothing(fresh, capsys, monkeypatc
     assert '<meta name="description" content="SAM is A [2020], ' in home_page
     assert '<meta property="og:title" content="Is it so?">' in home_page
     assert '<meta name="citation_author" content="' in home_page
-    assert '<abbr title="sharpness-aware minimization">SAM</abbr>' in home_page
+    assert '<abbr title="Sharpness-aware minimization">SAM</abbr>' in home_page
     assert "_static/tex-svg.js" in home_page
     assert "_static/tex-svg.js" not in (site / "sums.html").read_text()  # no formula there
     assert "https://" not in "".join(re.findall(r"<(?:script|link|img)[^>]*>", home_page))
@@ -514,9 +519,13 @@ def test_contents_are_read_in_order(tmp_path):
 
 
 def test_a_parameters_bar_does_not_end_its_cell_of_the_table():
-    words = rerun_section("sums", read_parameters(SUMS, "sums"), guide=False)
+    words = rerun_section("sums", read_parameters(SUMS, "sums"), "", guide=False)
     assert "| `limit` | int \\| None | `None` |" in words
     assert "popview chapter sums -p restarts=5" in words
+    assert "git clone" not in words
+    assert "git clone https://a.b/c && cd popview" in rerun_section(
+        "x", {"a": Parameter("a", "int", 1, "")}, "https://a.b/c", guide=True
+    )
 
 
 def test_a_pages_head_is_escaped():
@@ -525,6 +534,15 @@ def test_a_pages_head_is_escaped():
     assert 'content="A &quot;quote&quot;"' in head
 
 
-def test_only_whole_words_are_abbreviations():
-    found = web._WORDS.split("NiG-SGD, SGDX, L-BFGS-GSS, MBHs, SD of SGD’s")[1::2]
-    assert found == ["NiG", "L-BFGS-GSS", "SD", "SGD"]
+def test_only_whole_words_in_capitals_are_abbreviations():
+    meanings = dict.fromkeys(["NiG", "SGD", "L-BFGS-GSS", "MBH", "SD", "restart", "A12"], "what it means")
+    found = web.abbreviated("NiG-SGD, SGDX, L-BFGS-GSS, MBHs, SD of SGD’s restart, A12", meanings)
+    assert [node.astext() for node in found if not isinstance(node, nodes.Text)] == [
+        "NiG",
+        "L-BFGS-GSS",
+        "SD",
+        "SGD",
+        "A12",
+    ]
+    assert "".join(node.astext() for node in found) == "NiG-SGD, SGDX, L-BFGS-GSS, MBHs, SD of SGD’s restart, A12"
+    assert [node.astext() for node in web.abbreviated("none", {})] == ["none"]

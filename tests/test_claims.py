@@ -266,7 +266,7 @@ class TestRevisedRules:
         found = claims.revised_verdicts(claims.read_claims())
         laid = claim_tables.changed_rules(found).set_index("claim")["verdicts"]
         comparable = laid[found.set_index("id")["claim"]["comparable"].iloc[0]]
-        assert "goemotions (base): *does not hold*, now *inconclusive*" in comparable
+        assert "GoEmotions (base): *does not hold*, now *inconclusive*" in comparable
         assert len(laid) == found["id"].nunique()
 
 

@@ -103,10 +103,10 @@ class TestPairs:
         """Table 6 is joined by name: once it was joined by position, which swapped two of its rows."""
         ours = pd.DataFrame({"task": "digits", "label": "base", "comparison": ["SAM vs. NiM-BH"], "p": [0.5]})
         table = printed_tables.printed_and_ours(ours, "6", "comparison").set_index("comparison")
-        assert table.loc["SAM vs. NiM-BH", "digits: base"] == 0.5
-        assert table.loc["SAM vs. NiM-BH", "cifar100: printed"] == 0.0458
-        assert table.loc["SGD vs. SAM", "goemotions: printed"] == 0.035478
-        assert np.isnan(table.loc["SGD vs. SAM", "digits: base"])
+        assert table.loc["SAM vs. NiM-BH", "Digits: base"] == "0.50"
+        assert table.loc["SAM vs. NiM-BH", "CIFAR-100: printed"] == "0.0458"  # as printed
+        assert table.loc["SGD vs. SAM", "GoEmotions: printed"] == "0.035478"
+        assert table.loc["SGD vs. SAM", "Digits: base"] == "–"
 
 
 class TestAgainst:
@@ -256,17 +256,17 @@ class TestWords:
         table = comparison_tables.verdict_grid(
             pd.concat([rows, five.assign(task="cifar10", variant="tuned")])
         ).set_index("")
-        assert list(table) == ["digits, base", "cifar10, tuned"]
+        assert list(table) == ["Digits, base", "CIFAR-10, tuned"]
         assert list(table.loc["restarts"]) == ["12", "5"]
         assert list(table.loc["margin"]) == ["±0.5", "±0.1"]
         detectable = 100 * rows["detectable"]
         said = f"{detectable.min():.2f} to {detectable.max():.2f}"
-        assert table.loc["differences to SGD found 4 times in 5", "digits, base"] == said
-        found = table["digits, base"].str.split("\u00a0", expand=True)
+        assert table.loc["differences to SGD found 4 times in 5", "Digits, base"] == said
+        found = table["Digits, base"].str.split("\u00a0", expand=True)
         assert list(found.loc[["SAM – SGD", "NiM-SGD – SGD", "NiG-BH – SGD"], 0]) == ["=△", "▼", "="]
         difference = rows.set_index("a").loc["NiM-SGD", "difference"]
         assert found.loc["NiM-SGD – SGD", 1] == f"−{-100 * difference:.2f}"
-        assert list(table["cifar10, tuned"][3:].str[:1]) == ["–", "▲", "–"]
+        assert list(table["CIFAR-10, tuned"][3:].str[:1]) == ["–", "▲", "–"]
 
     def test_a_line_that_only_a_later_setting_has_keeps_its_place(self):
         table = cells.across({("a", "base"): {"x": "1", "z": "3"}, ("a", "tuned"): {"x": "4", "y": "5", "z": "6"}})
@@ -290,13 +290,13 @@ class TestWords:
 
     def test_outcomes_give_points_and_signs(self):
         row = comparison_tables.outcomes(self.family(**{"NiM-SGD": -0.05})).iloc[0]
-        assert row["task"] == "digits, base"
+        assert row["task"] == "Digits, base"
         assert row["difference of means"].startswith("−5.0")
         assert row["difference of means"].count("−") == 3
         assert row["verdict"] == "worse"
 
     def test_a_variant_is_named_where_there_is_one(self):
-        assert cells.with_variant("digits", "base") == "digits (base)"
+        assert cells.with_variant("digits", "base") == "Digits (base)"
         assert cells.with_variant("FCP on MNIST", "") == "FCP on MNIST"
 
     def test_the_side_is_named_where_it_is_real(self):
@@ -311,14 +311,14 @@ class TestWords:
         rows = rows.assign(difference=[1, -1, 0, 0.5], difference_low=0, difference_high=0)
         none = pd.DataFrame(columns=["task", "variant", "algorithm", "unfinished"])
         assert comparison_sentences.headline(rows, none) == (
-            "Better: v on cifar10 (base). Worse: w on cifar10 (base). "
+            "Better: v on CIFAR-10 (base). Worse: w on CIFAR-10 (base). "
             "Equivalent within the margin: 1 of 4 comparisons (1 of them of runs that are the same). Not decided: 1. "
             "(Holm's correction within each of 2 families, not over all of them.)"
         )
         late = pd.DataFrame(
             {"task": ["cifar10", "digits"], "variant": "base", "algorithm": ["w", "v"], "unfinished": True}
         )
-        told = "(Of these still learning when the epochs ended: w on cifar10 (base).)"
+        told = "(Of these still learning when the epochs ended: w on CIFAR-10 (base).)"
         assert told in comparison_sentences.headline(rows, late)
         assert comparison_sentences.headline(rows[2:], none).startswith(
             "Better: none. Worse: none. Equivalent within the margin: 1 of 2"
@@ -345,10 +345,10 @@ class TestWords:
         assert comparison_sentences.change_with_more_restarts(rows) == (
             "Of 6 comparisons (and 1 of runs that are the same) 5 have a 95 % interval of the change from the first "
             "restarts to the later ones that contains zero, 3 of these wholly within the margin; if nothing but "
-            "chance had changed, one in twenty would not. The others: z on digits (base), −75.00 "
+            "chance had changed, one in twenty would not. The others: z on Digits (base), −75.00 "
             "[−100.00,\u00a0−50.00]. By the first restarts 4 were decided (*better*, *worse* or *equivalent*). By the "
             "later ones alone 3 of these are decided alike, of whatever size; by all of them 2, others not: u on "
-            "digits (base): *worse*, then *inconclusive*; z on digits (base): *better*, then *equivalent, but "
+            "Digits (base): *worse*, then *inconclusive*; z on Digits (base): *better*, then *equivalent, but "
             "better*. Of the 2 that were open, 1 are decided by all."
         )
 
@@ -369,7 +369,7 @@ class TestWords:
         )
         found = comparison_tables.verdicts_by_outcome(table.reset_index(drop=True))
         assert list(found) == ["task", "comparison", "last", "SetA"]
-        assert list(found["task"]) == ["digits, base", "", "cifar10, base", "", "cifar10, tuned", ""]
+        assert list(found["task"]) == ["Digits, base", "", "CIFAR-10, base", "", "CIFAR-10, tuned", ""]
         assert list(found["comparison"]) == ["SAM – SGD", "NiM-BH – SGD"] * 3
         assert found.loc[0, "last"].startswith("▲\u00a0+5.0")
         assert found.loc[0, "SetA"] == "▼\u00a0−5.00"
@@ -509,8 +509,8 @@ class TestWords:
     def test_tasks_stand_in_order_with_the_printed_column_last(self):
         ours = pd.DataFrame({"task": ["goemotions", "cifar10"], "label": "base", "algorithm": "SGD", "p": [0.2, 0.1]})
         columns = list(printed_tables.printed_and_ours(ours, "2a").columns)
-        assert columns[:3] == ["algorithm", "cifar10: base", "cifar10: printed"]
-        assert columns[-3:] == ["goemotions: base", "goemotions: printed", "tweeteval: printed"]
+        assert columns[:3] == ["algorithm", "CIFAR-10: base", "CIFAR-10: printed"]
+        assert columns[-3:] == ["GoEmotions: base", "GoEmotions: printed", "TweetEval: printed"]
 
 
 class TestClustering:
@@ -542,7 +542,7 @@ class TestAgainstSAM:
         assert list(comparisons.against_sam(values, 0.005)["restarts"]) == [8]
         assert list(comparisons.against_reference(values, 0.005)["restarts"]) == [8, 7]
         mixed = comparisons.against_reference(values, 0.005).assign(task="digits", variant="base")
-        assert comparison_tables.verdict_grid(mixed).set_index("").loc["restarts", "digits, base"] == "8, 7"
+        assert comparison_tables.verdict_grid(mixed).set_index("").loc["restarts", "Digits, base"] == "8, 7"
         designs = comparison_tables.designs(mixed, {("digits", "base"): values}, "laptop").iloc[0]
         assert (designs["restarts"], designs["tests"]) == ("8, 7", "sign flips, paired t")
 

@@ -201,13 +201,13 @@ def test_layouts(readings):
 def test_totals_add_up_and_the_figure_shows_every_bar():
     rows = costs.cost_table([spec for task in ("cifar10", "tweeteval") for spec in expansion.expand("paper", task)])
     laid = cost_tables.totals(rows)
-    assert list(laid["task"]) == ["cifar10", "tweeteval", "in all"]
+    assert list(laid["task"]) == ["CIFAR-10", "TweetEval", "in all"]
     assert laid["trajectories"].tolist()[:2] == [50, 40]
     assert laid["trajectories"].tolist()[2] == 90
     assert laid["FLOP"].tolist()[2] == costs.amount(rows["flops"].sum(), "").replace(" ", "\u00a0")
     assert set(laid["core-hours taken"]) == {"–"}
-    figure = cost_figures.hours_figure(rows)
-    assert [axes.get_title() for axes in figure.axes] == ["cifar10", "tweeteval"]
+    figure = cost_figures.hours_figure(rows, 688)
+    assert [axes.get_title() for axes in figure.axes] == ["CIFAR-10", "TweetEval"]
     assert [len(axes.patches) for axes in figure.axes] == [10, 10]
     widths = [bar.get_width() for bar in figure.axes[0].patches]
     np.testing.assert_allclose(widths, rows.loc[rows["task"] == "cifar10", "gpu_hours"])

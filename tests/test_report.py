@@ -58,6 +58,12 @@ def difference(one: str, other: str) -> float:
 
 class TestPage:
     @pytest.mark.parametrize(
+        ("names", "words"), [([], "–"), (["A"], "A"), (["A", "B"], "A and B"), (["A", "B", "C"], "A, B and C")]
+    )
+    def test_names_in_a_sentence(self, names, words):
+        assert page.listed(iter(names)) == words
+
+    @pytest.mark.parametrize(
         ("value", "words"),
         [(0.2, "0.20"), (0.03344, "0.033"), (0.001, "0.0010"), (0.00099, "< 0.001"), (0.0, "< 0.001"), (1.0, "1.0")],
     )

@@ -70,7 +70,7 @@ def test_of_restarts_on_a_plateau_the_share_and_the_difference_of_the_others_are
     assert row["difference"] == pytest.approx(np.mean(ends["SAM"][5:]) - np.mean(ends["SGD"][5:]))
     assert (row["difference_low"], row["difference_high"]) == pytest.approx(tuple(theirs.confidence_interval()))
     said = sentences.not_finished(unfinished(table, 0.02).assign(task="goemotions", variant="base"))
-    assert "- SAM on goemotions (base): 5 of 10 restarts had left the plateau, and end −4.80 [" in said
+    assert "- SAM on GoEmotions (base): 5 of 10 restarts had left the plateau, and end −4.80 [" in said
 
 
 def test_where_one_restart_or_none_left_there_is_no_difference():

@@ -49,7 +49,7 @@ def _commands() -> None:
 
 @app.command()
 def chapter(
-    number: Annotated[str, typer.Argument(help="Which chapter: 4, 04 or 04-stationary-distribution.")],
+    name: Annotated[str, typer.Argument(help="Which page: test-functions, or its number in the contents.")],
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Replace a default; repeatable.")
     ] = None,
@@ -63,16 +63,16 @@ def chapter(
     from popview.book import build, html, notebooks
 
     root = _root()
-    chosen = build.find(root, number)
+    chosen = build.find(root, name)
     known = build.parameters(chosen)
     if listing:
-        for name, entry in known.items():
-            typer.echo(f"{name}: {entry.type} = {entry.default!r}  {entry.help}".rstrip())
+        for entry in known.values():
+            typer.echo(f"{entry.name}: {entry.type} = {entry.default!r}  {entry.help}".rstrip())
         return
     given = dict(_pair(text) for text in parameter or [])
     effective = build.override(chosen, given)
-    for name in given:
-        typer.echo(f"{name} = {effective[name]!r} (default {known[name].default!r})")
+    for own in given:
+        typer.echo(f"{own} = {effective[own]!r} (default {known[own].default!r})")
     output = build.output_path(chosen, given)
     custom = output != chosen.page
     with notebooks.alone(root, output.name):
@@ -275,6 +275,22 @@ def verify(
     typer.echo(f"{found.right} files are right, {len(found.wrong)} are not")
     if found.wrong:
         raise typer.Exit(1)
+
+
+@app.command()
+def ensembles(
+    task: Annotated[list[str] | None, typer.Option(help="Which tasks; all of the profile by default.")] = None,
+    profile: Profile = "laptop",
+) -> None:
+    """Score ensembles of restarts, and pairs of them, from the probabilities in the store; needs the data, not long."""
+    from popview.populations import disagreement, ensembles, stored_predictions
+    from popview.runs import profiles
+
+    kinds = {"ensembles": ensembles.ensembles_of, "pairs": disagreement.pairs_of}
+    for name in task or profiles.tasks(profile):
+        tables = stored_predictions.write_derived(profile, name, kinds)
+        rows = ", ".join(f"{len(table)} {what}" for what, table in tables.items())
+        typer.echo(f"{name}: {rows or 'no probabilities in the store'}")
 
 
 @app.command()

@@ -41,11 +41,7 @@ __all__ = [
 
 LIBRARY = Path(__file__).resolve().parents[2]
 #: Stands after the title of a page that has not the book's parameters.
-OWN = """```{{admonition}} Run with parameters of your own
-:class: note
-`{}`. Tables, figures and the numbers within the text are of this run; a sentence without them was written for the
-chapter's defaults.
-```"""
+OWN = Path(__file__).with_name("templates") / "own-parameters.md"
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 QUIET = {  # what would make two executions of a notebook differ, or a reader's own settings leak into it
     "PYTHONHASHSEED": "0",
@@ -189,7 +185,7 @@ def execute(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Path:
         raise _failure(chapter, notebook, log, failed)
     if changed:
         words = ", ".join(f"{name} = {value!r}" for name, value in changed.items())
-        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(OWN.format(words)))
+        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(OWN.read_text(encoding="utf-8").format(words)))
     notebooks.clean(notebook)
     stamp["files"] |= staleness.make_stamp("", {}, {}, map(Path, reads), chapter.root)["files"]
     notebook.metadata["popview"] = stamp

@@ -39,8 +39,8 @@ SIGNS = {
 
 
 def setting(table: pd.DataFrame) -> pd.Series:
-    """Return "task, variant" for the first line of each, and nothing for the others."""
-    setting = table["task"] + ", " + table["variant"]
+    """Return "CIFAR-10, base" for the first line of each task and variant, and nothing for the others."""
+    setting = table["task"].map(task_title) + ", " + table["variant"]
     return setting.where(setting != setting.shift(), "")
 
 
@@ -88,8 +88,8 @@ def task_title(task: str) -> str:
 
 
 def with_variant(task: str, variant: str) -> str:
-    """Name a task and variant in a sentence, "digits (base)"; or what has no variants, such as a network."""
-    return f"{task} ({variant})" if variant else task
+    """Name a task and variant in a sentence, "Digits (base)"; or what has no variants, such as a network."""
+    return f"{task_title(task)} ({variant})" if variant else task_title(task)
 
 
 def with_interval(
@@ -109,7 +109,8 @@ def _signed(values: pd.Series, scale: float, form: str) -> pd.Series:
     def write(value: float) -> str:
         if np.isnan(value):
             return "–"
-        return format(scale * value, form).replace("inf", "∞").replace("-", MINUS)
+        rounded = f"+z{form[1:]}" if form.startswith("+") else f"z{form}"  # never −0.00
+        return format(scale * value, rounded).replace("inf", "∞").replace("-", MINUS)
 
     return values.map(write).astype(str)
 
@@ -150,5 +151,7 @@ def across(cells_of: Mapping[tuple[str, str], Mapping[str, str]]) -> pd.DataFram
             if label not in lines:
                 lines.insert(place, label)
             place = lines.index(label) + 1
-    columns = {", ".join(key): [cells.get(label, "–") for label in lines] for key, cells in cells_of.items()}
+    columns = {
+        f"{task_title(key[0])}, {key[1]}": [cells.get(label, "–") for label in lines] for key, cells in cells_of.items()
+    }
     return pd.DataFrame({"": lines, **columns})

@@ -23,7 +23,7 @@ __all__ = ["check_folders", "provide_scripts", "render", "render_alone"]
 SETTINGS = ("_config.yml", CONTENTS, LOCK)  # a change in one of these rebuilds every page
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
 #: Pages that a notebook rendered alone may refer to.
-ALONE = ("references",)
+ALONE = ("references", "how-to-read")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 

@@ -3,7 +3,7 @@
 import html
 import re
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
 
@@ -23,6 +23,7 @@ __all__ = [
     "facts",
     "figure",
     "interactive",
+    "listed",
     "markdown",
     "number",
     "p_value",
@@ -78,6 +79,12 @@ def show(
 def markdown(name: str, words: str) -> None:
     """Hand Markdown to the page."""
     glue(name, Markdown(words), display=False)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Write names as a sentence does: "Digits, CIFAR-10 and TweetEval"; a dash where there are none."""
+    first, last = (names := list(names))[:-1], names[-1:]
+    return " and ".join([", ".join(first), *last] if first else last) or "–"
 
 
 def number(value: Any, digits: int = 2) -> str:

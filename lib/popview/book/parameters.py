@@ -11,6 +11,7 @@ import io
 import re
 import tokenize
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Strict, TypeAdapter
@@ -132,26 +133,15 @@ def _type(kind: ast.expr) -> Any:
 
 
 #: Stands at the end of every page that has parameters.
-RERUN = """## Run this page with other numbers
-
-```
-git clone REPOSITORY && cd popview
-make book                                 # once: installs everything, and builds what is out of date
-.venv/bin/popview chapter {page} -p {example}
-```
-
-{table}
-
-The page goes to `book/run/custom/`, and its path is printed.{guide}"""
-
+RERUN = Path(__file__).with_name("templates") / "rerun.md"
 #: Where the book has a page on that.
 GUIDE = " [](rerun.md) says what it takes."
 
 
-def rerun_section(page: str, known: dict[str, Parameter], guide: bool) -> str:
+def rerun_section(page: str, known: dict[str, Parameter], repository: str, guide: bool) -> str:
     """Return the section that lists a page's parameters and says how to run it with others, in Markdown.
 
-    `guide` says whether there is a page ``rerun.md`` to refer to.
+    `repository` is the project's address, or empty; `guide` says whether there is a page ``rerun.md`` to refer to.
     """
     first = next(iter(known.values()))
     lines = ["| parameter | type | default | |", "|---|---|---|---|"]
@@ -159,8 +149,13 @@ def rerun_section(page: str, known: dict[str, Parameter], guide: bool) -> str:
         f"| `{entry.name}` | {_cell(entry.type)} | `{entry.default!r}` | {_cell(entry.help)} |"
         for entry in known.values()
     ]
-    return RERUN.format(
-        page=page, example=f"{first.name}={first.default}", table="\n".join(lines), guide=GUIDE if guide else ""
+    folder = f"git clone {repository} && cd popview" if repository else "cd popview"
+    return RERUN.read_text(encoding="utf-8").format(
+        folder=folder,
+        page=page,
+        example=f"{first.name}={first.default}",
+        table="\n".join(lines),
+        guide=GUIDE if guide else "",
     )
 
 

@@ -65,11 +65,12 @@ def stage(root: Path, folder: Path, pages: dict[str, Path]) -> None:
         Name of a page → its file, as `sources` returns it.
     """
     wanted: dict[str, bytes] = {}
+    repository = _repository(root / "_config.yml")
     for name, file in pages.items():
         if file.suffix == ".ipynb":
             source = root / "book" / f"{name}.py"
             known = read_parameters(read_utf8(source), name) if source.is_file() else {}
-            words = rerun_section(name, known, "rerun" in pages) if known else ""
+            words = rerun_section(name, known, repository, "rerun" in pages) if known else ""
             wanted |= _notebook(name, json.loads(read_utf8(file)), words)
         else:
             wanted[file.name] = file.read_bytes()
@@ -113,3 +114,11 @@ def _notebook(page: str, notebook: dict[str, Any], last: str) -> dict[str, bytes
         notebook["cells"].append({"cell_type": "markdown", "id": "rerun", "metadata": {}, "source": last})
     found[f"{page}.ipynb"] = json.dumps(notebook, indent=1, ensure_ascii=False).encode()
     return found
+
+
+def _repository(config: Path) -> str:
+    """Return the project's address, as Jupyter Book's settings have it; empty where they have none."""
+    import yaml
+
+    settings = yaml.safe_load(read_utf8(config)) if config.is_file() else {}
+    return str((settings.get("html") or {}).get("repository_url") or "")

@@ -2,60 +2,61 @@
 
 import html
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-__all__ = ["ABBREVIATIONS", "Abbreviations", "page_head", "setup"]
+__all__ = ["Abbreviations", "abbreviated", "first_words", "glossary", "page_head", "setup"]
 
-#: Abbreviation → what it stands for: shown where a reader points at it, on every page.
-ABBREVIATIONS = {
-    "SGD": "stochastic gradient descent",
-    "GD": "gradient descent",
-    "NiG": "noise in the gradient",
-    "NiM": "noise in the model, that is, in its weights",
-    "BH": "Basin Hopping: kick, local search, accept",
-    "MBH": "monotonic Basin Hopping: a hop that did not help is undone",
-    "SAM": "sharpness-aware minimization",
-    "SWA": "stochastic weight averaging",
-    "AdamW": "Adam with decoupled weight decay",
-    "SGLD": "stochastic gradient Langevin dynamics",
-    "L-BFGS-GSS": "limited-memory BFGS, a quasi-Newton method, with a golden-section line search",
-    "SetA": "the ten checkpoints of each run with the lowest training loss",
-    "SetB": "the ten checkpoints of each run with the highest test score",
-    "TOST": "two one-sided tests, which can show that a difference lies within a margin",
-    "Holm": "Holm's correction of p-values for several tests in one family",
-    "ICC": "intra-class correlation: how alike the checkpoints of one run are",
-    "A12": "probability that a run of the first beats a run of the second",
-    "SD": "standard deviation",
-    "F1": "harmonic mean of precision and recall",
-}
-
-_WORDS = re.compile(rf"(?<![\w-])({'|'.join(sorted(map(re.escape, ABBREVIATIONS), key=len, reverse=True))})(?![\w])")
+#: The page whose glossary says what abbreviations mean.
+GLOSSARY = "how-to-read"
 
 #: Longest description of a page, in characters.
 LONGEST = 300
 
 
 class Abbreviations(SphinxPostTransform):
-    """Give every abbreviation of `ABBREVIATIONS` in running text and in tables its meaning, shown on hover."""
+    """Give every abbreviation of the book's glossary, in running text and in tables, its meaning, shown on hover."""
 
     default_priority = 900
 
     def run(self, **options: Any) -> None:
         """Replace the texts of the document at hand."""
-        for text in list(self.document.findall(nodes.Text)):
-            parent = text.parent
-            if not isinstance(parent, nodes.paragraph | nodes.caption | nodes.strong | nodes.emphasis):
-                continue
-            if len(pieces := _WORDS.split(text.astext())) > 1:
-                parent.replace(text, [_piece(piece, place) for place, piece in enumerate(pieces) if piece])
+        if self.env.docname == GLOSSARY or GLOSSARY not in self.env.found_docs:
+            return
+        meanings = glossary(self.env.get_doctree(GLOSSARY))
+        for text in list(self.document.findall(nodes.Text)) if meanings else ():
+            if isinstance(text.parent, nodes.paragraph | nodes.caption | nodes.strong | nodes.emphasis):
+                pieces = abbreviated(text.astext(), meanings)
+                if any(isinstance(piece, nodes.abbreviation) for piece in pieces):
+                    text.parent.replace(text, pieces)
 
 
-def _piece(words: str, place: int) -> nodes.Node:
-    return nodes.abbreviation(words, words, explanation=ABBREVIATIONS[words]) if place % 2 else nodes.Text(words)
+def glossary(document: nodes.document) -> dict[str, str]:
+    """Return the terms of a page's glossary, each with its first sentence."""
+    items = [item for part in document.findall(addnodes.glossary) for item in part.findall(nodes.definition_list_item)]
+    meanings: dict[str, str] = {}
+    for item in items:
+        words = " ".join(next(item.findall(nodes.definition)).astext().split())
+        meanings |= {term.astext(): words.split(". ")[0].rstrip(".") for term in item.findall(nodes.term)}
+    return meanings
+
+
+def abbreviated(words: str, meanings: Mapping[str, str]) -> list[nodes.Node]:
+    """Return words as text and abbreviations: of the terms in `meanings`, those in capitals, where they stand alone."""
+    terms = sorted((term for term in meanings if re.search("[A-Z].*[A-Z]|[A-Z][0-9]", term)), key=len, reverse=True)
+    pieces = re.split(rf"(?<![\w-])({'|'.join(map(re.escape, terms))})(?!\w)", words) if terms else [words]
+    found: list[nodes.Node] = []
+    for place, piece in enumerate(pieces):
+        if place % 2:
+            found.append(nodes.abbreviation(piece, piece, explanation=meanings[piece]))
+        elif piece:
+            found.append(nodes.Text(piece))
+    return found
 
 
 def page_head(title: str, description: str, book: str, authors: str, year: str) -> str:

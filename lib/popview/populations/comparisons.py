@@ -25,6 +25,7 @@ __all__ = [
     "against_sam",
     "all_pairs",
     "beyond_margin",
+    "distances",
     "first_average",
     "joined_later",
     "log_loss",
@@ -279,6 +280,24 @@ def first_average(trajectories: pd.DataFrame, step: int) -> pd.DataFrame:
     rows = trajectories[(trajectories["step"] == step) & trajectories["algorithm"].isin(["SGD", "SWA"])]
     wide = rows.pivot(index="seed", columns="algorithm", values="test_metric")
     return wide.reindex(columns=["SGD", "SWA"]).dropna()
+
+
+def distances(values: pd.DataFrame, reference: str = "SGD") -> pd.Series:
+    """Return how far each algorithm moves a run's value from the reference's run of the same seed.
+
+    The unit is the distance of two runs of the reference with different seeds: root mean square of the paired
+    differences, divided by √2 standard deviations of the reference. 0: the same run; 1: as far as another seed.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from popview.populations.comparisons import distances
+    >>> distances(pd.DataFrame({"SGD": [0.0, 2.0], "SAM": [1.0, 1.0]})).round(3).to_dict()
+    {'SAM': 0.5}
+    """
+    other = values.drop(columns=reference)
+    apart = other.sub(values[reference], axis=0).pow(2).mean().pow(0.5)
+    return apart / (np.sqrt(2) * values[reference].std(ddof=1))
 
 
 def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test_metric") -> pd.DataFrame:

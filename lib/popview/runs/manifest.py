@@ -114,12 +114,13 @@ def _listed(root: Path) -> dict[str, Entry]:
 
 
 def _files(root: Path) -> list[str]:
-    """Return the names of what lies in the store, but for what papers print and what is under way."""
+    """Return the names of what lies in the store, but for what papers print, what is derived and what is under way."""
     places = (file.relative_to(root) for file in root.rglob("*") if not file.is_dir() and file.suffix not in OTHERS)
     return [
         str(place)
         for place in places
-        if place.parts[0] not in (MANIFEST, "paper") and not any(part.startswith(".") for part in place.parts)
+        if place.parts[0] not in (MANIFEST, "paper", "ensembles")
+        and not any(part.startswith(".") for part in place.parts)
     ]
 
 

@@ -5,22 +5,30 @@ function takes one value per restart and refuses a matrix. ``a`` is always compa
 P(a > b).
 """
 
+from collections.abc import Callable
+
+from popview.statistics.batched import mann_whitney_batch, permutation_batch, t_batch
 from popview.statistics.classical import holm, mann_whitney, mean_difference, t_test, tost
 from popview.statistics.clustering import effective_n, icc, simulate_nested
 from popview.statistics.crossed import crossed_mean, spread_of_scores
 from popview.statistics.detectable import DetectableEffect, detectable_effect
 from popview.statistics.dyadic import dyadic_mean
 from popview.statistics.effect_sizes import a12, hodges_lehmann, hodges_lehmann_paired, proportion
+from popview.statistics.jackknife import jackknife, jackknife_apart
 from popview.statistics.permutation import exact_permutation, paired_permutation, smallest_p, smallest_p_paired
-from popview.statistics.results import Equivalence, Result
+from popview.statistics.rank_relations import granulated_tau, kendall, mean_kendall
+from popview.statistics.results import Array, Equivalence, Result
 from popview.statistics.sequential import look_levels, sequential_holm, spent
+from popview.statistics.summary import RandomEffects, random_effects_mean
 from popview.statistics.verdicts import FEWEST_SIGNS, Comparison, Verdict, compare, verdict
 
 __all__ = [
     "FEWEST_SIGNS",
+    "TESTS",
     "Comparison",
     "DetectableEffect",
     "Equivalence",
+    "RandomEffects",
     "Result",
     "Verdict",
     "a12",
@@ -30,15 +38,21 @@ __all__ = [
     "dyadic_mean",
     "effective_n",
     "exact_permutation",
+    "granulated_tau",
     "hodges_lehmann",
     "hodges_lehmann_paired",
     "holm",
     "icc",
+    "jackknife",
+    "jackknife_apart",
+    "kendall",
     "look_levels",
     "mann_whitney",
     "mean_difference",
+    "mean_kendall",
     "paired_permutation",
     "proportion",
+    "random_effects_mean",
     "sequential_holm",
     "simulate_nested",
     "smallest_p",
@@ -49,3 +63,10 @@ __all__ = [
     "tost",
     "verdict",
 ]
+
+#: Name of a test → its p-values for two batches of data sets, and a seed: what the book simulates, lists and draws.
+TESTS: dict[str, Callable[[Array, Array, int], Array]] = {
+    "Mann–Whitney": mann_whitney_batch,
+    "t": t_batch,
+    "permutation": permutation_batch,
+}

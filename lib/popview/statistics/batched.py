@@ -4,7 +4,6 @@ A batch has shape ``(repeats, n)``: one data set per row. Each p-value is the on
 in `popview.statistics` gives for that row alone; tests hold them to that.
 """
 
-from collections.abc import Callable
 from math import comb
 
 import numpy as np
@@ -16,7 +15,7 @@ from popview.common.seeds import draws
 from popview.statistics.permutation import _relabellings, _two_sided
 from popview.statistics.results import Array, finite_array
 
-__all__ = ["TESTS", "equivalence_p_values", "p_values"]
+__all__ = ["equivalence_p_values", "mann_whitney_batch", "p_values", "permutation_batch", "t_batch"]
 
 ENUMERATED = 1000
 """Up to this many relabellings are enumerated (6 against 6 restarts: 924)."""
@@ -32,9 +31,10 @@ def p_values(test: str, a: ArrayLike, b: ArrayLike, *, seed: int = 0) -> Array:
 
     Parameters
     ----------
-    test : {"Mann–Whitney", "t", "permutation"}
-        As `mann_whitney`, `t_test` and `exact_permutation` compute them; the last from `RESAMPLES` random relabellings
-        where there are more than `ENUMERATED`.
+    test : str
+        A name of `popview.statistics.TESTS`: "Mann–Whitney", "t" and "permutation" are as `mann_whitney`, `t_test` and
+        `exact_permutation` compute them; the last from `RESAMPLES` random relabellings where there are more than
+        `ENUMERATED`.
     a, b : array_like, shapes (repeats, n_a) and (repeats, n_b)
     seed : int
         Of the random relabellings.
@@ -50,6 +50,8 @@ def p_values(test: str, a: ArrayLike, b: ArrayLike, *, seed: int = 0) -> Array:
     ValueError
         Where a batch is no matrix, they differ in length, or a group has fewer than two values or any not finite.
     """
+    from popview.statistics import TESTS  # which lists the functions below, and others
+
     check_name("test", test, TESTS)
     return TESTS[test](*_batches(a, b), seed)
 
@@ -79,8 +81,11 @@ def equivalence_p_values(a: ArrayLike, b: ArrayLike, margin: float) -> Array:
     return scipy.stats.t.sf(nearest, freedom)
 
 
-def _mann_whitney(a: Array, b: Array, seed: int) -> Array:
-    """Choose SciPy's method row by row: given a batch, it takes one for all, by ties anywhere."""
+def mann_whitney_batch(a: Array, b: Array, seed: int) -> Array:
+    """Return the p-values of `mann_whitney` for two batches.
+
+    SciPy's method is chosen row by row: given a batch, it takes one for all, by ties anywhere.
+    """
     both = np.sort(np.concatenate([a, b], axis=1), axis=1)
     tied = (np.diff(both, axis=1) == 0).any(axis=1)
     found = np.empty(len(a))
@@ -90,12 +95,16 @@ def _mann_whitney(a: Array, b: Array, seed: int) -> Array:
     return found
 
 
-def _t(a: Array, b: Array, seed: int) -> Array:
+def t_batch(a: Array, b: Array, seed: int) -> Array:
+    """Return the p-values of `t_test` for two batches."""
     return scipy.stats.ttest_ind(a, b, axis=1).pvalue
 
 
-def _permutation(a: Array, b: Array, seed: int) -> Array:
-    """Return twice the smaller tail over the relabellings, ours among them; ties as in `exact_permutation`."""
+def permutation_batch(a: Array, b: Array, seed: int) -> Array:
+    """Return the p-values of `exact_permutation` for two batches.
+
+    Each is twice the smaller tail over the relabellings, ours among them; ties as in `exact_permutation`.
+    """
     values, n_a = np.concatenate([a, b], axis=1), a.shape[1]
     spread = np.ptp(values, axis=1, keepdims=True)
     scaled = (values - values.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1)
@@ -112,14 +121,6 @@ def _drawn(generator: np.random.Generator, n_a: int, n_b: int) -> Array:
     """Return the weights of `RESAMPLES` random relabellings, below the observed one."""
     ours = np.concatenate([np.full(n_a, 1 / n_a), np.full(n_b, -1 / n_b)])
     return np.concatenate([ours[None], generator.permuted(np.tile(ours, (RESAMPLES, 1)), axis=1)])
-
-
-#: Name of a test → its p-values for two batches.
-TESTS: dict[str, Callable[[Array, Array, int], Array]] = {
-    "Mann–Whitney": _mann_whitney,
-    "t": _t,
-    "permutation": _permutation,
-}
 
 
 def _batches(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:

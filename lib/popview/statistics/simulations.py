@@ -11,8 +11,8 @@ import pandas as pd
 
 from popview.common.errors import UsageError
 from popview.common.seeds import draws
-from popview.statistics import proportion, simulate_nested
-from popview.statistics.batched import TESTS, p_values
+from popview.statistics import TESTS, proportion, simulate_nested
+from popview.statistics.batched import p_values
 from popview.statistics.clustering import simulate_selected
 
 __all__ = [

@@ -133,14 +133,16 @@ class Images(Supervised):
             train=train, validation=validation, test=len(test_order), evaluated=evaluated, tested=tested,
             fixed_validation=fixed_validation,
         )  # fmt: skip
-        self._samples = {
-            split: self._take(source, order[sampled(self._arrays[f"{source}_labels"][order], sizes[split])])
+        chosen = {
+            split: order[sampled(self._arrays[f"{source}_labels"][order], sizes[split])]
             for split, source, order in (
                 ("train", "train", rows["train"]),
                 ("validation", "train", validated),
                 ("test", "test", test_order),
             )
         }
+        self._sample_rows = chosen["test"]
+        self._samples = {split: self._take("test" if split == "test" else "train", r) for split, r in chosen.items()}
         height, breadth, channels = shape = self._arrays["train_images"].shape[1:]
         statistics = channel_statistics(self._arrays["train_images"])
         self._mean, self._deviation = (values.expand(shape).contiguous() for values in statistics)  # whole rows: fast
@@ -202,6 +204,10 @@ class Images(Supervised):
     @cached_property
     def _batched_samples(self) -> dict[str, list[Batch]]:
         return {split: self._batches(*sample) for split, sample in self._samples.items()}
+
+    def sample_rows(self) -> np.ndarray:
+        """Return the row of the test split of each image of the test sample."""
+        return self._sample_rows
 
     def test_batches(self) -> list[Batch]:
         """Return the whole test split."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -106,10 +107,14 @@ class Problem(ABC):
         """
         return self.probabilities(self.logits("test")), self.test_labels()
 
-    # The next three are needed by runs that are judged on the whole test split, those of the annealed variant.
+    # The next four are needed by runs that are judged on the whole test split, those of the annealed variant.
 
     def test_labels(self) -> Tensor:
         """Return the labels of the whole test split, in the data's order."""
+        raise NotImplementedError
+
+    def sample_rows(self) -> np.ndarray:
+        """Return the row of the test split of each example of the test sample, in the order of `sample_labels`."""
         raise NotImplementedError
 
     def sample_labels(self, split: str) -> Tensor:

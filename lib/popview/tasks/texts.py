@@ -251,7 +251,7 @@ class Texts(Supervised):
 
     def _batches(self, texts: Encoded, rows: np.ndarray) -> list[Batch]:
         """Return some texts in batches of like length (so in another order)."""
-        ordered = rows[np.argsort(np.diff(texts.starts)[rows], kind="stable")]
+        ordered = by_length(texts, rows)
         return [self._batch(texts, part) for part in np.array_split(ordered, max(1, len(rows) // EVALUATED_AT_ONCE))]
 
     def minibatches(self, epoch: int) -> Iterator[Batch]:
@@ -288,9 +288,13 @@ class Texts(Supervised):
         """Return the whole test split, in batches of like length."""
         return self._batches(self._test, np.arange(len(self._test.labels)))
 
+    def sample_rows(self) -> np.ndarray:
+        """Return the row of the test split of each text of the test sample, which is evaluated by length."""
+        return by_length(self._test, self._samples["test"])
+
     def test_order(self) -> np.ndarray:
         """Return the row of the test split of each text of `test_batches`."""
-        return np.argsort(np.diff(self._test.starts), kind="stable")
+        return by_length(self._test, np.arange(len(self._test.labels)))
 
     def statistics_batches(self) -> Iterator[Tensor]:
         """Yield nothing: BERT has no BatchNorm."""
@@ -361,6 +365,11 @@ def logits_of_base_rates(labels: np.ndarray, classes: int) -> Tensor:
     counts = torch.tensor(table.sum(0) + 0.5, dtype=torch.float32)
     rest = torch.tensor(len(table) - table.sum(0) + 0.5, dtype=torch.float32)
     return (counts / rest).log() if labels.ndim == 2 else (counts / counts.sum()).log()
+
+
+def by_length(texts: Encoded, rows: np.ndarray) -> np.ndarray:
+    """Return rows in the order of their texts' lengths."""
+    return rows[np.argsort(np.diff(texts.starts)[rows], kind="stable")]
 
 
 def _padded(texts: Encoded, rows: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,7 @@
-"""Figures of trajectories and populations: learning curves, distributions over restarts, effects with intervals."""
+"""Figures of trajectories and populations: learning curves, distributions over restarts, effects with intervals.
+
+Each takes the width in pixels that it is drawn at, as `popview.book.page.figure` gives it.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,25 +9,34 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
+from popview.book import style
+from popview.book.cells import task_title
 from popview.book.colours import colour
-from popview.book.page import NOT_RUN
+from popview.book.page import MINUS, NOT_RUN
 from popview.tasks.catalogue import RECORDS
 
 __all__ = [
+    "case_title",
     "distributions",
     "effects",
     "empty",
-    "forest",
     "learning_curves",
+    "log_axis",
     "loss_against_metric",
+    "points",
     "reached",
 ]
 
 #: Marks of the series of `effects`; the first is filled.
 MARKS = ("o", "s", "D")
+
+#: Height of a line of text and a mark, in pixels, and of what stands around a panel.
+LINE, AROUND = 19, 70
 
 #: Column → what its axis is called.
 LABELS = {
@@ -34,9 +46,15 @@ LABELS = {
 }
 
 
+def case_title(task: str, variant: str = "") -> str:
+    """Return a panel's title, "CIFAR-10, tuned"; without a variant where there is but one."""
+    return f"{task_title(task)}, {variant}" if variant else task_title(task)
+
+
 def learning_curves(
     results: Mapping[tuple[str, str], pd.DataFrame],
     algorithms: Sequence[str],
+    width: int,
     *,
     y: str,
     across: Sequence[str],
@@ -51,6 +69,8 @@ def learning_curves(
         As `popview.populations.tables.gather` returns it; one line of panels each.
     algorithms : sequence of str
         Those to draw, where a task has them.
+    width : int
+        In pixels.
     y : {"train_loss", "test_metric"}
         Column to draw.
     across : sequence of str
@@ -61,17 +81,20 @@ def learning_curves(
         Leave out the first checkpoints, up to this share of the epochs.
     """
     if not results:
-        return empty()
-    size = (5.2 * len(across), 3.4 * len(results) + 0.3)
-    figure, grid = plt.subplots(len(results), len(across), figsize=size, sharey="row", squeeze=False)
-    for ((task, variant), trajectories), line in zip(results.items(), grid, strict=True):
-        late = trajectories[trajectories["epoch"] >= from_share * trajectories["epoch"].max()]
-        for axes, x in zip(line, across, strict=True):
-            for algorithm in algorithms:
-                _curves(axes, late[late["algorithm"] == algorithm], algorithm, x, y)
-            axes.set(xlabel=LABELS.get(x, x), title=f"{task}, {variant}", yscale="log" if log else "linear")
-        line[0].set(ylabel=LABELS.get(y, f"test {RECORDS[task].metric}"))
-    grid[0][0].legend(ncols=2, fontsize=8)
+        return empty(width)
+    columns = len(across) if len(across) > 1 else 2
+    figure, panels = style.canvas(width, 210, len(results) * len(across), columns=columns)
+    places = [(key, x) for key in results for x in across]
+    for axes, ((task, variant), x) in zip(panels, places, strict=True):
+        rows = results[task, variant]
+        late = rows[rows["epoch"] >= from_share * rows["epoch"].max()]
+        for algorithm in algorithms:
+            _curves(axes, late[late["algorithm"] == algorithm], algorithm, x, y)
+        axes.set(xlabel=LABELS.get(x, x), title=case_title(task, variant))
+        if log:
+            log_axis(axes.yaxis)
+        axes.set_ylabel(LABELS.get(y, f"test {RECORDS[task].metric}"))
+    _legend(figure, panels[0], width)
     return figure
 
 
@@ -81,13 +104,20 @@ def _curves(axes: Axes, rows: pd.DataFrame, algorithm: str, x: str, y: str) -> N
         return
     faint = float(np.clip(4.5 / rows["seed"].nunique(), 0.04, 0.35))
     for _, restart in rows.groupby("seed"):
-        axes.plot(restart[x], restart[y], color=colour(algorithm), alpha=faint, linewidth=0.8)
+        axes.plot(restart[x], restart[y], color=colour(algorithm), alpha=faint, linewidth=0.8, rasterized=True)
     median = rows.groupby("step")[[x, y]].median()
     line, level = ("--", 3) if algorithm == "SGD" else ("-", 2)
     axes.plot(median[x], median[y], line, color=colour(algorithm), linewidth=2, label=algorithm, zorder=level)
 
 
-def distributions(values: Mapping[tuple[str, str], pd.DataFrame], label: str) -> Figure:
+def _legend(figure: Figure, axes: Axes, width: int) -> None:
+    """Name the lines of a panel below the figure."""
+    handles, labels = axes.get_legend_handles_labels()
+    if labels:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), width // 110))
+
+
+def distributions(values: Mapping[tuple[str, str], pd.DataFrame], label: str, width: int) -> Figure:
     """Draw one value per restart for each algorithm: every restart as a point, the quartiles as a box.
 
     Parameters
@@ -96,18 +126,16 @@ def distributions(values: Mapping[tuple[str, str], pd.DataFrame], label: str) ->
         Rows: restarts; columns: algorithms. One panel each.
     label : str
         Of the horizontal axes.
+    width : int
+        In pixels.
     """
     if not values:
-        return empty()
-    columns = min(2, len(values))
-    lines = -(-len(values) // columns)
-    height = 0.36 * max(frame.shape[1] for frame in values.values()) + 1.2
-    figure, grid = plt.subplots(lines, columns, figsize=(7.2 if columns == 1 else 11, height * lines), squeeze=False)
-    for axes, (key, frame) in zip(grid.flat, values.items(), strict=False):
+        return empty(width)
+    height = LINE * max(frame.shape[1] for frame in values.values()) + AROUND
+    figure, panels = style.canvas(width, height, len(values), columns=2)
+    for axes, (key, frame) in zip(panels, values.items(), strict=True):
         _spread(axes, frame)
-        axes.set(xlabel=label, title=", ".join(key))
-    for axes in list(grid.flat)[len(values) :]:
-        axes.set_visible(False)
+        axes.set(xlabel=label, title=case_title(*key))
     return figure
 
 
@@ -133,7 +161,7 @@ def _spread(axes: Axes, values: pd.DataFrame) -> None:
 
 
 def loss_against_metric(
-    results: Mapping[tuple[str, str], pd.DataFrame], algorithms: Sequence[str], from_share: float
+    results: Mapping[tuple[str, str], pd.DataFrame], algorithms: Sequence[str], width: int, from_share: float
 ) -> Figure:
     """Draw test metric against training loss: one point per checkpoint of every restart.
 
@@ -143,26 +171,59 @@ def loss_against_metric(
         As `popview.populations.tables.gather` returns it; one line of panels each.
     algorithms : sequence of str
         One panel each, where the task has it.
+    width : int
+        In pixels.
     from_share : float
         Leave out the first checkpoints, up to this share of the epochs.
     """
     if not results:
-        return empty()
-    size = (2.7 * len(algorithms), 2.4 * len(results) + 0.3)
-    figure, grid = plt.subplots(len(results), len(algorithms), figsize=size, sharex="row", sharey="row", squeeze=False)
-    for ((task, variant), trajectories), line in zip(results.items(), grid, strict=True):
-        late = trajectories[trajectories["epoch"] >= from_share * trajectories["epoch"].max()]
-        for axes, algorithm in zip(line, algorithms, strict=True):
-            rows = late[late["algorithm"] == algorithm]
-            axes.scatter(rows["train_loss"], rows["test_metric"], s=3, alpha=0.15, color=colour(algorithm), linewidth=0)
-            axes.set(title=f"{algorithm}: {task}, {variant}", xscale="log")
-            axes.title.set_fontsize(9)
-        line[0].set(ylabel=f"test {RECORDS[task].metric}")
-    figure.supxlabel("training loss", fontsize=10)
+        return empty(width)
+    number = len(algorithms)
+    figure, panels = style.canvas(width, 170, len(results) * number, columns=number, phone_columns=2)
+    places = [(key, algorithm) for key in results for algorithm in algorithms]
+    for place, (axes, ((task, variant), algorithm)) in enumerate(zip(panels, places, strict=True)):
+        rows = results[task, variant]
+        late = rows[(rows["epoch"] >= from_share * rows["epoch"].max())]
+        own = late[late["algorithm"] == algorithm]
+        axes.scatter(
+            own["train_loss"],
+            own["test_metric"],
+            s=3,
+            alpha=0.2,
+            color=colour(algorithm),
+            linewidth=0,
+            rasterized=True,
+        )
+        first = place % number == 0
+        axes.set_title(f"{case_title(task, variant)}\n{algorithm}" if first else f"\n{algorithm}")
+        log_axis(axes.xaxis)
+        shown = late[late["algorithm"].isin(algorithms)]
+        axes.set(xlim=_span(shown["train_loss"], log=True), ylim=_span(shown["test_metric"]))
+        if first:
+            axes.set_ylabel(f"test {RECORDS[task].metric}")
+    figure.supxlabel("training loss", fontsize=plt.rcParams["axes.labelsize"])
     return figure
 
 
-def effects(table: pd.DataFrame, *, label: str, zero: bool = True) -> Figure:
+def log_axis(axis: Axis) -> None:
+    """Make an axis logarithmic, with labels that do not run into each other: 0.1, 0.3, 1."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _span(values: pd.Series, log: bool = False) -> tuple[float, float] | None:
+    """Return the ends of an axis that holds all finite values, with room; None where there are none."""
+    finite = values[np.isfinite(values) & ((values > 0) | (not log))].to_numpy(dtype=float)
+    if not len(finite) or finite.min() == finite.max():
+        return None
+    low, high = (np.log10([finite.min(), finite.max()])) if log else (finite.min(), finite.max())
+    room = 0.05 * (high - low)
+    return (10 ** (low - room), 10 ** (high + room)) if log else (low - room, high + room)
+
+
+def effects(table: pd.DataFrame, width: int, *, label: str, zero: bool = True) -> Figure:
     """Draw estimates with their intervals: one panel per task and variant, one line per name, one mark per series.
 
     An interval that reaches to infinity ends in an arrow at the panel's edge.
@@ -172,51 +233,32 @@ def effects(table: pd.DataFrame, *, label: str, zero: bool = True) -> Figure:
     table : DataFrame
         ``task, variant, name`` (an algorithm), ``estimate, low, high``; optionally ``margin`` (half width of a band
         around zero, by task) and ``series`` (what a name's marks stand for).
+    width : int
+        In pixels.
     label : str
         Of the horizontal axis.
     zero : bool
         Whether to draw a line at zero.
     """
     if table.empty:
-        return empty()
-    panels = [(key, rows) for key, rows in table.groupby(["task", "variant"], sort=False)]
+        return empty(width)
+    groups = [(key, rows) for key, rows in table.groupby(["task", "variant"], sort=False)]
     series = list(table["series"].unique()) if "series" in table else []
-    columns = min(2, len(panels))
-    lines = -(-len(panels) // columns)
-    height = (0.3 + 0.06 * len(series)) * max(rows["name"].nunique() for _, rows in panels) + 1.2
-    figure, grid = plt.subplots(lines, columns, figsize=(7.2 if columns == 1 else 11, height * lines), squeeze=False)
-    for axes, (key, rows) in zip(grid.flat, panels, strict=False):
+    height = LINE * max(rows["name"].nunique() for _, rows in groups) + AROUND
+    figure, panels = style.canvas(width, height, len(groups), columns=2)
+    for axes, (key, rows) in zip(panels, groups, strict=True):
         _panel(axes, rows, series)
-        margin = f" (equivalence margin ±{rows['margin'].iloc[0]:g})" if "margin" in rows else ""
-        axes.set(xlabel=label, title=", ".join(key) + margin)
+        margin = f" (margin ±{rows['margin'].iloc[0]:g})" if "margin" in rows else ""
+        axes.set(xlabel=label, title=case_title(*key) + margin)
         if zero:
             axes.axvline(0, color="#444444", linewidth=0.8)
-    for axes in list(grid.flat)[len(panels) :]:
-        axes.set_visible(False)
     marks = [
-        Line2D([], [], color="#444444", marker=mark, linewidth=0, markersize=5, markerfacecolor=_fill(i), label=name)
+        Line2D([], [], color="#444444", marker=mark, linewidth=0, markerfacecolor=_fill(i), label=name)
         for i, (mark, name) in enumerate(zip(MARKS, series, strict=False))
     ]
     if marks:
-        figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=8)
+        figure.legend(handles=marks, loc="outside lower center", ncols=len(marks))
     return figure
-
-
-def forest(comparison: pd.DataFrame, *, label: str, scale: float = 100.0) -> Figure:
-    """Draw the effects of `popview.populations.comparisons.against_reference`, multiplied by `scale` (100: points).
-
-    Two marks each: the difference of means, which the verdicts are about, and the Hodges–Lehmann shift.
-    """
-    if comparison.empty:
-        return empty()
-    keys = ["task", "variant", "a", "margin"]
-    means = comparison[[*keys, "difference", "difference_low", "difference_high"]]
-    shifts = comparison[[*keys, "estimate", "low", "high"]]
-    columns = ["task", "variant", "name", "margin", "estimate", "low", "high"]
-    parts = {"difference of means": means, "Hodges–Lehmann shift": shifts}
-    table = pd.concat([part.set_axis(columns, axis=1).assign(series=name) for name, part in parts.items()])
-    table[["estimate", "low", "high", "margin"]] *= scale
-    return effects(table, label=label)
 
 
 def _fill(which: int, shade: str = "#444444") -> str:
@@ -228,7 +270,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, series: Sequence[str]) -> None:
     """Draw one panel of `effects`."""
     margin = float(rows["margin"].iloc[0]) if "margin" in rows else np.nan
     if np.isfinite(margin):
-        axes.axvspan(-margin, margin, color="#999999", alpha=0.18)
+        axes.axvspan(-margin, margin, color="#999999", alpha=0.18, linewidth=0)
     ends = rows[["estimate", "low", "high"]].to_numpy()
     reach = [*ends[np.isfinite(ends)], *([-margin, margin] if np.isfinite(margin) else []), 0.0]
     edge = 0.04 * (max(reach) - min(reach) or 1.0)
@@ -250,7 +292,10 @@ def _panel(axes: Axes, rows: pd.DataFrame, series: Sequence[str]) -> None:
 
 
 def reached(
-    times: Mapping[tuple[str, str], pd.DataFrame], budgets: Mapping[tuple[str, str], float], algorithms: Sequence[str]
+    times: Mapping[tuple[str, str], pd.DataFrame],
+    budgets: Mapping[tuple[str, str], float],
+    algorithms: Sequence[str],
+    width: int,
 ) -> Figure:
     """Draw the share of restarts that have come within the margin of the target, by gradient evaluations.
 
@@ -261,31 +306,33 @@ def reached(
     budgets : mapping of (task, variant) to float
         Where each panel ends.
     algorithms : sequence of str
+    width : int
+        In pixels.
     """
     if not times:
-        return empty()
-    columns = min(2, len(times))
-    lines = -(-len(times) // columns)
-    size = (7.2 if columns == 1 else 11, 3.6 * lines)
-    figure, grid = plt.subplots(lines, columns, figsize=size, sharey=True, squeeze=False)
-    for axes, (key, table) in zip(grid.flat, times.items(), strict=False):
+        return empty(width)
+    figure, panels = style.canvas(width, 190, len(times), columns=2)
+    for axes, (key, table) in zip(panels, times.items(), strict=True):
         for algorithm in (name for name in algorithms if name in table):
             ordered = np.sort(table[algorithm].to_numpy())
             known = ordered[np.isfinite(ordered)]
-            heights = np.arange(len(known) + 1) / len(ordered)
+            heights = 100 * np.arange(len(known) + 1) / len(ordered)
             across = np.concatenate([[0.0], known, [budgets[key]]])
             axes.step(across, [*heights, heights[-1]], where="post", color=colour(algorithm), label=algorithm)
-        axes.set(xlabel="gradient evaluations", title=", ".join(key), ylim=(0, 1), xlim=(0, budgets[key]))
-    grid[0][0].set(ylabel="share within the margin of the target")
-    grid[0][0].legend(ncols=2, fontsize=8)
-    for axes in list(grid.flat)[len(times) :]:
-        axes.set_visible(False)
+        axes.set(xlabel="gradient evaluations", title=case_title(*key), ylim=(0, 100), xlim=(0, budgets[key]))
+        axes.set_ylabel("restarts, %")
+    _legend(figure, panels[0], width)
     return figure
 
 
-def empty() -> Figure:
+def points(value: float) -> str:
+    """Write a number of points with its sign: "+1.4", "−20.6"."""
+    return f"{value:+.1f}".replace("-", MINUS)
+
+
+def empty(width: int = style.DESKTOP) -> Figure:
     """Return a figure that says that there is nothing to draw yet."""
-    figure, axes = plt.subplots(figsize=(7.2, 0.8))
+    figure, (axes,) = style.canvas(width, 60)
     axes.axis("off")
     axes.text(0.5, 0.5, NOT_RUN, ha="center", va="center")
     return figure

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from popview.book.cells import across, setting, sign, waits, with_interval, word
+from popview.book.cells import across, setting, sign, task_title, waits, with_interval, word
 from popview.book.page import MINUS
 from popview.populations.outcomes import OUTCOMES
 from popview.runs import profiles
@@ -47,7 +47,8 @@ def coverage_table(coverage: pd.DataFrame) -> pd.DataFrame:
 
     table = coverage.assign(words=coverage.apply(words, axis=1))
     wide = table.pivot(index="task", columns="variant", values="words")
-    return wide.loc[coverage["task"].unique(), coverage["variant"].unique()].reset_index().rename_axis(columns=None)
+    wide = wide.loc[coverage["task"].unique(), coverage["variant"].unique()].reset_index().rename_axis(columns=None)
+    return wide.assign(task=wide["task"].map(task_title))
 
 
 def deeds(
@@ -120,7 +121,7 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
         wide = members["margin"].iloc[0] / spread if spread else np.inf
         rows.append(
             {
-                "task": f"{task}, {variant}",
+                "task": f"{task_title(task)}, {variant}",
                 "restarts": ", ".join(map(str, members["restarts"].unique())),
                 "tests": ", ".join(members["test"].unique()),
                 "metric": metric,
@@ -231,7 +232,7 @@ def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
     points = {name: 100 * comparison[name] for name in ("margin", "smallest_margin", "detectable")}
     return pd.DataFrame(
         {
-            "task": comparison["task"],
+            "task": comparison["task"].map(task_title),
             "family": comparison["family"],
             "comparison": comparison["a"] + " – " + comparison["b"],
             "restarts": comparison["restarts"],
@@ -249,7 +250,7 @@ def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
 
 def scatter(spread: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.confirmation.schedule_spreads`, of several tasks."""
-    columns: dict[str, Any] = {"task": spread["task"], "algorithm": spread["algorithm"]}
+    columns: dict[str, Any] = {"task": spread["task"].map(task_title), "algorithm": spread["algorithm"]}
     for kind in ("constant", "annealed"):
         mean, deviation = (100 * spread[f"{kind}_{what}"] for what in ("mean", "sd"))
         columns[f"{kind}: mean ± SD"] = mean.map("{:.2f}".format) + " ± " + deviation.map("{:.2f}".format)
@@ -278,7 +279,7 @@ def squares(pairs: pd.DataFrame) -> pd.DataFrame:
     for (task, variant), rows in pairs.groupby(["task", "variant"], sort=False):
         names = list(pd.concat([rows["a"], rows["b"]]).unique())
         frame = square(rows, names)
-        frame.insert(0, "task", [f"{task}, {variant}"] + [""] * (len(frame) - 1))
+        frame.insert(0, "task", [f"{task_title(task)}, {variant}"] + [""] * (len(frame) - 1))
         frames.append(frame)
     return pd.concat(frames, ignore_index=True).fillna("")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from popview.book.cells import of, setting, sign, waits, with_interval, word
+from popview.book.cells import of, setting, sign, task_title, waits, with_interval, word
 from popview.runs.costs import amount
 
 __all__ = ["costs_and_gains", "equal", "hours", "prices", "shares", "totals", "traded"]
@@ -70,7 +70,7 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
     task."""
     rows = []
     for (task, variant), members in table.groupby(["task", "variant"], sort=False):
-        row = {"task": f"{task}, {variant}", "files timed": int(members["files"].sum())}
+        row = {"task": f"{task_title(task)}, {variant}", "files timed": int(members["files"].sum())}
         for column, label in (("clock", "by the clock"), ("counted", "by operations")):
             known = members[members[column].notna()]
             row[f"{label}, median, %"] = 100 * known[column].median() if len(known) else np.nan
@@ -88,7 +88,7 @@ def totals(bills: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.runs.costs.cost_table` of several profiles: a line per profile and task, and totals."""
     lines = []
     for profile, rows in bills.groupby("profile", sort=False):
-        parts = [(str(task), members) for task, members in rows.groupby("task", sort=False)]
+        parts = [(task_title(str(task)), members) for task, members in rows.groupby("task", sort=False)]
         for task, members in [*parts, ("in all", rows)]:
             runs = members[members["trajectories"] > 0]
             least, most = (int(members[name].sum()) for name in ("gradients_least", "gradients"))
@@ -127,7 +127,7 @@ def traded(scales: pd.DataFrame) -> pd.DataFrame:
     above = scales.groupby("task")["flops"].shift()
     return pd.DataFrame(
         {
-            "task": scales["task"].where(scales["task"] != scales["task"].shift(), ""),
+            "task": scales["task"].map(task_title).where(scales["task"] != scales["task"].shift(), ""),
             "profile": scales["profile"],
             "network": scales["network"],
             "trained numbers": scales["parameters"].map("{:,}".format),

@@ -1,0 +1,118 @@
+"""What a population gains, and what it costs, task by task."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedFormatter, FixedLocator
+
+from popview.book import style
+from popview.book.cells import task_title
+from popview.book.colours import colour
+
+__all__ = ["disagreement_with_sgd", "gains_by_cost"]
+
+#: Arms of one run of SGD that are drawn, and their marks.
+ONE_RUN = {"averaged": ("s", "weights averaged"), "ensemble of ten": ("D", "ensemble of ten")}
+
+COSTS = (1, 2, 3, 5, 10)
+
+
+def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], width: int) -> Figure:
+    """Draw the gain of each use of SGD's models over its last model against the cost in runs, a panel per task.
+
+    Parameters
+    ----------
+    arms : dict of str to DataFrame
+        Task → rows of `popview.populations.put_to_use.arms`, of SGD on the test sample, base and annealed.
+    best : dict of str to Series
+        Task → the row "best other optimizer" of `popview.populations.put_to_use.population_or_optimizer`.
+    width : int
+        In pixels.
+    """
+    figure, axes = style.canvas(width, 230, len(arms), columns=2)
+    for ax, (task, rows) in zip(axes, arms.items(), strict=True):
+        ax.axhline(0, color="0.5", linewidth=0.8)
+        drawn = [_ensembles(ax, rows, variant) for variant in ("base", "annealed")]
+        for arm, (mark, _) in ONE_RUN.items():
+            one = rows[(rows["variant"] == "base") & (rows["arm"] == arm)]
+            _points(ax, one, mark, colour("SGD"), filled=False)
+        if task in best and best[task]["gain"] == best[task]["gain"]:
+            row = best[task]
+            _points(ax, pd.DataFrame([row]), "*", colour(str(row["algorithm"])))
+            ax.annotate(
+                str(row["algorithm"]),
+                (row["cost"], 100 * row["gain"]),
+                xytext=(5, -11),
+                textcoords="offset points",
+                color=colour(str(row["algorithm"])),
+            )
+        ax.set(title=task_title(task), xscale="log", xlim=(0.85, 12 if any(drawn) else 4))
+        ax.xaxis.set_major_locator(FixedLocator(COSTS))
+        ax.xaxis.set_major_formatter(FixedFormatter([str(cost) for cost in COSTS]))
+        ax.xaxis.set_minor_locator(FixedLocator([]))
+    for ax in axes[-2:] if width > style.PHONE else axes[-1:]:
+        ax.set_xlabel("training cost, in runs of SGD")
+    axes[0].set_ylabel("gain in points")
+    handles = _key(axes[0])
+    figure.legend(handles=handles, loc="outside upper left", ncols=3 if width > style.PHONE else 1, handlelength=3)
+    return figure
+
+
+def _points(ax, rows: pd.DataFrame, mark: str, shade: str, filled: bool = True) -> None:  # type: ignore[no-untyped-def]
+    """Draw gains with their intervals."""
+    low, high = 100 * (rows["gain"] - rows["gain_low"]), 100 * (rows["gain_high"] - rows["gain"])
+    face = shade if filled else "white"
+    ax.errorbar(
+        rows["cost"], 100 * rows["gain"], [low, high], fmt=mark, color=shade, mfc=face, elinewidth=0.9, zorder=3
+    )
+
+
+def _ensembles(ax, rows: pd.DataFrame, variant: str) -> bool:  # type: ignore[no-untyped-def]
+    """Draw the ensembles of restarts as a line, from one run on; return whether there are any."""
+    part = rows[(rows["variant"] == variant) & rows["arm"].isin(["last", "restarts"])].sort_values("cost")
+    if variant == "annealed" and not len(part):
+        return False
+    shade = colour("SGD")
+    ax.plot(part["cost"], 100 * part["gain"], color=shade, linestyle="-" if variant == "base" else "--")
+    _points(ax, part, "o", shade)
+    return len(part) > 1
+
+
+def _key(ax) -> list[Line2D]:  # type: ignore[no-untyped-def]
+    """Return the marks with their names."""
+    return [
+        ax.plot([], [], "o-", color=colour("SGD"), label="SGD, runs together")[0],
+        ax.plot([], [], "o--", color=colour("SGD"), label="annealed SGD, the same")[0],
+        *(
+            ax.plot([], [], m, color=colour("SGD"), mfc="white", label=f"one run, {words}")[0]
+            for m, words in ONE_RUN.values()
+        ),
+        ax.plot([], [], "*", color="0.3", label="best other optimizer")[0],
+    ]
+
+
+def disagreement_with_sgd(pairs: dict[str, pd.DataFrame], width: int) -> Figure:
+    """Draw how often another run differs from one of SGD: of another seed, or of another algorithm at the same seed.
+
+    Parameters
+    ----------
+    pairs : dict of str to DataFrame
+        Task → ``run`` (its name), ``disagreement, disagreement_low, disagreement_high``, the run of another seed first.
+    width : int
+        In pixels.
+    """
+    names = list(dict.fromkeys(name for rows in pairs.values() for name in rows["run"]))
+    figure, axes = style.canvas(width, 60 + 22 * len(names), len(pairs), columns=len(pairs), sharey=True)
+    for ax, (task, rows) in zip(axes, pairs.items(), strict=True):
+        for row in rows.to_dict("records"):
+            place, seed = names.index(row["run"]), row["run"] == names[0]
+            shade = "0.15" if seed else colour(row["run"])
+            low, high = row["disagreement_low"], row["disagreement_high"]
+            ax.plot([100 * low, 100 * high], [place, place], color=shade)
+            ax.plot(100 * row["disagreement"], place, "D" if seed else "o", color=shade)
+            if seed:
+                ax.axvline(100 * row["disagreement"], color="0.15", linewidth=0.8, linestyle=":")
+        ax.set(title=task_title(task), xlabel="answers that differ, %", yticks=range(len(names)), yticklabels=names)
+        ax.set_xlim(left=0)
+    axes[0].invert_yaxis()
+    return figure

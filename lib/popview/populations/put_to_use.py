@@ -1,0 +1,274 @@
+"""What can be made of a population: one of its models, their average, an ensemble; what each scores and costs.
+
+Every arm is scored by the mean over restarts, and known without each restart in turn, so that the jackknife gives its
+interval, and that of the difference of two arms.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from popview.common.folders import RESULTS
+from popview.populations.ensembles import SCORES, load_ensembles
+from popview.populations.outcomes import load_final_measures
+from popview.populations.selection import chosen
+from popview.populations.stored_predictions import annealed_specs
+from popview.populations.tables import COMPARED, final, gather, load_trajectories, select, wanted
+from popview.statistics import jackknife, jackknife_apart
+from popview.statistics.results import Result, interval_columns
+
+__all__ = ["ARMS", "arms", "population_or_optimizer"]
+
+#: Arm → what it is.
+ARMS = {
+    "last": "the last model",
+    "by validation": "the model of the best validation metric",
+    "one of ten": "the ten models of lowest training loss, one by one: the mean of their scores",
+    "averaged": "the mean of the weights of these ten, BatchNorm statistics recomputed",
+    "ensemble of ten": "the mean of the probabilities of these ten",
+    "restarts": "the mean of the probabilities of several restarts",
+}
+
+#: Models of lowest training loss that a restart keeps.
+TEN = 10
+
+#: Scores that are better where they are higher.
+HIGHER = ("metric", "average_precision")
+
+
+class _Arm(NamedTuple):
+    """One score of one arm: from all restarts, and without each (by seed)."""
+
+    estimate: float
+    left_out: pd.Series
+
+    def minus(self, other: "_Arm") -> Result:
+        """Return the difference, paired by seed where both have the same seeds."""
+        if set(self.left_out.index) == set(other.left_out.index):
+            return jackknife(self.estimate - other.estimate, (self.left_out - other.left_out).to_numpy())
+        return jackknife_apart(self.estimate, self.left_out.to_numpy(), other.estimate, other.left_out.to_numpy())
+
+
+def _of_restarts(values: pd.Series) -> _Arm | None:
+    """Return the arm that is the mean over restarts; None where fewer than two have a value."""
+    known = values[np.isfinite(values.astype(float))]
+    number = len(known)
+    if number < 2 or number < len(values):
+        return None
+    return _Arm(float(known.mean()), (known.sum() - known) / (number - 1))
+
+
+#: What names an arm: variant, test examples, algorithm, a key of `ARMS`, and how many restarts it takes.
+_Key = tuple[str, str, str, str, int]
+
+
+class _Collected(NamedTuple):
+    """All arms of a task.
+
+    Attributes
+    ----------
+    scores : dict of _Key to dict of str to _Arm or None
+    gradients : dict of (str, str) to float
+        Variant and algorithm → gradient evaluations of one restart, mean.
+    last : dict of str to DataFrame
+        Variant → metric of the last model on the test sample; rows: seeds; columns: algorithms.
+    """
+
+    scores: dict[_Key, dict[str, _Arm | None]]
+    gradients: dict[tuple[str, str], float]
+    last: dict[str, pd.DataFrame]
+
+
+def _collect(profile: str, task: str, root: Path) -> _Collected:
+    """Read all arms of a task from the files, each file once."""
+    found = _Collected({}, {}, {})
+    annealed = annealed_specs(profile, task, root)
+    for (_, variant), trajectories in gather(profile, task, root=root)[1].items():
+        names = set(trajectories["algorithm"])
+        specs = [spec for spec in wanted(profile, task, variant) if spec.algorithm in names]
+        _add(found, variant, trajectories, load_final_measures(specs, root))
+    if annealed:
+        _add(found, annealed[0].variant, load_trajectories(annealed, root=root), load_final_measures(annealed, root))
+    for (variant, where, models, name, size), rows in load_ensembles(profile, task, root).groupby(
+        ["variant", "where", "models", "algorithm", "size"]
+    ):
+        one = "ensemble of ten" if models.startswith("ten") else "last"
+        key = variant, where, name, "restarts" if size > 1 else one, int(size)
+        # of one restart the files themselves say more, and without rounding
+        found.scores[key] = _ensembles(rows) | found.scores.get(key, {})
+    return found
+
+
+def _add(found: _Collected, variant: str, trajectories: pd.DataFrame, measures: pd.DataFrame) -> None:
+    """Add the arms of one restart each, of one variant."""
+    names = list(trajectories["algorithm"].unique())
+    for name, value in final(trajectories, "gradient_evaluations").mean().items():
+        found.gradients[variant, str(name)] = float(value)
+    last = found.last[variant] = final(trajectories)
+    best = select(trajectories, "validation_metric", 1)
+    tables = {
+        ("sample", "last"): {"metric": last, "loss": final(trajectories, "test_loss")},
+        ("sample", "by validation"): {s: final(best, f"test_{s}") for s in ("metric", "loss")},
+        ("sample", "one of ten"): {s: chosen(trajectories, "train_loss", f"test_{s}", TEN) for s in ("metric", "loss")},
+    }
+    # What the files say of the models at the end is about the whole test split where they say it of ten models.
+    where = "whole" if "kept_models.metric" in measures else "sample"
+    for arm, measured, place in (
+        ("last", "whole_test", "whole"),
+        ("by validation", "by_validation", "whole"),
+        ("one of ten", "kept_models", "whole"),
+        ("averaged", "averaged_weights", where),
+        ("ensemble of ten", "ensemble", where),
+    ):
+        columns = {score: f"{measured}.{score}" for score in SCORES if f"{measured}.{score}" in measures}
+        if columns:
+            tables[place, arm] = {
+                score: measures.pivot(index="seed", columns="algorithm", values=column)
+                for score, column in columns.items()
+            }
+    for (place, arm), scores in tables.items():
+        for name in names:
+            arms_of = {score: _of_restarts(table[name]) for score, table in scores.items() if name in table}
+            found.scores[variant, place, str(name), arm, 1] = arms_of
+
+
+def _ensembles(rows: pd.DataFrame) -> dict[str, _Arm | None]:
+    """Return the scores of ensembles of one size."""
+    seeds, table = rows["left_out"].to_numpy(), rows[list(SCORES)].to_numpy(dtype=float)
+    out = np.isfinite(seeds)
+    index = pd.Index(seeds[out].astype(int), name="seed")
+    return {
+        score: _Arm(float(values[~out][0]), pd.Series(values[out], index=index))
+        for score, values in zip(SCORES, table.T, strict=True)
+        if len(index) > 1 and np.isfinite(values).all()
+    }
+
+
+def arms(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+    """Return what can be made of each algorithm's population, what it scores, and what it costs.
+
+    Nothing is trained. Arms are comparable where ``where`` is the same: they are scored on the same test examples. Of
+    digits the sample is the whole test split.
+
+    Parameters
+    ----------
+    profile, task : str
+    root : Path
+        Of the store.
+
+    Returns
+    -------
+    DataFrame
+        ``variant`` ("base", "tuned", "annealed"), ``where`` ("sample": the test sample of checkpoints; "whole": the
+        whole test split), ``algorithm, arm`` (a key of `ARMS`), ``restarts`` (that are trained for one such model),
+        ``n`` (restarts in all), ``training`` (gradient evaluations), ``cost`` (the same, in restarts of base SGD; a
+        search for settings is not in it), ``passes`` (forward passes to predict one example); of each score that is
+        known, else NaN: ``metric, metric_low, metric_high``, likewise ``loss`` (negative log likelihood),
+        ``calibration_error`` (`popview.tasks.scores.calibration_error`) and ``average_precision``; ``gain, gain_low,
+        gain_high``: metric above that of the last model of the reference, SGD of the same variant, or base SGD for
+        annealed ones, on the same examples; ``gain_per_cost``: gain for each restart's worth of training.
+
+        Intervals are of 95 %, over restarts, by `popview.statistics.jackknife`, for the test examples at hand.
+
+    Raises
+    ------
+    UsageError
+        As `popview.populations.tables.gather`.
+    """
+    return _table(_collect(profile, task, root))
+
+
+def _reference(variant: str, where: str) -> _Key:
+    return variant if variant in COMPARED else COMPARED[0], where, "SGD", "last", 1
+
+
+def _table(found: _Collected) -> pd.DataFrame:
+    rows = []
+    for key, scores in found.scores.items():
+        variant, where, name, arm, restarts = key
+        if not any(scores.values()):
+            continue
+        training = found.gradients[variant, name] * restarts
+        unit = found.gradients.get((COMPARED[0], "SGD"), np.nan)
+        ten = arm == "ensemble of ten" or (arm == "restarts" and variant in COMPARED)
+        row: dict[str, Any] = dict(zip(("variant", "where", "algorithm", "arm", "restarts"), key, strict=True))
+        row |= {"n": max(len(one.left_out) for one in scores.values() if one), "training": training}
+        row |= {"cost": training / unit, "passes": restarts * (TEN if ten else 1)}
+        for score in SCORES:
+            one = scores.get(score)
+            result = jackknife(one.estimate, one.left_out.to_numpy()) if one else None
+            row |= {score: one.estimate if one else np.nan} | _interval(result, score)
+        metric, other = scores.get("metric"), found.scores.get(_reference(variant, where), {}).get("metric")
+        gain = metric.minus(other) if metric and other else None
+        row |= {"gain": gain.estimate if gain else np.nan} | _interval(gain, "gain")
+        rows.append(row | {"gain_per_cost": row["gain"] / row["cost"]})
+    return pd.DataFrame(rows)
+
+
+def _interval(result: Result | None, name: str) -> dict[str, float]:
+    return interval_columns(result or Result(np.nan, None, None, (), ""), f"{name}_")
+
+
+def population_or_optimizer(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+    """Set side by side what a better choice of optimizer gains over SGD, and what a population of SGD's models does.
+
+    All is said of the metric on the test sample, above SGD's last model.
+
+    Returns
+    -------
+    DataFrame
+        ``variant, choice, algorithm, gain, gain_low, gain_high, n, cost, passes, gain_per_cost`` as in `arms`. Choices:
+
+        - "best other optimizer": of the highest mean among the algorithms, so that its gain is too good by the choice;
+        - "other optimizer, chosen by the other seeds": for each seed, the algorithm that is best on all others, without
+          such luck; ``algorithm`` is the one most often chosen;
+        - each arm of SGD, "2 restarts" and so on;
+        - "annealed", "annealed, 2 restarts" and so on, of SGD: the control at the same cost. Its settings were searched
+          with its schedule.
+
+    Raises
+    ------
+    UsageError
+        As `arms`.
+    """
+    found = _collect(profile, task, root)
+    table = _table(found)
+    if table.empty:
+        return table
+    columns = ["gain", "gain_low", "gain_high", "n", "cost", "passes", "gain_per_cost"]
+    on_sample = table[table["where"] == "sample"]
+    rows = []
+    for variant, part in on_sample.groupby("variant", sort=False):
+        own = part[part["algorithm"] == "SGD"]
+        if variant in COMPARED:
+            others = part[(part["arm"] == "last") & (part["algorithm"] != "SGD")]
+            if len(others):
+                best = others.loc[others["gain"].idxmax()]
+                rows.append(
+                    {"variant": variant, "choice": "best other optimizer", "algorithm": best["algorithm"]}
+                    | best[columns].to_dict()
+                )
+                rows.append({"variant": variant} | _chosen_by_others(found.last[str(variant)], found, str(variant)))
+            own = own[own["arm"] != "last"]
+        for line in own.to_dict("records"):
+            words = f"{line['restarts']} restarts" if line["arm"] == "restarts" else line["arm"]
+            words = words if variant in COMPARED else str(variant) if words == "last" else f"{variant}, {words}"
+            rows.append(
+                {"variant": variant, "choice": words, "algorithm": "SGD"} | {name: line[name] for name in columns}
+            )
+    return pd.DataFrame(rows)
+
+
+def _chosen_by_others(last: pd.DataFrame, found: _Collected, variant: str) -> dict[str, Any]:
+    """Return what it gains to take, for each seed, the algorithm that is best on all other seeds."""
+    known = last.dropna(axis=1)
+    rivals = known.drop(columns="SGD")
+    names = [str(rivals.drop(index=seed).mean().idxmax()) for seed in rivals.index]
+    gains = pd.Series([rivals.loc[s, n] - known.loc[s, "SGD"] for s, n in zip(rivals.index, names, strict=True)])
+    result = jackknife(float(gains.mean()), ((gains.sum() - gains) / (len(gains) - 1)).to_numpy())
+    cost = float(np.mean([found.gradients[variant, name] for name in names]) / found.gradients[COMPARED[0], "SGD"])
+    told = {"choice": "other optimizer, chosen by the other seeds", "algorithm": pd.Series(names).mode()[0]}
+    counted = {"n": len(gains), "cost": cost, "passes": 1, "gain_per_cost": result.estimate / cost}
+    return told | {"gain": result.estimate} | interval_columns(result, "gain_") | counted

@@ -1,0 +1,73 @@
+"""Verdicts as a function of the margin, against the tests made anew at each margin."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from test_confirmation import DECIDED, drawn
+
+from popview.populations.comparisons import against, against_reference
+from popview.populations.confirmation import confirm
+from popview.populations.margins import confirmed_by_margin, smallest_margins, verdicts_by_margin
+from popview.populations.outcomes import outcomes_by_case
+from popview.populations.tables import gather
+from popview.runs.profiles import settings
+
+GAPS = {"NiG-SGD": 0.0005, "NiM-SGD": 0.006, "SAM": -0.015, "NiG-BH": 0.0}
+
+
+class TestVerdictsByMargin:
+    @pytest.mark.parametrize("restarts", [4, 5, 10])
+    def test_are_those_of_comparisons_made_at_each_margin(self, restarts: int) -> None:
+        values, pairs = drawn(GAPS, restarts, spread=0.003), [(name, "SGD") for name in GAPS]
+        factors = (0.1, 0.5, 1.0, 1.5, 2.0, 10.0)
+        found = verdicts_by_margin(against(values, pairs, 0.004), factors).set_index(["factor", "a"])
+        for factor in factors:
+            anew = against(values, pairs, factor * 0.004).set_index("a")
+            assert found.loc[factor, "verdict"].to_dict() == anew["verdict"].to_dict()
+            assert found.loc[factor, "margin"].to_numpy() == pytest.approx(factor * 0.004)
+        assert {"equivalent", "inconclusive"} <= set(found["verdict"])
+
+    def test_equivalence_begins_at_the_smallest_margin(self) -> None:
+        values = drawn(GAPS, 10)
+        table = against(values, [("SAM", "SGD")], 0.01)
+        smallest = smallest_margins(table).item()
+        gaps = values["SAM"] - values["SGD"]
+        p = scipy.stats.ttest_1samp(gaps, -smallest, alternative="greater").pvalue
+        assert p == pytest.approx(0.05)
+        for by, word in ((0.999, "worse"), (1.001, "equivalent")):
+            assert verdicts_by_margin(table, [by * smallest / 0.01])["verdict"].tolist() == [word]
+        row = verdicts_by_margin(table).iloc[0]
+        assert row["smallest_factor"] == pytest.approx(row["smallest_margin"] / 0.01)
+
+    def test_a_copy_is_equivalent_within_any_margin(self) -> None:
+        values = pd.DataFrame({"SGD": [0.5, 0.7, 0.6], "NiM-SGD": [0.5, 0.7, 0.6]})
+        table = verdicts_by_margin(against(values, [("NiM-SGD", "SGD")], 0.01), (1e-6,))
+        assert table[["verdict", "smallest_margin"]].values.tolist() == [["equivalent", 0.0]]
+
+    def test_no_shipped_verdict_is_another_at_the_decided_margin(self) -> None:
+        _, results = gather("laptop")
+        number = 0
+        for (task, variant), outcomes in outcomes_by_case(results, "laptop").items():
+            table = against_reference(outcomes["last"], settings("laptop", task)["margin"]).assign(variant=variant)
+            found = verdicts_by_margin(table.assign(task=task), (1.0,))
+            assert found["verdict"].tolist() == table["verdict"].tolist()
+            assert found["task"].eq(task).all()
+            number += len(found)
+        assert number > 50
+
+    def test_refuses_a_factor_of_zero(self) -> None:
+        with pytest.raises(ValueError, match="above 0"):
+            verdicts_by_margin(pd.DataFrame(), (0.0,))
+        assert verdicts_by_margin(pd.DataFrame()).empty
+
+
+def test_the_confirmation_is_judged_at_all_margins_that_were_written_down() -> None:
+    values = drawn({"SAM": 0.005, "NiM-BH": 0.0}, 10, spread=0.003)
+    found = confirmed_by_margin({"cifar10": values}, DECIDED)
+    decided = found[found["decided"]].drop(columns=["task", "decided"])
+    pd.testing.assert_frame_equal(decided, confirm(values, DECIDED, "cifar10"))
+    others = found[~found["decided"]]
+    assert np.unique(others["margin"]).tolist() == DECIDED["other_margins"]["cifar10"]
+    assert (others["smallest_margin"].to_numpy() == decided["smallest_margin"].to_numpy()).all()
+    assert confirmed_by_margin({}, DECIDED).empty
