@@ -125,7 +125,8 @@ def sharpness_and_barrier(axes: plt.Axes, landscapes: Sequence[Landscape], label
         at: dict[tuple[float, float], list[str]] = {}
         for label, minimum in zip(labels[landscape.name], landscape.minima, strict=True):
             at.setdefault((round(minimum.trace, 3), round(minimum.barrier, 3)), []).append(label)
-        axes.scatter(*zip(*at, strict=True), marker=marker, s=34, color=shade, label=title(landscape.name), zorder=3)
+        across, up = zip(*at, strict=True)
+        axes.scatter(across, up, 34, color=shade, marker=marker, label=title(landscape.name), zorder=3)
         for i, (point, names) in enumerate(at.items()):
             shift, side, edge = [((6, 0), "left", "center"), ((0, -5), "center", "top")][row == 1]
             if row == 0 and i != 1:
