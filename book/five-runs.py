@@ -11,10 +11,9 @@
 # ---
 
 # %% [markdown]
-# # Pooled checkpoints find differences that are not there, and five runs miss those that are
+# # Pooled checkpoints show false differences, and five runs miss real ones
 #
-# The paper pools ten checkpoints from each of {glue:text}`paper-restarts` runs and tests them as if they were
-# independent. Between two *identical* optimizers that test finds a "significant" difference in
+# The paper pools ten checkpoints from each of five runs and tests them as if they were independent. Between two *identical* optimizers that test finds a "significant" difference in
 # {glue:text}`pooled-ours` % of cases at the correlations of our tasks, instead of 5 %. One value per run is honest. But
 # with {glue:text}`paper-restarts` runs it misses a real difference of {glue:text}`effect` standard deviation (SD) in
 # {glue:text}`quiet-five` % of cases.

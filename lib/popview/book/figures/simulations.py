@@ -52,18 +52,18 @@ def false_positives(table: pd.DataFrame, tasks: pd.DataFrame, width: int, alpha:
     marks = tasks[tasks["test"] == next(iter(POOLED))].sort_values("icc")
     twins = marks[marks["shared"]]
     axes.plot(twins["icc"], 100 * twins["rate"], "o", color=POOLED_SHADE, markerfacecolor="white", markersize=6)
-    for row in marks[~marks["shared"]].reset_index(drop=True).itertuples():
+    for row in marks[~marks["shared"]].itertuples():
         axes.plot(row.icc, 100 * row.rate, "o", color=POOLED_SHADE, markersize=7)
-        below = row.Index % 2 == 0 and row.icc > 0.25
-        at = (6, -13) if below else (-6, 6)
         words = f"{task_title(row.task)}, {100 * row.rate:.0f} %"
-        axes.annotate(words, (row.icc, 100 * row.rate), at, textcoords="offset points", ha="left" if below else "right")
-    axes.text(0.02, 100 * alpha + 1, f"promised: {100 * alpha:g} %", va="bottom")
-    axes.text(1.0, 100 * alpha + 1.5, "tests with one value per run", color=RESTART_SHADE, ha="right", va="bottom")
+        axes.annotate(words, (row.icc, 100 * row.rate), (9, -9), textcoords="offset points", va="center")
+    break_ = " " if width > style.PHONE else "\n"
+    words = f"tests with one value per run{break_}keep the promised {100 * alpha:g} %"
+    axes.text(1.0, 100 * alpha + 1.5, words, color=RESTART_SHADE, ha="right", va="bottom")
     top = 100 * every["rate"].max() + 6
-    axes.set(xlabel="how much checkpoints of one run resemble each other (ICC)", ylim=(0, top), xlim=(-0.02, 1.02))
+    axes.set(xlabel="ICC: how alike checkpoints of a run are", ylim=(0, top))
+    axes.set(xlim=(-0.02, 1.08 if width > style.PHONE else 1.3), xticks=(0, 0.25, 0.5, 0.75, 1))
     axes.set_ylabel("false differences, % of cases")
-    axes.legend(title="tests on pooled checkpoints", loc="upper left", alignment="left", title_fontsize="small")
+    axes.legend(title="tests on pooled checkpoints", loc="upper left", alignment="left")
     return figure
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 
 from popview.book.cells import task_title
-from popview.book.page import number
 
 __all__ = ["detectable", "rates", "silent"]
 
@@ -39,7 +38,7 @@ def detectable(table: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
 
     def cells(name: str, factor: float) -> pd.Series:
         one, other = (
-            table[column].map(lambda value: "–" if np.isinf(value) else number(factor * value, 1))
+            table[column].map(lambda value: "–" if np.isinf(value) else f"{factor * value:.1f}")
             for column in ((f"{name}, unpaired", f"{name}, paired") if name else ("unpaired", "paired"))
         )
         return one + " / " + other
