@@ -30,7 +30,11 @@ FILLS = {"base": None, "tuned": "white"}
 
 
 def score_against_loss(
-    curves: Mapping[str, pd.DataFrame], learning: Mapping[str, bool], chosen: pd.DataFrame, width: int
+    curves: Mapping[str, pd.DataFrame],
+    learning: Mapping[str, bool],
+    chosen: pd.DataFrame,
+    width: int,
+    columns: int = 2,
 ) -> Figure:
     """Draw test score against training loss, one panel per task: every restart, and the median over restarts.
 
@@ -46,6 +50,8 @@ def score_against_loss(
         ``task, by, train_loss, test_metric``: means over the models that are chosen ``by`` "loss" and by "score".
     width : int
         In pixels.
+    columns : int
+        Panels side by side on a desktop; on a phone, two.
     """
     if not curves:
         return empty(width)
@@ -53,7 +59,9 @@ def score_against_loss(
     halves = {task: table.loc[table.index >= table.index.max() / 2].iloc[0] for task, table in medians.items()}
     tops = {task: 100 * rows["test_metric"].max() + 1 for task, rows in curves.items()}
     span = 1.6 * max(max(top - 100 * halves[task]["test_metric"] for task, top in tops.items()), 5.0)
-    figure, panels = style.canvas(width, 178 if width > style.PHONE else 168, len(curves), columns=2, phone_columns=2)
+    columns = min(len(curves), columns if width > style.PHONE else 2)
+    wide = width / columns > 250
+    figure, panels = style.canvas(width, 178 if wide else 168, len(curves), columns=columns, phone_columns=2)
     for axes, (task, rows) in zip(panels, curves.items(), strict=True):
         shade = LEARNING if learning[task] else FLAT
         for _, restart in rows.groupby("seed"):
@@ -66,7 +74,7 @@ def score_against_loss(
             axes.plot(
                 point["train_loss"], 100 * point["test_metric"], "D", color="#d55e00", markersize=6, zorder=4, **mark
             )
-        between, colon = (", ", ": ") if width > style.PHONE else ("\n", "\n")
+        between, colon = (", ", ": ") if wide else ("\n", "\n")
         axes.set_title(f"{task_title(task)}{colon}{'still learning' if learning[task] else 'flat'}")
         first, last = (100 * point["test_metric"] for point in (halves[task], medians[task].iloc[-1]))
         axes.text(
@@ -76,9 +84,8 @@ def score_against_loss(
         seen = medians[task][100 * medians[task]["test_metric"] > tops[task] - span]["train_loss"]
         axes.set_xlim(1.15 * seen.max(), 0.85 * seen.min())
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xticks(ticks := _round_values(*axes.get_xlim(), most=5 if width > style.PHONE else 3))
+        axes.set_xticks(ticks := _round_values(axes.get_xlim(), 5 if wide else 3))
         axes.set_xticklabels([f"{tick:g}" for tick in ticks])
-    columns = 2 if len(panels) > 1 else 1
     for axes in panels[-columns:]:
         axes.set_xlabel("training loss")
     for axes in panels[::columns]:
@@ -86,10 +93,10 @@ def score_against_loss(
     return figure
 
 
-def _round_values(one: float, other: float, most: int) -> list[float]:
+def _round_values(ends: tuple[float, float], most: int) -> list[float]:
     """Return values to mark on a logarithmic axis between two ends: the densest round ones that are no more than
     `most`."""
-    low, high = sorted((one, other))
+    low, high = sorted(ends)
     places = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 5), (1, 3), (1,)):
         found = [value for place in places for step in steps if low <= (value := step * 10.0**place) <= high]
