@@ -63,7 +63,6 @@ from popview.populations import (
 )
 from popview.populations.embedded import train_embedded
 from popview.populations.unfinished import unfinished
-from popview.runs import profiles
 from popview.statistics import mean_difference
 
 style.use()
