@@ -11,26 +11,18 @@
 # ---
 
 # %% [markdown]
-# # 6 Does lower loss mean better generalization?
+# # Lower loss means a better model only while the network learns
 #
-# **The paper takes ten models per trajectory by training loss (SetA) and ten by test score (SetB), pools them, tests
-# whether they differ, and reads "not rejected" as agreement. That test cannot answer the question: SetB is chosen by
-# the very score that is compared, so a difference is built in, and whether it is found depends on how tightly loss and score
-# are tied, how far trajectories lie apart and how many models are pooled.** What can be answered is what choosing by loss costs, restart by restart:
-# **{glue:text}`answer`**
+# On {glue:text}`learning-tasks` the networks were still learning when their epochs ended, and checkpoints of lower
+# training loss scored higher. On {glue:text}`flat-tasks` the score had gone flat, and the loss told nothing. Choosing
+# checkpoints by training loss instead of a validation set costs {glue:text}`worst-cost` points at most. Over taking
+# the last ten checkpoints it gains up to {glue:text}`best-gain`, on {glue:text}`best-gain-task`.
 #
-# ````{table} What choosing by training loss costs and gains, in points of test metric: means over restarts, of the algorithm where it is lowest and of the one where it is highest, which are not tested against each other. The loss's choice is: = as good within the margin (=△ =▽ and yet better, worse, inside it), ▲ better, ▼ worse (△ ▽ perhaps by less than the margin), · neither shown. Both: training loss and test score; by chance: of all checkpoints, of the later half about twice as many.
-# :name: table-selection-overview
-# ```{glue:md} overview
-# :format: myst
-# ```
-# ````
+# ```{glue:figure} score-against-loss
+# :name: figure-score-against-loss
 #
-# Where a search chose the base setting, the tuned case is the base one again:
-# {glue:text}`unchanged`. {glue:md}`never-parted`
-#
-# ```{glue:md} not-finished
-# :format: myst
+# Test score against training loss of stochastic gradient descent (SGD): each run, and the median, with its score at
+# half of the epochs (dot) and at the end. Diamonds: ten checkpoints of lowest loss (SetA, filled), of best score (SetB).
 # ```
 
 # %% tags=["parameters"]
@@ -42,169 +34,213 @@ per_trajectory: int = 10  # models selected from each trajectory, the paper's L
 paper_restarts: int = 5  # the paper's number of trajectories, shown beside all of ours
 
 # %% tags=["remove-cell"]
+import pandas as pd
 from myst_nb import glue
 
 from popview.book import page, style
+from popview.book.cells import task_title, with_interval
 from popview.book.figures import selection as selection_figures
-from popview.book.figures import trajectories as trajectory_figures
-from popview.book.results import absent, base_setting_chosen, each, to_fill
-from popview.book.sentences import comparisons as comparison_sentences
-from popview.book.tables import comparisons as comparison_tables
+from popview.book.results import each
 from popview.book.tables import printed as printed_tables
 from popview.book.tables import selection as selection_tables
 from popview.paper import printed
-from popview.populations import pooled, selection, tables
+from popview.populations import learning, pooled, selection, tables
 from popview.populations.comparisons import joined_later
 from popview.populations.embedded import train_embedded
-from popview.populations.unfinished import unfinished
-from popview.runs import status
+from popview.runs import store
+from popview.runs.annealed import AnnealedPlan
 
 style.use()
 train_embedded(task, variant, profile, restarts)
 coverage, results = tables.gather(profile, task, variant, restarts)
-facts = page.facts(profile, results) | {
-    "models": f"{per_trajectory} per restart",
-}
-sets = each(results, profile, lambda t, _: pooled.paper_sets(t, per_trajectory, few=paper_restarts))
-regrets = each(results, profile, lambda t, margin: selection.regrets(t, margin, per_trajectory))
+facts = page.facts(profile, results) | {"models": f"{per_trajectory} per restart"}
+
+
+# %% [markdown]
+# Gains and differences are in *points*, hundredths of accuracy or macro-F1. What a restart, the margin and the four
+# verdict words are stands in [How to read this book](how-to-read.md).
+#
+# ## While the network learns, the loss ranks its checkpoints
+
+# %% tags=["hide-input", "remove-output"]
+halves = each(results, profile, lambda t, margin: learning.second_halves(t, margin))
+first = {name: rows[rows["algorithm"] == "SGD"] for (name, _), rows in reversed(results.items())}
+curves = {name: first[name] for name, _ in results}
+sgd = halves[halves["algorithm"] == "SGD"].drop_duplicates("task") if results else pd.DataFrame(columns=["task"])
+still = dict(zip(sgd["task"], sgd.get("learning", []), strict=True))
+chosen = pd.DataFrame(
+    {"task": name, "by": words}
+    | {
+        column: selection.chosen(rows, by, column, per_trajectory)["SGD"].mean()
+        for column in ("train_loss", "test_metric")
+    }
+    for name, rows in curves.items()
+    for words, by in (("loss", "train_loss"), ("score", "test_metric"))
+)
+page.figure(
+    "score-against-loss",
+    lambda width: selection_figures.score_against_loss(curves, still, chosen, width),
+    alt="Four panels of score against training loss. Where the network is still learning the curve climbs to the end; "
+    "on the other tasks it is level from half of the epochs on, while the loss falls tenfold.",
+)
+page.figure(
+    "agreement",
+    lambda width: selection_figures.agreement(halves, width),
+    alt="Rank correlation of lower loss and higher score against the gain of the second half, twice. As it is, marks "
+    "with a gain lie high and those without around zero. Without the time trend only those of CIFAR-10 stay high.",
+)
+page.show("halves", halves, selection_tables.halves_table)
+glue("learning-tasks", page.listed(task_title(name) for name, is_so in still.items() if is_so), display=False)
+glue("flat-tasks", page.listed(task_title(name) for name, is_so in still.items() if not is_so), display=False)
+
+
+for words, is_so in (("learning", True), ("flat", False)):
+    known = halves.loc[halves["learning"] == is_so, "tau"].dropna() if results else []
+    ends = page.signed(f"{known.min():.2f} and {known.max():.2f}") if len(known) else "– and –"
+    glue(f"tau-{words}", ends, display=False)
+for name in ("cifar10", "goemotions"):
+    rows = halves[halves["task"] == name] if results else halves
+    for words, column in (("tau", "tau"), ("rest", "tau_without_trend")):
+        median = rows[column].median() if len(rows) else float("nan")
+        glue(f"{words}-{name}", page.number(float(median)), display=False)
+glue("provenance-halves", page.provenance(halves, "second-half.csv", **facts), display=False)
+
+# %% [markdown]
+# We take each task and algorithm, cut the second half of training out, and ask of every pair of checkpoints whether
+# the one of lower loss has the higher score. Kendall's τ counts the answers: 1 is always, 0 is as often as not, −1 is
+# never. An algorithm counts as *still learning* where that half gained more than the margin.
+#
+# - Still learning: τ lies between {glue:text}`tau-learning`.
+# - Flat: τ lies between {glue:text}`tau-flat`.
+#
+# ```{glue:figure} agreement
+# :name: figure-agreement
+#
+# Agreement of lower loss and higher score in the second half of training against the gain of that half. One mark per
+# algorithm, filled at default settings and hollow where tuned; blue: still learning.
+# ```
+#
+# `````{dropdown} The second half of training, by task and algorithm
+# ````{table} Gain of the second half by its straight line, and Kendall's τ_b of lower loss and higher test score there: means over restarts with 95 % intervals. A dash: the loss took fewer than five values.
+# :name: table-second-half
+# ```{glue:md} halves
+# :format: myst
+# ```
+# ````
+# ```{glue} provenance-halves
+# ```
+# `````
+#
+# ## Much of that is time passing
+#
+# A loss that falls and a score that rises agree at every pair, even if nothing but time connects them. So we take the
+# straight line of time from both, and rank what is left (right panel).
+#
+# - On GoEmotions little is left: the median τ falls from {glue:text}`tau-goemotions` to
+#   {glue:text}`rest-goemotions`. Later checkpoints are better there, and the loss adds nothing to that.
+# - On CIFAR-10 nearly all of it stays: {glue:text}`tau-cifar10` becomes {glue:text}`rest-cifar10`. At a constant
+#   learning rate the score jumps from one checkpoint to the next, and the loss tells the good ones.
+#
+# With a learning rate that decays to zero the checkpoints no longer jump. The gain over the last ten checkpoints of
+# SGD on CIFAR-10 is then {glue:text}`annealed-gain` points ({glue:text}`annealed-restarts` restarts), where it was
+# {glue:text}`constant-gain` at the constant one.
+#
+# ## Choosing by loss costs little, and seldom beats the last checkpoints
+
+# %% tags=["hide-input", "remove-output"]
 verdicts = each(results, profile, lambda t, m: selection.verdicts(t, m, per_trajectory=per_trajectory))
 last = each(results, profile, lambda t, m: selection.against_last(t, m, per_trajectory=per_trajectory))
-overlaps = each(results, profile, lambda t, _: selection.overlaps(t, per_trajectory))
-correlations = each(results, profile, lambda t, _: selection.correlations(t))
-glue(
-    "answer",
-    comparison_sentences.cost_of_choosing_by_loss(
-        verdicts, last, comparison_sentences.duplicate_cases(results, profile)
-    ),
-    display=False,
+rivals = {"over the best by validation": verdicts, "over the last checkpoints": last}
+page.figure(
+    "choices",
+    lambda width: selection_figures.choices(rivals, width),
+    alt="Gains with intervals by task and algorithm. Against validation all are near zero but those of TweetEval, below "
+    "it. Against the last checkpoints all are near zero but those of CIFAR-10, above it.",
 )
-page.markdown("not-finished", comparison_sentences.not_finished(each(results, profile, unfinished)))
-page.markdown("never-parted", comparison_sentences.never_parted(results))
+for name, table in (("validation", verdicts), ("last", last)):
+    page.show(f"against-{name}", table, selection_tables.choices_table)
+    glue(f"provenance-{name}", page.provenance(table, f"against-{name}.csv", **facts), display=False)
+best = last.loc[last["difference"].idxmax()] if results else pd.Series({"difference": float("nan"), "task": "–"})
+glue("best-gain", page.number(float(100 * best["difference"]), 1), display=False)
+glue("best-gain-task", task_title(best["task"]), display=False)
+costs = -100 * verdicts.groupby("task")["difference"].min() if results else pd.Series(dtype=float)
+worst = costs.idxmax() if len(costs) else "–"
+glue("worst-cost", page.number(float(costs.max()), 1), display=False)
+glue("worst-cost-task", task_title(worst), display=False)
+glue("other-costs", page.number(float(costs.drop(worst, errors="ignore").max()), 1), display=False)
+real = last[last["adjusted_p"] <= 0.05] if results else last
+counts = real["task"].value_counts() if len(real) else pd.Series(dtype=int)
+glue("real-gains", page.listed(f"{n} on {task_title(name)}" for name, n in counts.items()), display=False)
+glue("cases", len(last), display=False)
+plan = AnnealedPlan(profile, "cifar10")
+specs = [spec for spec in plan.expand("annealed") if spec.algorithm == "SGD"] if plan.table else []
+if specs and not store.missing(specs):
+    annealed = selection.against_last(tables.load_trajectories(specs), None, per_trajectory=per_trajectory)
+    glue("annealed-gain", with_interval(annealed, "difference", 100, "difference_").iloc[0], display=False)
+    glue("annealed-restarts", int(annealed["restarts"].iloc[0]), display=False)
+else:
+    glue("annealed-gain", page.NOT_RUN, display=False)
+    glue("annealed-restarts", "no", display=False)
+is_it = (last["task"] == "cifar10") & (last["variant"] == "base") & (last["algorithm"] == "SGD") if results else []
+constant = with_interval(last[is_it], "difference", 100, "difference_").tolist() if results else []
+glue("constant-gain", constant[0] if constant else "–", display=False)
+
+# %% [markdown]
+# - **Against a validation set** the loss chooses as well within the margin almost everywhere. It costs most on
+#   {glue:text}`worst-cost-task`, {glue:text}`worst-cost` points, and {glue:text}`other-costs` at most elsewhere.
+# - **Against the last checkpoints** it gains up to {glue:text}`best-gain` points on {glue:text}`best-gain-task`. Of
+#   {glue:text}`cases` cases, Holm's correction leaves real differences in {glue:text}`real-gains`.
+#
+# ```{glue:figure} choices
+# :name: figure-choices
+#
+# What choosing ten checkpoints by training loss gains over choosing them otherwise, one line per algorithm (hollow:
+# tuned), with 95 % intervals. Blue: real after Holm's correction; grey band: the task's margin.
+# ```
+#
+# `````{dropdown} Choosing by loss against choosing by validation, case by case
+# ````{table} Gain by choosing by training loss instead of by validation score, judged on the test split, with 95 % interval over restarts. One Holm family per task and variant.
+# :name: table-choices
+# ```{glue:md} against-validation
+# :format: myst
+# ```
+# ````
+# ```{glue} provenance-validation
+# ```
+# `````
+#
+# `````{dropdown} Choosing by loss against the last checkpoints, case by case
+# ````{table} Gain by choosing by training loss instead of the last checkpoints, with 95 % interval over restarts. One Holm family per task and variant.
+# :name: table-against-last
+# ```{glue:md} against-last
+# :format: myst
+# ```
+# ````
+# ```{glue} provenance-last
+# ```
+# `````
+
+# %% [markdown]
+# ## The paper's own test cannot answer the question
+#
+# The paper takes ten models of each run by training loss (SetA) and ten by test score (SetB), pools them, and reads
+# "not rejected" as agreement. But SetB is chosen by the very score that is compared, so it lies above SetA by
+# construction. Whether a test notices depends on how many models are pooled and how far runs lie apart
+# ([why](five-runs.ipynb)). Even so, {glue:text}`rejected-printed` of the {glue:text}`tests-printed` printed p-values
+# are 0.05 or below, and {glue:text}`rejected-ours` of our {glue:text}`tests-ours` with as many restarts as the paper
+# has.
+
+# %% tags=["hide-input", "remove-output"]
+sets = each(results, profile, lambda t, _: pooled.paper_sets(t, per_trajectory, few=paper_restarts))
+regrets = each(results, profile, lambda t, margin: selection.regrets(t, margin, per_trajectory))
+overlaps = each(results, profile, lambda t, _: selection.overlaps(t, per_trajectory))
+page.show("bounds", regrets, lambda table: selection_tables.upper_bounds(table, overlaps))
 page.show(
     "overview",
     sets,
-    lambda table: selection_tables.selection_overview(table, regrets, verdicts, last, overlaps, correlations),
+    lambda table: selection_tables.selection_overview(table, regrets, verdicts, last, overlaps, halves),
 )
-glue("unchanged", base_setting_chosen(results, profile), display=False)
-for kind in ("base", "tuned"):
-    glue(f"absent-{kind}", absent(coverage, kind), display=False)
-
-# %% [markdown]
-# *Regret*: the mean test score of the models that the other criterion chooses, minus that of the models that the
-# training loss chooses, in one restart. A *point* is a hundredth of accuracy or macro-F1. *Equivalent* means that two
-# one-sided tests reject a difference as large as the margin, which the profile fixes before the runs. Which tasks have
-# results:
-
-# %% tags=["hide-input", "remove-output"]
-page.show("covered", coverage, comparison_tables.coverage_table)
-page.markdown("to-fill", to_fill(coverage, profile, status.inventory(profile)))
-
-# %% [markdown]
-# ````{table} What this page rests on. The paper's tasks are cifar10, cifar100, goemotions and tweeteval.
-# :name: table-covered-six
-# ```{glue:md} covered
-# :format: myst
-# ```
-# ````
-
-# %% tags=["remove-input"]
-page.provenance(coverage, "coverage.csv", **facts)
-
-# %% [markdown]
-# ```{glue:md} to-fill
-# :format: myst
-# ```
-
-# %% [markdown]
-# ## What choosing by training loss costs
-
-# %% tags=["hide-input", "remove-output"]
-page.figure("regret", selection_figures.regrets_figure(regrets))
-page.show("choices", regrets, lambda table: selection_tables.choices_table(table, verdicts, last), digits=4)
-page.show("bounds", regrets, lambda table: selection_tables.upper_bounds(table, overlaps))
-
-# %% [markdown]
-# ```{glue:figure} regret
-# :alt: Three marks with intervals per algorithm around a band at zero, one panel per task and variant.
-# :name: figure-regret
-#
-# What choosing by training loss gives away, in points: mean over restarts with its 95 % interval; the band is the equivalence margin, fixed in the profile. The verdicts are about the diamonds: choosing by validation metric, judged by the test metric, can be had; the best by test, judged by test (circles), and by validation, judged by validation (squares), cannot.
-# ```
-#
-# ````{table} Choosing by training loss against choosing by validation metric, judged by the test metric. Regret in points, with 95 % t interval over restarts: below zero the loss chooses better. TOST: the larger p of two one-sided tests of equivalence. Then the loss against recency: as many of the last checkpoints, gain in points with 95 % t interval. One Holm family per task, variant and rival, paired within restarts. An interval without length: the restarts' values are all equal.
-# :name: table-choices
-# ```{glue:md} choices
-# :format: myst
-# ```
-# ````
-#
-# ````{table} SetA against SetB, and the same on the validation split: the share of the models chosen by loss that the score chooses too, and the regret in points with 95 % t interval over restarts. The margin: below, if two one-sided tests at 5 % put the mean regret inside it; above, if the interval lies beyond it.
-# :name: table-bounds
-# ```{glue:md} bounds
-# :format: myst
-# ```
-# ````
-
-# %% tags=["remove-input"]
-page.provenance(
-    regrets,
-    "regret.csv",
-    **facts,
-    spread="95 % t intervals over restarts",
-    ties="in random order, in expectation",
-    tests="sign flips from 8 restarts on (99,999 draws above 17, so that p is at least 2e-5), below it the paired t test",
-)
-
-# %% [markdown]
-# The regret to SetB cannot be negative, and part of it is luck: SetB takes the checkpoints that happened to do best on
-# these very test examples. It is an upper bound on what the loss misses. Accuracies on few examples tie often; these numbers are expectations over a random order of tied
-# checkpoints, since "the earlier one" would favour the beginning of training. A t interval covers less than it says
-# where restarts are few and values skewed, as at five restarts; `popview.populations.selection.mean_with_interval` says by how much. The
-# rule of the verdicts is in chapter 7. All of it is conditional on the fixed test set.
-#
-# ## Loss and metric along trajectories
-
-# %% tags=["hide-input", "remove-output"]
-page.figure(
-    "scatter", trajectory_figures.loss_against_metric(results, ("SGD", "NiM-SGD", "SAM", "NiM-BH"), from_share=0.06)
-)
-page.figure("tau", selection_figures.correlations_figure(correlations))
-page.show("taus", correlations, selection_tables.correlations_table)
-
-# %% [markdown]
-# ```{glue:figure} scatter
-# :alt: Clouds of checkpoints, test metric against training loss, one panel per algorithm and task.
-# :name: figure-scatter
-#
-# Test metric against training loss, one point per checkpoint of every restart, without the first 6 % of the epochs.
-# ```
-#
-# ```{glue:figure} tau
-# :alt: Rank correlations with intervals, one line per algorithm and period, one panel per task and variant.
-# :name: figure-tau
-#
-# Kendall's τ_b between −training loss and test metric inside each trajectory: mean over restarts with its 95 % interval. 1 would be full agreement, 0 none.
-# ```
-#
-# ````{table} Kendall's τ_b inside trajectories between −training loss and the metric, on the test and on the validation split: mean over restarts with 95 % t interval. Intervals are cut at −1 and 1. A restart in which the score never changes, or the loss takes too few values (Monotonic Basin Hopping repeats its incumbent), is left out, and counted in the last column.
-# :name: table-taus
-# ```{glue:md} taus
-# :format: myst
-# ```
-# ````
-
-# %% tags=["remove-input"]
-few = f"{selection.FEWEST_LOSSES} different ones or more"
-page.provenance(correlations, "rank-correlation.csv", **facts, losses=few, spread="95 % t intervals over restarts")
-
-# %% [markdown]
-# Over a whole trajectory loss and metric improve together because both start where nothing has been learnt; the second
-# half asks whether the loss still tells anything after that.
-#
-# ## Tables 2 and 3: SetA against SetB, as the paper tests it
-
-# %% tags=["hide-input", "remove-output"]
-counts = {}
+counts, few, prints = {}, [], []
 for number, kind, test in (
     ("2a", "tuned", "mann_whitney"),
     ("2b", "base", "mann_whitney"),
@@ -214,101 +250,124 @@ for number, kind, test in (
     ours = sets[sets["variant"] == kind] if results else sets
     if len(ours):
         ours = ours.assign(label=kind + ", " + ours["restarts"].astype(str) + " restarts", p=ours[test])
-        for said, rows in ours.groupby(["task", "label"], sort=False):
-            counts[f"{number}, ours: {', '.join(said)}"] = rows.loc[~rows["algorithm"].map(joined_later), "p"]
+        for (name, label), rows in ours.groupby(["task", "label"], sort=False):
+            tested = rows.loc[~rows["algorithm"].map(joined_later), "p"]
+            counts[f"{number}, ours: {task_title(name)}, {label}"] = tested
+            few += [] if rows["restarts"].iloc[0] > paper_restarts else list(tested)
     if printed.TABLES[number].available:
         counts[f"{number}, printed: four tasks, {kind}"] = printed.printed_table(number)["p_value"]
-    page.show(f"table-{number}", printed_tables.printed_and_ours(ours, number), digits=4)
+        prints += list(printed.printed_table(number)["p_value"])
+    page.show(f"table-{number}", printed_tables.printed_and_ours(ours, number))
 page.table("tallies", printed_tables.tallies(counts))
+for name, p_values in (("ours", few), ("printed", prints)):
+    tally = pooled.tally(p_values)
+    glue(f"rejected-{name}", tally["rejected"], display=False)
+    glue(f"tests-{name}", tally["tests"], display=False)
+whole = printed_tables.whole(sets)
+page.table("four", printed_tables.medians(whole))
+losses = each(results, profile, lambda t, _: pooled.paper_sets(t, per_trajectory, "train_loss", few=paper_restarts))
+page.show("losses", printed_tables.whole(losses), printed_tables.losses, digits=4)
+sources = {
+    "bounds": page.provenance(regrets, "regret.csv", **facts, ties="in random order, in expectation"),
+    "sets": page.provenance(sets, "seta-setb.csv", **facts),
+    "medians": page.provenance(whole, "medians.csv", **facts),
+    "losses": page.provenance(losses, "seta-setb-loss.csv", **facts),
+}
+for name, line in sources.items():
+    glue(f"provenance-{name}", line, display=False)
 
 # %% [markdown]
-# ````{table} The paper's Table 2a: Mann–Whitney U test of SetA against SetB on the test metric, pooled models, tuned algorithms: the printed p-values, and ours beside them where tuned runs exist. Other networks and budgets than the paper's.
-# :name: table-two-a
+# `````{dropdown} All of it at a glance, tasks side by side
+# ````{table} What the loss tells and what choosing by it costs: lowest and highest mean over restarts among the algorithms, in points where not said otherwise.
+# :name: table-selection-overview
+# ```{glue:md} overview
+# :format: myst
+# ```
+# ````
+# `````
+#
+# `````{dropdown} How far SetA lies below SetB, and how many models they share
+# Nobody can choose by the test score, so the regret to SetB is an upper bound of what the loss misses. Part of it is
+# luck on these very test examples. Ties are broken at random, in expectation.
+#
+# ````{table} Models of SetA that the score chooses too, and the regret to SetB in points with 95 % interval over restarts; then the same on the validation split. "Below" and "above" say on which side of the margin the regret lies.
+# :name: table-bounds
+# ```{glue:md} bounds
+# :format: myst
+# ```
+# ````
+# ```{glue} provenance-bounds
+# ```
+# `````
+#
+# `````{dropdown} The paper's Tables 2a and 2b: Mann–Whitney test of SetA against SetB
+# ````{table} The paper's Table 2a: p-values of the Mann–Whitney test on pooled models, tuned algorithms, printed and ours.
+# :name: paper-table-2a
 # ```{glue:md} table-2a
 # :format: myst
 # ```
 # ````
 #
-# Ours: {glue:text}`absent-tuned`.
-#
-# ````{table} The paper's Table 2b: the same for base algorithms. The paper's values are missing from the only text at hand; these are ours.
-# :name: table-two-b
+# ````{table} The paper's Table 2b: the same for base algorithms. The printed values are missing from our copy of the paper.
+# :name: paper-table-2b
 # ```{glue:md} table-2b
 # :format: myst
 # ```
 # ````
+# ```{glue} provenance-sets
+# ```
+# `````
 #
-# Ours: {glue:text}`absent-base`.
-#
-# ````{table} The paper's Table 3a: t test of SetA against SetB on the test metric, pooled models, tuned algorithms: the printed p-values, and ours beside them where tuned runs exist.
-# :name: table-three-a
+# `````{dropdown} The paper's Tables 3a and 3b: t test of SetA against SetB
+# ````{table} The paper's Table 3a: p-values of the t test on pooled models, tuned algorithms, printed and ours.
+# :name: paper-table-3a
 # ```{glue:md} table-3a
 # :format: myst
 # ```
 # ````
 #
-# ````{table} The paper's Table 3b: the same for base algorithms. The paper's values are missing from the only text at hand; these are ours.
-# :name: table-three-b
+# ````{table} The paper's Table 3b: the same for base algorithms. The printed values are missing from our copy of the paper.
+# :name: paper-table-3b
 # ```{glue:md} table-3b
 # :format: myst
 # ```
 # ````
+# `````
 #
-# ````{table} How many of these tests reject, and how many would by chance alone if every hypothesis were true and every model independent; and the smallest p-value after Holm's correction over the line.
+# `````{dropdown} How many of these tests reject
+# ````{table} Tests of the tables above that reject at 5 %, and how many would by chance if no hypothesis were false and all models independent.
 # :name: table-tallies
 # ```{glue:md} tallies
 # :format: myst
 # ```
 # ````
-
-# %% tags=["remove-input"]
-page.provenance(
-    sets,
-    "seta-setb.csv",
-    **facts,
-    note="models of one restart are not independent; printed values: ResNet-50 and BERT, 5 trajectories of 300 epochs",
-)
-
-# %% [markdown]
-# The same runs give both columns of a task: only the number of restarts that are pooled differs (the first five seeds,
-# or all). SetB can only lie at or above SetA, so the hypothesis is false unless both criteria choose models of equal score; a small p-value says that
-# enough models were pooled to see it, a large one that they were too few or too alike.
+# `````
 #
-# ## Table 4: medians and standard deviations
-
-# %% tags=["hide-input", "remove-output"]
-whole = printed_tables.whole(sets)
-page.table("four", printed_tables.medians(whole))
-
-# %% [markdown]
-# ````{table} The paper's Table 4: test metric of SetA and SetB. Ours: median (SD over all models; median over restarts of the SD inside a restart). Printed: median ("median standard deviation"), which may be either. In some printed cells SetB lies below SetA, which its definition excludes, and some SDs are ten times the others: both as printed ([chapter 13](printed-paper.ipynb)).
-# :name: table-four
+# `````{dropdown} The paper's Table 4: medians and standard deviations of SetA and SetB
+# In some printed cells SetB lies below SetA, which its definition excludes
+# ([Checking the printed paper](printed-paper.ipynb)). The printed cells as a file:
+# {download}`table-4.csv <data/paper/table-4.csv>`.
+#
+# ````{table} The paper's Table 4: test score of SetA and SetB. Ours: median (SD of all models; median SD within a restart); printed: median ("median standard deviation").
+# :name: paper-table-4
 # ```{glue:md} four
 # :format: myst
 # ```
 # ````
+# ```{glue} provenance-medians
+# ```
+# `````
 #
-# The printed cells as a file: {download}`table-4.csv <../../data/paper/table-4.csv>`.
-
-# %% tags=["remove-input"]
-page.provenance(whole, "medians.csv", **facts, spread="SD over models, as the column says")
-
-# %% [markdown]
-# ## Tables 5a and 5b: training loss of SetA and SetB
+# `````{dropdown} The paper's Tables 5a and 5b: training loss of SetA and SetB
+# (paper-table-5a)=
+# (paper-table-5b)=
 #
-# Both are missing from the only text at hand. Ours:
-
-# %% tags=["hide-input", "remove-output"]
-losses = each(results, profile, lambda t, _: pooled.paper_sets(t, per_trajectory, "train_loss", few=paper_restarts))
-page.show("losses", printed_tables.whole(losses), printed_tables.losses, digits=4)
-
-# %% [markdown]
-# ````{table} The paper's Tables 5a and 5b: training loss of SetA and SetB, and the paper's two tests on pooled models. SetA is chosen by this very loss, so here too the difference has its sign by construction.
+# ````{table} The paper's Tables 5a and 5b, which are missing from our copy: training loss of SetA and SetB, and two tests on pooled models. SetA is chosen by this loss, so its loss is lower by construction.
 # :name: table-losses
 # ```{glue:md} losses
 # :format: myst
 # ```
 # ````
-
-# %% tags=["remove-input"]
-page.provenance(losses, "seta-setb-loss.csv", **facts, note="the CSV has the first restarts alone as well")
+# ```{glue} provenance-losses
+# ```
+# `````

@@ -202,7 +202,7 @@ less = [
     row["disagreement"] < rows.iloc[0]["disagreement"] for rows in near.values() for _, row in rows.iloc[1:].iterrows()
 ]
 glue("differ-cases", len(less), display=False)
-glue("differ-less", sum(less), display=False)
+glue("differ-less", int(sum(less)), display=False)
 glue(
     "differ-seeds", f"{100 * near['cifar10'].iloc[0]['disagreement']:.0f}" if "cifar10" in near else "–", display=False
 )

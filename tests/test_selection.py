@@ -11,7 +11,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 from popview.book import cells
 from popview.book.tables import selection as selection_tables
 from popview.common.errors import UsageError
-from popview.populations import pooled, selection, tables
+from popview.populations import learning, pooled, selection, tables
 from popview.populations.tables import chances
 
 
@@ -145,16 +145,11 @@ class TestRankCorrelation:
         assert selection.rank_correlation(table.iloc[:6]).loc[0, "SGD"] == pytest.approx(1.0)
 
     def test_a_repeated_incumbent_says_nothing_of_a_trajectory(self):
-        """Sixteen checkpoints that show four models; and intervals end where the correlation does."""
+        """Sixteen checkpoints that show four models."""
         loss, score = np.repeat([4.0, 3.0, 2.0, 1.0], 4), np.repeat([0.1, 0.2, 0.3, 0.4], 4)
-        both = {"train_loss": loss, "test_metric": score, "validation_metric": score}
-        assert np.isnan(selection.rank_correlation(trajectories(both)).loc[0, "SGD"])
-        rows = several(3, 12, levels=10**6)
-        found = selection.correlations(rows)
-        assert found["low"].min() >= -1
-        assert found["high"].max() <= 1
-        raw = selection.mean_with_interval(selection.rank_correlation(rows, from_epoch=rows["epoch"].max() / 2))
-        assert (raw["low"].min() < -1) or (raw["high"].max() > 1)  # they would not
+        assert np.isnan(
+            selection.rank_correlation(trajectories({"train_loss": loss, "test_metric": score})).loc[0, "SGD"]
+        )
 
     @pytest.mark.parametrize("constant", ["train_loss", "test_metric"])
     def test_a_constant_column_has_none_and_is_counted(self, constant):
@@ -207,15 +202,10 @@ class TestSummary:
             assert found["high"] - found["mean"] == pytest.approx(half[0])
 
 
-def test_readings_name_their_series_and_splits():
+def test_readings_name_their_series():
     table = several(3, 12, levels=10**6)
     regrets = selection.regrets(table, 0.01, 3)
     assert regrets.groupby("series", sort=False).size().to_dict() == dict.fromkeys(selection.REGRETS, 2)
-    found = selection.correlations(table)
-    late = found[(found["split"] == "validation") & (found["series"] == "second half")].set_index("algorithm")
-    half = table["epoch"].max() / 2
-    expected = selection.rank_correlation(table, "validation_metric", half).mean()
-    assert late["mean"].to_dict() == pytest.approx(expected.to_dict())
 
 
 class TestLate:
@@ -257,22 +247,22 @@ class TestOverview:
             each(lambda t, m: selection.verdicts(t, m, per_trajectory=3)),
             each(lambda t, m: selection.against_last(t, m, per_trajectory=3)),
             each(lambda t, _: selection.overlaps(t, 3)),
-            each(lambda t, _: selection.correlations(t)),
+            each(lambda t, m: learning.second_halves(t, m)),
         ]
         table = selection_tables.selection_overview(*readings).set_index("")
         assert list(table) == ["Digits, base", "CIFAR-10, base"]
         assert list(table.loc["restarts"]) == ["9", "5"]
         assert list(table.loc["margin"]) == ["±90", "±1"]
-        assert table.loc["loss against validation metric", "Digits, base"] == "=\u00a0all 2"
+        assert table.loc["loss against validation", "Digits, base"] == "2 same within the margin"
         for key, column in zip(results, table, strict=True):
             rows = results[key]
             last = selection.last_checkpoints(rows, number=3)
             expected = {
-                "regret: validation's choice": selection.regret(rows, "validation_metric", "test_metric", 3),
-                "gain": selection.chosen(rows, "train_loss", per_trajectory=3) - last,
+                "gain over validation": -selection.regret(rows, "validation_metric", "test_metric", 3),
+                "gain over the last": selection.chosen(rows, "train_loss", per_trajectory=3) - last,
                 "regret to the best": selection.regret(rows, per_trajectory=3),
                 "models that both": selection.overlap(rows, per_trajectory=3),
-                "Kendall": selection.rank_correlation(rows, from_epoch=rows["epoch"].max() / 2) / 100,
+                "τ, second half": selection.rank_correlation(rows, from_epoch=rows["epoch"].max() / 2) / 100,
             }
             for label, found in expected.items():
                 means, digits = 100 * found.mean(), 0 if "both" in label else 2
@@ -286,5 +276,5 @@ class TestOverview:
 
     def test_a_mean_of_zero_has_no_sign_and_what_is_undefined_is_named(self):
         rows = pd.DataFrame({"algorithm": ["SGD", "SAM", "SWA"], "mean": [-0.0, 0.001, np.nan]})
-        assert selection_tables._range(rows) == "0.00 (SGD) to 0.00 (SAM); undefined for SWA"
-        assert selection_tables._range(rows[2:]) == "undefined"
+        assert selection_tables._range(rows, "mean") == "0.00 (SGD) to 0.00 (SAM); undefined for SWA"
+        assert selection_tables._range(rows[2:], "mean") == "undefined"

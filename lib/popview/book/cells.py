@@ -109,7 +109,8 @@ def _signed(values: pd.Series, scale: float, form: str) -> pd.Series:
     def write(value: float) -> str:
         if np.isnan(value):
             return "–"
-        return format(scale * value, form).replace("inf", "∞").replace("-", MINUS)
+        rounded = f"+z{form[1:]}" if form.startswith("+") else f"z{form}"  # never −0.00
+        return format(scale * value, rounded).replace("inf", "∞").replace("-", MINUS)
 
     return values.map(write).astype(str)
 

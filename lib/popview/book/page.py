@@ -3,7 +3,7 @@
 import html
 import re
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
 
@@ -23,8 +23,10 @@ __all__ = [
     "facts",
     "figure",
     "interactive",
+    "listed",
     "markdown",
     "number",
+    "p_value",
     "provenance",
     "show",
     "signed",
@@ -79,6 +81,12 @@ def markdown(name: str, words: str) -> None:
     glue(name, Markdown(words), display=False)
 
 
+def listed(names: Iterable[str]) -> str:
+    """Write names as a sentence does: "Digits, CIFAR-10 and TweetEval"; a dash where there are none."""
+    first, last = (names := list(names))[:-1], names[-1:]
+    return " and ".join([", ".join(first), *last] if first else last) or "–"
+
+
 def number(value: Any, digits: int = 2) -> str:
     """Write a value for a reader: whole numbers in full, others with `digits` decimals, tiny ones as a power of ten."""
     if not isinstance(value, float):
@@ -88,6 +96,13 @@ def number(value: Any, digits: int = 2) -> str:
     if value != 0 and abs(value) < 10**-digits:
         return f"{value:.1e}".replace("-", MINUS)
     return f"{value:,.{digits}f}".replace("-", MINUS)
+
+
+def p_value(value: float) -> str:
+    """Write a p-value for a reader: two significant digits, "< 0.001" below that, a dash for NaN."""
+    if value != value:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:#.2g}"
 
 
 def signed(words: str) -> str:

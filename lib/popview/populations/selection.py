@@ -13,7 +13,6 @@ __all__ = [
     "against_last",
     "as_good",
     "chosen",
-    "correlations",
     "last_checkpoints",
     "mean_with_interval",
     "overlap",
@@ -24,7 +23,7 @@ __all__ = [
     "verdicts",
 ]
 
-#: The regrets of chapter 6: name → (what the rival chooses by, what both are judged by).
+#: The regrets that are reported: name → (what the rival chooses by, what both are judged by).
 REGRETS = {
     "to the best by test, on test": ("test_metric", "test_metric"),
     "to the best by validation, on validation": ("validation_metric", "validation_metric"),
@@ -268,22 +267,3 @@ def overlaps(trajectories: pd.DataFrame, per_trajectory: int = 10) -> pd.DataFra
         for split in ("test", "validation")
     ]
     return pd.concat(frames, ignore_index=True)
-
-
-def correlations(trajectories: pd.DataFrame) -> pd.DataFrame:
-    """Return `mean_with_interval` of the rank correlation on both splits, over whole trajectories and second halves.
-
-    Returns
-    -------
-    DataFrame
-        As `mean_with_interval`, with ``split`` ("test", "validation") and ``series`` ("whole trajectory",
-        "second half"); the intervals are cut at −1 and 1, where the correlation ends.
-    """
-    half = trajectories["epoch"].max() / 2
-    frames = [
-        mean_with_interval(rank_correlation(trajectories, f"{split}_metric", start)).assign(split=split, series=period)
-        for split in ("test", "validation")
-        for period, start in (("whole trajectory", 0.0), ("second half", half))
-    ]
-    table = pd.concat(frames, ignore_index=True)
-    return table.assign(low=table["low"].clip(lower=-1), high=table["high"].clip(upper=1))

@@ -1,7 +1,9 @@
 """What a population gains, and what it costs, task by task."""
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator
 
 from popview.book import style
@@ -52,11 +54,12 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
     for ax in axes[-2:] if width > style.PHONE else axes[-1:]:
         ax.set_xlabel("training cost, in runs of SGD")
     axes[0].set_ylabel("gain in points")
-    _key(axes[0])
+    handles = _key(axes[0])
+    figure.legend(handles=handles, loc="outside upper left", ncols=3 if width > style.PHONE else 1, handlelength=3)
     return figure
 
 
-def _points(ax, rows: pd.DataFrame, mark: str, shade: str, filled: bool = True) -> None:  # type: ignore[no-untyped-def]
+def _points(ax: Axes, rows: pd.DataFrame, mark: str, shade: str, filled: bool = True) -> None:
     """Draw gains with their intervals."""
     low, high = 100 * (rows["gain"] - rows["gain_low"]), 100 * (rows["gain_high"] - rows["gain"])
     face = shade if filled else "white"
@@ -65,7 +68,7 @@ def _points(ax, rows: pd.DataFrame, mark: str, shade: str, filled: bool = True) 
     )
 
 
-def _ensembles(ax, rows: pd.DataFrame, variant: str) -> bool:  # type: ignore[no-untyped-def]
+def _ensembles(ax: Axes, rows: pd.DataFrame, variant: str) -> bool:
     """Draw the ensembles of restarts as a line, from one run on; return whether there are any."""
     part = rows[(rows["variant"] == variant) & rows["arm"].isin(["last", "restarts"])].sort_values("cost")
     if variant == "annealed" and not len(part):
@@ -76,9 +79,9 @@ def _ensembles(ax, rows: pd.DataFrame, variant: str) -> bool:  # type: ignore[no
     return len(part) > 1
 
 
-def _key(ax) -> None:  # type: ignore[no-untyped-def]
-    """Name the marks, in the first panel."""
-    handles = [
+def _key(ax: Axes) -> list[Line2D]:
+    """Return the marks with their names."""
+    return [
         ax.plot([], [], "o-", color=colour("SGD"), label="SGD, runs together")[0],
         ax.plot([], [], "o--", color=colour("SGD"), label="annealed SGD, the same")[0],
         *(
@@ -87,7 +90,6 @@ def _key(ax) -> None:  # type: ignore[no-untyped-def]
         ),
         ax.plot([], [], "*", color="0.3", label="best other optimizer")[0],
     ]
-    ax.legend(handles=handles, loc="best", handlelength=1.6, labelspacing=0.3, borderaxespad=0.2)
 
 
 def disagreement_with_sgd(pairs: dict[str, pd.DataFrame], width: int) -> Figure:

@@ -199,7 +199,7 @@ def components(
     if not found:
         return empty()
     across, panels = len(kernels), len(found) * len(kernels)
-    figure, grid = style.canvas(width, 0.27 * width + 40, panels, columns=across, phone_columns=across)
+    figure, grid = style.canvas(width, round(0.27 * width) + 40, panels, columns=across, phone_columns=across)
     cells = iter(grid)
     for network, (frame, inner, parameters) in found.items():
         chosen = np.flatnonzero(frame["algorithm"].isin(algorithms))

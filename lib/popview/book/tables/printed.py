@@ -1,11 +1,12 @@
-"""The paper's Tables 2 to 6 with our numbers beside the printed ones."""
+"""The paper's Tables 2 to 6 with our numbers beside the printed ones, which stand as they are printed."""
 
 import itertools
 from collections.abc import Iterable
 
 import pandas as pd
 
-from popview.book.cells import setting
+from popview.book.cells import setting, task_title
+from popview.book.page import p_value
 from popview.paper import printed as paper_tables
 from popview.populations.comparisons import ALPHA
 from popview.populations.pooled import PRINTED_PAIRS, tally
@@ -26,16 +27,15 @@ def printed_and_ours(ours: pd.DataFrame, number: str, key: str = "algorithm") ->
     key : str
         What the lines are: "algorithm" or "comparison".
     """
-    parts = ours[["task", "label", key, "p"]] if len(ours) else pd.DataFrame(columns=["task", "label", key, "p"])
+    columns = ["task", "label", key, "p"]
+    parts = ours[columns].assign(p=ours["p"].map(p_value)) if len(ours) else pd.DataFrame(columns=columns)
     if paper_tables.TABLES[number].available:
-        printed = paper_tables.printed_table(number).rename(columns={"p_value": "p"}).assign(label="printed")
-        parts = pd.concat([parts, printed[parts.columns]]) if len(parts) else printed[parts.columns]
+        printed = paper_tables.printed_table(number).assign(label="printed")
+        printed["p"] = printed["p_value"].map(str)
+        parts = pd.concat([parts, printed[columns]])
     if parts.empty:
         return pd.DataFrame()
-    parts = parts.assign(column=parts["task"] + ": " + parts["label"])
-    ordered = parts.sort_values("task", key=lambda tasks: tasks.map(SHOWN.index), kind="stable")["column"].unique()
-    wide = parts.pivot(index=key, columns="column", values="p")
-    return wide.loc[parts[key].unique(), ordered].astype(float).reset_index().rename_axis(columns=None)
+    return _beside(parts.rename(columns={"p": "cell"}), [key])
 
 
 def printed_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -63,16 +63,20 @@ def medians(sets: pd.DataFrame) -> pd.DataFrame:
     for row in sets.to_dict("records"):
         for s in ("a", "b"):
             cell = f"{row[f'median_{s}']:.3f} ({row[f'sd_{s}']:.3f}; {row[f'within_{s}']:.3f})"
-            column = f"{row['task']}, {row['variant']}"
-            lines.append((row["algorithm"], s.upper(), row["task"], column, cell))
+            lines.append((row["algorithm"], s.upper(), row["task"], row["variant"], cell))
     for row in paper_tables.printed_table("4").to_dict("records"):
         cell = f"{row['median']:.3f} ({row['standard_deviation']:.3f})"
-        lines.append((row["algorithm"], row["set"], row["task"], f"{row['task']}, printed", cell))
-    cells = pd.DataFrame(lines, columns=["algorithm", "set", "task", "column", "cell"])
-    ordered = cells.sort_values("task", key=lambda tasks: tasks.map(SHOWN.index), kind="stable")["column"].unique()
-    wide = cells.pivot(index=["algorithm", "set"], columns="column", values="cell").fillna("–")
-    index = cells[["algorithm", "set"]].drop_duplicates()
-    return wide.loc[pd.MultiIndex.from_frame(index), ordered].reset_index().rename_axis(columns=None)
+        lines.append((row["algorithm"], row["set"], row["task"], "printed", cell))
+    return _beside(pd.DataFrame(lines, columns=["algorithm", "set", "task", "label", "cell"]), ["algorithm", "set"])
+
+
+def _beside(cells: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Lay out ``cell`` with a line per key and a column per task and ``label``, "CIFAR-10: base"; a dash for none."""
+    ordered = cells.sort_values("task", key=lambda tasks: tasks.map(SHOWN.index), kind="stable")
+    column = ordered["task"].map(task_title) + ": " + ordered["label"]
+    wide = ordered.assign(column=column).pivot(index=keys, columns="column", values="cell").fillna("–")
+    lines = cells[keys].drop_duplicates()
+    return lines.merge(wide[column.unique()].reset_index(), on=keys, validate="one_to_one")
 
 
 def whole(sets: pd.DataFrame) -> pd.DataFrame:
@@ -90,8 +94,8 @@ def losses(sets: pd.DataFrame) -> pd.DataFrame:
             "algorithm": sets["algorithm"],
             "SetA, median": sets["median_a"],
             "SetB, median": sets["median_b"],
-            "p, Mann–Whitney (5a)": sets["mann_whitney"],
-            "p, t test (5b)": sets["t_test"],
+            "p, Mann–Whitney (5a)": sets["mann_whitney"].map(p_value),
+            "p, t test (5b)": sets["t_test"].map(p_value),
         }
     )
 
@@ -105,7 +109,7 @@ def tallies(groups: dict[str, Iterable[float]]) -> pd.DataFrame:
             "tests": count["tests"],
             f"p ≤ {ALPHA:g}": count["rejected"],
             "expected by chance": count["expected"],
-            "smallest p (Holm)": count["adjusted"],
+            "smallest p (Holm)": p_value(count["adjusted"]),
         }
         for name, count in counts.items()
     )

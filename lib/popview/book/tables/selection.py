@@ -1,52 +1,55 @@
-"""Chapter 6's tables of what choosing models by training loss costs."""
+"""Tables of what the training loss tells, and of what choosing models by it costs."""
 
 import pandas as pd
 
-from popview.book.cells import across, of, setting, sign, with_interval, word
-from popview.book.page import MINUS
+from popview.book.cells import across, of, setting, with_interval, word, words
+from popview.book.page import MINUS, p_value
 from popview.populations.comparisons import ALPHA
 from popview.populations.selection import REGRETS
 
-__all__ = ["choices_table", "correlations_table", "selection_overview", "upper_bounds"]
+__all__ = ["choices_table", "halves_table", "selection_overview", "upper_bounds"]
 
-BY_TEST, ON_VALIDATION, CAN_BE_HAD = REGRETS
+BY_TEST, ON_VALIDATION, _ = REGRETS
 
 
 def selection_overview(
     sets: pd.DataFrame,
     regrets: pd.DataFrame,
     verdicts: pd.DataFrame,
-    chance: pd.DataFrame,
+    last: pd.DataFrame,
     overlaps: pd.DataFrame,
-    correlations: pd.DataFrame,
+    halves: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Lay out what choosing by training loss costs at a glance: tasks and variants across.
+    """Lay out what choosing by training loss costs and gains: tasks and variants across.
 
     Parameters
     ----------
     sets : DataFrame
         Of `popview.populations.pooled.paper_sets`.
-    regrets, overlaps, correlations : DataFrame
+    regrets, overlaps : DataFrame
         Of the functions of these names in `popview.populations.selection`.
-    verdicts, chance : DataFrame
+    verdicts, last : DataFrame
         Of `popview.populations.selection.verdicts` and `popview.populations.selection.against_last`.
+    halves : DataFrame
+        Of `popview.populations.learning.second_halves`.
     """
     columns = {}
     for key, tests in sets.groupby(["task", "variant"], sort=False):
-        regret, rule, luck, common, tau = (of(t, key) for t in (regrets, verdicts, chance, overlaps, correlations))
-        own, oracle = (regret[regret["series"] == name] for name in (CAN_BE_HAD, BY_TEST))
-        shared = common[common["split"] == "test"]
-        late = tau[(tau["split"] == "test") & (tau["series"] == "second half")]
+        regret, rule, late, common, half = (of(t, key) for t in (regrets, verdicts, last, overlaps, halves))
+        oracle, shared = regret[regret["series"] == BY_TEST], common[common["split"] == "test"]
         columns[key] = {
             "restarts": str(tests["restarts"].max()),
             "margin": f"±{100 * rule['margin'].iloc[0]:g}",
-            "loss against validation metric": _verdicts(rule),
-            "regret: validation's choice less the loss's": _range(own, 100),
-            "loss against the last checkpoints": _verdicts(luck),
-            "gain: the loss's choice less the last ones": _range(luck.assign(mean=luck["difference"]), 100),
-            "regret to the best by test": _range(oracle, 100),
-            "models that both choose, %": f"{_range(shared, 100, 0)}; by chance {100 * shared['chance'].iloc[0]:.0f}",
-            "Kendall's τ of −loss and test metric, second half": _range(late),
+            "gain of the second half": _range(half, "gain", 100),
+            "τ, second half": _range(half, "tau"),
+            "τ without the time trend": _range(half, "tau_without_trend"),
+            "loss against validation": _counts(rule),
+            "gain over validation": _range(rule, "difference", 100),
+            "loss against the last checkpoints": _counts(late),
+            "gain over the last checkpoints": _range(late, "difference", 100),
+            "regret to the best by test": _range(oracle, "mean", 100),
+            "models that both choose, %": _range(shared, "mean", 100, 0)
+            + f"; by chance {100 * shared['chance'].iloc[0]:.0f}",
             "paper's test: SetA differs from SetB": "; ".join(
                 f"{(group['mann_whitney'] <= ALPHA).sum()} of {len(group)} ({n} restarts)"
                 for n, group in tests.groupby("restarts")
@@ -55,22 +58,18 @@ def selection_overview(
     return across(columns)
 
 
-def _verdicts(comparison: pd.DataFrame) -> str:
-    """Name the algorithms of each sign, or count them if they are many."""
-    parts = []
-    for said, rows in comparison.groupby(sign(comparison), sort=False):
-        few = ", ".join(rows["algorithm"]) if len(rows) < min(3, len(comparison)) else f"{len(rows)}"
-        parts.append(f"{said}\u00a0{'all ' if len(rows) == len(comparison) else ''}{few}")
-    return "; ".join(parts)
+def _counts(comparison: pd.DataFrame) -> str:
+    """Count the algorithms of each verdict."""
+    return ", ".join(f"{number} {said}" for said, number in words(comparison).value_counts(sort=False).items())
 
 
-def _range(rows: pd.DataFrame, scale: float = 1.0, digits: int = 2) -> str:
-    """Write the lowest and the highest mean, and whose they are: "0.06 (AdamW) to 0.80 (NiM-SGD)"."""
-    known, others = (rows[rows["mean"].notna() == there] for there in (True, False))
+def _range(rows: pd.DataFrame, column: str, scale: float = 1.0, digits: int = 2) -> str:
+    """Write the lowest and the highest value, and whose they are: "0.06 (AdamW) to 0.80 (NiM-SGD)"."""
+    known, others = (rows[rows[column].notna() == there] for there in (True, False))
     if known.empty:
         return "undefined"
-    ends = [known.loc[known["mean"].idxmin()], known.loc[known["mean"].idxmax()]][: len(known)]
-    numbers = [f"{round(scale * end['mean'], digits) + 0.0:.{digits}f}".replace("-", MINUS) for end in ends]
+    ends = [known.loc[known[column].idxmin()], known.loc[known[column].idxmax()]][: len(known)]
+    numbers = [f"{round(scale * end[column], digits) + 0.0:.{digits}f}".replace("-", MINUS) for end in ends]
     said = " to ".join(f"{text} ({end['algorithm']})" for text, end in zip(numbers, ends, strict=True))
     return said + (f"; undefined for {', '.join(others['algorithm'])}" if len(others) else "")
 
@@ -99,31 +98,33 @@ def _beside_margin(regret: pd.Series) -> str:
     return "above" if regret["low"] > regret["margin"] else "not known"
 
 
-def choices_table(regrets: pd.DataFrame, verdicts: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
-    """Lay out the regret that can be had, and the verdicts on choosing by loss, also against choosing the last."""
-    rows = regrets[regrets["series"] == CAN_BE_HAD].reset_index()
+def choices_table(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Lay out the gain by choosing by training loss over a rival, with the verdict in pages' words and the finer one.
+
+    `verdicts` are those of `popview.populations.selection.verdicts` or `popview.populations.selection.against_last`.
+    """
     return pd.DataFrame(
         {
-            "task": setting(rows),
-            "algorithm": rows["algorithm"],
-            "regret": with_interval(rows, scale=100),
-            "p (Holm)": verdicts["adjusted_p"],
-            "p (TOST)": verdicts["equivalence_p"],
-            "choosing by loss is": word(verdicts),
-            "gain over the last checkpoints": with_interval(chance, "difference", 100, ends="difference_"),
-            "against that it is": word(chance),
+            "task": setting(verdicts),
+            "algorithm": verdicts["algorithm"],
+            "gain, points": with_interval(verdicts, "difference", 100, ends="difference_"),
+            "p (Holm)": verdicts["adjusted_p"].map(p_value),
+            "p (TOST)": verdicts["equivalence_p"].map(p_value),
+            "choosing by loss is": words(verdicts),
+            "finer": word(verdicts),
         }
     )
 
 
-def correlations_table(summaries: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.selection.correlations`: one line per algorithm."""
-    keys = ["task", "variant", "algorithm"]
-    table = summaries[keys].drop_duplicates().reset_index(drop=True)
-    for (split, period), rows in summaries.groupby(["split", "series"], sort=False):
-        column = rows[keys].assign(**{f"{split}, {period}": with_interval(rows)})
-        table = table.merge(column, on=keys, validate="one_to_one")
-    undefined = summaries.groupby(keys)["undefined"].max().rename("undefined, at most").reset_index()
-    table = table.merge(undefined, on=keys, validate="one_to_one")
-    table.insert(0, "setting", setting(table))
-    return table.drop(columns=["task", "variant"]).rename(columns={"setting": "task"})
+def halves_table(halves: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.learning.second_halves`: one line per algorithm."""
+    return pd.DataFrame(
+        {
+            "task": setting(halves),
+            "algorithm": halves["algorithm"],
+            "gain, points": with_interval(halves, "gain", 100, ends="gain_"),
+            "τ": with_interval(halves, "tau", ends="tau_"),
+            "τ without the time trend": with_interval(halves, "tau_without_trend", ends="tau_without_trend_"),
+            "": halves["learning"].map({True: "still learning", False: "flat"}),
+        }
+    )
