@@ -168,7 +168,7 @@ class TestJudge:
         absent = judged[claim_tables.without_verdicts(judged)]
         scales = list(absent[["scale", "variant"]].drop_duplicates().itertuples(index=False, name=None))
         assert scales == [("cifar10", "base"), ("cifar10", "tuned"), ("mnist", "tuned")]
-        assert claim_tables.named(absent) == "cifar10, mnist (tuned)"
+        assert claim_tables.named(absent) == "CIFAR-10, MNIST (tuned)"
         assert claim_tables.named(absent[:0]) == "none"
 
     def test_the_grid_has_a_mark_per_variant_where_they_differ(self, judged):
