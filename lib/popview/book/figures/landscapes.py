@@ -102,7 +102,9 @@ def contours(width: int, landscapes: Sequence[Landscape], labels: Mapping[str, S
         for kind, marker in MARKERS.items():
             points = np.array([m.location[:2] for m in landscape.minima if m.kind == kind]).reshape(-1, 2)
             size, shade = (150, _GLOBAL) if kind == "global" else (55, _LOCAL)
-            axes.scatter(*points.T, marker=marker, s=size, color=shade, edgecolor="white", zorder=3, label=kind)
+            axes.scatter(
+                points[:, 0], points[:, 1], marker=marker, s=size, color=shade, edgecolor="white", zorder=3, label=kind
+            )
         low, high = axes.get_ylim()
         for label, minimum in zip(labels.get(landscape.name, ()), landscape.minima, strict=False):
             x, y = minimum.location[:2]
@@ -125,7 +127,15 @@ def sharpness_and_barrier(axes: plt.Axes, landscapes: Sequence[Landscape], label
         at: dict[tuple[float, float], list[str]] = {}
         for label, minimum in zip(labels[landscape.name], landscape.minima, strict=True):
             at.setdefault((round(minimum.trace, 3), round(minimum.barrier, 3)), []).append(label)
-        axes.scatter(*zip(*at, strict=True), marker=marker, s=34, color=shade, label=title(landscape.name), zorder=3)
+        axes.scatter(
+            [x for x, _ in at],
+            [y for _, y in at],
+            marker=marker,
+            s=34,
+            color=shade,
+            label=title(landscape.name),
+            zorder=3,
+        )
         for i, (point, names) in enumerate(at.items()):
             shift, side, edge = [((6, 0), "left", "center"), ((0, -5), "center", "top")][row == 1]
             if row == 0 and i != 1:
@@ -159,7 +169,9 @@ def end_points(width: int, samples: Mapping[str, Mapping[str, Sample]], shown: i
     for axes, s in zip(panels, pairs, strict=True):
         _draw_contour(axes, s.landscape, _window_of([s], shown))
         ends = s.ends[:shown][~s.diverged[:shown]]
-        axes.scatter(*ends.T, s=16, color=colour(s.algorithm), edgecolor="white", linewidth=0.4, zorder=3)
+        axes.scatter(
+            ends[:, 0], ends[:, 1], s=16, color=colour(s.algorithm), edgecolor="white", linewidth=0.4, zorder=3
+        )
         first = s is next(iter(samples[s.landscape.name].values()))
         axes.set(title=f"{title(s.landscape.name)}\n{s.algorithm}" if first else f"\n{s.algorithm}")
     return figure

@@ -20,7 +20,7 @@ __all__ = ["Computed"]
 
 @dataclass(frozen=True)
 class Computed:
-    """What the landscape rules need, computed when first asked for, with chapter 4's protocol.
+    """What the landscape rules need, computed when first asked for, with the protocol of the page of test functions.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Computed:
 
     @cached_property
     def wells(self) -> pd.DataFrame:
-        """Where restarts end on the two-well landscapes of chapter 4: `popview.paper.table_one.preferences`."""
+        """Where restarts end on the two-well landscapes: `popview.paper.table_one.preferences`."""
         return table_one.preferences(self.two_well_restarts, self.iterations, self.seed)
 
     @cached_property
