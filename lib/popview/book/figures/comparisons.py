@@ -1,5 +1,6 @@
 """Figures of comparisons with SGD: all algorithms on all tasks, and how far each moves a run from SGD's."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from matplotlib.lines import Line2D
 from popview.book import style
 from popview.book.cells import task_title
 from popview.book.colours import colour
-from popview.book.figures.trajectories import AROUND, empty, points
+from popview.book.figures.trajectories import AROUND, LINE, empty, log_axis, points
 
-__all__ = ["forest"]
+__all__ = ["distances", "forest", "search_curves"]
 
 #: Variant → mark, whether it is filled, and what the figure calls it.
 VARIANTS: dict[str, tuple[str, bool, str]] = {
@@ -26,7 +27,7 @@ VARIANTS: dict[str, tuple[str, bool, str]] = {
 EDGE = 5.0
 
 
-def forest(comparison: pd.DataFrame, width: int, unfinished: set[tuple[str, str, str]] = frozenset()) -> Figure:
+def forest(comparison: pd.DataFrame, width: int, unfinished: Collection[tuple[str, str, str]] = ()) -> Figure:
     """Draw every algorithm's difference to SGD in points: a panel per task, a line per algorithm, a mark per variant.
 
     All panels have one scale. What lies beyond it stands at the edge as an arrow, with its number.
@@ -38,14 +39,14 @@ def forest(comparison: pd.DataFrame, width: int, unfinished: set[tuple[str, str,
         `popview.populations.comparisons.against_reference` gives them; in the order in which lines are drawn.
     width : int
         In pixels.
-    unfinished : set of (task, variant, algorithm)
+    unfinished : collection of (task, variant, algorithm)
         Those that had not finished learning: their numbers get a star.
     """
     if comparison.empty:
         return empty(width)
     names, tasks = list(comparison["a"].unique()), list(comparison["task"].unique())
     narrow = width <= style.PHONE
-    height = (26 if narrow else 29) * len(names) + AROUND
+    height = (23 if narrow else 29) * len(names) + AROUND
     figure, panels = style.canvas(width, height, len(tasks), columns=4)
     for place, (axes, task) in enumerate(zip(panels, tasks, strict=True)):
         rows = comparison[comparison["task"] == task]
@@ -93,3 +94,60 @@ def _mark(axes: Axes, row: Any, at: float, star: bool) -> None:
     axes.plot(side * 0.94 * EDGE, at, arrow, color=shade, markerfacecolor=shade if filled else "white")
     words = points(value) + ("*" if star else "")
     axes.text(side * 0.84 * EDGE, at, words, ha="left" if side < 0 else "right", va="center", color="#222222")
+
+
+def distances(table: pd.DataFrame, width: int) -> Figure:
+    """Draw `popview.populations.comparisons.distances`: a panel per task, a line per algorithm, a mark per variant.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``task, variant, a, distance``; in the order in which lines are drawn.
+    width : int
+        In pixels.
+    """
+    if table.empty:
+        return empty(width)
+    names, tasks = list(table["a"].unique()), list(table["task"].unique())
+    figure, panels = style.canvas(width, LINE * len(names) + AROUND, len(tasks), columns=4, phone_columns=2)
+    left_most = 4 if width > style.PHONE else 2
+    for place, (axes, task) in enumerate(zip(panels, tasks, strict=True)):
+        rows = table[table["task"] == task]
+        for row in rows.itertuples():
+            mark, filled, _ = VARIANTS[row.variant]
+            shade = colour(row.a)
+            at = min(max(row.distance, 0.05), 5.0)
+            axes.plot(at, names.index(row.a), mark, color=shade, markerfacecolor=shade if filled else "white")
+        log_axis(axes.xaxis)
+        axes.axvline(1, color="#444444", linewidth=0.8)
+        axes.set(title=task_title(task), xlim=(0.04, 6.5), ylim=(len(names) - 0.5, -0.5))
+        axes.set_xticks([0.1, 1.0], ["0.1", "1"])
+        axes.set_yticks(range(len(names)), [""] * len(names) if place % left_most else names)
+        axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def search_curves(sensitivity: pd.DataFrame, budgets: pd.DataFrame, width: int) -> Figure:
+    """Draw what a search saw: the best validation score at each learning rate, and after a number of trials.
+
+    Parameters
+    ----------
+    sensitivity : DataFrame
+        Of `popview.populations.searched.sensitivity` along "lr".
+    budgets : DataFrame
+        Of `popview.populations.searched.best_of_budget`.
+    width : int
+        In pixels.
+    """
+    if sensitivity.empty:
+        return empty(width)
+    figure, (left, right) = style.canvas(width, 220, 2, columns=2)
+    for algorithm, rows in sensitivity[sensitivity["rung"] == "cell"].groupby("algorithm", sort=False):
+        left.plot(rows["lr"], 100 * rows["best"], "o-", color=colour(str(algorithm)), label=algorithm)
+    for algorithm, rows in budgets.groupby("algorithm", sort=False):
+        right.plot(rows["trials"], 100 * rows["validation_metric"], color=colour(str(algorithm)))
+    left.set_xscale("log")
+    left.set(xlabel="learning rate", ylabel="best validation score, %", title="By learning rate")
+    right.set(xlabel="trials", ylabel="expected best, %", title="By number of trials")
+    figure.legend(loc="outside lower center", ncols=4)
+    return figure

@@ -3,14 +3,15 @@
 Every table may hold several tasks and variants. One without rows, since nothing has been run, is shown as such.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from popview.book.cells import across, setting, sign, task_title, waits, with_interval, word
-from popview.book.page import MINUS
+from popview.book.cells import WORD_SIGNS, setting, task_title, waits, with_interval, word, words
+from popview.book.page import MINUS, p_value
+from popview.populations.comparisons import ALPHA
 from popview.populations.outcomes import OUTCOMES
 from popview.runs import profiles
 from popview.runs.flops import run_sizes
@@ -18,18 +19,20 @@ from popview.statistics.power import deviations, equivalence_power
 from popview.tasks.catalogue import ACCURACY, RECORDS
 
 __all__ = [
+    "by_margin",
     "confirmed",
     "coverage_table",
     "deeds",
     "designs",
+    "missed",
     "outcomes",
+    "over_tasks",
+    "pair_counts",
     "power_table",
     "repeats",
     "scatter",
-    "square",
-    "squares",
     "times_table",
-    "verdict_grid",
+    "unfinished_table",
     "verdicts_by_outcome",
     "write_hyperparameters",
 ]
@@ -137,45 +140,6 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
     return pd.DataFrame(rows)
 
 
-def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
-    """Lay out `popview.populations.comparisons.against`: what was found. Effects are multiplied by `scale` (100:
-    points)."""
-    return pd.DataFrame(
-        {
-            "task": setting(comparison),
-            "comparison": comparison["comparison"],
-            "verdict": word(comparison),
-            "difference of means": with_interval(comparison, "difference", scale, ends="difference_"),
-            "A₁₂": with_interval(comparison, "a12", ends="a12_", form=".2f"),
-            "p": comparison["p"],
-            "p (Holm)": comparison["adjusted_p"],
-            "p (TOST)": comparison["equivalence_p"],
-        }
-    )
-
-
-def power_table(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
-    """Lay out `popview.populations.comparisons.against`: what could have been found; and
-    `popview.populations.pooled.clustering`."""
-    keys = ["task", "variant"]
-    named = clusters.rename(columns={"algorithm": "a", "low": "icc_low", "high": "icc_high"})
-    rows = comparison.merge(named, on=[*keys, "a"], validate="one_to_one")
-    return pd.DataFrame(
-        {
-            "task": setting(rows),
-            "comparison": rows["comparison"],
-            "restarts": rows["restarts"],
-            "test": rows["test"],
-            "least p (Holm)": rows["smallest_adjusted_p"],
-            "detectable, points": (scale * rows["detectable"]).map("{:.2f}".format).str.replace("inf", "∞"),
-            "r by seed": rows["correlation"],
-            "ICC of the first": with_interval(rows, "icc", ends="icc_", form=".2f"),
-            "its models": rows["models"],
-            "worth": rows["effective"].map("{:.0f}".format),
-        }
-    )
-
-
 def times_table(table: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.time_to_target.times`: one line per algorithm, both levels."""
     parts = []
@@ -187,31 +151,14 @@ def times_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([start, *parts], axis=1)
 
 
-def verdict_grid(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.comparisons.against` at a glance: comparisons down, tasks and variants across; sign
-    and points.
-
-    The first lines are what each column rests on: restarts, margin, and the differences to SGD found 4 times in 5.
-    """
-    points = (100 * comparison["difference"]).map("{:+.2f}".format).str.replace("-", MINUS)
-    table = comparison.assign(cell=sign(comparison) + "\u00a0" + points)
-    columns = {}
-    for key, rows in table.groupby(["task", "variant"], sort=False):
-        found = 100 * rows.loc[rows["b"] == "SGD", "detectable"].agg(["min", "max"])
-        least, most = (f"{end:.2f}".replace("inf", "∞") for end in found)
-        columns[key] = {
-            "restarts": ", ".join(map(str, rows["restarts"].unique())),
-            "margin": f"±{100 * rows['margin'].iloc[0]:g}",
-            "differences to SGD found 4 times in 5": f"{least} to {most}",
-            **dict(zip(rows["comparison"], rows["cell"], strict=True)),
-        }
-    return across(columns)
-
-
 def repeats(comparison: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.comparisons.repeated`: sign and points by the first restarts, by the later ones, and
     by all."""
-    cells = sign(comparison) + "\u00a0" + with_interval(comparison, "difference", 100.0, ends="difference_")
+    cells = (
+        words(comparison).map(WORD_SIGNS)
+        + "\u00a0"
+        + with_interval(comparison, "difference", 100.0, ends="difference_")
+    )
     parts = {part: rows.reset_index(drop=True) for part, rows in comparison.assign(cell=cells).groupby("part")}
     first, later, everything = (parts[part] for part in ("first", "later", "all"))
     return pd.DataFrame(
@@ -237,10 +184,10 @@ def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
             "comparison": comparison["a"] + " – " + comparison["b"],
             "restarts": comparison["restarts"],
             "look": comparison["look"].astype(str) + " of " + comparison["looks"].astype(str),
-            "verdict": comparison["verdict"],
+            "verdict": words(comparison),
             "difference": with_interval(comparison, "difference", 100.0),
-            "p": comparison["p"],
-            "p (TOST)": comparison["equivalence_p"],
+            "p": comparison["p"].map(p_value),
+            "p (TOST)": comparison["equivalence_p"].map(p_value),
             "margin": points["margin"].map("±{:g}".format),
             "equivalent within": points["smallest_margin"].map("±{:.2f}".format),
             "found 4 times in 5": points["detectable"].map("{:.2f}".format),
@@ -262,7 +209,7 @@ def scatter(spread: pd.DataFrame) -> pd.DataFrame:
 
 def verdicts_by_outcome(comparison: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.outcomes.against_by_outcome`: one line per comparison, a column per outcome."""
-    cells = sign(comparison) + "\u00a0" + (100 * comparison["difference"]).map("{:+.2f}".format)
+    cells = words(comparison).map(WORD_SIGNS) + "\u00a0" + (100 * comparison["difference"]).map("{:+.2f}".format)
     table = comparison.assign(cell=cells.str.replace("-", MINUS))
     keys = ["task", "variant", "comparison"]
     wide = table.pivot(index=keys, columns="outcome", values="cell")
@@ -272,22 +219,138 @@ def verdicts_by_outcome(comparison: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(task=setting(rows)).drop(columns="variant")
 
 
-def squares(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.comparisons.all_pairs`: a `square` for each task and variant, one under the
-    other."""
-    frames = []
-    for (task, variant), rows in pairs.groupby(["task", "variant"], sort=False):
-        names = list(pd.concat([rows["a"], rows["b"]]).unique())
-        frame = square(rows, names)
-        frame.insert(0, "task", [f"{task_title(task)}, {variant}"] + [""] * (len(frame) - 1))
-        frames.append(frame)
-    return pd.concat(frames, ignore_index=True).fillna("")
+def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
+    """Lay out `popview.populations.comparisons.against`: what was found. Effects are multiplied by `scale` (100:
+    points).
+
+    The verdict stands in the words of pages; then in the rule's own, where these are finer.
+    """
+    rule = word(comparison)
+    return pd.DataFrame(
+        {
+            "task": setting(comparison),
+            "comparison": comparison["comparison"],
+            "verdict": words(comparison).map(WORD_SIGNS) + "\u00a0" + words(comparison),
+            "by the rule": rule.where(rule != words(comparison), ""),
+            "difference": with_interval(comparison, "difference", scale, ends="difference_"),
+            "A₁₂": with_interval(comparison, "a12", ends="a12_", form=".2f"),
+            "p": comparison["p"].map(p_value),
+            "p (Holm)": comparison["adjusted_p"].map(p_value),
+            "p (TOST)": comparison["equivalence_p"].map(p_value),
+        }
+    )
 
 
-def square(comparison: pd.DataFrame, algorithms: Sequence[str]) -> pd.DataFrame:
-    """Lay out the verdicts of all pairs as a square of signs: the row against the column."""
-    mirrored = str.maketrans("▲▼△▽", "▼▲▽△")
-    table = pd.DataFrame("", index=list(algorithms), columns=list(algorithms))
-    for a, b, shown in zip(comparison["a"], comparison["b"], sign(comparison), strict=True):
-        table.loc[a, b], table.loc[b, a] = shown, shown.translate(mirrored)
-    return table.reset_index(names="")
+def power_table(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
+    """Lay out `popview.populations.comparisons.against`: what could have been found; and
+    `popview.populations.pooled.clustering`."""
+    keys = ["task", "variant"]
+    named = clusters.rename(columns={"algorithm": "a", "low": "icc_low", "high": "icc_high"})
+    rows = comparison.merge(named, on=[*keys, "a"], validate="one_to_one")
+    return pd.DataFrame(
+        {
+            "task": setting(rows),
+            "comparison": rows["comparison"],
+            "restarts": rows["restarts"],
+            "test": rows["test"],
+            "least p (Holm)": rows["smallest_adjusted_p"].map(p_value),
+            "detectable, points": (scale * rows["detectable"]).map("{:.2f}".format).str.replace("inf", "∞"),
+            "r by seed": rows["correlation"],
+            "ICC of the first": with_interval(rows, "icc", ends="icc_", form=".2f"),
+            "its models": rows["models"],
+            "worth": rows["effective"].map("{:.0f}".format),
+        }
+    )
+
+
+def missed(found: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.over_tasks.detectable_summary`: which differences would have been missed."""
+    ends = 100 * found[["least", "most"]]
+    return pd.DataFrame(
+        {
+            "task": setting(found),
+            "margin, points": (100 * found["margin"]).map("±{:g}".format),
+            "smallest difference found, points": ends["least"].map("{:.1f}".format)
+            + " ("
+            + found["least_of"]
+            + ") to "
+            + ends["most"].map("{:.1f}".format).str.replace("inf", "∞")
+            + " ("
+            + found["most_of"]
+            + ")",
+            "fine enough for the margin": found["below_margin"].astype(str) + " of " + found["comparisons"].astype(str),
+        }
+    )
+
+
+def over_tasks(means: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.over_tasks.mean_over_tasks`: a line per comparison, in points and in margins."""
+    keys = ["variant", "a", "b"]
+    both = means[means["unit"] == "metric"].merge(means[means["unit"] == "margin"], on=keys, suffixes=("", "_margins"))
+    return pd.DataFrame(
+        {
+            "settings": both["variant"].where(both["variant"] != both["variant"].shift(), ""),
+            "comparison": both["a"] + " – " + both["b"],
+            "tasks": both["tasks"],
+            "mean, points": with_interval(both, scale=100),
+            "mean, margins": with_interval(
+                both.filter(like="_margins").rename(columns=lambda c: c[: -len("_margins")])
+            ),
+            "between tasks, SD": (100 * both["between"]).map("{:.2f}".format),
+            "I², %": (100 * both["inconsistency"]).map("{:.0f}".format),
+            "unfinished": both["unfinished"],
+        }
+    )
+
+
+def by_margin(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.margins.verdicts_by_margin`: a line per comparison, a sign per multiple."""
+    keys = ["task", "variant", "a"]
+    cells = verdicts.assign(cell=words(verdicts).map(WORD_SIGNS))
+    wide = cells.pivot(index=keys, columns="factor", values="cell")
+    order = verdicts.drop_duplicates(keys)
+    wide = wide.loc[pd.MultiIndex.from_frame(order[keys])].reset_index()
+    points = (100 * order["smallest_margin"]).map("{:.2f}".format).to_numpy()
+    signs = {f"{factor:g} × margin": wide[factor] for factor in sorted(verdicts["factor"].unique())}
+    return pd.DataFrame({"task": setting(wide), "algorithm": wide["a"], **signs, "same within ±": points})
+
+
+def pair_counts(pairs: pd.DataFrame, pooled: dict[tuple[str, str], Mapping[str, Any]]) -> pd.DataFrame:
+    """Count the verdicts of `popview.populations.comparisons.all_pairs`, for each task and variant.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+    pooled : mapping of (task, variant) to mapping
+        What `popview.populations.pooled.tally` says of the paper's test on pooled models.
+    """
+    rows = []
+    for key, members in pairs.groupby(["task", "variant"], sort=False):
+        said = words(members).value_counts()
+        rows.append(
+            {
+                "task": f"{task_title(str(key[0]))}, {key[1]}",
+                "pairs": len(members),
+                "pooled models: p ≤ 0.05": pooled[str(key[0]), str(key[1])]["rejected"],
+                "restarts: p ≤ 0.05": int((members["p"] <= ALPHA).sum()),
+                "differ (Holm)": int(said.get("better", 0) + said.get("worse", 0)),
+                "= same": int(said.get("same within the margin", 0)),
+                "? too few": int(said.get("too few runs to tell", 0)),
+                "least p (Holm)": p_value(members["smallest_adjusted_p"].min()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def unfinished_table(late: pd.DataFrame) -> pd.DataFrame:
+    """Lay out the algorithms that `popview.populations.unfinished.unfinished` finds not to have ended."""
+    rows = late[late["unfinished"]].reset_index(drop=True)
+    return pd.DataFrame(
+        {
+            "task": rows["task"].map(task_title) + ", " + rows["variant"],
+            "algorithm": rows["algorithm"],
+            "left the plateau": rows["left"].astype(str) + " of " + rows["restarts"].astype(str),
+            "their difference to SGD": with_interval(rows, "difference", 100.0, ends="difference_"),
+            "gain of the last quarter over SGD's": with_interval(rows, "gain", 100.0, ends="gain_"),
+        }
+    )
