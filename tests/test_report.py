@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from popview.book import colours, page
+from popview.book import colours, page, style
 from popview.book.figures import landscapes, trajectories
 from popview.book.figures import runs as run_figures
 from popview.book.tables import runs as run_tables
@@ -142,24 +142,24 @@ class TestFigures:
         for i, colour in enumerate(colours.FURTHER):
             assert min(difference(colour, other) for other in [*taken, *colours.FURTHER[:i]]) >= closest
 
-    def test_contours_mark_every_minimum(self):
-        figure = landscapes.contours(list(LANDSCAPES.values()))
-        for axes, landscape in zip(figure.axes, LANDSCAPES.values(), strict=False):
-            drawn = np.concatenate(
-                [
-                    c.get_offsets()
-                    for c in axes.collections
-                    if len(c.get_offsets()) > 1 or c.get_label() in ("global", "local")
-                ]
-            )
-            assert {tuple(np.round(p, 6)) for p in drawn} >= {tuple(np.round(m.location, 6)) for m in landscape.minima}
+    def test_contours_mark_every_minimum_and_write_its_trace(self):
+        names = {name: [f"m{i}" for i in range(len(surface.minima))] for name, surface in LANDSCAPES.items()}
+        figure = landscapes.contours(style.DESKTOP, list(LANDSCAPES.values()), names)
+        for axes, landscape in zip(figure.axes, LANDSCAPES.values(), strict=True):
+            drawn = [c.get_offsets() for c in axes.collections if c.get_label() in ("global", "local")]
+            places = {tuple(np.round(p, 6)) for p in np.concatenate(drawn)}
+            assert places == {tuple(np.round(m.location, 6)) for m in landscape.minima}
             low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
             assert all(((low < m.location) & (m.location < high)).all() for m in landscape.minima)
+            written = {tuple(np.round(text.xy, 6)): text.get_text() for text in axes.texts}
+            for name, m in zip(names[landscape.name], landscape.minima, strict=True):
+                assert written[tuple(np.round(m.location, 6))] == f"{name}: {sum(m.eigenvalues):.3g}"
 
     def test_a_landscape_of_which_only_the_domain_is_known_is_drawn(self):
         bowl = Landscape("bowl", "x² + y²", lambda w: ((w * w).sum(-1), 2 * w), ((-3.0, 3.0), (-2.0, 2.0)))
         samples = {"GD": sample(bowl, "GD", 5, iterations=3, record_every=1)}
-        figures = [landscapes.contours([bowl]), landscapes.surfaces([bowl]), landscapes.end_points({"bowl": samples})]
+        figures = [landscapes.contours(style.PHONE, [bowl], {}), landscapes.surfaces(style.PHONE, [bowl])]
+        figures.append(landscapes.end_points(style.DESKTOP, {"bowl": samples}))
         assert all(f.axes[0].get_xlim() == pytest.approx((-3, 3), abs=0.5) for f in figures)
         maps = [landscapes.trajectory_map(samples), landscapes.path_map(bowl, [], {})]
         assert [tuple(m.layout.yaxis.range) for m in maps] == [(-2, 2)] * 2
@@ -167,7 +167,7 @@ class TestFigures:
     def test_the_window_of_a_landscape_is_what_is_drawn(self):
         for landscape in LANDSCAPES.values():
             window = landscape.window or landscape.domain
-            axes = landscapes.contours([landscape]).axes[0]
+            axes = landscapes.contours(style.PHONE, [landscape], {}).axes[0]
             assert (axes.get_xlim(), axes.get_ylim()) == window
             assert tuple(landscapes.path_map(landscape, [(0, 1)], {}).layout.xaxis.range) == window[0]
 
@@ -179,7 +179,7 @@ class TestFigures:
 
     def test_end_points_are_those_of_the_samples(self):
         s = sample("himmelblau", "GD", 30, iterations=300, lr=0.01, normalized=True)
-        axes = landscapes.end_points({"himmelblau": {"GD": s}}, shown=20).axes[0]
+        axes = landscapes.end_points(style.PHONE, {"himmelblau": {"GD": s}}, shown=20).axes[0]
         points = next(c.get_offsets() for c in axes.collections if len(c.get_offsets()) == 20)
         np.testing.assert_allclose(points, s.ends[:20])
 
@@ -187,6 +187,9 @@ class TestFigures:
         samples = {a: sample("six-hump-camel", a, 3, iterations=20, record_every=10) for a in ("GD", "SAM")}
         figure = landscapes.trajectory_map(samples, shown=2)
         assert [trace.name for trace in figure.data[1:]] == ["GD", "SAM", "minima"]
+        assert [trace.visible for trace in figure.data[1:3]] == [True, "legendonly"]
+        both = landscapes.trajectory_map(samples, at_first=("GD", "SAM"))
+        assert [trace.visible for trace in both.data[1:3]] == [True, True]
         assert len(figure.data[1].x) == 2 * 4  # three positions and a gap for each restart
         assert len(figure.data[-1].x) == len(get("six-hump-camel").minima)
         with pytest.raises(ValueError, match="the sample of GD has no recorded path"):

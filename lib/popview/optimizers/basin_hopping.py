@@ -90,8 +90,8 @@ class BasinHopping(SGD):
 
     in_short = InShort(
         "Algorithms 4–9",
-        "perturb the gradient of a hop's first step (NiG), or the model (NiM); then a local search of at most τ steps, "
-        "or until ‖g‖ < ε; accept always (BH), or only if the loss is lower (MBH)",
+        r"add $\zeta$ to the gradient of a hop's first step (NiG), or to the model (NiM); then descend for at most "
+        r"$\tau$ steps, or until $\lVert g\rVert < \varepsilon$; keep it always (BH), or if the loss is lower (MBH)",
         "1, and with MBH 2 losses a hop",
     )
     replays = True

@@ -70,7 +70,7 @@ class LBFGS(Optimizer):
 
     in_short = InShort(
         "{cite:t}`yu2026`",
-        "w ← w − s H g of the whole training set; H by the last steps, s by golden section",
+        r"$w \leftarrow w - s H g$ of the whole training set; $H$ by the last steps, $s$ by golden section",
         "1, and 6 losses",
     )
     replays = True

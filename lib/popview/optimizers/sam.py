@@ -46,7 +46,9 @@ class SAM(SGD):
     (4.0, 0.75, 2)
     """
 
-    in_short = InShort("Algorithm 3, {cite:t}`foret2021`", "g₂ = ∇f(w + ρ g/‖g‖); w ← w − η g₂", "2")
+    in_short = InShort(
+        "Algorithm 3, {cite:t}`foret2021`", r"$w \leftarrow w - \eta\,\nabla f(w + \rho\, g / \lVert g\rVert)$", "2"
+    )
     replays = True
     model_wide = ("rho",)
 

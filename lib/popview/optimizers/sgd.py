@@ -88,7 +88,7 @@ class SGD(Optimizer):
     (1.0, 0.75)
     """
 
-    in_short = InShort("eq. 1", "w ← w − η g")
+    in_short = InShort("eq. 1", r"$w \leftarrow w - \eta g$")
     #: Numeric hyperparameters of a subclass that belong to the model as a whole.
     model_wide: tuple[str, ...] = ()
     #: One update in place.
@@ -185,7 +185,7 @@ class NiGSGD(_Noisy):
     (4.0, 0.875, 1)
     """
 
-    in_short = InShort("Algorithm 1, {cite:t}`ge2015`", "w ← w − η (g + ζ)")
+    in_short = InShort("Algorithm 1, {cite:t}`ge2015`", r"$w \leftarrow w - \eta\,(g + \zeta)$")
 
     def _gradient(self, closure: Any) -> Any:
         loss = super()._gradient(closure)
@@ -239,7 +239,8 @@ class NiMSGD(_Noisy):
 
     in_short = InShort(
         "Algorithm 2, {cite:t}`jin2017`",
-        "if ‖g‖ < ε and t > τ: w ← w + ζ, g anew; then w ← w − η g",
+        r"if $\lVert g\rVert < \varepsilon$ and $t > \tau$: $w \leftarrow w + \zeta$, $g$ anew; "
+        r"then $w \leftarrow w - \eta g$",
         "1, or 2 when it fires",
     )
     replays = True
@@ -315,7 +316,10 @@ class SGLD(SGD):
     (4.0, 1.5)
     """
 
-    in_short = InShort("{cite:t}`welling2011`, which the paper lacks", "w ← w − η g + √(2 η T) ξ, ξ standard normal")
+    in_short = InShort(
+        "{cite:t}`welling2011`, which the paper lacks",
+        r"$w \leftarrow w - \eta g + \sqrt{2 \eta T}\,\xi$, $\xi$ standard normal",
+    )
     model_wide = ("temperature",)
 
     def __init__(

@@ -84,7 +84,7 @@ def score_against_loss(
         seen = medians[task][100 * medians[task]["test_metric"] > tops[task] - span]["train_loss"]
         axes.set_xlim(1.15 * seen.max(), 0.85 * seen.min())
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xticks(ticks := _round_values(*axes.get_xlim(), most=5 if wide else 3))
+        axes.set_xticks(ticks := _round_values(axes.get_xlim(), 5 if wide else 3))
         axes.set_xticklabels([f"{tick:g}" for tick in ticks])
     for axes in panels[-columns:]:
         axes.set_xlabel("training loss")
@@ -93,10 +93,10 @@ def score_against_loss(
     return figure
 
 
-def _round_values(one: float, other: float, most: int) -> list[float]:
+def _round_values(ends: tuple[float, float], most: int) -> list[float]:
     """Return values to mark on a logarithmic axis between two ends: the densest round ones that are no more than
     `most`."""
-    low, high = sorted((one, other))
+    low, high = sorted(ends)
     places = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 5), (1, 3), (1,)):
         found = [value for place in places for step in steps if low <= (value := step * 10.0**place) <= high]

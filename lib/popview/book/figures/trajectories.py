@@ -207,7 +207,7 @@ def loss_against_metric(
 
 def log_axis(axis: Axis) -> None:
     """Make an axis logarithmic, with labels that do not run into each other: 0.1, 0.3, 1."""
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
     axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
