@@ -391,7 +391,7 @@ for name, line in lines.items():
 
 # %% [markdown]
 # `````{dropdown} What Yu and Morozov claim, judged network by network
-# ````{table} Each claim on each network, by a rule that the ledger states.
+# ````{table} Each claim on each network, by a rule that the [ledger](ledger.ipynb) states.
 # :name: table-verdicts-eleven
 # ```{glue:md} verdicts
 # :format: myst
