@@ -294,7 +294,7 @@ def _moved(s: Sample, began: Sample, wide: int, narrow: int, radius: float) -> d
     gains, losses = (int((both & (s.basin == well) & (began.basin != well)).sum()) for well in (wide, narrow))
     found = proportion(gains + losses, int(both.sum())) if both.any() else None
     low, high = (found and found.interval) or (np.nan, np.nan)
-    row = {"paired": int(both.sum()), "to_wide": gains, "to_narrow": losses}
+    row: dict[str, float] = {"paired": int(both.sum()), "to_wide": gains, "to_narrow": losses}
     row |= {"moved": 100 * found.estimate if found else np.nan, "moved_low": 100 * low, "moved_high": 100 * high}
     test = np.nan if s is began else float(mcnemar([[0, gains], [losses, 0]], exact=True).pvalue)
     return row | {"paired_p": test}
