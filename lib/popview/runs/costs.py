@@ -227,13 +227,15 @@ def cost_table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root
         for key, total in rows.items()
     )
     names = frame.loc[frame["core_hours"].isna(), ["profile", "task", "variant", "algorithm"]]
-    paces = pd.Series([_pace(root, *map(str, row)) for row in names.itertuples(index=False)], names.index, dtype=float)
+    paces = pd.Series(
+        [_pace(*map(str, row), root=root) for row in names.itertuples(index=False)], names.index, dtype=float
+    )
     frame["expected_hours"] = frame["core_hours"].fillna(frame["flops"] * paces / 3600)
     order = list(dict.fromkeys(frame["task"]))
     return frame.sort_values("task", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
 
 
-def _pace(root: Path, profile: str, task: str, variant: str, algorithm: str) -> float:
+def _pace(profile: str, task: str, variant: str, algorithm: str, *, root: Path) -> float:
     """Return the core-seconds per FLOP of the other annealed runs of an algorithm; NaN where none is there."""
     plan = AnnealedPlan(profile, task)
     others = [name for name in ("annealed", "finalist") if variant in plan.variants]
