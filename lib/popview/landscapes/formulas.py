@@ -47,7 +47,7 @@ def on_coordinates(formula: Formula) -> ValueAndGradient:
         with np.errstate(all="ignore"):  # what diverges overflows
             for start in range(0, len(rows), CHUNK):
                 some = slice(start, start + CHUNK)
-                values[some], parts = formula(*rows[some].T)
+                values[some], parts = formula(*np.ascontiguousarray(rows[some].T))
                 for i, part in enumerate(parts):
                     gradients[some, i] = part
         return torch.from_numpy(values.reshape(given.shape[:-1])), torch.from_numpy(gradients.reshape(given.shape))
