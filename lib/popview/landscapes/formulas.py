@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ValueAndGradient", "himmelblau", "on_coordinates", "six_hump_camel", "three_hump_camel", "two_well"]
+__all__ = ["ValueAndGradient", "himmelblau", "on_coordinates", "six_hump_camel", "three_hump_camel", "two_well_formula"]
 
 ValueAndGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: Coordinates in, of torch or of NumPy; value and partial derivatives out.
@@ -75,7 +75,7 @@ def six_hump_camel(x: Any, y: Any) -> tuple[Any, tuple[Any, ...]]:
     return value, (x * (8 + u * (2 * u - 8.4)) + y, x + y * (16 * v - 8))
 
 
-def two_well(dimension: int, depth: float, curvatures: tuple[float, float], height: float) -> ValueAndGradient:
+def two_well_formula(dimension: int, depth: float, curvatures: tuple[float, float], height: float) -> ValueAndGradient:
     """Return the value and gradient of `popview.landscapes.two_well`, which says what the parameters are."""
     left, right = curvatures
 
