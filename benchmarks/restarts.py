@@ -39,7 +39,7 @@ import typer
 from popview.common.environment import processor
 from popview.common.seeds import generator
 from popview.landscapes import get
-from popview.landscapes.restarts import Sample, sample, sweep
+from popview.landscapes.restarts import Sample, sample, sample_each
 from popview.optimizers import make
 from popview.paper import table_one
 
@@ -156,7 +156,7 @@ def ways(iterations: int) -> dict[str, tuple[Callable[[], list[Sample]], Callabl
         "Table 1, 24 cells × 500": (lambda: table_one.run_cells(one), lambda: cell_by_cell(one)),
         "18 protocols × 24 cells × 200": (lambda: table_one.run_cells(search), lambda: cell_by_cell(search)),
         "NiM-MBH, 27 settings × 200": (
-            lambda: sweep("NiM-MBH", settings),
+            lambda: sample_each("NiM-MBH", settings),
             lambda: [sample(algorithm="NiM-MBH", **setting) for setting in settings],
         ),
     }

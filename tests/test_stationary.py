@@ -13,7 +13,7 @@ from popview.common.errors import UsageError
 from popview.common.seeds import generator, stream
 from popview.landscapes import LANDSCAPES, Landscape, get, two_well
 from popview.landscapes.passes import lowest_passes
-from popview.landscapes.restarts import FAR, sample, sweep
+from popview.landscapes.restarts import FAR, sample, sample_each
 from popview.optimizers import ALGORITHMS, make
 
 SQUARE = ((-5.0, 5.0), (-5.0, 5.0))
@@ -266,7 +266,7 @@ class TestSweep:
             {"landscape": "himmelblau", "lr": 0.02, **{k: {"tau": 5}.get(k, 3 * v) for k, v in own.items()}},
         ]
         common = {"restarts": 37, "iterations": 60, "record_every": 25}
-        together = sweep(algorithm, settings, **common)
+        together = sample_each(algorithm, settings, **common)
         assert len(together) == len(settings)
         for setting, s in zip(settings, together, strict=True):
             alone = sample(algorithm=algorithm, **{**common, **setting})
@@ -277,14 +277,14 @@ class TestSweep:
 
     def test_mistakes_are_those_of_sample(self):
         with pytest.raises(UsageError, match="did you mean 'himmelblau'"):
-            sweep("GD", [{"landscape": "himelblau"}])
+            sample_each("GD", [{"landscape": "himelblau"}])
         with pytest.raises(ValueError, match="restarts must be 1 or above, got 0"):
-            sweep("GD", [{"landscape": "himmelblau", "restarts": 0}])
+            sample_each("GD", [{"landscape": "himmelblau", "restarts": 0}])
         with pytest.raises(TypeError, match="landscape"):
-            sweep("GD", [{"lr": 0.1}])
+            sample_each("GD", [{"lr": 0.1}])
         with pytest.raises(ValueError, match="lr must be above 0"):
-            sweep("GD", [{"lr": 0.1}, {"lr": -1.0}], landscape="himmelblau")
-        assert sweep("GD", []) == []
+            sample_each("GD", [{"lr": 0.1}, {"lr": -1.0}], landscape="himmelblau")
+        assert sample_each("GD", []) == []
 
 
 class TestMistakes:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ValueAndGradient", "himmelblau", "on_coordinates", "six_hump_camel", "three_hump_camel", "two_well"]
+__all__ = ["ValueAndGradient", "himmelblau", "on_coordinates", "six_hump_camel", "three_hump_camel", "two_well_formula"]
 
 ValueAndGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: Coordinates in, of torch or of NumPy; value and partial derivatives out.
@@ -47,7 +47,7 @@ def on_coordinates(formula: Formula) -> ValueAndGradient:
         with np.errstate(all="ignore"):  # what diverges overflows
             for start in range(0, len(rows), CHUNK):
                 some = slice(start, start + CHUNK)
-                values[some], parts = formula(*rows[some].T)
+                values[some], parts = formula(*np.ascontiguousarray(rows[some].T))
                 for i, part in enumerate(parts):
                     gradients[some, i] = part
         return torch.from_numpy(values.reshape(given.shape[:-1])), torch.from_numpy(gradients.reshape(given.shape))
@@ -75,7 +75,7 @@ def six_hump_camel(x: Any, y: Any) -> tuple[Any, tuple[Any, ...]]:
     return value, (x * (8 + u * (2 * u - 8.4)) + y, x + y * (16 * v - 8))
 
 
-def two_well(dimension: int, depth: float, curvatures: tuple[float, float], height: float) -> ValueAndGradient:
+def two_well_formula(dimension: int, depth: float, curvatures: tuple[float, float], height: float) -> ValueAndGradient:
     """Return the value and gradient of `popview.landscapes.two_well`, which says what the parameters are."""
     left, right = curvatures
 

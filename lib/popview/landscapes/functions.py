@@ -312,7 +312,7 @@ def two_well(
         raise ValueError(f"height and two curvatures must be above 0, got {height!r} and {curvatures!r}")
     if not abs(depth) <= 100 * height:
         raise ValueError(f"depth must be within 100 times the height, {height!r}, of 0, got {depth!r}")
-    value_and_gradient = formulas.two_well(dimension, depth, curvatures, height)
+    value_and_gradient = formulas.two_well_formula(dimension, depth, curvatures, height)
 
     # for |x| < 1, df/dx on the axis is (1 − x²)(q (1 − x²) − 4 height x) with q = 15/16 depth: one saddle, and no other
     q = 15 / 16 * depth

@@ -17,7 +17,7 @@ from popview.landscapes.functions import Landscape, get
 from popview.optimizers import make
 from popview.optimizers.checks import PER_MEMBER
 
-__all__ = ["Sample", "hop_rates", "sample", "sweep"]
+__all__ = ["Sample", "hop_rates", "sample", "sample_each"]
 
 #: Beyond this distance from the origin a restart counts as diverged, as it does when it is not finite.
 FAR = 1e3
@@ -143,7 +143,7 @@ def sample(
     return _together(algorithm, [run])[0]
 
 
-def sweep(algorithm: str, settings: Iterable[Mapping[str, Any]], **common: Any) -> list[Sample]:
+def sample_each(algorithm: str, settings: Iterable[Mapping[str, Any]], **common: Any) -> list[Sample]:
     """Do what `sample` does with each of several settings, as many of them as possible as one population.
 
     Settings share a population if they differ in nothing but the landscape (of the same dimension), the domain, the
@@ -173,9 +173,9 @@ def sweep(algorithm: str, settings: Iterable[Mapping[str, Any]], **common: Any) 
 
     Examples
     --------
-    >>> from popview.stationary import sample, sweep
+    >>> from popview.stationary import sample, sample_each
     >>> settings = [{"lr": 0.001, "rho": 0.1}, {"lr": 0.01, "rho": 0.5}]
-    >>> both = sweep("NiG-GD", settings, landscape="himmelblau", restarts=50, iterations=100)
+    >>> both = sample_each("NiG-GD", settings, landscape="himmelblau", restarts=50, iterations=100)
     >>> alone = sample("himmelblau", "NiG-GD", restarts=50, iterations=100, lr=0.01, rho=0.5)
     >>> both[1].ends.equal(alone.ends)
     True

@@ -16,7 +16,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from torch import Tensor
 
 from popview.landscapes import Landscape, two_well
-from popview.landscapes.restarts import Sample, sample, sweep
+from popview.landscapes.restarts import Sample, sample, sample_each
 from popview.paper import printed as paper_tables
 from popview.statistics import holm, proportion
 
@@ -88,7 +88,7 @@ class Protocol:
         return sample(algorithm=algorithm, seed=seed, record_every=record_every, **self.settings(landscape, algorithm))
 
     def settings(self, landscape: str | Landscape, algorithm: str) -> dict[str, Any]:
-        """Return one cell's settings, as `popview.stationary.sample` and `sweep` take them."""
+        """Return one cell's settings, as `popview.stationary.sample` and `sample_each` take them."""
         noise = {} if algorithm == "GD" else {"rho": self.rho}
         hops = {"tau": self.tau, "epsilon": self.epsilon} if algorithm.endswith("BH") or "NiM" in algorithm else {}
         own = {name: getattr(self, name) for name in ("restarts", "iterations", "domain", "lr", "normalized")}
@@ -98,7 +98,7 @@ class Protocol:
 def run_cells(
     protocols: Iterable[Protocol], landscapes: Sequence[str | Landscape] = tuple(COLUMNS), seed: int = 0
 ) -> list[Sample]:
-    """Run the eight algorithms on landscapes under protocols; what can be one population is (`sweep`).
+    """Run the eight algorithms on landscapes under protocols; what can be one population is (`sample_each`).
 
     Returns
     -------
@@ -114,7 +114,7 @@ def run_cells(
     """
     protocols = list(protocols)
     columns = [
-        sweep(a, [p.settings(landscape, a) for p in protocols for landscape in landscapes], seed=seed)
+        sample_each(a, [p.settings(landscape, a) for p in protocols for landscape in landscapes], seed=seed)
         for a in ALGORITHMS
     ]
     return [s for row in zip(*columns, strict=True) for s in row]
