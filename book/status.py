@@ -33,6 +33,7 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import page, style
+from popview.book.cells import task_title
 from popview.book.figures import runs as run_figures
 from popview.book.tables import runs as run_tables
 from popview.book.tables import topography as topography_tables
@@ -53,14 +54,14 @@ page.figure(
 )
 page.table("inventory", run_tables.inventory_table(inventory))
 page.show("annealed", annealed, run_tables.inventory_table)
-for name, rows in (("", compared), ("annealed-", annealed)):
+for name, rows in (("", compared), ("annealed-", annealed[annealed["variant"] == "annealed"])):
     for column in ("done", "wanted"):
         key = f"{name}{column}" if name else f"{column}-runs"
         glue(key, f"{rows[column].sum():,}", display=False)
 glue("core-hours", f"{inventory['core_hours'].sum():.1f}", display=False)
 lacking = compared.groupby("task", sort=False)[["wanted", "done"]].sum()
 lacking = lacking[lacking["done"] < lacking["wanted"]]
-left = (f"{row.wanted - row.done:,} on {row.Index}" for row in lacking.itertuples())
+left = (f"{row.wanted - row.done:,} on {task_title(row.Index)}" for row in lacking.itertuples())
 glue("to-come", ", ".join(left) or "none", display=False)
 for name, rows in (("inventory", inventory), ("annealed", annealed)):
     size = f"{rows['bytes'].sum() / 1e6:.1f} MB in the repository"

@@ -322,6 +322,7 @@ bills = pd.concat(sorted(priced, key=lambda bill: bill["flops"].sum()), ignore_i
 paper, laptop = (bills[bills["profile"] == name] for name in ("paper", "laptop"))
 least, most = (paper[column].sum() for column in ("gradients_least", "gradients"))
 core_hours = costs.cost_table(wanted["paper"], throughput=core_throughput)["gpu_hours"].sum()
+times_cheaper = paper["flops"].sum() / laptop["flops"].sum()
 scales = equal_budget.scales(("laptop", "paper"), dict.fromkeys([*profiles.tasks("laptop"), *profiles.tasks("paper")]))
 run_here = [spec for (name, kind), _ in results.items() for spec in expansion.expand(profile, name, variant=kind)]
 measuring = equal_budget.measuring(run_here)
@@ -333,7 +334,7 @@ for name, words in {
     "throughput": costs.amount(throughput, "FLOP/s"),
     "core-throughput": costs.amount(core_throughput, "FLOP/s"),
     "core-years": f"{core_hours / (365.25 * 24):.1f}",
-    "cheaper": f"{paper['flops'].sum() / laptop['flops'].sum():,.0f}",
+    "cheaper": f"{float(f'{times_cheaper:.2g}'):,.0f}",
 }.items():
     glue(name, words, display=False)
 page.table("totals", cost_tables.totals(bills), digits=1)
