@@ -52,7 +52,7 @@ page.figure(
 named = pd.DataFrame({"name": name, "class": class_of(name)} for name in ALGORITHMS)
 joined = named.groupby("class", sort=False)["name"].agg(", ".join)
 lines = pd.DataFrame({"name": names, **made.in_short._asdict()} for made, names in joined.items())
-page.table("lines", lines.rename(columns={"gradients": "gradients a step"}))
+page.table("lines", lines[["name", "update", "gradients", "source"]].rename(columns={"gradients": "gradients a step"}))
 
 # %% [markdown]
 # ## All algorithms are one update, changed in one place
@@ -152,13 +152,14 @@ glue("source-inclusion", inclusion_source, display=False)
 # Lines 6–11 of the paper's Algorithm 9 first overwrite $w$ by the kicked point $w + \zeta$, and so compare with that:
 #
 # $$
-# \textbf{as printed:}\quad w \leftarrow w + \zeta;\qquad w \leftarrow w' \ \text{ if } f(w') < f(w)
+# \textbf{as printed:}\quad
+# \begin{aligned} & w \leftarrow w + \zeta\\ & w \leftarrow w' \ \text{ if } f(w') < f(w) \end{aligned}
 # $$
 #
 # A descent from the kicked point nearly always ends below it. So the printed rule takes nearly every hop, like Basin Hopping without a rule. At
 # $\rho = 1$ it ends uphill in {glue:text}`uphill` % of hops. The rule as meant never does.
 #
-# ```{glue:figure} uphill
+# ```{glue:figure} uphill-hops
 # :name: figure-uphill
 #
 # Hops of NiM-(M)BH on the six-hump camel that end more than 0.001 above the point before the hop.
@@ -199,7 +200,7 @@ rates = pd.DataFrame(
     for accept in ("classical", "printed", "always")
 )
 page.figure(
-    "uphill",
+    "uphill-hops",
     lambda width: update_figures.uphill_hops(width, rates),
     alt="Share of hops that end uphill against the radius of the kick: it grows alike for the rule as printed and for "
     "no rule, and is zero for the rule as meant.",

@@ -156,7 +156,7 @@ glue(
 # ```
 # `````
 #
-# ## Whether lower barriers join SGD's solutions remains open
+# ## Whether lower barriers lie between SGD's solutions remains open
 #
 # Two networks can be joined by a curve along which the loss stays low. The search bends a straight line by a few sines
 # $b_n$ and lowers the sum of the losses along it:
@@ -266,7 +266,7 @@ glue("provenance-passes", page.provenance(passes, "passes.csv", steps=steps, ter
 # lower in {glue:text}`softer-lower` of {glue:text}`softer-sets` sets. A path may fit the very images that it is fitted on:
 # LeNet's are measured on other images as well, those of FCP (the paper's fully connected perceptron) are not.
 #
-# ````{table} Mean height (highest loss on the path) and rise, with 95 % intervals of the bootstrap over solutions.
+# ````{table} Mean height (highest loss on the path) and rise, with bootstrap 95 % intervals. Low: pairs whose path rises at most half as far as their straight line.
 # :name: table-barriers
 # ```{glue:md} barriers
 # :format: myst
@@ -391,7 +391,7 @@ for name, line in lines.items():
 
 # %% [markdown]
 # `````{dropdown} What Yu and Morozov claim, judged network by network
-# ````{table} Each claim on each network, by a rule that the ledger states.
+# ````{table} Each claim on each network, by a rule that the [ledger](ledger.ipynb) states.
 # :name: table-verdicts-eleven
 # ```{glue:md} verdicts
 # :format: myst

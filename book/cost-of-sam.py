@@ -11,218 +11,181 @@
 # ---
 
 # %% [markdown]
-# # 9 The budget
+# # SAM costs two gradients a step: what does it buy?
 #
-# **Equal epochs are not equal prices: SAM pays two gradients a step, and NiM-SGD a second one wherever its noise fires.**
-# What that changes:
+# **Sharpness-aware minimization (SAM) pays {glue:text}`ratio` gradients where stochastic gradient descent (SGD) pays
+# one.** Stopped where SGD's gradients end, with default settings, it is worse on {glue:text}`worse`, the same within the
+# margin on {glue:text}`same`, and better on {glue:text}`better`. The paper compares equal epochs.
 #
-# ````{table} Gradients paid for the same epochs, test metric less SGD's, and training loss, both gradients and loss as multiples of SGD's; at the last checkpoint within the budget (chapter 7 takes the mean of ten), with 95 % t interval. Test metric: ▲ better, ▼ worse (△ ▽ perhaps by less than the margin), = equivalent (=△ =▽ and yet a difference by Holm), · inconclusive, ? undecidable at this n. Training loss: ▲ lower, ▼ higher, of any size. Signs follow Holm's correction, the intervals do not. Then the gradients until the validation metric comes within the margin of SGD's usual best: median and its 95 % interval, of which no test is made; ∞: not within SGD's budget. Algorithms without a line compute as many gradients as SGD; Monotonic Basin Hopping's loss evaluations come on top.
-# :name: table-budget-overview
-# ```{glue:md} overview
-# :format: myst
+# ```{glue:figure} budgets
+# :name: figure-budgets
+#
+# SAM less SGD in points of test score, with 95 % intervals, for the same epochs and for the same number of gradients;
+# grey: the margin.
 # ```
-# ````
-#
-# ```{glue:md} not-finished
-# :format: myst
-# ```
-#
-# **The paper's design at its own scale, with one setting for each algorithm (*base*: {glue:text}`number-tasks` tasks,
-# {glue:text}`number-trajectories` trajectories of 300 epochs with the references that this book adds), takes
-# {glue:text}`paper-gradients` gradient evaluations, about {glue:text}`paper-hours` GPU-hours if a GPU
-# sustains {glue:text}`throughput`, or {glue:text}`core-years` years of one processor core at {glue:text}`core-throughput`, which was measured on
-# a step of ResNet-50.** Tuned settings, which that profile does not plan,
-# would cost at most as much again, and their search on top. The laptop scale of this book is planned {glue:text}`cheaper` times cheaper, and {glue:text}`done` % of the
-# operations of its base runs have been run.
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # scale of the runs that are compared
 task: str = "all"  # all that have results, or one: digits, cifar10, cifar100, goemotions, tweeteval
 variant: str = "all"  # base (one setting per algorithm, stated in the profile), tuned, or all
 restarts: int | None = None  # restarts per algorithm; the profile's by default; only digits is ever computed here
-throughput: float = 62.4e12  # FLOP/s that one GPU sustains: a fifth of an A100's bfloat16 peak
-core_throughput: float = 1.25e11  # FLOP/s of one core: a step of ResNet-50, batch 128, took 8.0 s on the core below
 
 # %% tags=["remove-cell"]
 import pandas as pd
 from myst_nb import glue
 
-from popview.book import page, style
+from popview.book import cells, page, style
 from popview.book.figures import costs as cost_figures
 from popview.book.results import each
-from popview.book.sentences import comparisons as comparison_sentences
+from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import costs as cost_tables
-from popview.populations import equal_budget, tables, time_to_target
+from popview.populations import confirmation, equal_budget, tables, time_to_target
 from popview.populations.embedded import train_embedded
 from popview.populations.unfinished import unfinished
-from popview.runs import costs, expansion, profiles, store
+from popview.runs import expansion
 
 style.use()
 train_embedded(task, variant, profile, restarts)
 coverage, results = tables.gather(profile, task, variant, restarts)
 facts = page.facts(profile, results)
-paid = each(results, profile, lambda t, _: equal_budget.evaluations(t))
+paid = each(results, profile, lambda rows, _: equal_budget.evaluations(rows))
 metric = each(results, profile, equal_budget.equal_budgets)
-loss = each(results, profile, lambda t, margin: equal_budget.equal_budgets(t, margin, "train_loss"))
+loss = each(results, profile, lambda rows, margin: equal_budget.equal_budgets(rows, margin, "train_loss"))
 times = each(results, profile, time_to_target.times)
-page.markdown("not-finished", comparison_sentences.not_finished(each(results, profile, unfinished)))
-page.show("overview", paid, lambda table: cost_tables.costs_and_gains(table, metric, loss, times))
-
-wanted = {
-    name: [spec for t in profiles.tasks(name) for spec in expansion.expand(name, t)]
-    for name in profiles.profile_names()
-}
-priced = (costs.cost_table(found, throughput=throughput) for found in wanted.values())
-bills = pd.concat(sorted(priced, key=lambda bill: bill["flops"].sum()), ignore_index=True)
-paper, laptop = (bills[bills["profile"] == name] for name in ("paper", "laptop"))
-least, most = (paper[column].sum() for column in ("gradients_least", "gradients"))
-glue("number-tasks", paper["task"].nunique(), display=False)
-glue("number-trajectories", int(paper["trajectories"].sum()), display=False)
-glue("paper-gradients", f"{least / 1e6:.0f} to {most / 1e6:.0f} million", display=False)
-glue("paper-hours", f"{paper['gpu_hours'].sum():.0f}", display=False)
-glue("throughput", costs.amount(throughput, "FLOP/s"), display=False)
-glue("core-throughput", costs.amount(core_throughput, "FLOP/s"), display=False)
-core_hours = costs.cost_table(wanted["paper"], throughput=core_throughput)["gpu_hours"].sum()
-glue("core-years", f"{core_hours / (365.25 * 24):.1f}", display=False)
-done = costs.cost_table([spec for spec in wanted["laptop"] if store.path(spec).is_file()], throughput=throughput)
-glue("done", f"{100 * done['flops'].sum() / laptop['flops'].sum():.2g}", display=False)
-glue("cheaper", f"{paper['flops'].sum() / laptop['flops'].sum():,.0f}", display=False)
+late = each(results, profile, unfinished)
 
 # %% [markdown]
-# ## What an optimizer pays
+# ## Half of the steps cost nothing where the score is flat, and much where it still climbs
 #
-# A *gradient evaluation* is a forward and a backward pass over one minibatch. An accept rule evaluates losses instead,
-# each on a fixed sample of the training split: forward passes only, counted beside. (It is the sample that the training loss
-# of every checkpoint is taken on: Monotonic Basin Hopping picks by it what others are only measured by.) The target is the best validation
-# metric that SGD reaches in its median restart, less the equivalence margin; chapter 7 has the target itself and the
-# curves.
-
-# %% tags=["hide-input", "remove-output"]
-page.show("prices", paid, lambda table: cost_tables.prices(table, times))
-
-# %% [markdown]
-# ````{table} What a restart pays for the same epochs (mean), and until it first comes within the margin of the target (median over restarts with 95 % interval; a miss within SGD's gradients counts as ∞).
-# :name: table-prices
-# ```{glue:md} prices
+# A SAM step takes the gradient twice: once to look uphill, once there. So for SGD's gradients it makes half of SGD's
+# steps. Digits and TweetEval are learnt by then. CIFAR-10 and GoEmotions are not: there SGD itself still gains in the
+# second half of its steps.
+#
+# ````{table} SAM less SGD in points with 95 % intervals, and the factor between their training losses at the same number of gradients (above 1: SAM's is higher).
+# :name: table-sam
+# ```{glue:md} sam
 # :format: myst
 # ```
 # ````
-
-# %% tags=["remove-input"]
-page.provenance(paid, "prices.csv", **facts, spread="95 % intervals between order statistics")
-
-# %% [markdown]
-# ## The same epochs, or the same gradients?
-
-# %% tags=["hide-input", "remove-output"]
-page.show("equal", metric, lambda table: cost_tables.equal(table, loss), digits=4)
-
-# %% [markdown]
-# ````{table} The algorithms that pay more than SGD, at their last checkpoint: for the same epochs, and stopped where SGD's gradients end. Difference of mean test metric in points, factor on the (geometric) mean training loss (above 1: higher than SGD's), each with its 95 % t interval, paired by seed from 8 restarts. Verdicts by the rule of chapter 7, for the loss without a margin; one Holm family per task, variant and column; p-values in the CSV.
+#
+# On GoEmotions SAM had not finished learning with twice SGD's gradients either: {glue:text}`left` of its runs with default
+# settings had left the plateau where learning starts, and the search found no setting at which it catches up. A mean over
+# such runs says how many had begun to learn, not how good SAM is ([the story](better-than-sgd.ipynb)).
+#
+# ## A fair test gives SAM half of the epochs and its own schedule
+#
+# All learning rates here are constant, so a run that is stopped early is the run of the smaller budget. With a falling
+# learning rate it is not. In the annealed runs, whose rules were fixed beforehand, SAM therefore has half of SGD's epochs
+# and its own search and schedule. Complete so far: {glue:text}`annealed`.
+#
+# ## The other optimizers cost as much as SGD, but for NiM-SGD
+#
+# Noise in the model (NiM-SGD) takes a second gradient wherever its noise fires: {glue:text}`noisy` gradients for each of
+# SGD's. Basin Hopping (BH) and the references compute as many gradients as SGD. Monotonic Basin Hopping's loss
+# evaluations, which decide whether a hop is kept, come on top. A price in gradients is no price in time: it is what the
+# paper's figure counts ([its Figure 4](better-than-sgd.ipynb)). What the whole design takes in operations and hours stands
+# among [the tasks](tasks.ipynb).
+#
+# ## All the numbers
+#
+# `````{dropdown} All that pay more than SGD: equal epochs and equal gradients
+# ````{table} At the last checkpoint within the budget: difference of the mean test score in points, and factor on the mean training loss, with 95 % intervals. Verdicts on the loss know no margin.
 # :name: table-equal-budgets
 # ```{glue:md} equal
 # :format: myst
 # ```
 # ````
-
-# %% tags=["remove-input"]
-page.provenance(
-    pd.concat([metric.assign(value="test_metric"), loss.assign(value="log10 train_loss")], ignore_index=True),
-    "equal-budgets.csv",
-    **facts,
-    spread="95 % intervals",
-    tests="as in chapter 7",
-)
-
-# %% [markdown]
-# Stopping a run early is a fair stand-in for a run of the smaller budget only because all learning rates here are
-# constant; with a schedule the shorter run would have to be run. The paper does not count SAM's second gradient in its
-# 300 epochs.
 #
-# ## What measuring adds
+# ```{glue} provenance-equal
+# ```
+# `````
 #
-# Each trajectory ends with measures of flatness, corrupted inputs, ensembles and averaged weights (chapter 12). They
-# were meant to add at most 15 % to the time of training and its checkpoints. Where files are not there yet, only the share by counted operations is known; of networks as small as those of `digits` the
-# operations say little about the time.
-
-# %% tags=["hide-input", "remove-output"]
-run_here = [spec for (name, kind), _ in results.items() for spec in expansion.expand(profile, name, variant=kind)]
-measuring = equal_budget.measuring(run_here)
-page.show("measuring", measuring, cost_tables.shares, digits=1)
-
-# %% [markdown]
-# ````{table} What the measures at the end add to training and checkpoints: median and highest over the algorithms of a task. SWA rides along SGD's training, and pays for its own measures.
+# `````{dropdown} What a restart pays, and until it is nearly as good as SGD
+# A gradient evaluation is a forward and a backward pass over one minibatch. An accept rule evaluates losses instead, on a
+# fixed sample of the training split: forward passes only. The target is the best validation score of SGD's median
+# restart, less the margin.
+#
+# ````{table} Gradients for the same epochs (mean), and until a restart first comes within the margin of the target (median with 95 % interval; a miss within SGD's gradients counts as ∞).
+# :name: table-prices
+# ```{glue:md} prices
+# :format: myst
+# ```
+# ````
+#
+# ```{glue} provenance-prices
+# ```
+# `````
+#
+# `````{dropdown} Training that was not finished when the epochs ended
+# ````{table} A restart is on the plateau below half of SGD's mean. Differences are of those that left it, in points.
+# :name: table-unfinished-costs
+# ```{glue:md} unfinished
+# :format: myst
+# ```
+# ````
+# `````
+#
+# `````{dropdown} What measuring adds to training
+# Each run ends with measures of flatness, corrupted inputs, ensembles and averaged weights.
+#
+# ````{table} What these add to training and checkpoints: median and highest over the algorithms of a task.
 # :name: table-measuring
 # ```{glue:md} measuring
 # :format: myst
 # ```
 # ````
-
-# %% tags=["remove-input"]
-page.provenance(measuring, "measuring.csv", **facts, clock="wall time, whatever else the machine did")
-
-# %% [markdown]
-# ## The bill
 #
-# Computed from the profiles alone, before anything is run; `popview run --profile paper --dry-run` prints it line by
-# line.
+# ```{glue} provenance-measuring
+# ```
+# `````
 
 # %% tags=["hide-input", "remove-output"]
-page.table("totals", cost_tables.totals(bills), digits=1)
-page.figure("hours", cost_figures.hours_figure(paper[paper["trajectories"] > 0]))
-
-# %% [markdown]
-# ````{table} What each scale takes, base settings alone. Gradient evaluations: NiM-SGD at least and at most. FLOP: floating-point operations in matrix products and convolutions, a multiplication and its addition being two. Not training: evaluation at checkpoints, acceptance, measures at the end. Core-hours taken: by the files that are there, as many as are wanted.
-# :name: table-totals
-# ```{glue:md} totals
-# :format: myst
-# ```
-# ````
-#
-# ```{glue:figure} hours
-# :alt: Bars of hours by task and profile on a logarithmic scale.
-# :name: figure-hours
-#
-# The paper's scale: GPU-hours for the trajectories of each algorithm. SWA rides along SGD's training.
-# ```
-
-# %% tags=["remove-input"]
-page.provenance(
-    bills, "bill.csv", throughput=costs.amount(throughput, "FLOP/s"), profiles=", ".join(bills["profile"].unique())
+MISSING = "not run here yet"
+sam = metric[metric["algorithm"] == "SAM"] if len(metric) else metric
+page.figure(
+    "budgets",
+    lambda width: cost_figures.budgets(sam, width),
+    alt="SAM less SGD by task. From equal epochs to equal gradients it falls on CIFAR-10 and GoEmotions, and stays elsewhere.",
 )
+page.show("sam", sam, lambda table: cost_tables.one_algorithm(table, loss[loss["algorithm"] == "SAM"]))
+base = sam[(sam["variant"] == "base") & (sam["budget"] == "equal gradients")] if len(sam) else sam
+for word in ("better", "same within the margin", "worse"):
+    names = [cells.task_title(name) for name in base[cells.words(base) == word]["task"]] if len(base) else []
+    glue(word.split()[0], page.listed(names) if names else "none", display=False)
 
-# %% [markdown]
-# How far to trust it:
-#
-# - Operations are counted on the real networks, and a step of ResNet-50 and of BERT-base under every algorithm takes
-#   exactly the number that is charged (a test of this project). Normalisation, activations and the optimizers' own
-#   arithmetic are not counted.
-# - Texts are charged as long as they are on average in batches of like length, not at the length where they are cut.
-#   NiM-SGD is charged as if its noise fired at every step after τ, which at most doubles it.
-# - The throughput is an assumption, not a measurement. The default is a fifth of an A100's peak; NVIDIA's own ResNet-50
-#   for images of 224 × 224 (DeepLearningExamples, 2,470 images a second) gets 19 % of it. A batch of 16 short texts is
-#   too small to keep a GPU that busy: hours for texts may be several times as many. Where there is a GPU the networks
-#   for images and texts are trained on it; no GPU was at hand to try that on.
-# - The paper states neither batch sizes nor which BERT it used; those of the profile are this book's.
-#
-# ## What was traded
 
-# %% tags=["hide-input", "remove-output"]
-scales = equal_budget.scales(("laptop", "paper"), dict.fromkeys([*profiles.tasks("laptop"), *profiles.tasks("paper")]))
-page.table("traded", cost_tables.traded(scales))
+def ratios(algorithm: str) -> str:
+    """Write what an algorithm pays for each of SGD's gradients, from the least to the most."""
+    found = paid[paid["algorithm"] == algorithm]["ratio"].agg(["min", "max"]).map("{:.2g}".format)
+    return " to ".join(found.unique())
 
-# %% [markdown]
-# ````{table} One trajectory of SGD at laptop scale and at the paper's.
-# :name: table-traded
-# ```{glue:md} traded
-# :format: myst
-# ```
-# ````
 
-# %% tags=["remove-input"]
-page.provenance(scales, "scales.csv")
+glue("ratio", ratios("SAM") if len(paid) else MISSING, display=False)
+glue("noisy", ratios("NiM-SGD") if len(paid) else MISSING, display=False)
+stuck = late[(late["task"] == "goemotions") & (late["variant"] == "base") & (late["algorithm"] == "SAM")]
+glue("left", f"{stuck['left'].iloc[0]} of {stuck['restarts'].iloc[0]}" if len(stuck) else MISSING, display=False)
+decided = confirmation.decisions()
+confirmed = confirmation.confirm_tasks(confirmation.confirmed_tasks(profile, decided, task), decided)
+own = confirmed[confirmed["a"] == "SAM"].drop_duplicates("task") if len(confirmed) else confirmed
+said = (
+    [
+        f"{cells.task_title(name)} {difference} points, {word}"
+        for name, difference, word in zip(
+            own["task"], cells.with_interval(own, "difference", 100) if len(own) else (), cells.words(own), strict=True
+        )
+    ]
+    if len(own)
+    else []
+)
+glue("annealed", "; ".join(said) or "no task", display=False)
 
-# %% [markdown]
-# At laptop scale networks are smaller, the lower layers of the text model are frozen, training sets are cut and epochs
-# are fewer by a factor of ten or more. A conclusion from these runs is one about them; where the paper trains for 300
-# epochs, loss and metric may drift apart in ways that 30 epochs do not show.
+page.show("equal", metric, lambda table: cost_tables.equal(table, loss))
+both = pd.concat([metric.assign(value="test_metric"), loss.assign(value="log10 train_loss")], ignore_index=True)
+glue("provenance-equal", page.provenance(both, "equal-budgets.csv", **facts, spread="95 % intervals"), display=False)
+page.show("prices", paid, lambda table: cost_tables.prices(table, times))
+glue("provenance-prices", page.provenance(paid, "prices.csv", **facts), display=False)
+page.show("unfinished", late[late["unfinished"]], comparison_tables.unfinished_table, empty="none")
+run_here = [spec for (name, kind), _ in results.items() for spec in expansion.expand(profile, name, variant=kind)]
+measuring = equal_budget.measuring(run_here)
+page.show("measuring", measuring, cost_tables.shares, digits=1)
+glue("provenance-measuring", page.provenance(measuring, "measuring.csv", **facts, clock="wall time"), display=False)

@@ -16,7 +16,7 @@
 # We retrained the optimizers of [Inan, Liu and Shehu (2024)](https://arxiv.org/abs/2403.00574) on four tasks, each run
 # {glue:text}`cheaper` times cheaper than theirs, and asked their questions again with one value per run. Lower training
 # loss went with better test scores on {glue:text}`learning-tasks`, still being learnt, and hardly at all on
-# {glue:text}`flat-tasks`, learnt out.
+# {glue:text}`flat-tasks`, already learnt.
 #
 # ```{glue:figure} hero
 # :name: figure-hero
@@ -91,8 +91,7 @@ glue("cheaper", " to ".join(rounded), display=False)
 #    "take the last ten checkpoints", low loss gains {glue:text}`choice` points. [More](loss-and-generalization.ipynb)
 # 2. **A second run is worth at least as much as a better optimizer.** Averaging what two SGD runs predict gains
 #    {glue:text}`second-run` points; the best other optimizer gains {glue:text}`best-other`. Basin Hopping (BH) hops
-#    {glue:text}`hops` times in such a run, so it is nearly SGD. [Populations](population.ipynb),
-#    [optimizers](better-than-sgd.ipynb)
+#    {glue:text}`hops` times in a run: nearly SGD. [More](population.ipynb), [optimizers](better-than-sgd.ipynb)
 # 3. **Five runs cannot rank optimizers, and pooling their checkpoints hides it.** Given two identical optimizers, the
 #    paper's test would find a difference in {glue:text}`false-positives` % of cases on these tasks, instead of 5 %.
 #    [More](five-runs.ipynb)

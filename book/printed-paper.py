@@ -15,19 +15,19 @@
 #
 # We checked {glue:text}`number-checks` statements and tables. {glue:text}`number-impossible` contradict another one of
 # the paper, and no single misread digit explains that: “All p-values are higher than 0.05” stands above
-# {glue:text}`low-p`. {glue:text}`number-slips` more may be slips of the character reader behind our copy. The others
-# have harmless explanations.
+# {glue:text}`low-p`. {glue:text}`number-slips` more may be slips of the character recognition (OCR) behind our copy. The
+# others have harmless explanations.
 #
 # ```{glue:figure} contradictions
 # :name: figure-contradictions
 #
-# Red: printed numbers that disagree with the words above them. The third panel supposes starts that are symmetric about the origin.
+# Red: printed numbers that disagree with the words above them; the third panel supposes symmetric starts. SetA has the checkpoints of lowest training loss, SetB those of highest test score.
 # ```
 #
 # **Our copy.** The paper is [arXiv 2403.00574](https://arxiv.org/abs/2403.00574). We have only a text of it that went
-# through a character reader, and nobody here has compared it with the PDF. So each finding says what the reader would
-# have had to misread. *Contradiction*: no data could give both statements. *Odd*: unlikely or inconsistent, but a
-# reading exists under which it is neither.
+# through character recognition, and nobody here has compared it with the PDF. So each finding says what would have had
+# to be misread. *Contradiction*: no data could give both statements. *Odd*: unlikely or inconsistent, but a reading
+# exists under which it is neither.
 
 # %% tags=["parameters"]
 gate_restarts: int = 200  # restarts behind the rate of noise injection
@@ -88,7 +88,7 @@ glue("provenance-damaged", page.provenance(damaged, "damaged-cells.csv", **sourc
 # %% [markdown]
 # ## What contradicts what
 #
-# ````{table} Contradictions that would take two or more unrelated misread characters.
+# ````{table} Contradictions that would take two or more unrelated misread characters. Table numbers are the paper's.
 # :name: table-contradictions
 # ```{glue:md} contradictions-table
 # :format: myst
@@ -101,7 +101,7 @@ glue("provenance-damaged", page.provenance(damaged, "damaged-cells.csv", **sourc
 #
 # ## What may be a slip of our copy
 #
-# ````{table} Each would be explained by one misread character, or by the same one in several places.
+# ````{table} Each would be explained by one misread character, or by the same one in several places. Table numbers are the paper's.
 # :name: table-scan
 # ```{glue:md} slips
 # :format: myst
@@ -147,16 +147,16 @@ implied_sets.insert(0, "cell", implied_sets["algorithm"] + ", " + implied_sets["
 implied_pairs = audit.implied_for_table_six(four, six)
 names = implied_pairs["comparison"].str.replace(" vs. ", "–")
 implied_pairs.insert(0, "cell", names + ", " + implied_pairs["task"].map(task_title))
-parts = {
-    "implied": ("Two optimizers, Table 6 of the paper", implied_pairs),
-    "implied-sets-figure": ("SetA against SetB, Table 3a of the paper", implied_sets),
-}
-for name, (title, table) in parts.items():
-    page.figure(
-        name,
-        lambda width, panels={title: table}: audit_figures.implied_p_values(panels, width),
-        alt="Most printed p-values lie above 0.05; those implied by fifty models far below, those by five runs between.",
-    )
+page.figure(
+    "implied",
+    lambda width: audit_figures.implied_p_values({"Two optimizers, Table 6 of the paper": implied_pairs}, width),
+    alt="Printed p-values lie near 0.05 or above; those implied by fifty models far below, those by five runs near them.",
+)
+page.figure(
+    "implied-sets-figure",
+    lambda width: audit_figures.implied_p_values({"SetA against SetB, Table 3a of the paper": implied_sets}, width),
+    alt="Printed p-values of SetA against SetB, and those implied by fifty models, which are lower in most cells.",
+)
 everything = pd.concat([implied_sets, implied_pairs])[["printed", "implied", "restarts"]]
 logs = np.log10(everything)
 nearer = (logs["printed"] - logs["restarts"]).abs() < (logs["printed"] - logs["implied"]).abs()

@@ -156,7 +156,7 @@ class TestJudge:
     def test_pages_decide_what_is_not_tested_yet(self, judged):
         by_claim = judged.set_index("id")["verdict"]
         assert by_claim["exploration"] == "not tested yet"
-        assert by_claim["flat-robust"] == "see the page"
+        assert by_claim["regularization"] == "see the page"
         assert by_claim["code"] == "not tested"
 
     def test_the_full_ledger_has_every_claim(self, judged):
@@ -168,7 +168,7 @@ class TestJudge:
         absent = judged[claim_tables.without_verdicts(judged)]
         scales = list(absent[["scale", "variant"]].drop_duplicates().itertuples(index=False, name=None))
         assert scales == [("cifar10", "base"), ("cifar10", "tuned"), ("mnist", "tuned")]
-        assert claim_tables.named(absent) == "cifar10, mnist (tuned)"
+        assert claim_tables.named(absent) == "CIFAR-10, MNIST (tuned)"
         assert claim_tables.named(absent[:0]) == "none"
 
     def test_the_grid_has_a_mark_per_variant_where_they_differ(self, judged):
@@ -545,3 +545,51 @@ class TestTaskRules:
         )
         assert found.word == "inconclusive"
         assert "[0.00, " in found.detail
+
+
+class TestFlatnessRules:
+    """The rules on flatness, on tables that are made here: `Results.flatness` gives them."""
+
+    def evidence(self, error_by_sharpness: float, seeds: int = 12) -> Results:
+        draws = np.random.default_rng(0)
+        rows = []
+        for name in ("SGD", "AdamW", "SAM", "NiG-SGD", "NiM-SGD"):
+            for seed in range(seeds):
+                level = draws.uniform(1, 2)
+                sharp = {measure: level * draws.uniform(0.99, 1.01) for measure in by_tasks.SHARPNESS}
+                error = error_by_sharpness * level + draws.uniform(0, 1) * (1 - abs(error_by_sharpness))
+                rows.append({"algorithm": name, "seed": seed, "error": error, "adjusted_error": error} | sharp)
+        found = results(restarts=5)
+        vars(found)["flatness"] = pd.DataFrame(rows)
+        return found
+
+    @pytest.mark.parametrize(("slope", "word"), [(1.0, "holds"), (-1.0, "does not hold"), (0.0, "does not hold")])
+    def test_sharper_is_worse(self, slope, word):
+        evidence = self.evidence(slope, seeds=60)
+        assert by_tasks.sharper_is_worse(evidence, "error", 0.3)[0] == word
+
+    def test_few_restarts_settle_nothing(self):
+        assert by_tasks.sharper_is_worse(self.evidence(0.0, seeds=6), "error", 0.3)[0] == "inconclusive"
+
+    def test_files_without_the_measures_are_said_to_lack_them(self):
+        assert TASK["sharper_is_less_robust"](results()).word == "not run here"
+        assert by_tasks.flatter(results(), "AdamW", "SGD").word == "not run here"
+
+    @pytest.mark.parametrize(
+        ("factors", "word"),
+        [
+            ((0.5, 0.5), "holds"),
+            ((0.5, 1.0), "holds in part"),
+            ((2.0, 2.0), "does not hold"),
+            ((2.0, 0.5), "inconclusive"),
+        ],
+    )
+    def test_flatter(self, factors, word):
+        """The first measure is that factor of SGD's, all others the other one."""
+        evidence = self.evidence(0.0)
+        table = evidence.flatness
+        sgd = table[table["algorithm"] == "SGD"].set_index("seed")
+        for place, name in enumerate(by_tasks.SHARPNESS):
+            noise = 1 + 1e-3 * np.arange(-6, 6)
+            table.loc[table["algorithm"] == "AdamW", name] = sgd[name].to_numpy() * factors[place > 0] * noise
+        assert by_tasks.flatter(evidence, "AdamW", "SGD")[0] == word

@@ -8,6 +8,7 @@ import pytest
 from matplotlib import pyplot as plt
 from stand_ins import stand_in
 
+from popview.book import style
 from popview.book.figures import costs as cost_figures
 from popview.book.tables import costs as cost_tables
 from popview.common.errors import UsageError
@@ -144,31 +145,32 @@ def readings():
     }
 
 
-def test_the_overview_says_what_was_built_in(readings):
-    laid = cost_tables.costs_and_gains(**readings)
-    assert list(laid["task"]) == [f"digits, base: {SEEDS} restarts, margin ±0.5", ""]
-    assert list(laid["algorithm"]) == ["SGD", "SAM"]
-    assert list(laid["gradients"]) == ["1.00", "2.00"]
-    table = laid.set_index("algorithm").loc["SAM"]
-    bare = table.str.replace(r"\s\[.*\]", "", regex=True)
-    assert bare["test points, equal epochs"] == "▲\u00a0+2.00"
-    assert bare["test points, equal gradients"] == "▼\u00a0−3.00"
-    assert bare["training loss, equal epochs"] == "▲\u00a00.91"
-    assert bare["training loss, equal gradients"] == "▼\u00a01.15"
+def test_one_algorithm_at_a_glance(readings):
+    laid = cost_tables.one_algorithm(readings["metric"], readings["loss"])
+    assert list(laid["task"]) == ["Digits, base"]
+    bare = laid.iloc[0].str.replace(r"\s\[.*\]", "", regex=True)
+    assert bare["equal epochs"] == "▲\u00a0+2.00"
+    assert bare["equal gradients"] == "▼\u00a0−3.00"
+    assert bare["training loss, factor"] == "1.15"
     low, high = 100 * readings["metric"].loc[0, ["difference_low", "difference_high"]]
-    interval = table["test points, equal epochs"].partition(" ")[2]
-    assert interval == f"[{low:+.2f},\u00a0{high:+.2f}]"
-    assert laid.columns[-1] == "gradients to within the margin"
-    assert laid.iloc[0, -1].startswith("100 [100,")
-    assert laid.iloc[1, -1].startswith("∞ [")
-    assert (laid.iloc[0, 3:-1] == "").all()
+    assert laid.loc[0, "equal epochs"].partition(" ")[2] == f"[{low:+.2f},\u00a0{high:+.2f}]"
 
 
-def test_the_overview_without_dearer_algorithms(readings):
-    none = pd.DataFrame()
-    table = cost_tables.costs_and_gains(readings["paid"], none, none, readings["times"])
-    assert list(table["algorithm"]) == ["SGD"]
-    assert table.iloc[0, -1].startswith("100 [")
+def test_the_figure_of_budgets_goes_down_from_epochs_to_gradients(readings):
+    for width in (style.DESKTOP, style.PHONE):
+        figure = cost_figures.budgets(readings["metric"], width)
+        (axes,) = figure.axes
+        assert axes.get_title() == "Digits"
+        heights = axes.lines[1].get_ydata()  # after the line at zero
+        np.testing.assert_allclose(heights, 100 * readings["metric"]["difference"])
+        plt.close(figure)
+
+
+def test_what_lies_beyond_the_figure_of_budgets_is_an_arrow_with_its_number(readings):
+    far = readings["metric"].assign(difference=[-0.02, -0.376])
+    figure = cost_figures.budgets(far, style.DESKTOP)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["−37.6"]
+    plt.close(figure)
 
 
 def test_layouts(readings):

@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 from statsmodels.stats.proportion import proportion_confint
 
-from popview.book.sentences import comparisons as sentences
+from popview.book.tables import comparisons as comparison_tables
 from popview.populations.unfinished import late_gains, unfinished
 
 
@@ -69,8 +69,10 @@ def test_of_restarts_on_a_plateau_the_share_and_the_difference_of_the_others_are
     theirs = scipy.stats.ttest_rel(ends["SAM"][5:], ends["SGD"][5:])
     assert row["difference"] == pytest.approx(np.mean(ends["SAM"][5:]) - np.mean(ends["SGD"][5:]))
     assert (row["difference_low"], row["difference_high"]) == pytest.approx(tuple(theirs.confidence_interval()))
-    said = sentences.not_finished(unfinished(table, 0.02).assign(task="goemotions", variant="base"))
-    assert "- SAM on GoEmotions (base): 5 of 10 restarts had left the plateau, and end −4.80 [" in said
+    laid = comparison_tables.unfinished_table(unfinished(table, 0.02).assign(task="goemotions", variant="base"))
+    (line,) = laid.to_dict("records")
+    assert (line["task"], line["algorithm"], line["left the plateau"]) == ("GoEmotions, base", "SAM", "5 of 10")
+    assert line["their difference to SGD"].startswith("−4.80 [")
 
 
 def test_where_one_restart_or_none_left_there_is_no_difference():
@@ -85,4 +87,3 @@ def test_where_one_restart_or_none_left_there_is_no_difference():
 def test_without_the_reference_nothing_is_said():
     table = lines({"SAM": [0.1, 0.2]}, {"SAM": FLAT[:2]})
     assert unfinished(table, 0.02).empty
-    assert sentences.not_finished(unfinished(table, 0.02)) == ""

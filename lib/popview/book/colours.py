@@ -22,7 +22,7 @@ COLOURS = {
     "NiM-BH": _PALETTE[4],
     "NiG-MBH": _PALETTE[5],
     "NiM-MBH": _PALETTE[6],
-    "AdamW": _PALETTE[8],
+    "AdamW": "#4c004c",  # the palette's yellow is not seen on white
     "SWA": "#333333",
     "SGLD": _PALETTE[7],
     "L-BFGS-GSS": "#b25947",

@@ -23,7 +23,7 @@ from popview.statistics import holm, kendall, mean_difference, mean_kendall
 from popview.statistics.results import interval_columns
 from popview.topography.measures import FLATNESS
 
-__all__ = ["MEASURES", "OUTCOMES_OF_FLATNESS", "agreement", "flatness_table", "relations", "robustness"]
+__all__ = ["MEASURES", "OUTCOMES_OF_FLATNESS", "agreement", "flatness_table", "measured", "relations", "robustness"]
 
 #: Measures of flatness: more is sharper, or further away.
 MEASURES = tuple(measure.name for measure in FLATNESS)
@@ -76,8 +76,20 @@ def flatness_table(profile: str, task: str, variant: str = "base", root: Path = 
         return pd.DataFrame(columns=["algorithm", "seed"])
     slow = unfinished(trajectories, float(settings(profile, task)["margin"]))
     kept = set(trajectories["algorithm"]) - set(slow.loc[slow["unfinished"].astype(bool), "algorithm"])
-    found = load_final_measures([spec for spec in specs if spec.algorithm in kept], root)
-    found = found[~found["diverged"].astype(bool)]
+    return measured(trajectories, load_final_measures([spec for spec in specs if spec.algorithm in kept], root))
+
+
+def measured(trajectories: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of `flatness_table`, of the restarts that the measures are of and that did not diverge.
+
+    Parameters
+    ----------
+    trajectories : DataFrame
+        Of one task and variant, as `popview.populations.tables.load_trajectories` returns it.
+    measures : DataFrame
+        As `popview.populations.outcomes.load_final_measures` returns it.
+    """
+    found = measures[~measures["diverged"].astype(bool)]
     here = pd.MultiIndex.from_frame(found[["algorithm", "seed"]])
     gap = (final(trajectories, "test_loss") - final(trajectories, "train_loss")).stack().swaplevel()
     table = found[["algorithm", "seed"]].reset_index(drop=True)
@@ -88,7 +100,7 @@ def flatness_table(profile: str, task: str, variant: str = "base", root: Path = 
     table["error"] = 1 - found["whole_test.metric"].to_numpy(dtype=float)
     table["loss"] = found["whole_test.loss"].to_numpy(dtype=float)
     shifted = [name for name in found if name.startswith("corrupted.") and not name.startswith("corrupted.clean")]
-    if shifted:
+    if shifted and len(table):
         table["shifted_error"] = 1 - found[shifted].mean(axis=1).to_numpy(dtype=float)
         slope, start = np.polyfit(table["error"], table["shifted_error"], 1)
         table["adjusted_error"] = table["shifted_error"] - start - slope * table["error"]

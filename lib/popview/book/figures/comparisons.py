@@ -46,7 +46,7 @@ def forest(comparison: pd.DataFrame, width: int, unfinished: Collection[tuple[st
         return empty(width)
     names, tasks = list(comparison["a"].unique()), list(comparison["task"].unique())
     narrow = width <= style.PHONE
-    height = (26 if narrow else 29) * len(names) + AROUND
+    height = (23 if narrow else 29) * len(names) + AROUND
     figure, panels = style.canvas(width, height, len(tasks), columns=4)
     for place, (axes, task) in enumerate(zip(panels, tasks, strict=True)):
         rows = comparison[comparison["task"] == task]

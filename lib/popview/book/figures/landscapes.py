@@ -13,12 +13,10 @@ from popview.book import style
 from popview.book.colours import MARKERS, colour
 from popview.landscapes import Landscape
 from popview.landscapes.restarts import Sample
-from popview.topography import FourierPath
 
 __all__ = [
     "contours",
     "end_points",
-    "path_map",
     "positions",
     "sharpness_and_barrier",
     "surfaces",
@@ -28,8 +26,6 @@ __all__ = [
 
 Window = tuple[tuple[float, float], tuple[float, float]]
 
-#: Colours of paths on a landscape, one per kind.
-PATH_COLOURS = ("#0173b2", "#de8f05")
 #: Colours of global and local minima, and of the paper's three landscapes.
 _GLOBAL, _LOCAL = "#0173b2", "#b0431e"
 _SHADES = ("#0173b2", "#5a5a5a", "#b0431e")
@@ -260,50 +256,6 @@ def trajectory_map(samples: Mapping[str, Sample], shown: int = 12, at_first: Col
             hoverinfo="name",
         )
     return _finish(figure, landscape, window)  # type: ignore[arg-type]
-
-
-def path_map(landscape: Landscape, pairs: Sequence[tuple[int, int]], found: Mapping[str, FourierPath]) -> go.Figure:
-    """Draw paths between minima over the contour, to be switched on and off in the legend; the highest point is marked.
-
-    Parameters
-    ----------
-    landscape : Landscape
-        Of two variables.
-    pairs : sequence of (int, int)
-        Of minima.
-    found : mapping of str to FourierPath
-        As `popview.populations.landscape_paths.paths` returns it.
-    """
-    window = _window(landscape)
-    figure = _map(landscape, window)
-    for (kind, path), tint in zip(found.items(), PATH_COLOURS, strict=False):
-        _draw_path(figure, kind, path, tint)
-    gap = (np.nan, np.nan)
-    ends = [point for pair in pairs for point in (*(landscape.minima[i].location for i in pair), gap)]
-    x, y = zip(*ends, strict=True) if ends else ((), ())
-    dotted = {"color": "#777777", "dash": "dot"}
-    figure.add_scatter(x=x, y=y, mode="lines", line=dotted, name="straight lines", hoverinfo="name")
-    return _finish(figure, landscape, window)
-
-
-def _draw_path(figure: go.Figure, kind: str, path: FourierPath, tint: str) -> None:
-    """Draw one kind of path between all pairs, and their highest points."""
-    lines, tops = path.at(torch.linspace(0, 1, 201)).numpy(), path.points[path.losses.argmax(-1)]
-    pairs = range(len(lines))
-    highest = path.at(tops)[pairs, pairs].numpy()
-    line = np.concatenate([lines, np.full((len(lines), 1, 2), np.nan)], axis=1).reshape(-1, 2).round(3)
-    solid = {"color": tint, "width": 2}
-    figure.add_scatter(x=line[:, 0], y=line[:, 1], mode="lines", line=solid, name=kind, hoverinfo="name")
-    rises = zip(path.rise.tolist(), path.straight_rise.tolist(), strict=True)
-    figure.add_scatter(
-        x=highest[:, 0],
-        y=highest[:, 1],
-        mode="markers",
-        marker={"color": tint, "symbol": "x", "size": 9},
-        name=f"highest point, {kind}",
-        text=[f"{kind}<br>rise {rise:.4g}<br>straight line {straight:.4g}" for rise, straight in rises],
-        hoverinfo="text",
-    )
 
 
 def positions(samples: Sequence[Sample], shown: int) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from popview import topography
 from popview.book import style
 from popview.book.colours import colour
 from popview.book.figures.trajectories import empty
+from popview.book.tables.barriers import landscape_title
 from popview.book.tables.topography import STAGE_NAMES
 from popview.landscapes import Landscape
 from popview.topography import FourierPath
@@ -240,7 +241,7 @@ def path_map(
             axes.plot(*minima[list(pair)].T, ":", color="#555555", linewidth=1)
             axes.plot(*line.T, color=colour("L-BFGS-GSS"), linewidth=1.6)
         axes.plot(*minima.T, "o", color="#222222", markersize=5)
-        axes.set(title=landscape.name, xlabel="x", ylabel="y")
+        axes.set(title=landscape_title(landscape.name), xlabel="x", ylabel="y")
         axes.grid(visible=False)
     return figure
 

@@ -22,7 +22,8 @@ TASKS = ("cifar10", "cifar100", "goemotions", "tweeteval")
 def in_words(text: str) -> str:
     """Write data sets by their names, true minus signs, powers of ten, and what would end a table's cell."""
     text = re.sub(r"(\d)e-(\d+)", lambda found: f"{found[1]} × 10{raised(-int(found[2]))}", text)
-    text = re.sub(r"(?<!\w)-(?=\d)", MINUS, text).replace("|", "\\|").replace("six-hump-camel", "the six-hump camel")
+    text = re.sub(r"(?<!\w)-(?=\d)", MINUS, text).replace("|", "\\|")
+    text = re.sub(r"\b(six|three)-hump-camel", r"the \1-hump camel", text).replace("himmelblau", "Himmelblau")
     for task in TASKS:
         text = re.sub(rf"\b{task}\b", task_title(task), text)
     return text
@@ -42,7 +43,7 @@ def checks_table(checks: pd.DataFrame, innocent: bool = True, p: bool = False) -
     """
     explained = checks["innocent"].where(checks["verdict"] != NO_FLAG, "–")
     columns = {
-        "printed": "**" + checks["where"] + ":** " + checks["printed"],
+        "printed": "**" + checks["where"].str.replace("^text", "Text", regex=True) + ":** " + checks["printed"],
         "but": checks["computed"],
         "our copy would have misread": checks["misread"],
     }

@@ -9,7 +9,7 @@ from popview.book.page import MINUS
 from popview.book.tables.topography import STAGE_NAMES, once
 from popview.populations.solutions import QUASI_NEWTON
 
-__all__ = ["barrier_differences_table", "barriers_table", "passes_table", "side_of_zero"]
+__all__ = ["barrier_differences_table", "barriers_table", "landscape_title", "passes_table", "side_of_zero"]
 
 
 def _rise(value: float) -> str:
@@ -23,12 +23,17 @@ def _interval(rows: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
     return rows.apply(lambda r: f"{_rise(r[value])} [{_rise(r[low])},\u00a0{_rise(r[high])}]", axis=1)
 
 
+def landscape_title(name: str) -> str:
+    """Return a landscape's name as a reader writes it: "Six-hump camel" for "six-hump-camel"."""
+    return name.replace("-camel", " camel").capitalize()
+
+
 def passes_table(table: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.landscape_paths.heights`."""
     return pd.DataFrame(
         {
-            "landscape": table["landscape"],
-            "between": table["start"] + " and " + table["end"],
+            "landscape": table["landscape"].map(landscape_title),
+            "between": (table["start"] + " and " + table["end"]).str.replace("-", MINUS),
             "true pass": table["pass"],
             "sum of losses": table["sum of losses"],
             "soft maximum": table["soft maximum"],
@@ -37,14 +42,9 @@ def passes_table(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _set(rows: pd.DataFrame, titles: Mapping[str, str]) -> dict[str, pd.Series]:
-    """Return the columns that name sets of pairs."""
-    names = {"network": rows["network"].map(titles), "solutions": rows["stage"].map(STAGE_NAMES)}
-    if "algorithm" in rows:
-        names["algorithm"] = rows["algorithm"]
-    if "ends" in rows:
-        names["hidden units"] = rows["ends"].map({"plain": "as they are", "aligned": "aligned"})
-    return names | {"path by": rows["objective"].map({"sum": "sum of losses", "maximum": "soft maximum"})}
+def _kind(rows: pd.DataFrame) -> pd.Series:
+    """Name the solutions that pairs consist of."""
+    return rows["stage"].map(STAGE_NAMES) + rows["ends"].map({"plain": "", "aligned": ", aligned"})
 
 
 def barriers_table(means: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
@@ -52,13 +52,17 @@ def barriers_table(means: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFra
     named = {"height": "height", "rise": "rise", "straight_rise": "straight line's rise"}
     if not np.allclose(means["fitted_rise"], means["rise"]):
         named["fitted_rise"] = "rise on the images fitted"
-    return pd.DataFrame(
-        {
-            **_set(means, titles),
-            "pairs": means["pairs"],
-            **{words: _interval(means, name, f"{name}_low", f"{name}_high") for name, words in named.items()},
-            "at most half the straight line's, % of pairs": (100 * means["halved"]).round().astype(int),
-        }
+    return once(
+        pd.DataFrame(
+            {
+                "network": means["network"].map(titles),
+                "solutions": _kind(means),
+                "algorithm": means["algorithm"],
+                "path by": means["objective"].map({"sum": "sum of losses", "maximum": "soft maximum"}),
+                **{words: _interval(means, name, f"{name}_low", f"{name}_high") for name, words in named.items()},
+                "low, %": (100 * means["halved"]).round().astype(int),
+            }
+        )
     )
 
 
@@ -74,14 +78,13 @@ def barrier_differences_table(table: pd.DataFrame, titles: Mapping[str, str]) ->
         key=lambda names: names.map({name: place for place, name in enumerate(titles)} | places).fillna(len(places)),
         kind="stable",
     )
-    aligned = shown["ends"].map({"plain": "", "aligned": ", aligned"})
     sample = shown["value"].map({"rise": "", "fitted_rise": ", on the images fitted"})
     robust = {"value": "difference", "low": "dyadic_low", "high": "dyadic_high"}
     return once(
         pd.DataFrame(
             {
                 "network": shown["network"].map(titles),
-                "solutions": shown["stage"].map(STAGE_NAMES) + aligned + sample,
+                "solutions": _kind(shown) + sample,
                 "algorithm": shown.get("algorithm", QUASI_NEWTON),
                 "rise": shown["a"].map(_rise),
                 "SGD's": shown["b"].map(_rise),

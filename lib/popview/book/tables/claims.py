@@ -35,7 +35,9 @@ def without_verdicts(entries: pd.DataFrame) -> pd.Series:
 def named(entries: pd.DataFrame) -> str:
     """Name the tasks of entries in a line: the task alone where all of its variants are meant, as far as listed."""
     listed = entries.groupby("scale", sort=False)["variant"].unique()
-    words = [str(task) if len(found) > 1 else with_variant(str(task), *found) for task, found in listed.items()]
+    words = [
+        task_title(str(task)) if len(found) > 1 else with_variant(str(task), *found) for task, found in listed.items()
+    ]
     return ", ".join(words) or "none"
 
 

@@ -1,12 +1,12 @@
-"""Chapter 9's tables: what optimizers pay, and what the whole design costs."""
+"""Tables of what optimizers pay, and of what the whole design costs."""
 
 import numpy as np
 import pandas as pd
 
-from popview.book.cells import of, setting, sign, task_title, waits, with_interval, word
+from popview.book.cells import WORD_SIGNS, setting, task_title, waits, with_interval, word, words
 from popview.runs.costs import amount
 
-__all__ = ["costs_and_gains", "equal", "hours", "prices", "shares", "totals", "traded"]
+__all__ = ["equal", "hours", "one_algorithm", "prices", "shares", "totals", "traded"]
 
 WITHIN = "within the margin of it"
 
@@ -57,12 +57,23 @@ def equal(metric: pd.DataFrame, loss: pd.DataFrame) -> pd.DataFrame:
             "against SGD": metric["algorithm"],
             "at": metric["budget"],
             "gradients": metric["gradients"].map("{:,.0f}".format),
-            "test metric": _points(metric),
-            "verdict": word(metric),
+            "test score": _points(metric),
+            "verdict": words(metric),
+            "by the rule": word(metric).where(word(metric) != words(metric), ""),
             "training loss, factor": _factors(loss),
-            "verdict ": word(loss),
+            "verdict ": words(loss),
         }
     )
+
+
+def one_algorithm(metric: pd.DataFrame, loss: pd.DataFrame) -> pd.DataFrame:
+    """Lay out the rows of `equal` of one algorithm at a glance: a line per task and variant."""
+    parts = {budget: rows.reset_index(drop=True) for budget, rows in metric.groupby("budget")}
+    ends = loss[loss["budget"] == "equal gradients"].reset_index(drop=True)
+    columns = {"task": setting(parts["equal epochs"])}
+    for budget, rows in parts.items():
+        columns[budget] = words(rows).map(WORD_SIGNS) + "\u00a0" + _points(rows)
+    return pd.DataFrame(columns | {"training loss, factor": _factors(ends)})
 
 
 def shares(table: pd.DataFrame) -> pd.DataFrame:
@@ -142,32 +153,3 @@ def traded(scales: pd.DataFrame) -> pd.DataFrame:
             ),
         }
     )
-
-
-def costs_and_gains(paid: pd.DataFrame, metric: pd.DataFrame, loss: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
-    """Lay out what the dearer algorithms pay, and what they get for it, at a glance: a line each, after SGD's.
-
-    Parameters
-    ----------
-    paid, metric, loss, times : DataFrame
-        As for `prices` and `equal`.
-    """
-    rows = []
-    last = "gradients to within the margin"
-    for key, own in paid.groupby(["task", "variant"], sort=False):
-        values, losses, near = (of(table, key) for table in (metric, loss, times))
-        near = near[near["series"] == WITHIN].set_index("algorithm")
-        waited, ratios = waits(near), own.set_index("algorithm")["ratio"]
-        named = f"{', '.join(key)}: {near['restarts'].iloc[0]} restarts"
-        if len(values):
-            named += f", margin ±{100 * values['margin'].iloc[0]:g}"
-        rows.append({"task": named, "algorithm": "SGD", "gradients": "1.00", last: waited["SGD"]})
-        for name in values["algorithm"].unique() if len(values) else ():
-            row = {"task": "", "algorithm": name, "gradients": f"{ratios[name]:.2f}"}
-            for label, table, write in (("test points", values, _points), ("training loss", losses, _factors)):
-                mine = table[table["algorithm"] == name]
-                shown = sign(mine) + "\u00a0" + write(mine)
-                row |= {f"{label}, {at}": cell for at, cell in zip(mine["budget"], shown, strict=True)}
-            rows.append(row | {last: waited[name]})
-    table = pd.DataFrame(rows).fillna("")
-    return table[[*table.columns.drop(last), last]]

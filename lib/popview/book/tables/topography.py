@@ -52,6 +52,8 @@ def _small(value: float, digits: int = 2) -> str:
     """Write a loss with so many digits, a tiny one as a power of ten."""
     if value != value:
         return "–"
+    if abs(value) >= 100:
+        return f"{value:,.0f}".replace("-", MINUS)
     if value == 0 or abs(value) >= 1e-4:
         return f"{value:.{digits}g}".replace("-", MINUS)
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")

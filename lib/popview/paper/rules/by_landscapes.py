@@ -46,8 +46,7 @@ class Computed:
     def cells(self) -> pd.DataFrame:
         """Table 1, as `popview.paper.table_one.cells` returns it."""
         protocol = table_one.Protocol(restarts=self.restarts, iterations=self.iterations)
-        names = [(landscape, algorithm) for landscape in table_one.COLUMNS for algorithm in table_one.ALGORITHMS]
-        return table_one.cells([protocol.sample(*pair, self.seed) for pair in names], protocol.radius)
+        return table_one.cells(table_one.run_cells([protocol], seed=self.seed), protocol.radius)
 
     @cached_property
     def wells(self) -> pd.DataFrame:
