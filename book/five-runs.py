@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Pooled checkpoints show false differences, and five runs miss real ones
+# # Pooling invents differences, and five runs miss real ones
 #
 # The paper pools ten checkpoints from each of five runs and tests them as if they were independent. Between two *identical* optimizers that test finds a "significant" difference in
 # {glue:text}`pooled-ours` % of cases at the correlations of our tasks, instead of 5 %. One value per run is honest. But

@@ -41,7 +41,7 @@ def false_positives(table: pd.DataFrame, tasks: pd.DataFrame, width: int, alpha:
     """
     figure, (axes,) = style.canvas(width, 320 if width > style.PHONE else 290)
     every = pd.concat([table, tasks[~tasks["shared"]]]).sort_values("icc")
-    names = {"Mann–Whitney": "Mann–Whitney", "t": "t test"}
+    names = {"Mann–Whitney": "pooled, Mann–Whitney", "t": "pooled, t test"}
     for test, line in zip(POOLED, ("-", "--"), strict=True):
         rows = every[every["test"] == test]
         axes.plot(rows["icc"], 100 * rows["rate"], line, color=POOLED_SHADE, linewidth=2, label=names[POOLED[test]])
@@ -56,14 +56,14 @@ def false_positives(table: pd.DataFrame, tasks: pd.DataFrame, width: int, alpha:
         axes.plot(row.icc, 100 * row.rate, "o", color=POOLED_SHADE, markersize=7)
         words = f"{task_title(row.task)}, {100 * row.rate:.0f} %"
         axes.annotate(words, (row.icc, 100 * row.rate), (9, -9), textcoords="offset points", va="center")
-    break_ = " " if width > style.PHONE else "\n"
-    words = f"tests with one value per run{break_}keep the promised {100 * alpha:g} %"
-    axes.text(1.0, 100 * alpha + 1.5, words, color=RESTART_SHADE, ha="right", va="bottom")
+    wide = width > style.PHONE
+    words = f"tests with one value per run keep the promised {100 * alpha:g} %" if wide else "one value per run"
+    axes.text(1.07 if wide else 1.28, 100 * alpha + 1.2, words, color=RESTART_SHADE, ha="right", va="bottom")
     top = 100 * every["rate"].max() + 6
     axes.set(xlabel="ICC: how alike checkpoints of a run are", ylim=(0, top))
-    axes.set(xlim=(-0.02, 1.08 if width > style.PHONE else 1.3), xticks=(0, 0.25, 0.5, 0.75, 1))
+    axes.set(xlim=(-0.02, 1.08 if wide else 1.3), xticks=(0, 0.25, 0.5, 0.75, 1))
     axes.set_ylabel("false differences, % of cases")
-    axes.legend(title="tests on pooled checkpoints", loc="upper left", alignment="left")
+    axes.legend(loc="upper left")
     return figure
 
 
