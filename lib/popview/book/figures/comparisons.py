@@ -46,7 +46,7 @@ def forest(comparison: pd.DataFrame, width: int, unfinished: Collection[tuple[st
         return empty(width)
     names, tasks = list(comparison["a"].unique()), list(comparison["task"].unique())
     narrow = width <= style.PHONE
-    height = (23 if narrow else 29) * len(names) + AROUND
+    height = (25 if narrow else 30) * len(names) + AROUND
     figure, panels = style.canvas(width, height, len(tasks), columns=4)
     for place, (axes, task) in enumerate(zip(panels, tasks, strict=True)):
         rows = comparison[comparison["task"] == task]
@@ -55,7 +55,7 @@ def forest(comparison: pd.DataFrame, width: int, unfinished: Collection[tuple[st
         axes.axvline(0, color="#444444", linewidth=0.8)
         shown = list(rows["variant"].unique())
         for row in rows.itertuples():
-            at = names.index(row.a) + (0.0 if len(shown) < 2 else 0.4 * (shown.index(row.variant) - 0.5))
+            at = names.index(row.a) + (0.0 if len(shown) < 2 else 0.46 * (shown.index(row.variant) - 0.5))
             _mark(axes, row, at, (task, row.variant, row.a) in unfinished)
         axes.set(title=task_title(task), xlim=(-EDGE, EDGE), ylim=(len(names) - 0.4, -0.6))
         axes.set_xticks([-4, -2, 0, 2, 4], ["−4", "−2", "0", "+2", "+4"])
@@ -88,6 +88,8 @@ def _mark(axes: Axes, row: Any, at: float, star: bool) -> None:
     if abs(value) < EDGE:
         axes.plot(np.clip([low, high], -EDGE, EDGE), [at, at], color=shade, linewidth=1.8)
         axes.plot(value, at, mark, color=shade, markersize=5, markerfacecolor=shade if filled else "white")
+        if star:
+            axes.text(value, at - 0.1, "*", ha="center", va="bottom", color="#222222")
         return
     side = np.sign(value)
     arrow = "<" if side < 0 else ">"

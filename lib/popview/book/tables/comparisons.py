@@ -220,11 +220,8 @@ def verdicts_by_outcome(comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
-    """Lay out `popview.populations.comparisons.against`: what was found. Effects are multiplied by `scale` (100:
-    points).
-
-    The verdict stands in the words of pages; then in the rule's own, where these are finer.
-    """
+    """Lay out `popview.populations.comparisons.against`: what was found, with effects times `scale` (100: points); the
+    verdict in the words of pages, then in the rule's own where these are finer."""
     rule = word(comparison)
     return pd.DataFrame(
         {
@@ -265,19 +262,15 @@ def power_table(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float =
 
 def missed(found: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.over_tasks.detectable_summary`: which differences would have been missed."""
-    ends = 100 * found[["least", "most"]]
+    least, most = (
+        (100 * found[end]).map("{:.1f}".format).str.replace("inf", "∞") + " (" + found[f"{end}_of"] + ")"
+        for end in ("least", "most")
+    )
     return pd.DataFrame(
         {
             "task": setting(found),
             "margin, points": (100 * found["margin"]).map("±{:g}".format),
-            "smallest difference found, points": ends["least"].map("{:.1f}".format)
-            + " ("
-            + found["least_of"]
-            + ") to "
-            + ends["most"].map("{:.1f}".format).str.replace("inf", "∞")
-            + " ("
-            + found["most_of"]
-            + ")",
+            "smallest difference found, points": least + " to " + most,
             "fine enough for the margin": found["below_margin"].astype(str) + " of " + found["comparisons"].astype(str),
         }
     )
