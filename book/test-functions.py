@@ -307,7 +307,7 @@ for name in table_one.COLUMNS:
     page.table(f"table-one-{name}", table_one_tables.beside_printed(cells, name))
     page.figure(
         f"shares-{name}",
-        lambda width, name=name: table_one_figures.shares(width, cells, shares, name),
+        lambda width, name=name: table_one_figures.shares_of_minima(width, cells, shares, name),
         alt=f"{landscape_figures.title(name)}: printed and computed shares of restarts at each minimum, by algorithm, "
         "around the size of the basin.",
     )
