@@ -103,6 +103,7 @@ page.figure(
 #   *flattest*, and its shallowest by far: an algorithm that leaves them may do so because a barrier of 0.125 holds nothing.
 #   (The paper gives no coordinates. Few restarts end at these two, which suggests the pair at ±(1.61, 0.57).)
 #
+# `````{dropdown} Contours with every minimum (Figure 2 of the paper), and all numbers
 # ```{glue:figure} contours
 # :name: paper-figure-2
 #
@@ -110,7 +111,6 @@ page.figure(
 # function is ours.
 # ```
 #
-# `````{dropdown} All minima: places, values, curvatures, barriers
 # ````{table} All minima, ordered by value, then by trace, then by x.
 # :name: table-minima
 # ```{glue:md} minima
@@ -175,7 +175,7 @@ source(
 # restarts over the minima as these basins do. Counting also what ended elsewhere, {glue:text}`alike` agree with ours. The two others are SAM on the
 # three-hump camel, where 18 % are printed as "Else", and NiM-MBH on Himmelblau, whose four cells sum to 93 %. "Agree" means that no difference was found; one below ten points easily escapes.
 #
-# `````{dropdown} Table 1 of the paper, as dots
+# `````{dropdown} Table 1 of the paper, as dots and in numbers
 # ```{glue:figure} shares-himmelblau
 # :name: paper-table-1
 #
@@ -191,11 +191,7 @@ source(
 #
 # Six-hump camel, in the same way.
 # ```
-# ```{glue} source-cells
-# ```
-# `````
 #
-# `````{dropdown} Table 1 of the paper, in numbers
 # ````{table} Himmelblau: percent of restarts at each minimum, [95 % interval]. GM1 is the flattest, GM4 the sharpest.
 # :name: table-one-himmelblau
 # ```{glue:md} table-one-himmelblau
@@ -224,7 +220,7 @@ source(
 # ```
 # `````
 #
-# `````{dropdown} Tests of every row against the sizes of the basins
+# `````{dropdown} Tests of every row, and what lies behind "Else"
 # ````{table} Distance in points from the basins' shares, of the restarts at minima, and χ² tests; Holm over 24 rows. The last test lumps Else and illegible cells into one remainder.
 # :name: table-verdicts
 # ```{glue:md} verdicts
@@ -236,9 +232,7 @@ source(
 # ([Checking the printed paper](printed-paper.ipynb)).
 # ```{glue} source-verdicts
 # ```
-# `````
 #
-# `````{dropdown} What lies behind "Else": saddles
 # ````{table} How often noise was injected, and end points near no minimum ("Else"): of these, how many lie at a saddle. Rows with an Else or with conditional noise.
 # :name: table-fired
 # ```{glue:md} fired
@@ -307,7 +301,7 @@ for name in table_one.COLUMNS:
     page.table(f"table-one-{name}", table_one_tables.beside_printed(cells, name))
     page.figure(
         f"shares-{name}",
-        lambda width, name=name: table_one_figures.shares(width, cells, shares, name),
+        lambda width, name=name: table_one_figures.shares_of_minima(width, cells, shares, name),
         alt=f"{landscape_figures.title(name)}: printed and computed shares of restarts at each minimum, by algorithm, "
         "around the size of the basin.",
     )

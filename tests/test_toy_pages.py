@@ -56,7 +56,7 @@ class TestTableOneFigures:
     def test_shares_draw_printed_and_own_cells_of_each_minimum(self, width):
         cells = made_up_cells()
         basins = pd.DataFrame({"landscape": "himmelblau", "column": COLUMNS["himmelblau"], "share": [10.0, 20, 30, 40]})
-        figure = figures.shares(width, cells, basins, "himmelblau")
+        figure = figures.shares_of_minima(width, cells, basins, "himmelblau")
         for axes, column, share in zip(figure.axes, COLUMNS["himmelblau"], basins["share"], strict=True):
             rows = cells[(cells["landscape"] == "himmelblau") & (cells["column"] == column)]
             assert axes.get_title(loc="left") == column

@@ -12,7 +12,7 @@ from popview.book.figures.landscapes import sharpness_and_barrier
 from popview.landscapes import LANDSCAPES, Landscape
 from popview.paper.table_one import COLUMNS
 
-__all__ = ["evidence", "mirror_pairs", "shares", "wells"]
+__all__ = ["evidence", "mirror_pairs", "shares_of_minima", "wells"]
 
 PRINTED, OURS, EXACT = "#b0431e", "#0173b2", "#555555"
 #: Parts of a bar of `wells`: column, colour, words.
@@ -97,7 +97,7 @@ def mirror_pairs(width: int, cells: pd.DataFrame) -> Figure:
     return figure
 
 
-def shares(width: int, cells: pd.DataFrame, basins: pd.DataFrame, landscape: str) -> Figure:
+def shares_of_minima(width: int, cells: pd.DataFrame, basins: pd.DataFrame, landscape: str) -> Figure:
     """Draw one landscape of Table 1: a panel for each minimum, printed shares filled, ours hollow with intervals.
 
     Parameters

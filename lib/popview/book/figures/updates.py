@@ -15,7 +15,7 @@ STEP, NOISE = "#0173b2", "#b0431e"
 #: Accept rule → what a line of `uphill_hops` is called, its colour, line and shift of the words in points.
 _RULES = {
     "printed": ("MBH as printed", NOISE, "-", 9),
-    "always": ("BH: accepts every hop", "#555555", "--", -9),
+    "always": ("BH: accepts every hop", "#555555", "--", -28),
     "classical": ("MBH as meant", STEP, "-", 9),
 }
 
