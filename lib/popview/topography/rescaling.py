@@ -51,8 +51,8 @@ def scales_of(layers: int, factor: float, hidden: int = 0) -> list[tuple[float, 
 def rescale(parameters: Sequence[Tensor], factor: float, hidden: int = 0) -> None:
     """Rescale the weights of a ReLU network in place; its function stays, up to rounding.
 
-    If D are the factors of the single parameters, a gradient g becomes g / D and the Hessian H becomes D⁻¹ H D⁻¹. With α
-    far from 1 the trace and the largest eigenvalue become as large as one likes (theorem 4). Measures relative to the
+    If D are the factors of the single parameters, a gradient g becomes g / D and the Hessian H becomes D⁻¹ H D⁻¹.
+    With α far from 1 the trace and the largest eigenvalue become as large as one likes (theorem 4). Measures relative to the
     weights (`popview.topography.flatness.adaptive_sharpness, average_sharpness`) stay as they are.
 
     Parameters
