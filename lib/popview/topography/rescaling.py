@@ -52,8 +52,8 @@ def rescale(parameters: Sequence[Tensor], factor: float, hidden: int = 0) -> Non
     """Rescale the weights of a ReLU network in place; its function stays, up to rounding.
 
     If D are the factors of the single parameters, a gradient g becomes g / D and the Hessian H becomes D⁻¹ H D⁻¹.
-    With α far from 1 the trace and the largest eigenvalue become as large as one likes (theorem 4). Measures relative to the
-    weights (`popview.topography.flatness.adaptive_sharpness, average_sharpness`) stay as they are.
+    With α far from 1 the trace and the largest eigenvalue become as large as one likes (theorem 4). Measures relative
+    to the weights (`popview.topography.flatness.adaptive_sharpness, average_sharpness`) stay as they are.
 
     Parameters
     ----------
