@@ -297,14 +297,6 @@ class TestIntervals:
         ):
             assert [text.get_text() for text in figure.axes[0].texts] == ["not run here yet"]
 
-    def test_loss_against_metric_leaves_out_the_beginning(self):
-        rows = [("SGD", 0, epoch, 1.0 / (1 + epoch), epoch / 10) for epoch in range(11)]
-        table = pd.DataFrame(rows, columns=["algorithm", "seed", "epoch", "train_loss", "test_metric"])
-        figure = trajectories.loss_against_metric({("tweeteval", "tuned"): table}, ["SGD"], from_share=0.5)
-        axes = figure.axes[0]
-        np.testing.assert_allclose(np.sort(axes.collections[0].get_offsets()[:, 1]), np.arange(5, 11) / 10)
-        assert axes.get_ylabel() == "test macro-F1"
-
 
 @pytest.mark.parametrize("chapter", sorted((ROOT / "book").glob("*.py")), ids=lambda file: file.stem)
 def test_every_cell_is_read_as_one(chapter):

@@ -51,7 +51,7 @@ def test_score_against_loss_shows_all_tasks_on_one_scale_and_where_each_stood_at
 @pytest.mark.parametrize(("low", "high"), [(0.02, 0.9), (0.65, 1.7), (1e-6, 1.0), (0.04, 0.11)])
 @pytest.mark.parametrize("most", [3, 5])
 def test_round_values_lie_between_the_ends_and_are_few(low, high, most):
-    found = figures._round_values(high, low, most)
+    found = figures._round_values((high, low), most)
     assert 1 <= len(found) <= most
     assert all(low <= value <= high for value in found)
     assert all(

@@ -57,7 +57,7 @@ def false_positives(table: pd.DataFrame, tasks: pd.DataFrame, width: int, alpha:
         words = f"{task_title(row.task)}, {100 * row.rate:.0f} %"
         axes.annotate(words, (row.icc, 100 * row.rate), (9, -9), textcoords="offset points", va="center")
     wide = width > style.PHONE
-    words = f"tests with one value per run keep the promised {100 * alpha:g} %" if wide else "one value per run"
+    words = f"one value per run keeps the {100 * alpha:g} %" if wide else "one value per run"
     axes.text(1.07 if wide else 1.28, 100 * alpha + 1.2, words, color=RESTART_SHADE, ha="right", va="bottom")
     top = 100 * every["rate"].max() + 6
     axes.set(xlabel="ICC: how alike checkpoints of a run are", ylim=(0, top))
@@ -154,7 +154,7 @@ def construction(tables: Mapping[str, pd.DataFrame], width: int) -> Figure:
         axes.plot(rows["correlation"], 100 * rows["rate"], f"{mark}-", color=shade, label=label, markersize=4)
         axes.fill_between(rows["correlation"], 100 * rows["low"], 100 * rows["high"], color=shade, alpha=0.2)
     _promise(axes, 5)
-    axes.set(xlabel="correlation of lower loss and score along a run", ylabel="SetA ≠ SetB, % of cases")
+    axes.set(xlabel="correlation of lower loss and score", ylabel="SetA ≠ SetB, % of cases")
     figure.legend(loc="outside upper left")
     return figure
 

@@ -5,7 +5,6 @@ Each takes the width in pixels that it is drawn at, as `popview.book.page.figure
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -27,7 +26,6 @@ __all__ = [
     "empty",
     "learning_curves",
     "log_axis",
-    "loss_against_metric",
     "points",
     "reached",
 ]
@@ -158,51 +156,6 @@ def _spread(axes: Axes, values: pd.DataFrame) -> None:
     axes.set_yticks(range(values.shape[1]), list(values.columns))
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
-
-
-def loss_against_metric(
-    results: Mapping[tuple[str, str], pd.DataFrame], algorithms: Sequence[str], width: int, from_share: float
-) -> Figure:
-    """Draw test metric against training loss: one point per checkpoint of every restart.
-
-    Parameters
-    ----------
-    results : mapping of (task, variant) to DataFrame
-        As `popview.populations.tables.gather` returns it; one line of panels each.
-    algorithms : sequence of str
-        One panel each, where the task has it.
-    width : int
-        In pixels.
-    from_share : float
-        Leave out the first checkpoints, up to this share of the epochs.
-    """
-    if not results:
-        return empty(width)
-    number = len(algorithms)
-    figure, panels = style.canvas(width, 170, len(results) * number, columns=number, phone_columns=2)
-    places = [(key, algorithm) for key in results for algorithm in algorithms]
-    for place, (axes, ((task, variant), algorithm)) in enumerate(zip(panels, places, strict=True)):
-        rows = results[task, variant]
-        late = rows[(rows["epoch"] >= from_share * rows["epoch"].max())]
-        own = late[late["algorithm"] == algorithm]
-        axes.scatter(
-            own["train_loss"],
-            own["test_metric"],
-            s=3,
-            alpha=0.2,
-            color=colour(algorithm),
-            linewidth=0,
-            rasterized=True,
-        )
-        first = place % number == 0
-        axes.set_title(f"{case_title(task, variant)}\n{algorithm}" if first else f"\n{algorithm}")
-        log_axis(axes.xaxis)
-        shown = late[late["algorithm"].isin(algorithms)]
-        axes.set(xlim=_span(shown["train_loss"], log=True), ylim=_span(shown["test_metric"]))
-        if first:
-            axes.set_ylabel(f"test {RECORDS[task].metric}")
-    figure.supxlabel("training loss", fontsize=plt.rcParams["axes.labelsize"])
-    return figure
 
 
 def log_axis(axis: Axis) -> None:
