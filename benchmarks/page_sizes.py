@@ -12,10 +12,10 @@ from pathlib import Path
 import typer
 from playwright.sync_api import Browser, sync_playwright
 
-#: What is asked of a page. Of hidden elements, innerText is empty and offsetParent null.
+#: What is asked of a page. Of hidden elements, and those within closed folds, innerText is empty.
 ASK = """() => {
   const article = document.querySelector("article.bd-article");
-  const shown = (e) => e.offsetParent !== null && !e.closest(".listing, #run-this-page-with-other-numbers");
+  const shown = (e) => e.checkVisibility() && !e.closest(".listing, #run-this-page-with-other-numbers");
   const top = (e) => e ? (e.getBoundingClientRect().top + scrollY) / 900 : null;
   const pictures = [...article.querySelectorAll("figure picture, figure img, .plotly-graph-div")].filter(shown);
   const captions = [...article.querySelectorAll("figcaption, table caption")].filter(shown).map(e => e.innerText);

@@ -11,17 +11,18 @@
 # ---
 
 # %% [markdown]
-# # 11 Topography: what lies between solutions
+# # Quasi-Newton solutions are sharper than SGD's and generalize worse
 #
-# ```{glue:md} answer
-# :format: myst
+# We trained three small networks by stochastic gradient descent (SGD) and by L-BFGS-GSS, a quasi-Newton method.
+# Compared at the same training loss, L-BFGS-GSS's solutions are {glue:text}`sharper` times as sharp, and their test
+# accuracy is {glue:text}`worse` points lower. Whether lower barriers lie between SGD's solutions remains open:
+# {glue:text}`converged` path searches had converged.
+#
+# ```{glue:figure} sharper-and-worse
+# :name: figure-sharper-and-worse
+#
+# Each point is a solution, the large ones are medians: right is sharper, down is worse. FCP is a fully connected perceptron, LeNet a convolutional network.
 # ```
-#
-# {cite:t}`yu2026` train small networks by SGD and by a quasi-Newton method, look for low paths between the
-# solutions of each, and conclude that SGD's lie in smoother basins with lower barriers between them. This page redoes
-# that with what the paper leaves out: the rise above the ends beside the height, the straight line as a control, the
-# symmetry of hidden units, solutions compared at equal training loss, sharpness measured, early stopping on a validation
-# split instead of the test set, and intervals that know that pairs share solutions.
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # scale of the study
@@ -29,18 +30,19 @@ network: str = "all"  # all that the profile has, or one: digits, fcp, lenet
 steps: int = 1000  # of the path finder on the landscapes, which are computed with the page
 
 # %% tags=["remove-cell"]
+import numpy as np
 import pandas as pd
+from myst_nb import glue
 
 from popview.book import page, style
-from popview.book.figures import landscapes as landscape_figures
 from popview.book.figures import solutions as solution_figures
-from popview.book.sentences import topography as topography_sentences
-from popview.book.tables import claims as claim_tables
+from popview.book.tables import audit as audit_tables
+from popview.book.tables import barriers as barrier_tables
 from popview.book.tables import topography as topography_tables
 from popview.landscapes import get
-from popview.paper import claims
+from popview.paper import audit, claims
 from popview.paper.printed import printed_deviations, printed_losses
-from popview.paper.rules import Computed
+from popview.paper.rules import Computed, Study
 from popview.populations import landscape_paths
 from popview.populations import solutions as solution_statistics
 from popview.runs import solutions as study
@@ -48,276 +50,256 @@ from popview.runs import solutions as study
 style.use()
 names = study.networks(profile) if network == "all" else (network,)
 titles = {name: title for name, title in study.titles(profile).items() if name in names}
-evidence = {title: found for title, found in claims.network_studies(profile).items() if title in titles.values()}
-coverage = study.solutions_coverage(profile)
-coverage = coverage[coverage["network"].isin(names)]
-solutions = pd.concat([study.solutions(profile, name) for name in names], ignore_index=True)
-barriers = pd.concat([study.barriers(profile, name) for name in names], ignore_index=True)
-products = {
-    (name, stage): found
-    for name in names
-    for stage in study.STAGES
-    if (found := study.products(profile, name, stage)) is not None
-}
-means = solution_statistics.barrier_means(barriers)
+evidence = {name: found for name in names if (found := Study.load(profile, name)) is not None}
+solutions = pd.concat([pd.DataFrame(), *(found.solutions for found in evidence.values())], ignore_index=True)
+barriers = pd.concat([pd.DataFrame(), *(found.barriers for found in evidence.values())], ignore_index=True)
+products = {(name, stage): kept for name, found in evidence.items() for stage, kept in found.products.items()}
 profiles = {name: study.network_settings(profile, name) for name in names}
-drawn = f"0–{max(table['solutions'] for table in profiles.values()) - 1}"
-facts = {"profile": profile, "seeds": drawn}
-intervals = "95 % intervals of the bootstrap over solutions, not adjusted for their number"
-page.markdown("answer", topography_sentences.answer(evidence))
-# %% [markdown]
-# ## Where the passes are known
-#
-# A path is a straight line bent by some sines (at laptop scale ten, three for LeNet), ω(t) = (1 − t) ωᵢ + t ωⱼ + Σ bₙ sin nπt; the bₙ are fitted so that the sum of
-# the losses along it, plus a penalty on its length, is small. The sum is not the height: a path may cross high ground
-# fast. So a second fit begins with that path and minimises a soft maximum. On landscapes the lowest pass between two
-# minima is known, from the saddles:
+facts = {"profile": profile, "seeds": f"0–{max(table['solutions'] for table in profiles.values()) - 1}"}
+pair = ("SGD", "L-BFGS-GSS")
+
+
+def span(values: pd.Series, form: str) -> str:
+    """Write the smallest and the largest value."""
+    ends = [format(value, form) for value in (values.min(), values.max())] if len(values) else ["–"]
+    return page.signed(" to ".join(dict.fromkeys(ends)))
+
 
 # %% tags=["hide-input", "remove-output"]
-chosen = {
-    "himmelblau": [*landscape_paths.NEIGHBOURS, (3, 1)],
-    "six-hump-camel": landscape_paths.every_pair(get("six-hump-camel")),
-}
-tables = []
-for name, pairs in chosen.items():
-    landscape = get(name)
-    found = landscape_paths.paths(landscape, pairs, steps)
-    tables.append(landscape_paths.heights(landscape, pairs, found))
-    page.interactive(f"passes-{name}", landscape_figures.path_map(landscape, pairs, found))
-rises = pd.concat(tables, ignore_index=True)
-page.table("rises", topography_tables.passes_table(rises), digits=3)
+ratios = topography_tables.ratios_to_sgd(evidence)
+quasi = ratios[(ratios["algorithm"] == pair[1]) & (ratios["measure"] == "largest eigenvalue")]
+accuracy = {name: found.against("equal", "test_accuracy") for name, found in evidence.items()}
+points = pd.Series([-100 * result.estimate for result in accuracy.values() if result is not None], dtype=float)
+ended = int(barriers["converged"].sum()) if len(barriers) else 0
+glue("sharper", span(quasi["ratio"], ".0f"), display=False)
+glue("worse", span(points, ".1f"), display=False)
+glue("converged", f"{ended or 'none'} of our {len(barriers):,}", display=False)
+page.figure(
+    "sharper-and-worse",
+    lambda width: solution_figures.sharper_and_worse(solutions, titles, pair, width),
+    alt="Three panels, one per network: L-BFGS-GSS's solutions lie to the right of SGD's and below them.",
+)
 
 # %% [markdown]
-# ```{glue:figure} passes-himmelblau
-# :name: figure-passes-himmelblau
+# {cite:t}`yu2026` ([arXiv 2602.21276](https://arxiv.org/abs/2602.21276)) call SGD's basins smoother, and do not measure
+# it. This page does, and adds controls. Each run gives three solutions: at its lowest validation loss (*early-stopped*),
+# where its training loss first reaches a level common to all (*equal training loss*), and at its lowest training loss
+# (*fully fitted*).
 #
-# Paths between Himmelblau's minima, interactive. Between (−3.78, −3.28) and (3.58, −1.85) the lowest pass leads around, over the two others.
-# ```
+# ## At equal training loss, every measure calls quasi-Newton sharper
 #
-# ```{glue:figure} passes-six-hump-camel
-# :name: figure-passes-six-hump
-#
-# The six-hump camel, interactive: a control, where straight lines are already nearly right. The soft maximum minds only the highest point of a path: below it the path wanders, which costs it nothing; a click on its name in the legend hides it.
-# ```
-#
-# ````{table} Rise above the higher of two minima: of the lowest pass that there is, of the path by the sum of losses, of the soft maximum begun with that path, and of the straight line.
-# :name: table-passes
-# ```{glue:md} rises
-# :format: myst
-# ```
-# ````
-
-# %% tags=["remove-input"]
-page.provenance(rises, "passes.csv", computed="with the page", steps=steps, terms=10, grid="10,000 segments")
-
-# %% [markdown]
-# A path found is an upper bound of the lowest pass of the loss that its height is taken on, never a proof that there is
-# none lower.
-#
-# ## The solutions
-#
-# Perceptrons 64-50-50-10 on scikit-learn's digits and 784-50-50-10 without biases on MNIST (FCP, the paper's fully
-# connected perceptron), and a LeNet on MNIST, by SGD and by L-BFGS-GSS: the quasi-Newton method L-BFGS on the whole
-# training set, with a golden-section search for the length of each step. All
-# solutions of a network are trained on the same images, so that they lie on one landscape; the seed draws initial
-# weights, order and the validation split, and is the same for every algorithm. Of each run three solutions are kept:
-# the one of lowest validation loss (early-stopped), the first whose training loss is at a common level or below (equal
-# training loss), and the one of lowest training loss within the budget (fully fitted: where the training images are
-# all classified rightly, cross-entropy has no minimum, and falls for as long as training goes on). They are looked for
-# after every epoch, with L-BFGS-GSS after every step. Yu and Morozov's code has softplus in its perceptron and average pooling
-# in its LeNet; here it is ReLU, as its text says, and maximum pooling. It stops early by the *test* loss.
+# Sharpness shrinks with the loss, so only solutions of equal training loss can be compared. Four measures agree. Where
+# they were run, SAM (sharpness-aware minimization) gives flatter solutions than SGD by all of them, and NiM-BH (Basin
+# Hopping with noise in the model) gives solutions like SGD's.
 
 # %% tags=["hide-input", "remove-output"]
+page.figure(
+    "times-sgd",
+    lambda width: solution_figures.times_sgd(ratios, titles, width),
+    alt="Sharpness in multiples of SGD's: L-BFGS-GSS lies right of 1, SAM left of it, NiM-BH at it.",
+)
+page.show("sharpness", solutions, lambda t: topography_tables.sharpness_table(t, titles))
+fitted_on = "; ".join(f"{t['title']} {t['fitted']:,}" for t in profiles.values())
+glue("provenance-sharpness", page.provenance(solutions, "solutions.csv", **facts, images=fitted_on), display=False)
+reached = solutions[(solutions["stage"] == "equal") & (solutions["algorithm"] == pair[1])].groupby("network").size()
+least = reached.idxmin() if len(reached) else names[-1]
+loss = {name: found.against("equal", "train_loss") for name, found in evidence.items()}
+uneven = max((10**result.estimate for result in loss.values() if result is not None), default=np.nan)
+glue("reached", f"{reached.min() if len(reached) else 0} of {profiles[least]['solutions']}", display=False)
+glue("least", titles[least], display=False)
+glue("uneven", f"{uneven:.1f}", display=False)
 printed = printed_losses()
-page.table("covered", topography_tables.sets_table(coverage, titles), digits=1)
-page.table("settings", topography_tables.settings_table(profiles, solutions))
-page.figure("accuracies", solution_figures.accuracies(solutions, titles))
 page.show("solutions", solutions, lambda t: topography_tables.solutions_table(t, printed, titles))
-page.markdown("compared", topography_sentences.accuracy_differences(evidence))
-page.table("printed", printed.assign(printed=printed["printed"].map("{:.2e}".format)))
+page.show("compared", topography_tables.accuracy_differences(evidence, titles))
+glue(
+    "provenance-solutions",
+    page.provenance(solutions, "solutions.csv", **facts, unit="one solution per seed", spread="SD over solutions"),
+    display=False,
+)
 
 # %% [markdown]
-# ````{table} Settings. Passes over the training set that one run costs, gradients and losses alike: L-BFGS-GSS's line search evaluates the loss of the whole set several times a step.
-# :name: table-settings-eleven
-# ```{glue:md} settings
+# ```{glue:figure} times-sgd
+# :name: figure-times-sgd
+#
+# Sharpness in multiples of SGD's (blue line), geometric means over seeds.
+# ```
+#
+# Two limits. On {glue:text}`least` only {glue:text}`reached` quasi-Newton runs came down to the common loss. And the
+# losses are equal only nearly: quasi-Newton's are up to {glue:text}`uneven` times SGD's there.
+#
+# `````{dropdown} Sharpness of all solutions
+# ````{table} Medians [middle half] at equal training loss: rise of the loss one SAM step away, the same relative to each weight, its mean under relative noise of 5 %, largest eigenvalue of the Hessian.
+# :name: table-sharpness
+# ```{glue:md} sharpness
 # :format: myst
 # ```
 # ````
+# ```{glue} provenance-sharpness
+# ```
+# `````
 #
-# ````{table} Means (medians) over all solutions: training loss of the fully fitted, test loss of the early-stopped; test accuracy ± SD over solutions in percent. Beside them the means that Yu and Morozov print, of the 48 runs of lowest training loss among 75; their networks are trained on more images, and differ as said above.
+# `````{dropdown} Losses and accuracies, ours and those printed
+# ````{table} Means (medians) over all solutions; test accuracy ± SD in percent. Yu and Morozov print means of the 48 runs of lowest training loss among 75, on more images.
 # :name: table-solutions
 # ```{glue:md} solutions
 # :format: myst
 # ```
 # ````
 #
+# ````{table} Test accuracy less SGD's, in points, paired by seed.
+# :name: table-accuracies
 # ```{glue:md} compared
 # :format: myst
 # ```
-#
-# ```{glue:figure} accuracies
-# :alt: Test accuracies of solutions by algorithm, one panel per network.
-# :name: figure-accuracies
-#
-# Test accuracy of every solution.
-# ```
-
-# %% tags=["remove-input"]
-page.provenance(solutions, "solutions.csv", **facts, unit="one solution per seed", spread="SD over solutions")
-
-# %% [markdown]
-# `````{dropdown} All losses that Yu and Morozov print, and which sets are there
-# ````{table} The printed losses. The autoencoder and the LSTM are not trained here.
-# :name: table-yu-losses
-# ```{glue:md} printed
-# :format: myst
-# ```
 # ````
-#
-# ````{table} What this page rests on: sets that are there, of those wanted.
-# :name: table-covered-eleven
-# ```{glue:md} covered
-# :format: myst
+# ```{glue} provenance-solutions
 # ```
-# ````
 # `````
-
-# %% tags=["remove-input"]
-page.provenance(printed, "yu-losses.csv", source="arXiv 2602.21276", unit="means of 48 solutions")
-
-# %% [markdown]
-# ## Barriers
 #
-# Random pairs of solutions of one algorithm; the same pairs of seeds for all. *Height* is the highest training loss on
-# the path, which is what Yu and Morozov report. *Rise* is the height above the higher end, since a height also contains how
-# badly the ends fit. Pairs share solutions, so the bootstrap draws solutions, not pairs; where pairs differ more by
-# themselves than by their solutions, its intervals are up to twice too wide. *Aligned*: the hidden units of the second
-# network are permuted to lie close to the first's, which changes no output. A path may fit the images that it is fitted
-# on. LeNet's heights are taken on other images as well, so both are given; FCP's are taken on the very tenth of the
-# training images that its paths are fitted on, so they are of the lower kind.
+# ## Whether lower barriers lie between SGD's solutions remains open
+#
+# Two networks can be joined by a curve along which the loss stays low. The search bends a straight line by a few sines
+# $b_n$ and lowers the sum of the losses along it:
+#
+# $$\omega(t) = (1 - t)\,\omega_i + t\,\omega_j + \sum_n b_n \sin(n \pi t)$$
+#
+# The *rise* of a path is its highest loss less that of its higher end. It is an upper bound: a lower path may exist.
+# Every search got the same number of steps, and {glue:text}`converged` had converged. So the figures below compare
+# searches of equal effort; they prove nothing about the barriers.
 
 # %% tags=["hide-input", "remove-output"]
 by_sum = barriers[barriers["objective"] == "sum"] if len(barriers) else barriers
 samples = barriers[barriers["fitted_height"] != barriers["height"]] if len(barriers) else barriers
-differences = pd.concat(
-    [solution_statistics.barrier_differences(by_sum), solution_statistics.barrier_differences(samples, "fitted_rise")],
-    ignore_index=True,
-)
-heights = solution_statistics.barrier_differences(barriers, "height")
+rises = solution_statistics.barrier_differences(by_sum)
+third = [solution_statistics.barrier_differences(by_sum, a=name).assign(algorithm=name) for name in ("SAM", "NiM-BH")]
+fits = solution_statistics.barrier_differences(samples, "fitted_rise")
+differences = pd.concat([rises.assign(algorithm=pair[1]), fits.assign(algorithm=pair[1]), *third], ignore_index=True)
+heights = solution_statistics.barrier_differences(barriers, "height").assign(algorithm=pair[1])
 gains = solution_statistics.aligned_gains(by_sum)
 softer = solution_statistics.changes(barriers, "objective", "maximum", "sum")
-third = [solution_statistics.barrier_differences(by_sum, a=name).assign(algorithm=name) for name in ("SAM", "NiM-BH")]
-page.figure("rises-figure", solution_figures.rises(means, titles))
-page.figure("profiles", solution_figures.profiles(barriers, titles, ("SGD", "L-BFGS-GSS")))
-page.show("barriers", means, lambda t: topography_tables.barriers_table(t, titles))
-page.show("differences", differences, lambda t: topography_tables.barrier_differences_table(t, titles))
-page.markdown("others", topography_sentences.others(pd.concat(third, ignore_index=True), titles))
-page.markdown("gains", f"The rise, once aligned: {topography_sentences.count_sides(gains)}.")
-page.markdown(
-    "softer",
-    f"The soft maximum's rise against the sum's from which it began: {topography_sentences.count_sides(softer)}.",
+means = solution_statistics.barrier_means(barriers)
+page.figure(
+    "profiles",
+    lambda width: solution_figures.profiles(barriers, titles, pair, width),
+    alt="Loss along paths: highest in the middle; L-BFGS-GSS is above SGD, below it, or level, by network.",
 )
-page.markdown("converged", topography_sentences.converged(barriers))
+page.figure(
+    "differences-figure",
+    lambda width: solution_figures.differences(rises, titles, width),
+    alt="Differences of rises with two intervals each, on both sides of zero.",
+)
+page.show("differences", differences, lambda t: barrier_tables.barrier_differences_table(t, titles))
+page.show("barriers", means, lambda t: barrier_tables.barriers_table(t, titles))
+for name, low, high in (("bootstrap", "low", "high"), ("dyadic", "dyadic_low", "dyadic_high")):
+    for word, found in (("higher", rises[low] > 0), ("lower", rises[high] < 0)) if len(rises) else ():
+        glue(f"{name}-{word}", int(found.sum()), display=False)
+for name, table in (("aligned", gains), ("softer", softer)):
+    glue(f"{name}-lower", int((table["high"] < 0).sum()) if len(table) else 0, display=False)
+    glue(f"{name}-sets", len(table), display=False)
+glue("sets", len(rises), display=False)
+pairs_drawn = max(table["pairs"] for table in profiles.values())
+glue("pairs", pairs_drawn, display=False)
+spread_of = "95 %, not adjusted for their number"
+changed = pd.concat([differences, heights], ignore_index=True)
+listed = barriers.drop(columns=["profile", "straight_profile"], errors="ignore")
+images_used = "; ".join(f"{t['title']} {t['fitted']:,} and {t['images']:,}" for t in profiles.values())
+both = {
+    "differences": page.provenance(changed, "differences.csv", **facts, pairs=pairs_drawn, intervals=spread_of),
+    "barriers": page.provenance(
+        listed, "barriers.csv", **facts, pairs=pairs_drawn, intervals=spread_of, images_fitted_and_measured=images_used
+    ),
+}
+for name, line in both.items():
+    glue(f"provenance-{name}", line, display=False)
+chosen = {
+    "himmelblau": [*landscape_paths.NEIGHBOURS, (3, 1)],
+    "six-hump-camel": landscape_paths.every_pair(get("six-hump-camel")),
+}
+tables, drawn = [], []
+for name, pairs in chosen.items():
+    found = landscape_paths.paths(get(name), pairs, steps)
+    tables.append(landscape_paths.heights(get(name), pairs, found))
+    drawn.append((get(name), pairs, found["sum of losses"]))
+passes = pd.concat(tables, ignore_index=True)
+page.figure(
+    "passes",
+    lambda width: solution_figures.path_map(drawn, np.sqrt, width),
+    alt="Contours of two test functions; the paths found bend around hills that straight lines cross.",
+)
+page.table("rises", barrier_tables.passes_table(passes), digits=2)
+glue("above-pass", f"{100 * (passes['sum of losses'] / passes['pass'] - 1).max():.1f}", display=False)
+glue("above-straight", f"{100 * (passes['straight'] / passes['pass'] - 1).max():.0f}", display=False)
+glue("provenance-passes", page.provenance(passes, "passes.csv", steps=steps, terms=10), display=False)
 
 # %% [markdown]
-# ````{table} Mean rise of the paths by the sum of losses over pairs, and quasi-Newton's less SGD's on the same pairs of seeds with its 95 % interval.
+# ```{glue:figure} profiles
+# :name: figure-profiles
+#
+# Training loss along paths between fully fitted solutions: median and middle half over {glue:text}`pairs` pairs. Each panel has its own scale.
+# ```
+#
+# ```{glue:figure} differences-figure
+# :name: figure-differences
+#
+# Rise of L-BFGS-GSS's paths less that of SGD's: dyadic-robust 95 % intervals (thick), bootstrap (thin). Filled: the thick interval leaves out 0.
+# ```
+#
+# Pairs share solutions, so intervals must allow for it. The bootstrap over solutions errs on the wide side;
+# dyadic-robust errors do not. By the latter, quasi-Newton's paths rise further in {glue:text}`dyadic-higher` of
+# {glue:text}`sets` sets and less far in {glue:text}`dyadic-lower`; by the bootstrap in {glue:text}`bootstrap-higher` and
+# {glue:text}`bootstrap-lower`. *Aligned* means that the second network's hidden units are permuted to lie close to the
+# first's, which changes no output; paths then rise less in {glue:text}`aligned-lower` of {glue:text}`aligned-sets` sets.
+#
+# `````{dropdown} All differences of rises, with both intervals
+# ````{table} Mean rise of paths by the sum of losses, and its difference to SGD's on the same pairs of seeds.
 # :name: table-differences
 # ```{glue:md} differences
 # :format: myst
 # ```
 # ````
-#
-# ```{glue:md} others
-# :format: myst
+# ```{glue} provenance-differences
 # ```
-# ```{glue:md} gains
-# :format: myst
-# ```
-# ```{glue:md} softer
-# :format: myst
-# ```
-# ```{glue:md} converged
-# :format: myst
-# ```
-# The number of steps is the same for all algorithms on a network. So what is compared are paths found with equal effort,
-# upper bounds both; their difference is no bound on that of the lowest passes. Where the soft maximum ends higher than the sum from
-# which it began, it has not come far in its steps, and is no evidence.
+# `````
 #
-# ```{glue:figure} profiles
-# :alt: Loss along paths between pairs of solutions, one panel per set.
-# :name: figure-profiles
+# `````{dropdown} All sets of pairs: heights, rises, straight lines
+# A second search minimises a soft maximum of the loss instead of the sum; it begins at the first one's path, and ends
+# lower in {glue:text}`softer-lower` of {glue:text}`softer-sets` sets. A path may fit the very images that it is fitted on:
+# LeNet's are measured on other images as well, those of FCP (the paper's fully connected perceptron) are not.
 #
-# Training loss along paths and straight lines between fully fitted solutions: median and middle half over pairs.
-# ```
-#
-# ```{glue:figure} rises-figure
-# :alt: Mean rises of paths with intervals, by network, stage and algorithm.
-# :name: figure-rises
-#
-# Mean rise of the paths by the sum of losses (filled) and of the straight lines (hollow), with 95 % intervals over solutions.
-# ```
-#
-# `````{dropdown} All sets: heights and rises
-# ````{table} Mean height and rise with 95 % intervals.
+# ````{table} Mean height (highest loss on the path) and rise, with bootstrap 95 % intervals. Low: pairs whose path rises at most half as far as their straight line.
 # :name: table-barriers
 # ```{glue:md} barriers
 # :format: myst
 # ```
 # ````
+# ```{glue} provenance-barriers
+# ```
 # `````
-
-# %% tags=["remove-input"]
-listed = barriers.drop(columns=["profile", "straight_profile"], errors="ignore")
-samples_used = "; ".join(f"{t['title']} {t['fitted']:,} and {t['images']:,}" for t in profiles.values())
-pairs_drawn = max(table["pairs"] for table in profiles.values())
-page.provenance(
-    listed, "barriers.csv", **facts, pairs=pairs_drawn, spread=intervals, images_fitted_and_measured=samples_used,
-    grid="2,000 segments, filled in around the highest point",
-)  # fmt: skip
-
-# %% tags=["remove-input"]
-changed = pd.concat([differences, heights], ignore_index=True)
-page.provenance(changed, "differences.csv", **facts, pairs=pairs_drawn, spread=intervals)
-
-# %% [markdown]
-# ## Sharpness, measured
 #
-# Sharpness shrinks with the loss: a network that fits its images perfectly looks flat. Only at equal training loss is
-# like compared with like. The first and the last measure also change when weights are rescaled without changing the
-# function.
-
-# %% tags=["hide-input", "remove-output"]
-page.show("sharpness", solutions, lambda t: topography_tables.sharpness_table(t, titles))
-page.markdown("sharper", topography_sentences.judged("smoother_basins", evidence))
-
-# %% [markdown]
-# ````{table} Medians [middle half] over the solutions that reached the common training loss, on the training images where paths are fitted, whose numbers the line below gives; training loss: where they are first seen at it or below, SGD once an epoch. The rise of the loss one SAM step away (ρ = 0.05), the same relative to each weight (ρ = 0.5), its mean under noise relative to each weight (5 %), and the largest eigenvalue of the Hessian.
-# :name: table-sharpness
-# ```{glue:md} sharpness
+# `````{dropdown} The same search where the lowest pass is known
+# On test functions of two variables the lowest pass between two minima is a saddle that can be computed. The search ends
+# at most {glue:text}`above-pass` % above it; straight lines are up to {glue:text}`above-straight` % too high.
+#
+# ```{glue:figure} passes
+# :name: figure-passes
+#
+# Paths found by the sum of losses (brown) and straight lines (dotted) between minima.
+# ```
+#
+# ````{table} Rise above the higher of two minima: of the lowest pass, of the paths found, of the straight line.
+# :name: table-passes
+# ```{glue:md} rises
 # :format: myst
 # ```
 # ````
-#
-# That SGD's solutions are flatter:
-#
-# ```{glue:md} sharper
-# :format: myst
+# ```{glue} provenance-passes
 # ```
-
-# %% tags=["remove-input"]
-fitted_on = "; ".join(f"{t['title']} {t['fitted']:,}" for t in profiles.values())
-page.provenance(
-    solutions, "solutions.csv", **facts, images=fitted_on, measures="popview.topography.flatness", stages="all three"
-)
-
-# %% [markdown]
-# ## Norms, distances and kernel principal components
+# `````
 #
-# Yu and Morozov's kernel PCA separates the two sets with an RBF kernel, not with linear, polynomial or sigmoid kernels. Is it the
-# direction in which solutions lie, or only their norm? The norm is one number, and tells by itself. Scaled to norm 1, only
-# direction is left, and with their width every kernel is linear there: the cosine kernel. That a first component
-# does not separate two sets does not mean that their directions are alike, so these are tested with the labels known:
-# both solutions of a seed are left out, and each is assigned to the algorithm whose mean direction is nearer.
+# ## The two sets differ in norm, and in direction too
+#
+# Yu and Morozov separate the two sets by a principal component of a radial (RBF) kernel and not by those of other
+# kernels, which suggests that only the norm of the weights differs.
 
 # %% tags=["hide-input", "remove-output"]
 spreads, apart = (
@@ -329,80 +311,137 @@ told = pd.DataFrame(
     [(*key, *found) for key, found in by_direction.items() if found is not None],
     columns=["network", "stage", "right", "of", "p"],
 )
-pair = ("SGD", "L-BFGS-GSS")
+fitted = {name: found for (name, stage), found in products.items() if stage == "fitted"}
 page.figure(
-    "components", solution_figures.components({n: f for (n, s), f in products.items() if s == "fitted"}, titles, pair)
+    "components",
+    lambda width: solution_figures.components(fitted, titles, pair, width),
+    alt="Solutions in the plane of two kernel principal components, by network and kernel.",
 )
 page.show("spreads", spreads, lambda t: topography_tables.spreads(t, printed_deviations(), titles))
-page.markdown("spread-out", topography_sentences.judged("more_spread_out", evidence))
 page.show("separations", apart, lambda t: topography_tables.separations(t, told, titles))
-page.markdown("told", topography_sentences.norms_and_directions(apart, told))
+norms = apart.loc[(apart["by"] == "norm"), "a12"] if len(apart) else pd.Series(dtype=float)
+glue("by-norm", f"{(norms == 1).sum()} of {len(norms)}", display=False)
+glue("by-direction", f"{(told['p'] <= 0.05).sum()} of {len(told)}", display=False)
+glue("assigned", span(100 * told["right"] / told["of"], ".0f"), display=False)
+glue("angle", span(spreads["direction"] if len(spreads) else pd.Series(dtype=float), ".2f"), display=False)
+intervals = "95 %, bootstrap over solutions"
+kernels = "scikit-learn's, 2σ² = number of parameters"
+lines = {
+    "spreads": page.provenance(spreads, "spreads.csv", **facts, stages="all three", intervals=intervals),
+    "separations": page.provenance(apart, "separation.csv", **facts, stages="all three", kernels=kernels),
+}
+for name, line in lines.items():
+    glue(f"provenance-{name}", line, display=False)
 
 # %% [markdown]
-# ````{table} Fully fitted solutions: root mean square of a weight, and the standard deviation of weights that Yu and Morozov print; mean norm; mean distance between two of an algorithm, from each to SGD's that began with the same weights, and between directions (each scaled to norm 1; √2 = 1.4142 is a right angle); less SGD's with 95 % intervals.
+# Over all networks and stages, the norm alone orders the two sets without an error in {glue:text}`by-norm` cases. But
+# direction tells them apart as well, in {glue:text}`by-direction` cases: scaled to norm 1, {glue:text}`assigned` % of
+# solutions are nearer to the mean of their own algorithm. All directions are nearly orthogonal: at norm 1, distances are
+# {glue:text}`angle`, and a right angle is √2 ≈ 1.41.
+#
+# `````{dropdown} Norms, distances, kernel principal components
+# ````{table} Fully fitted solutions: root mean square of a weight, ours and printed; mean norm; mean distances between two of an algorithm, to SGD's of the same seed, and at norm 1.
 # :name: table-spreads
 # ```{glue:md} spreads
 # :format: myst
 # ```
 # ````
-#
-# That L-BFGS-GSS's lie further apart:
-#
-# ```{glue:md} spread-out
-# :format: myst
+# ```{glue} provenance-spreads
 # ```
-
-# %% tags=["remove-input"]
-page.provenance(spreads, "spreads.csv", **facts, stages="all three", spread=intervals, inner_products="float32")
-
-# %% [markdown]
-# ````{table} What tells SGD's fully fitted solutions from quasi-Newton's. By a kernel's first component or the norm: the probability that it orders one of each rightly (A12; 0.5 is not at all, 1 entirely). By direction: how many are assigned rightly; p from exchanges of the two within seeds.
+#
+# ````{table} What tells SGD's fully fitted solutions from quasi-Newton's. Kernels and norm: probability that one of each is ordered correctly (0.5: not at all). Direction: how many are assigned correctly.
 # :name: table-separations
 # ```{glue:md} separations
 # :format: myst
 # ```
 # ````
-#
-# ```{glue:md} told
-# :format: myst
+# ```{glue} provenance-separations
 # ```
 #
 # ```{glue:figure} components
-# :alt: Solutions projected on two components of each kernel, coloured by algorithm.
 # :name: figure-components
 #
-# SGD's and L-BFGS-GSS's fully fitted solutions in the plane of their first two kernel principal components.
+# Fully fitted solutions in the plane of their first two kernel principal components.
 # ```
-
-# %% tags=["remove-input"]
-page.provenance(
-    apart, "separation.csv", **facts, stages="all three", kernels="scikit-learn's, 2σ² = number of parameters"
-)
-
-# %% [markdown]
-# ## Verdicts
+# `````
 
 # %% tags=["hide-input", "remove-output"]
-listed = claims.read_claims().query("chapter == '11'")
-verdicts = claims.judge_claims(listed, {}, Computed(), set(), evidence)
-page.table("verdicts", claim_tables.full(verdicts, "yu2026", {}))
+of_page = claims.read_claims().query("page == 'between-solutions'")
+by_title = {titles[name]: found for name, found in evidence.items()}
+verdicts = claims.judge_claims(of_page, {}, Computed(), set(), by_title)
+page.show("verdicts", verdicts, lambda t: topography_tables.verdict_grid(t, titles.values()))
+rules_in = "lib/popview/paper/rules/by_solutions.py"
+glue(
+    "provenance-verdicts", page.provenance(verdicts, "verdicts.csv", profile=profile, rules_in=rules_in), display=False
+)
+coverage = study.solutions_coverage(profile)
+coverage = coverage[coverage["network"].isin(names)]
+page.table("covered", topography_tables.sets_table(coverage, titles), digits=0)
+page.table("settings", topography_tables.settings_table(profiles, solutions))
+page.table("printed", topography_tables.printed_table(printed))
+slips = audit.slips_of_texts().query("document == 'yu2026'")
+page.table("slips-yu2026", audit_tables.slips_table(slips))
+source = {"source": "arXiv 2602.21276", "unit": "means of 48 solutions"}
+lines = {
+    "yu": page.provenance(printed, "yu-losses.csv", **source),
+    "slips": page.provenance(slips, "slips-of-code.csv", source="released code, read on 22 November 2026"),
+}
+for name, line in lines.items():
+    glue(f"provenance-{name}", line, display=False)
 
 # %% [markdown]
-# ````{table} The claims of Yu and Morozov, judged by rule on each network.
+# `````{dropdown} What Yu and Morozov claim, judged network by network
+# ````{table} Each claim on each network, by a rule that the [ledger](ledger.ipynb) states.
 # :name: table-verdicts-eleven
 # ```{glue:md} verdicts
 # :format: myst
 # ```
 # ````
-
-# %% tags=["remove-input"]
-page.provenance(
-    verdicts,
-    "verdicts.csv",
-    profile=profile,
-    rules="in lib/popview/paper/rules/by_solutions.py, stated in each docstring",
-)
-
-# %% [markdown]
-# `popview topography --profile laptop` computes what is missing and continues where it
-# was interrupted; `runs.solutions.barriers("laptop", "fcp")` is the table of all pairs.
+# ```{glue} provenance-verdicts
+# ```
+# `````
+#
+# `````{dropdown} How it was done: networks, settings, coverage
+# The networks are perceptrons with two hidden layers of 50 (on scikit-learn's Digits, and without biases on MNIST: FCP)
+# and LeNet on MNIST. All solutions of a network are trained on the same images, so they lie on one landscape. A seed
+# draws initial weights, order and validation split, and is the same for every algorithm.
+#
+# ````{table} Settings by network. Passes over the training set count gradients and losses alike.
+# :name: table-settings-eleven
+# ```{glue:md} settings
+# :format: myst
+# ```
+# ````
+#
+# ````{table} Sets of results that are there, of those wanted.
+# :name: table-covered-eleven
+# ```{glue:md} covered
+# :format: myst
+# ```
+# ````
+# `popview topography --profile laptop` computes what is missing, and continues where it was interrupted.
+# `````
+#
+# `````{dropdown} What Yu and Morozov print, and where their code differs
+# ````{table} The printed losses. The autoencoder and the LSTM (long short-term memory) are not trained here.
+# :name: table-yu-losses
+# ```{glue:md} printed
+# :format: myst
+# ```
+# ````
+# ```{glue} provenance-yu
+# ```
+#
+# Their perceptron has softplus and their LeNet average pooling; here it is ReLU, as their text says, and maximum
+# pooling. They stop early by the *test* loss. Their [code](https://github.com/jy856-jpg/path-finding) is public, without
+# a licence, and none of it is used here.
+#
+# ````{table} Where the released code differs from its own comments or from the paper.
+# :name: table-slips-topography
+# ```{glue:md} slips-yu2026
+# :format: myst
+# ```
+# ````
+# ```{glue} provenance-slips
+# ```
+# `````

@@ -11,110 +11,189 @@
 # ---
 
 # %% [markdown]
-# # Beyond single-model views: recomputed, checked, extended
+# # Better optimization generalizes only while the network still learns
 #
-# **Does better optimization give better generalization? {cite:t}`inan2024` answer by comparing *populations* of models
-# instead of single ones. This book recomputes its tables, tests its claims with one value per restart,
-# and extends it.** Every table of numbers and every figure is computed by the code beside it, with the paper's printed
-# values beside ours wherever they can be read.
+# We retrained the optimizers of [Inan, Liu and Shehu (2024)](https://arxiv.org/abs/2403.00574) on four tasks, each run
+# {glue:text}`cheaper` times cheaper than theirs, and asked their questions again with one value per run. Lower training
+# loss went with better test scores on {glue:text}`learning-tasks`, still being learnt, and hardly at all on
+# {glue:text}`flat-tasks`, already learnt.
 #
-# The short answer, of networks and budgets smaller than the paper's, and by task, for *base* settings (one per
-# algorithm, stated in the profile) and *tuned* ones (the best of the same search for each), which are named where they differ:
+# ```{glue:figure} hero
+# :name: figure-hero
 #
-# - Late in training, models of lower loss are better: {glue:md}`loss-and-accuracy`.
-# - Choosing models by training loss costs no more than the margin: {glue:md}`selection-by-loss`.
-# - SGD, its noisy variants and Basin Hopping perform on par with SAM: {glue:md}`comparable`.
-# - A single model per optimizer misleads; a population is needed: {glue:md}`single-model`.
-#
-# The next table has all claims, and below it stands what the words mean.
+# Test score against training loss (falling to the right) of stochastic gradient descent (SGD): every run, and the
+# median with its score at half of the epochs (dot) and at the end.
+# ```
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # scale of the runs
-restarts: int = 500  # restarts per cell of Table 1 behind the verdicts on landscapes
-two_well_restarts: int = 2000  # restarts per algorithm behind the verdict on flat minima
-seed: int = 0  # of starts and noise
 
 # %% tags=["remove-cell"]
-import torch
+import pandas as pd
 from myst_nb import glue
 
-from popview.book import page
+from popview.book import page, style
+from popview.book.cells import task_title
+from popview.book.figures import selection as selection_figures
+from popview.book.results import each
 from popview.book.tables import claims as claim_tables
+from popview.common.contents import page_names
 from popview.paper import claims
-from popview.paper.rules import Computed
+from popview.paper.rules import Computed, by_tasks
+from popview.populations import equal_budget, learning, put_to_use, selection, tables
+from popview.runs import profiles
 
-torch.set_num_threads(1)
-entries = claims.judge_everything(profile, Computed(restarts=restarts, two_well_restarts=two_well_restarts, seed=seed))
-pages = claims.written_chapters()
-facts = {"profile": profile, "restarts": f"{restarts} a cell on landscapes, the profile's on tasks", "seed": seed}
+style.use()
+judged = {key: found for key, found in claims.task_results(profile).items() if found}
+results = {key: found.trajectories for key, found in judged.items()}
+base = {name: rows for (name, variant), rows in results.items() if variant == "base"}
+facts = page.facts(profile, results)
+
+halves = each(results, profile, lambda rows, margin: learning.second_halves(rows, margin))
+sgd = halves[(halves["algorithm"] == "SGD") & (halves["variant"] == "base")].set_index("task")
+still = sgd["learning"].to_dict()
+order = sorted(base, key=lambda name: not still[name])
+none_chosen = pd.DataFrame(columns=["task", "by", "train_loss", "test_metric"])
+runs = {name: base[name][base[name]["algorithm"] == "SGD"] for name in order}
+page.figure(
+    "hero",
+    lambda width: selection_figures.score_against_loss(runs, still, none_chosen, width, columns=4),
+    alt="Four panels, one per task, of test score against training loss. Where the task was still being learnt the "
+    "curves climb to their ends as the loss falls; where it was learnt they are level after half of the epochs.",
+)
+
+
+def in_words(names: list[str]) -> str:
+    """Write titles of tasks as a list: "Digits and TweetEval"."""
+    titles = [task_title(name) for name in names]
+    return " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 2 else titles) or "no task"
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """Write a difference with its sign; zero has none."""
+    rounded = round(float(value), digits)
+    return page.signed(f"{rounded:+.{digits}f}" if rounded else f"{0:.{digits}f}")
+
+
+glue("learning-tasks", in_words([name for name in order if still[name]]), display=False)
+glue("flat-tasks", in_words([name for name in order if not still[name]]), display=False)
+scales = equal_budget.scales(("laptop", "paper"), dict.fromkeys(profiles.tasks("laptop")))
+flops = scales.pivot(index="task", columns="profile", values="flops").dropna()
+ratios = flops.loc[flops.index.isin(list(base)), "paper"] / flops["laptop"]
+rounded = dict.fromkeys(f"{float(f'{ratio:.1g}'):,.0f}" for ratio in (ratios.min(), ratios.max()))
+glue("cheaper", " to ".join(rounded), display=False)
 
 # %% [markdown]
-# ## What the paper claims, and what we find
+# ## What was found
+#
+# 1. **Loss ranks models while there is something left to learn.** Late in training, Kendall's τ of lower loss and higher
+#    score is {glue:text}`tau-learning` where SGD still gains, {glue:text}`tau-flat` where it is flat. Part of this is time: beyond
+#    "take the last ten checkpoints", low loss gains {glue:text}`choice` points. [More](loss-and-generalization.ipynb)
+# 2. **A second run is worth at least as much as a better optimizer.** Averaging what two SGD runs predict gains
+#    {glue:text}`second-run` points; the best other optimizer gains {glue:text}`best-other`. Basin Hopping (BH) hops
+#    {glue:text}`hops` times in a run: nearly SGD. [More](population.ipynb), [optimizers](better-than-sgd.ipynb)
+# 3. **Five runs cannot rank optimizers, and pooling their checkpoints hides it.** Given two identical optimizers, the
+#    paper's test would find a difference in {glue:text}`false-positives` % of cases on these tasks, instead of 5 %.
+#    [More](five-runs.ipynb)
 
-# %% tags=["hide-input", "remove-output"]
-for document in claims.DOCUMENTS:
-    page.table(f"ledger-{document}", claim_tables.compact(entries, document, pages))
-for claim in ("loss-and-accuracy", "selection-by-loss", "comparable", "single-model"):
-    page.markdown(claim, claim_tables.in_a_line(entries, claim))
-glue("missing", claim_tables.named(entries[claim_tables.without_verdicts(entries)]), display=False)
+# %% tags=["remove-cell"]
+
+
+def low_to_high(values: pd.Series, digits: int = 1) -> str:
+    """Write the range of values with signs: "+0.2 to +6.4"."""
+    ends = [signed(value, digits) for value in (values.min(), values.max())]
+    return " to ".join(dict.fromkeys(ends))
+
+
+def by_task(values: dict[str, float]) -> str:
+    """Write points by task: "+0.8 on CIFAR-10, 0.0 on GoEmotions"."""
+    return ", ".join(f"{signed(value)} on {task_title(name)}" for name, value in values.items()) or "–"
+
+
+def gain_over_last(rows: pd.DataFrame) -> float:
+    """Return what choosing SGD's checkpoints by loss gains over its last ones, in points."""
+    own = rows[rows["algorithm"] == "SGD"]
+    ours, last = selection.chosen(own, "train_loss"), selection.last_checkpoints(own)
+    return float(100 * (ours - last)["SGD"].mean())
+
+
+for name, part in (("learning", sgd[sgd["learning"]]), ("flat", sgd[~sgd["learning"]])):
+    glue(f"tau-{name}", low_to_high(part["tau"], 2), display=False)
+glue("choice", by_task({name: gain_over_last(base[name]) for name in order}), display=False)
+
+sides = {name: put_to_use.population_or_optimizer(profile, name) for name in order}
+sides = {name: rows[rows["variant"] == "base"].set_index("choice")["gain"] for name, rows in sides.items() if len(rows)}
+sides = {name: 100 * rows for name, rows in sides.items() if "2 restarts" in rows}
+glue("second-run", by_task({name: rows["2 restarts"] for name, rows in sides.items()}), display=False)
+glue("best-other", by_task({name: rows["best other optimizer"] for name, rows in sides.items()}), display=False)
+
+specs = {name: tables.wanted(profile, name, algorithms=("NiG-BH", "NiM-BH")) for name in sides}
+hops = pd.concat([pd.Series([0.0]), *(tables.records(found)["hops_tried"] for found in specs.values())])
+most = f"{hops[hops > 0].min():.0f}", f"{hops.max():.0f}"
+glue("hops", " to ".join(dict.fromkeys(most)), display=False)
+
+pooled = [by_tasks.pooled_tests_here(judged[name, "base"])[1]["rate_icc"] for name in order]
+glue("false-positives", f"{min(pooled):.0f} to {max(pooled):.0f}", display=False)
 
 # %% [markdown]
-# ````{table} The claims of the paper, in our words, and their verdicts by rule: from its printed tables alone, from landscapes and simulations, and from trained networks, with base and with tuned settings where the verdicts differ. A dash: this kind of evidence does not bear on it.
-# :name: table-ledger
-# ```{glue:md} ledger-inan2024
+# ## Eight claims on four tasks
+#
+# ```{glue:md} strip
+# :format: myst
+# ```
+#
+# ✓ holds here, ◐ in part, ✗ does not hold at our scale, ? the runs cannot tell; two marks: default, then searched
+# settings. Point at a mark for its numbers. [All claims and rules](ledger.ipynb)
+#
+# `````{dropdown} The eight claims with their numbers
+# ````{table} Each claim, where the paper makes it, its verdict on each task, and the numbers that decide.
+# :name: table-strip
+# ```{glue:md} strip-in-full
 # :format: myst
 # ```
 # ````
-
-# %% tags=["remove-input"]
-page.provenance(entries, "ledger.csv", **facts, csv="has where each claim is made, and the numbers behind each verdict")
-
-# %% [markdown]
-# *Holds*: the evidence supports it. *Does not hold*: the evidence contradicts it. *In part*: for some algorithms, or
-# with a reservation that the numbers state. *Inconclusive*: these numbers cannot tell, or disagree with each other. No
-# verdict is written by hand; the rules and the numbers behind each are on [the status page](status.ipynb), and so are
-# [those rules that were changed in sight of results](table-reconsidered), with the verdicts that turn on it. Not run
-# here yet, or not whole: {glue:text}`missing`. Networks and tasks differ from the paper's in scale, and base settings are this book's,
-# since the paper states none: "does not hold" is said of the claim as a general one, on the task that the column names.
 #
-# Two more documents ask the same question from other sides, the topography of the landscape {cite:p}`yu2026` and
-# flatness under distribution shift (an unsigned article). Their claims belong to chapters 11 and 12.
-#
-# ````{table} Claims of Yu and Morozov.
-# :name: table-ledger-topography
-# ```{glue:md} ledger-yu2026
-# :format: myst
+# ```{glue} provenance-strip
 # ```
-# ````
-#
-# ````{table} Claims of the article on flat minima and distribution shift.
-# :name: table-ledger-article
-# ```{glue:md} ledger-article
-# :format: myst
-# ```
-# ````
+# `````
 
-# %% tags=["remove-input"]
-page.provenance(claims.read_claims(), "claims.csv", csv="the claims and the names of their rules")
+# %% tags=["remove-cell"]
+asked = {
+    "loss-and-accuracy": "Lower loss picks better models than \u201ctake the last\u201d",
+    "selection-by-loss": "Picking by loss costs no more than the margin",
+    "selection": "Models picked by loss equal those picked by test score",
+    "comparable": "Noisy SGD and Basin Hopping are on a par with SAM",
+    "table-6": "SGD, SAM and NiM-BH cannot be told apart",
+    "equal-gradients": "With equal gradients, SAM reaches no lower loss",
+    "single-model": "One run per optimizer misleads",
+    "significance": "Tests on pooled checkpoints are valid",
+}
+known = claims.read_claims().query("id in @asked").assign(printed="", computed="", study="", reason="")
+pages = set(page_names())
+entries = claims.judge_claims(known, judged, Computed(), pages)
+page.table("strip", claim_tables.grid(entries, asked, pages))
+page.table("strip-in-full", claim_tables.full(entries, "inan2024", pages))
+glue("provenance-strip", page.provenance(entries, "eight-claims.csv", **facts), display=False)
+margins = {name: 100 * profiles.settings(profile, name)["margin"] for name in order}
+glue("margins", ", ".join(f"±{value:g} on {task_title(name)}" for name, value in margins.items()), display=False)
 
 # %% [markdown]
-# ## How to read a page
+# ## What is not settled, and how far to trust it
 #
-# - What is in bold at the top is the point of the page.
-# - Under every table and figure a line says what is behind it: profile, restarts, seeds and spread where it has them,
-#   the processors of trajectories and of the page; and offers the numbers as a CSV.
-# - **Restart** means one run from one seed. **Population** means the models of many restarts. **SetA** is the ten models
-#   of each trajectory with the lowest training loss, **SetB** the ten with the highest test metric.
-# - A verdict on two optimizers is *better*, *worse*, *equivalent* or *inconclusive*, or *undecidable at this n* where
-#   no result could have decided, and follows a rule. "p > 0.05" is
-#   never read as "the same": [chapter 8](five-runs.ipynb) shows why.
-# - Cells of the paper that the only text at hand does not show legibly are dashes. They are never guessed. What is
-#   printed and cannot be right is in [chapter 13](printed-paper.ipynb).
+# - **Small networks, cut off early.** SGD ends at {glue:text}`ends-learning`, and sharpness-aware minimization (SAM) on
+#   GoEmotions had not finished. Runs with decaying learning rates [are under way](status.ipynb).
+#   [The tasks](tasks.ipynb)
+# - **Few runs.** {glue:text}`runs`: gaps of a point or two cannot be excluded. Smaller than this counts as no difference
+#   (the *margin*): {glue:text}`margins` points.
+# - **Rules changed in sight of results:** {glue:text}`changed` of them, and [both verdicts are shown](table-reconsidered). The
+#   margins were fixed before.
 #
-# ## How to rerun a page
-#
-# ```
-# popview chapter 04 --list                # its parameters
-# popview chapter 04 -p restarts=2000      # run it with your own
-# popview book                             # rebuild what is stale
-# ```
+# [How to read this book](how-to-read.md) · [what contradicts itself in the printed paper](printed-paper.ipynb) ·
+# [run it yourself](rerun.md) · [how to cite](cite.md)
+
+# %% tags=["remove-cell"]
+where = (f"{100 * tables.final(base[name])['SGD'].mean():.0f} on {task_title(name)}" for name in order if still[name])
+glue("ends-learning", ", ".join(where) or "no task", display=False)
+numbers = {name: rows["seed"].nunique() for name, rows in base.items()}
+glue("runs", ", ".join(f"{numbers[name]} on {task_title(name)}" for name in order), display=False)
+glue("changed", str(claims.revised_verdicts(claims.read_claims())["id"].nunique()), display=False)

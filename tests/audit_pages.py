@@ -46,7 +46,7 @@ ASK = """() => {
   if (!article) return faults;
   const right = article.getBoundingClientRect().right;
   for (const e of article.querySelectorAll("td, th, pre, figure img, figcaption, p, summary")) {
-    if (!e.offsetParent) continue;
+    if (!e.checkVisibility()) continue;
     const box = e.getBoundingClientRect();
     if (box.right > right + 2 && !scrolls(e)) faults.push(`cut off at the right: ${named(e)}`);
     if (e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX === "hidden")

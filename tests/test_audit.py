@@ -6,6 +6,7 @@ import pytest
 import scipy.stats
 import torch
 
+from popview.book import style
 from popview.book.figures import audit as audit_figures
 from popview.book.tables import audit as audit_tables
 from popview.common.folders import PAPER
@@ -222,13 +223,57 @@ class TestLayout:
 
     def test_a_bar_in_a_cell_does_not_end_it(self):
         check = {"name": "a", "where": "b", "verdict": "flag", "printed": "x | y", "computed": "c", "innocent": "d"}
+        check |= {"misread": "on cifar100", "slip": False}
         checks = pd.DataFrame([check | {"p_value": np.nan}, check | {"p_value": 0.25, "verdict": "no flag"}])
-        assert audit_tables.checks_in_full(checks)["printed"][0] == "x \\| y"
-        assert audit_tables.checks_in_full(checks)["most innocent explanation"].tolist() == ["d", "–"]
-        assert audit_tables.checks_in_brief(checks)["p"].tolist() == ["–", "0.250"]
-        assert audit_tables.checks_in_brief(checks)["verdict"].tolist() == ["**flag**", "no flag"]
+        shown = audit_tables.checks_table(checks, p=True)
+        assert shown["printed"][0] == "**b:** x \\| y"
+        assert shown["our copy would have misread"][0] == "on CIFAR-100"
+        assert shown["harmless explanation"].tolist() == ["d", "–"]
+        assert shown["p"].tolist() == ["–", "0.25"]
+        assert shown["found"].tolist() == ["odd", "nothing"]
+        assert "harmless explanation" not in audit_tables.checks_table(checks, innocent=False)
 
-    def test_figure_draws_every_cell(self, tables):
+    def test_damaged_cells_are_those_that_cannot_be_read_or_have_a_note(self, tables):
+        shown = audit_tables.damaged_cells(tables)
+        assert set(shown["table"]) == {"1", "4"}
+        assert "SGD, CIFAR-10, A" in set(shown["cell"])
+        assert len(shown) == sum(((t["legible"] != "yes") | (t["note"] != "")).sum() for t in tables.values())
+
+    @pytest.mark.parametrize("width", [style.DESKTOP, style.PHONE])
+    def test_figure_draws_every_cell(self, tables, width):
         cells = audit.implied_for_table_six(tables["4"], tables["6"])
-        figure = audit_figures.implied_p_values({"Table 6": cells.assign(cell=cells["comparison"] + cells["task"])})
+        panels = {"Table 6": cells.assign(cell=cells["comparison"] + cells["task"])}
+        figure = audit_figures.implied_p_values(panels, width)
         assert [len(line.get_xdata()) for line in figure.axes[0].lines[:3]] == [12, 12, 12]
+
+    def test_what_disagrees_is_red_and_named(self, tables):
+        tests = tables["6"].assign(cell=tables["6"]["task"])
+        sets = audit.by_set(tables["4"])
+        gaps = sets.assign(cell=sets["algorithm"], gap=100 * (sets["center_b"] - sets["center_a"]))
+        pairs = audit.mirror_pairs(tables["1"])
+        figure = audit_figures.contradictions(tests, gaps, pairs, style.DESKTOP)
+        left, middle, right = figure.axes
+        assert [text.get_text() for text in left.texts] == ["goemotions: 0.035\ncifar100: 0.046"]
+        assert [text.get_text() for text in middle.texts] == ["SGD: −0.5\nNiG-SGD: −0.3"]
+        calm, odd = (line for line in right.lines if line.get_marker() in ("o", "D"))
+        assert (len(calm.get_xdata()), len(odd.get_xdata())) == (18, 8)
+
+
+class TestSlipsOfTheReader:
+    """What one slip of the character reader could explain is no contradiction of the paper's."""
+
+    def test_four_contradictions_are_left(self, checks):
+        followed = formulas.formula_checks(formulas.gate_table((1.0,), restarts=5, iterations=300), 60, 8)
+        every = pd.concat([checks, followed])
+        firm = every[(every["verdict"] == "cannot both hold") & ~every["slip"]]
+        assert list(firm.index) == ["restarts-of-six-hump", "set-b-below", "sentence-under-six", "accept-rule"]
+        assert {"six-hump-formula", "three-hump-formula", "decimals"} <= set(every.index[every["slip"]])
+        assert (every["misread"] != "").all()
+
+    def test_cells_called_clean_are_clean_in_our_copy(self, tables):
+        for number in ("2a", "3a", "6"):
+            assert (tables[number]["legible"] == "yes").all()
+        four = tables["4"]
+        assert set(four[four["legible"] != "yes"][["algorithm", "task"]].itertuples(index=False, name=None)) == {
+            ("SGD", "cifar10")
+        }

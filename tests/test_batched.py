@@ -114,6 +114,19 @@ class TestStudies:
             for test in simulations.RESTART_LEVEL:
                 assert table[icc, test] <= 0.065
 
+    @pytest.mark.parametrize(("icc", "alike"), [(0.5, 0.0), (0.5, 0.5), (0.8, 0.9), (0.6, 1.0)])
+    def test_false_positives_where_seeds_share_their_luck_against_the_formula(self, icc, alike):
+        """The pooled t test takes the variance of a difference of means for 2 / n, whatever it is."""
+        design = {"restarts": 100, "checkpoints": 10, "repeats": 4000, "tests": ["pooled t"]}
+        (row,) = simulations.false_positives((icc,), alike=alike, **design).to_dict("records")
+        inflated = 10 * icc * (1 - alike) + 1 - icc  # its true variance, in that unit
+        expected = 2 * scipy.stats.norm.sf(scipy.stats.norm.isf(0.025) / inflated**0.5)
+        assert row["low"] - 0.01 < expected < row["high"] + 0.01
+
+    def test_a_correlation_between_optimizers_that_is_none(self):
+        with pytest.raises(UsageError, match=r"must lie in \[0, 1\], got -0.1"):
+            simulations.false_positives((0.5,), alike=-0.1)
+
     def test_intervals_are_wilsons(self):
         row = simulations.false_positives((0.5,), repeats=500).iloc[0]
         interval = scipy.stats.binomtest(round(row["rate"] * 500), 500).proportion_ci(0.95, "wilson")
@@ -223,7 +236,9 @@ statistics.TESTS["brave"] = lambda a, b, seed: (a.mean(1) > b.mean(1)) * 1.0
 from popview.book.figures import simulations as figures
 from popview.statistics import simulations
 table = simulations.false_positives((0.5,), repeats=400)
-bars = [*figures.false_positive_bars(table).axes[0].patches]
-print(round(table.set_index("test")["rate"]["brave on restarts"], 1), len({bar.get_facecolor() for bar in bars}))
+(axes,) = figures.false_positives(table, table.assign(task="digits", shared=False), 688).axes
+heights = [round(float(line.get_ydata()[0]), 6) for line in axes.lines if line.get_color() == figures.RESTART_SHADE]
+rates = table.set_index("test")["rate"]
+print(round(rates["brave on restarts"], 1), len(heights), round(100 * rates["brave on restarts"], 6) in heights)
 """
-    assert printed_by(code).split() == ["0.5", "6"]
+    assert printed_by(code).split() == ["0.5", "4", "True"]

@@ -1,5 +1,6 @@
 """The ledger of claims: complete, judged by rules, and rules that answer as the numbers say."""
 
+import html
 import re
 from inspect import signature
 from pathlib import Path
@@ -8,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from popview.book import build
+from popview.book.page import signed
 from popview.book.tables import claims as claim_tables
+from popview.common.contents import page_names
 from popview.common.errors import UsageError
 from popview.common.folders import PAPER, ROOT
 from popview.paper import claims, rules
@@ -59,11 +61,11 @@ def results(shifts: dict[str, float] | None = None, task: str = "digits", **sett
 
 
 class TestClaims:
-    def test_every_claim_has_a_chapter_a_place_and_something_to_say(self):
+    def test_every_claim_has_a_page_a_place_and_something_to_say(self):
         table = claims.read_claims()
         assert table["id"].is_unique
-        assert (table[["id", "document", "where", "claim", "chapter"]] != "").all(axis=None)
-        assert set(table["chapter"]) <= set(claims.chapter_names())
+        assert (table[["id", "document", "where", "claim", "page"]] != "").all(axis=None)
+        assert set(table["page"]) <= {*page_names(), *claims.PLANNED}
         assert set(table["document"]) == set(claims.DOCUMENTS)
 
     def test_every_rule_is_stated(self):
@@ -83,42 +85,32 @@ class TestClaims:
         for kind in rules.DECIDERS:
             assert set(table[kind]) - {""} == set(rules.load_rules(kind))
 
-    def test_written_chapters_are_the_books(self):
-        for number, name in claims.written_chapters().items():
-            assert (ROOT / "book" / f"{name}.py").is_file()
-            assert number in claims.chapter_names()
-        assert [*claims.written_chapters().values()] == [*(chapter.name for chapter in build.chapters(ROOT).values())]
+    def test_a_page_of_claims_is_written_or_planned_and_not_both(self):
+        written = set(page_names())
+        assert not written & claims.PLANNED.keys()
+        for page in set(claims.read_claims()["page"]) - claims.PLANNED.keys():
+            assert (ROOT / "book" / f"{page}.py").is_file()
 
-    def test_a_chapter_is_listed_as_soon_as_the_contents_name_it(self, tmp_path):
-        """Once chapter 15 had a list of its own, and the ledger the names of all chapters."""
-        contents = "root: book/run/01-question\nchapters:\n"
-        listed = []
-        for line in ("", "  - file: book/run/10-how-much-noise\n", "  - file: book/run/16-a-dummy\n"):
-            contents += line
-            (tmp_path / "_toc.yml").write_text(contents)
-            names, pages = claims.chapter_names(tmp_path), claims.written_chapters(tmp_path)
-            listed.append(claim_tables.chapter_list(names, pages).set_axis(names, axis=0))
-        before, written, longer = listed
-        assert before["state"].to_dict() == {"01": "written", **dict.fromkeys(claims.PLANNED, "not written yet")}
-        assert before.loc["10", "about"] == "noise magnitude"
-        assert written.loc["10"].to_list() == [
-            "[chapter\u00a010](10-how-much-noise.ipynb)",
-            "how much noise",
-            "written",
-        ]
-        assert longer.loc["16"].to_list() == ["[chapter\u00a016](16-a-dummy.ipynb)", "a dummy", "written"]
+    def test_a_page_counts_as_written_as_soon_as_the_contents_name_it(self, tmp_path):
+        """Once the status page had a list of its own, and the ledger the names of all chapters."""
+        file, table = tmp_path / "_toc.yml", claims.read_claims()
+        page = table.query("reason == 'page'")["page"].iloc[0]
+        for line, word in (("", "not tested yet"), (f"chapters:\n  - file: {page}\n", "see the page")):
+            file.write_text(f"root: index\n{line}")
+            entries = claims.judge_claims(table.query("page == @page"), {}, Computed(), set(page_names(tmp_path)))
+            assert set(entries["verdict"]) == {word}
 
     @pytest.mark.parametrize(
         ("change", "message"),
         [
             ({"document": "nobody"}, "unknown document of claim a 'nobody'"),
-            ({"chapter": "16"}, "unknown chapter of claim a '16'"),
+            ({"page": "five-run"}, "unknown page of claim a 'five-run': did you mean 'five-runs'"),
             ({"task": "on_par_with_sad"}, "unknown task rule of claim a 'on_par_with_sad': did you mean"),
             ({"task": ""}, "claim a of claims.csv has neither a rule nor a reason"),
         ],
     )
     def test_bad_rows_are_refused(self, tmp_path, change, message):
-        row = dict.fromkeys(claims.COLUMNS, "") | {"id": "a", "document": "inan2024", "chapter": "06"}
+        row = dict.fromkeys(claims.COLUMNS, "") | {"id": "a", "document": "inan2024", "page": "five-runs"}
         file = tmp_path / "claims.csv"
         pd.DataFrame([row | {"task": "sets_alike"} | change]).to_csv(file, index=False)
         with pytest.raises(UsageError, match=message):
@@ -144,7 +136,7 @@ def judged() -> pd.DataFrame:
             ("mnist", "tuned"): None,
         },
         Computed(),
-        {"02", "12"},
+        {"algorithms", "flatness-and-shift"},
     )
 
 
@@ -161,42 +153,37 @@ class TestJudge:
         assert set(here["verdict"]) == {"not run here"}
         assert len(here) == (claims.read_claims()["task"] != "").sum()
 
-    def test_chapters_decide_what_is_not_tested_yet(self, judged):
+    def test_pages_decide_what_is_not_tested_yet(self, judged):
         by_claim = judged.set_index("id")["verdict"]
         assert by_claim["exploration"] == "not tested yet"
-        assert by_claim["flat-robust"] == "see the chapter"
+        assert by_claim["regularization"] == "see the page"
         assert by_claim["code"] == "not tested"
 
-    def test_layouts_have_every_claim(self, judged):
-        pages = {"06": "06-name"}
-        compact = claim_tables.compact(judged, "inan2024", pages)
-        assert len(compact) == judged.query("document == 'inan2024'")["id"].nunique()
-        assert list(compact.columns) == ["claim", "printed tables", "computed here", "digits", "read on"]
-        assert compact["read on"][0] == "[chapter\u00a06](06-name.ipynb)"
-        assert (compact != "").all(axis=None)
-        full = claim_tables.full(judged, "inan2024", pages)
+    def test_the_full_ledger_has_every_claim(self, judged):
+        full = claim_tables.full(judged, "inan2024", {"loss-and-generalization"})
         assert (full[["scale", "verdict", "numbers"]] != "").all(axis=None)
-        assert full["claim"].ne("").sum() == len(compact)
-        comparable = compact.set_index("claim")["digits"][lambda cells: cells.str.contains("base: ")]
-        assert "base: holds; tuned: does not hold" in set(comparable)  # five on par with SAM, or SAM ahead
+        assert full["claim"].ne("").sum() == judged.query("document == 'inan2024'")["id"].nunique()
+        assert full["tested in"][0] == "[](loss-and-generalization.ipynb)"
+        assert set(full.loc[full["claim"] != "", "tested in"]) > {"five-runs"}  # not in the contents: no link
         absent = judged[claim_tables.without_verdicts(judged)]
         scales = list(absent[["scale", "variant"]].drop_duplicates().itertuples(index=False, name=None))
         assert scales == [("cifar10", "base"), ("cifar10", "tuned"), ("mnist", "tuned")]
-        assert claim_tables.named(absent) == "cifar10, mnist (tuned)"
+        assert claim_tables.named(absent) == "CIFAR-10, MNIST (tuned)"
         assert claim_tables.named(absent[:0]) == "none"
-        assert (
-            claim_tables.in_a_line(judged, "comparable")
-            == "*holds* on digits (base); *does not hold* on digits (tuned)"
-        )
-        same = judged.replace({"verdict": {"does not hold": "holds"}})
-        assert claim_tables.in_a_line(same, "comparable") == "*holds* on digits"
-        assert claim_tables.in_a_line(judged, "accept-rule") == "not run here"
 
-    def test_a_bracket_in_a_title_is_no_variant(self, judged):
-        """Once "task (variant)" was taken apart again by its bracket."""
-        named = judged.replace({"scale": {"digits": "LeNet (small)"}})
-        assert claim_tables.in_a_line(named, "comparable").startswith("*holds* on LeNet (small) (base); ")
-        assert "LeNet (small)" in claim_tables.compact(named, "inan2024", {})
+    def test_the_grid_has_a_mark_per_variant_where_they_differ(self, judged):
+        words = {"comparable": "on par", "significance": "pooled tests", "t-test": "both tests"}
+        grid = claim_tables.grid(judged, words, {"better-than-sgd"})
+        assert list(grid.columns) == ["claim", "printed tables", "Digits"]  # tasks with verdicts, by their titles
+        assert list(grid["claim"]) == ["[on par](better-than-sgd.ipynb)", "pooled tests", "both tests"]
+        signs = grid.map(lambda cell: re.sub("<[^>]*>", "", cell))
+        assert list(signs["Digits"]) == ["✓\u00a0✗", "✗", "✓"]  # five on par with SAM, or SAM ahead
+        assert list(signs["printed tables"])[1:] == ["–", "?"]
+        first = judged.query("id == 'comparable' and scale == 'digits'").set_index("variant")["detail"]
+        told = html.unescape(re.findall('title="([^"]*)"', grid["Digits"][0])[0])
+        assert told == signed(f"base: holds: {first['base']}\ntuned: does not hold: {first['tuned']}")
+        assert re.findall('aria-label="([^"]*)"', grid["Digits"][0]) == ["holds", "does not hold"]
+        assert not grid.map(lambda cell: "|" in cell).any(axis=None)  # it would end the cell
 
     def test_computed_rules_on_few_restarts(self):
         evidence = Computed(restarts=20, two_well_restarts=60, iterations=60, repeats=300)
@@ -277,9 +264,9 @@ class TestGoldenLedger:
     GOLDEN = pd.read_csv(Path(__file__).parent / "golden" / "ledger.csv", keep_default_na=False)
 
     def test_printed_tables_tasks_and_networks(self):
-        table, chapters = claims.read_claims().assign(computed=""), set(claims.written_chapters())
+        table, pages = claims.read_claims().assign(computed=""), set(page_names())
         networks = claims.network_studies("laptop")
-        entries = claims.judge_claims(table, claims.task_results("laptop"), Computed(), chapters, networks)
+        entries = claims.judge_claims(table, claims.task_results("laptop"), Computed(), pages, networks)
         self.check_equal(entries, self.GOLDEN[self.GOLDEN["scale"] != claims.COMPUTED_SCALE])
 
     def test_landscapes_and_simulations(self):
@@ -558,3 +545,51 @@ class TestTaskRules:
         )
         assert found.word == "inconclusive"
         assert "[0.00, " in found.detail
+
+
+class TestFlatnessRules:
+    """The rules on flatness, on tables that are made here: `Results.flatness` gives them."""
+
+    def evidence(self, error_by_sharpness: float, seeds: int = 12) -> Results:
+        draws = np.random.default_rng(0)
+        rows = []
+        for name in ("SGD", "AdamW", "SAM", "NiG-SGD", "NiM-SGD"):
+            for seed in range(seeds):
+                level = draws.uniform(1, 2)
+                sharp = {measure: level * draws.uniform(0.99, 1.01) for measure in by_tasks.SHARPNESS}
+                error = error_by_sharpness * level + draws.uniform(0, 1) * (1 - abs(error_by_sharpness))
+                rows.append({"algorithm": name, "seed": seed, "error": error, "adjusted_error": error} | sharp)
+        found = results(restarts=5)
+        vars(found)["flatness"] = pd.DataFrame(rows)
+        return found
+
+    @pytest.mark.parametrize(("slope", "word"), [(1.0, "holds"), (-1.0, "does not hold"), (0.0, "does not hold")])
+    def test_sharper_is_worse(self, slope, word):
+        evidence = self.evidence(slope, seeds=60)
+        assert by_tasks.sharper_is_worse(evidence, "error", 0.3)[0] == word
+
+    def test_few_restarts_settle_nothing(self):
+        assert by_tasks.sharper_is_worse(self.evidence(0.0, seeds=6), "error", 0.3)[0] == "inconclusive"
+
+    def test_files_without_the_measures_are_said_to_lack_them(self):
+        assert TASK["sharper_is_less_robust"](results()).word == "not run here"
+        assert by_tasks.flatter(results(), "AdamW", "SGD").word == "not run here"
+
+    @pytest.mark.parametrize(
+        ("factors", "word"),
+        [
+            ((0.5, 0.5), "holds"),
+            ((0.5, 1.0), "holds in part"),
+            ((2.0, 2.0), "does not hold"),
+            ((2.0, 0.5), "inconclusive"),
+        ],
+    )
+    def test_flatter(self, factors, word):
+        """The first measure is that factor of SGD's, all others the other one."""
+        evidence = self.evidence(0.0)
+        table = evidence.flatness
+        sgd = table[table["algorithm"] == "SGD"].set_index("seed")
+        for place, name in enumerate(by_tasks.SHARPNESS):
+            noise = 1 + 1e-3 * np.arange(-6, 6)
+            table.loc[table["algorithm"] == "AdamW", name] = sgd[name].to_numpy() * factors[place > 0] * noise
+        assert by_tasks.flatter(evidence, "AdamW", "SGD")[0] == word

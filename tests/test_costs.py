@@ -321,6 +321,37 @@ def test_core_hours_are_those_of_the_files(ran):
     assert rows.loc["SWA", "core_hours"] == pytest.approx(clocks["SWA"]["measures"] / 3600)
 
 
+def test_hours_of_an_arm_are_expected_at_the_pace_of_the_annealed_runs():
+    """All images: 48,000 instead of 10,000 a pass; the seconds of what is there, by its FLOPs."""
+    wanted = expansion.expand("laptop", "cifar10", variant="all-images")
+    assert {(spec.algorithm, spec.model["train"]) for spec in wanted} == {("SGD", 48_000), ("SAM", 48_000)}
+    assert [spec.seed for spec in wanted] == [*range(100, 110)] * 2
+    rows = costs.cost_table(wanted).set_index("algorithm")
+    if rows["present"].any():
+        pytest.skip("the arm has been run, so that its own hours are known")
+    assert rows["core_hours"].isna().all()
+    for name, row in rows.iterrows():
+        there = [
+            spec
+            for variant in ("annealed", "finalist")
+            for spec in expansion.expand("laptop", "cifar10", variant=variant, algorithms=(name,))
+            if store.path(spec).is_file()
+        ]
+        clocks = [store.metadata(spec)["seconds"] for spec in there]
+        seconds = sum(clock["measures"] + clock["training_and_checkpoints"] for clock in clocks)
+        expected = seconds / sum(costs.cost(spec).flops for spec in there) * row["flops"] / 3600
+        assert row["expected_hours"] == pytest.approx(expected)
+        assert 1 < expected < 50
+    assert "≈" in costs.text(wanted)
+
+
+def test_hours_of_anything_else_are_known_or_not(ran):
+    wanted, root = ran
+    rows = costs.cost_table(wanted, root=root)
+    assert rows["expected_hours"].equals(rows["core_hours"])
+    assert costs.cost_table(expansion.expand("paper", "tweeteval"))["expected_hours"].isna().all()
+
+
 def test_text_needs_no_network(monkeypatch):
     def refuse(*_):
         raise AssertionError("the bill asked the network")

@@ -73,7 +73,6 @@ class TestCoverage:
         table = comparison_tables.coverage_table(found)
         assert table["task"].tolist() == ["Digits", "CIFAR-10", "CIFAR-100", "GoEmotions", "TweetEval"]
         assert (table[["base", "tuned"]] == "not run here yet").all(axis=None)
-        assert results.absent(found, "tuned").endswith("digits, cifar10, cifar100, goemotions, tweeteval")
 
     def test_words(self):
         rows = [
@@ -87,33 +86,6 @@ class TestCoverage:
         digits, cifar10 = comparison_tables.coverage_table(found).to_numpy().tolist()
         assert digits == ["Digits", "9 restarts an algorithm", "1 of 4 files"]
         assert cifar10 == ["CIFAR-10", "5 restarts of 1 of 2 algorithms", "not run here yet"]
-        assert results.absent(found, "base") == "all tasks that were asked for, base"
-        assert results.absent(found, "tuned") == "not run here yet, or not whole, tuned: digits, cifar10"
-
-    def test_what_is_not_run_says_how_to_run_it_and_for_how_long(self, tmp_path):
-        """CIFAR-100 takes on a laptop what CIFAR-10 took, whose settings it has; no task has those of tweeteval."""
-        found = tables.gather("laptop", root=tmp_path)[0].query("task in ('digits', 'cifar100', 'tweeteval')")
-        found.loc[found["task"] == "digits", "present"] = 1
-        rows = [("base", 2.0), ("base", 0.5), ("trial", 1.0), ("tuned", 0.25)]
-        spent = [{"task": "cifar10", "variant": variant, "core_hours": hours} for variant, hours in rows]
-        run, tune = "`popview run --profile laptop --task ", "`popview tune --profile laptop --task "
-        assert results.to_fill(found, "laptop", spent) == (
-            f"Nothing of cifar100 is there. Where its data are, {run}cifar100` computes its base results, and then "
-            f"{tune}cifar100` and {run}cifar100 --variant tuned` its tuned ones (some 2.5 and 1.2 core-hours, as on "
-            "cifar10, whose settings are the same). "
-            f"Nothing of tweeteval is there. Where its data are, {run}tweeteval` computes its base results, and then "
-            f"{tune}tweeteval` and {run}tweeteval --variant tuned` its tuned ones."
-        )
-        found = tables.gather("paper", "cifar100", root=tmp_path)[0]  # no search is planned there
-        assert results.to_fill(found, "paper", spent) == (
-            "Nothing of cifar100 is there. Where its data are, `popview run --profile paper --task cifar100` computes "
-            "its base results (some 2.5 core-hours, as on cifar10, whose settings are the same)."
-        )
-
-    def test_what_is_there_needs_no_command(self, tmp_path):
-        found = tables.gather("laptop", "digits", root=tmp_path)[0].assign(present=1)
-        spent = [{"task": "digits", "variant": "base", "core_hours": 1.0}]
-        assert results.to_fill(found, "laptop", spent) == "Every task that was asked for has results."
 
     def test_tuned_settings_that_are_the_base_ones_are_named(self, monkeypatch):
         monkeypatch.setattr(expansion, "unchanged", lambda _, task: {"digits": ["SAM", "SGD"], "cifar10": []}[task])

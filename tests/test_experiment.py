@@ -180,6 +180,9 @@ class TestShippedResults:
         for name in solutions.PROFILES:
             parts = [p for network in solutions.networks(name) for p in solutions.topography_parts(name, network)]
             named |= {str(store.path(part, Path())) for part in parts}
+        for name in grids.grids():
+            specs_of = [s for task in grids.grid_tasks(name, "laptop") for s in grids.grid_specs(name, "laptop", task)]
+            named |= {str(store.path(spec, Path())) for spec in specs_of}
         assert golden <= named
         present = {str(file.relative_to(RESULTS)) for file in RESULTS.glob("*/*/*/*/*.parquet")}
         assert present <= named

@@ -11,6 +11,7 @@ import scipy.ndimage
 import scipy.optimize
 import scipy.stats
 import torch
+from helpers import same
 
 from popview.common.errors import UsageError
 from popview.landscapes import LANDSCAPES, Landscape, get, two_well
@@ -219,6 +220,17 @@ class TestDerivatives:
         points = random_points(get(name), 200).requires_grad_()
         VALUES[name](*points.unbind(-1)).sum().backward()
         torch.testing.assert_close(get(name).gradient(points.detach()), points.grad, rtol=1e-11, atol=1e-10)
+
+    @pytest.mark.parametrize("name", LANDSCAPES)
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_numpy_gives_the_bits_of_torch(self, name, dtype):
+        """Points that require a gradient are evaluated in torch, others in NumPy, some thousand at once."""
+        for number, scale in ((1, 1.0), (9001, 1.0), (50, 1e9)):  # the last ones overflow in float32
+            points = (scale * random_points(get(name), number)).to(dtype)
+            by_numpy = get(name).value_and_gradient(points)
+            by_torch = get(name).value_and_gradient(points.clone().requires_grad_())
+            assert all(t.grad_fn is not None for t in by_torch)
+            assert same(list(by_numpy), [t.detach() for t in by_torch])
 
     @pytest.mark.parametrize("name", PLANE)
     def test_hessians_are_the_closed_form(self, name):

@@ -8,6 +8,9 @@ import pytest
 import statsmodels.api as sm
 
 from popview.populations.learning import second_half, second_halves
+from popview.populations.selection import against_last
+from popview.populations.tables import gather
+from popview.runs.profiles import settings
 
 
 def restart(loss: np.ndarray, score: np.ndarray, algorithm: str = "SGD", seed: int = 0) -> pd.DataFrame:
@@ -79,3 +82,23 @@ class TestSecondHalves:
             np.testing.assert_allclose(found[f"{reading}_low"], np.maximum(found[reading] - half, -most), rtol=1e-5)
         assert found["restarts"].tolist() == [4, 4]
         assert found["learning"].to_dict() == {"SGD": True, "SAM": False}
+
+
+@pytest.mark.slow
+def test_on_shipped_results_loss_and_score_go_together_where_networks_still_learn():
+    """The finding of the first page: settings that still learn and settings that are flat do not overlap in τ.
+
+    And that more is not said: on GoEmotions, which still learns, loss chooses no better than the last checkpoints.
+    """
+    parts = []
+    for (task, _), rows in gather("laptop")[1].items():
+        margin = float(settings("laptop", task)["margin"])
+        choice = against_last(rows, margin).set_index("algorithm")["difference"]
+        parts.append(second_halves(rows, margin).assign(task=task).join(choice, on="algorithm"))
+    table = pd.concat(parts).dropna(subset="tau")
+    learning, flat = (table[table["learning"] == word] for word in (True, False))
+    assert learning["tau"].min() > flat["tau"].max()
+    assert set(learning["task"]) == {"cifar10", "goemotions", "digits"}
+    assert set(flat["task"]) == {"digits", "tweeteval"}
+    assert learning.query("task == 'goemotions'")["difference"].abs().max() < 0.001
+    assert learning.query("task == 'cifar10' and algorithm != 'SWA'")["difference"].min() > 0.003

@@ -1,5 +1,6 @@
 """What a chapter shows: numbers as text, provenance lines, and figures that hold what they were given."""
 
+import ast
 import base64
 import io
 import re
@@ -12,10 +13,10 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from popview.book import colours, page
+from popview.book import colours, page, style
 from popview.book.figures import comparisons, landscapes, trajectories
+from popview.book.figures import runs as run_figures
 from popview.book.tables import runs as run_tables
-from popview.common.environment import processor
 from popview.common.folders import ROOT
 from popview.landscapes import LANDSCAPES, Landscape, get
 from popview.landscapes.restarts import sample
@@ -91,7 +92,7 @@ class TestPage:
     def test_provenance_holds_the_numbers_in_full(self):
         frame = pd.DataFrame({"a": [1 / 3, 2.0], "b": ["x, y", "z"]})
         html = page.provenance(frame, "odd.csv", restarts=500, noise_radius="<0.1>").data
-        assert f"restarts 500 · noise radius &lt;0.1&gt; · page computed on {processor()} · " in html
+        assert "restarts 500 · noise radius &lt;0.1&gt; · <a download" in html
         data = re.search(r'download="odd.csv" href="data:text/csv;base64,([^"]+)"', html)
         assert data is not None
         pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(base64.b64decode(data[1]))), frame)
@@ -107,10 +108,21 @@ def test_the_inventory_says_what_is_to_come():
     ]
     laid = run_tables.inventory_table(pd.DataFrame(rows, columns=["task", "variant", "algorithm", *counts]))
     assert laid.to_numpy().tolist() == [
-        ["cifar10", "base", 10, 7, "SAM 3", 2, 1, 1, "0.75"],
-        ["cifar10", "tuned", 5, 0, "all", 0, 0, 0, "0.00"],
-        ["digits", "base", 100, 100, "–", 0, 0, 0, "0.12"],
+        ["CIFAR-10", "base", 10, 7, "SAM 3", 2, 1, 1, "0.75"],
+        ["CIFAR-10", "tuned", 5, 0, "all", 0, 0, 0, "0.00"],
+        ["Digits", "base", 100, 100, "–", 0, 0, 0, "0.12"],
     ]
+
+
+def test_what_has_been_run_is_drawn_as_a_share_of_what_is_planned():
+    rows = [("cifar10", "base", 10, 4), ("digits", "base", 5, 5), ("cifar10", "annealed", 8, 0)]
+    table = pd.DataFrame(rows, columns=["task", "variant", "wanted", "done"])
+    base, annealed, *_ = run_figures.progress(table, 688).axes
+    assert [axes.get_title() for axes in (base, annealed)] == ["default settings", "annealed"]
+    assert [bar.get_width() for bar in base.containers[1]] == [0.4, 1.0]
+    assert [text.get_text() for text in base.texts] == ["4 of 10", "5 of 5"]
+    assert [text.get_text() for text in annealed.texts] == ["0 of 8"]  # of Digits nothing is planned
+    assert [label.get_text() for label in base.get_yticklabels()] == ["CIFAR-10", "Digits"]
 
 
 class TestFigures:
@@ -130,34 +142,34 @@ class TestFigures:
         for i, colour in enumerate(colours.FURTHER):
             assert min(difference(colour, other) for other in [*taken, *colours.FURTHER[:i]]) >= closest
 
-    def test_contours_mark_every_minimum(self):
-        figure = landscapes.contours(list(LANDSCAPES.values()))
-        for axes, landscape in zip(figure.axes, LANDSCAPES.values(), strict=False):
-            drawn = np.concatenate(
-                [
-                    c.get_offsets()
-                    for c in axes.collections
-                    if len(c.get_offsets()) > 1 or c.get_label() in ("global", "local")
-                ]
-            )
-            assert {tuple(np.round(p, 6)) for p in drawn} >= {tuple(np.round(m.location, 6)) for m in landscape.minima}
+    def test_contours_mark_every_minimum_and_write_its_trace(self):
+        names = {name: [f"m{i}" for i in range(len(surface.minima))] for name, surface in LANDSCAPES.items()}
+        figure = landscapes.contours(style.DESKTOP, list(LANDSCAPES.values()), names)
+        for axes, landscape in zip(figure.axes, LANDSCAPES.values(), strict=True):
+            drawn = [c.get_offsets() for c in axes.collections if c.get_label() in ("global", "local")]
+            places = {tuple(np.round(p, 6)) for p in np.concatenate(drawn)}
+            assert places == {tuple(np.round(m.location, 6)) for m in landscape.minima}
             low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
             assert all(((low < m.location) & (m.location < high)).all() for m in landscape.minima)
+            written = {tuple(np.round(text.xy, 6)): text.get_text() for text in axes.texts}
+            for name, m in zip(names[landscape.name], landscape.minima, strict=True):
+                assert written[tuple(np.round(m.location, 6))] == f"{name}: {sum(m.eigenvalues):.3g}"
 
     def test_a_landscape_of_which_only_the_domain_is_known_is_drawn(self):
         bowl = Landscape("bowl", "x² + y²", lambda w: ((w * w).sum(-1), 2 * w), ((-3.0, 3.0), (-2.0, 2.0)))
         samples = {"GD": sample(bowl, "GD", 5, iterations=3, record_every=1)}
-        figures = [landscapes.contours([bowl]), landscapes.surfaces([bowl]), landscapes.end_points({"bowl": samples})]
+        figures = [landscapes.contours(style.PHONE, [bowl], {}), landscapes.surfaces(style.PHONE, [bowl])]
+        figures.append(landscapes.end_points(style.DESKTOP, {"bowl": samples}))
         assert all(f.axes[0].get_xlim() == pytest.approx((-3, 3), abs=0.5) for f in figures)
-        maps = [landscapes.trajectory_map(samples), landscapes.path_map(bowl, [], {})]
-        assert [tuple(m.layout.yaxis.range) for m in maps] == [(-2, 2)] * 2
+        assert tuple(landscapes.trajectory_map(samples).layout.yaxis.range) == (-2, 2)
 
     def test_the_window_of_a_landscape_is_what_is_drawn(self):
         for landscape in LANDSCAPES.values():
             window = landscape.window or landscape.domain
-            axes = landscapes.contours([landscape]).axes[0]
+            axes = landscapes.contours(style.PHONE, [landscape], {}).axes[0]
             assert (axes.get_xlim(), axes.get_ylim()) == window
-            assert tuple(landscapes.path_map(landscape, [(0, 1)], {}).layout.xaxis.range) == window[0]
+            samples = {"GD": sample(landscape, "GD", 2, iterations=1, record_every=1)}
+            assert tuple(landscapes.trajectory_map(samples).layout.xaxis.range) == window[0]
 
     def test_values_below_all_known_minima_are_drawn(self):
         bowl = Landscape("bowl", "x² + y² − 9", lambda w: ((w * w).sum(-1) - 9, 2 * w), ((-3.0, 3.0), (-2.0, 2.0)))
@@ -167,7 +179,7 @@ class TestFigures:
 
     def test_end_points_are_those_of_the_samples(self):
         s = sample("himmelblau", "GD", 30, iterations=300, lr=0.01, normalized=True)
-        axes = landscapes.end_points({"himmelblau": {"GD": s}}, shown=20).axes[0]
+        axes = landscapes.end_points(style.PHONE, {"himmelblau": {"GD": s}}, shown=20).axes[0]
         points = next(c.get_offsets() for c in axes.collections if len(c.get_offsets()) == 20)
         np.testing.assert_allclose(points, s.ends[:20])
 
@@ -175,6 +187,9 @@ class TestFigures:
         samples = {a: sample("six-hump-camel", a, 3, iterations=20, record_every=10) for a in ("GD", "SAM")}
         figure = landscapes.trajectory_map(samples, shown=2)
         assert [trace.name for trace in figure.data[1:]] == ["GD", "SAM", "minima"]
+        assert [trace.visible for trace in figure.data[1:3]] == [True, "legendonly"]
+        both = landscapes.trajectory_map(samples, at_first=("GD", "SAM"))
+        assert [trace.visible for trace in both.data[1:3]] == [True, True]
         assert len(figure.data[1].x) == 2 * 4  # three positions and a gap for each restart
         assert len(figure.data[-1].x) == len(get("six-hump-camel").minima)
         with pytest.raises(ValueError, match="the sample of GD has no recorded path"):
@@ -276,12 +291,20 @@ def test_every_cell_is_read_as_one(chapter):
 
 @pytest.mark.parametrize("chapter", sorted((ROOT / "book").glob("*.py")), ids=lambda file: file.stem)
 def test_every_drawn_figure_is_described_in_words(chapter):
-    """Interactive ones (`page.interactive`) are no images."""
+    """Interactive ones (`page.interactive`) are no images; a name may be made in a loop."""
     text = chapter.read_text("utf-8")
-    drawn = set(re.findall(r'page\.figure\(\s*"([\w-]+)"', text))
-    described = dict(re.findall(r"\{glue:figure\} ([\w-]+)\n# :alt: (.+)\.\n", text))
-    assert set(described) == drawn
-    assert all(len(words) > 20 for words in described.values())
+    shown = set(re.findall(r"\{glue:figure\} ([\w-]+)\n", text))
+    starts = {"page.figure": [], "page.interactive": []}
+    for call in (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)):
+        if (kind := ast.unparse(call.func)) in starts:
+            name = call.args[0]
+            starts[kind].append(name.value if isinstance(name, ast.Constant) else name.values[0].value)
+        if kind == "page.figure":
+            words = {keyword.arg: keyword.value for keyword in call.keywords}
+            assert len(ast.unparse(words["alt"])) > 40
+    every = tuple(starts["page.figure"] + starts["page.interactive"])
+    assert {name for name in shown if not name.startswith(every)} == set()
+    assert [start for start in every if not any(name.startswith(start) for name in shown)] == []
 
 
 def test_no_two_chapters_share_a_label():

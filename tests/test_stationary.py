@@ -13,7 +13,7 @@ from popview.common.errors import UsageError
 from popview.common.seeds import generator, stream
 from popview.landscapes import LANDSCAPES, Landscape, get, two_well
 from popview.landscapes.passes import lowest_passes
-from popview.landscapes.restarts import FAR, sample
+from popview.landscapes.restarts import FAR, sample, sample_each
 from popview.optimizers import ALGORITHMS, make
 
 SQUARE = ((-5.0, 5.0), (-5.0, 5.0))
@@ -247,6 +247,44 @@ class TestPopulation:
         s = sample(two_well(4, depth=0.2), "NiM-BH", 30, iterations=60, lr=0.01)
         assert s.ends.shape == (30, 4)
         assert s.counts_by_basin().sum() == 30
+
+
+class TestSweep:
+    """Several settings as one population are each setting's own run, bit for bit."""
+
+    COUNTS = ("gradient_evaluations", "loss_evaluations", "noise_triggers", "hops_tried", "hops_accepted")
+
+    @pytest.mark.parametrize("algorithm", SETTINGS)
+    def test_gives_what_each_setting_gives_alone(self, algorithm):
+        own = SETTINGS[algorithm]
+        settings = [
+            {"landscape": "himmelblau", **own, "lr": 0.02, "seed": 4},
+            {"landscape": two_well(depth=0.3), **own, "lr": 0.005},
+            {"landscape": two_well(10), **own, "lr": 0.01, "restarts": 11},
+            {"landscape": "himmelblau", **own, "lr": 0.1, "domain": ((-5.0, 5.0), (-1.0, 5.0))},  # some diverge
+            {"landscape": "himmelblau", **own, "lr": 0.02, "normalized": True},
+            {"landscape": "himmelblau", "lr": 0.02, **{k: {"tau": 5}.get(k, 3 * v) for k, v in own.items()}},
+        ]
+        common = {"restarts": 37, "iterations": 60, "record_every": 25}
+        together = sample_each(algorithm, settings, **common)
+        assert len(together) == len(settings)
+        for setting, s in zip(settings, together, strict=True):
+            alone = sample(algorithm=algorithm, **{**common, **setting})
+            assert s.landscape == alone.landscape
+            assert len(s.ends) == setting.get("restarts", 37)
+            for name in ("starts", "ends", "path", "nearest", "distance", "basin", "diverged", *self.COUNTS):
+                assert same([getattr(s, name)], [getattr(alone, name)]), name
+
+    def test_mistakes_are_those_of_sample(self):
+        with pytest.raises(UsageError, match="did you mean 'himmelblau'"):
+            sample_each("GD", [{"landscape": "himelblau"}])
+        with pytest.raises(ValueError, match="restarts must be 1 or above, got 0"):
+            sample_each("GD", [{"landscape": "himmelblau", "restarts": 0}])
+        with pytest.raises(TypeError, match="landscape"):
+            sample_each("GD", [{"lr": 0.1}])
+        with pytest.raises(ValueError, match="lr must be above 0"):
+            sample_each("GD", [{"lr": 0.1}, {"lr": -1.0}], landscape="himmelblau")
+        assert sample_each("GD", []) == []
 
 
 class TestMistakes:

@@ -202,7 +202,7 @@ class TestSymmetry:
 class TestGrid:
     def test_is_the_comparison_of_every_protocol_with_every_row(self):
         choices = {"normalized": (True, False), "iterations": (10,), "domain": (((-3.0, 3.0), (-2.0, 2.0)),)}
-        table = grid(choices, radii=(0.5,), restarts=20, seed=1, workers=1)
+        table = grid(choices, radii=(0.5,), restarts=20, seed=1)
         assert len(table) == 24 * 2
         protocol = Protocol(normalized=False, iterations=10, domain=((-3.0, 3.0), (-2.0, 2.0)), restarts=20)
         s = protocol.sample("six-hump-camel", "NiM-BH", seed=1)

@@ -2,6 +2,7 @@
 
 import json
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,13 +11,16 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from popview import cli, topography
+from popview.book import style
 from popview.book.figures import solutions as solution_figures
-from popview.book.sentences import topography as topography_sentences
+from popview.book.tables import barriers as barrier_tables
 from popview.book.tables import topography as topography_tables
 from popview.common.errors import UsageError
+from popview.landscapes import get
 from popview.paper import claims, rules
 from popview.paper.printed import printed_deviations, printed_losses
 from popview.paper.rules import Study
+from popview.populations import landscape_paths
 from popview.populations import solutions as solution_statistics
 from popview.runs import experiment, loop, store, workers
 from popview.runs import solutions as study
@@ -689,12 +693,12 @@ class TestReadings:
 class TestLayouts:
     def test_tables_hold_every_set(self, evidence):
         means = solution_statistics.barrier_means(evidence.barriers)
-        assert len(topography_tables.barriers_table(means, TITLES)) == len(means)
+        assert len(barrier_tables.barriers_table(means, TITLES)) == len(means)
         tables = [
             solution_statistics.barrier_differences(evidence.barriers, value) for value in ("rise", "fitted_rise")
         ]
         sums = (tables[0]["objective"] == "sum").sum()
-        assert len(topography_tables.barrier_differences_table(pd.concat(tables), TITLES)) == 2 * sums
+        assert len(barrier_tables.barrier_differences_table(pd.concat(tables), TITLES)) == 2 * sums
         shown = topography_tables.solutions_table(evidence.solutions, printed_losses(), TITLES)
         assert shown.columns.is_unique
         assert shown["algorithm"].tolist() == [SGD, QUASI, "SAM", "NiM-BH"]
@@ -725,7 +729,8 @@ class TestLayouts:
         apart = solution_statistics.separation(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
         told = pd.DataFrame([("digits", "fitted", 5, 8, 0.3)], columns=["network", "stage", "right", "of", "p"])
         assert len(topography_tables.separations(apart, told, TITLES)) == 7
-        assert "in 0 of 1, with 5 to 5 of 8 assigned rightly" in topography_sentences.norms_and_directions(apart, told)
+        last = topography_tables.separations(apart, told.assign(p=1e-4), TITLES).iloc[-1, 1]
+        assert last == "5 of 8 (p\u00a0< 0.001)"
 
     def test_passes_count_gradients_and_losses(self):
         """A full-batch run, one step an epoch: its line search is on the bill."""
@@ -738,49 +743,69 @@ class TestLayouts:
         )
         assert cells["passes, L-BFGS-GSS"] == "679"
 
-    def test_the_answer_counts_groups_and_names_what_is_not_there(self):
-        same = made({SGD: 0.1, QUASI: 0.5})
-        found = topography_sentences.answer(
-            {"perceptron on digits": same, "FCP on MNIST": same, "LeNet on MNIST": None}
-        )
-        assert found.startswith("**Of 9 claims, ")
-        line = next(line for line in found.splitlines() if "Barriers between" in line)
-        assert (
-            "*holds* on both (perceptron on digits: early-stopped, height 0.5 against 0.098, rise 0.5 against" in line
-        )
-        assert "fully fitted, height 0.5 against 0.098" in line
-        assert found.endswith("Not run here yet: LeNet on MNIST.")
-        apart = topography_sentences.answer(
-            {"perceptron on digits": same, "FCP on MNIST": made({SGD: 0.5, QUASI: 0.1})}
-        )
-        assert "*holds* (perceptron on digits" in apart
-        assert "*does not hold* (FCP on MNIST" in apart
-        assert "not been run" in topography_sentences.answer({"LeNet on MNIST": None})
+    def test_verdicts_stand_in_a_grid(self):
+        studies = {"perceptron on digits": made(EVEN), "FCP on MNIST": made({SGD: 0.1, QUASI: 0.5})}
+        listed = claims.read_claims().query("study != ''").assign(computed="")
+        verdicts = claims.judge_claims(listed, {}, rules.Computed(), set(), studies)
+        grid = topography_tables.verdict_grid(verdicts, [*studies, "LeNet on MNIST"])
+        assert list(grid) == ["claim", *studies]
+        assert list(grid["claim"]) == list(listed["claim"])
+        for row in verdicts.to_dict("records"):
+            assert grid.set_index("claim").loc[row["claim"], row["scale"]] == row["verdict"]
 
-    def test_sentences_follow_from_the_numbers(self, evidence):
-        barriers = evidence.barriers
-        softer = solution_statistics.changes(barriers, "objective", "maximum", "sum")
-        assert f"of {len(softer)} sets" in topography_sentences.count_sides(softer)
-        fits = int((barriers["objective"] == "sum").sum())
-        told = topography_sentences.converged(barriers.assign(converged=barriers["objective"] == "sum"))
-        assert f"{fits:,} of {fits:,} fits of the sum of losses" in told
-        assert "and 0 of" in told
-        third = solution_statistics.barrier_differences(barriers, a="SAM").assign(algorithm="SAM")
-        assert "SAM's on perceptron on digits" in topography_sentences.others(third, TITLES)
-        higher = topography_sentences.accuracy_differences({"perceptron on digits": made(EVEN, accuracy=0.05)})
-        assert "perceptron on digits: L-BFGS-GSS +" in higher
-        assert "not told apart" not in higher
-        assert "not told apart" in topography_sentences.accuracy_differences({"perceptron on digits": made(EVEN)})
-        assert topography_sentences.judged("low_paths", {"a": made(EVEN)}).startswith("- a: *holds*: ")
+    def test_ratios_are_geometric_means_over_seeds(self, evidence):
+        ratios = topography_tables.ratios_to_sgd({"digits": evidence}).set_index(["algorithm", "measure"])["ratio"]
+        wide = evidence.values("equal", "top_eigenvalue").dropna()
+        for name in {QUASI, "SAM"} & set(ratios.index.get_level_values(0)):
+            both = evidence.values("equal", "top_eigenvalue")[[name, SGD]].dropna()
+            wanted = np.prod(both[name] / both[SGD]) ** (1 / len(both))
+            assert ratios[name, "largest eigenvalue"] == pytest.approx(wanted)
+        assert len(wide) > 0
+        assert SGD not in ratios.index.get_level_values(0)
 
-    def test_figures_with_and_without_results(self, evidence):
-        nothing = pd.DataFrame()
-        means = solution_statistics.barrier_means(evidence.barriers)
+    def test_accuracies_less_sgds(self):
+        higher = topography_tables.accuracy_differences({"digits": made(EVEN, accuracy=0.05)}, TITLES)
+        assert higher["points"].astype(float).to_numpy() == pytest.approx(5, abs=0.1)
+        assert not higher["p (Holm)"].eq("1").any()
+        apart = topography_tables.accuracy_differences({"digits": made(EVEN)}, TITLES)
+        assert apart["p (Holm)"].map(lambda p: float(p.replace("< ", "")) > 0.05).all()
+
+    def test_small_losses_are_powers_of_ten(self):
+        shown = topography_tables.printed_table(printed_losses()).set_index("network")
+        assert shown.loc["FCP", "L-BFGS-GSS, training"] == "1.26 × 10⁻⁸"
+        assert shown.loc["FCP", "SGD, test"] == "0.0825"
+
+    @pytest.mark.parametrize("width", [style.DESKTOP, style.PHONE])
+    def test_figures_with_and_without_results(self, evidence, width):
+        nothing, both = pd.DataFrame(), (SGD, QUASI)
         for some in (evidence.solutions, nothing):
-            assert solution_figures.accuracies(some, TITLES).axes
+            assert solution_figures.sharper_and_worse(some, TITLES, both, width).axes
+        for some in (topography_tables.ratios_to_sgd({"digits": evidence}), nothing):
+            assert solution_figures.times_sgd(some, TITLES, width).axes
         for some in (evidence.barriers, nothing):
-            assert solution_figures.profiles(some, TITLES, (SGD, QUASI)).axes
-        for some in (means, nothing):
-            assert solution_figures.rises(some, TITLES).axes
+            assert solution_figures.profiles(some, TITLES, both, width).axes
+        for some in (solution_statistics.barrier_differences(evidence.fits), nothing):
+            assert solution_figures.differences(some, TITLES, width).axes
         for some in ({"digits": evidence.products["fitted"]}, {}):
-            assert solution_figures.components(some, TITLES, (SGD, QUASI)).axes
+            assert solution_figures.components(some, TITLES, both, width).axes
+        plt.close("all")
+
+    def test_filled_where_the_robust_interval_leaves_out_zero(self):
+        ends = {"low": -1.0, "high": 2.0, "dyadic_high": 1.5, "difference": 1.0, "network": "digits", "ends": "plain"}
+        table = pd.DataFrame(
+            [ends | {"stage": "fitted", "dyadic_low": 0.5}, ends | {"stage": "early", "dyadic_low": -0.5}]
+        )
+        axes = solution_figures.differences(table, TITLES, style.PHONE).axes[0]
+        points = [line for line in axes.lines if line.get_marker() == "o"]
+        assert [point.get_markerfacecolor() for point in points] == ["#333333", "white"]
+
+    def test_a_map_shows_each_path(self):
+        landscape = get("himmelblau")
+        found = landscape_paths.paths(landscape, landscape_paths.NEIGHBOURS, steps=3)["sum of losses"]
+        axes = solution_figures.path_map([(landscape, landscape_paths.NEIGHBOURS, found)], np.sqrt, style.DESKTOP).axes[
+            0
+        ]
+        assert len(axes.lines) == 2 * len(landscape_paths.NEIGHBOURS) + 1
+        curve = axes.lines[1].get_xydata()
+        minima = [landscape.minima[i].location for i in landscape_paths.NEIGHBOURS[0]]
+        assert np.allclose(curve[[0, -1]], minima)

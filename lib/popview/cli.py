@@ -183,7 +183,7 @@ def topography(
         int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")
     ] = None,
 ) -> None:
-    """Train the solutions of chapter 11 and find paths between them; what was finished before is kept."""
+    """Train the solutions of the page between-solutions and find paths between them; what was finished is kept."""
     from popview.runs import experiment
 
     names = network or experiment.tasks_of("solutions", profile)
@@ -302,7 +302,7 @@ def compare(
     variant: Annotated[str, typer.Option(help="base or tuned.")] = "base",
     metric: Annotated[str, typer.Option(help="test_metric, validation_metric, or a loss.")] = "test_metric",
 ) -> None:
-    """Compare two algorithms as chapter 7 does: effect, intervals, tests, verdict."""
+    """Compare two algorithms as the page better-than-sgd does: effect, intervals, tests, verdict."""
     from popview.populations import compare_text
 
     typer.echo(compare_text.comparison(a, b, task=task, profile=profile, variant=variant, metric=metric))

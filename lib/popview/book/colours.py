@@ -25,7 +25,7 @@ COLOURS = {
     "AdamW": "#4c004c",  # the palette's yellow is not seen on white
     "SWA": "#333333",
     "SGLD": _PALETTE[7],
-    "L-BFGS-GSS": "#005f60",
+    "L-BFGS-GSS": "#b25947",
 }
 
 #: Colours for further algorithms. To an eye with all cones, and to one without the red, green or blue ones, each is at

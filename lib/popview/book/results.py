@@ -1,16 +1,15 @@
 """The results that a page shows: read as the profile plans it, and named where they are missing."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
 
 from popview.book.cells import stack
-from popview.book.page import NOT_RUN
 from popview.populations.comparisons import against_reference
 from popview.runs import expansion, profiles
 
-__all__ = ["absent", "base_setting_chosen", "each", "margin", "planned_comparison", "to_fill"]
+__all__ = ["base_setting_chosen", "each", "margin", "planned_comparison"]
 
 
 def each(
@@ -44,43 +43,6 @@ def planned_comparison(
 def margin(profile: str, key: tuple[str, str]) -> float:
     """Return the equivalence margin that the profile fixes for a task; `key` is (task, variant)."""
     return float(profiles.settings(profile, key[0])["margin"])
-
-
-def absent(coverage: pd.DataFrame, variant: str) -> str:
-    """Say which tasks have no whole results in a variant, for a line under a table."""
-    missing = coverage[(coverage["variant"] == variant) & (coverage["whole"] == 0)]["task"]
-    if missing.empty:
-        return f"all tasks that were asked for, {variant}"
-    return f"{NOT_RUN}, or not whole, {variant}: {', '.join(missing)}"
-
-
-def to_fill(coverage: pd.DataFrame, profile: str, inventory: Iterable[Mapping[str, Any]]) -> str:
-    """Name the commands that compute the tasks of which nothing is there, and their hours by a task of like settings.
-
-    Parameters
-    ----------
-    coverage : DataFrame
-        As `popview.populations.tables.gather` gives it.
-    profile : str
-    inventory : iterable of mappings
-        As `popview.runs.status.inventory` gives it.
-    """
-    taken = pd.DataFrame(inventory).groupby(["task", "variant"])["core_hours"].sum()
-    present = coverage.groupby("task", sort=False)["present"].sum()
-    sentences = []
-    for task in present[present == 0].index:
-        own = profiles.settings(profile, task)
-        like = next((n for n in profiles.tasks(profile) if n != task and profiles.settings(profile, n) == own), None)
-        base, trial, tuned = (taken.get((like, variant), 0.0) for variant in ("base", "trial", "tuned"))
-        run, tune = (f"popview {command} --profile {profile} --task {task}" for command in ("run", "tune"))
-        how, hours = f"`{run}` computes its base results", [base]
-        if "search" in own:
-            how += f", and then `{tune}` and `{run} --variant tuned` its tuned ones"
-            hours.append(trial + tuned)
-        words = " and ".join(f"{number:.1f}" for number in hours)
-        spent = f" (some {words} core-hours, as on {like}, whose settings are the same)" if all(hours) else ""
-        sentences.append(f"Nothing of {task} is there. Where its data are, {how}{spent}.")
-    return " ".join(sentences) or "Every task that was asked for has results."
 
 
 def base_setting_chosen(settings_there: Iterable[tuple[str, str]], profile: str) -> str:

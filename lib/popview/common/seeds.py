@@ -1,15 +1,22 @@
 """Independent random streams from one seed: a restart's start must not share random numbers with its noise."""
 
 import hashlib
+from collections.abc import Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from popview.common.errors import check_name
+
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["checked_seed", "draws", "generator", "stream"]
+__all__ = ["SOURCES", "checked_seed", "draws", "generator", "seed_of", "stream"]
+
+#: What a restart's seed draws, apart from each other: the initial weights; the examples that are trained on; their
+#: order, and how they are cropped and flipped; the optimizer's noise, and dropout.
+SOURCES = ("initialisation", "split", "order", "noise")
 
 
 def checked_seed(seed: Any) -> int:
@@ -39,6 +46,34 @@ def checked_seed(seed: Any) -> int:
 def stream(seed: int, name: str) -> int:
     """Return the seed of the stream `name` ("starts", "noise", "order", …) that belongs to `seed`."""
     return int.from_bytes(hashlib.sha256(f"{checked_seed(seed)}/{name}".encode()).digest()[:8], "big") >> 1
+
+
+def seed_of(source: str, seed: int, fixed: Mapping[str, int] | None = None) -> int:
+    """Return the seed that draws a source of a restart: its own, unless the source has a fixed one.
+
+    Parameters
+    ----------
+    source : str
+        One of `SOURCES`.
+    seed : int
+        Of the restart.
+    fixed : mapping of str to int, optional
+        Source → the seed that draws it for every restart.
+
+    Raises
+    ------
+    UsageError
+        If a source is unknown.
+
+    Examples
+    --------
+    >>> from popview.common.seeds import seed_of
+    >>> [seed_of(source, 3, {"split": 0}) for source in ("split", "order")]
+    [0, 3]
+    """
+    for name in (source, *(fixed or {})):
+        check_name("source of randomness", name, SOURCES)
+    return checked_seed((fixed or {}).get(source, seed))
 
 
 def draws(seed: int) -> np.random.Generator:

@@ -1,7 +1,8 @@
 """Landscapes with known minima: the paper's three functions and a two-well whose depth and width are set apart.
 
-A landscape maps points of shape ``(..., d)`` to values of shape ``(...)``. Value and gradient are written out, because
-500 restarts × 24 cells are computed while a chapter is built; tests check them against autograd.
+A landscape maps points of shape ``(..., d)`` to values of shape ``(...)``. Value and gradient are written out
+(`popview.landscapes.formulas`), because 500 restarts × 24 cells are computed while a chapter is built; tests check them
+against autograd.
 
 The paper's Figure 1 misprints two of the formulas (1.04 for 1.05 in the three-hump camel; −44y² · y² for
 (−4 + 4y²) · y² in the six-hump camel, which is then unbounded below). The standard formulas are used here.
@@ -20,10 +21,10 @@ import torch
 from torch import Tensor
 
 from popview.common.errors import check_name
+from popview.landscapes import formulas
+from popview.landscapes.formulas import ValueAndGradient
 
 __all__ = ["LANDSCAPES", "Landscape", "Minimum", "get", "two_well"]
-
-ValueAndGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -263,26 +264,6 @@ class Landscape:
         return lowest
 
 
-def _himmelblau(points: Tensor) -> tuple[Tensor, Tensor]:
-    x, y = points.unbind(-1)
-    a, b = x * x + y - 11, x + y * y - 7
-    return a * a + b * b, torch.stack([4 * x * a + 2 * b, 2 * a + 4 * y * b], dim=-1)
-
-
-def _three_hump_camel(points: Tensor) -> tuple[Tensor, Tensor]:
-    x, y = points.unbind(-1)
-    square = x * x
-    value = square * (2 + square * (square / 6 - 1.05)) + y * (x + y)
-    return value, torch.stack([x * (4 + square * (square - 4.2)) + y, x + 2 * y], dim=-1)
-
-
-def _six_hump_camel(points: Tensor) -> tuple[Tensor, Tensor]:
-    x, y = points.unbind(-1)
-    u, v = x * x, y * y
-    value = u * (4 + u * (u / 3 - 2.1)) + x * y + 4 * v * (v - 1)
-    return value, torch.stack([x * (8 + u * (2 * u - 8.4)) + y, x + y * (16 * v - 8)], dim=-1)
-
-
 def two_well(
     dimension: int = 2, depth: float = 0.0, curvatures: tuple[float, float] = (2.0, 20.0), height: float = 1.0
 ) -> Landscape:
@@ -331,16 +312,7 @@ def two_well(
         raise ValueError(f"height and two curvatures must be above 0, got {height!r} and {curvatures!r}")
     if not abs(depth) <= 100 * height:
         raise ValueError(f"depth must be within 100 times the height, {height!r}, of 0, got {depth!r}")
-    left, right = curvatures
-
-    def value_and_gradient(points: Tensor) -> tuple[Tensor, Tensor]:
-        x, y = points[..., 0], points[..., 1:]
-        t = ((x + 1) / 2).clamp(0, 1)
-        step, slope = t**3 * (t * (6 * t - 15) + 10), 15 * (t * (1 - t)) ** 2
-        well, curvature, square = x * x - 1, left + (right - left) * step, (y * y).sum(-1)
-        value = height * well**2 + depth * step + curvature * square / 2
-        along = 4 * height * x * well + (depth + (right - left) * square / 2) * slope
-        return value, torch.cat([along.unsqueeze(-1), curvature.unsqueeze(-1) * y], dim=-1)
+    value_and_gradient = formulas.two_well_formula(dimension, depth, curvatures, height)
 
     # for |x| < 1, df/dx on the axis is (1 − x²)(q (1 − x²) − 4 height x) with q = 15/16 depth: one saddle, and no other
     q = 15 / 16 * depth
@@ -393,7 +365,7 @@ LANDSCAPES: dict[str, Landscape] = {
     "himmelblau": Landscape(
         name="himmelblau",
         formula="(x² + y − 11)² + (x + y² − 7)²",
-        value_and_gradient=_himmelblau,
+        value_and_gradient=formulas.on_coordinates(formulas.himmelblau),
         domain=_SQUARE,
         guesses=((3.0, 2.0), (3.6, -1.8), (-2.8, 3.1), (-3.8, -3.3)),
         passes=((3.4, 0.1), (0.1, 2.9), (-3.1, -0.1), (-0.1, -1.95)),
@@ -401,7 +373,7 @@ LANDSCAPES: dict[str, Landscape] = {
     "three-hump-camel": Landscape(
         name="three-hump-camel",
         formula="2x² − 1.05x⁴ + x⁶/6 + xy + y²",
-        value_and_gradient=_three_hump_camel,
+        value_and_gradient=formulas.on_coordinates(formulas.three_hump_camel),
         domain=_SQUARE,
         guesses=((0.0, 0.0), (1.75, -0.87), (-1.75, 0.87)),
         passes=((1.07, -0.54), (-1.07, 0.54)),
@@ -411,7 +383,7 @@ LANDSCAPES: dict[str, Landscape] = {
     "six-hump-camel": Landscape(
         name="six-hump-camel",
         formula="(4 − 2.1x² + x⁴/3)x² + xy + (−4 + 4y²)y²",
-        value_and_gradient=_six_hump_camel,
+        value_and_gradient=formulas.on_coordinates(formulas.six_hump_camel),
         domain=((-3.0, 3.0), (-2.0, 2.0)),
         guesses=((0.09, -0.71), (-0.09, 0.71), (1.7, -0.8), (-1.7, 0.8), (1.6, 0.57), (-1.6, -0.57)),
         passes=((0.0, 0.0), (1.11, -0.77), (-1.11, 0.77), (1.64, 0.23), (-1.64, -0.23), (1.3, 0.6), (-1.3, -0.6)),

@@ -4,7 +4,9 @@ What is sampled is the distribution of end points after a finite number of steps
 paper calls it stationary distribution, and the name is kept.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,8 +15,9 @@ from torch import Tensor
 from popview.common.seeds import generator, stream
 from popview.landscapes.functions import Landscape, get
 from popview.optimizers import make
+from popview.optimizers.checks import PER_MEMBER
 
-__all__ = ["Sample", "hop_rates", "sample"]
+__all__ = ["Sample", "hop_rates", "sample", "sample_each"]
 
 #: Beyond this distance from the origin a restart counts as diverged, as it does when it is not finite.
 FAR = 1e3
@@ -136,41 +139,138 @@ def sample(
     >>> abs(left - right) < 100, nowhere, diverged
     (True, 0, 0)
     """
-    surface = get(landscape) if isinstance(landscape, str) else landscape
-    for name, value in (("restarts", restarts), ("iterations", iterations)):
-        if value < 1:
-            raise ValueError(f"{name} must be 1 or above, got {value!r}")
-    starts = surface.sample_starts(restarts, generator(seed, "starts"), domain)
+    run = _Run(landscape, restarts, iterations, domain, seed, record_every, hyperparameters)
+    return _together(algorithm, [run])[0]
+
+
+def sample_each(algorithm: str, settings: Iterable[Mapping[str, Any]], **common: Any) -> list[Sample]:
+    """Do what `sample` does with each of several settings, as many of them as possible as one population.
+
+    Settings share a population if they differ in nothing but the landscape (of the same dimension), the domain, the
+    seed, and the hyperparameters `lr`, `rho`, `epsilon`, `tau` and `temperature`. Each keeps its own starts and its own
+    noise stream.
+
+    Parameters
+    ----------
+    algorithm : str
+        A name of `popview.optimizers.ALGORITHMS`.
+    settings : iterable of mappings
+        What `sample` takes by name: ``landscape, restarts, iterations, domain, seed, record_every``, hyperparameters.
+    **common
+        The same, for settings that do not say otherwise.
+
+    Returns
+    -------
+    list of Sample
+        One per setting, in their order: what `sample` returns for this setting alone, bit for bit.
+
+    Raises
+    ------
+    TypeError
+        If a setting has no landscape.
+    UsageError, ValueError
+        As `sample` does.
+
+    Examples
+    --------
+    >>> from popview.stationary import sample, sample_each
+    >>> settings = [{"lr": 0.001, "rho": 0.1}, {"lr": 0.01, "rho": 0.5}]
+    >>> both = sample_each("NiG-GD", settings, landscape="himmelblau", restarts=50, iterations=100)
+    >>> alone = sample("himmelblau", "NiG-GD", restarts=50, iterations=100, lr=0.01, rho=0.5)
+    >>> both[1].ends.equal(alone.ends)
+    True
+    """
+    names = {f.name for f in fields(_Run)} - {"hyperparameters"}
+    populations: dict[Any, list[tuple[int, _Run]]] = {}
+    for i, setting in enumerate({**common, **setting} for setting in settings):
+        own = {name: value for name, value in setting.items() if name in names}
+        run = _Run(**own, hyperparameters={name: value for name, value in setting.items() if name not in names})
+        populations.setdefault(run.population(), []).append((i, run))
+    samples: dict[int, Sample] = {}
+    for members in populations.values():
+        places, runs = zip(*members, strict=True)
+        samples |= dict(zip(places, _together(algorithm, runs), strict=True))
+    return [samples[i] for i in sorted(samples)]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What `sample` was asked for."""
+
+    landscape: str | Landscape
+    restarts: int = 500
+    iterations: int = 1000
+    domain: tuple[tuple[float, float], ...] | None = None
+    seed: int = 0
+    record_every: int | None = None
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in (("restarts", self.restarts), ("iterations", self.iterations)):
+            if value < 1:
+                raise ValueError(f"{name} must be 1 or above, got {value!r}")
+
+    @cached_property
+    def surface(self) -> Landscape:
+        return get(self.landscape) if isinstance(self.landscape, str) else self.landscape
+
+    def population(self) -> tuple[Any, ...]:
+        """Return what is equal in all runs of one population."""
+        fixed = {name: None if name in PER_MEMBER else value for name, value in self.hyperparameters.items()}
+        return self.surface.dimension, self.restarts, self.iterations, self.record_every, frozenset(fixed.items())
+
+
+def _together(algorithm: str, given: Sequence[_Run]) -> list[Sample]:
+    """Run what may be one population as one: landscape by landscape, so that each is evaluated once a step."""
+    blocks: dict[Landscape, list[_Run]] = {}
+    for run in sorted(given, key=lambda run: float(run.hyperparameters.get("lr", 0))) if len(given) > 1 else given:
+        blocks.setdefault(run.surface, []).append(run)  # equal learning rates stand next to each other: one operation
+    order, restarts = [run for runs in blocks.values() for run in runs], given[0].restarts
+    sizes = [restarts * len(runs) for runs in blocks.values()]
+    starts = torch.cat(
+        [run.surface.sample_starts(restarts, generator(run.seed, "starts"), run.domain) for run in order]
+    )
     points = torch.nn.Parameter(starts.clone())
-    optimizer = make(algorithm, [points], population=True, seed=stream(seed, "noise"), **hyperparameters)
+    hyperparameters = {
+        name: _of_members([run.hyperparameters[name] for run in order], restarts) for name in order[0].hyperparameters
+    }
+    seeds = [stream(run.seed, "noise") for run in order]
+    optimizer = make(algorithm, [points], population=True, seed=seeds, **hyperparameters)
 
     def closure() -> Tensor:
-        value, points.grad = surface.value_and_gradient(points.detach())
+        parts = [s.value_and_gradient(p) for s, p in zip(blocks, points.detach().split(sizes), strict=True)]
+        value, points.grad = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
         return value
 
+    iterations, every = given[0].iterations, given[0].record_every
     records = [starts]
-    for iteration in range(1, iterations + 1):
-        optimizer.step(closure)
-        if record_every and iteration % record_every == 0:
+    for taken in range(0, iterations, every or iterations):
+        steps = min(every or iterations, iterations - taken)
+        optimizer.repeat(closure, steps)
+        if every == steps:
             records.append(points.detach().clone())
     optimizer.finish()
     ends = points.detach().clone()
     diverged = ~(ends.norm(dim=-1) <= FAR)
-    settled = torch.where(diverged.unsqueeze(-1), 0.0, ends)
-    nearest, distance = surface.nearest(settled)
-    basin, left = surface.nearest(surface.polish(settled))
-    return Sample(
-        landscape=surface,
-        algorithm=algorithm,
-        starts=starts,
-        ends=ends,
-        nearest=nearest,
-        distance=distance,
-        basin=torch.where(left <= NEAR, basin, -1),
-        diverged=diverged,
-        path=torch.stack(records) if record_every else None,
-        **optimizer.counts,
-    )
+    settled = torch.where(diverged.unsqueeze(-1), 0.0, ends).split(sizes)
+    found = [(*s.nearest(p), *s.nearest(s.polish(p))) for s, p in zip(blocks, settled, strict=True)]
+    nearest, distance, basin, left = map(torch.cat, zip(*found, strict=True))
+    whole = {"starts": starts, "ends": ends, "nearest": nearest, "distance": distance, "diverged": diverged}
+    whole |= {"basin": torch.where(left <= NEAR, basin, -1), **optimizer.counts}
+    path = torch.stack(records) if every else None
+    samples = {}
+    for i, run in enumerate(order):
+        rows = slice(i * restarts, (i + 1) * restarts)
+        of_run = {name: tensor[rows] for name, tensor in whole.items()}
+        samples[id(run)] = Sample(run.surface, algorithm, path=None if path is None else path[:, rows], **of_run)
+    return [samples[id(run)] for run in given]
+
+
+def _of_members(values: list[Any], restarts: int) -> Any:
+    """Return a hyperparameter of several runs: what all have, or one number per member."""
+    if len(values) == 1 or all(value == values[0] for value in values):
+        return values[0]
+    return torch.tensor(values, dtype=torch.float64).repeat_interleave(restarts)
 
 
 def hop_rates(

@@ -81,8 +81,8 @@ def class_of(name: str) -> type[Optimizer]:
     Examples
     --------
     >>> from popview.optimizers import class_of
-    >>> class_of("SAM").in_short.update, class_of("NiM-MBH").__name__
-    ('g₂ = ∇f(w + ρ g/‖g‖); w ← w − η g₂', 'BasinHopping')
+    >>> class_of("SAM").in_short.gradients, class_of("NiM-MBH").__name__
+    ('2', 'BasinHopping')
     """
     build = ALGORITHMS[name]
     return build if isinstance(build, type) else BasinHopping

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 
 from popview.optimizers.base import InShort, Optimizer
+from popview.optimizers.tensors import equal_rows
 
 __all__ = ["AdamW"]
 
@@ -77,18 +78,23 @@ class AdamW(Optimizer):
         models, gradients = self._moved(), self._followed
         first, second, steps = self._moments(self._moving())
         for group, span in self._spans():
-            adamw(
-                models[span],
-                gradients[span],
-                first[span],
-                second[span],
-                [],
-                steps[span],
-                amsgrad=False,
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                lr=float(group["lr"]),
-                weight_decay=group["weight_decay"],
-                eps=group["eps"],
-                maximize=False,
-            )
+            lr, taken = self._rate(group), steps[span]
+            for rows, number in equal_rows(lr) if isinstance(lr, Tensor) else [(slice(None), lr)]:
+                counted = [step.clone() for step in taken] if isinstance(lr, Tensor) else taken  # by each call
+                adamw(
+                    [t[rows] for t in models[span]],
+                    [g[rows] for g in gradients[span]],
+                    [m[rows] for m in first[span]],
+                    [m[rows] for m in second[span]],
+                    [],
+                    counted,
+                    amsgrad=False,
+                    beta1=group["betas"][0],
+                    beta2=group["betas"][1],
+                    lr=number,
+                    weight_decay=group["weight_decay"],
+                    eps=group["eps"],
+                    maximize=False,
+                )
+            if isinstance(lr, Tensor):
+                torch._foreach_add_(taken, 1)

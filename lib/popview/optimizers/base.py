@@ -1,6 +1,6 @@
 """What every optimizer here shares: how a step goes, what a run returns, counts, resume."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
@@ -41,8 +41,9 @@ class Optimizer(Passes):
         scaled gradients inside the closure, to ``max_norm * scaler.get_scale()``: the optimizer unscales them.
     population : bool
         Whether the tensors hold P models; the closure then returns P losses (and backpropagates their sum).
-    seed : int
-        Seed of the optimizer's own noise stream, whose state is part of ``state_dict()``.
+    seed : int or sequence of int
+        Seed of the optimizer's own noise stream, whose state is part of ``state_dict()``. K seeds: the P models are K
+        runs of P/K models each, one after the other, and each run has a noise stream of its own.
     process_group : torch.distributed.ProcessGroup or False, optional
         The ranks that train this model together. Losses and norms by which an algorithm decides are then averaged over
         them, and all take the noise stream of the first. False: the ranks are independent. Algorithms that decide by
@@ -59,6 +60,10 @@ class Optimizer(Passes):
     call of a closure gradients are cleared, as `zero_grad` was last asked to. In Lightning pass that closure to
     ``self.optimizers().step`` in manual optimization, with `manual_backward`. In accelerate pass it to the prepared
     optimizer, with `Accelerator.backward` and ``gradient_accumulation_steps=1``: more would divide the loss once again.
+
+    *Populations.* `lr`, `rho`, `epsilon`, `tau` and `temperature` may be tensors of shape ``(P,)``, one value per
+    model (in float64, lest 0.1 be rounded before it is used). With a seed for each run, a model then does what it does
+    in a population of its run alone. (Torch's schedulers fill tensors of one number only.)
 
     *Process groups.* Gradients are averaged between ranks by the model's wrapper (DistributedDataParallel).
 
@@ -103,7 +108,7 @@ class Optimizer(Passes):
         buffers: Iterable[Any] = (),
         scaler: torch.amp.GradScaler | None = None,
         population: bool = False,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         process_group: Any = None,
     ) -> None:
         super().__init__(params, defaults, buffers, scaler, population, seed, process_group)
@@ -129,6 +134,34 @@ class Optimizer(Passes):
         if closure is None and self._is_blank():
             self._make_state()
             return None
+        return self._step(closure, loss_closure)
+
+    @torch.no_grad()
+    def repeat(self, closure: Closure, steps: int, loss_closure: Closure | None = None) -> Any:
+        """Make so many updates with one closure, as on a landscape; return the last step's loss, as `step` does.
+
+        What torch does around every step, for its profiler and for hooks, is left out.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from popview.optimizers import make
+        >>> w = torch.nn.Parameter(torch.tensor([2.0]))
+        >>> optimizer = make("SGD", [w], lr=0.25)
+        >>> def closure():
+        ...     optimizer.zero_grad()
+        ...     loss = (w**2).sum()
+        ...     loss.backward()
+        ...     return loss
+        >>> optimizer.repeat(closure, 3).item(), w.item()
+        (0.25, 0.25)
+        """
+        loss = None
+        for _ in range(steps):
+            loss = self._step(closure, loss_closure)
+        return loss
+
+    def _step(self, closure: Closure | None, loss_closure: Closure | None) -> Any:
         self._check_closure(closure)
         if self.replays:
             self._take_up()
@@ -220,15 +253,17 @@ class Optimizer(Passes):
 
     def _run_state(self) -> dict[str, Any]:
         """Return everything beside torch's own state that a resumed run needs, as tensors and numbers."""
+        streams = [generator.get_state() for generator in self.generators]
         return {
             "optimizer": self._kind(),
-            "generator": self.generator.get_state(),
+            "generator": torch.stack(streams) if len(streams) > 1 else streams[0],
             "steps": self.steps,
             "counts": {name: count.clone() for name, count in self.counts.items()},
         }
 
     def _load_run_state(self, run: dict[str, Any]) -> None:
-        self.generator.set_state(run["generator"].cpu())
+        for generator, state in zip(self.generators, torch.atleast_2d(run["generator"].cpu()), strict=True):
+            generator.set_state(state.clone())  # of a row of a larger tensor torch reads the wrong bytes
         self.steps = run["steps"]
         for name, count in run["counts"].items():
             self.counts[name].copy_(count)
@@ -253,7 +288,7 @@ class Optimizer(Passes):
         """Whether nothing is kept yet and a step would change nothing: so torch asks for an optimizer's state."""
         return (
             not self.state
-            and all(float(group["lr"]) == 0 for group in self.param_groups)
+            and not any(torch.as_tensor(group["lr"]).any() for group in self.param_groups)
             and all(p.grad is not None and not p.grad.any() for p in self._trained())
         )
 
@@ -290,3 +325,8 @@ class Optimizer(Passes):
 
     def _check_run(self, run: dict[str, Any]) -> None:
         """Raise UsageError where the run's entry does not fit this optimizer."""
+        if (saved := len(torch.atleast_2d(run["generator"]))) != len(self.generators):
+            raise UsageError(
+                f"state_dict holds {saved} noise streams, and this optimizer has {len(self.generators)}: "
+                "give it as many seeds"
+            )

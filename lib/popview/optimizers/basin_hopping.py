@@ -18,7 +18,7 @@ from popview.optimizers.checks import check_switch
 from popview.optimizers.hops import AcceptRule, Perturb, make_accept_rule
 from popview.optimizers.noise import Noise, make_noise
 from popview.optimizers.sgd import SGD, sgd_
-from popview.optimizers.tensors import copied, copy_where_, members_of
+from popview.optimizers.tensors import copied, copy_where_, matched, members_of
 
 __all__ = ["BasinHopping", "hopping"]
 
@@ -90,8 +90,8 @@ class BasinHopping(SGD):
 
     in_short = InShort(
         "Algorithms 4–9",
-        "perturb the gradient of a hop's first step (NiG), or the model (NiM); then a local search of at most τ steps, "
-        "or until ‖g‖ < ε; accept always (BH), or only if the loss is lower (MBH)",
+        r"add $\zeta$ to the gradient of a hop's first step (NiG), or to the model (NiM); then descend for at most "
+        r"$\tau$ steps, or until $\lVert g\rVert < \varepsilon$; keep it always (BH), or if the loss is lower (MBH)",
         "1, and with MBH 2 losses a hop",
     )
     replays = True
@@ -143,7 +143,8 @@ class BasinHopping(SGD):
             self._begun(starting)
             return loss
         self._reset(starting, self._moving())
-        flat = self._norm() < self.hyperparameter("epsilon")
+        length = self._norm()
+        flat = length < matched(self.hyperparameter("epsilon"), length)
         self._normalize()
         if starts and self.perturb.target == "gradient":
             self._followed = [g.clone() for g in self._followed]
@@ -155,7 +156,7 @@ class BasinHopping(SGD):
             self._keep(starting)
         searching = starting | ~between  # else hops are over, and this search has no end
         self._place += searching
-        ended = searching & (flat | (self._place >= self.hyperparameter("tau")))
+        ended = searching & (flat | (self._place >= matched(self.hyperparameter("tau"), self._place)))
         if ended.any():
             self._end(ended, self._again(closure) if loss_closure is None else loss_closure)
         return loss
@@ -202,7 +203,10 @@ class BasinHopping(SGD):
             copy_where_(momentum, [torch.zeros_like(m) for m in momentum], starting)
 
     def _inject(self, tensors: list[Tensor], models: list[Tensor], where: Tensor) -> None:
-        self.perturb(tensors, models, self.generator, self.hyperparameter("rho"), where)
+        for rows, generator in self._streams(where):
+            of_run = [t[rows] for t in tensors]
+            at = of_run if tensors is models else [t[rows] for t in models]
+            self.perturb(of_run, at, generator, _part(self.hyperparameter("rho"), rows), where[rows])
         self.counts["noise_triggers"] += where
 
     def _reference(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
@@ -256,7 +260,11 @@ class BasinHopping(SGD):
         finally:  # back to the candidates, even when interrupted
             copy_where_(here, candidates, tried)
         assert self.rule.decide is not None
-        return self.rule.decide(candidate_score, reference_score, self.hyperparameter("temperature"), self.generator)
+        accepted = torch.zeros_like(tried)
+        for rows, generator in self._streams(tried):
+            temperature = matched(_part(self.hyperparameter("temperature"), rows), candidate_score)
+            accepted[rows] = self.rule.decide(candidate_score[rows], reference_score[rows], temperature, generator)
+        return accepted
 
     def _returns(self) -> tuple[list[Tensor], list[Tensor], Tensor] | None:
         in_hop = (self._place > 0) & (self._searches > 0)
@@ -276,6 +284,7 @@ class BasinHopping(SGD):
         return {**super()._run_state(), **own, "without": without}
 
     def _check_run(self, run: dict[str, Any]) -> None:
+        super()._check_run(run)
         if (kept := len(run["kept_buffers"])) != len(self._kept_buffers):
             raise UsageError(
                 f"state_dict was saved with {kept} buffers, and this optimizer has {len(self._kept_buffers)}: "
@@ -289,6 +298,10 @@ class BasinHopping(SGD):
         self._without = {i for i, lacked in enumerate(run.get("without", ())) if lacked}
         for buffer, kept in zip(self._kept_buffers, run["kept_buffers"], strict=True):
             buffer.copy_(kept)
+
+
+def _part(value: float | Tensor, rows: slice) -> float | Tensor:
+    return value[rows] if isinstance(value, Tensor) else value
 
 
 def hopping(

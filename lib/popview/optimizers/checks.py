@@ -2,20 +2,25 @@
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
 
+import torch
 from torch import Tensor
+
+from popview.common.seeds import checked_seed
 
 __all__ = [
     "BOUNDS",
+    "PER_MEMBER",
     "WHOLE",
     "check_place",
     "check_switch",
     "check_trained",
     "checked_buffers",
     "checked_hyperparameter",
+    "checked_seeds",
 ]
 
 #: Hyperparameter → (lower bound, whether the bound itself is allowed, upper bound, in words).
@@ -34,6 +39,8 @@ BOUNDS: dict[str, tuple[float, bool, float, str]] = {
     "evaluations": (1, True, math.inf, "a whole number, 1 or above"),
 }
 WHOLE = ("tau", "average_from", "average_every", "history", "evaluations")
+#: What may differ between the members of a population.
+PER_MEMBER = ("lr", "rho", "epsilon", "tau", "temperature")
 _MAY_BE_INFINITE = ("epsilon", "noise_until")  # ε = ∞: the condition on the gradient's norm always holds
 
 
@@ -44,27 +51,51 @@ def check_switch(name: str, value: Any) -> bool:
     return value
 
 
-def checked_hyperparameter(name: str, value: Any) -> float | int | Tensor:
+def checked_hyperparameter(name: str, value: Any, size: int | None = None) -> float | int | Tensor:
     """Return a hyperparameter as a number within its bounds; a learning rate that is a tensor of one number stays one.
+
+    In a population of `size` members those of `PER_MEMBER` may be tensors of shape ``(size,)``.
 
     Raises
     ------
     TypeError
         If it is no number.
     ValueError
-        If it is out of bounds.
+        If it is out of bounds, or a tensor has not one value per member.
     """
+    one_rate = isinstance(value, Tensor) and name == "lr" and value.numel() == 1
+    if isinstance(value, Tensor) and value.dim() == 1 and size is not None and name in PER_MEMBER and not one_rate:
+        if len(value) != size:
+            raise ValueError(f"{name} must have one value per member, shape ({size},), got shape {tuple(value.shape)}")
+        numbers = [checked_hyperparameter(name, number) for number in value.tolist()]
+        return torch.tensor(numbers, dtype=torch.int64 if name in WHOLE else torch.float64) if size > 1 else numbers[0]
     low, inclusive, high, words = BOUNDS[name]
-    tensor = isinstance(value, Tensor) and name == "lr" and value.numel() == 1
-    if isinstance(value, bool) or not (tensor or isinstance(value, Real)):
+    if isinstance(value, bool) or not (one_rate or isinstance(value, Real)):
         raise TypeError(f"{name} must be a number ({words}), got {value!r}")
     number = float(value)
     right = (low <= number if inclusive else low < number) and (number < high or name in _MAY_BE_INFINITE)
     if not right or (name in WHOLE and not number.is_integer()):
         raise ValueError(f"{name} must be {words}, got {value!r}")
-    if tensor:
+    if one_rate:
         return value
     return int(number) if name in WHOLE else number  # no NumPy scalars: torch.load(weights_only=True) refuses them
+
+
+def checked_seeds(seed: Any, size: int) -> list[int]:
+    """Return the seeds of a population of `size` members: of its one run, or of several runs of equally many members.
+
+    Raises
+    ------
+    TypeError
+        If one is no whole number.
+    ValueError
+        If the members cannot be shared equally between so many runs.
+    """
+    if isinstance(seed, str) or not isinstance(seed, Sequence):
+        return [checked_seed(seed)]
+    if not seed or size % len(seed):
+        raise ValueError(f"seed must be a number, or one for each of equally large runs: {len(seed)} for {size} models")
+    return [checked_seed(s) for s in seed]
 
 
 def check_place(i: int, p: Tensor) -> None:

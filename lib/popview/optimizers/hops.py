@@ -44,7 +44,7 @@ class Perturb:
         check_name("target of a perturbation", self.target, ("model", "gradient"))
 
     def __call__(
-        self, tensors: list[Tensor], models: list[Tensor], generator: Generator, rho: float, where: Tensor
+        self, tensors: list[Tensor], models: list[Tensor], generator: Generator, rho: float | Tensor, where: Tensor
     ) -> None:
         """Add ρ ζ in place to the `tensors` of those members of the population that `where` selects."""
         add_(tensors, self.noise(models, generator), rho, where)
@@ -54,13 +54,13 @@ def _loss(loss_closure: Closure) -> Any:
     return loss_closure()
 
 
-def _lower(candidate: Tensor, reference: Tensor, temperature: float, generator: Generator) -> Tensor:
+def _lower(candidate: Tensor, reference: Tensor, temperature: float | Tensor, generator: Generator) -> Tensor:
     return candidate < reference
 
 
-def _metropolis(candidate: Tensor, reference: Tensor, temperature: float, generator: Generator) -> Tensor:
+def _metropolis(candidate: Tensor, reference: Tensor, temperature: float | Tensor, generator: Generator) -> Tensor:
     lower = candidate < reference
-    if temperature == 0:
+    if not (temperature.any() if isinstance(temperature, Tensor) else temperature):
         return lower
     chance = torch.empty_like(candidate).uniform_(generator=generator)
     return lower | (chance < torch.exp((reference - candidate) / temperature))
@@ -73,8 +73,9 @@ class AcceptRule:
     Parameters
     ----------
     decide : callable or None
-        ``(candidate, reference, temperature, generator)`` → mask, from two scores of shape ``(P,)``; None accepts
-        always and compares nothing. A loss that is NaN counts as +∞: it is never lower, and anything finite is lower.
+        ``(candidate, reference, temperature, generator)`` → mask, from two scores of shape ``(P,)``; the temperature
+        has that shape where it differs between members. None accepts always and compares nothing. A loss that is NaN
+        counts as +∞: it is never lower, and anything finite is lower.
     reference : {"minimum", "perturbed"}
         The point that the candidate is compared with and that a rejection returns to: the previous minimum, or the
         point after the perturbation.
@@ -93,7 +94,7 @@ class AcceptRule:
     >>> optimizer = make("NiM-MBH", [torch.nn.Parameter(torch.zeros(1))], accept=rule)
     """
 
-    decide: Callable[[Tensor, Tensor, float, Generator], Tensor] | None
+    decide: Callable[[Tensor, Tensor, Any, Generator], Tensor] | None
     reference: Literal["minimum", "perturbed"] = "minimum"
     score: Callable[[Closure], Any] = _loss
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from popview.optimizers.base import Closure, InShort, Optimizer
-from popview.optimizers.tensors import broadcast, members_of
+from popview.optimizers.tensors import broadcast, matched, members_of
 
 __all__ = ["LBFGS"]
 
@@ -70,7 +70,7 @@ class LBFGS(Optimizer):
 
     in_short = InShort(
         "{cite:t}`yu2026`",
-        "w ← w − s H g of the whole training set; H by the last steps, s by golden section",
+        r"$w \leftarrow w - s H g$ of the whole training set; $H$ by the last steps, $s$ by golden section",
         "1, and 6 losses",
     )
     replays = True
@@ -111,9 +111,9 @@ class LBFGS(Optimizer):
         value = self._decisive(loss)
         self._remember(position, gradient, value)
         slope = torch.linalg.vector_norm(gradient, dim=1)
-        searching = torch.isfinite(slope) & (slope > 0) & ~self._stalled
-        lr = float(self.hyperparameter("lr"))
-        if searching.any() and lr > 0:  # a schedule may begin, or end, at 0
+        lr = matched(self._rate(self.param_groups[0]), slope)
+        searching = torch.isfinite(slope) & (slope > 0) & ~self._stalled & (lr > 0)
+        if searching.any():  # a schedule may begin, or end, at 0
             direction, first = self._direction(gradient, slope, lr)
             direction = torch.where(searching.unsqueeze(1), direction, 0)
             evaluate = self._again(closure) if loss_closure is None else loss_closure
@@ -152,7 +152,7 @@ class LBFGS(Optimizer):
         self._stalled = self._stalled & ~anew
         self._previous, self._value, self._kinds = (position, gradient), value, kinds
 
-    def _direction(self, gradient: Tensor, slope: Tensor, lr: float) -> tuple[Tensor, Tensor]:
+    def _direction(self, gradient: Tensor, slope: Tensor, lr: float | Tensor) -> tuple[Tensor, Tensor]:
         """Return p, and the first trial along it; forget the history of models for which p would not descend."""
         p, steps = -gradient, []
         for s, y, inverse in reversed(self._pairs):

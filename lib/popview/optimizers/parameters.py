@@ -42,10 +42,10 @@ class Parameters(torch.optim.Optimizer):
     def _check_group(self, group: dict[str, Any]) -> None:
         for name, value in group.items():
             if name in BOUNDS:
-                group[name] = checked_hyperparameter(name, value)
+                group[name] = value = checked_hyperparameter(name, value, self._members())
             elif name == "normalized":
                 check_switch(name, value)
-            if name in self.defaults and name not in self.per_group and value != self.param_groups[0][name]:
+            if name in self.defaults and name not in self.per_group and not _equal(value, self.param_groups[0][name]):
                 raise ValueError(
                     f"{name} belongs to the whole model and must be the same in every group, got {value!r}"
                 )
@@ -98,3 +98,15 @@ class Parameters(torch.optim.Optimizer):
     def hyperparameter(self, name: str) -> Any:
         """Return a hyperparameter of the model as a whole (`rho`, `tau`, …); `lr` and the like live in the groups."""
         return self.param_groups[0][name]
+
+    @staticmethod
+    def _rate(group: dict[str, Any]) -> float | Tensor:
+        """Return a group's learning rate: a number, or one per member."""
+        lr = group["lr"]
+        return lr if isinstance(lr, Tensor) and lr.numel() > 1 else float(lr)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return isinstance(a, Tensor) and isinstance(b, Tensor) and a.tolist() == b.tolist()
+    return bool(a == b)

@@ -1,7 +1,7 @@
 """How an optimizer calls closures: first and second passes, what they find in `.grad`, mixed precision, decisions."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Real
 from typing import Any
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from popview.common.errors import UsageError
-from popview.common.seeds import checked_seed
-from popview.optimizers.checks import check_trained, checked_buffers
+from popview.optimizers.checks import check_trained, checked_buffers, checked_seeds
 from popview.optimizers.gradients import Held, separate_
+from popview.optimizers.noise import Noise
 from popview.optimizers.parameters import Parameters
 from popview.optimizers.process_groups import Ranks
 from popview.optimizers.tensors import members_of, norm, scaled
@@ -41,7 +41,7 @@ class Passes(Parameters):
         buffers: Iterable[Any],
         scaler: torch.amp.GradScaler | None,
         population: bool,
-        seed: int,
+        seed: int | Sequence[int],
         process_group: Any,
     ) -> None:
         self._used = Held([])
@@ -52,10 +52,10 @@ class Passes(Parameters):
         self.buffers = checked_buffers(buffers, self._members())
         self.size = self._members() or 1
         self.device = (self._trained() or self._params())[0].device
-        self.generator = torch.Generator(device=self.device)
-        self.generator.manual_seed(checked_seed(seed))
+        self.generators = [torch.Generator(device=self.device).manual_seed(s) for s in checked_seeds(seed, self.size)]
         self.ranks = Ranks(process_group, type(self).__name__ if self._decides() else None)
-        self.ranks.share(self.generator)
+        for generator in self.generators:
+            self.ranks.share(generator)
         self._everyone = torch.ones(self.size, dtype=torch.bool, device=self.device)
         # GradScaler unscales an optimizer once between updates: the second pass is registered with it as another one
         self._second = torch.optim.SGD(self._params())
@@ -73,6 +73,30 @@ class Passes(Parameters):
         self._followed = []
         self._used = Held(self._params() if self.replays else [])
 
+    @property
+    def generator(self) -> torch.Generator:
+        """The noise stream; in a population of several runs that of the first."""
+        return self.generators[0]
+
+    def _streams(self, where: Tensor) -> Iterator[tuple[slice, torch.Generator]]:
+        """Each run's members and noise stream, if the mask `where` selects one of them; the only run's in any case."""
+        runs = len(self.generators)
+        selected = [True] if runs == 1 else where.reshape(runs, -1).any(1).tolist()
+        length = self.size // runs
+        for i in range(runs):
+            if selected[i]:
+                yield slice(i * length, (i + 1) * length), self.generators[i]
+
+    def _draw(self, noise: Noise, models: list[Tensor], where: Tensor) -> list[Tensor]:
+        """Draw noise for the models of all runs in which `where` selects a member; zeros for the others."""
+        if len(self.generators) == 1:
+            return noise(models, self.generator)
+        zeta = [torch.zeros_like(t, memory_format=torch.contiguous_format) for t in models]
+        for rows, generator in self._streams(where):
+            for z, drawn in zip(zeta, noise([t[rows] for t in models], generator), strict=True):
+                z[rows] = drawn
+        return zeta
+
     def _buffers(self) -> list[Tensor]:
         return members_of(self.buffers, self.population)
 
@@ -86,12 +110,13 @@ class Passes(Parameters):
         super().zero_grad(set_to_none)
 
     def _check_closure(self, closure: Any) -> None:
+        if callable(closure):
+            return
         wanted = f"step needs a closure that clears gradients, backpropagates and returns the loss: {closure!r}"
-        if closure is None and not self.replays:
-            if all(p.grad is None for p in self._trained()):
-                raise TypeError(f"{wanted}; without one there must be gradients, and no parameter has one")
-        elif not callable(closure):
+        if closure is not None or self.replays:
             raise TypeError(wanted)
+        if all(p.grad is None for p in self._trained()):
+            raise TypeError(f"{wanted}; without one there must be gradients, and no parameter has one")
 
     def _take_up(self) -> None:
         """Before a step with second passes: refuse gradients that were accumulated, drop those that are used up.
@@ -206,7 +231,7 @@ class Passes(Parameters):
         """Follow ĝ = g/‖g‖ (zero where g is zero) instead of each model's gradient, if so configured: eq. 1."""
         if self.hyperparameter("normalized") and self._followed:
             length = norm(self._followed)
-            self._followed = scaled(self._followed, torch.where(length > 0, 1 / length, 0))
+            self._followed = scaled(self._followed, length.reciprocal().masked_fill_(~(length > 0), 0))
 
     def _losses(self, evaluate: Closure) -> Tensor:
         """Evaluate a loss where the models stand, as shape ``(P,)``, under the first pass's random draws."""

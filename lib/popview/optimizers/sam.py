@@ -8,7 +8,7 @@ from torch import Tensor
 
 from popview.optimizers.base import InShort
 from popview.optimizers.sgd import SGD
-from popview.optimizers.tensors import add_scaled_, copied, norm
+from popview.optimizers.tensors import add_scaled_, copied, matched, norm
 
 __all__ = ["SAM"]
 
@@ -46,7 +46,9 @@ class SAM(SGD):
     (4.0, 0.75, 2)
     """
 
-    in_short = InShort("Algorithm 3, {cite:t}`foret2021`", "g₂ = ∇f(w + ρ g/‖g‖); w ← w − η g₂", "2")
+    in_short = InShort(
+        "Algorithm 3, {cite:t}`foret2021`", r"$w \leftarrow w - \eta\,\nabla f(w + \rho\, g / \lVert g\rVert)$", "2"
+    )
     replays = True
     model_wide = ("rho",)
 
@@ -62,7 +64,8 @@ class SAM(SGD):
         self._kept = copied(models, self._kept)
         length = norm(self._followed)
         try:
-            add_scaled_(models, self._followed, torch.where(length > 0, self.hyperparameter("rho") / length, 0))
+            ascent = length.reciprocal() * matched(self.hyperparameter("rho"), length)
+            add_scaled_(models, self._followed, torch.where(length > 0, ascent, 0))
             self._second_pass(closure)
         finally:  # back to w, even when interrupted
             torch._foreach_copy_(models, self._kept)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from popview.optimizers.base import Closure, InShort, Optimizer
 from popview.optimizers.noise import Noise, make_noise
-from popview.optimizers.tensors import add_, broadcast
+from popview.optimizers.tensors import add_, add_all_, broadcast, equal_rows, matched
 
 __all__ = ["SGD", "SGLD", "NiGSGD", "NiMSGD", "sgd_"]
 
@@ -19,7 +19,7 @@ def sgd_(
     gradients: list[Tensor],
     momentum_buffers: list[Tensor],
     *,
-    lr: float,
+    lr: float | Tensor,
     momentum: float,
     weight_decay: float,
 ) -> None:
@@ -29,6 +29,9 @@ def sgd_(
     ----------
     models, gradients, momentum_buffers : sequences of Tensor
         Of equal shapes; the buffers may be empty if `momentum` is 0.
+    lr : float or Tensor
+        In a population one per member, shape ``(P,)``, if it differs.
+    momentum, weight_decay : float
 
     Examples
     --------
@@ -45,7 +48,7 @@ def sgd_(
         torch._foreach_mul_(momentum_buffers, momentum)
         torch._foreach_add_(momentum_buffers, gradients)
         gradients = momentum_buffers
-    torch._foreach_add_(models, gradients, alpha=-lr)
+    add_all_(models, gradients, -lr)
 
 
 class SGD(Optimizer):
@@ -88,7 +91,7 @@ class SGD(Optimizer):
     (1.0, 0.75)
     """
 
-    in_short = InShort("eq. 1", "w ← w − η g")
+    in_short = InShort("eq. 1", r"$w \leftarrow w - \eta g$")
     #: Numeric hyperparameters of a subclass that belong to the model as a whole.
     model_wide: tuple[str, ...] = ()
     #: One update in place.
@@ -128,7 +131,7 @@ class SGD(Optimizer):
                 models[span],
                 gradients[span],
                 buffers[span],
-                lr=float(group["lr"]),
+                lr=self._rate(group),
                 momentum=group["momentum"],
                 weight_decay=group["weight_decay"],
             )
@@ -149,7 +152,7 @@ class _Noisy(SGD):
     def _zeta(self, where: Tensor) -> list[Tensor]:
         """Draw ζ for the parameters in motion, and count it for the members that `where` selects."""
         self.counts["noise_triggers"] += where
-        return self.noise(self._moved(), self.generator)
+        return self._draw(self.noise, self._moved(), where)
 
 
 class NiGSGD(_Noisy):
@@ -185,13 +188,17 @@ class NiGSGD(_Noisy):
     (4.0, 0.875, 1)
     """
 
-    in_short = InShort("Algorithm 1, {cite:t}`ge2015`", "w ← w − η (g + ζ)")
+    in_short = InShort("Algorithm 1, {cite:t}`ge2015`", r"$w \leftarrow w - \eta\,(g + \zeta)$")
 
     def _gradient(self, closure: Any) -> Any:
         loss = super()._gradient(closure)
         if self._followed:
             zeta, rho = self._zeta(self._everyone), self.hyperparameter("rho")
             # what a callable returns is its own; the memory of what is drawn here takes the sum
+            if isinstance(rho, Tensor):
+                self._followed = [g.clone() for g in self._followed]
+                add_all_(self._followed, zeta, rho)
+                return loss
             self._followed = [
                 torch.add(g, z, alpha=rho, out=z if self._drawn else None)
                 for g, z in zip(self._followed, zeta, strict=True)
@@ -239,7 +246,8 @@ class NiMSGD(_Noisy):
 
     in_short = InShort(
         "Algorithm 2, {cite:t}`jin2017`",
-        "if ‖g‖ < ε and t > τ: w ← w + ζ, g anew; then w ← w − η g",
+        r"if $\lVert g\rVert < \varepsilon$ and $t > \tau$: $w \leftarrow w + \zeta$, $g$ anew; "
+        r"then $w \leftarrow w - \eta g$",
         "1, or 2 when it fires",
     )
     replays = True
@@ -252,9 +260,13 @@ class NiMSGD(_Noisy):
 
     def _gradient(self, closure: Any) -> Any:
         loss = self._first_pass(closure)
-        late = self.hyperparameter("tau") < self.steps <= self.hyperparameter("noise_until") + 1
-        if late and any(self._motion):
-            stationary = self._norm() < self.hyperparameter("epsilon")
+        late = self.hyperparameter("tau") < self.steps
+        over = self.steps > self.hyperparameter("noise_until") + 1
+        if not over and any(self._motion) and (late.any() if isinstance(late, Tensor) else late):
+            length = self._norm()
+            stationary = length < matched(self.hyperparameter("epsilon"), length)
+            if isinstance(late, Tensor):
+                stationary &= late.to(stationary.device)
             if stationary.any():
                 self._move_and_follow(closure, stationary)
         self._normalize()
@@ -315,7 +327,10 @@ class SGLD(SGD):
     (4.0, 1.5)
     """
 
-    in_short = InShort("{cite:t}`welling2011`, which the paper lacks", "w ← w − η g + √(2 η T) ξ, ξ standard normal")
+    in_short = InShort(
+        "{cite:t}`welling2011`, which the paper lacks",
+        r"$w \leftarrow w - \eta g + \sqrt{2 \eta T}\,\xi$, $\xi$ standard normal",
+    )
     model_wide = ("temperature",)
 
     def __init__(
@@ -327,9 +342,11 @@ class SGLD(SGD):
     def _descend(self) -> None:
         super()._descend()
         models = self._moved()
-        xi = self.noise(models, self.generator)
+        xi = self._draw(self.noise, models, self._everyone)
         dimension = sum(t[0].numel() for t in models)
         for group, span in self._spans():
-            deviation = (2 * float(group["lr"]) * group["temperature"]) ** 0.5
-            add_(models[span], xi[span], deviation * dimension**0.5, self._everyone)
+            variance = 2 * self._rate(group) * group["temperature"]
+            for rows, number in equal_rows(variance) if isinstance(variance, Tensor) else [(slice(None), variance)]:
+                deviation = number**0.5 * dimension**0.5
+                add_all_([t[rows] for t in models[span]], [x[rows] for x in xi[span]], deviation)
         self.counts["noise_triggers"] += 1

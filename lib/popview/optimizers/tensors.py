@@ -12,7 +12,20 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-__all__ = ["add_", "add_scaled_", "broadcast", "copied", "copy_where_", "members_of", "norm", "scale_", "scaled"]
+__all__ = [
+    "add_",
+    "add_all_",
+    "add_scaled_",
+    "broadcast",
+    "copied",
+    "copy_where_",
+    "equal_rows",
+    "matched",
+    "members_of",
+    "norm",
+    "scale_",
+    "scaled",
+]
 
 
 def members_of(tensors: Iterable[Tensor], population: bool) -> list[Tensor]:
@@ -25,10 +38,33 @@ def broadcast(values: Tensor, like: Tensor) -> Tensor:
     return values.view(-1, *[1] * (like.dim() - 1))
 
 
+def equal_rows(values: Tensor) -> list[tuple[slice, float]]:
+    """Return where members that follow each other have one value, and the value; `values` has shape ``(P,)``.
+
+    What rounds differently for a number and for a tensor of numbers (a product and a sum rounded once) is done so with
+    numbers only.
+
+    >>> import torch
+    >>> from popview.optimizers.tensors import equal_rows
+    >>> equal_rows(torch.tensor([0.5, 0.5, 2.0]))
+    [(slice(0, 2, None), 0.5), (slice(2, 3, None), 2.0)]
+    """
+    numbers, counts = torch.unique_consecutive(values, return_counts=True)
+    stops = counts.cumsum(0).tolist()
+    return [(slice(a, b), number) for a, b, number in zip([0, *stops], stops, numbers.tolist(), strict=False)]
+
+
+def matched(value: float | Tensor, like: Tensor) -> float | Tensor:
+    """Return a hyperparameter as `like`, of shape ``(P,)``, is compared and multiplied with it."""
+    return value.to(like) if isinstance(value, Tensor) else value
+
+
 def norm(models: list[Tensor]) -> Tensor:
     """Return the Euclidean norm of each model, over all of its tensors: shape ``(P,)``."""
     norms = [
-        torch.linalg.vector_norm(t.reshape(len(t), -1), dim=1, dtype=torch.float32 if _small(t) else None)
+        torch.linalg.vector_norm(
+            t if t.dim() == 2 else t.reshape(len(t), -1), dim=1, dtype=torch.float32 if _small(t) else None
+        )
         for t in models
     ]
     return norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms, 1), dim=1)
@@ -60,10 +96,24 @@ def add_scaled_(models: list[Tensor], change: list[Tensor], factors: Tensor) -> 
         t.add_(c * factor)
 
 
-def add_(models: list[Tensor], change: list[Tensor], alpha: float, where: Tensor) -> None:
+def add_all_(models: list[Tensor], change: list[Tensor], alpha: float | Tensor) -> None:
+    """Add ``alpha · change`` in place; `alpha` is a number, or of shape ``(P,)``."""
+    if isinstance(alpha, Tensor) and alpha.numel() > 1:
+        for rows, number in equal_rows(alpha):
+            torch._foreach_add_([t[rows] for t in models], [c[rows] for c in change], alpha=number)
+    else:
+        torch._foreach_add_(models, change, alpha=float(alpha))
+
+
+def add_(models: list[Tensor], change: list[Tensor], alpha: float | Tensor, where: Tensor) -> None:
     """Add ``alpha · change`` in place to the models that the mask `where`, of shape ``(P,)``, selects."""
     if where.all():
-        torch._foreach_add_(models, change, alpha=alpha)
+        add_all_(models, change, alpha)
+        return
+    if isinstance(alpha, Tensor):
+        for rows, number in equal_rows(alpha):
+            if where[rows].any():
+                add_([t[rows] for t in models], [c[rows] for c in change], number, where[rows])
         return
     for t, c in zip(models, change, strict=True):
         t[where] = t[where].add(c[where], alpha=alpha)  # rounds as the line above does

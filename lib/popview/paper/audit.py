@@ -26,8 +26,10 @@ from popview.statistics.batched import p_values
 __all__ = [
     "NO_FLAG",
     "Check",
+    "by_set",
     "implied_by_table_four",
     "implied_for_table_six",
+    "mirror_pairs",
     "printed_checks",
     "slips_of_texts",
     "worded",
@@ -71,11 +73,12 @@ def worded(checks: Mapping[str, Check]) -> pd.DataFrame:
     DataFrame
         Index: ids. ``name, where, verdict`` ('cannot both hold': no data could give both printed statements, and no
         caption leaves room; 'flag'; 'no flag'), ``printed, computed, p_value, innocent`` (the most innocent
-        explanation).
+        explanation), ``slip`` (whether one slip of the character reader, or the same one in several places, would
+        explain it), ``misread`` (what it would have misread).
     """
     file = PAPER / "checks.csv"
     sentences = ("printed", "computed", "innocent")
-    words = read_csv_table(file, ("id", "name", "where", "found", *sentences)).set_index("id")
+    words = read_csv_table(file, ("id", "name", "where", "found", "slip", "misread", *sentences)).set_index("id")
     if lacking := [name for name in checks if name not in words.index]:
         raise UsageError(f"{file} has no row for {', '.join(lacking)}")
     words = words.loc[list(checks)]
@@ -88,8 +91,8 @@ def worded(checks: Mapping[str, Check]) -> pd.DataFrame:
     }
     verdict = words["found"].where(np.array([check.found for check in checks.values()]), NO_FLAG)
     p_value = np.array([check.p_value for check in checks.values()], dtype=float)
-    table = words.assign(verdict=verdict, p_value=p_value, **filled)
-    return table[["name", "where", "verdict", "printed", "computed", "p_value", "innocent"]]
+    table = words.assign(verdict=verdict, p_value=p_value, slip=words["slip"] == "yes", **filled)
+    return table[["name", "where", "verdict", "printed", "computed", "p_value", "innocent", "slip", "misread"]]
 
 
 def printed_checks() -> pd.DataFrame:
@@ -134,14 +137,22 @@ def restarts_behind_table_one(one: pd.DataFrame, said: int = 500) -> Check:
     return Check(not fit.all(), numbers)
 
 
-def symmetric_minima(one: pd.DataFrame, restarts: int = 500) -> Check:
-    """Test the pairs of minima that f(−w) = f(w) makes equal (`popview.paper.table_one.symmetry`, Holm over all)."""
+def mirror_pairs(one: pd.DataFrame, restarts: int = 500) -> pd.DataFrame:
+    """Test the pairs of minima that f(−w) = f(w) makes equal; ``adjusted`` is Holm's p over all.
+
+    See `popview.paper.table_one.symmetry`.
+    """
     pairs = table_one.symmetry(one.rename(columns={"percent": "printed"}), "printed", restarts)
-    adjusted = holm(pairs["p_value"])
-    unequal = pairs[adjusted <= ALPHA]
+    return pairs.assign(adjusted=holm(pairs["p_value"]))
+
+
+def symmetric_minima(one: pd.DataFrame, restarts: int = 500) -> Check:
+    """Count the pairs of `mirror_pairs` that differ."""
+    pairs = mirror_pairs(one, restarts)
+    unequal = pairs[pairs["adjusted"] <= ALPHA]
     worst = pairs.loc[pairs["p_value"].idxmin()]
     numbers = {"unequal": len(unequal), "pairs": len(pairs), "rows": unequal["algorithm"].nunique(), "worst": worst}
-    return Check(len(unequal) > 0, numbers, float(adjusted.min()))
+    return Check(len(unequal) > 0, numbers, float(pairs["adjusted"].min()))
 
 
 def row_sums(one: pd.DataFrame, slack: float = 0.05) -> Check:
@@ -210,7 +221,7 @@ def set_b_below_set_a(four: pd.DataFrame, rounding: float = 0.001) -> Check:
     The best L scores of a trajectory, sorted, are each at least those of any other L of its checkpoints. That holds
     pooled over trajectories too, so for the mean, the median, any quantile, and for medians of medians.
     """
-    cells = _by_set(four)
+    cells = by_set(four)
     below = cells[cells["center_a"] - cells["center_b"] > rounding]
     listed = list_rows(below, "{algorithm} on {task}: {center_b:.3f} below {center_a:.3f}")
     return Check(len(below) > 0, {"below": listed, "count": len(below), "cells": len(cells)})
@@ -266,7 +277,7 @@ def sentence_under_table_six(six: pd.DataFrame) -> Check:
     return Check(len(low) > 0, numbers)
 
 
-def _by_set(four: pd.DataFrame) -> pd.DataFrame:
+def by_set(four: pd.DataFrame) -> pd.DataFrame:
     """Return Table 4 with a row per cell: ``algorithm, task, center_a, center_b, sd_a, sd_b``."""
     set_a, set_b = (
         four[four["set"] == name].rename(columns={"median": f"center_{end}", "standard_deviation": f"sd_{end}"})
@@ -286,7 +297,7 @@ def implied_by_table_four(four: pd.DataFrame, three: pd.DataFrame) -> pd.DataFra
         ``restarts`` (p at 5), ``printed``, ``needed`` (the SD, common to both sets, at which the printed p would come
         out), ``allowed`` (the largest SD that values in [0, 1] with these means can have).
     """
-    cells = _by_set(four).merge(three[["algorithm", "task", "p_value"]], on=["algorithm", "task"])
+    cells = by_set(four).merge(three[["algorithm", "task", "p_value"]], on=["algorithm", "task"])
     return _implied(cells, "algorithm")
 
 
@@ -300,7 +311,7 @@ def implied_for_table_six(four: pd.DataFrame, six: pd.DataFrame) -> pd.DataFrame
     """
     cells = six[["comparison", "task", "p_value"]].copy()
     cells[["a", "b"]] = cells["comparison"].str.split(" vs. ", expand=True)
-    set_a = _by_set(four)[["algorithm", "task", "center_a", "sd_a"]]
+    set_a = by_set(four)[["algorithm", "task", "center_a", "sd_a"]]
     for side in ("a", "b"):
         names = {"algorithm": side, "center_a": f"center_{side}", "sd_a": f"sd_{side}"}
         cells = cells.merge(set_a.rename(columns=names), on=[side, "task"])

@@ -20,6 +20,7 @@ from popview.paper.finding import Finding
 from popview.paper.rules import DECIDERS, Computed, Results, Study, load_rules
 from popview.paper.rules.by_tasks import MODELS
 from popview.populations import tables
+from popview.populations.outcomes import load_final_measures
 from popview.runs import profiles, solutions
 
 __all__ = [
@@ -149,7 +150,10 @@ def task_results(profile: str) -> dict[tuple[str, str], Results | None]:
     results: dict[tuple[str, str], Results | None] = {(row.task, row.variant): None for row in coverage.itertuples()}
     for (task, variant), rows in there.items():
         if rows["seed"].nunique() > 1 and rows["step"].nunique() >= MODELS:
-            results[task, variant] = Results(task, rows, float(profiles.settings(profile, task)["margin"]))
+            names = set(rows["algorithm"])
+            specs = [spec for spec in tables.wanted(profile, task, variant) if spec.algorithm in names]
+            margin = float(profiles.settings(profile, task)["margin"])
+            results[task, variant] = Results(task, rows, margin, load_final_measures(specs))
     return results
 
 

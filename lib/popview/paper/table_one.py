@@ -5,19 +5,18 @@ which an end point counts as a minimum. A *protocol* here is one choice of all o
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.stats
-from joblib import Parallel, delayed
 from statsmodels.stats.contingency_tables import mcnemar
 from torch import Tensor
 
-from popview.landscapes import two_well
-from popview.landscapes.restarts import Sample, sample
+from popview.landscapes import Landscape, two_well
+from popview.landscapes.restarts import Sample, sample, sample_each
 from popview.paper import printed as paper_tables
 from popview.statistics import holm, proportion
 
@@ -31,6 +30,7 @@ __all__ = [
     "closest",
     "grid",
     "preferences",
+    "run_cells",
     "symmetry",
     "wide_well",
 ]
@@ -85,21 +85,39 @@ class Protocol:
 
     def sample(self, landscape: str, algorithm: str, seed: int = 0, record_every: int | None = None) -> Sample:
         """Run one cell's restarts."""
+        return sample(algorithm=algorithm, seed=seed, record_every=record_every, **self.settings(landscape, algorithm))
+
+    def settings(self, landscape: str | Landscape, algorithm: str) -> dict[str, Any]:
+        """Return one cell's settings, as `popview.stationary.sample` and `sample_each` take them."""
         noise = {} if algorithm == "GD" else {"rho": self.rho}
         hops = {"tau": self.tau, "epsilon": self.epsilon} if algorithm.endswith("BH") or "NiM" in algorithm else {}
-        return sample(
-            landscape,
-            algorithm,
-            self.restarts,
-            iterations=self.iterations,
-            domain=self.domain,
-            seed=seed,
-            record_every=record_every,
-            lr=self.lr,
-            normalized=self.normalized,
-            **noise,
-            **hops,
-        )
+        own = {name: getattr(self, name) for name in ("restarts", "iterations", "domain", "lr", "normalized")}
+        return {"landscape": landscape, **own, **noise, **hops}
+
+
+def run_cells(
+    protocols: Iterable[Protocol], landscapes: Sequence[str | Landscape] = tuple(COLUMNS), seed: int = 0
+) -> list[Sample]:
+    """Run the eight algorithms on landscapes under protocols; what can be one population is (`sample_each`).
+
+    Returns
+    -------
+    list of Sample
+        Protocol by protocol, landscape by landscape, algorithm by algorithm: what `Protocol.sample` returns for each.
+
+    Examples
+    --------
+    >>> from popview.paper.table_one import Protocol, run_cells
+    >>> samples = run_cells([Protocol(restarts=20, iterations=50)])
+    >>> len(samples), samples[8].landscape.name, samples[8].algorithm
+    (24, 'three-hump-camel', 'GD')
+    """
+    protocols = list(protocols)
+    columns = [
+        sample_each(a, [p.settings(landscape, a) for p in protocols for landscape in landscapes], seed=seed)
+        for a in ALGORITHMS
+    ]
+    return [s for row in zip(*columns, strict=True) for s in row]
 
 
 def cells(samples: Iterable[Sample], radius: float) -> pd.DataFrame:
@@ -165,19 +183,7 @@ def against_printed(table: pd.DataFrame, printed_restarts: int = 500) -> pd.Data
     return pd.DataFrame(rows)
 
 
-def _one(protocol: Protocol, landscape: str, algorithm: str, seed: int, radii: tuple[float, ...]) -> pd.DataFrame:
-    import torch
-
-    torch.set_num_threads(1)
-    s = protocol.sample(landscape, algorithm, seed)
-    settings = {k: v for k, v in asdict(protocol).items() if k not in ("radius", "restarts")}
-    settings["domain"] = str(protocol.domain)
-    return pd.concat([against_printed(cells([s], radius)).assign(radius=radius, **settings) for radius in radii])
-
-
-def grid(
-    choices: dict[str, tuple], *, radii: tuple[float, ...], restarts: int, seed: int = 0, workers: int = 2
-) -> pd.DataFrame:
+def grid(choices: dict[str, tuple], *, radii: tuple[float, ...], restarts: int, seed: int = 0) -> pd.DataFrame:
     """Compare every printed row with every protocol of a grid.
 
     Parameters
@@ -196,9 +202,14 @@ def grid(
         Protocol(restarts=restarts, **dict(zip(choices, values, strict=True)))
         for values in itertools.product(*choices.values())
     ]
-    jobs = [(p, landscape, algorithm) for p in protocols for landscape in COLUMNS for algorithm in ALGORITHMS]
-    frames = Parallel(n_jobs=workers, batch_size=8)(delayed(_one)(*job, seed, radii) for job in jobs)
-    return pd.concat(frames, ignore_index=True)
+    samples, compared = iter(run_cells(protocols, seed=seed)), []
+    for protocol in protocols:
+        own = [next(samples) for _ in range(len(COLUMNS) * len(ALGORITHMS))]
+        settings = {k: v for k, v in asdict(protocol).items() if k not in ("radius", "restarts")}
+        settings["domain"] = str(protocol.domain)
+        tables = [against_printed(cells(own, radius)).assign(radius=radius, **settings) for radius in radii]
+        compared.append(pd.concat(tables).sort_index(kind="stable"))  # radius by radius for each row
+    return pd.concat(compared, ignore_index=True)
 
 
 def closest(comparisons: pd.DataFrame) -> pd.DataFrame:
@@ -294,7 +305,7 @@ def _moved(s: Sample, began: Sample, wide: int, narrow: int, radius: float) -> d
     gains, losses = (int((both & (s.basin == well) & (began.basin != well)).sum()) for well in (wide, narrow))
     found = proportion(gains + losses, int(both.sum())) if both.any() else None
     low, high = (found and found.interval) or (np.nan, np.nan)
-    row = {"paired": int(both.sum()), "to_wide": gains, "to_narrow": losses}
+    row: dict[str, float] = {"paired": int(both.sum()), "to_wide": gains, "to_narrow": losses}
     row |= {"moved": 100 * found.estimate if found else np.nan, "moved_low": 100 * low, "moved_high": 100 * high}
     test = np.nan if s is began else float(mcnemar([[0, gains], [losses, 0]], exact=True).pvalue)
     return row | {"paired_p": test}
@@ -321,15 +332,9 @@ def preferences(restarts: int, iterations: int, seed: int, lr: float = 0.01) -> 
         As `wide_well`, one row per landscape and algorithm, with Holm's p-values over all rows in ``adjusted``, and
         those of ``paired_p`` over all rows but GD's in ``paired_adjusted``.
     """
-    samples = []
-    for dimension, depth in ((2, 0.0), (10, 0.0), (2, 0.3)):
-        surface = two_well(dimension, depth=depth)
-        for algorithm in ALGORITHMS:
-            own: dict[str, Any] = {} if algorithm == "GD" else {"rho": 0.3}
-            own |= {"tau": 50, "epsilon": 1e-3} if algorithm.startswith("NiM") or algorithm.endswith("BH") else {}
-            own |= {"iterations": iterations, "seed": seed, "lr": lr, "normalized": True}
-            samples.append(sample(surface, algorithm, restarts, **own))
-    table = wide_well(samples).assign(adjusted=lambda table: holm(table["p_value"]))
+    protocol = Protocol(lr=lr, iterations=iterations, domain=None, rho=0.3, restarts=restarts)
+    wells = [two_well(dimension, depth=depth) for dimension, depth in ((2, 0.0), (10, 0.0), (2, 0.3))]
+    table = wide_well(run_cells([protocol], wells, seed)).assign(adjusted=lambda table: holm(table["p_value"]))
     others = table["paired_p"].notna()
     table.loc[others, "paired_adjusted"] = holm(table.loc[others, "paired_p"])
     return table

@@ -27,7 +27,7 @@ def comparison(
     metric: str = "test_metric",
     per_trajectory: int = 10,
 ) -> str:
-    """Compare two algorithms as chapter 7 does, and word it in a few lines.
+    """Compare two algorithms as the page better-than-sgd does, and word it in a few lines.
 
     Against SGD an algorithm is judged in its family, as there (`popview.populations.comparisons.sorted_into_families`);
     any other pair by itself, without a correction.
@@ -84,7 +84,7 @@ def comparison(
 
 
 def _family(a: str, b: str, known: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the name of the family in which chapter 7 judges a pair, and its other planned members; "" and none."""
+    """Return the name of the family in which that page judges a pair, and its other planned members; "" and none."""
     for family, members in sorted_into_families([*known, a, b]).items():
         if "SGD" in (a, b) and (a in members or b in members):
             return family, [name for name in members if name not in (a, b)]

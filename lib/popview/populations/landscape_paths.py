@@ -1,4 +1,4 @@
-"""Paths on landscapes whose true passes are known: what chapter 11 draws, and how near the paths come."""
+"""Paths on landscapes whose true passes are known: what the page on solutions draws, and how near the paths come."""
 
 from collections.abc import Sequence
 from itertools import combinations

@@ -23,7 +23,7 @@ __all__ = [
     "verdicts",
 ]
 
-#: The regrets of chapter 6: name → (what the rival chooses by, what both are judged by).
+#: The regrets that are reported: name → (what the rival chooses by, what both are judged by).
 REGRETS = {
     "to the best by test, on test": ("test_metric", "test_metric"),
     "to the best by validation, on validation": ("validation_metric", "validation_metric"),

@@ -1,4 +1,4 @@
-"""What chapter 11 and the ledger take from the study: barriers with intervals, distances, separation."""
+"""What the page on solutions and the ledger take from the study: barriers with intervals, distances, separation."""
 
 from collections.abc import Sequence
 

@@ -17,6 +17,7 @@ from popview.common.errors import UsageError
 from popview.common.folders import RESULTS
 from popview.optimizers import SAM, BasinHopping, NiMSGD
 from popview.runs import final_measures, store
+from popview.runs.annealed import AnnealedPlan
 from popview.runs.flops import Example, example, kind, model_settings, run_sizes, usual
 from popview.runs.loop import unattached
 from popview.runs.specs import RunSpec
@@ -179,7 +180,9 @@ def cost_table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root
     -------
     DataFrame
         ``profile, task, variant, algorithm``, the fields of `Cost`, ``flops, gpu_hours``; ``present`` (files in the
-        store) and ``core_hours`` that all files take by the mean of those, NaN where there is none.
+        store) and ``core_hours`` that all files take by the mean of those, NaN where there is none;
+        ``expected_hours``: these, or where there are none of an arm of the annealed runs, its FLOPs at the pace of the
+        algorithm's annealed runs, their searches included, that are there.
 
     Raises
     ------
@@ -223,8 +226,23 @@ def cost_table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root
         }
         for key, total in rows.items()
     )
+    names = frame.loc[frame["core_hours"].isna(), ["profile", "task", "variant", "algorithm"]]
+    paces = pd.Series(
+        [_pace(*map(str, row), root=root) for row in names.itertuples(index=False)], names.index, dtype=float
+    )
+    frame["expected_hours"] = frame["core_hours"].fillna(frame["flops"] * paces / 3600)
     order = list(dict.fromkeys(frame["task"]))
     return frame.sort_values("task", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
+
+
+def _pace(profile: str, task: str, variant: str, algorithm: str, *, root: Path) -> float:
+    """Return the core-seconds per FLOP of the other annealed runs of an algorithm; NaN where none is there."""
+    plan = AnnealedPlan(profile, task)
+    others = [name for name in ("annealed", "finalist") if variant in plan.variants]
+    specs = [spec for name in others for spec in plan.expand(name) if spec.algorithm == algorithm]
+    there = [spec for spec in specs if store.path(spec, root).is_file() and not spec.alongside]
+    flops = sum(cost(spec).flops for spec in there)
+    return sum(seconds(store.metadata(spec, root), alone=True) for spec in there) / flops if there else math.nan
 
 
 def text(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Path = RESULTS) -> str:
@@ -233,13 +251,15 @@ def text(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root: Path
     lines = [_line(row) for row in rows.to_dict("records")]
     numbers = rows.select_dtypes("number")
     whole = {str(name): numbers[name].sum().item() for name in numbers}
-    whole["core_hours"] = rows.loc[rows["trajectories"] > 0, "core_hours"].sum(skipna=False)
+    for name in ("core_hours", "expected_hours"):
+        whole[name] = rows.loc[rows["trajectories"] > 0, name].sum(skipna=False)
     lines.append(_line(whole | {"task": "in all", "variant": "", "algorithm": ""}))
     shown = pd.DataFrame(lines).to_markdown(index=False, tablefmt="simple", disable_numparse=True, colalign=_ALIGN)
     largest = rows["state"].div(rows["trajectories"]).max()
     facts = (
         f"GPU-hours: FLOP over {amount(throughput, 'FLOP/s')} (default: a fifth of an A100's bfloat16 peak), which "
         "small batches of short texts do not reach; no measurement. "
+        "Core-hours after ≈: nothing of the line is there, the algorithm's other annealed runs took so long per FLOP. "
         f"Models kept on request: {amount(whole['weights'], 'B')}; state of a run: up to {amount(largest, 'B')}. "
         f"Of {whole['files']} files {whole['present']} are there."
     )
@@ -252,6 +272,7 @@ _ALIGN = ("left", "left", *["right"] * 8)
 def _line(row: dict[str, Any]) -> dict[str, str]:
     least, most = row["gradients_least"], row["gradients"]
     other = (row["evaluation"] + row["measures"]) / row["flops"]
+    hours = row["expected_hours"]
     name = row["algorithm"] if row["variant"] in ("", "base") else f"{row['algorithm']}, {row['variant']}"
     return {
         "task": row["task"],
@@ -263,7 +284,7 @@ def _line(row: dict[str, Any]) -> dict[str, str]:
         "evaluated": f"{100 * other:.1f} %",
         "files": amount(row["storage"], "B"),
         "GPU-hours": f"{row['gpu_hours']:,.3g}" if row["gpu_hours"] >= 0.001 else "<0.001",
-        "core-hours": f"{row['core_hours']:.3g}" if row["core_hours"] > 0 else "–",
+        "core-hours": ("" if row["core_hours"] > 0 else "≈ ") + f"{hours:.3g}" if hours > 0 else "–",
     }
 
 

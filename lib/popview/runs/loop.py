@@ -17,7 +17,7 @@ from popview.common import tensor_files
 from popview.common.environment import versions
 from popview.common.errors import UsageError, reason_of
 from popview.common.files import writing
-from popview.common.seeds import stream
+from popview.common.seeds import seed_of, stream
 from popview.optimizers import Optimizer, make
 from popview.runs.schedules import scheduler
 from popview.runs.specs import RunSpec
@@ -147,7 +147,7 @@ def optimizer_of(spec: RunSpec, problem: Problem) -> Optimizer:
             problem.parameters,
             buffers=problem.buffers,
             population=problem.population,
-            seed=stream(spec.seed, "noise"),
+            seed=stream(seed_of("noise", spec.seed, spec.model.get("fixed_seeds")), "noise"),
             **spec.hyperparameters,
         )
 
@@ -176,6 +176,7 @@ def _refusals(spec: RunSpec) -> Iterator[None]:
 def train(problem: Problem, optimizer: Optimizer, spec: RunSpec, first: int = 0) -> Iterator[int]:
     """Take the steps after the first ones, and yield the number of steps taken: 0 first, then after each."""
     step = max(first, 0)
+    noise = seed_of("noise", spec.seed, spec.model.get("fixed_seeds"))
     schedule = scheduler(spec.schedule, optimizer, spec.epochs * problem.steps_per_epoch, step)
     yield step
     while step < spec.epochs * problem.steps_per_epoch:
@@ -188,7 +189,7 @@ def train(problem: Problem, optimizer: Optimizer, spec: RunSpec, first: int = 0)
                 losses.sum().backward()
                 return losses.detach()
 
-            torch.manual_seed(stream(spec.seed, f"step/{step}"))  # dropout: the same for every algorithm
+            torch.manual_seed(stream(noise, f"step/{step}"))  # dropout: the same for every algorithm
             optimizer.step(closure, lambda: problem.evaluate("train")[0])
             if schedule:
                 schedule.step()

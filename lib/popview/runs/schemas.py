@@ -62,6 +62,7 @@ class ModelTable(Schema, extra="allow"):
     shared: bool = False
     fixed_validation: bool = False
     base_rates: bool = False
+    fixed_seeds: dict[str, int] = Field(default={}, description="a table of whole numbers, one per source")
     network: str = ""
     model: str = ""
     data: str = ""

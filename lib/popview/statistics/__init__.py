@@ -16,6 +16,7 @@ from popview.statistics.dyadic import dyadic_mean
 from popview.statistics.effect_sizes import a12, hodges_lehmann, hodges_lehmann_paired, proportion
 from popview.statistics.jackknife import jackknife, jackknife_apart
 from popview.statistics.permutation import exact_permutation, paired_permutation, smallest_p, smallest_p_paired
+from popview.statistics.rank_relations import granulated_tau, kendall, mean_kendall
 from popview.statistics.results import Array, Equivalence, Result
 from popview.statistics.sequential import look_levels, sequential_holm, spent
 from popview.statistics.summary import RandomEffects, random_effects_mean
@@ -37,15 +38,18 @@ __all__ = [
     "dyadic_mean",
     "effective_n",
     "exact_permutation",
+    "granulated_tau",
     "hodges_lehmann",
     "hodges_lehmann_paired",
     "holm",
     "icc",
     "jackknife",
     "jackknife_apart",
+    "kendall",
     "look_levels",
     "mann_whitney",
     "mean_difference",
+    "mean_kendall",
     "paired_permutation",
     "proportion",
     "random_effects_mean",

@@ -24,7 +24,7 @@ __all__ = ["holm", "mann_whitney", "mean_difference", "t_test", "tost"]
 def mann_whitney(a: ArrayLike, b: ArrayLike, *, unit: str = "checkpoint") -> Result:
     """Mann–Whitney U test as the paper runs it: SciPy's defaults, two-sided, on pooled checkpoints.
 
-    Checkpoints of one trajectory are not independent, so its p-value is not to be believed (chapter 8).
+    Checkpoints of one trajectory are not independent, so its p-value is not to be believed (see the page on five runs).
 
     Parameters
     ----------

@@ -55,6 +55,7 @@ def false_positives(
     alpha: float = 0.05,
     seed: int = 0,
     tests: Iterable[str] = EVERY,
+    alike: float = 0.0,
 ) -> pd.DataFrame:
     """Simulate how often each test finds a difference between two optimizers that do not differ.
 
@@ -70,16 +71,31 @@ def false_positives(
     seed : int
     tests : iterable of str
         Some of `POOLED` and `RESTART_LEVEL`; by default all.
+    alike : float
+        Correlation of what the checkpoints of a restart have in common between the two optimizers, from 0 to 1: above
+        zero where restarts of the same seed share their luck.
 
     Returns
     -------
     DataFrame
         ``icc, test, rate, low, high, repeats``.
+
+    Raises
+    ------
+    UsageError
+        If `alike` is outside [0, 1].
     """
+    if not 0 <= alike <= 1:
+        raise UsageError(f"the correlation between two optimizers must lie in [0, 1], got {alike}")
     generator = draws(seed)
     rows = []
     for correlation in correlations:
-        a, b = (simulate_nested(generator, restarts, checkpoints, correlation, repeats=repeats) for _ in range(2))
+        luck = correlation * alike  # the share of the variance that both optimizers have in common
+        own = (correlation - luck) / (1 - luck) if luck < 1 else 0.0
+        a, b = (simulate_nested(generator, restarts, checkpoints, own, repeats=repeats) for _ in range(2))
+        if luck:
+            seeds = luck**0.5 * generator.standard_normal((repeats, restarts, 1))
+            a, b = (seeds + (1 - luck) ** 0.5 * group for group in (a, b))
         for test, found in _tests(a, b, seed, tests).items():
             rows.append({"icc": correlation, "test": test, **rate_with_interval(int((found <= alpha).sum()), repeats)})
     return pd.DataFrame(rows)

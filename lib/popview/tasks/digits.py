@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import cross_entropy
 
-from popview.common.seeds import generator
+from popview.common.seeds import generator, seed_of
 from popview.tasks.catalogue import RECORDS, Task
 from popview.tasks.problem import Problem
 from popview.tasks.sizes import Sizes
@@ -52,6 +52,8 @@ class Digits(Problem):
         Whether every restart trains on the same images, and its seed draws only those for validation.
     fixed_validation : bool
         Whether the validation split is the same for every restart, outside all that any trains on.
+    fixed_seeds : mapping of str to int, optional
+        See `popview.common.seeds.seed_of`.
 
     Examples
     --------
@@ -89,8 +91,9 @@ class Digits(Problem):
         batch_size: int = 50,
         shared: bool = False,
         fixed_validation: bool = False,
+        fixed_seeds: Mapping[str, int] | None = None,
     ) -> None:
-        self.seeds, self.batch_size = list(seeds), batch_size
+        self.seeds, self.batch_size, self.fixed_seeds = list(seeds), batch_size, fixed_seeds
         images, labels = _images()
         train, validation = self._drawn(shared, fixed_validation)
         self._splits = {
@@ -107,17 +110,23 @@ class Digits(Problem):
         known = Sizes(task.train, task.train, VALIDATION_IMAGES, task.test, task.test)
         return known._replace(measured=task.train, curved=task.train, inputs=task.test)
 
+    def _seeds(self, source: str) -> list[int]:
+        """Return the seed of each restart that draws a source."""
+        return [seed_of(source, seed, self.fixed_seeds) for seed in self.seeds]
+
     def _drawn(self, shared: bool, fixed: bool) -> tuple[Tensor, Tensor]:
         """Return the rows of each restart's train and validation splits: ``(P, n)`` among those not for testing."""
         rest = TASK.rest
         if not shared and not fixed:
-            order = torch.stack([torch.randperm(rest, generator=generator(seed, "split")) for seed in self.seeds])
+            order = torch.stack(
+                [torch.randperm(rest, generator=generator(seed, "split")) for seed in self._seeds("split")]
+            )
             return order[:, VALIDATION_IMAGES:], order[:, :VALIDATION_IMAGES]
         sizes = TASK.train, SHARED_VALIDATION_IMAGES
         if fixed:
-            drawn = [draw_fixed(rest, np.arange(0), sizes[0], VALIDATION_IMAGES, seed) for seed in self.seeds]
+            drawn = [draw_fixed(rest, np.arange(0), sizes[0], VALIDATION_IMAGES, seed) for seed in self._seeds("split")]
         else:
-            drawn = [draw_split(rest, *sizes, seed, shared=True) for seed in self.seeds]
+            drawn = [draw_split(rest, *sizes, seed, shared=True) for seed in self._seeds("split")]
         train, validation = (torch.tensor(np.stack([d[split] for d in drawn])) for split in ("train", "validation"))
         return train, validation
 
@@ -131,7 +140,7 @@ class Digits(Problem):
         layers = list(pairwise([_images()[0].shape[1], *hidden, TASK.classes]))
         shapes = [shape for inputs, outputs in layers for shape in ((inputs, outputs), (1, outputs))]
         bounds = [inputs**-0.5 for inputs, _ in layers for _ in range(2)]
-        generators = [generator(seed, "initialisation") for seed in self.seeds]
+        generators = [generator(seed, "initialisation") for seed in self._seeds("initialisation")]
         return [
             Parameter(torch.stack([(2 * torch.rand(shape, generator=g) - 1) * bound for g in generators]))
             for shape, bound in zip(shapes, bounds, strict=True)
@@ -141,7 +150,7 @@ class Digits(Problem):
         """Yield images ``(P, batch, 64)`` and labels ``(P, batch)``; what does not fill a batch is left out."""
         images, labels = self._splits["train"]
         order = torch.stack(
-            [torch.randperm(labels.shape[1], generator=generator(s, f"order/{epoch}")) for s in self.seeds]
+            [torch.randperm(labels.shape[1], generator=generator(s, f"order/{epoch}")) for s in self._seeds("order")]
         )
         restart = torch.arange(len(self.seeds)).unsqueeze(1)
         for step in range(self.steps_per_epoch):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from popview.common.errors import UsageError, reason_of
-from popview.common.seeds import generator, stream
+from popview.common.seeds import SOURCES, generator, seed_of, stream
 from popview.tasks import array_cache, corruptions, hub, networks
 from popview.tasks.catalogue import Task, checksums
 from popview.tasks.sizes import Sizes, sample_sizes
@@ -94,6 +94,8 @@ class Images(Supervised):
         Whether the validation split is the same for every seed, outside all that any trains on, and evaluated whole.
     precision : str
         See `Supervised`.
+    fixed_seeds : mapping of str to int, optional
+        See `popview.common.seeds.seed_of`.
     """
 
     def __init__(
@@ -115,17 +117,19 @@ class Images(Supervised):
         shared: bool = False,
         fixed_validation: bool = False,
         precision: str = "bfloat16",
+        fixed_seeds: Mapping[str, int] | None = None,
     ) -> None:
-        self.seed, self.batch_size, self.augmented = one_seed(seeds), batch_size, augmented
+        self.batch_size, self.augmented = batch_size, augmented
+        self.seeds = {source: seed_of(source, one_seed(seeds), fixed_seeds) for source in SOURCES}
         self.name = hub.name_of(data, config)
         self._arrays = decoded(data, config, label)
         for split in ("train", "test"):
             check_labels(self._arrays[f"{split}_labels"], classes)
         number = len(self._arrays["train_labels"])
         if fixed_validation:
-            rows = draw_fixed(number, np.arange(0), train, validation, self.seed)
+            rows = draw_fixed(number, np.arange(0), train, validation, self.seeds["split"])
         else:
-            rows = draw_split(number, train, validation, self.seed, shared)
+            rows = draw_split(number, train, validation, self.seeds["split"], shared)
         self._train = self._take("train", rows["train"])
         validated = with_missing_labels(self._arrays["train_labels"], rows["validation"], rows["rest"])
         test_order = torch.randperm(len(self._arrays["test_labels"]), generator=generator(0, "test")).numpy()
@@ -147,7 +151,7 @@ class Images(Supervised):
         statistics = channel_statistics(self._arrays["train_images"])
         self._mean, self._deviation = (values.expand(shape).contiguous() for values in statistics)  # whole rows: fast
         with torch.random.fork_rng([]):
-            torch.manual_seed(stream(self.seed, "initialisation"))
+            torch.manual_seed(stream(self.seeds["initialisation"], "initialisation"))
             made = networks.make_network(network, (channels, height, breadth), classes, width)
         super().__init__(
             made.to(memory_format=torch.channels_last),
@@ -182,7 +186,7 @@ class Images(Supervised):
     def minibatches(self, epoch: int) -> Iterator[Batch]:
         """Yield normalised images and labels in the seed's order; what does not fill a batch is left out."""
         images, labels = self._train
-        draws = generator(self.seed, f"order/{epoch}")
+        draws = generator(self.seeds["order"], f"order/{epoch}")
         order = torch.randperm(len(labels), generator=draws)
         for step in range(self.steps_per_epoch):
             rows = order[step * self.batch_size : (step + 1) * self.batch_size]

@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from popview.common.errors import UsageError
 from popview.common.processes import one_thread
-from popview.common.seeds import generator, stream
+from popview.common.seeds import SOURCES, generator, seed_of, stream
 from popview.tasks import array_cache, corruptions, hub
 from popview.tasks.bert import classifier, tokenizer, vocabulary
 from popview.tasks.catalogue import Task, checksums
@@ -88,6 +88,8 @@ class Texts(Supervised):
     curvature : bool
         Whether the Hessian's top eigenvalue and trace are measured at the end of each trajectory: a minute for the two
         upper layers of MiniLM-L6, three for all six, by one core.
+    fixed_seeds : mapping of str to int, optional
+        See `popview.common.seeds.seed_of`.
     """
 
     def __init__(
@@ -112,11 +114,15 @@ class Texts(Supervised):
         batch_size: int = 32,
         precision: str = "bfloat16",
         curvature: bool = False,
+        fixed_seeds: Mapping[str, int] | None = None,
     ) -> None:
-        self.seed, self.batch_size, self.length, self.curvature = one_seed(seeds), batch_size, length, curvature
+        self.batch_size, self.length, self.curvature = batch_size, length, curvature
+        self.seeds = {source: seed_of(source, one_seed(seeds), fixed_seeds) for source in SOURCES}
         self.data, self.config, self.label, self.model = data, config, label, model
         self.classes, self.multilabel = classes, multilabel
-        network = classifier(model, classes, multilabel, pretrained, stream(self.seed, "initialisation"))
+        network = classifier(
+            model, classes, multilabel, pretrained, stream(self.seeds["initialisation"], "initialisation")
+        )
         layers = network.bert.encoder.layer
         if not 0 <= frozen <= len(layers):
             raise UsageError(f"frozen must be between 0 and {len(layers)} (layers of {model}), got {frozen!r}")
@@ -138,9 +144,9 @@ class Texts(Supervised):
         number = len(self._rest.labels)
         if fixed_validation:
             own = np.arange(number - int(arrays["validation_rows"]), number)
-            rows = draw_fixed(number, own, train, validation, self.seed)
+            rows = draw_fixed(number, own, train, validation, self.seeds["split"])
         else:
-            rows = draw_split(number, train, validation, self.seed)
+            rows = draw_split(number, train, validation, self.seeds["split"])
         self._train = rows["train"]
         if base_rates:
             with torch.no_grad():
@@ -259,7 +265,7 @@ class Texts(Supervised):
 
         Fifty minibatches' texts at a time are sorted by length; the batches made of them then come in random order.
         """
-        draws = generator(self.seed, f"order/{epoch}")
+        draws = generator(self.seeds["order"], f"order/{epoch}")
         lengths, size = np.diff(self._rest.starts), self.batch_size
         order = self._train[torch.randperm(len(self._train), generator=draws).numpy()][: self.steps_per_epoch * size]
         batches = []

@@ -1,5 +1,6 @@
 """Barrier heights of pairs of solutions: pairs that share a solution are not independent, the solutions are."""
 
+from functools import lru_cache
 from math import sqrt
 
 import numpy as np
@@ -49,9 +50,9 @@ def mean(
     """
     check_fraction(level, "level")
     values, ends = _checked(heights, pairs, "heights")
-    generator = draws(seed)
-    count = len(np.unique(ends))
-    return _result(float(values.mean()), _resampled(values, ends, resamples, generator), (count,), level)
+    names, places = np.unique(ends, return_inverse=True)
+    weights = _shared_weights(places.astype(np.int64).tobytes(), resamples, seed)
+    return _result(float(values.mean()), _resampled(values, weights, resamples), (len(names),), level)
 
 
 def difference(
@@ -112,22 +113,33 @@ def difference(
     check_fraction(level, "level")
     a, b = _checked(heights_a, pairs_a, "heights_a"), _checked(heights_b, pairs_b, "heights_b")
     generator = draws(seed)
-    drawn = _resampled(*a, resamples, generator) - _resampled(*b, resamples, generator)
+    drawn = [_resampled(values, _weights(ends, resamples, generator), resamples) for values, ends in (a, b)]
     counts = (len(np.unique(a[1])), len(np.unique(b[1])))
-    return _result(float(a[0].mean() - b[0].mean()), drawn, counts, level)
+    return _result(float(a[0].mean() - b[0].mean()), drawn[0] - drawn[1], counts, level)
 
 
-def _resampled(heights: np.ndarray, pairs: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
-    """Return the mean heights of resampled sets; solutions of which no pair was drawn together are drawn again."""
+@lru_cache(maxsize=8)
+def _shared_weights(ends: bytes, resamples: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return `_weights` of pairs given as bytes of int64: many quantities are taken of the same pairs."""
+    return _weights(np.frombuffer(ends, dtype=np.int64).reshape(-1, 2), resamples, draws(seed))
+
+
+def _weights(pairs: np.ndarray, resamples: int, generator: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Draw sets of solutions: how often each counts every pair, and all pairs; sets without a pair are drawn again."""
     names, ends = np.unique(pairs, return_inverse=True)
-    ends = ends.reshape(pairs.shape)
-    means = np.empty(0)
-    while len(means) < resamples:
+    ends, rounds, there = ends.reshape(pairs.shape), [], 0
+    while there < resamples:
         counts = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-        weights = counts[:, ends[:, 0]] * counts[:, ends[:, 1]]
-        total = weights.sum(1)
-        means = np.concatenate([means, (weights @ heights)[total > 0] / total[total > 0]])
-    return means[:resamples]
+        weights = (counts[:, ends[:, 0]] * counts[:, ends[:, 1]]).astype(float, order="C")
+        rounds.append((weights, weights.sum(1)))
+        there += int((rounds[-1][1] > 0).sum())
+    return rounds
+
+
+def _resampled(heights: np.ndarray, rounds: list[tuple[np.ndarray, np.ndarray]], resamples: int) -> np.ndarray:
+    """Return the mean heights of resampled sets, as `_weights` draws them."""
+    means = [(weights @ heights)[total > 0] / total[total > 0] for weights, total in rounds]
+    return np.concatenate(means)[:resamples]
 
 
 def _result(estimate: float, drawn: np.ndarray, counts: tuple[int, ...], level: float) -> Result:

@@ -1,6 +1,6 @@
-"""Figures of landscapes: surfaces, contours with their minima, end points, and an interactive map of trajectories."""
+"""Figures of landscapes: surfaces, contours, minima, end points, and interactive maps of trajectories and paths."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,17 +9,27 @@ import plotly.graph_objects as go
 import torch
 from matplotlib.figure import Figure
 
+from popview.book import style
 from popview.book.colours import MARKERS, colour
 from popview.landscapes import Landscape
 from popview.landscapes.restarts import Sample
-from popview.topography import FourierPath
 
-__all__ = ["contours", "end_points", "path_map", "positions", "surfaces", "trajectory_map"]
+__all__ = [
+    "contours",
+    "end_points",
+    "positions",
+    "sharpness_and_barrier",
+    "surfaces",
+    "title",
+    "trajectory_map",
+]
 
 Window = tuple[tuple[float, float], tuple[float, float]]
 
-#: Colours of paths on a landscape, one per kind.
-PATH_COLOURS = ("#0173b2", "#de8f05")
+#: Colours of global and local minima, and of the paper's three landscapes.
+_GLOBAL, _LOCAL = "#0173b2", "#b0431e"
+_SHADES = ("#0173b2", "#5a5a5a", "#b0431e")
+_LABEL = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
 
 
 def _window(landscape: Landscape) -> Window:
@@ -41,17 +51,23 @@ def _mesh(landscape: Landscape, window: Window | None, points: int) -> tuple[np.
     return x, y, np.log10(1 + values - lowest)
 
 
-def surfaces(landscapes: Sequence[Landscape]) -> Figure:
+def title(name: str) -> str:
+    """Return a landscape's name as a heading: "Six-hump camel"."""
+    return name.replace("-camel", " camel").capitalize()
+
+
+def surfaces(width: int, landscapes: Sequence[Landscape]) -> Figure:
     """Draw each landscape as a surface: the counterpart of the paper's Figure 1."""
-    figure = plt.figure(figsize=(4.1 * len(landscapes), 3.9))
-    for i, landscape in enumerate(landscapes, 1):
-        axes = figure.add_subplot(1, len(landscapes), i, projection="3d")
+    figure, panels = style.canvas(width, 230, len(landscapes), columns=3, subplot_kw={"projection": "3d"})
+    for axes, landscape in zip(panels, landscapes, strict=True):
         x, y, height = _mesh(landscape, None, 121)
         axes.plot_surface(
             *np.meshgrid(x, y), height, cmap="viridis", linewidth=0, antialiased=True, rcount=90, ccount=90
         )
-        axes.set(title=landscape.name, xlabel="x", ylabel="y")
-        axes.set_zlabel("log₁₀(1 + f − min f)", labelpad=2)
+        axes.set(title=title(landscape.name), xlabel="x", ylabel="y", zticklabels=[])
+        axes.locator_params(nbins=4)
+        axes.tick_params(pad=-3)
+        axes.xaxis.labelpad = axes.yaxis.labelpad = -7
         axes.view_init(elev=38, azim=-58)
     return figure
 
@@ -60,64 +76,89 @@ def _draw_contour(axes: plt.Axes, landscape: Landscape, window: Window | None = 
     x, y, height = _mesh(landscape, window, 241)
     axes.contourf(x, y, height, levels=24, cmap="Greys", alpha=0.55)
     axes.contour(x, y, height, levels=24, colors="#555555", linewidths=0.35)
-    axes.set(title=landscape.name, xlabel="x", ylabel="y", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     axes.grid(False)
 
 
-def contours(landscapes: Sequence[Landscape]) -> Figure:
-    """Draw contours, minima marked by kind (star: global) and curvature (colour): the paper's Figure 2."""
-    columns = 2 if len(landscapes) == 4 else len(landscapes)
-    rows = -(-len(landscapes) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(4.8 * columns, 4.1 * rows), squeeze=False)
-    for axes, landscape in zip(grid.flat, landscapes, strict=True):
+def contours(width: int, landscapes: Sequence[Landscape], labels: Mapping[str, Sequence[str]]) -> Figure:
+    """Draw contours with their minima, star for global and circle for local: the paper's Figure 2.
+
+    Parameters
+    ----------
+    width : int
+        In pixels.
+    landscapes : sequence of Landscape
+    labels : mapping of landscape name to sequence of str
+        Names of its minima, in the order of `Landscape.minima`; the trace of the Hessian is written after each.
+    """
+    figure, panels = style.canvas(width, 240, len(landscapes), columns=2)
+    for axes, landscape in zip(panels, landscapes, strict=True):
         _draw_contour(axes, landscape)
-        if not landscape.minima:
-            continue
-        traces = [m.trace for m in landscape.minima]
+        axes.set(title=title(landscape.name), xlabel="x", ylabel="y")
         for kind, marker in MARKERS.items():
-            chosen = [m for m in landscape.minima if m.kind == kind]
-            x, y = zip(*[m.location for m in chosen], strict=True) if chosen else ((), ())
-            points = axes.scatter(
-                x,
-                y,
-                c=[m.trace for m in chosen],
-                marker=marker,
-                s=170 if kind == "global" else 75,
-                cmap="plasma",
-                vmin=min(traces) * 0.8,
-                vmax=max(traces) * 1.1,
-                edgecolor="black",
-                zorder=3,
-                label=kind,
+            points = np.array([m.location[:2] for m in landscape.minima if m.kind == kind]).reshape(-1, 2)
+            size, shade = (150, _GLOBAL) if kind == "global" else (55, _LOCAL)
+            axes.scatter(*points.T, marker=marker, s=size, color=shade, edgecolor="white", zorder=3, label=kind)
+        low, high = axes.get_ylim()
+        for label, minimum in zip(labels.get(landscape.name, ()), landscape.minima, strict=False):
+            x, y = minimum.location[:2]
+            below = y - low > 0.2 * (high - low)
+            axes.annotate(
+                f"{label}: {minimum.trace:.3g}",
+                (x, y),
+                (0, -9 if below else 9),
+                textcoords="offset points",
+                ha="center",
+                va="top" if below else "bottom",
+                bbox=_LABEL,
             )
-        figure.colorbar(points, ax=axes, label="trace of the Hessian", shrink=0.85)
-        axes.legend(loc="upper right", facecolor="white", frameon=True, fontsize=8)
     return figure
 
 
-def end_points(samples: Mapping[str, Mapping[str, Sample]], shown: int = 50) -> Figure:
+def sharpness_and_barrier(axes: plt.Axes, landscapes: Sequence[Landscape], labels: Mapping[str, Sequence[str]]) -> None:
+    """Draw every minimum by the trace of its Hessian and by its escape barrier; minima that coincide share a label."""
+    for row, (landscape, marker, shade) in enumerate(zip(landscapes, "osD", _SHADES, strict=False)):
+        at: dict[tuple[float, float], list[str]] = {}
+        for label, minimum in zip(labels[landscape.name], landscape.minima, strict=True):
+            at.setdefault((round(minimum.trace, 3), round(minimum.barrier, 3)), []).append(label)
+        across, up = zip(*at, strict=True)
+        axes.scatter(across, up, 34, color=shade, marker=marker, label=title(landscape.name), zorder=3)
+        for i, (point, names) in enumerate(at.items()):
+            shift, side, edge = [((6, 0), "left", "center"), ((0, -5), "center", "top")][row == 1]
+            if row == 0 and i != 1:
+                shift, side = (-6, 0), "right"
+            if row == 2 and i < 2:
+                shift = (6, 4 - 8 * i)  # these two lie close together
+            text = f"{names[0]}, {names[-1]}" if len(names) > 1 else names[0]
+            axes.annotate(text, point, shift, textcoords="offset points", ha=side, va=edge, color=shade)
+    axes.set(xscale="log", yscale="log", xlim=(3.5, 700), ylim=(0.05, 600))
+    axes.set(xlabel="sharpness: trace of the Hessian", ylabel="barrier: height of the lowest way out")
+    axes.minorticks_off()
+    axes.legend(loc="upper left", handletextpad=0.2, borderpad=0)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def end_points(width: int, samples: Mapping[str, Mapping[str, Sample]], shown: int = 50) -> Figure:
     """Draw the end points of the first `shown` restarts: rows of landscapes, columns of algorithms (Figure 3).
 
     Parameters
     ----------
+    width : int
+        In pixels.
     samples : mapping of landscape name to mapping of algorithm to Sample
     shown : int
         How many of the restarts.
     """
-    rows, columns = len(samples), max(len(s) for s in samples.values())
-    figure, grid = plt.subplots(rows, columns, figsize=(2.75 * columns, 2.75 * rows), squeeze=False)
-    for line, of_landscape in zip(grid, samples.values(), strict=True):
-        for axes, (algorithm, s) in zip(line, of_landscape.items(), strict=True):
-            _draw_contour(axes, s.landscape, _window_of([s], shown))
-            ends = s.ends[:shown][~s.diverged[:shown]]
-            axes.scatter(
-                ends[:, 0], ends[:, 1], s=16, color=colour(algorithm), edgecolor="white", linewidth=0.4, zorder=3
-            )
-            axes.set(
-                title=algorithm if axes in grid[0] else "",
-                xlabel="",
-                ylabel=s.landscape.name if axes is line[0] else "",
-            )
+    pairs = [s for of_landscape in samples.values() for s in of_landscape.values()]
+    columns = max(len(s) for s in samples.values())
+    figure, panels = style.canvas(width, 190, len(pairs), columns=columns, phone_columns=2)
+    for axes, s in zip(panels, pairs, strict=True):
+        _draw_contour(axes, s.landscape, _window_of([s], shown))
+        ends = s.ends[:shown][~s.diverged[:shown]]
+        axes.scatter(*ends.T, s=16, color=colour(s.algorithm), edgecolor="white", linewidth=0.4, zorder=3)
+        first = s is next(iter(samples[s.landscape.name].values()))
+        axes.set(title=f"{title(s.landscape.name)}\n{s.algorithm}" if first else f"\n{s.algorithm}")
     return figure
 
 
@@ -158,7 +199,7 @@ def _finish(figure: go.Figure, landscape: Landscape, window: Window) -> go.Figur
         marker={
             "symbol": ["star" if m.kind == "global" else "circle" for m in minima],
             "size": [15 if m.kind == "global" else 10 for m in minima],
-            "color": "#f0c808",
+            "color": "#de8f05",
             "line": {"color": "black", "width": 1},
         },
         name="minima",
@@ -168,7 +209,7 @@ def _finish(figure: go.Figure, landscape: Landscape, window: Window) -> go.Figur
         ],
         hoverinfo="text",
     )
-    grey = "#888888"
+    grey = "#767676"
     figure.update_layout(
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -182,7 +223,7 @@ def _finish(figure: go.Figure, landscape: Landscape, window: Window) -> go.Figur
     return figure
 
 
-def trajectory_map(samples: Mapping[str, Sample], shown: int = 12) -> go.Figure:
+def trajectory_map(samples: Mapping[str, Sample], shown: int = 12, at_first: Collection[str] = ()) -> go.Figure:
     """Draw a landscape with the trajectories of each algorithm, to be switched on and off in the legend.
 
     Parameters
@@ -190,18 +231,20 @@ def trajectory_map(samples: Mapping[str, Sample], shown: int = 12) -> go.Figure:
     samples : mapping of algorithm to Sample with recorded `path`
     shown : int
         Restarts drawn per algorithm: the same starts for each.
+    at_first : collection of str
+        Algorithms that are switched on when the page opens; by default the first.
     """
+    at_first = at_first or list(samples)[:1]
     landscape = next(iter(samples.values())).landscape
     window = tuple((low, high) for low, high in landscape.domain[:2])
     figure = _map(landscape, window)  # type: ignore[arg-type]
-    for i, (algorithm, s) in enumerate(samples.items()):
+    for algorithm, s in samples.items():
         if s.path is None:
             raise ValueError(f"the sample of {algorithm} has no recorded path: pass record_every")
         points: list[np.ndarray] = []
         for restart in range(min(shown, len(s.ends))):
             points += [s.path[:, restart].numpy(), np.full((1, 2), np.nan)]
         line = np.concatenate(points).round(3)
-        shown_first = True if i == 0 else "legendonly"
         figure.add_scatter(
             x=line[:, 0],
             y=line[:, 1],
@@ -209,54 +252,10 @@ def trajectory_map(samples: Mapping[str, Sample], shown: int = 12) -> go.Figure:
             marker={"size": 3},
             line={"color": colour(algorithm), "width": 1.5},
             name=algorithm,
-            visible=shown_first,
+            visible=True if algorithm in at_first else "legendonly",
             hoverinfo="name",
         )
     return _finish(figure, landscape, window)  # type: ignore[arg-type]
-
-
-def path_map(landscape: Landscape, pairs: Sequence[tuple[int, int]], found: Mapping[str, FourierPath]) -> go.Figure:
-    """Draw paths between minima over the contour, to be switched on and off in the legend; the highest point is marked.
-
-    Parameters
-    ----------
-    landscape : Landscape
-        Of two variables.
-    pairs : sequence of (int, int)
-        Of minima.
-    found : mapping of str to FourierPath
-        As `popview.populations.landscape_paths.paths` returns it.
-    """
-    window = _window(landscape)
-    figure = _map(landscape, window)
-    for (kind, path), tint in zip(found.items(), PATH_COLOURS, strict=False):
-        _draw_path(figure, kind, path, tint)
-    gap = (np.nan, np.nan)
-    ends = [point for pair in pairs for point in (*(landscape.minima[i].location for i in pair), gap)]
-    x, y = zip(*ends, strict=True) if ends else ((), ())
-    dotted = {"color": "#777777", "dash": "dot"}
-    figure.add_scatter(x=x, y=y, mode="lines", line=dotted, name="straight lines", hoverinfo="name")
-    return _finish(figure, landscape, window)
-
-
-def _draw_path(figure: go.Figure, kind: str, path: FourierPath, tint: str) -> None:
-    """Draw one kind of path between all pairs, and their highest points."""
-    lines, tops = path.at(torch.linspace(0, 1, 201)).numpy(), path.points[path.losses.argmax(-1)]
-    pairs = range(len(lines))
-    highest = path.at(tops)[pairs, pairs].numpy()
-    line = np.concatenate([lines, np.full((len(lines), 1, 2), np.nan)], axis=1).reshape(-1, 2).round(3)
-    solid = {"color": tint, "width": 2}
-    figure.add_scatter(x=line[:, 0], y=line[:, 1], mode="lines", line=solid, name=kind, hoverinfo="name")
-    rises = zip(path.rise.tolist(), path.straight_rise.tolist(), strict=True)
-    figure.add_scatter(
-        x=highest[:, 0],
-        y=highest[:, 1],
-        mode="markers",
-        marker={"color": tint, "symbol": "x", "size": 9},
-        name=f"highest point, {kind}",
-        text=[f"{kind}<br>rise {rise:.4g}<br>straight line {straight:.4g}" for rise, straight in rises],
-        hoverinfo="text",
-    )
 
 
 def positions(samples: Sequence[Sample], shown: int) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """What a population gains, and what it costs, task by task."""
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator
@@ -54,11 +55,11 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
         ax.set_xlabel("training cost, in runs of SGD")
     axes[0].set_ylabel("gain in points")
     handles = _key(axes[0])
-    figure.legend(handles=handles, loc="outside upper left", ncols=3 if width > style.PHONE else 2, handlelength=1.6)
+    figure.legend(handles=handles, loc="outside upper left", ncols=3 if width > style.PHONE else 1, handlelength=3)
     return figure
 
 
-def _points(ax, rows: pd.DataFrame, mark: str, shade: str, filled: bool = True) -> None:  # type: ignore[no-untyped-def]
+def _points(ax: Axes, rows: pd.DataFrame, mark: str, shade: str, filled: bool = True) -> None:
     """Draw gains with their intervals."""
     low, high = 100 * (rows["gain"] - rows["gain_low"]), 100 * (rows["gain_high"] - rows["gain"])
     face = shade if filled else "white"
@@ -67,7 +68,7 @@ def _points(ax, rows: pd.DataFrame, mark: str, shade: str, filled: bool = True) 
     )
 
 
-def _ensembles(ax, rows: pd.DataFrame, variant: str) -> bool:  # type: ignore[no-untyped-def]
+def _ensembles(ax: Axes, rows: pd.DataFrame, variant: str) -> bool:
     """Draw the ensembles of restarts as a line, from one run on; return whether there are any."""
     part = rows[(rows["variant"] == variant) & rows["arm"].isin(["last", "restarts"])].sort_values("cost")
     if variant == "annealed" and not len(part):
@@ -78,7 +79,7 @@ def _ensembles(ax, rows: pd.DataFrame, variant: str) -> bool:  # type: ignore[no
     return len(part) > 1
 
 
-def _key(ax) -> list[Line2D]:  # type: ignore[no-untyped-def]
+def _key(ax: Axes) -> list[Line2D]:
     """Return the marks with their names."""
     return [
         ax.plot([], [], "o-", color=colour("SGD"), label="SGD, runs together")[0],

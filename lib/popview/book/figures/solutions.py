@@ -1,139 +1,258 @@
-"""Chapter 11's figures: accuracies, profiles of paths, rises with intervals, kernel principal components."""
+"""Figures of the page on what lies between solutions: sharpness, losses along paths, rises, principal components."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
+import torch
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 
 from popview import topography
+from popview.book import style
 from popview.book.colours import colour
 from popview.book.figures.trajectories import empty
+from popview.book.tables.barriers import landscape_title
 from popview.book.tables.topography import STAGE_NAMES
+from popview.landscapes import Landscape
+from popview.topography import FourierPath
 
-__all__ = ["accuracies", "components", "profiles", "rises"]
+__all__ = ["components", "differences", "path_map", "profiles", "sharper_and_worse", "times_sgd"]
 
-#: Least rise drawn on a logarithmic axis.
-LEAST = 1e-4
+#: Algorithm → the shape of its points, so that colour is not all that tells them apart.
+SHAPES = {"SGD": "o", "L-BFGS-GSS": "D", "SAM": "^", "NiM-BH": "s"}
+
+_PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 
 
-def accuracies(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """Draw the test accuracy of every solution, one panel per network: stages across, algorithms by colour."""
-    if table.empty:
+def sharper_and_worse(
+    solutions: pd.DataFrame, titles: Mapping[str, str], algorithms: Sequence[str], width: int
+) -> Figure:
+    """Draw every solution at equal training loss: how sharp, how accurate on test images; one panel per network.
+
+    Parameters
+    ----------
+    solutions
+        As `popview.runs.solutions.solutions` returns it, of one or several networks.
+    titles
+        Network → its title.
+    algorithms
+        Those that are drawn.
+    width
+        In pixels.
+    """
+    if solutions.empty:
         return empty()
-    networks = list(table["network"].unique())
-    figure, grid = plt.subplots(1, len(networks), figsize=(max(6, 4.4 * len(networks)), 3.8), squeeze=False)
-    shown = table.assign(percent=100 * table["test_accuracy"], solutions=table["stage"].map(STAGE_NAMES))
-    names = list(table["algorithm"].unique())
-    given: dict[str, Any] = {"hue_order": names, "palette": [colour(name) for name in names]}
-    for axes, network in zip(grid[0], networks, strict=True):
-        rows = shown[shown["network"] == network]
-        given |= {"order": list(STAGE_NAMES.values()), "dodge": True, "jitter": False, "size": 3.5, "alpha": 0.5}
-        sns.stripplot(rows, x="solutions", y="percent", hue="algorithm", legend=False, ax=axes, **given)
-        axes.set(title=titles[network], xlabel="", ylabel="test accuracy, %" if axes is grid[0][0] else "")
-    marks = [Line2D([], [], color=colour(name), marker="o", linewidth=0, markersize=4, label=name) for name in names]
-    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=8)
+    rows = solutions[(solutions["stage"] == "equal") & solutions["algorithm"].isin(algorithms)]
+    panels = list(rows["network"].unique())
+    figure, grid = style.canvas(width, 255, len(panels), columns=3, sharex=True, sharey=True)
+    for axes, network in zip(grid, panels, strict=True):
+        for algorithm in algorithms:
+            own = rows[(rows["network"] == network) & (rows["algorithm"] == algorithm)]
+            x, y = own["top_eigenvalue"], 100 * own["test_accuracy"]
+            look = {"color": colour(algorithm), "marker": SHAPES.get(algorithm, "o"), "linewidths": 0}
+            axes.scatter(x, y, s=16, alpha=0.45, **look)
+            axes.scatter(x.median(), y.median(), s=70, **look | {"edgecolors": "white", "linewidths": 1})
+            above = algorithm == "SGD"
+            place = {"xytext": (0, 8 if above else -8), "textcoords": "offset points", "ha": "center"}
+            place["va"] = "bottom" if above else "top"
+            at = (x.median(), y.max() if above else y.min())
+            axes.annotate(algorithm, at, color=colour(algorithm), weight="bold", **place)
+        axes.set(title=titles[network], xscale="log", xlabel="sharpness (largest eigenvalue)")
+        axes.xaxis.set_major_formatter(_PLAIN)
+        axes.tick_params(labelbottom=True)
+        axes.margins(x=0.12, y=0.2)
+    for axes in grid:
+        if axes.get_subplotspec().is_first_col():
+            axes.set(ylabel="test accuracy, %")
     return figure
 
 
-def profiles(barriers: pd.DataFrame, titles: Mapping[str, str], algorithms: Sequence[str]) -> Figure:
-    """Draw the loss along paths and straight lines between fully fitted solutions: median and middle half over pairs.
+def times_sgd(ratios: pd.DataFrame, titles: Mapping[str, str], width: int) -> Figure:
+    """Draw how many times SGD's each measure of sharpness is, by algorithm, one panel per network.
 
-    One panel per network and kind of ends (as they are, aligned); paths by the sum of losses.
+    Parameters
+    ----------
+    ratios
+        As `popview.book.tables.topography.ratios_to_sgd` returns it.
+    titles
+        Network → its title.
+    width
+        In pixels.
+    """
+    if ratios.empty:
+        return empty()
+    panels, measures = list(ratios["network"].unique()), list(ratios["measure"].unique())
+    figure, grid = style.canvas(width, 190, len(panels), columns=3, sharex=True, sharey=True)
+    for axes, network in zip(grid, panels, strict=True):
+        axes.axvline(1, color=colour("SGD"), linewidth=1.2)
+        for algorithm, own in ratios[ratios["network"] == network].groupby("algorithm", sort=False):
+            look = {"color": colour(str(algorithm)), "marker": SHAPES.get(str(algorithm), "o"), "label": algorithm}
+            axes.plot(own["ratio"], [measures.index(name) for name in own["measure"]], linestyle="", **look)
+        axes.set(title=titles[network], xscale="log", xlabel="times SGD's")
+        axes.set_yticks(range(len(measures)), measures)
+        axes.set_ylim(len(measures) - 0.5, -0.5)
+        axes.xaxis.set_major_formatter(_PLAIN)
+        axes.tick_params(labelbottom=True, labelleft=axes.get_subplotspec().is_first_col())
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def profiles(barriers: pd.DataFrame, titles: Mapping[str, str], algorithms: Sequence[str], width: int) -> Figure:
+    """Draw the loss along paths between fully fitted solutions, one panel per network: median and middle half of pairs.
+
+    Parameters
+    ----------
+    barriers
+        As `popview.runs.solutions.barriers` returns it, of one or several networks. Paths by the sum of losses between
+        solutions as they are get drawn.
+    titles
+        Network → its title.
+    algorithms
+        Those that are drawn.
+    width
+        In pixels.
     """
     if len(barriers):
-        barriers = barriers[(barriers["stage"] == "fitted") & (barriers["objective"] == "sum")]
-        barriers = barriers[barriers["algorithm"].isin(algorithms)]
+        chosen = {"stage": "fitted", "objective": "sum", "ends": "plain"}
+        barriers = barriers[(barriers[list(chosen)] == pd.Series(chosen)).all(axis=1)]
     if barriers.empty:
         return empty()
-    panels = [(n, e) for n in barriers["network"].unique() for e in ("plain", "aligned")]
-    size = (10, 3.3 * len(panels) / 2)
-    figure, grid = plt.subplots(len(panels) // 2, 2, figsize=size, sharex=True, sharey="row", squeeze=False)
-    for axes, (network, ends) in zip(grid.flat, panels, strict=True):
-        rows = barriers[(barriers["network"] == network) & (barriers["ends"] == ends)]
-        for algorithm in dict.fromkeys(rows["algorithm"]):
-            own = rows[rows["algorithm"] == algorithm]
-            for column, dashes in (("profile", "-"), ("straight_profile", ":")):
-                losses = np.stack(own[column].to_list())
-                low, middle, high = np.quantile(losses, [0.25, 0.5, 0.75], axis=0)
-                t = np.linspace(0, 1, losses.shape[1])
-                label = algorithm if column == "profile" else f"{algorithm}, straight line"
-                axes.plot(t, middle, dashes, color=colour(algorithm), label=label)
-                axes.fill_between(t, low, high, color=colour(algorithm), alpha=0.12, linewidth=0)
-        words = "as they are" if ends == "plain" else "aligned"
-        axes.set(title=f"{titles[network]}, {words}", yscale="log", ylim=(1e-7, None))
-    for axes in grid[-1]:
-        axes.set(xlabel="t")
-    for axes in grid[:, 0]:
-        axes.set(ylabel="loss on training images")
-    grid[0][0].legend(fontsize=7)
+    panels = list(barriers["network"].unique())
+    figure, grid = style.canvas(width, 215, len(panels), columns=3)
+    for axes, network in zip(grid, panels, strict=True):
+        for algorithm in algorithms:
+            own = barriers[(barriers["network"] == network) & (barriers["algorithm"] == algorithm)]
+            if own.empty:
+                continue
+            losses = np.stack(own["profile"].to_list())
+            low, middle, high = np.quantile(losses, [0.25, 0.5, 0.75], axis=0)
+            t, dashes = np.linspace(0, 1, losses.shape[1]), "-" if algorithm == "SGD" else "--"
+            axes.plot(t, middle, dashes, color=colour(algorithm), label=algorithm)
+            axes.fill_between(t, low, high, color=colour(algorithm), alpha=0.18, linewidth=0)
+        axes.set(title=titles[network], ylim=(0, None), xlabel="along the path", xticks=[0, 0.5, 1])
+        if axes.get_subplotspec().is_first_col():
+            axes.set(ylabel="training loss")
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
-def rises(means: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """Draw the mean rise of each set of pairs with its interval, beside that of the straight line (hollow).
+def differences(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> Figure:
+    """Draw differences of mean rises with both of their intervals, one panel per network, each with its own scale.
 
-    One panel per network; paths by the sum of losses.
+    Parameters
+    ----------
+    table
+        As `popview.populations.solutions.barrier_differences` returns it.
+    titles
+        Network → its title.
+    width
+        In pixels.
     """
-    if len(means):
-        means = means[means["objective"] == "sum"]
-    if means.empty:
+    if table.empty:
         return empty()
-    order = {name: place for place, name in enumerate([*STAGE_NAMES, "plain", "aligned"])}
-    panels = [
-        rows.sort_values(["stage", "ends"], key=lambda column: column.map(order), kind="stable")
-        for _, rows in means.groupby("network", sort=False)
-    ]
-    lines = [len(rows) for rows in panels]
-    size = (7.6, sum(0.9 + 0.24 * count for count in lines))
-    figure, grid = plt.subplots(len(panels), 1, figsize=size, squeeze=False, height_ratios=lines, sharex=True)
-    for axes, rows in zip(grid[:, 0], panels, strict=True):
-        _draw_rises(axes, rows)
-        axes.set(title=titles[rows["network"].iloc[0]], xscale="log")
-    grid[-1][0].set(xlabel="rise above the higher end")
+    sets = [(stage, ends) for stage in ("fitted", "equal", "early") for ends in ("plain", "aligned")]
+    there = set(zip(table["stage"], table["ends"], strict=True))
+    sets = [name for name in sets if name in there]
+    panels = list(table["network"].unique())
+    figure, grid = style.canvas(width, 200, len(panels), columns=3, sharey=True)
+    for axes, network in zip(grid, panels, strict=True):
+        axes.axvline(0, color="#777777", linewidth=1)
+        for row in table[table["network"] == network].to_dict("records"):
+            y = sets.index((row["stage"], row["ends"]))
+            settled = row["dyadic_low"] > 0 or row["dyadic_high"] < 0
+            axes.plot([row["low"], row["high"]], [y, y], color="#333333", linewidth=1)
+            axes.plot([row["dyadic_low"], row["dyadic_high"]], [y, y], color="#333333", linewidth=3.5)
+            axes.plot(row["difference"], y, "o", color="#333333", markerfacecolor="#333333" if settled else "white")
+        labels = [STAGE_NAMES[stage] + ",\naligned" * (ends == "aligned") for stage, ends in sets]
+        axes.set_yticks(range(len(sets)), labels)
+        axes.set_ylim(len(sets) - 0.5, -0.5)
+        axes.locator_params(axis="x", nbins=4)
+        axes.tick_params(labelleft=axes.get_subplotspec().is_first_col())
+        axes.set(title=titles[network], xlabel="L-BFGS-GSS − SGD")
     return figure
-
-
-def _draw_rises(axes: plt.Axes, rows: pd.DataFrame) -> None:
-    """Draw one panel of `rises`."""
-    names = []
-    for place, row in enumerate(rows.to_dict("records")):
-        shade = colour(row["algorithm"])
-        for value, face, alpha in (("straight_rise", "white", 0.4), ("rise", shade, 0.8)):
-            low, middle, high = (max(row[name], LEAST) for name in (f"{value}_low", value, f"{value}_high"))
-            axes.plot([low, high], [place, place], color=shade, alpha=alpha)
-            axes.plot(middle, place, "o", color=shade, markerfacecolor=face, markersize=5)
-        names.append(f"{row['algorithm']}, {STAGE_NAMES[row['stage']]}{', aligned' * (row['ends'] == 'aligned')}")
-    axes.set_yticks(range(len(names)), names, fontsize=7)
-    axes.invert_yaxis()
 
 
 def components(
     found: Mapping[str, tuple[pd.DataFrame, np.ndarray, int]],
     titles: Mapping[str, str],
     algorithms: Sequence[str],
+    width: int,
     kernels: Sequence[str] = ("rbf", "linear", "cosine"),
 ) -> Figure:
-    """Draw fully fitted solutions of some algorithms in the plane of their first kernel principal components.
+    """Draw fully fitted solutions in the plane of their first two kernel principal components.
 
-    Rows: networks; columns: kernels.
+    Parameters
+    ----------
+    found
+        Network → as `popview.runs.solutions.products` returns it. Networks stand under each other.
+    titles
+        Network → its title.
+    algorithms
+        Those that are drawn.
+    width
+        In pixels.
+    kernels
+        Side by side.
     """
     if not found:
         return empty()
-    size = (3.6 * len(kernels), 3.2 * len(found))
-    figure, grid = plt.subplots(len(found), len(kernels), figsize=size, squeeze=False)
-    for line, (network, (frame, inner, parameters)) in zip(grid, found.items(), strict=True):
+    across, panels = len(kernels), len(found) * len(kernels)
+    figure, grid = style.canvas(width, round(0.27 * width) + 40, panels, columns=across, phone_columns=across)
+    cells = iter(grid)
+    for network, (frame, inner, parameters) in found.items():
         chosen = np.flatnonzero(frame["algorithm"].isin(algorithms))
         names, points = frame["algorithm"].to_numpy()[chosen], topography.coordinates(inner[np.ix_(chosen, chosen)])
-        for axes, kernel in zip(line, kernels, strict=True):
+        for kernel, axes in zip(kernels, cells, strict=False):
             scores = topography.kernel_pca(points, kernel, parameters=parameters).scores
             for algorithm in dict.fromkeys(names):
-                axes.scatter(*scores[names == algorithm].T, s=14, color=colour(algorithm), label=algorithm)
-            axes.set(title=f"{titles[network]}: {kernel}", xticks=[], yticks=[])
-            axes.title.set_fontsize(8)
-    grid[0][0].legend(fontsize=7)
+                look = {"marker": SHAPES.get(algorithm, "o"), "color": colour(algorithm), "label": algorithm}
+                axes.scatter(*scores[names == algorithm].T, s=12, alpha=0.8, linewidths=0, **look)
+            axes.set(title=f"{kernel} kernel" if axes.get_subplotspec().is_first_row() else "", xticks=[], yticks=[])
+            if axes.get_subplotspec().is_first_col():
+                axes.set(ylabel=titles[network])
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
+
+
+def path_map(
+    drawn: Sequence[tuple[Landscape, Sequence[tuple[int, int]], FourierPath]],
+    level: Callable[[np.ndarray], np.ndarray],
+    width: int,
+) -> Figure:
+    """Draw paths between minima over the contours of landscapes, one panel each.
+
+    Parameters
+    ----------
+    drawn
+        Landscapes, the pairs of their minima, and the paths between them.
+    level
+        From heights above the lowest point to what contours are evenly spaced in.
+    width
+        In pixels.
+    """
+    figure, grid = style.canvas(width, 300, len(drawn), columns=2)
+    for axes, (landscape, pairs, path) in zip(grid, drawn, strict=True):
+        lines = path.at(torch.linspace(0, 1, 201, dtype=torch.float64)).numpy()
+        minima = np.array([m.location for m in landscape.minima])
+        _contours(axes, landscape, np.concatenate([lines.reshape(-1, 2), minima]), level)
+        for line, pair in zip(lines, pairs, strict=True):
+            axes.plot(*minima[list(pair)].T, ":", color="#555555", linewidth=1)
+            axes.plot(*line.T, color=colour("L-BFGS-GSS"), linewidth=1.6)
+        axes.plot(*minima.T, "o", color="#222222", markersize=5)
+        axes.set(title=landscape_title(landscape.name), xlabel="x", ylabel="y")
+        axes.grid(visible=False)
+    return figure
+
+
+def _contours(
+    axes: plt.Axes, landscape: Landscape, points: np.ndarray, level: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    """Draw grey contours of a landscape around points, with a tenth of their span to every side."""
+    low, high = points.min(0), points.max(0)
+    margin = 0.12 * (high - low).max()
+    x, y = (np.linspace(low[i] - margin, high[i] + margin, 160) for i in range(2))
+    at = torch.tensor(np.stack(np.meshgrid(x, y), axis=-1))
+    heights = landscape(at).numpy()
+    axes.contour(x, y, level(heights - heights.min()), levels=14, colors="#b8b8b8", linewidths=0.7)

@@ -1,14 +1,15 @@
-"""The ledger of claims as tables: a line per claim for the first page, a line per scale for the status page."""
+"""The ledger of claims as tables: a grid of marks, a line per claim and scale, and the rules."""
 
-from collections.abc import Collection
+import html
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
-from popview.book.cells import with_variant
+from popview.book.cells import task_title, with_variant
 from popview.book.page import signed
 from popview.paper.claims import COMPUTED_SCALE, NO_SCALE, PLANNED, PRINTED_SCALE
 
-__all__ = ["changed_rules", "compact", "full", "in_a_line", "named", "rules", "without_verdicts"]
+__all__ = ["changed_rules", "full", "grid", "named", "rules", "without_verdicts"]
 
 #: Scales that are neither a task nor a network.
 FIXED = (PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE)
@@ -19,10 +20,10 @@ def _link(page: str, pages: Collection[str]) -> str:
     return f"[]({page}.ipynb)" if page in pages else PLANNED.get(page, page)
 
 
-def _judged(entries: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the tasks, and networks, that have a verdict for some claim, each with its variants, in order."""
+def _judged(entries: pd.DataFrame) -> list[str]:
+    """Return the tasks, and networks, that have a verdict for some claim, in order."""
     rows = entries[~entries["scale"].isin(FIXED) & (entries["verdict"] != "not run here")]
-    return {str(scale): list(variants.unique()) for scale, variants in rows.groupby("scale", sort=False)["variant"]}
+    return [str(scale) for scale in rows["scale"].unique()]
 
 
 def without_verdicts(entries: pd.DataFrame) -> pd.Series:
@@ -34,56 +35,69 @@ def without_verdicts(entries: pd.DataFrame) -> pd.Series:
 def named(entries: pd.DataFrame) -> str:
     """Name the tasks of entries in a line: the task alone where all of its variants are meant, as far as listed."""
     listed = entries.groupby("scale", sort=False)["variant"].unique()
-    words = [str(task) if len(found) > 1 else with_variant(str(task), *found) for task, found in listed.items()]
+    words = [
+        task_title(str(task)) if len(found) > 1 else with_variant(str(task), *found) for task, found in listed.items()
+    ]
     return ", ".join(words) or "none"
 
 
-def compact(entries: pd.DataFrame, document: str, pages: Collection[str]) -> pd.DataFrame:
-    """Lay out one document's claims, one line each: the verdict on the printed tables, here, and on each task there is.
+#: Verdict → its mark in a grid and the colour of it; others are a dash.
+_MARKS = {
+    "holds": ("✓", "success"),
+    "holds in part": ("◐", "text-base"),
+    "does not hold": ("✗", "danger"),
+    "inconclusive": ("?", "text-muted"),
+}
 
-    A task has one column: one word where its variants agree, else one for each.
+
+def grid(entries: pd.DataFrame, words: Mapping[str, str], pages: Collection[str]) -> pd.DataFrame:
+    """Lay out claims as a grid of marks: ✓ holds, ◐ in part, ✗ does not hold, ? cannot be told, – not tested.
+
+    A cell has one mark where base and tuned settings agree, else one for each. The verdict and its numbers show where
+    a reader points at it.
 
     Parameters
     ----------
     entries : DataFrame
         As `popview.paper.claims.judge_everything` returns it.
-    document : str
+    words : mapping of str to str
+        Identifier of a claim → what the grid calls it; in the order of the lines.
     pages : collection of str
         Names of the pages that are written.
+
+    Returns
+    -------
+    DataFrame
+        The claim, with a link to its page; a column per kind of evidence and per task that has verdicts.
     """
-    chosen = entries[entries["document"] == document]
-    here = chosen["scale"].replace({COMPUTED_SCALE: "computed here", NO_SCALE: "computed here"})
-    wide = chosen.assign(scale=here).pivot(index="id", columns=["scale", "variant"], values="verdict").fillna("–")
-    wide = wide.reindex(index=list(dict.fromkeys(chosen["id"])))
-    columns = {name: wide[name, ""] for name in (PRINTED_SCALE, "computed here") if (name, "") in wide}
-    for scale, variants in _judged(chosen).items():
-        columns[scale] = wide[[(scale, name) for name in variants]].set_axis(variants, axis=1).apply(_agreed, axis=1)
-    first = chosen.drop_duplicates("id").set_index("id")
-    table = pd.DataFrame(columns)
-    table.insert(0, "claim", first["claim"])
-    table["read on"] = first["page"].map(lambda page: _link(page, pages))
-    return table.reset_index(drop=True)
+    chosen = entries[entries["id"].isin(words.keys())]
+    here = chosen.assign(scale=chosen["scale"].replace({NO_SCALE: COMPUTED_SCALE}))
+    columns = [name for name in (PRINTED_SCALE, COMPUTED_SCALE) if name in set(here["scale"])] + _judged(chosen)
+    by_claim = {str(name): rows for name, rows in here.groupby("id", sort=False)}
+    lines = []
+    for claim, said in words.items():
+        rows = by_claim[claim]
+        page = rows["page"].iloc[0]
+        line = {"claim": f"[{said}]({page}.ipynb)" if page in pages else said}
+        lines.append(line | {task_title(name): _marks(rows[rows["scale"] == name]) for name in columns})
+    return pd.DataFrame(lines)
 
 
-def in_a_line(entries: pd.DataFrame, claim: str) -> str:
-    """Write one claim's verdicts on the tasks there are: "*holds* on digits (base); *inconclusive* on digits (tuned)".
-
-    A variant is named where another one of the same task has another verdict.
-    """
-    chosen = entries[entries["id"] == claim].set_index(["scale", "variant"])["verdict"]
-    where: dict[str, list[str]] = {}
-    for scale, variants in _judged(entries).items():
-        found = {variant: chosen[scale, variant] for variant in variants if (scale, variant) in chosen}
-        for variant, word in found.items():
-            name = scale if len({*found.values()}) == 1 else with_variant(scale, variant)
-            if name not in where.setdefault(word, []):
-                where[word].append(name)
-    return "; ".join(f"*{word}* on {', '.join(names)}" for word, names in where.items()) or "not run here"
+def _marks(rows: pd.DataFrame) -> str:
+    """Return the mark of one claim at one scale, or of each variant where they differ."""
+    if rows.empty:
+        return "–"
+    lines = [(row.variant, row.verdict, row.detail) for row in rows.itertuples()]
+    shown = lines[:1] if rows["verdict"].nunique() == 1 else lines
+    told = "\n".join(f"{f'{variant}: ' if variant else ''}{verdict}: {detail}" for variant, verdict, detail in lines)
+    return "\u00a0".join(_mark(verdict, told) for _, verdict, _ in shown)
 
 
-def _agreed(words: pd.Series) -> str:
-    """Return the word that all variants share, else each with its variant's name."""
-    return words.iloc[0] if words.nunique() == 1 else "; ".join(f"{name}: {word}" for name, word in words.items())
+def _mark(verdict: str, told: str) -> str:
+    sign, colour = _MARKS.get(verdict, ("–", "text-muted"))
+    title = html.escape(signed(told)).replace("|", "&#124;").replace("\n", "&#10;")
+    style = f"color:var(--pst-color-{colour});font-weight:700"
+    return f'<span role="img" aria-label="{verdict}" title="{title}" style="{style}">{sign}</span>'
 
 
 def full(entries: pd.DataFrame, document: str, pages: Collection[str]) -> pd.DataFrame:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from popview.book.cells import task_title
 from popview.book.page import number
 
-__all__ = ["finals", "inventory_table", "progress"]
+__all__ = ["finals", "inventory_table"]
 
 
 def inventory_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -18,8 +19,8 @@ def inventory_table(rows: pd.DataFrame) -> pd.DataFrame:
         untouched = len(lacking) == len(group) and not group["done"].any()
         lines.append(
             {
-                "task": task,
-                "variant": variant,
+                "task": task_title(str(task)),
+                "settings": variant,
                 **group[["wanted", "done"]].sum(),
                 "to come": "all" if untouched else ", ".join(counts) or "–",
                 "of them begun": group[["running", "half_done"]].sum().sum(),
@@ -28,12 +29,6 @@ def inventory_table(rows: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
-
-
-def progress(inventory: pd.DataFrame) -> str:
-    """Word `popview.runs.status.inventory` by task: "4,250 of 4,250 on digits, 50 of 127 on cifar10"."""
-    counts = inventory.groupby("task", sort=False)[["done", "wanted"]].sum()
-    return ", ".join(f"{row.done:,} of {row.wanted:,} on {row.Index}" for row in counts.itertuples())
 
 
 def finals(values: Mapping[tuple[str, str], pd.DataFrame], scale: float = 100.0) -> pd.DataFrame:
@@ -51,6 +46,6 @@ def finals(values: Mapping[tuple[str, str], pd.DataFrame], scale: float = 100.0)
             words = f"{column.mean():.2f} ± {column.std():.2f} {spread}"
             lines.setdefault((task, str(algorithm)), {})[variant] = words
     columns = {variant: [words.get(variant, "–") for words in lines.values()] for _, variant in values}
-    tasks = pd.Series([task for task, _ in lines], dtype=str)
+    tasks = pd.Series([task_title(task) for task, _ in lines], dtype=str)
     first = {"task": tasks.where(tasks != tasks.shift(), ""), "algorithm": [name for _, name in lines]}
     return pd.DataFrame(first | columns)

@@ -1,9 +1,9 @@
-"""Chapter 8's tables of what the tests can say (`popview.statistics.simulations` and `popview.statistics.power`)."""
+"""Tables of what the tests can say (`popview.statistics.simulations` and `popview.statistics.power`)."""
 
 import numpy as np
 import pandas as pd
 
-from popview.book.page import number
+from popview.book.cells import task_title
 
 __all__ = ["detectable", "rates", "silent"]
 
@@ -31,17 +31,18 @@ def silent(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def detectable(table: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
-    """Lay out `popview.statistics.power.detectable_points`; "–" where nothing can be found."""
+    """Lay out `popview.statistics.power.detectable_points` as "unpaired / paired"; "–" where nothing can be found.
 
-    def cell(value: float, factor: float) -> str:
-        return "–" if np.isinf(value) else number(factor * value)
+    In standard deviations first, then in points of each task.
+    """
 
-    columns = {
-        "unpaired": "unpaired, SD of a value",
-        "paired": "paired by seed, SD of a difference",
-    }
-    return pd.DataFrame(
-        {"restarts": table["restarts"]}
-        | {columns[name]: table[name].map(lambda value: cell(value, 1.0)) for name in columns}
-        | {f"{name}, points": table[name].map(lambda value: cell(value, scale)) for name in table.columns[3:]}
-    )
+    def cells(name: str, factor: float) -> pd.Series:
+        one, other = (
+            table[column].map(lambda value: "–" if np.isinf(value) else f"{factor * value:.1f}")
+            for column in ((f"{name}, unpaired", f"{name}, paired") if name else ("unpaired", "paired"))
+        )
+        return one + " / " + other
+
+    tasks = [column.removesuffix(", unpaired") for column in table.columns if column.endswith(", unpaired")]
+    columns = {"SD": cells("", 1.0)} | {task_title(task): cells(task, scale) for task in tasks}
+    return pd.DataFrame({"runs each": table["restarts"]} | columns)

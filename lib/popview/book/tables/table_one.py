@@ -1,38 +1,77 @@
-"""Chapter 4's tables: our values with their intervals, the printed ones beside them."""
+"""Tables of the test functions: their minima, Table 1 of the paper beside ours, and tests of both."""
+
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from popview.book.page import number
+from popview.book import cells as cell_words
+from popview.book.figures.landscapes import title
+from popview.book.page import MINUS, p_value, signed
+from popview.landscapes import Landscape
 
-__all__ = ["beside_printed", "preferences_table", "protocols", "row_verdicts", "symmetric_pairs"]
+__all__ = ["against_shares", "beside_printed", "minima", "preferences_table", "protocols", "symmetric_pairs"]
+
+
+def minima(landscapes: Iterable[Landscape], labels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Tabulate all minima: place, value, eigenvalues and trace of the Hessian, and escape barrier, in numbers.
+
+    Parameters
+    ----------
+    landscapes : iterable of Landscape
+    labels : mapping of landscape name to sequence of str
+        Names of its minima, in the order of `Landscape.minima`.
+    """
+    return pd.DataFrame(
+        {
+            "landscape": title(landscape.name),
+            "minimum": label,
+            "at": signed(f"({', '.join(f'{x:.2f}' for x in m.location)})"),
+            "value": signed(f"{m.value:.3f}").replace(MINUS + "0.000", "0.000"),
+            "eigenvalues of the Hessian": f"{m.eigenvalues[0]:.1f}, {m.eigenvalues[-1]:.1f}",
+            "trace": f"{m.trace:.1f}",
+            "escape barrier": f"{m.barrier:.3g}",
+        }
+        for landscape in landscapes
+        for label, m in zip(labels[landscape.name], landscape.minima, strict=True)
+    )
 
 
 def beside_printed(cells: pd.DataFrame, landscape: str) -> pd.DataFrame:
     """Lay out one landscape of `popview.paper.table_one.cells`: two lines per algorithm, ours and the paper's.
 
-    Ours reads "percent [low, high]"; the printed value is a dash where it is illegible.
+    Ours reads "percent [low, high]"; the printed value, as printed, is a dash where it is illegible. The column of
+    diverged restarts is left out where there are none.
     """
     chosen = cells[cells["landscape"] == landscape]
+    empty = chosen.groupby("column")["count"].sum().eq(0)
+    if empty.get("Diverged", False):
+        chosen = chosen[chosen["column"] != "Diverged"]
     lines = []
     for algorithm, row in chosen.groupby("algorithm", sort=False):
         by_column = row.set_index("column")
-        ours = by_column.apply(lambda c: f"{c['percent']:.1f} [{c['low']:.0f}, {c['high']:.0f}]", axis=1)
-        lines.append({"algorithm": algorithm, "": "ours", **ours})
-        lines.append({"algorithm": "", "": "printed", **by_column["printed"].map(lambda p: number(float(p), 2))})
+        ours = by_column.apply(lambda c: f"{c['percent']:.1f} [{c['low']:.0f}, {c['high']:.0f}]", axis=1)
+        lines.append({"algorithm": algorithm, "whose": "ours", **ours})
+        printed = by_column["printed"].map(lambda p: f"{p:g}" if pd.notna(p) else "–")
+        lines.append({"algorithm": "", "whose": "printed", **printed})
     return pd.DataFrame(lines)
 
 
-def row_verdicts(comparison: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
-    """Lay out `popview.paper.table_one.against_printed`, with Holm's p-values in ``adjusted`` and a verdict."""
-    words = comparison["adjusted"].map(lambda p: "differs" if p <= alpha else "no difference found")
+def against_shares(tests: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
+    """Lay out `popview.paper.basins.against_basins`, with Holm's p-values in ``printed_adjusted, two_sample_adjusted``.
+
+    A row differs where Holm's p of its one-sample test is at most `alpha`.
+    """
+    words = tests["printed_adjusted"].map(lambda p: "differs" if p <= alpha else "no difference found")
     return pd.DataFrame(
         {
-            "landscape": comparison["landscape"],
-            "algorithm": comparison["algorithm"],
-            "legible cells": comparison["legible"],
-            "distance, points": comparison["distance"],
-            "p": comparison["p_value"],
-            "p (Holm)": comparison["adjusted"],
+            "landscape": tests["landscape"].map(title),
+            "algorithm": tests["algorithm"],
+            "legible cells": tests["legible"],
+            "printed, distance": tests["printed_distance"].map("{:.1f}".format),
+            "ours, distance": tests["ours_distance"].map("{:.1f}".format),
+            "printed, p (Holm)": tests["printed_adjusted"].map(p_value),
+            "ours, p": tests["ours_p"].map(p_value),
+            "printed against ours, p (Holm)": tests["two_sample_adjusted"].map(p_value),
             "printed row": words,
         }
     )
@@ -42,7 +81,7 @@ def protocols(closest: pd.DataFrame, domains: dict[str, str]) -> pd.DataFrame:
     """Lay out `popview.paper.table_one.closest`; `domains` maps the text of a domain to its name."""
     return pd.DataFrame(
         {
-            "landscape": closest["landscape"],
+            "landscape": closest["landscape"].map(title),
             "algorithm": closest["algorithm"],
             "distance, points": closest["distance"].map("{:.1f}".format),
             "gradient": closest["normalized"].map({True: "normalised", False: "raw"}),
@@ -67,33 +106,28 @@ def symmetric_pairs(printed: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
             "algorithm": both["algorithm"],
             "pair": both["pair"],
             "printed, %": values.where(both["first_printed"].notna(), "–"),
-            "p (Holm), printed": both["adjusted_printed"],
+            "printed, p (Holm)": both["adjusted_printed"].map(p_value),
             "ours, %": both.apply(lambda r: f"{r['first']:.1f} / {r['second']:.1f}", axis=1),
-            "p (Holm), ours": both["adjusted"],
+            "ours, p (Holm)": both["adjusted"].map(p_value),
         }
     )
 
 
-def preferences_table(wells: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
-    """Lay out `popview.paper.table_one.wide_well`, with Holm's p-values in ``adjusted``, and a preference by rule."""
-    found = wells["share"].gt(50).map({True: "wide", False: "narrow"}).where(wells["adjusted"] <= alpha, "none found")
-
-    def interval(row: pd.Series) -> str:
-        return f"{row['share']:.1f} [{row['low']:.1f},\u00a0{row['high']:.1f}]"
-
+def preferences_table(wells: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.paper.table_one.preferences`."""
+    moved = wells["to_wide"].astype(str) + " / " + wells["to_narrow"].astype(str)
     return pd.DataFrame(
         {
             "dimensions": wells["dimension"],
-            "narrow well": wells["depth"].map(lambda depth: "equal" if depth == 0 else f"{depth:g} higher"),
+            "narrow well": wells["depth"].map(lambda depth: "equally deep" if depth == 0 else f"{depth:g} higher"),
             "algorithm": wells["algorithm"],
-            "noise, times a restart": wells["noise_triggers"],
             "wide": wells["wide"],
+            "saddle": wells["saddle"],
             "narrow": wells["narrow"],
-            "at the saddle (from wide, from narrow)": wells.apply(
-                lambda r: f"{r['saddle']} ({r['saddle_wide']:.0f}, {r['saddle_narrow']:.0f})", axis=1
-            ),
-            "wide of wide + narrow, %": wells.apply(interval, axis=1),
-            "p (Holm)": wells["adjusted"],
-            "preference": found,
+            "wide of wide + narrow, %": cell_words.with_interval(wells, "share", form=".1f"),
+            "p (Holm)": wells["adjusted"].map(p_value),
+            "moved to wide / to narrow": moved.where(wells["algorithm"] != "GD", "–"),
+            "moved, p (Holm)": wells["paired_adjusted"].map(p_value),
+            "noise, times a restart": wells["noise_triggers"].map(lambda times: f"{times:.3g}"),
         }
     )

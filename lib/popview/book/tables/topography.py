@@ -1,45 +1,63 @@
-"""Chapter 11's layouts: settings, solutions, barriers with their intervals, sharpness, distances, separation."""
+"""Tables of the page on what lies between solutions: settings, accuracies, sharpness, distances, verdicts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from inspect import signature
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from popview.book.cells import with_interval
 from popview.book.page import MINUS, number
+from popview.paper.rules import Study
 from popview.populations.solutions import QUASI_NEWTON
+from popview.statistics import holm
 from popview.topography import FourierPathFinder
 from popview.topography.measures import SHARPNESS
 
 __all__ = [
     "STAGE_NAMES",
-    "barrier_differences_table",
-    "barriers_table",
-    "passes_table",
+    "accuracy_differences",
+    "once",
+    "printed_table",
+    "raised",
+    "ratios_to_sgd",
     "separations",
     "sets_table",
     "settings_table",
     "sharpness_table",
-    "side_of_zero",
     "solutions_table",
     "spreads",
+    "verdict_grid",
 ]
 
 #: Stage → what a reader is told.
 STAGE_NAMES = {"early": "early-stopped", "equal": "equal training loss", "fitted": "fully fitted"}
 
 
-def _small(value: float) -> str:
-    """Write a loss or a rise with three digits."""
+#: Measure of sharpness → what a reader is told; others by their names.
+MEASURES = {
+    "ball_maximum": "one step uphill",
+    "adaptive_sharpness": "uphill, by weight",
+    "average_sharpness": "noise, by weight",
+    "top_eigenvalue": "largest eigenvalue",
+}
+
+
+def raised(exponent: int) -> str:
+    """Write an exponent in raised digits."""
+    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def _small(value: float, digits: int = 2) -> str:
+    """Write a loss with so many digits, a tiny one as a power of ten."""
     if value != value:
         return "–"
-    return f"{value:.3g}".replace("e-0", "e-").replace("-", MINUS)
-
-
-def _interval(rows: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
-    return rows.apply(lambda r: f"{_small(r[value])} [{_small(r[low])},\u00a0{_small(r[high])}]", axis=1)
+    if abs(value) >= 100:
+        return f"{value:,.0f}".replace("-", MINUS)
+    if value == 0 or abs(value) >= 1e-4:
+        return f"{value:.{digits}g}".replace("-", MINUS)
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa} × 10{raised(int(exponent))}".replace("-", MINUS)
 
 
 def sets_table(coverage: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
@@ -59,21 +77,6 @@ def sets_table(coverage: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFram
             }
         )
     return pd.DataFrame(rows)
-
-
-def passes_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.landscape_paths.heights`."""
-    return pd.DataFrame(
-        {
-            "landscape": table["landscape"],
-            "between": table["start"] + " and " + table["end"],
-            "true pass": table["pass"],
-            "sum of losses": table["sum of losses"],
-            "soft maximum": table["soft maximum"],
-            "straight line": table["straight"],
-            "soft maximum above the pass, %": (100 * (table["soft maximum"] / table["pass"] - 1)).round(3),
-        }
-    )
 
 
 def settings_table(tables: Mapping[str, Mapping[str, Any]], table: pd.DataFrame) -> pd.DataFrame:
@@ -140,7 +143,18 @@ def solutions_table(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[
             row[f"printed ({words})"] = _small(known.get(key, float("nan")))
         row |= {f"accuracy, {words}": _accuracy(found, stage) for stage, words in STAGE_NAMES.items()}
         rows.append(row)
-    return _once(pd.DataFrame(rows))
+    return once(pd.DataFrame(rows))
+
+
+def printed_table(printed: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.paper.printed.printed_losses`: a line per network, training and test losses side by side."""
+    words = printed["algorithm"] + ", " + printed["split"].map({"train": "training", "test": "test"})
+    wide = (
+        printed.assign(what=words)
+        .pivot(index="network", columns="what", values="printed")
+        .map(lambda value: _small(value, 3))
+    )
+    return wide.reindex(list(dict.fromkeys(printed["network"]))).rename_axis(columns=None).reset_index()
 
 
 def _known(printed: pd.DataFrame, *keys: str) -> pd.Series:
@@ -157,64 +171,60 @@ def _accuracy(rows: pd.DataFrame, stage: str) -> str:
     return f"{found.mean():.1f} ± {found.std():.1f}{reached}"
 
 
-def _once(table: pd.DataFrame) -> pd.DataFrame:
+def once(table: pd.DataFrame) -> pd.DataFrame:
     """Name a network only where its rows begin."""
     return table.assign(network=table["network"].where(table["network"] != table["network"].shift(), ""))
 
 
-def _set(rows: pd.DataFrame, titles: Mapping[str, str]) -> dict[str, pd.Series]:
-    """Return the columns that name sets of pairs."""
-    names = {"network": rows["network"].map(titles), "solutions": rows["stage"].map(STAGE_NAMES)}
-    if "algorithm" in rows:
-        names["algorithm"] = rows["algorithm"]
-    if "ends" in rows:
-        names["hidden units"] = rows["ends"].map({"plain": "as they are", "aligned": "aligned"})
-    return names | {"path by": rows["objective"].map({"sum": "sum of losses", "maximum": "soft maximum"})}
+def ratios_to_sgd(networks: Mapping[str, Study]) -> pd.DataFrame:
+    """Return how many times SGD's each measure of sharpness is at equal training loss, in geometric mean over seeds.
+
+    Returns
+    -------
+    DataFrame
+        ``network, algorithm, measure, ratio, p`` (sign flips by seed, not adjusted); without algorithms of which fewer
+        than three solutions reached that loss.
+    """
+    rows = [
+        (name, algorithm, _measured(measure), 10**found.estimate, found.p_value)
+        for name, study in networks.items()
+        for algorithm in study.values("equal", "seed")
+        if algorithm != "SGD"
+        for measure in SHARPNESS
+        if measure in study.solutions and (found := study.against("equal", measure, algorithm)) is not None
+    ]
+    return pd.DataFrame(rows, columns=["network", "algorithm", "measure", "ratio", "p"])
 
 
-def barriers_table(means: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.populations.solutions.barrier_means`."""
-    named = {"height": "height", "rise": "rise", "straight_rise": "straight line's rise"}
-    if not np.allclose(means["fitted_rise"], means["rise"]):
-        named["fitted_rise"] = "rise on the images fitted"
-    return pd.DataFrame(
-        {
-            **_set(means, titles),
-            "pairs": means["pairs"],
-            **{words: _interval(means, name, f"{name}_low", f"{name}_high") for name, words in named.items()},
-            "at most half the straight line's, % of pairs": (100 * means["halved"]).round().astype(int),
-        }
-    )
+def accuracy_differences(networks: Mapping[str, Study], titles: Mapping[str, str]) -> pd.DataFrame:
+    """Lay out each algorithm's test accuracy less SGD's by stage; p of sign flips by seed, Holm's within a network."""
+    rows = []
+    for network, study in networks.items():
+        for stage, words in STAGE_NAMES.items():
+            names = [name for name in study.values(stage, "seed") if name != "SGD"]
+            against = {name: study.against(stage, "test_accuracy", name) for name in names}
+            found = {name: result for name, result in against.items() if result is not None}
+            adjusted = holm([result.p_value or 0.0 for result in found.values()]) if found else ()
+            for (name, result), p in zip(found.items(), adjusted, strict=True):
+                more = {"points": f"{100 * result.estimate:+.2f}".replace("-", MINUS), "p (Holm)": _p(p)}
+                rows.append({"network": titles[network], "solutions": words, "algorithm": name} | more)
+    return once(pd.DataFrame(rows, columns=["network", "solutions", "algorithm", "points", "p (Holm)"]))
 
 
-def barrier_differences_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.populations.solutions.barrier_differences` of rises by the sum of losses, one line per set."""
-    shown = table[table["objective"] == "sum"]
-    places = {name: place for place, name in enumerate(("early", "equal", "fitted", "plain", "aligned", "rise"))}
-    shown = shown.sort_values(
-        ["network", "stage", "ends", "value"],
-        key=lambda names: names.map({name: place for place, name in enumerate(titles)} | places).fillna(len(places)),
-        kind="stable",
-    )
-    aligned = shown["ends"].map({"plain": "", "aligned": ", aligned"})
-    sample = shown["value"].map({"rise": "", "fitted_rise": ", on the images fitted"})
-    return _once(
-        pd.DataFrame(
-            {
-                "network": shown["network"].map(titles),
-                "solutions": shown["stage"].map(STAGE_NAMES) + aligned + sample,
-                "SGD": shown["b"].map(_small),
-                QUASI_NEWTON: shown["a"].map(_small),
-                "difference": _interval(shown, "difference", "low", "high"),
-                f"{QUASI_NEWTON} is": shown.apply(lambda r: side_of_zero(r["low"], r["high"]), axis=1),
-            }
-        )
-    )
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
-def side_of_zero(low: float, high: float) -> str:
-    """Say on which side of 0 an interval lies."""
-    return "higher" if low > 0 else "lower" if high < 0 else "not told apart"
+def _equals(p: str) -> str:
+    return p if p.startswith("<") else f"=\u00a0{p}"
+
+
+def verdict_grid(verdicts: pd.DataFrame, titles: Collection[str]) -> pd.DataFrame:
+    """Lay out `popview.paper.claims.judge_claims` of studied networks: a line per claim, a column per network."""
+    rows = verdicts[verdicts["scale"].isin(titles)]
+    wide = rows.pivot(index="claim", columns="scale", values="verdict")
+    order = {"index": list(dict.fromkeys(rows["claim"])), "columns": [title for title in titles if title in wide]}
+    return wide.reindex(**order).rename_axis(columns=None).reset_index()
 
 
 def sharpness_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
@@ -223,13 +233,17 @@ def sharpness_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFr
 
     Results that are older than a measure have no column of it, and the table has none.
     """
-    measures = {name: name.replace("_", " ") for name in SHARPNESS if name in table}
+    measures = {name: _measured(name) for name in SHARPNESS if name in table}
     rows = []
     for (network, algorithm), found in table[table["stage"] == "equal"].groupby(["network", "algorithm"], sort=False):
         row = {"network": titles[network], "algorithm": algorithm, "solutions": len(found)}
         row["training loss"] = _small(found["train_loss"].median())
         rows.append(row | {words: _middle(found[name]) for name, words in measures.items()})
-    return _once(pd.DataFrame(rows))
+    return once(pd.DataFrame(rows))
+
+
+def _measured(name: str) -> str:
+    return MEASURES.get(name, name.replace("_", " "))
 
 
 def _middle(values: pd.Series) -> str:
@@ -257,7 +271,7 @@ def spreads(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, str
         for words, more, form in (("distance", "more", "+.1f"), ("directions", "direction_more", "+.4f"))
     }
     columns = {"norm": table["norm"], "distance": table["distance"], "to SGD's of its seed": table["same_seed"]}
-    return _once(
+    return once(
         pd.DataFrame(
             {
                 "network": table["network"].map(titles),
@@ -288,6 +302,6 @@ def separations(table: pd.DataFrame, told: pd.DataFrame, titles: Mapping[str, st
     wide = wide.loc[list(dict.fromkeys(fitted["by"])), list(dict.fromkeys(fitted["network"]))]
     wide.index = [{"norm": "norm alone"}.get(by, f"{by} kernel, first component") for by in wide.index]
     for row in by_direction.to_dict("records"):
-        words = f"{row['right']} of {row['of']} (p\u00a0=\u00a0{row['p']:.2g})"
+        words = f"{row['right']} of {row['of']} (p\u00a0{_equals(_p(row['p']))})"
         wide.loc["direction alone, assigned rightly", row["network"]] = words
     return wide.rename(columns=titles).fillna("–").rename_axis("by", axis=0).rename_axis(columns=None).reset_index()

@@ -1,4 +1,4 @@
-"""Claims judged by the paper's own printed tables: by the checks of chapter 13, and by the centres of Table 4."""
+"""Claims judged by the paper's own printed tables: by the checks of what it prints, and by the centres of Table 4."""
 
 from collections.abc import Mapping, Sequence
 

@@ -20,7 +20,7 @@ __all__ = ["Computed"]
 
 @dataclass(frozen=True)
 class Computed:
-    """What the landscape rules need, computed when first asked for, with chapter 4's protocol.
+    """What the landscape rules need, computed when first asked for, with the protocol of the page on test functions.
 
     Attributes
     ----------
@@ -46,12 +46,11 @@ class Computed:
     def cells(self) -> pd.DataFrame:
         """Table 1, as `popview.paper.table_one.cells` returns it."""
         protocol = table_one.Protocol(restarts=self.restarts, iterations=self.iterations)
-        names = [(landscape, algorithm) for landscape in table_one.COLUMNS for algorithm in table_one.ALGORITHMS]
-        return table_one.cells([protocol.sample(*pair, self.seed) for pair in names], protocol.radius)
+        return table_one.cells(table_one.run_cells([protocol], seed=self.seed), protocol.radius)
 
     @cached_property
     def wells(self) -> pd.DataFrame:
-        """Where restarts end on the two-well landscapes of chapter 4: `popview.paper.table_one.preferences`."""
+        """Where restarts end on the two-well landscapes: `popview.paper.table_one.preferences`."""
         return table_one.preferences(self.two_well_restarts, self.iterations, self.seed)
 
     @cached_property

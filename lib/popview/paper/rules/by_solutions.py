@@ -1,4 +1,4 @@
-"""Claims judged by chapter 11's solutions of one network: what the rules of ``data/paper/rules.toml`` decide by."""
+"""Claims judged by the solutions of one network: what the rules of ``data/paper/rules.toml`` decide by."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -6,20 +6,24 @@ from functools import cached_property
 from itertools import combinations, product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from popview.paper.finding import LARGE, Decision, Finding, Word, any_or_settled, list_rows, that_share
-from popview.populations import comparisons, pooled, selection, tables
+from popview.paper.finding import LARGE, Decision, Finding, Word, any_or_settled, list_rows, signs, that_share
+from popview.populations import comparisons, flatness_relations, pooled, selection, tables
 from popview.populations.comparisons import ALPHA
 from popview.populations.time_to_target import within
 from popview.populations.unfinished import unfinished
-from popview.statistics import effective_n, simulations
+from popview.statistics import effective_n, holm, mean_difference, simulations
 from popview.tasks.catalogue import RECORDS
 
 __all__ = ["SIX", "Results"]
 
 #: The paper's design: trajectories, and models of each.
 RESTARTS, MODELS = 5, 10
+
+#: Measures of flatness that look at the loss around a model, or at its curvature.
+SHARPNESS = ("ball_maximum", "adaptive_sharpness", "average_sharpness", "top_eigenvalue", "trace")
 
 SIX = ("SGD", *tables.PAPER_FAMILY)
 
@@ -36,11 +40,14 @@ class Results:
         As `popview.populations.tables.load_trajectories` returns it.
     margin : float
         Of equivalence.
+    measures : DataFrame, optional
+        As `popview.populations.outcomes.load_final_measures` returns it.
     """
 
     task: str
     trajectories: pd.DataFrame
     margin: float
+    measures: pd.DataFrame | None = None
 
     @cached_property
     def six(self) -> pd.DataFrame:
@@ -74,6 +81,14 @@ class Results:
         """What `unfinished` finds not to be finished, by algorithm: such a setting says nothing of algorithms."""
         table = unfinished(self.trajectories, self.margin)
         return table[table["unfinished"].astype(bool)].set_index("algorithm")
+
+    @cached_property
+    def flatness(self) -> pd.DataFrame:
+        """What `flatness_relations` relates, of the algorithms whose training has ended; empty without measures."""
+        if self.measures is None:
+            return pd.DataFrame(columns=["algorithm", "seed"])
+        ended = self.measures[~self.measures["algorithm"].isin(self.slow.index)]
+        return flatness_relations.measured(self.trajectories, ended)
 
     def excluded(self, needs: Sequence[str], learned: Sequence[str] = (), metric: str = "") -> Finding | None:
         """Return why a rule cannot judge these results; None where it can.
@@ -275,3 +290,51 @@ def monotonic_is_worse(results: Results) -> Decision:
     if higher.any():
         return "holds" if higher.all() and (metric["verdict"] == "worse").any() else "holds in part", numbers
     return "does not hold" if metric["verdict"].isin(["equivalent", "better"]).all() else "inconclusive", numbers
+
+
+def sharper_is_worse(results: Results, outcome: str, weak: float) -> Decision | Finding:
+    """'holds' if restarts with sharper minima fare worse within algorithms, by every measure of `SHARPNESS`, 'in part'
+    by some; 'does not hold' if by none, and some say the opposite or all relations are weak."""
+    table = results.flatness
+    if outcome not in table:
+        return Finding("not run here", "the files have no such measures")
+    found = flatness_relations.relations(table, SHARPNESS, [outcome])
+    if found.empty or "within" not in set(found["level"]):
+        return Finding("not run here", f"needs {flatness_relations.FEWEST} restarts of each algorithm")
+    within, between = found[found["level"] == "within"], found[found["level"] == "between"]
+    real = within["adjusted_p"] <= ALPHA
+    settled = (real & (within["tau"] < 0)).any() or (within["high"] < weak).all()
+    told = "{measure} {tau:+.2f} [{low:+.2f}, {high:+.2f}]"
+    numbers = {
+        "within": list_rows(within, told, ", "),
+        "algorithms": int(within["algorithms"].iloc[0]),
+        "restarts": int(within["restarts"].iloc[0]),
+        "between": list_rows(between, "{measure} {tau:+.2f}", ", "),
+    }
+    return any_or_settled(real & (within["tau"] > 0), settled), numbers
+
+
+def flatter(results: Results, algorithm: str, reference: str) -> Decision | Finding:
+    """'holds' if an algorithm's models are flatter by every measure of `SHARPNESS`, 'does not hold' if none says so and
+    some that they are sharper, 'inconclusive' if measures contradict each other or none is sure."""
+    table = results.flatness
+    known = [name for name in SHARPNESS if name in table and (table[name] > 0).all()]
+    wide = {name: np.log(table.pivot(index="seed", columns="algorithm", values=name)) for name in known}
+    if not known or not {algorithm, reference} <= set(table["algorithm"]):
+        return Finding("not run here", "the files have no such measures")
+    pairs = {name: values[[algorithm, reference]].dropna() for name, values in wide.items()}
+    tests = {
+        name: mean_difference(both[algorithm].to_numpy(), both[reference].to_numpy(), paired=True)
+        for name, both in pairs.items()
+    }
+    adjusted = holm(np.array([test.p_value for test in tests.values()], dtype=float))
+    rows = pd.DataFrame(
+        {"measure": name, "ratio": np.exp(test.estimate), "p": p, "restarts": len(pairs[name])}
+        for (name, test), p in zip(tests.items(), adjusted, strict=True)
+    )
+    real = rows["p"] <= ALPHA
+    word = signs(real & (rows["ratio"] < 1), real & (rows["ratio"] > 1))
+    return word, {
+        "ratios": list_rows(rows, "{measure} {ratio:.2f} (p {p:.2g})", ", "),
+        "restarts": int(rows["restarts"].iloc[0]),
+    }

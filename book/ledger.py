@@ -1,0 +1,154 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Every claim has a verdict, and every verdict a rule
+#
+# Three documents make {glue:text}`number-claims` claims. Each is judged by a written rule, from the printed tables, from
+# landscapes and simulations, and on each task; no verdict is written by hand. Of these rules {glue:text}`number-changed`
+# were changed when results were there, and [the earlier verdicts are shown](table-reconsidered).
+#
+# ````{table} The paper's claims. ✓ holds, ◐ in part, ✗ does not hold, ? cannot be told, – not tested. Two marks: default settings, then searched ones.
+# :name: table-ledger
+# ```{glue:md} grid-inan2024
+# :format: myst
+# ```
+# ````
+
+# %% tags=["parameters"]
+profile: str = "laptop"  # scale of the runs
+restarts: int = 500  # restarts per cell of Table 1 behind the verdicts on landscapes
+two_well_restarts: int = 2000  # restarts per algorithm behind the verdict on flat minima
+seed: int = 0  # of starts and noise
+
+# %% tags=["remove-cell"]
+import torch
+from myst_nb import glue
+
+from popview.book import page
+from popview.book.tables import claims as claim_tables
+from popview.common.contents import page_names
+from popview.paper import claims
+from popview.paper.rules import Computed
+
+torch.set_num_threads(1)
+known = claims.read_claims()
+entries = claims.judge_everything(profile, Computed(restarts=restarts, two_well_restarts=two_well_restarts, seed=seed))
+pages = set(page_names())
+for document in claims.DOCUMENTS:
+    named = known[known["document"] == document]
+    page.table(
+        f"grid-{document}", claim_tables.grid(entries, dict(zip(named["id"], named["claim"], strict=True)), pages)
+    )
+    page.table(f"ledger-{document}", claim_tables.full(entries, document, pages))
+stated = claims.rules_of_claims(known)
+page.table("rules", claim_tables.rules(stated))
+revised = claims.revised_verdicts(known)
+page.show("reconsidered", revised, claim_tables.changed_rules)
+glue("number-claims", len(known), display=False)
+glue("number-changed", revised["id"].nunique(), display=False)
+glue("missing", claim_tables.named(entries[claim_tables.without_verdicts(entries)]), display=False)
+for name, frame in (("ledger", entries), ("rules", stated), ("reconsidered", revised)):
+    glue(f"provenance-{name}", page.provenance(frame, f"{name}.csv", profile=profile), display=False)
+
+# %% [markdown]
+# Point at a mark for its numbers, or open the tables below.
+#
+# ## What the words mean
+#
+# - **Holds**: the evidence supports the claim. **Does not hold**: it contradicts the claim as a general one, on the task
+#   that the column names; the paper's networks are larger.
+# - **In part**: for some algorithms, or with a reservation that the numbers state.
+# - **Inconclusive**: these runs cannot tell, or the evidence disagrees with itself.
+# - Not run yet, or not whole: {glue:text}`missing`.
+#
+# `````{dropdown} Every verdict on the paper's claims, with its numbers
+# ````{table} Claims of the paper: where each is made, and its verdict and numbers at each scale.
+# :name: table-ledger-full
+# ```{glue:md} ledger-inan2024
+# :format: myst
+# ```
+# ````
+#
+# ```{glue} provenance-ledger
+# ```
+# `````
+#
+# ## Two more documents ask the same question
+#
+# Yu and Morozov compare the solutions of two optimizers and the loss between them
+# ([between solutions](between-solutions.ipynb)). An unsigned article asks whether flat minima are more robust.
+#
+# `````{dropdown} Claims of Yu and Morozov
+# ````{table} Claims of Yu and Morozov, and the marks of their verdicts.
+# :name: table-ledger-topography
+# ```{glue:md} grid-yu2026
+# :format: myst
+# ```
+# ````
+# ````{table} Claims of Yu and Morozov, with their numbers.
+# :name: table-ledger-full-topography
+# ```{glue:md} ledger-yu2026
+# :format: myst
+# ```
+# ````
+# `````
+#
+# `````{dropdown} Claims of the article on flat minima and distribution shift
+# ````{table} Claims of the article, and the marks of their verdicts.
+# :name: table-ledger-article
+# ```{glue:md} grid-article
+# :format: myst
+# ```
+# ````
+# ````{table} Claims of the article, with their numbers.
+# :name: table-ledger-full-article
+# ```{glue:md} ledger-article
+# :format: myst
+# ```
+# ````
+# `````
+#
+# ## The rules
+#
+# A rule names its test, its margin, and what gives which word. The margin is the profile's
+# ([how to read](how-to-read.md)). A12 is the probability that a run of the first algorithm beats one of the second.
+#
+# `````{dropdown} All rules, as data/paper/rules.toml states them
+# ````{table} What each claim is judged by. Claims without a line here are not tested, or by their page.
+# :name: table-rules
+# ```{glue:md} rules
+# :format: myst
+# ```
+# ````
+#
+# ```{glue} provenance-rules
+# ```
+# `````
+#
+# ## Rules that were changed in sight of results
+#
+# The margins were fixed before the runs; the rules were not. They were worded and sharpened while results came in, so
+# a verdict is a reading of these data, to be tried on others. Both readings are of the same results, those of
+# 29 November 2026.
+#
+# `````{dropdown} What was changed, when, and the verdicts by both rules
+# ````{table} Rules changed when results were there, and the verdicts that turn on it.
+# :name: table-reconsidered
+# ```{glue:md} reconsidered
+# :format: myst
+# ```
+# ````
+#
+# ```{glue} provenance-reconsidered
+# ```
+# `````

@@ -1,0 +1,102 @@
+"""Tables of the rises of paths between solutions, and between minima of landscapes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from popview.book.page import MINUS
+from popview.book.tables.topography import STAGE_NAMES, once
+from popview.populations.solutions import QUASI_NEWTON
+
+__all__ = ["barrier_differences_table", "barriers_table", "landscape_title", "passes_table", "side_of_zero"]
+
+
+def _rise(value: float) -> str:
+    """Write a rise with four decimals, with two from 0.1 on."""
+    if value != value:
+        return "–"
+    return (f"{value:.2f}" if abs(value) >= 0.1 else f"{value + 0.0:.4f}").replace("-0.0000", "0").replace("-", MINUS)
+
+
+def _interval(rows: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
+    return rows.apply(lambda r: f"{_rise(r[value])} [{_rise(r[low])},\u00a0{_rise(r[high])}]", axis=1)
+
+
+def landscape_title(name: str) -> str:
+    """Return a landscape's name as a reader writes it: "Six-hump camel" for "six-hump-camel"."""
+    return name.replace("-camel", " camel").capitalize()
+
+
+def passes_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.landscape_paths.heights`."""
+    return pd.DataFrame(
+        {
+            "landscape": table["landscape"].map(landscape_title),
+            "between": (table["start"] + " and " + table["end"]).str.replace("-", MINUS),
+            "true pass": table["pass"],
+            "sum of losses": table["sum of losses"],
+            "soft maximum": table["soft maximum"],
+            "straight line": table["straight"],
+        }
+    )
+
+
+def _kind(rows: pd.DataFrame) -> pd.Series:
+    """Name the solutions that pairs consist of."""
+    return rows["stage"].map(STAGE_NAMES) + rows["ends"].map({"plain": "", "aligned": ", aligned"})
+
+
+def barriers_table(means: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+    """Lay out `popview.populations.solutions.barrier_means`."""
+    named = {"height": "height", "rise": "rise", "straight_rise": "straight line's rise"}
+    if not np.allclose(means["fitted_rise"], means["rise"]):
+        named["fitted_rise"] = "rise on the images fitted"
+    return once(
+        pd.DataFrame(
+            {
+                "network": means["network"].map(titles),
+                "solutions": _kind(means),
+                "algorithm": means["algorithm"],
+                "path by": means["objective"].map({"sum": "sum of losses", "maximum": "soft maximum"}),
+                **{words: _interval(means, name, f"{name}_low", f"{name}_high") for name, words in named.items()},
+                "low, %": (100 * means["halved"]).round().astype(int),
+            }
+        )
+    )
+
+
+def barrier_differences_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+    """Lay out `popview.populations.solutions.barrier_differences` of paths by the sum of losses, one line per set.
+
+    A column ``algorithm``, if there is one, says whose rises they are; else they are the quasi-Newton method's.
+    """
+    shown = table[table["objective"] == "sum"]
+    places = {name: place for place, name in enumerate(("fitted", "equal", "early", "plain", "aligned", "rise"))}
+    shown = shown.sort_values(
+        ["network", "stage", "ends", "value"],
+        key=lambda names: names.map({name: place for place, name in enumerate(titles)} | places).fillna(len(places)),
+        kind="stable",
+    )
+    sample = shown["value"].map({"rise": "", "fitted_rise": ", on the images fitted"})
+    robust = {"value": "difference", "low": "dyadic_low", "high": "dyadic_high"}
+    return once(
+        pd.DataFrame(
+            {
+                "network": shown["network"].map(titles),
+                "solutions": _kind(shown) + sample,
+                "algorithm": shown.get("algorithm", QUASI_NEWTON),
+                "rise": shown["a"].map(_rise),
+                "SGD's": shown["b"].map(_rise),
+                "difference [bootstrap]": _interval(shown, "difference", "low", "high"),
+                "dyadic-robust": _interval(shown, **robust).str.partition(" ")[2],
+                "by bootstrap": shown.apply(lambda r: side_of_zero(r["low"], r["high"]), axis=1),
+                "by dyadic-robust": shown.apply(lambda r: side_of_zero(r["dyadic_low"], r["dyadic_high"]), axis=1),
+            }
+        )
+    )
+
+
+def side_of_zero(low: float, high: float) -> str:
+    """Say on which side of 0 an interval lies."""
+    return "higher" if low > 0 else "lower" if high < 0 else "not told apart"
