@@ -42,7 +42,6 @@ from popview.book.tables import costs as cost_tables
 from popview.populations import confirmation, equal_budget, tables, time_to_target
 from popview.populations.embedded import train_embedded
 from popview.populations.unfinished import unfinished
-from popview.runs import expansion
 
 style.use()
 train_embedded(task, variant, profile, restarts)
@@ -124,20 +123,6 @@ late = each(results, profile, unfinished)
 # ```
 # ````
 # `````
-#
-# `````{dropdown} What measuring adds to training
-# Each run ends with measures of flatness, corrupted inputs, ensembles and averaged weights.
-#
-# ````{table} What these add to training and checkpoints: median and highest over the algorithms of a task.
-# :name: table-measuring
-# ```{glue:md} measuring
-# :format: myst
-# ```
-# ````
-#
-# ```{glue} provenance-measuring
-# ```
-# `````
 
 # %% tags=["hide-input", "remove-output"]
 MISSING = "not run here yet"
@@ -185,7 +170,3 @@ glue("provenance-equal", page.provenance(both, "equal-budgets.csv", **facts, spr
 page.show("prices", paid, lambda table: cost_tables.prices(table, times))
 glue("provenance-prices", page.provenance(paid, "prices.csv", **facts), display=False)
 page.show("unfinished", late[late["unfinished"]], comparison_tables.unfinished_table, empty="none")
-run_here = [spec for (name, kind), _ in results.items() for spec in expansion.expand(profile, name, variant=kind)]
-measuring = equal_budget.measuring(run_here)
-page.show("measuring", measuring, cost_tables.shares, digits=1)
-glue("provenance-measuring", page.provenance(measuring, "measuring.csv", **facts, clock="wall time"), display=False)

@@ -14,7 +14,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from popview.book import colours, page, style
-from popview.book.figures import landscapes, trajectories
+from popview.book.figures import comparisons, landscapes, trajectories
 from popview.book.figures import runs as run_figures
 from popview.book.tables import runs as run_tables
 from popview.common.folders import ROOT
@@ -199,18 +199,18 @@ class TestFigures:
         rows = [("SGD", seed, step, step / 10, 10.0 * seed + step) for seed in (0, 1, 5) for step in (0, 10)]
         table = pd.DataFrame(rows, columns=["algorithm", "seed", "step", "epoch", "train_loss"])
         results = {("digits", "base"): table, ("cifar10", "base"): table}
-        figure = trajectories.learning_curves(results, ["SGD", "SAM"], y="train_loss", across=["epoch"])
-        assert [axes.get_title() for axes in figure.axes] == ["digits, base", "cifar10, base"]
+        figure = trajectories.learning_curves(results, ["SGD", "SAM"], 688, y="train_loss", across=["epoch"])
+        assert [axes.get_title() for axes in figure.axes] == ["Digits, base", "CIFAR-10, base"]
         median = figure.axes[1].lines[-1]
         assert median.get_label() == "SGD"
         np.testing.assert_allclose(median.get_xydata(), [[0, 10], [1, 20]])
-        late = trajectories.learning_curves(results, ["SGD"], y="train_loss", across=["epoch"], from_share=0.5)
+        late = trajectories.learning_curves(results, ["SGD"], 358, y="train_loss", across=["epoch"], from_share=0.5)
         np.testing.assert_allclose(late.axes[0].lines[-1].get_xydata(), [[1, 20]])
-        assert len(trajectories.learning_curves({}, ["SGD"], y="train_loss", across=["epoch"]).axes) == 1
+        assert len(trajectories.learning_curves({}, ["SGD"], 688, y="train_loss", across=["epoch"]).axes) == 1
 
     def test_distributions_have_a_panel_for_each_task(self):
         values = pd.DataFrame({"SGD": [1.0, 2.0], "SAM": [3.0, np.nan]})
-        figure = trajectories.distributions({("a", "base"): values, ("b", "base"): values[["SAM"]]}, "points")
+        figure = trajectories.distributions({("a", "base"): values, ("b", "base"): values[["SAM"]]}, "points", 688)
         first, second = figure.axes
         assert [text.get_text() for text in first.get_yticklabels()] == ["SGD", "SAM"]
         assert sorted(first.collections[0].get_offsets()[:, 0]) == [1, 2]
@@ -246,54 +246,38 @@ class TestIntervals:
             {
                 "task": ["digits", "digits", "cifar10"],
                 "variant": "base",
-                "name": ["SAM", "NiM-BH", "SAM"],
-                "estimate": [0.1, -0.2, 0.3],
-                "low": [0.0, -np.inf, 0.2],
-                "high": [0.2, np.inf, 0.4],
-                "margin": [0.5, 0.5, 1.0],
+                "a": ["SAM", "NiM-BH", "SAM"],
+                "difference": [0.001, -0.002, 0.003],
+                "difference_low": [0.0, -np.inf, 0.002],
+                "difference_high": [0.002, np.inf, 0.004],
+                "margin": [0.005, 0.005, 0.01],
             }
         )
 
-    def test_effects_have_a_panel_and_a_band_for_each_task(self):
-        figure = trajectories.effects(self.rows(), label="points")
-        digits, cifar10 = (axes for axes in figure.axes if axes.get_visible())
-        assert digits.get_title() == "digits, base (equivalence margin ±0.5)"
+    def test_the_forest_has_a_panel_and_a_band_for_each_task_in_points(self):
+        digits, cifar10 = comparisons.forest(self.rows(), 688).axes
+        assert [axes.get_title() for axes in (digits, cifar10)] == ["Digits", "CIFAR-10"]
         assert [tick.get_text() for tick in digits.get_yticklabels()] == ["SAM", "NiM-BH"]
-        assert sorted(digits.patches[0].get_x() + w for w in (0, digits.patches[0].get_width())) == [-0.5, 0.5]
-        assert sorted(cifar10.patches[0].get_x() + w for w in (0, cifar10.patches[0].get_width())) == [-1.0, 1.0]
-        np.testing.assert_allclose(digits.lines[0].get_xdata(), [0.0, 0.2])
-
-    def test_an_infinite_interval_ends_in_arrows_inside_the_panel(self):
-        figure = trajectories.effects(self.rows(), label="points")
-        digits = figure.axes[0]
-        marks = {line.get_marker(): line.get_xdata()[0] for line in digits.lines if len(line.get_xdata()) == 1}
-        assert {"<", ">"} <= set(marks)
-        assert (marks["<"], marks[">"]) == pytest.approx(digits.get_xlim())
-        drawn = np.concatenate([np.asarray(line.get_xdata(), dtype=float) for line in digits.lines])
-        assert np.isfinite(drawn).all()
-
-    def test_forest_is_in_points(self):
-        table = self.rows().rename(columns={"name": "a"})
-        table = table.assign(difference=0.15, difference_low=0.05, difference_high=0.25)
-        axes = trajectories.forest(table, label="points").axes[0]
-        intervals = [list(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2]
-        np.testing.assert_allclose(intervals[0], [5.0, 25.0])  # of the means
-        assert any(np.allclose(ends, [0.0, 20.0]) for ends in intervals[1:])  # of the shift
-        assert axes.get_title().endswith("±50)")
+        for axes, margin in ((digits, 0.5), (cifar10, 1.0)):
+            band = axes.patches[0]
+            assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((-margin, margin))
+        intervals = [line.get_xdata() for line in digits.lines[1:] if len(line.get_xdata()) == 2]
+        np.testing.assert_allclose(intervals[0], [0.0, 0.2])
+        np.testing.assert_allclose(intervals[1], digits.get_xlim())  # an infinite one ends at the edges
 
     def test_reached_counts_restarts(self):
         times = {("digits", "base"): pd.DataFrame({"SGD": [10.0, 30.0, np.inf, 30.0]})}
-        (line,) = trajectories.reached(times, {("digits", "base"): 100.0}, ["SGD", "SAM"]).axes[0].lines
+        (line,) = trajectories.reached(times, {("digits", "base"): 100.0}, ["SGD", "SAM"], 688).axes[0].lines
         np.testing.assert_allclose(line.get_xdata(), [0, 10, 30, 30, 100])
-        np.testing.assert_allclose(line.get_ydata(), [0, 0.25, 0.5, 0.75, 0.75])
+        np.testing.assert_allclose(line.get_ydata(), [0, 25, 50, 75, 75])
 
     def test_without_results_a_figure_says_so(self):
         nothing = pd.DataFrame()
         for figure in (
-            trajectories.effects(nothing, label=""),
-            trajectories.forest(nothing, label=""),
-            trajectories.reached({}, {}, ["SGD"]),
-            trajectories.loss_against_metric({}, ["SGD"], 0.1),
+            comparisons.forest(nothing, 688),
+            comparisons.distances(nothing, 358),
+            comparisons.search_curves(nothing, nothing, 688),
+            trajectories.reached({}, {}, ["SGD"], 358),
         ):
             assert [text.get_text() for text in figure.axes[0].texts] == ["not run here yet"]
 

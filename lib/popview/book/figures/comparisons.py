@@ -120,7 +120,7 @@ def distances(table: pd.DataFrame, width: int) -> Figure:
             shade = colour(row.a)
             at = min(max(row.distance, 0.05), 5.0)
             axes.plot(at, names.index(row.a), mark, color=shade, markerfacecolor=shade if filled else "white")
-        log_axis(axes.xaxis)
+        log_axis(axes, "x")
         axes.axvline(1, color="#444444", linewidth=0.8)
         axes.set(title=task_title(task), xlim=(0.04, 6.5), ylim=(len(names) - 0.5, -0.5))
         axes.set_xticks([0.1, 1.0], ["0.1", "1"])

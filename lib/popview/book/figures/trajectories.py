@@ -1,16 +1,15 @@
-"""Figures of trajectories and populations: learning curves, distributions over restarts, effects with intervals.
+"""Figures of trajectories and populations: learning curves, distributions over restarts, time to a target.
 
 Each takes the width in pixels that it is drawn at, as `popview.book.page.figure` gives it.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from popview.book import style
@@ -22,16 +21,12 @@ from popview.tasks.catalogue import RECORDS
 __all__ = [
     "case_title",
     "distributions",
-    "effects",
     "empty",
     "learning_curves",
     "log_axis",
     "points",
     "reached",
 ]
-
-#: Marks of the series of `effects`; the first is filled.
-MARKS = ("o", "s", "D")
 
 #: Height of a line of text and a mark, in pixels, and of what stands around a panel.
 LINE, AROUND = 19, 70
@@ -90,7 +85,7 @@ def learning_curves(
             _curves(axes, late[late["algorithm"] == algorithm], algorithm, x, y)
         axes.set(xlabel=LABELS.get(x, x), title=case_title(task, variant))
         if log:
-            log_axis(axes.yaxis)
+            log_axis(axes, "y")
         axes.set_ylabel(LABELS.get(y, f"test {RECORDS[task].metric}"))
     _legend(figure, panels[0], width)
     return figure
@@ -158,90 +153,13 @@ def _spread(axes: Axes, values: pd.DataFrame) -> None:
     axes.grid(axis="y", visible=False)
 
 
-def log_axis(axis: Axis) -> None:
+def log_axis(axes: Axes, which: Literal["x", "y"]) -> None:
     """Make an axis logarithmic, with labels that do not run into each other: 0.1, 0.3, 1."""
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
-
-
-def _span(values: pd.Series, log: bool = False) -> tuple[float, float] | None:
-    """Return the ends of an axis that holds all finite values, with room; None where there are none."""
-    finite = values[np.isfinite(values) & ((values > 0) | (not log))].to_numpy(dtype=float)
-    if not len(finite) or finite.min() == finite.max():
-        return None
-    low, high = (np.log10([finite.min(), finite.max()])) if log else (finite.min(), finite.max())
-    room = 0.05 * (high - low)
-    return (10 ** (low - room), 10 ** (high + room)) if log else (low - room, high + room)
-
-
-def effects(table: pd.DataFrame, width: int, *, label: str, zero: bool = True) -> Figure:
-    """Draw estimates with their intervals: one panel per task and variant, one line per name, one mark per series.
-
-    An interval that reaches to infinity ends in an arrow at the panel's edge.
-
-    Parameters
-    ----------
-    table : DataFrame
-        ``task, variant, name`` (an algorithm), ``estimate, low, high``; optionally ``margin`` (half width of a band
-        around zero, by task) and ``series`` (what a name's marks stand for).
-    width : int
-        In pixels.
-    label : str
-        Of the horizontal axis.
-    zero : bool
-        Whether to draw a line at zero.
-    """
-    if table.empty:
-        return empty(width)
-    groups = [(key, rows) for key, rows in table.groupby(["task", "variant"], sort=False)]
-    series = list(table["series"].unique()) if "series" in table else []
-    height = LINE * max(rows["name"].nunique() for _, rows in groups) + AROUND
-    figure, panels = style.canvas(width, height, len(groups), columns=2)
-    for axes, (key, rows) in zip(panels, groups, strict=True):
-        _panel(axes, rows, series)
-        margin = f" (margin ±{rows['margin'].iloc[0]:g})" if "margin" in rows else ""
-        axes.set(xlabel=label, title=case_title(*key) + margin)
-        if zero:
-            axes.axvline(0, color="#444444", linewidth=0.8)
-    marks = [
-        Line2D([], [], color="#444444", marker=mark, linewidth=0, markerfacecolor=_fill(i), label=name)
-        for i, (mark, name) in enumerate(zip(MARKS, series, strict=False))
-    ]
-    if marks:
-        figure.legend(handles=marks, loc="outside lower center", ncols=len(marks))
-    return figure
-
-
-def _fill(which: int, shade: str = "#444444") -> str:
-    """Return the inner colour of a mark: only those of the first series are filled."""
-    return shade if which == 0 else "white"
-
-
-def _panel(axes: Axes, rows: pd.DataFrame, series: Sequence[str]) -> None:
-    """Draw one panel of `effects`."""
-    margin = float(rows["margin"].iloc[0]) if "margin" in rows else np.nan
-    if np.isfinite(margin):
-        axes.axvspan(-margin, margin, color="#999999", alpha=0.18, linewidth=0)
-    ends = rows[["estimate", "low", "high"]].to_numpy()
-    reach = [*ends[np.isfinite(ends)], *([-margin, margin] if np.isfinite(margin) else []), 0.0]
-    edge = 0.04 * (max(reach) - min(reach) or 1.0)
-    left, right = min(reach) - edge, max(reach) + edge
-    names = list(rows["name"].unique())
-    for _, row in rows.iterrows():
-        which = series.index(row["series"]) if series else 0
-        place = names.index(row["name"]) + 0.26 * (which - (len(series) - 1) / 2 if series else 0)
-        shade, low, high = colour(row["name"]), max(row["low"], left), min(row["high"], right)
-        axes.plot([low, high], [place, place], color=shade, linewidth=2.2, alpha=1 if which == 0 else 0.55)
-        fill = _fill(which, shade)
-        axes.plot(row["estimate"], place, MARKS[which], color=shade, markersize=5, markerfacecolor=fill)
-        for end, at, mark in ((row["low"], left, "<"), (row["high"], right, ">")):
-            if np.isinf(end):
-                axes.plot(at, place, mark, color=shade, markersize=5)
-    axes.set_xlim(left, right)
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
 
 
 def reached(
