@@ -378,7 +378,7 @@ coverage = study.solutions_coverage(profile)
 coverage = coverage[coverage["network"].isin(names)]
 page.table("covered", topography_tables.sets_table(coverage, titles), digits=0)
 page.table("settings", topography_tables.settings_table(profiles, solutions))
-page.table("printed", topography_tables.printed_table(printed))
+page.table("printed", topography_tables.printed_losses_table(printed))
 slips = audit.slips_of_texts().query("document == 'yu2026'")
 page.table("slips-yu2026", audit_tables.slips_table(slips))
 source = {"source": "arXiv 2602.21276", "unit": "means of 48 solutions"}

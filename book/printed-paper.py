@@ -73,7 +73,7 @@ sets = audit.by_set(four)
 gaps = sets.assign(
     cell=sets["algorithm"] + ",\n" + sets["task"].map(task_title), gap=100 * (sets["center_b"] - sets["center_a"])
 )
-pairs = audit.mirror_pairs(tables["1"])
+pairs = audit.mirror_images(tables["1"])
 page.figure(
     "contradictions",
     lambda width: audit_figures.contradictions(tests, gaps, pairs, width),

@@ -250,7 +250,7 @@ class TestLayout:
         tests = tables["6"].assign(cell=tables["6"]["task"])
         sets = audit.by_set(tables["4"])
         gaps = sets.assign(cell=sets["algorithm"], gap=100 * (sets["center_b"] - sets["center_a"]))
-        pairs = audit.mirror_pairs(tables["1"])
+        pairs = audit.mirror_images(tables["1"])
         figure = audit_figures.contradictions(tests, gaps, pairs, style.DESKTOP)
         left, middle, right = figure.axes
         assert [text.get_text() for text in left.texts] == ["goemotions: 0.035\ncifar100: 0.046"]

@@ -771,7 +771,7 @@ class TestLayouts:
         assert apart["p (Holm)"].map(lambda p: float(p.replace("< ", "")) > 0.05).all()
 
     def test_small_losses_are_powers_of_ten(self):
-        shown = topography_tables.printed_table(printed_losses()).set_index("network")
+        shown = topography_tables.printed_losses_table(printed_losses()).set_index("network")
         assert shown.loc["FCP", "L-BFGS-GSS, training"] == "1.26 × 10⁻⁸"
         assert shown.loc["FCP", "SGD, test"] == "0.0825"
 

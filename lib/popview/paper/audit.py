@@ -29,7 +29,7 @@ __all__ = [
     "by_set",
     "implied_by_table_four",
     "implied_for_table_six",
-    "mirror_pairs",
+    "mirror_images",
     "printed_checks",
     "slips_of_texts",
     "worded",
@@ -137,7 +137,7 @@ def restarts_behind_table_one(one: pd.DataFrame, said: int = 500) -> Check:
     return Check(not fit.all(), numbers)
 
 
-def mirror_pairs(one: pd.DataFrame, restarts: int = 500) -> pd.DataFrame:
+def mirror_images(one: pd.DataFrame, restarts: int = 500) -> pd.DataFrame:
     """Test the pairs of minima that f(−w) = f(w) makes equal; ``adjusted`` is Holm's p over all.
 
     See `popview.paper.table_one.symmetry`.
@@ -147,8 +147,8 @@ def mirror_pairs(one: pd.DataFrame, restarts: int = 500) -> pd.DataFrame:
 
 
 def symmetric_minima(one: pd.DataFrame, restarts: int = 500) -> Check:
-    """Count the pairs of `mirror_pairs` that differ."""
-    pairs = mirror_pairs(one, restarts)
+    """Count the pairs of `mirror_images` that differ."""
+    pairs = mirror_images(one, restarts)
     unequal = pairs[pairs["adjusted"] <= ALPHA]
     worst = pairs.loc[pairs["p_value"].idxmin()]
     numbers = {"unequal": len(unequal), "pairs": len(pairs), "rows": unequal["algorithm"].nunique(), "worst": worst}

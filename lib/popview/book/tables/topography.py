@@ -18,7 +18,7 @@ __all__ = [
     "STAGE_NAMES",
     "accuracy_differences",
     "once",
-    "printed_table",
+    "printed_losses_table",
     "raised",
     "ratios_to_sgd",
     "separations",
@@ -146,7 +146,7 @@ def solutions_table(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[
     return once(pd.DataFrame(rows))
 
 
-def printed_table(printed: pd.DataFrame) -> pd.DataFrame:
+def printed_losses_table(printed: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.paper.printed.printed_losses`: a line per network, training and test losses side by side."""
     words = printed["algorithm"] + ", " + printed["split"].map({"train": "training", "test": "test"})
     wide = (
