@@ -46,6 +46,7 @@ from myst_nb import glue
 from popview.book import cells, page, style
 from popview.book.figures import comparisons as comparison_figures
 from popview.book.figures import trajectories as trajectory_figures
+from popview.book.names import task_title, with_variant
 from popview.book.results import base_setting_chosen, each, margin, planned_comparison
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import printed as printed_tables
@@ -118,7 +119,7 @@ others = shown.drop(papers.index)
 
 def named(rows: pd.DataFrame) -> str:
     """Name the algorithms of comparisons, with task and variant."""
-    return ", ".join(f"{a} on {cells.with_variant(t, v)}" for a, t, v in rows[["a", "task", "variant"]].to_numpy())
+    return ", ".join(f"{a} on {with_variant(t, v)}" for a, t, v in rows[["a", "task", "variant"]].to_numpy())
 
 
 def count(rows: pd.DataFrame, verdict: str) -> int:
@@ -143,12 +144,12 @@ MISSING = "not run here yet"
 gains, worth, spreads = [], [], []
 for name, values in constant.items():
     found = mean_difference(fresh[name]["SGD"].to_numpy(), values["SGD"].to_numpy())
-    gains.append(f"{points(found.interval, found.estimate)} on {cells.task_title(name)}")
-    worth.append(f"{100 * found.estimate:.1f} points on {cells.task_title(name)}")
+    gains.append(f"{points(found.interval, found.estimate)} on {task_title(name)}")
+    worth.append(f"{100 * found.estimate:.1f} points on {task_title(name)}")
 for row in scattered[scattered["algorithm"] == "SGD"].itertuples() if len(scattered) else ():
     spreads.append(
         f"a standard deviation of {100 * row.annealed_sd:.1f} instead of {100 * row.constant_sd:.1f} points on "
-        f"{cells.task_title(row.task)}"
+        f"{task_title(row.task)}"
     )
 glue("annealing-worth", "; ".join(worth) or MISSING, display=False)
 glue("annealing-gains", "; ".join(gains) or MISSING, display=False)
@@ -158,7 +159,7 @@ swa = against[(against["a"] == "SWA") & (against["task"] == "cifar10")] if len(a
 alike = averages[(averages["a"] == "SWA") & (averages["task"] == "cifar10")] if len(averages) else averages
 for label, rows in (("swa-gains", swa), ("swa-averages", alike)):
     written = [
-        f"{points((row.difference_low, row.difference_high), row.difference)} on {cells.task_title(row.task)}"
+        f"{points((row.difference_low, row.difference_high), row.difference)} on {task_title(row.task)}"
         for row in rows.itertuples()
     ]
     glue(label, "; ".join(written) or MISSING, display=False)
@@ -182,13 +183,13 @@ glue("annealed-complete", named(judged) if len(judged) else "none so far", displ
 # %% tags=["hide-input", "remove-output"]
 moved = cells.stack(
     {
-        key: comparisons.distances(values).rename_axis("a").rename("distance").reset_index()
+        key: comparisons.seed_distances(values).rename_axis("a").rename("distance").reset_index()
         for key, values in last.items()
     }
 )
 page.figure(
     "distances",
-    lambda width: comparison_figures.distances(in_order(moved), width),
+    lambda width: comparison_figures.distances_from_sgd(in_order(moved), width),
     alt="Distances to SGD's twin run by algorithm and task. Most noise variants lie left of 1, AdamW and SAM right of it.",
 )
 noisy = moved[moved["a"].isin(tables.PAPER_FAMILY) & (moved["a"] != "SAM")] if len(moved) else moved
@@ -202,7 +203,7 @@ hops = [
 ends = pd.concat(hops).agg(["min", "max"]).astype(int).unique() if hops else []
 glue("hops", " to ".join(map(str, ends)) or MISSING, display=False)
 glue("unchanged", base_setting_chosen(results, profile), display=False)
-copies = [f"{name} on {cells.with_variant(*key)}" for key, rows in results.items() for name in tables.copies(rows)]
+copies = [f"{name} on {with_variant(*key)}" for key, rows in results.items() for name in tables.copies(rows)]
 glue("copies", ", ".join(copies) or "none", display=False)
 
 # %% [markdown]
@@ -532,9 +533,7 @@ glue(
 
 page.show("averages", averages, comparison_tables.outcomes)
 alone = outcomes.statistics_alone(results, profile)
-written = (
-    cells.with_interval(alone, scale=100) + " points on " + alone["task"].map(cells.task_title) if len(alone) else []
-)
+written = cells.with_interval(alone, scale=100) + " points on " + alone["task"].map(task_title) if len(alone) else []
 glue("statistics-alone", "; ".join(written) or "no network with BatchNorm", display=False)
 
 repeated = planned_comparison(last, profile, comparisons.repeated, first=first_restarts)
@@ -562,7 +561,7 @@ pairs = each(chosen, profile, comparisons.all_pairs)
 counts = {"printed: four tasks": printed.printed_table("6")["p_value"]}
 six = printed_tables.printed_pairs(pairs)
 for said, rows in six.groupby(["task", "label"], sort=False) if len(six) else ():
-    counts[f"ours: {cells.task_title(said[0])}, {said[1]}"] = rows["p"]
+    counts[f"ours: {task_title(said[0])}, {said[1]}"] = rows["p"]
 page.show("six", printed_tables.printed_and_ours(six, "6", "comparison"))
 page.table("tallies", printed_tables.tallies(counts))
 tallied = {key: pooled.tally(cells.of(pairs, key)["pooled_p"]) for key in chosen}

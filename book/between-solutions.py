@@ -38,6 +38,7 @@ from popview.book import page, style
 from popview.book.figures import solutions as solution_figures
 from popview.book.tables import audit as audit_tables
 from popview.book.tables import barriers as barrier_tables
+from popview.book.tables import runs as run_tables
 from popview.book.tables import topography as topography_tables
 from popview.landscapes import get
 from popview.paper import audit, claims
@@ -376,7 +377,7 @@ glue(
 )
 coverage = study.solutions_coverage(profile)
 coverage = coverage[coverage["network"].isin(names)]
-page.table("covered", topography_tables.sets_table(coverage, titles), digits=0)
+page.table("covered", run_tables.sets_table(coverage, titles), digits=0)
 page.table("settings", topography_tables.settings_table(profiles, solutions))
 page.table("printed", topography_tables.printed_losses_table(printed))
 slips = audit.slips_of_texts().query("document == 'yu2026'")

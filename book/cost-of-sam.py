@@ -36,6 +36,7 @@ from myst_nb import glue
 
 from popview.book import cells, page, style
 from popview.book.figures import costs as cost_figures
+from popview.book.names import task_title
 from popview.book.results import each
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import costs as cost_tables
@@ -135,7 +136,7 @@ page.figure(
 page.show("sam", sam, lambda table: cost_tables.one_algorithm(table, loss[loss["algorithm"] == "SAM"]))
 base = sam[(sam["variant"] == "base") & (sam["budget"] == "equal gradients")] if len(sam) else sam
 for word in ("better", "same within the margin", "worse"):
-    names = [cells.task_title(name) for name in base[cells.words(base) == word]["task"]] if len(base) else []
+    names = [task_title(name) for name in base[cells.words(base) == word]["task"]] if len(base) else []
     glue(word.split()[0], page.listed(names) if names else "none", display=False)
 
 
@@ -154,7 +155,7 @@ confirmed = confirmation.confirm_tasks(confirmation.confirmed_tasks(profile, dec
 own = confirmed[confirmed["a"] == "SAM"].drop_duplicates("task") if len(confirmed) else confirmed
 said = (
     [
-        f"{cells.task_title(name)} {difference} points, {word}"
+        f"{task_title(name)} {difference} points, {word}"
         for name, difference, word in zip(
             own["task"], cells.with_interval(own, "difference", 100) if len(own) else (), cells.words(own), strict=True
         )

@@ -44,8 +44,8 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import page, style
-from popview.book.cells import task_title
 from popview.book.figures import simulations as simulation_figures
+from popview.book.names import task_title
 from popview.book.tables import simulations as simulation_tables
 from popview.common.errors import UsageError, check_name
 from popview.paper import printed
@@ -93,7 +93,7 @@ at_ours = pd.concat(rates) if rates else positives[:0].assign(task="", shared=Fa
 own = at_ours[~at_ours["shared"].astype(bool)]
 page.figure(
     "false-positives",
-    lambda width: simulation_figures.false_positives(positives, at_ours, width),
+    lambda width: simulation_figures.false_positive_rates(positives, at_ours, width),
     alt="False positives against the correlation of the checkpoints of a run. Two red lines, of tests on pooled "
     "checkpoints, climb from 5 to above 50 percent, with our tasks as dots on them; tests with one value per run stay "
     "at 5 percent.",
@@ -282,7 +282,7 @@ sizes = tuple(sorted({paper_restarts, 10, 20, 100}))
 quiet = power.silence(sizes, effect=effect, margin=effect, repeats=power_repeats, seed=seed)
 page.figure(
     "silence",
-    lambda width: simulation_figures.silence(quiet, effect, width),
+    lambda width: simulation_figures.missed_differences(quiet, effect, width),
     alt="Bars by number of runs. With few runs p is above 0.05 nearly as often with a difference as without. "
     "Equivalence is hardly ever shown where there is a difference, and needs many runs where there is none.",
 )

@@ -33,8 +33,8 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import page, style
-from popview.book.cells import task_title
 from popview.book.figures import selection as selection_figures
+from popview.book.names import task_title
 from popview.book.results import each
 from popview.book.tables import claims as claim_tables
 from popview.common.contents import page_names
@@ -171,7 +171,7 @@ asked = {
 known = claims.read_claims().query("id in @asked").assign(printed="", computed="", study="", reason="")
 pages = set(page_names())
 entries = claims.judge_claims(known, judged, Computed(), pages)
-page.table("strip", claim_tables.grid(entries, asked, pages))
+page.table("strip", claim_tables.marks_grid(entries, asked, pages))
 page.table("strip-in-full", claim_tables.full(entries, "inan2024", pages))
 glue("provenance-strip", page.provenance(entries, "eight-claims.csv", **facts), display=False)
 margins = {name: 100 * profiles.settings(profile, name)["margin"] for name in order}

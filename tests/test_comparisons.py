@@ -10,6 +10,7 @@ from statsmodels.stats.power import TTestPower
 
 from popview.book import cells, style
 from popview.book.figures import comparisons as comparison_figures
+from popview.book.names import task_title, with_variant
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import printed as printed_tables
 from popview.book.tables import selection as selection_tables
@@ -261,8 +262,8 @@ class TestWords:
         assert row["verdict"] == "▼\u00a0worse"
 
     def test_a_variant_is_named_where_there_is_one(self):
-        assert cells.with_variant("digits", "base") == "Digits (base)"
-        assert cells.with_variant("FCP on MNIST", "") == "FCP on MNIST"
+        assert with_variant("digits", "base") == "Digits (base)"
+        assert with_variant("FCP on MNIST", "") == "FCP on MNIST"
 
     def test_the_side_is_named_where_it_is_real(self):
         table = pd.DataFrame({"verdict": ["equivalent"] * 3 + ["better"], "adjusted_p": [0.01, 0.06, 0.01, 0.01]})
@@ -332,7 +333,7 @@ class TestWords:
         generator = np.random.default_rng(0)
         luck = generator.normal(0, 0.02, 4000)
         values = pd.DataFrame({"SGD": luck, "same": luck, "other": generator.permutation(luck), "moved": luck + 0.05})
-        found = comparisons.distances(values)
+        found = comparisons.seed_distances(values)
         assert found["same"] == 0
         assert found["other"] == pytest.approx(1, abs=0.05)  # as far as another seed
         assert found["moved"] == pytest.approx(0.05 / (np.sqrt(2) * luck.std(ddof=1)))
@@ -383,7 +384,7 @@ class TestWords:
 
     def test_the_figures_of_distances_and_of_a_search_have_every_mark(self):
         table = pd.DataFrame({"task": "digits", "variant": ["base", "tuned"], "a": "SAM", "distance": [0.5, 9.0]})
-        marks = comparison_figures.distances(table, style.DESKTOP).axes[0].lines
+        marks = comparison_figures.distances_from_sgd(table, style.DESKTOP).axes[0].lines
         assert [line.get_xdata()[0] for line in marks][:2] == [0.5, 5.0]  # what is further stands at the edge
         by_rate = pd.DataFrame({"algorithm": "SGD", "rung": "cell", "lr": [0.1, 0.2], "best": [0.6, 0.7]})
         budgets = pd.DataFrame({"algorithm": "SGD", "trials": [1, 2], "validation_metric": [0.5, 0.6]})
@@ -482,4 +483,4 @@ class TestAgainstSAM:
     ("task", "title"), [("cifar10", "CIFAR-10"), ("goemotions", "GoEmotions"), ("FCP on MNIST", "FCP on MNIST")]
 )
 def test_a_task_is_called_as_readers_know_it(task, title):
-    assert cells.task_title(task) == title
+    assert task_title(task) == title

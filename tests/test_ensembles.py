@@ -20,7 +20,7 @@ from popview.populations import stored_predictions
 from popview.populations.disagreement import error_correlations, load_pairs, pairs_of
 from popview.populations.ensembles import SCORES, ensemble_scores, ensembles_of, load_ensembles, subsets
 from popview.populations.put_to_use import ARMS, arms, population_or_optimizer
-from popview.populations.stored_predictions import Predictions, load_derived, sources
+from popview.populations.stored_predictions import Predictions, load_derived, specs_with_probabilities
 from popview.populations.tables import final, gather
 from popview.statistics import jackknife, jackknife_apart
 
@@ -224,7 +224,7 @@ class TestDerived:
 class TestWhatShips:
     @pytest.mark.parametrize("task", ["cifar10", "goemotions", "tweeteval"])
     def test_is_of_all_files_that_ship(self, task):
-        known = set(sources("laptop", task))
+        known = set(specs_with_probabilities("laptop", task))
         assert known == set(load_ensembles("laptop", task)[["variant", "algorithm"]].itertuples(index=False, name=None))
         assert known == set(load_pairs("laptop", task)[["variant", "algorithm"]].itertuples(index=False, name=None))
 

@@ -5,7 +5,8 @@ import re
 import yaml
 from pybtex.database import parse_string
 
-from popview.book.cells import WORD_SIGNS, task_title
+from popview.book.cells import WORD_SIGNS
+from popview.book.names import task_title
 from popview.common.folders import ROOT
 from popview.runs import profiles
 from popview.tasks.catalogue import RECORDS

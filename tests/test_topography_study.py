@@ -14,6 +14,7 @@ from popview import cli, topography
 from popview.book import style
 from popview.book.figures import solutions as solution_figures
 from popview.book.tables import barriers as barrier_tables
+from popview.book.tables import runs as run_tables
 from popview.book.tables import topography as topography_tables
 from popview.common.errors import UsageError
 from popview.landscapes import get
@@ -714,7 +715,7 @@ class TestLayouts:
 
     def test_what_is_there_is_summed(self, root):
         coverage = study.solutions_coverage("smoke", root)
-        shown = topography_tables.sets_table(coverage, TITLES)
+        shown = run_tables.sets_table(coverage, TITLES)
         assert shown["network"].tolist()[-1] == "in all"
         assert shown["core-minutes"].tolist()[-1] == pytest.approx(shown["core-minutes"][:-1].sum())
         assert shown["sets"].tolist()[-1] == f"{len(coverage)} of {len(coverage)}"

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from popview.book.names import task_title
 from popview.book.page import MINUS
 from popview.populations.comparisons import ALPHA, beyond_margin
-from popview.tasks.catalogue import RECORDS
 
 __all__ = [
     "across",
@@ -16,10 +16,8 @@ __all__ = [
     "setting",
     "sign",
     "stack",
-    "task_title",
     "waits",
     "with_interval",
-    "with_variant",
     "word",
     "words",
 ]
@@ -80,16 +78,6 @@ WORD_SIGNS = {"better": "▲", "worse": "▼", "same within the margin": "=", "t
 def words(comparison: pd.DataFrame) -> pd.Series:
     """Return the verdicts of `popview.populations.comparisons.against` in the four words that pages use."""
     return comparison["verdict"].map(WORDS)
-
-
-def task_title(task: str) -> str:
-    """Return the name under which readers know a task: "CIFAR-10" for "cifar10"; another name as it is."""
-    return RECORDS[task].title if task in RECORDS else task
-
-
-def with_variant(task: str, variant: str) -> str:
-    """Name a task and variant in a sentence, "Digits (base)"; or what has no variants, such as a network."""
-    return f"{task_title(task)} ({variant})" if variant else task_title(task)
 
 
 def with_interval(

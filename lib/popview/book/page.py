@@ -19,7 +19,6 @@ from popview.book import style
 
 __all__ = [
     "MINUS",
-    "NOT_RUN",
     "facts",
     "figure",
     "interactive",
@@ -28,6 +27,7 @@ __all__ = [
     "number",
     "p_value",
     "provenance",
+    "raised",
     "show",
     "signed",
     "table",
@@ -35,9 +35,6 @@ __all__ = [
 
 #: The sign, at which a browser does not break the line as it does at a hyphen.
 MINUS = "\u2212"
-
-#: Shown where a task that was asked for has no results.
-NOT_RUN = "not run here yet"
 
 #: Where a chapter's page finds plotly's script; `popview book` puts it there.
 PLOTLY = "_static/plotly.min.js"
@@ -64,7 +61,7 @@ def show(
     frame: pd.DataFrame,
     layout: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
     digits: int = 2,
-    empty: str = NOT_RUN,
+    empty: str = style.NOT_RUN,
 ) -> None:
     """Hand a table to the page, laid out; or, where it has no rows, one of a cell with the words for that.
 
@@ -108,6 +105,11 @@ def p_value(value: float) -> str:
 def signed(words: str) -> str:
     """Put `MINUS` for the hyphens before digits."""
     return re.sub(r"-(?=\d)", MINUS, words)
+
+
+def raised(exponent: int) -> str:
+    """Write an exponent in raised digits."""
+    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def figure(name: str, draw: Callable[[int], Figure] | Figure, alt: str = "") -> None:

@@ -6,7 +6,10 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.figure import Figure
 
-__all__ = ["DESKTOP", "PHONE", "PIXELS_PER_INCH", "canvas", "use"]
+__all__ = ["DESKTOP", "NOT_RUN", "PHONE", "PIXELS_PER_INCH", "canvas", "empty", "use"]
+
+#: Shown where a task that was asked for has no results.
+NOT_RUN = "not run here yet"
 
 #: Width of a page's text in pixels, on a desktop and on a phone 390 pixels wide.
 DESKTOP, PHONE = 688, 358
@@ -69,3 +72,11 @@ def canvas(
     for unused in axes.flat[panels:]:
         unused.set_axis_off()
     return figure, list(axes.flat[:panels])
+
+
+def empty(width: int = DESKTOP) -> Figure:
+    """Return a figure that says that there is nothing to draw yet."""
+    figure, (axes,) = canvas(width, 60)
+    axes.axis("off")
+    axes.text(0.5, 0.5, NOT_RUN, ha="center", va="center")
+    return figure

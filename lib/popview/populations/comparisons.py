@@ -25,12 +25,12 @@ __all__ = [
     "against_sam",
     "all_pairs",
     "beyond_margin",
-    "distances",
     "first_average",
     "joined_later",
     "log_loss",
     "powerless",
     "repeated",
+    "seed_distances",
     "sorted_into_families",
 ]
 
@@ -282,7 +282,7 @@ def first_average(trajectories: pd.DataFrame, step: int) -> pd.DataFrame:
     return wide.reindex(columns=["SGD", "SWA"]).dropna()
 
 
-def distances(values: pd.DataFrame, reference: str = "SGD") -> pd.Series:
+def seed_distances(values: pd.DataFrame, reference: str = "SGD") -> pd.Series:
     """Return how far each algorithm moves a run's value from the reference's run of the same seed.
 
     The unit is the distance of two runs of the reference with different seeds: root mean square of the paired
@@ -291,8 +291,8 @@ def distances(values: pd.DataFrame, reference: str = "SGD") -> pd.Series:
     Examples
     --------
     >>> import pandas as pd
-    >>> from popview.populations.comparisons import distances
-    >>> distances(pd.DataFrame({"SGD": [0.0, 2.0], "SAM": [1.0, 1.0]})).round(3).to_dict()
+    >>> from popview.populations.comparisons import seed_distances
+    >>> seed_distances(pd.DataFrame({"SGD": [0.0, 2.0], "SAM": [1.0, 1.0]})).round(3).to_dict()
     {'SAM': 0.5}
     """
     other = values.drop(columns=reference)

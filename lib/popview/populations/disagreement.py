@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from popview.common.folders import RESULTS
-from popview.populations.stored_predictions import Predictions, load_derived, sources
+from popview.populations.stored_predictions import Predictions, load_derived, specs_with_probabilities
 from popview.runs import store
 from popview.statistics import dyadic_mean, mean_difference
 from popview.statistics.results import Result, interval_columns
@@ -120,7 +120,7 @@ def load_pairs(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
     table = load_derived(profile, task, "pairs", columns, root)
     within = [
         _within(variant, algorithm, [store.metadata(spec, root) for spec in specs])
-        for (variant, algorithm), specs in sources(profile, task, root).items()
+        for (variant, algorithm), specs in specs_with_probabilities(profile, task, root).items()
     ]
     rows = [row for row in within if row]
     return (

@@ -28,7 +28,7 @@ __all__ = [
     "annealed_specs",
     "load_derived",
     "predictions_of",
-    "sources",
+    "specs_with_probabilities",
     "stored_predictions",
     "write_derived",
 ]
@@ -76,7 +76,7 @@ class Predictions(NamedTuple):
         return {name: getattr(self, name) for name in ("variant", "where", "models", "algorithm")}
 
 
-def sources(profile: str, task: str, root: Path = RESULTS) -> dict[tuple[str, str], list[RunSpec]]:
+def specs_with_probabilities(profile: str, task: str, root: Path = RESULTS) -> dict[tuple[str, str], list[RunSpec]]:
     """Return the specs whose files keep probabilities: variant and algorithm → its specs, where all are there.
 
     Stacks of restarts keep none. Of annealed ones see `annealed_specs`.
@@ -134,7 +134,7 @@ def predictions_of(profile: str, task: str, root: Path = RESULTS) -> Iterator[Pr
     from popview.tasks.setup import set_up
 
     problems: dict[str, Any] = {}
-    for (variant, algorithm), specs in sources(profile, task, root).items():
+    for (variant, algorithm), specs in specs_with_probabilities(profile, task, root).items():
         key = json.dumps(specs[0].model, sort_keys=True)
         if key not in problems:
             problems[key] = set_up(task, specs[0].seeds, specs[0].model)
@@ -207,7 +207,7 @@ def load_derived(profile: str, task: str, what: str, columns: Collection[str], r
     if not file.is_file():
         return pd.DataFrame(columns=[*columns])
     table = read_csv_table(file, columns, set(columns) - set(TEXTS))
-    now = {key: digest_of(specs) for key, specs in sources(profile, task, root).items()}
+    now = {key: digest_of(specs) for key, specs in specs_with_probabilities(profile, task, root).items()}
     return table[[_is_of(row, now) for row in table.to_dict("records")]].reset_index(drop=True)
 
 

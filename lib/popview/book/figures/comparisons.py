@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from popview.book import style
-from popview.book.cells import task_title
 from popview.book.colours import colour
-from popview.book.figures.trajectories import AROUND, LINE, empty, log_axis, points
+from popview.book.figures.trajectories import AROUND, LINE, log_axis, points
+from popview.book.names import task_title
+from popview.book.style import empty
 
-__all__ = ["distances", "forest", "search_curves"]
+__all__ = ["distances_from_sgd", "forest", "search_curves"]
 
 #: Variant → mark, whether it is filled, and what the figure calls it.
 VARIANTS: dict[str, tuple[str, bool, str]] = {
@@ -98,8 +99,8 @@ def _mark(axes: Axes, row: Any, at: float, star: bool) -> None:
     axes.text(side * 0.84 * EDGE, at, words, ha="left" if side < 0 else "right", va="center", color="#222222")
 
 
-def distances(table: pd.DataFrame, width: int) -> Figure:
-    """Draw `popview.populations.comparisons.distances`: a panel per task, a line per algorithm, a mark per variant.
+def distances_from_sgd(table: pd.DataFrame, width: int) -> Figure:
+    """Draw `popview.populations.comparisons.seed_distances`: by task, algorithm and variant.
 
     Parameters
     ----------

@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from popview.book import style
-from popview.book.cells import task_title
 from popview.book.colours import colour
-from popview.book.figures.trajectories import AROUND, LINE, empty, points
+from popview.book.figures.trajectories import AROUND, LINE, points
+from popview.book.names import task_title
+from popview.book.style import empty
 from popview.book.tables.costs import hours
 
 __all__ = ["budgets", "hours_figure"]

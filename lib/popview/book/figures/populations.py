@@ -7,8 +7,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator
 
 from popview.book import style
-from popview.book.cells import task_title
 from popview.book.colours import colour
+from popview.book.names import task_title
 
 __all__ = ["disagreement_with_sgd", "gains_by_cost"]
 

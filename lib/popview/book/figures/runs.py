@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from popview.book import style
-from popview.book.cells import task_title
+from popview.book.names import task_title
 
 __all__ = ["progress"]
 

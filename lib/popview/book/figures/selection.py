@@ -12,12 +12,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
 
 from popview.book import style
-from popview.book.cells import task_title
-from popview.book.figures.trajectories import empty
+from popview.book.names import task_title
 from popview.book.page import signed
+from popview.book.style import empty
 from popview.populations.comparisons import ALPHA
 
-__all__ = ["agreement", "choices", "score_against_loss"]
+__all__ = ["choices", "loss_and_score", "score_against_loss"]
 
 #: A task's mark, in the order in which tasks come.
 MARKS = ("o", "s", "D", "^", "v", "P")
@@ -105,7 +105,7 @@ def _round_values(ends: tuple[float, float], most: int) -> list[float]:
     return found[:: len(found) // most + 1]
 
 
-def agreement(halves: pd.DataFrame, width: int) -> Figure:
+def loss_and_score(halves: pd.DataFrame, width: int) -> Figure:
     """Draw how loss and score agree in the second half against what that half gains: with the time trend, and without.
 
     Parameters

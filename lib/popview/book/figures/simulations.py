@@ -10,11 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from popview.book import style
-from popview.book.cells import task_title
-from popview.book.figures.trajectories import empty
+from popview.book.names import task_title
+from popview.book.style import empty
 from popview.statistics.simulations import POOLED, RESTART_LEVEL
 
-__all__ = ["construction", "false_positives", "p_value_histograms", "power_curves", "silence", "similarity"]
+__all__ = [
+    "construction",
+    "false_positive_rates",
+    "missed_differences",
+    "p_value_histograms",
+    "power_curves",
+    "similarity",
+]
 
 #: Of tests on pooled checkpoints, or of a difference that is there; of tests on restarts; and of what is neither.
 POOLED_SHADE, RESTART_SHADE, NEUTRAL = "#b2182b", "#0b5d8f", "#8d99a6"
@@ -24,7 +31,7 @@ def _promise(axes: Axes, percent: float) -> None:
     axes.axhline(percent, color="#333333", linewidth=1.0, linestyle=(0, (6, 3)))
 
 
-def false_positives(table: pd.DataFrame, tasks: pd.DataFrame, width: int, alpha: float = 0.05) -> Figure:
+def false_positive_rates(table: pd.DataFrame, tasks: pd.DataFrame, width: int, alpha: float = 0.05) -> Figure:
     """Draw how often each test finds a difference that is not there, against the correlation within a restart.
 
     Parameters
@@ -159,7 +166,7 @@ def construction(tables: Mapping[str, pd.DataFrame], width: int) -> Figure:
     return figure
 
 
-def silence(table: pd.DataFrame, effect: float, width: int) -> Figure:
+def missed_differences(table: pd.DataFrame, effect: float, width: int) -> Figure:
     """Draw `popview.statistics.power.silence`: what a reader of "p > 0.05" sees, and what a test of equivalence
     says."""
     names = {"not_rejected": "test says p > 0.05", "equivalent": "equivalence is shown"}

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter
 from popview import topography
 from popview.book import style
 from popview.book.colours import colour
-from popview.book.figures.trajectories import empty
+from popview.book.style import empty
 from popview.book.tables.barriers import landscape_title
 from popview.book.tables.topography import STAGE_NAMES
 from popview.landscapes import Landscape

@@ -13,15 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from popview.book import style
-from popview.book.cells import task_title
 from popview.book.colours import colour
-from popview.book.page import MINUS, NOT_RUN
+from popview.book.names import task_title
+from popview.book.page import MINUS
 from popview.tasks.catalogue import RECORDS
 
 __all__ = [
     "case_title",
     "distributions",
-    "empty",
     "learning_curves",
     "log_axis",
     "points",
@@ -74,7 +73,7 @@ def learning_curves(
         Leave out the first checkpoints, up to this share of the epochs.
     """
     if not results:
-        return empty(width)
+        return style.empty(width)
     columns = len(across) if len(across) > 1 else 2
     figure, panels = style.canvas(width, 210, len(results) * len(across), columns=columns)
     places = [(key, x) for key in results for x in across]
@@ -123,7 +122,7 @@ def distributions(values: Mapping[tuple[str, str], pd.DataFrame], label: str, wi
         In pixels.
     """
     if not values:
-        return empty(width)
+        return style.empty(width)
     height = LINE * max(frame.shape[1] for frame in values.values()) + AROUND
     figure, panels = style.canvas(width, height, len(values), columns=2)
     for axes, (key, frame) in zip(panels, values.items(), strict=True):
@@ -181,7 +180,7 @@ def reached(
         In pixels.
     """
     if not times:
-        return empty(width)
+        return style.empty(width)
     figure, panels = style.canvas(width, 190, len(times), columns=2)
     for axes, (key, table) in zip(panels, times.items(), strict=True):
         for algorithm in (name for name in algorithms if name in table):
@@ -199,11 +198,3 @@ def reached(
 def points(value: float) -> str:
     """Write a number of points with its sign: "+1.4", "−20.6"."""
     return f"{value:+.1f}".replace("-", MINUS)
-
-
-def empty(width: int = style.DESKTOP) -> Figure:
-    """Return a figure that says that there is nothing to draw yet."""
-    figure, (axes,) = style.canvas(width, 60)
-    axes.axis("off")
-    axes.text(0.5, 0.5, NOT_RUN, ha="center", va="center")
-    return figure

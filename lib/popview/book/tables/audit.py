@@ -5,9 +5,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from popview.book.cells import task_title
-from popview.book.page import MINUS
-from popview.book.tables.topography import raised
+from popview.book.names import task_title
+from popview.book.page import MINUS, raised
 from popview.paper.audit import NO_FLAG
 
 __all__ = ["checks_table", "damaged_cells", "in_words", "slips_table"]

@@ -5,11 +5,11 @@ from collections.abc import Collection, Mapping
 
 import pandas as pd
 
-from popview.book.cells import task_title, with_variant
+from popview.book.names import task_title, with_variant
 from popview.book.page import signed
 from popview.paper.claims import COMPUTED_SCALE, NO_SCALE, PLANNED, PRINTED_SCALE
 
-__all__ = ["changed_rules", "full", "grid", "named", "rules", "without_verdicts"]
+__all__ = ["changed_rules", "full", "marks_grid", "named", "rules", "without_verdicts"]
 
 #: Scales that are neither a task nor a network.
 FIXED = (PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE)
@@ -50,7 +50,7 @@ _MARKS = {
 }
 
 
-def grid(entries: pd.DataFrame, words: Mapping[str, str], pages: Collection[str]) -> pd.DataFrame:
+def marks_grid(entries: pd.DataFrame, words: Mapping[str, str], pages: Collection[str]) -> pd.DataFrame:
     """Lay out claims as a grid of marks: ✓ holds, ◐ in part, ✗ does not hold, ? cannot be told, – not tested.
 
     A cell has one mark where base and tuned settings agree, else one for each. The verdict and its numbers show where

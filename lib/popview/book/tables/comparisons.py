@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from popview.book.cells import WORD_SIGNS, setting, task_title, waits, with_interval, word, words
+from popview.book.cells import WORD_SIGNS, setting, waits, with_interval, word, words
+from popview.book.names import task_title
 from popview.book.page import MINUS, p_value
 from popview.populations.comparisons import ALPHA
 from popview.populations.outcomes import OUTCOMES

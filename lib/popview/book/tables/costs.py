@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from popview.book.cells import WORD_SIGNS, setting, task_title, waits, with_interval, word, words
+from popview.book.cells import WORD_SIGNS, setting, waits, with_interval, word, words
+from popview.book.names import task_title
 from popview.runs.costs import amount
 
 __all__ = ["equal", "hours", "one_algorithm", "prices", "shares", "totals", "traded"]

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from popview.book.cells import setting, task_title
+from popview.book.cells import setting
+from popview.book.names import task_title
 from popview.book.page import p_value
 from popview.paper import printed as paper_tables
 from popview.populations.comparisons import ALPHA

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from popview.book.cells import task_title
+from popview.book.names import task_title
 from popview.book.page import number
 
-__all__ = ["finals", "inventory_table"]
+__all__ = ["finals", "inventory_table", "sets_table"]
 
 
 def inventory_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -49,3 +49,22 @@ def finals(values: Mapping[tuple[str, str], pd.DataFrame], scale: float = 100.0)
     tasks = pd.Series([task_title(task) for task, _ in lines], dtype=str)
     first = {"task": tasks.where(tasks != tasks.shift(), ""), "algorithm": [name for _, name in lines]}
     return pd.DataFrame(first | columns)
+
+
+def sets_table(coverage: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+    """Lay out `popview.runs.solutions.coverage`: which sets there are, one line per network and kind, and one for
+    all."""
+    rows = []
+    kinds = [((titles[n], kind), found) for (n, kind), found in coverage.groupby(["network", "kind"], sort=False)]
+    for (network, kind), found in [*kinds, (("in all", ""), coverage)]:
+        whole = found["done"] == found["wanted"]
+        rows.append(
+            {
+                "network": network,
+                "what": {"products": "inner products"}.get(kind, kind),
+                "sets": f"{int(whole.sum())} of {len(whole)}",
+                "core-minutes": found["seconds"].sum() / 60,
+                "not there yet": ", ".join(sorted(set(found.loc[~whole, "algorithm"]))) or "–",
+            }
+        )
+    return pd.DataFrame(rows)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from popview.book.cells import task_title
+from popview.book.names import task_title
 
 __all__ = ["detectable", "rates", "silent"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from popview.book.cells import with_interval
-from popview.book.page import MINUS, number
+from popview.book.page import MINUS, number, raised
 from popview.paper.rules import Study
 from popview.populations.solutions import QUASI_NEWTON
 from popview.statistics import holm
@@ -19,10 +19,8 @@ __all__ = [
     "accuracy_differences",
     "once",
     "printed_losses_table",
-    "raised",
     "ratios_to_sgd",
     "separations",
-    "sets_table",
     "settings_table",
     "sharpness_table",
     "solutions_table",
@@ -43,11 +41,6 @@ MEASURES = {
 }
 
 
-def raised(exponent: int) -> str:
-    """Write an exponent in raised digits."""
-    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
 def _small(value: float, digits: int = 2) -> str:
     """Write a loss with so many digits, a tiny one as a power of ten."""
     if value != value:
@@ -58,25 +51,6 @@ def _small(value: float, digits: int = 2) -> str:
         return f"{value:.{digits}g}".replace("-", MINUS)
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa} × 10{raised(int(exponent))}".replace("-", MINUS)
-
-
-def sets_table(coverage: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.runs.solutions.coverage`: which sets there are, one line per network and kind, and one for
-    all."""
-    rows = []
-    kinds = [((titles[n], kind), found) for (n, kind), found in coverage.groupby(["network", "kind"], sort=False)]
-    for (network, kind), found in [*kinds, (("in all", ""), coverage)]:
-        whole = found["done"] == found["wanted"]
-        rows.append(
-            {
-                "network": network,
-                "what": {"products": "inner products"}.get(kind, kind),
-                "sets": f"{int(whole.sum())} of {len(whole)}",
-                "core-minutes": found["seconds"].sum() / 60,
-                "not there yet": ", ".join(sorted(set(found.loc[~whole, "algorithm"]))) or "–",
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def settings_table(tables: Mapping[str, Mapping[str, Any]], table: pd.DataFrame) -> pd.DataFrame:
