@@ -275,7 +275,7 @@ class TestIntervals:
         nothing = pd.DataFrame()
         for figure in (
             comparisons.forest(nothing, 688),
-            comparisons.seed_distances(nothing, 358),
+            comparisons.distances_from_sgd(nothing, 358),
             comparisons.search_curves(nothing, nothing, 688),
             trajectories.reached({}, {}, ["SGD"], 358),
         ):

@@ -236,7 +236,7 @@ def trajectory_map(samples: Mapping[str, Sample], shown: int = 12, at_first: Col
     """
     at_first = at_first or list(samples)[:1]
     landscape = next(iter(samples.values())).landscape
-    window = tuple((low, high) for low, high in landscape.domain[:2])
+    window = landscape.window or tuple((low, high) for low, high in landscape.domain[:2])
     figure = _map(landscape, window)  # type: ignore[arg-type]
     for algorithm, s in samples.items():
         if s.path is None:
