@@ -14,14 +14,14 @@
 # # SAM costs two gradients a step: what does it buy?
 #
 # **Sharpness-aware minimization (SAM) pays {glue:text}`ratio` gradients where stochastic gradient descent (SGD) pays
-# one.** Stopped where SGD's gradients end, with default settings, it is worse on {glue:text}`worse`, the same within the
+# one.** With as many gradients as SGD, half of the steps, and default settings, it is worse on {glue:text}`worse`, the same within the
 # margin on {glue:text}`same`, and better on {glue:text}`better`. The paper compares equal epochs.
 #
 # ```{glue:figure} budgets
 # :name: figure-budgets
 #
 # SAM less SGD in points of test score, with 95 % intervals, for the same epochs and for the same number of gradients;
-# grey: the margin.
+# grey: the margin. Scored on the test sample that runs were followed on, not on the whole test set.
 # ```
 
 # %% tags=["parameters"]

@@ -87,11 +87,12 @@ glue("cheaper", " to ".join(rounded), display=False)
 # ## What was found
 #
 # 1. **Loss ranks models while there is something left to learn.** Late in training, Kendall's τ of lower loss and higher
-#    score is {glue:text}`tau-learning` where SGD still gains, {glue:text}`tau-flat` where it is flat. Part of this is time: beyond
-#    "take the last ten checkpoints", low loss gains {glue:text}`choice` points. [More](loss-and-generalization.ipynb)
+#    score is {glue:text}`tau-learning` where SGD still gains, {glue:text}`tau-flat` where it is flat. Much of this is
+#    time passing: picking SGD's ten checkpoints of lowest loss, instead of its last ten, gains {glue:text}`choice` points.
+#    So the first claim below fails where loss falls and the score rises with it. [More](loss-and-generalization.ipynb)
 # 2. **A second run is worth at least as much as a better optimizer.** Averaging what two SGD runs predict gains
 #    {glue:text}`second-run` points; the best other optimizer gains {glue:text}`best-other`. Basin Hopping (BH) hops
-#    {glue:text}`hops` times in a run: nearly SGD. [More](population.ipynb), [optimizers](better-than-sgd.ipynb)
+#    {glue:text}`hops` times in a run, so it is almost SGD. [More](population.ipynb), [optimizers](better-than-sgd.ipynb)
 # 3. **Five runs cannot rank optimizers, and pooling their checkpoints hides it.** Given two identical optimizers, the
 #    paper's test would find a difference in {glue:text}`false-positives` % of cases on these tasks, instead of 5 %.
 #    [More](five-runs.ipynb)

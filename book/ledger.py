@@ -14,8 +14,10 @@
 # # Every claim has a verdict, and every verdict a rule
 #
 # Three documents make {glue:text}`number-claims` claims. Each is judged by a written rule, from the printed tables, from
-# landscapes and simulations, and on each task; no verdict is written by hand. Of these rules {glue:text}`number-changed`
-# were changed when results were there, and [the earlier verdicts are shown](table-reconsidered).
+# landscapes and simulations, and on each task; no verdict is written by hand. Of the paper's {glue:text}`judged-on-tasks` claims on
+# tasks, {glue:text}`everywhere` hold on every task at default settings, {glue:text}`nowhere` on none; the others hold on some, in part, or
+# cannot be told. Of these rules {glue:text}`number-changed`
+# were changed after results had been seen, and [the earlier verdicts are shown](table-reconsidered).
 #
 # ````{table} The paper's claims. ✓ holds, ◐ in part, ✗ does not hold, ? cannot be told, – not tested. Two marks: default settings, then searched ones.
 # :name: table-ledger
@@ -54,6 +56,11 @@ stated = claims.rules_of_claims(known)
 page.table("rules", claim_tables.rules(stated))
 revised = claims.revised_verdicts(known)
 page.show("reconsidered", revised, claim_tables.changed_rules)
+on_tasks = entries[(entries["document"] == "inan2024") & (entries["variant"] == "base")]
+on_tasks = on_tasks[on_tasks["verdict"] != "not run here"].groupby("id")["verdict"]
+for name, verdict in (("everywhere", "holds"), ("nowhere", "does not hold")):
+    glue(name, int(on_tasks.agg(lambda words, verdict=verdict: (words == verdict).all()).sum()), display=False)
+glue("judged-on-tasks", on_tasks.ngroups, display=False)
 glue("number-claims", len(known), display=False)
 glue("number-changed", revised["id"].nunique(), display=False)
 glue("missing", claim_tables.named(entries[claim_tables.without_verdicts(entries)]), display=False)

@@ -11,11 +11,11 @@
 # ---
 
 # %% [markdown]
-# # Four statements in the printed paper contradict another one
+# # In our copy, four of the paper's statements contradict another
 #
 # We checked {glue:text}`number-checks` statements and tables. {glue:text}`number-impossible` contradict another one of
-# the paper, and no single misread digit explains that: “All p-values are higher than 0.05” stands above
-# {glue:text}`low-p`. {glue:text}`number-slips` more may be slips of the character recognition (OCR) behind our copy. The
+# the paper, and no single misread digit explains that: “All p-values are higher than 0.05” is printed with a table that
+# has {glue:text}`low-p`. {glue:text}`number-slips` more may be slips of the character recognition (OCR) behind our copy. The
 # others have harmless explanations.
 #
 # ```{glue:figure} contradictions

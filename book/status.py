@@ -13,8 +13,8 @@
 # %% [markdown]
 # # What has been run, and what is to come
 #
-# Of the {glue:text}`wanted-runs` runs that are compared, {glue:text}`done-runs` are done. With the searches they took {glue:text}`core-hours` core-hours so far. To come: {glue:text}`to-come`.
-# Runs with an annealed learning rate, meant to confirm the comparison, stand at {glue:text}`annealed-done` of
+# Of the {glue:text}`wanted-runs` runs that are compared, {glue:text}`done-runs` are done. With the searches they took {glue:text}`core-hours` core-hours so far; {glue:text}`to-come` are to come.
+# Of runs with an annealed learning rate, meant to confirm the comparison, there are {glue:text}`annealed-done` of
 # {glue:text}`annealed-wanted`.
 #
 # ```{glue:figure} progress

@@ -14,7 +14,7 @@
 # # The tasks: some were learnt to the end, others cut off while still rising
 #
 # When their epochs ended, scores on {glue:text}`learning-tasks` were still rising, and those on {glue:text}`flat-tasks`
-# had long been flat. Almost every comparison in this book turns on that. It rests on {glue:text}`restarts-there` trained
+# had long been flat. Almost every comparison in this book turns on that. The book rests on {glue:text}`restarts-there` trained
 # networks, small ones, which two processor cores can train.
 #
 # ```{glue:figure} metric

@@ -11,16 +11,16 @@
 # ---
 
 # %% [markdown]
-# # The paper's toy functions cannot show a preference for flat minima; one printed table is impossible
+# # The paper's toy functions cannot test for flat minima
 #
 # On none of the paper's three test functions does flatness stand apart from depth or from low walls. On two of them the
-# printed rows fit the sizes of the basins, {glue:text}`fitting` of {glue:text}`possible`, whatever the algorithm. The third table cannot be:
-# minima that are mirror images must be hit equally often, and it prints {glue:text}`mirror`.
+# printed rows, {glue:text}`fitting` of {glue:text}`possible`, are what the sizes of the basins alone predict, whatever the algorithm. The third
+# table cannot be, if starts are symmetric: mirror images must be hit equally often, and it prints {glue:text}`mirror`.
 #
 # ```{glue:figure} evidence
 # :name: figure-evidence
 #
-# Left: all minima of the three functions. Right: shares of restarts that end at the six-hump camel's two global minima, as printed and
+# Left: all minima of the three functions, global (GM) and local (LM). Right: shares of restarts that end at the six-hump camel's two global minima, as printed and
 # as computed here, with 95 % intervals; symmetry makes the two equal.
 # ```
 

@@ -13,7 +13,7 @@ from popview.book.names import task_title
 __all__ = ["disagreement_with_sgd", "gains_by_cost"]
 
 #: Arms of one run of SGD that are drawn, and their marks.
-ONE_RUN = {"averaged": ("s", "weights averaged"), "ensemble of ten": ("D", "ensemble of ten")}
+ONE_RUN = {"averaged": ("s", "its weights averaged"), "ensemble of ten": ("D", "ten checkpoints together")}
 
 COSTS = (1, 2, 3, 5, 10)
 
@@ -30,7 +30,8 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
     width : int
         In pixels.
     """
-    figure, axes = style.canvas(width, 230, len(arms), columns=2)
+    columns = 2 if len(arms) in (2, 4) else 3
+    figure, axes = style.canvas(width, 250, len(arms), columns=columns)
     for ax, (task, rows) in zip(axes, arms.items(), strict=True):
         ax.axhline(0, color="0.5", linewidth=0.8)
         drawn = [_ensembles(ax, rows, variant) for variant in ("base", "annealed")]
@@ -51,7 +52,7 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
         ax.xaxis.set_major_locator(FixedLocator(COSTS))
         ax.xaxis.set_major_formatter(FixedFormatter([str(cost) for cost in COSTS]))
         ax.xaxis.set_minor_locator(FixedLocator([]))
-    for ax in axes[-2:] if width > style.PHONE else axes[-1:]:
+    for ax in axes[-columns:] if width > style.PHONE else axes[-1:]:
         ax.set_xlabel("training cost, in runs of SGD")
     axes[0].set_ylabel("gain in points")
     handles = _key(axes[0])
@@ -83,7 +84,7 @@ def _key(ax: Axes) -> list[Line2D]:
     """Return the marks with their names."""
     return [
         ax.plot([], [], "o-", color=colour("SGD"), label="SGD, runs together")[0],
-        ax.plot([], [], "o--", color=colour("SGD"), label="annealed SGD, the same")[0],
+        ax.plot([], [], "o--", color=colour("SGD"), label="SGD, decaying learning rate")[0],
         *(
             ax.plot([], [], m, color=colour("SGD"), mfc="white", label=f"one run, {words}")[0]
             for m, words in ONE_RUN.values()

@@ -68,11 +68,11 @@ def marks_grid(entries: pd.DataFrame, words: Mapping[str, str], pages: Collectio
     Returns
     -------
     DataFrame
-        The claim, with a link to its page; a column per kind of evidence and per task that has verdicts.
+        The claim, with a link to its page; a column per task that has verdicts, then one per other kind of evidence.
     """
     chosen = entries[entries["id"].isin(words.keys())]
     here = chosen.assign(scale=chosen["scale"].replace({NO_SCALE: COMPUTED_SCALE}))
-    columns = [name for name in (PRINTED_SCALE, COMPUTED_SCALE) if name in set(here["scale"])] + _judged(chosen)
+    columns = [*_judged(chosen), *(name for name in (PRINTED_SCALE, COMPUTED_SCALE) if name in set(here["scale"]))]
     by_claim = {str(name): rows for name, rows in here.groupby("id", sort=False)}
     lines = []
     for claim, said in words.items():
