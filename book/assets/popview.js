@@ -12,6 +12,10 @@
   };
   addEventListener("hashchange", open);
   addEventListener("DOMContentLoaded", open);
+  // A list of works, which docutils gives entries that are no items of a list to a screen reader.
+  addEventListener("DOMContentLoaded", () => {
+    for (const list of document.querySelectorAll(".citation-list")) list.removeAttribute("role");
+  });
   // A frame that scrolls can be reached and scrolled by keyboard.
   addEventListener("DOMContentLoaded", () => {
     for (const frame of document.querySelectorAll(".pst-scrollable-table-container, figure:has(> img), pre")) frame.tabIndex = 0;
