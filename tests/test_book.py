@@ -519,12 +519,13 @@ def test_contents_are_read_in_order(tmp_path):
 
 
 def test_a_parameters_bar_does_not_end_its_cell_of_the_table():
-    words = rerun_section("sums", read_parameters(SUMS, "sums"), "", guide=False)
+    words = rerun_section("sums", read_parameters(SUMS, "sums"), "", 61.0, guide=False)
     assert "| `limit` | int \\| None | `None` |" in words
     assert "popview chapter sums -p restarts=5" in words
     assert "git clone" not in words
+    assert "with your numbers in about 2 minutes, under" in words
     assert "git clone https://a.b/c && cd popview" in rerun_section(
-        "x", {"a": Parameter("a", "int", 1, "")}, "https://a.b/c", guide=True
+        "x", {"a": Parameter("a", "int", 1, "")}, "https://a.b/c", None, guide=True
     )
 
 

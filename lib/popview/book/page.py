@@ -112,7 +112,7 @@ def raised(exponent: int) -> str:
     return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def figure(name: str, draw: Callable[[int], Figure] | Figure, alt: str = "") -> None:
+def figure(name: str, draw: Callable[[int], Figure], alt: str) -> None:
     """Hand a matplotlib figure to the page under a name, for a ``{glue:figure}`` directive.
 
     Parameters
@@ -125,10 +125,6 @@ def figure(name: str, draw: Callable[[int], Figure] | Figure, alt: str = "") -> 
     alt : str
         What is to be seen, for who cannot see it.
     """
-    if isinstance(draw, Figure):
-        glue(name, draw, display=False)
-        plt.close(draw)
-        return
     narrow, wide = (_image(draw(width)) for width in (style.PHONE, style.DESKTOP))
     code = (
         f'<picture><source media="(max-width: 600px)" data-name="{name}-phone.{narrow[0]}" srcset="{narrow[1]}">'

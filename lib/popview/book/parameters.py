@@ -8,6 +8,7 @@ Nothing is evaluated but literals.
 import ast
 import builtins
 import io
+import math
 import re
 import tokenize
 from dataclasses import dataclass
@@ -138,10 +139,11 @@ RERUN = Path(__file__).with_name("templates") / "rerun.md"
 GUIDE = " [](rerun.md) says what it takes."
 
 
-def rerun_section(page: str, known: dict[str, Parameter], repository: str, guide: bool) -> str:
+def rerun_section(page: str, known: dict[str, Parameter], repository: str, seconds: float | None, guide: bool) -> str:
     """Return the section that lists a page's parameters and says how to run it with others, in Markdown.
 
-    `repository` is the project's address, or empty; `guide` says whether there is a page ``rerun.md`` to refer to.
+    `repository` is the project's address, or empty; `seconds` is what the page takes, if known; `guide` says whether
+    there is a page ``rerun.md`` to refer to.
     """
     first = next(iter(known.values()))
     lines = ["| parameter | type | default | |", "|---|---|---|---|"]
@@ -156,8 +158,17 @@ def rerun_section(page: str, known: dict[str, Parameter], repository: str, guide
         example=f"{first.name}={first.default}",
         table="\n".join(lines),
         guide=GUIDE if guide else "",
+        span=_span(seconds),
     )
 
 
 def _cell(words: str) -> str:
     return words.replace("|", "\\|")
+
+
+def _span(seconds: float | None) -> str:
+    """Write what a page takes: " in about 3 minutes"."""
+    if seconds is None:
+        return ""
+    minutes = math.ceil(seconds / 60)
+    return " in about a minute" if minutes == 1 else f" in about {minutes} minutes"

@@ -14,7 +14,7 @@ from typing import Any
 from popview.book.parameters import read_parameters, rerun_section
 from popview.common.contents import CONTENTS, page_names
 from popview.common.errors import UsageError
-from popview.common.files import read_utf8, writing
+from popview.common.files import read_toml, read_utf8, writing
 
 __all__ = ["EXTRA", "sources", "stage"]
 
@@ -66,11 +66,12 @@ def stage(root: Path, folder: Path, pages: dict[str, Path]) -> None:
     """
     wanted: dict[str, bytes] = {}
     repository = _repository(root / "_config.yml")
+    seconds = read_toml(root / "book" / "seconds.toml") if (root / "book" / "seconds.toml").is_file() else {}
     for name, file in pages.items():
         if file.suffix == ".ipynb":
             source = root / "book" / f"{name}.py"
             known = read_parameters(read_utf8(source), name) if source.is_file() else {}
-            words = rerun_section(name, known, repository, "rerun" in pages) if known else ""
+            words = rerun_section(name, known, repository, seconds.get(name), "rerun" in pages) if known else ""
             wanted |= _notebook(name, json.loads(read_utf8(file)), words)
         else:
             wanted[file.name] = file.read_bytes()
