@@ -513,6 +513,8 @@ class TestStaging:
 
 def test_contents_are_read_in_order(tmp_path):
     assert page_names(tmp_path) == []
+    (tmp_path / "_toc.yml").touch()
+    assert page_names(tmp_path) == []
     parts = "root: index\nparts:\n- caption: A\n  chapters:\n  - file: b\n    sections:\n    - file: c\n"
     (tmp_path / "_toc.yml").write_text(f"format: jb-book\n{parts}- caption: D\n  chapters:\n  - file: a\n")
     assert page_names(tmp_path) == ["index", "b", "c", "a"]

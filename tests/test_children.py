@@ -188,7 +188,7 @@ def test_a_page_of_ones_own_is_replaced_as_a_whole(tmp_path, monkeypatch):
     for folder in (notebook.with_suffix(""), notebook.parent / ".a-page.part"):
         folder.mkdir(parents=True)
         (folder / "half").touch()
-    notebook.touch()
+    notebook.write_text('{"cells": []}')
     (tmp_path / "_config.yml").touch()
 
     def built(_: list[str], log: Path, folder: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_page_of_ones_own_is_replaced_as_a_whole(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("words", [("chapter", "2"), ("book",)])
+@pytest.mark.parametrize("words", [("chapter", "long"), ("book",)])
 def test_a_kernel_ends_with_the_command(book, tmp_path, temporary, number, words):
     """And nothing stays behind but what the next start clears away."""
     code = "import sys\nfrom popview.cli import main\nsys.exit(main())"
@@ -222,7 +222,7 @@ def test_a_kernel_ends_with_the_command(book, tmp_path, temporary, number, words
     assert not any(temporary.iterdir())
     assert not [file for file in (book / "book" / "run").iterdir() if file.suffix != ".lock"]
     (book / "book" / "long.py").write_text(CHAPTER.format(notes=tmp_path / "notes", seconds=0))
-    build.execute(build.find(book, "2"))
+    build.execute(build.find(book, "long"))
     with notebooks.alone(book, "book"):
         pass
     assert [file.name for file in (book / "book" / "run").iterdir()] == ["long.ipynb"]

@@ -174,7 +174,7 @@ class TestJudge:
     def test_the_grid_has_a_mark_per_variant_where_they_differ(self, judged):
         words = {"comparable": "on par", "significance": "pooled tests", "t-test": "both tests"}
         grid = claim_tables.marks_grid(judged, words, {"better-than-sgd"})
-        assert list(grid.columns) == ["claim", "printed tables", "Digits"]  # tasks with verdicts, by their titles
+        assert list(grid.columns) == ["claim", "Digits", "printed tables"]  # tasks with verdicts, by their titles
         assert list(grid["claim"]) == ["[on par](better-than-sgd.ipynb)", "pooled tests", "both tests"]
         signs = grid.map(lambda cell: re.sub("<[^>]*>", "", cell))
         assert list(signs["Digits"]) == ["✓\u00a0✗", "✗", "✓"]  # five on par with SAM, or SAM ahead

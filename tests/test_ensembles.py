@@ -195,7 +195,7 @@ class TestTheSample:
 class TestDerived:
     def table(self, place: Path, of: str, monkeypatch, damaged: str = "") -> None:
         spec = SimpleNamespace(digest="d")
-        monkeypatch.setattr(stored_predictions, "sources", lambda *_: {("base", "SGD"): [spec]})
+        monkeypatch.setattr(stored_predictions, "specs_with_probabilities", lambda *_: {("base", "SGD"): [spec]})
         file = place / "ensembles" / "laptop" / "digits-ensembles.csv"
         file.parent.mkdir(parents=True)
         ensembles_of([predictions(restarts=2, of=of)]).to_csv(file, index=False)

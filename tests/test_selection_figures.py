@@ -65,7 +65,7 @@ def test_agreement_shows_every_case_with_and_without_the_trend(width):
         {"task": ["digits", "cifar10", "cifar10"], "variant": ["base", "base", "tuned"], "gain": [0.0, 0.06, 0.04]}
         | {"tau": [0.1, 0.8, 0.7], "tau_without_trend": [0.0, 0.75, 0.6], "learning": [False, True, True]}
     )
-    figure = figures.agreement(halves, width)
+    figure = figures.loss_and_score(halves, width)
     for axes, column in zip(figure.axes, ("tau", "tau_without_trend"), strict=True):
         marks = [line for line in axes.lines if line.get_linestyle() == "None"]
         points = {(float(x), float(y)) for line in marks for x, y in zip(*line.get_data(), strict=True)}
@@ -100,7 +100,7 @@ def test_false_positives_are_marked_at_the_tasks(width):
             "shared": [False, True],
         }
     )
-    (axes,) = simulated.false_positives(table, tasks, width).axes
+    (axes,) = simulated.false_positive_rates(table, tasks, width).axes
     full, hollow = (
         [tuple(line.get_xydata()[0]) for line in axes.lines if line.get_marker() == "o" and is_hollow(line) == wanted]
         for wanted in (False, True)
@@ -123,7 +123,7 @@ def test_similarity_marks_the_median_of_a_task():
 @pytest.mark.parametrize("width", WIDTHS)
 def test_silence_writes_its_shares(width):
     table = pd.DataFrame({"restarts": [5, 5], "difference": [0.0, 1.0], "not_rejected": [0.95, 0.73]})
-    figure = simulated.silence(table.assign(equivalent=[0.1, 0.04]), 1.0, width)
+    figure = simulated.missed_differences(table.assign(equivalent=[0.1, 0.04]), 1.0, width)
     found = [[text.get_text() for text in axes.texts] for axes in figure.axes]
     assert found == [["95", "73"], ["10", "4"]]
 

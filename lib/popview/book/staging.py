@@ -121,5 +121,5 @@ def _repository(config: Path) -> str:
     """Return the project's address, as Jupyter Book's settings have it; empty where they have none."""
     import yaml
 
-    settings = yaml.safe_load(read_utf8(config)) if config.is_file() else {}
+    settings = (yaml.safe_load(read_utf8(config)) if config.is_file() else None) or {}
     return str((settings.get("html") or {}).get("repository_url") or "")

@@ -15,7 +15,7 @@ CONTENTS = "_toc.yml"
 
 
 def page_names(root: Path = ROOT) -> list[str]:
-    """Return the names of the book's pages, as ``_toc.yml`` lists them; none where there is no such file.
+    """Return the names of the book's pages, as ``_toc.yml`` lists them; none where there is no such file, or it is empty.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ def page_names(root: Path = ROOT) -> list[str]:
         contents = yaml.safe_load(read_utf8(file))
     except yaml.YAMLError as error:
         raise UsageError(f"{file} is no YAML: {reason_of(error)}") from error
+    if contents is None:
+        return []
     if not isinstance(contents, dict):
         raise UsageError(f"{file} must hold keys and values, as `root: index`")
     return [str(contents["root"]), *_files(contents)] if "root" in contents else [*_files(contents)]
