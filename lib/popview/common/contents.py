@@ -15,7 +15,7 @@ CONTENTS = "_toc.yml"
 
 
 def page_names(root: Path = ROOT) -> list[str]:
-    """Return the names of the book's pages, as ``_toc.yml`` lists them; none where there is no such file, or it is empty.
+    """Return the names of the book's pages, as ``_toc.yml`` lists them; none where it is empty, or not there.
 
     Parameters
     ----------
