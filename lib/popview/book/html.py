@@ -15,7 +15,7 @@ from popview.book.staleness import LOCK, path_digest
 from popview.common.children import run_child
 from popview.common.contents import CONTENTS
 from popview.common.errors import UsageError, last_line, reason_of
-from popview.common.files import read_utf8, temporary_folder, writing
+from popview.common.files import read_utf8, read_yaml, temporary_folder, writing
 from popview.common.locks import claim
 
 __all__ = ["check_folders", "provide_scripts", "render", "render_alone"]
@@ -49,7 +49,8 @@ def render(root: Path, force: bool = False) -> bool:
     if force or any(inputs[name] != old.get(name) for name in SETTINGS):
         shutil.rmtree(built, ignore_errors=True)  # also after a failed build: Sphinx warns of a page only once
     record.unlink(missing_ok=True)
-    _check_yaml(root / "_config.yml")
+    if read_yaml(root / "_config.yml") is None:
+        raise UsageError(f"{root / '_config.yml'} must hold keys and values, as `title: …`")
     pages = sources(root)
     if (references := root / "book" / "references.bib").is_file():
         _check_references(references)
@@ -121,18 +122,6 @@ def _jupyter_book(arguments: list[str], log: Path, folder: Path) -> None:
             raise UsageError(f"jupyter-book failed: {last_line(text) or 'it said nothing'}; see {log}")
         print(text, file=sys.stderr)
         raise UsageError(f"jupyter-book gave {told} warnings or errors, see {log}")
-
-
-def _check_yaml(file: Path) -> None:
-    """Raise UsageError where one of Jupyter Book's files cannot be read, or is no table."""
-    import yaml
-
-    try:
-        found = yaml.safe_load(read_utf8(file))
-    except yaml.YAMLError as error:
-        raise UsageError(f"{file} is no YAML: {reason_of(error)}") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"{file} must hold keys and values, as `title: …`")
 
 
 def _check_references(file: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from popview.book.parameters import read_parameters, rerun_section
 from popview.common.contents import CONTENTS, page_names
 from popview.common.errors import UsageError
-from popview.common.files import read_toml, read_utf8, writing
+from popview.common.files import read_toml, read_utf8, read_yaml, writing
 
 __all__ = ["EXTRA", "sources", "stage"]
 
@@ -119,7 +119,5 @@ def _notebook(page: str, notebook: dict[str, Any], last: str) -> dict[str, bytes
 
 def _repository(config: Path) -> str:
     """Return the project's address, as Jupyter Book's settings have it; empty where they have none."""
-    import yaml
-
-    settings = (yaml.safe_load(read_utf8(config)) if config.is_file() else None) or {}
+    settings = (read_yaml(config) if config.is_file() else None) or {}
     return str((settings.get("html") or {}).get("repository_url") or "")

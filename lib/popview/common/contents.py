@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from popview.common import read_log
-from popview.common.errors import UsageError, reason_of
-from popview.common.files import read_utf8
+from popview.common.files import read_yaml
 from popview.common.folders import ROOT
 
 __all__ = ["CONTENTS", "page_names"]
@@ -27,20 +26,13 @@ def page_names(root: Path = ROOT) -> list[str]:
     UsageError
         If the file is no YAML, or no table of keys and values.
     """
-    import yaml
-
     file = root / CONTENTS
-    read_log.record(file)
     if not file.is_file():
+        read_log.record(file)  # that it is not there counts, too
         return []
-    try:
-        contents = yaml.safe_load(read_utf8(file))
-    except yaml.YAMLError as error:
-        raise UsageError(f"{file} is no YAML: {reason_of(error)}") from error
+    contents = read_yaml(file)
     if contents is None:
         return []
-    if not isinstance(contents, dict):
-        raise UsageError(f"{file} must hold keys and values, as `root: index`")
     return [str(contents["root"]), *_files(contents)] if "root" in contents else [*_files(contents)]
 
 

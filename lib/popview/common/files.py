@@ -12,13 +12,22 @@ from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 
 from popview.common import read_log
-from popview.common.errors import UsageError
+from popview.common.errors import UsageError, reason_of
 from popview.common.locks import abandoned, claim
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read_csv_table", "read_json", "read_toml", "read_utf8", "temporary_folder", "writing", "written_whole"]
+__all__ = [
+    "read_csv_table",
+    "read_json",
+    "read_toml",
+    "read_utf8",
+    "read_yaml",
+    "temporary_folder",
+    "writing",
+    "written_whole",
+]
 
 
 def read_utf8(file: Path) -> str:
@@ -54,6 +63,20 @@ def read_toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(read_utf8(file))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{file} is no TOML: {error}") from error
+
+
+def read_yaml(file: Path) -> dict[str, Any] | None:
+    """Return what a file of YAML says, None where it is empty; raises UsageError as `read_utf8` does, and where it is
+    no YAML or holds no keys and values."""
+    import yaml
+
+    try:
+        found = yaml.safe_load(read_utf8(file))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{file} is no YAML: {reason_of(error)}") from error
+    if found is not None and not isinstance(found, dict):
+        raise UsageError(f"{file} must hold keys and values, as `title: …`")
+    return found
 
 
 def read_csv_table(file: Path, columns: Collection[str], numbers: Collection[str] = ()) -> "pd.DataFrame":
