@@ -14,8 +14,8 @@
 # # A second run is worth more than a better optimizer
 #
 # **On {glue:text}`second-run-wins` of {glue:text}`second-run-tasks` tasks, averaging what two runs of stochastic gradient descent (SGD) predict
-# gains more over one run than the best other optimizer does.** On CIFAR-10 that is {glue:text}`two-runs` points against {glue:text}`best-other`.
-# There a learning rate that decays, with settings from a search, gains {glue:text}`annealed-gain` in a single run.
+# gains more over one run than the best other optimizer does.** They cost twice as much. On CIFAR-10 the gains are {glue:text}`two-runs` and {glue:text}`best-other` points.
+# One run can do as much there: a learning rate that decays, with settings from a search, gains {glue:text}`annealed-gain`.
 #
 # ```{glue:figure} gains
 # :name: figure-population-gains
