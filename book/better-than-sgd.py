@@ -52,6 +52,7 @@ from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import printed as printed_tables
 from popview.paper import printed
 from popview.populations import (
+    averaged_weights,
     comparisons,
     confirmation,
     margins,
@@ -154,7 +155,7 @@ for row in scattered[scattered["algorithm"] == "SGD"].itertuples() if len(scatte
 glue("annealing-worth", "; ".join(worth) or MISSING, display=False)
 glue("annealing-gains", "; ".join(gains) or MISSING, display=False)
 glue("annealing-scatter", "; ".join(spreads) or MISSING, display=False)
-averages = each(measured, profile, outcomes.swa_against_averages)
+averages = each(measured, profile, averaged_weights.swa_against_averages)
 swa = against[(against["a"] == "SWA") & (against["task"] == "cifar10")] if len(against) else against
 alike = averages[(averages["a"] == "SWA") & (averages["task"] == "cifar10")] if len(averages) else averages
 for label, rows in (("swa-gains", swa), ("swa-averages", alike)):
@@ -532,7 +533,7 @@ glue(
 )
 
 page.show("averages", averages, comparison_tables.outcomes)
-alone = outcomes.statistics_alone(results, profile)
+alone = averaged_weights.statistics_alone(results, profile)
 written = cells.with_interval(alone, scale=100) + " points on " + alone["task"].map(task_title) if len(alone) else []
 glue("statistics-alone", "; ".join(written) or "no network with BatchNorm", display=False)
 

@@ -49,9 +49,9 @@ from popview.book.names import task_title
 from popview.book.tables import simulations as simulation_tables
 from popview.common.errors import UsageError, check_name
 from popview.paper import printed
-from popview.populations import pooled, tables
+from popview.populations import outcomes, pooled, restart_spread, tables, variance_sources
 from popview.statistics import effective_n, power, simulations
-from popview.tasks.catalogue import SHOWN
+from popview.tasks.catalogue import ACCURACY, RECORDS, SHOWN
 
 if per_trajectory < 2:
     raise UsageError(
@@ -453,6 +453,81 @@ glue("provenance-limits", page.provenance(limits, "limits.csv", spread="none: ex
 # ````
 # ```{glue} provenance-limits
 # ```
+# `````
+#
+# ## What makes a run lucky
+
+# %% tags=["hide-input", "remove-output"]
+LAST = {name: found["last"] for (name, _), found in outcomes.outcomes_by_case(trajectories, profile).items()}
+rows = []
+for name, table in LAST.items():
+    if RECORDS[name].metric != ACCURACY or "SGD" not in table:
+        continue
+    scores, examples = table["SGD"].dropna(), RECORDS[name].test
+    most = restart_spread.most_independent(scores.mean(), examples)
+    limit = min(1.0, (most / scores.std()) ** 2)
+    rows.append([name, "base", len(scores), examples, scores.std(), most, limit])
+    fresh = restart_spread.load_spreads(profile, name).query("algorithm == 'SGD' and variant == 'annealed'")
+    columns = ["variant", "restarts", "examples", "sd", "independent", "share"]
+    rows += [[name, *row] for row in fresh[columns].to_numpy()]
+lucky = pd.DataFrame(rows, columns=["task", "variant", "restarts", "examples", "sd", "independent", "share"])
+page.show("lucky", lucky, simulation_tables.lucky)
+scores = variance_sources.source_scores(profile, "digits") if "digits" in results else {}
+sources = variance_sources.variance_by_source(scores) if len(scores) > 1 else pd.DataFrame()
+page.show("sources", sources, simulation_tables.chance_sources)
+
+
+def luck_of(task: str, variant: str, column: str, form: str) -> str:
+    """Write one number of SGD's spread on a task; a dash where it has not been run."""
+    found = lucky[(lucky["task"] == task) & (lucky["variant"] == variant)]
+    return form.format(100 * found[column].iloc[0]) if len(found) else "–"
+
+
+for name in ("base", "annealed"):
+    glue(f"lucky-sd-{name}", luck_of("cifar10", name, "sd", "{:.1f}"), display=False)
+    glue(f"lucky-share-{name}", luck_of("cifar10", name, "share", "{:.0f}"), display=False)
+said = dict(zip(sources["source"], 100 * sources["sd"], strict=True)) if len(sources) else {}
+for name in ("initialisation", "split", "order", "all"):
+    glue(f"source-{name}", f"{said[name]:.1f}" if name in said else "–", display=False)
+glue("provenance-lucky", page.provenance(lucky, "restart-spread.csv", profile=profile, algorithm="SGD"), display=False)
+glue(
+    "provenance-sources",
+    page.provenance(sources, "variance-sources.csv", profile=profile, task="digits", algorithm="SGD"),
+    display=False,
+)
+
+# %% [markdown]
+# Two models that are equally good score differently on a finite test set. On CIFAR-10 this is not what makes runs differ.
+# At a constant learning rate SGD's last models scatter by {glue:text}`lucky-sd-base` points (SD), and errors that are
+# independent in each test image would give at most {glue:text}`lucky-share-base` % of that variance. With an annealed
+# rate they scatter by {glue:text}`lucky-sd-annealed` points, of which such errors give {glue:text}`lucky-share-annealed` %.
+# So most of a run's luck would be there on other test images, too.
+#
+# `````{dropdown} Spread over restarts, and what independent errors would give
+# ````{table} SGD's last model on the whole test set: SD over restarts, SD if errors were independent in each example, share of the variance. At most: only the mean accuracy is known.
+# :name: table-lucky
+# ```{glue:md} lucky
+# :format: myst
+# ```
+# ````
+# ```{glue} provenance-lucky
+# ```
+#
+# On Digits, restarts that share all but their initial weights scatter by {glue:text}`source-initialisation` points; all
+# but the split into training and validation, {glue:text}`source-split`; all but the order of the examples,
+# {glue:text}`source-order`; nothing, {glue:text}`source-all`. The parts do not add up: one alone stands for the others.
+#
+# ````{table} SGD on Digits with one source of chance left free: SD in points, and the share of the variance of all together, with 95 % interval.
+# :name: table-sources
+# ```{glue:md} sources
+# :format: myst
+# ```
+# ````
+# ```{glue} provenance-sources
+# ```
+#
+# That test-set sampling is most of the spread of networks trained to the end is {cite:t}`jordan2024`'s finding; the
+# design with one source at a time is {cite:t}`bouthillier2021`'s.
 # `````
 #
 # ## The paper's first test is decided by its construction

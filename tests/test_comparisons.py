@@ -16,7 +16,8 @@ from popview.book.tables import printed as printed_tables
 from popview.book.tables import selection as selection_tables
 from popview.common.errors import UsageError
 from popview.populations import comparisons, margins, over_tasks, pooled, selection, tables
-from popview.populations.outcomes import against_by_outcome, statistics_alone, swa_against_averages
+from popview.populations.averaged_weights import statistics_alone, swa_against_averages
+from popview.populations.outcomes import against_by_outcome
 from popview.runs.profiles import settings
 from popview.statistics import detectable_effect, holm
 

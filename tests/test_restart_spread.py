@@ -1,6 +1,7 @@
 """Spread over restarts beside the one of independent errors, and crossed intervals, by simulation and by hand."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,14 @@ from stand_ins import stand_in
 
 from popview.populations.restart_spread import (
     accuracy_spread,
-    confirmed_predictions,
     crossed_differences,
-    labels_of_test_split,
-    whole_test_predictions,
+    differences_of,
+    load_differences,
+    load_spreads,
+    most_independent,
+    spreads_of,
 )
+from popview.populations.stored_predictions import Predictions, digest_of, specs_with_probabilities, stored_predictions
 from popview.populations.tables import wanted
 from popview.runs import store
 from popview.runs.expansion import expand
@@ -24,102 +28,107 @@ from popview.tasks.scores import to_bytes
 EXAMPLES = 10_000
 
 
-def simulated(restarts: int, common: float, seed: int = 0) -> tuple[dict[str, pd.DataFrame], np.ndarray, pd.DataFrame]:
-    """Return predictions of 10 classes, right with each example's probability, shifted for a whole restart; labels."""
+def simulated(restarts: int, common: float, seed: int = 0) -> np.ndarray:
+    """Return what is right, with each example's own probability, which is shifted for a whole restart."""
     generator = np.random.default_rng(seed)
-    labels = generator.integers(10, size=EXAMPLES)
     ease = scipy.stats.logistic.ppf(generator.beta(2, 1, EXAMPLES))
     better = common * generator.standard_normal((restarts, 1))
-    right = generator.uniform(size=(restarts, EXAMPLES)) < scipy.stats.logistic.cdf(ease + better)
-    usual, other = generator.integers(1, 10, EXAMPLES), generator.integers(1, 10, right.shape)
-    wrong = (labels + np.where(generator.uniform(size=right.shape) < 0.7, usual, other)) % 10
-    table = pd.DataFrame(np.where(right, labels, wrong), index=pd.RangeIndex(restarts, name="seed"))
-    return {"SGD": table}, labels, pd.DataFrame({"SGD": right.mean(1)}, index=table.index)
+    return generator.uniform(size=(restarts, EXAMPLES)) < scipy.stats.logistic.cdf(ease + better)
 
 
 class TestAccuracySpread:
     def test_restarts_that_err_independently_scatter_as_it_says(self) -> None:
-        predicted, labels, scores = simulated(400, common=0.0)
-        row = accuracy_spread(scores, "cifar10", predicted, labels).iloc[0]
-        assert row["sd"] == pytest.approx(row["independent"], rel=0.1)
-        assert row["sd_low"] < row["independent"] < row["sd_high"]
-        assert row["independent"] < row["independent_most"]
+        found = accuracy_spread(simulated(400, common=0.0))
+        assert found["sd"] == pytest.approx(found["independent"], rel=0.1)
+        assert found["sd_low"] < found["independent"] < found["sd_high"]
 
     def test_what_all_examples_of_a_restart_share_is_beyond_it(self) -> None:
-        predicted, labels, scores = simulated(30, common=0.2)
-        row = accuracy_spread(scores, "cifar10", predicted, labels).iloc[0]
-        assert row["share"] < 0.2
-        assert row["beyond"] == pytest.approx(np.sqrt(row["sd"] ** 2 - row["independent"] ** 2))
-        # by hand: the variance within examples, and the disagreement of all pairs
-        right = predicted["SGD"].to_numpy() == labels
-        assert row["independent"] == pytest.approx(np.sqrt(right.var(axis=0, ddof=1).sum()) / EXAMPLES)
-        classes = predicted["SGD"].to_numpy()
-        apart = np.mean([(classes[i] != classes[j]).mean() for i in range(30) for j in range(i)])
-        assert row["disagreement"] == pytest.approx(apart)
-        assert row["independent_most"] == pytest.approx(np.sqrt(apart / 2 / EXAMPLES))
+        right = simulated(30, common=0.2)
+        found = accuracy_spread(right)
+        assert found["share"] < 0.2
+        # by hand: the variance within examples
+        assert found["independent"] == pytest.approx(np.sqrt(right.var(axis=0, ddof=1).sum()) / EXAMPLES)
+        assert found["sd"] == pytest.approx(right.mean(axis=1).std(ddof=1))
+        low, high = np.sqrt(29 * found["sd"] ** 2 / scipy.stats.chi2.ppf([0.975, 0.025], 29))
+        assert (found["sd_low"], found["sd_high"]) == pytest.approx((low, high))
 
-    def test_without_labels_or_predictions_there_are_limits(self) -> None:
-        predicted, labels, scores = simulated(10, common=0.1, seed=3)
-        known = accuracy_spread(scores, "cifar10", predicted, labels).iloc[0]
-        unlabelled = accuracy_spread(scores, "cifar10", predicted).iloc[0]
-        bare = accuracy_spread(scores, "cifar10").iloc[0]
-        assert known["independent"] <= unlabelled["independent_most"] <= bare["independent_most"]
-        assert np.isnan([unlabelled["independent"], bare["independent"], bare["disagreement"]]).all()
-        mean = scores["SGD"].mean()
-        assert bare["independent_most"] == pytest.approx(np.sqrt(mean * (1 - mean) / EXAMPLES))
-        assert (unlabelled["share"], bare["share"]) >= (known["share"], unlabelled["share"])
-
-    def test_other_metrics_and_single_restarts_have_no_rows(self) -> None:
-        _, _, scores = simulated(3, common=0.1)
-        assert accuracy_spread(scores, "goemotions").empty
-        assert accuracy_spread(scores[:1], "cifar10").empty
+    def test_a_mean_accuracy_alone_gives_a_limit(self) -> None:
+        right = simulated(200, common=0.1, seed=3)
+        most = most_independent(right.mean(), EXAMPLES)
+        assert accuracy_spread(right)["independent"] < most
+        # it is reached where all examples are equally hard
+        alike = np.random.default_rng(0).uniform(size=(400, EXAMPLES)) < 0.7
+        assert accuracy_spread(alike)["independent"] == pytest.approx(most_independent(0.7, EXAMPLES), rel=0.01)
 
     def test_shipped_at_a_constant_rate_the_test_examples_explain_little(self) -> None:
-        metric = {
-            spec.seed: store.metadata(spec)["whole_test"]["metric"][0] for spec in wanted("laptop", "cifar10")[:10]
-        }
-        row = accuracy_spread(pd.DataFrame({"SGD": metric}), "cifar10").iloc[0]
-        assert round(100 * row["sd"], 2) == 2.30
-        assert row["share"] < 0.05
+        metric = np.array([store.metadata(s)["whole_test"]["metric"][0] for s in wanted("laptop", "cifar10")[:10]])
+        assert round(100 * metric.std(ddof=1), 2) == 2.30
+        assert (most_independent(metric.mean(), EXAMPLES) / metric.std(ddof=1)) ** 2 < 0.05
 
 
-class TestPredictions:
-    def test_are_the_classes_that_the_files_keep(self, tmp_path: Path) -> None:
-        generator, kept = np.random.default_rng(0), {}
-        for spec in expand("laptop", "cifar10", variant="annealed", algorithms=("SGD",)):
+class TestDerived:
+    """Tables that `popview ensembles` writes: with labels of a task, and probabilities that are made up."""
+
+    def stored(self, root: Path, algorithms: tuple[str, ...]) -> dict[str, list[np.ndarray]]:
+        generator: np.random.Generator = np.random.default_rng(0)
+        kept: dict[str, list[np.ndarray]] = {}
+        for spec in expand("laptop", "cifar10", variant="annealed", algorithms=algorithms):
             probabilities = generator.dirichlet(np.ones(10), EXAMPLES)
-            kept[spec.seed] = probabilities.argmax(-1)
+            kept.setdefault(spec.algorithm, []).append(probabilities.argmax(-1))
             table = stand_in(spec, whole_test={"metric": [0.7]})
             column = [None] * (len(table) - 1) + [to_bytes(probabilities, False).ravel()]
             table = table.append_column("test_probabilities", pa.array(column, pa.list_(pa.uint8())))
-            store.save(spec, table, tmp_path)
-        found = confirmed_predictions("laptop", "cifar10", tmp_path)
-        assert list(found) == ["SGD"]
-        assert found["SGD"].index.tolist() == list(kept)
-        assert all(np.array_equal(found["SGD"].loc[seed], classes) for seed, classes in kept.items())
-        assert confirmed_predictions("laptop", "goemotions", tmp_path) == {}
-        assert confirmed_predictions("laptop", "cifar10", tmp_path / "empty") == {}
+            store.save(spec, table, root)
+        return kept
 
-    def test_shipped_restarts_of_sgd_differ_on_a_fifth_of_the_examples(self) -> None:
+    def test_are_of_the_classes_that_the_files_keep(self, tmp_path: Path) -> None:
+        kept = self.stored(tmp_path, ("SGD", "SAM"))
+        labels = np.random.default_rng(1).integers(10, size=EXAMPLES)
+        found = []
+        for (variant, name), specs in specs_with_probabilities("laptop", "cifar10", tmp_path).items():
+            _, probabilities = stored_predictions(specs, tmp_path)
+            seeds, problem = tuple(spec.seed for spec in specs), SimpleNamespace(multilabel=False)
+            named = Predictions(variant, name, "last", "whole", digest_of(specs), seeds, probabilities, problem, labels)
+            found += [named, named._replace(where="sample"), named._replace(models="ten of lowest loss")]
+        kinds = {"spreads": spreads_of, "differences": differences_of}
+        for what, make in kinds.items():
+            place = tmp_path / "ensembles" / "laptop"
+            place.mkdir(parents=True, exist_ok=True)
+            make(found).to_csv(place / f"cifar10-{what}.csv", index=False)
+        spreads = load_spreads("laptop", "cifar10", tmp_path).set_index("algorithm")
+        for name, classes in kept.items():
+            scores = [(one == labels).mean() for one in classes]
+            assert spreads.loc[name, "mean"] == pytest.approx(np.mean(scores))
+            assert spreads.loc[name, "sd"] == pytest.approx(np.std(scores, ddof=1))
+        gaps = [(a == labels).mean() - (b == labels).mean() for a, b in zip(kept["SAM"], kept["SGD"], strict=True)]
+        (row,) = load_differences("laptop", "cifar10", tmp_path).to_dict("records")
+        assert (row["algorithm"], row["other"], row["restarts"]) == ("SAM", "SGD", 10)
+        assert row["difference"] == pytest.approx(np.mean(gaps))
+        assert (row["low"], row["high"]) == pytest.approx(
+            scipy.stats.t.interval(0.95, 9, np.mean(gaps), scipy.stats.sem(gaps))
+        )
+        assert row["crossed_low"] < row["difference"] < row["crossed_high"]
+
+    def test_of_other_metrics_or_nothing_computed_are_empty(self, tmp_path: Path) -> None:
+        for load in (load_spreads, load_differences):
+            assert load("laptop", "goemotions", tmp_path).empty
+            assert load("laptop", "cifar10", tmp_path).empty
+
+    def test_shipped_restarts_of_sgd_scatter_more_than_the_test_examples_explain(self) -> None:
+        """Recomputed from the shipped probabilities where the labels are; else against the observed SD alone."""
+        row = load_spreads("laptop", "cifar10").set_index("algorithm").loc["SGD"]
         specs = expand("laptop", "cifar10", variant="annealed", algorithms=("SGD",))
-        metric = {spec.seed: store.metadata(spec)["whole_test"]["metric"][0] for spec in specs}
-        row = accuracy_spread(pd.DataFrame({"SGD": metric}), "cifar10", whole_test_predictions(specs)).iloc[0]
-        assert (round(100 * row["sd"], 2), round(100 * row["independent_most"], 2)) == (0.70, 0.31)
-        assert row["disagreement"] == pytest.approx(0.187, abs=5e-4)
-
-    def test_labels_are_the_data_sets_own(self) -> None:
-        labels = labels_of_test_split("laptop", "digits")
-        assert labels.shape == (597,)
-        assert set(labels.tolist()) == set(range(10))
+        metric = [store.metadata(spec)["whole_test"]["metric"][0] for spec in specs]
+        assert row["sd"] == pytest.approx(np.std(metric, ddof=1), abs=2e-4)
+        assert 0.1 < row["share"] < 0.2
 
 
 class TestCrossedDifferences:
     def test_the_interval_is_that_of_the_two_way_table(self) -> None:
-        predicted, labels, _ = simulated(6, common=0.1)
-        others, _, _ = simulated(6, common=0.1, seed=1)
-        both = {"SGD": predicted["SGD"], "SAM": others["SGD"].iloc[1:]}
-        row = crossed_differences(both, labels).iloc[0]
-        gaps = (both["SAM"] == labels).astype(float) - (both["SGD"].loc[1:] == labels)
+        both = {name: pd.DataFrame(simulated(6, common=0.1, seed=seed)) for seed, name in enumerate(("SGD", "SAM"))}
+        both["SAM"] = both["SAM"].iloc[1:]
+        row = crossed_differences(both).iloc[0]
+        gaps = both["SAM"].astype(float) - both["SGD"].loc[1:]
         means = gaps.mean(axis=1)
         assert (row["restarts"], row["examples"]) == (5, EXAMPLES)
         assert row["difference"] == pytest.approx(means.mean())
@@ -137,7 +146,6 @@ class TestCrossedDifferences:
         assert row["crossed_high"] - middle <= scipy.stats.t.isf(0.025, 4) * error * (1 + 1e-9)
 
     def test_without_the_reference_or_shared_seeds_there_is_nothing(self) -> None:
-        predicted, labels, _ = simulated(3, common=0.1)
-        assert crossed_differences({"SAM": predicted["SGD"]}, labels).empty
-        apart = {"SGD": predicted["SGD"], "SAM": predicted["SGD"].set_axis([7, 8, 9])}
-        assert crossed_differences(apart, labels).empty
+        right = pd.DataFrame(simulated(3, common=0.1))
+        assert crossed_differences({"SAM": right}).empty
+        assert crossed_differences({"SGD": right, "SAM": right.set_axis([7, 8, 9])}).empty

@@ -283,12 +283,17 @@ def ensembles(
     profile: Profile = "laptop",
 ) -> None:
     """Score ensembles of restarts, and pairs of them, from the probabilities in the store; needs the data, not long."""
-    from popview.populations import disagreement, ensembles, stored_predictions
+    from popview.populations import disagreement, ensembles, restart_spread, scored_predictions
     from popview.runs import profiles
 
-    kinds = {"ensembles": ensembles.ensembles_of, "pairs": disagreement.pairs_of}
+    kinds = {
+        "ensembles": ensembles.ensembles_of,
+        "pairs": disagreement.pairs_of,
+        "spreads": restart_spread.spreads_of,
+        "differences": restart_spread.differences_of,
+    }
     for name in task or profiles.tasks(profile):
-        tables = stored_predictions.write_derived(profile, name, kinds)
+        tables = scored_predictions.write_derived(profile, name, kinds)
         rows = ", ".join(f"{len(table)} {what}" for what, table in tables.items())
         typer.echo(f"{name}: {rows or 'no probabilities in the store'}")
 

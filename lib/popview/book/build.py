@@ -137,22 +137,34 @@ def output_path(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Pat
     return chapter.page.parent / "custom" / f"{chapter.name}-{digest}.ipynb"
 
 
-def stale(chapter: Chapter, given: Mapping[str, Any] | None = None) -> list[str]:
-    """Return in words why the book's page of `chapter` is not what an execution now would give; empty if it is."""
+def stale(
+    chapter: Chapter, given: Mapping[str, Any] | None = None, snapshot: staleness.Snapshot | None = None
+) -> list[str]:
+    """Return in words why the book's page of `chapter` is not what an execution now would give; empty if it is.
+
+    `snapshot` is what is known already of the files that chapters share.
+    """
     try:
         old = staleness.checked_stamp(json.loads(chapter.page.read_text(encoding="utf-8"))["metadata"]["popview"])
     except FileNotFoundError:
         return ["never run"]
     except (OSError, LookupError, RecursionError, TypeError, ValueError):
         return [f"{chapter.page.name} is damaged"]
-    return staleness.stamp_differences(old, _stamp(chapter, given, [chapter.root / name for name in old["files"]]))
+    return staleness.stamp_differences(
+        old, _stamp(chapter, given, [chapter.root / name for name in old["files"]], snapshot)
+    )
 
 
-def _stamp(chapter: Chapter, given: Mapping[str, Any] | None, files: list[Path]) -> dict[str, Any]:
+def _stamp(
+    chapter: Chapter,
+    given: Mapping[str, Any] | None,
+    files: list[Path],
+    snapshot: staleness.Snapshot | None = None,
+) -> dict[str, Any]:
     text = read_utf8(chapter.source)
-    modules = staleness.imported_modules(text, chapter.library, origin=chapter.source.name)
+    modules = staleness.imported_modules(text, chapter.library, origin=chapter.source.name, snapshot=snapshot)
     lock = chapter.root / staleness.LOCK
-    return staleness.make_stamp(text, override(chapter, given), modules, [lock, *files], chapter.root)
+    return staleness.make_stamp(text, override(chapter, given), modules, [lock, *files], chapter.root, snapshot)
 
 
 def execute(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Path:
@@ -260,7 +272,8 @@ def build(root: Path, force: bool = False, library: Path = LIBRARY) -> None:
 
 def _build(root: Path, force: bool, library: Path) -> None:
     start = time.perf_counter()
-    reasons = {chapter: stale(chapter) for chapter in chapters(root, library).values()}
+    snapshot = staleness.Snapshot()
+    reasons = {chapter: stale(chapter, snapshot=snapshot) for chapter in chapters(root, library).values()}
     due = {chapter: why or ["forced"] for chapter, why in reasons.items() if why or force}
     if fresh := [chapter.name for chapter in reasons if chapter not in due]:
         print(f"fresh chapters: {', '.join(fresh)}", flush=True)

@@ -24,6 +24,7 @@ from popview.common.files import read_utf8
 __all__ = [
     "ABSENT",
     "LOCK",
+    "Snapshot",
     "checked_stamp",
     "imported_modules",
     "make_stamp",
@@ -39,6 +40,34 @@ LOCK = "requirements.lock"  # the environment is an input of every chapter
 def text_digest(text: str) -> str:
     """Return the SHA-256 digest of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Snapshot:
+    """What files hold at one moment: each is digested once, and each module is parsed once, whoever asks again.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from popview.book.staleness import Snapshot
+    >>> Snapshot().digest(Path("no-such-file"))
+    'absent'
+    """
+
+    def __init__(self) -> None:
+        self._digests: dict[Path, str] = {}
+        self._named: dict[Path, list[str]] = {}
+
+    def digest(self, path: Path) -> str:
+        """Return `path_digest` of a file or folder."""
+        if path not in self._digests:
+            self._digests[path] = path_digest(path)
+        return self._digests[path]
+
+    def named_in(self, path: Path, parent: str) -> list[str]:
+        """Return every dotted name in a module's file that may be a module; `parent` is the module's package."""
+        if path not in self._named:
+            self._named[path] = [*dict.fromkeys(_named_in(read_utf8(path), parent, str(path)))]
+        return self._named[path]
 
 
 def path_digest(path: Path) -> str:
@@ -60,7 +89,13 @@ def path_digest(path: Path) -> str:
     return text_digest("\n".join(listing))
 
 
-def imported_modules(source: str, library: Path, package: str = "popview", origin: str = "<script>") -> dict[str, Path]:
+def imported_modules(
+    source: str,
+    library: Path,
+    package: str = "popview",
+    origin: str = "<script>",
+    snapshot: Snapshot | None = None,
+) -> dict[str, Path]:
     """Return the modules of `package` that `source` imports, directly or through one another.
 
     Parameters
@@ -73,12 +108,15 @@ def imported_modules(source: str, library: Path, package: str = "popview", origi
         Name of the package; other packages are the lock file's business.
     origin
         Where `source` comes from, for the message if it does not parse.
+    snapshot
+        What is known of the modules already.
 
     Returns
     -------
     dict
         Dotted name to file, sorted by name. The ``__init__`` files on the way are among them.
     """
+    snapshot = snapshot or Snapshot()
     found: dict[str, Path] = {}
     waiting = list(_named_in(source, "", origin))
     while waiting:
@@ -88,7 +126,7 @@ def imported_modules(source: str, library: Path, package: str = "popview", origi
             continue
         found[name] = path
         parent = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += _named_in(read_utf8(path), parent, str(path))
+        waiting += snapshot.named_in(path, parent)
     return dict(sorted(found.items()))
 
 
@@ -122,15 +160,21 @@ def _named_in(source: str, parent: str, origin: str) -> Iterator[str]:
 
 
 def make_stamp(
-    text: str, parameters: Mapping[str, Any], modules: Mapping[str, Path], files: Iterable[Path], root: Path
+    text: str,
+    parameters: Mapping[str, Any],
+    modules: Mapping[str, Path],
+    files: Iterable[Path],
+    root: Path,
+    snapshot: Snapshot | None = None,
 ) -> dict[str, Any]:
     """Return the stamp of a chapter: its text, effective parameters, imported modules and files, as they are now."""
+    snapshot = snapshot or Snapshot()
     relative = {Path(os.path.relpath(path, root)).as_posix(): path for path in files}
     return {
         "text": text_digest(text),
         "parameters": json.loads(json.dumps(dict(parameters))),
-        "modules": {name: path_digest(path) for name, path in modules.items()},
-        "files": {name: path_digest(path) for name, path in sorted(relative.items())},
+        "modules": {name: snapshot.digest(path) for name, path in modules.items()},
+        "files": {name: snapshot.digest(path) for name, path in sorted(relative.items())},
     }
 
 

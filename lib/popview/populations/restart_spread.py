@@ -1,10 +1,10 @@
 """How much of the spread between restarts is sampling of test examples: models that err alike on average, not in each.
 
-Runs that are judged on the whole test split keep what their last model predicts there, so that errors can be counted
-example by example. The labels are the data set's: a file has none.
+Runs that are judged on the whole test split keep what their last model predicts there, so that errors are counted
+example by example. Labels do not ship: `popview ensembles` computes these tables where the data are.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 
@@ -14,173 +14,177 @@ import scipy.stats
 from numpy.typing import ArrayLike
 
 from popview.common.folders import RESULTS
-from popview.populations.confirmation import decisions, load_confirmation
-from popview.runs import store
-from popview.runs.annealed import AnnealedPlan
-from popview.runs.specs import RunSpec
+from popview.populations.stored_predictions import Predictions, load_derived
 from popview.statistics import crossed_mean, mean_difference, spread_of_scores
 from popview.statistics.results import interval_columns
 from popview.tasks.catalogue import ACCURACY, RECORDS
-from popview.tasks.scores import disagreement, from_bytes, predictions
-from popview.tasks.setup import set_up
+from popview.tasks.scores import predictions
 
 __all__ = [
     "accuracy_spread",
-    "confirmed_predictions",
     "crossed_differences",
-    "labels_of_test_split",
-    "whole_test_predictions",
+    "differences_of",
+    "load_differences",
+    "load_spreads",
+    "most_independent",
+    "spreads_of",
 ]
 
-
-def whole_test_predictions(specs: Iterable[RunSpec], root: Path = RESULTS) -> dict[str, pd.DataFrame]:
-    """Read the classes that the last models predict on the whole test split, where an example has one label.
-
-    Parameters
-    ----------
-    specs : iterable of RunSpec
-        Of one task, of runs whose `extent` is "whole".
-    root : Path
-        Of the store.
-
-    Returns
-    -------
-    dict of str to DataFrame
-        Algorithm → predicted class; rows: seeds; columns: examples in the data's order.
-
-    Raises
-    ------
-    UsageError
-        If a file is not in the store.
-    """
-    found: dict[str, dict[int, np.ndarray]] = {}
-    for spec in specs:
-        table, classes = store.load(spec, root), RECORDS[spec.task].classes
-        for seed, kept in zip(table["seed"].to_pylist(), table["test_probabilities"], strict=True):
-            if kept.is_valid:
-                probabilities = from_bytes(kept.values.to_numpy().reshape(-1, classes))
-                found.setdefault(spec.algorithm, {})[seed] = predictions(probabilities, multilabel=False)
-    return {
-        name: pd.DataFrame.from_dict(rows, orient="index").rename_axis("seed").sort_index()
-        for name, rows in found.items()
-    }
+#: Columns that say which results a row of these tables is of.
+NAMED = ("variant", "where", "models", "algorithm")
 
 
-def confirmed_predictions(profile: str, task: str, root: Path = RESULTS) -> dict[str, pd.DataFrame]:
-    """Return `whole_test_predictions` of the confirmation runs that count: see `load_confirmation`.
-
-    Nothing where an example may have several labels, or nothing is there.
-    """
-    decided = decisions()
-    there = load_confirmation(profile, task, decided, root)
-    if there.empty or RECORDS[task].multilabel:
-        return {}
-    wanted = AnnealedPlan(profile, task).expand(decided["variant"])
-    known = {(name, seed) for name in there for seed in there[name].dropna().index}
-    return whole_test_predictions([spec for spec in wanted if (spec.algorithm, spec.seed) in known], root)
-
-
-def labels_of_test_split(profile: str, task: str) -> np.ndarray:
-    """Return the labels of a task's test split, in the data's order: they are the data set's own.
-
-    Raises
-    ------
-    UsageError
-        If its data cannot be had.
-    """
-    plan = AnnealedPlan(profile, task)
-    return set_up(task, [0], plan.model).test_labels().numpy()
-
-
-def accuracy_spread(
-    scores: pd.DataFrame,
-    task: str,
-    predicted: Mapping[str, pd.DataFrame] | None = None,
-    labels: ArrayLike | None = None,
-) -> pd.DataFrame:
-    """Compare how accuracies on the whole test split scatter over restarts with what independent errors would give.
+def accuracy_spread(right: ArrayLike) -> dict[str, float]:
+    """Compare how accuracies scatter over restarts with what independent errors would give.
 
     If a restart got each example right with the example's own probability p, whatever it did with the others,
-    accuracies would have variance Σ p (1 − p) / n². The rest is what makes one model better than another. Without
-    labels there is an upper limit: p (1 − p) is at most half the chance that two restarts predict different classes;
-    and without predictions another: that of the mean of p.
+    accuracies would have variance Σ p (1 − p) / n². The rest is what makes one model better than another.
 
     Parameters
     ----------
-    scores : DataFrame
-        Accuracies; rows: seeds; columns: algorithms.
-    task : str
-    predicted : mapping of str to DataFrame, optional
-        As `whole_test_predictions` returns it, of the same restarts.
-    labels : array_like of int, optional
-        As `labels_of_test_split` returns them.
+    right : array_like of bool, shape (restarts, examples)
 
     Returns
     -------
-    DataFrame
-        One row per algorithm of two restarts or more: ``algorithm, restarts, mean, sd, sd_low, sd_high`` (95 %, of
-        normally distributed restarts), ``disagreement`` (share of the examples on which two restarts differ, NaN
-        without predictions), ``independent`` (SD by independent errors, NaN without labels), ``independent_most`` (its
-        upper limit), ``share`` (of the observed variance, by ``independent`` or else at most; not above 1) and
-        ``beyond`` (SD of what is left). No rows where the task's metric is not accuracy.
+    dict of str to float
+        ``restarts, examples, mean, sd, sd_low, sd_high`` (95 %, of normally distributed restarts), ``independent`` (SD
+        by independent errors), ``share`` (of the observed variance, not above 1).
+
+    Raises
+    ------
+    ValueError
+        As `popview.statistics.spread_of_scores`.
 
     References
     ----------
     Jordan 2024, arXiv 2304.01910: of networks trained to the end most of the spread of test accuracy is this.
+
+    Examples
+    --------
+    >>> from popview.populations.restart_spread import accuracy_spread
+    >>> found = accuracy_spread([[1, 1, 1, 1], [0, 1, 0, 1]])
+    >>> {name: round(found[name], 3) for name in ("mean", "sd", "independent", "share")}
+    {'mean': 0.75, 'sd': 0.354, 'independent': 0.25, 'share': 0.5}
     """
-    record, rows = RECORDS[task], []
-    if record.metric != ACCURACY:
-        return pd.DataFrame()
-    for name in scores:
-        values = scores[name].dropna().to_numpy()
-        if len(values) < 2:
-            continue
-        sd, mean, degrees = float(values.std(ddof=1)), float(values.mean()), len(values) - 1
-        low, high = sd * np.sqrt(degrees / scipy.stats.chi2.ppf([0.975, 0.025], degrees))
-        row = {"algorithm": name, "restarts": len(values), "mean": mean, "sd": sd, "sd_low": low, "sd_high": high}
-        most, apart, independent = mean * (1 - mean), np.nan, np.nan
-        if predicted and len(predicted.get(str(name), ())) > 1:
-            classes = predicted[str(name)].to_numpy()
-            apart = disagreement(classes)
-            most = min(most, apart / 2)
-            if labels is not None:
-                independent = spread_of_scores(classes == np.asarray(labels))[1]
-        row |= {"disagreement": apart, "independent": independent, "independent_most": sqrt(most / record.test)}
-        explained = row["independent_most"] if np.isnan(independent) else independent
-        row |= {"share": min(1.0, (explained / sd) ** 2) if sd > 0 else np.nan}
-        rows.append(row | {"beyond": sqrt(max(0.0, sd**2 - explained**2))})
-    return pd.DataFrame(rows)
+    sd, independent = spread_of_scores(right)
+    table = np.asarray(right, dtype=float)
+    degrees = len(table) - 1
+    low, high = sd * np.sqrt(degrees / scipy.stats.chi2.ppf([0.975, 0.025], degrees))
+    share = min(1.0, (independent / sd) ** 2) if sd > 0 else np.nan
+    found = {"restarts": len(table), "examples": table.shape[1], "mean": float(table.mean()), "sd": sd}
+    return found | {"sd_low": float(low), "sd_high": float(high), "independent": independent, "share": share}
 
 
-def crossed_differences(
-    predicted: Mapping[str, pd.DataFrame], labels: ArrayLike, reference: str = "SGD"
-) -> pd.DataFrame:
+def most_independent(accuracy: float, examples: int) -> float:
+    """Return the largest SD over restarts that independent errors give, where only the mean accuracy is known.
+
+    p (1 − p) is concave, so its sum is largest where every example has the mean's probability.
+
+    Examples
+    --------
+    >>> from popview.populations.restart_spread import most_independent
+    >>> most_independent(0.5, 100)
+    0.05
+    """
+    return sqrt(accuracy * (1 - accuracy) / examples)
+
+
+def crossed_differences(right: Mapping[str, pd.DataFrame], reference: str = "SGD") -> pd.DataFrame:
     """Compare accuracies with the reference's, for other restarts alone and for other restarts and examples at once.
 
     Parameters
     ----------
-    predicted : mapping of str to DataFrame
-        As `whole_test_predictions` returns it.
-    labels : array_like of int
-        As `labels_of_test_split` returns them.
+    right : mapping of str to DataFrame
+        Algorithm → whether a restart's prediction is right; rows: seeds; columns: examples.
     reference : str
 
     Returns
     -------
     DataFrame
-        One row per other algorithm of which two seeds or more are the reference's: ``a, b, restarts, examples,
-        difference``; 95 % intervals ``low, high`` over restarts, for the test examples at hand, and ``crossed_low,
-        crossed_high`` over restarts × examples (see `popview.statistics.crossed_mean`); ``crossed_p``.
+        One row per other algorithm of which two seeds or more are the reference's: ``algorithm, other`` (the
+        reference), ``restarts, examples, difference``; 95 % intervals ``low, high`` over restarts, for the test
+        examples at hand, and ``crossed_low, crossed_high`` over restarts × examples (see
+        `popview.statistics.crossed_mean`); ``crossed_p``.
     """
-    truth, rows = np.asarray(labels), []
-    right = {name: table == truth for name, table in predicted.items()}
+    rows = []
     for name in [name for name in right if name != reference and reference in right]:
         shared = right[name].index.intersection(right[reference].index)
         if len(shared) < 2:
             continue
         ours, theirs = (right[one].loc[shared].to_numpy(dtype=float) for one in (name, reference))
         both, alone = crossed_mean(ours - theirs), mean_difference(ours.mean(1), theirs.mean(1), paired=True)
-        row = {"a": name, "b": reference, "restarts": len(shared), "examples": len(truth)}
+        row = {"algorithm": name, "other": reference, "restarts": len(shared), "examples": ours.shape[1]}
         row |= {"difference": both.estimate, **interval_columns(alone), **interval_columns(both, "crossed_")}
         rows.append(row | {"crossed_p": both.p_value})
     return pd.DataFrame(rows)
+
+
+SPREAD = ("restarts", "examples", "mean", "sd", "sd_low", "sd_high", "independent", "share")
+DIFFERENCE = ("restarts", "examples", "difference", "low", "high", "crossed_low", "crossed_high", "crossed_p")
+
+
+def _right(found: Sequence[Predictions]) -> list[tuple[Predictions, pd.DataFrame]]:
+    """Return which predictions of last models on the whole test split are right, where an example has one label."""
+    said = []
+    for one in found:
+        if one.models == "last" and one.where == "whole" and not one.problem.multilabel:
+            classes = predictions(one.probabilities, multilabel=False)
+            said.append((one, pd.DataFrame(classes == np.asarray(one.labels), index=list(one.seeds))))
+    return said
+
+
+def spreads_of(found: Sequence[Predictions]) -> pd.DataFrame:
+    """Return `accuracy_spread` of each algorithm with two restarts or more; columns as `load_spreads`."""
+    rows = [one.named | accuracy_spread(table) | {"of": one.of} for one, table in _right(found) if len(table) > 1]
+    return pd.DataFrame(rows, columns=[*NAMED, *SPREAD, "of"])
+
+
+def differences_of(found: Sequence[Predictions]) -> pd.DataFrame:
+    """Return `crossed_differences` to SGD of each variant; columns as `load_differences`."""
+    tables, there = [], _right(found)
+    for variant in dict.fromkeys(one.variant for one, _ in there):
+        own = {one.algorithm: (one, table) for one, table in there if one.variant == variant}
+        rows = crossed_differences({name: table for name, (_, table) in own.items()})
+        for row in rows.to_dict("records"):
+            ofs = (own[row[name]][0].of for name in ("algorithm", "other"))
+            tables.append(own[row["algorithm"]][0].named | row | {"of": "+".join(ofs)})
+    return pd.DataFrame(tables, columns=[*NAMED, "other", *DIFFERENCE, "of"])
+
+
+def load_spreads(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+    """Read how far restarts scatter and how much of it is the test examples', as `popview ensembles` has computed it.
+
+    Returns
+    -------
+    DataFrame
+        ``variant, where, models, algorithm`` (see `popview.populations.ensembles.load_ensembles`), then what
+        `accuracy_spread` returns. Without rows where an example may have several labels, or nothing was computed.
+
+    Raises
+    ------
+    UsageError
+        If the file is damaged.
+    """
+    return _load(profile, task, "spreads", (*NAMED, *SPREAD), root)
+
+
+def load_differences(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+    """Read differences to SGD with intervals over restarts × examples, as `popview ensembles` has computed them.
+
+    Returns
+    -------
+    DataFrame
+        ``variant, where, models``, then what `crossed_differences` returns. Without rows as `load_spreads`.
+
+    Raises
+    ------
+    UsageError
+        If the file is damaged.
+    """
+    return _load(profile, task, "differences", (*NAMED, "other", *DIFFERENCE), root)
+
+
+def _load(profile: str, task: str, what: str, columns: tuple[str, ...], root: Path) -> pd.DataFrame:
+    if RECORDS[task].metric != ACCURACY:
+        return pd.DataFrame(columns=[*columns])
+    return load_derived(profile, task, what, (*columns, "of"), root).drop(columns="of")

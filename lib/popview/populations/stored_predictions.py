@@ -1,10 +1,10 @@
-"""What restarts predict, from the probabilities that files keep, and what is computed of that where the data are.
+"""What restarts predict, from the probabilities that files keep, and tables that were computed of that.
 
-Labels do not ship. So what depends on them is computed by `popview ensembles`, and read from ``data/ensembles``.
+Labels do not ship. What depends on them is computed by `popview ensembles` (`popview.populations.scored_predictions`),
+and read here from ``data/ensembles``.
 """
 
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from popview.common import read_log
 from popview.common.errors import UsageError
-from popview.common.files import read_csv_table, written_whole
+from popview.common.files import read_csv_table
 from popview.common.folders import RESULTS
 from popview.populations.confirmation import decisions, load_confirmation
 from popview.populations.tables import COMPARED, wanted
@@ -26,17 +26,17 @@ from popview.tasks.scores import from_bytes
 __all__ = [
     "Predictions",
     "annealed_specs",
+    "derived_file",
+    "digest_of",
     "load_derived",
-    "predictions_of",
     "specs_with_probabilities",
     "stored_predictions",
-    "write_derived",
 ]
 
 #: Where a file keeps probabilities → what the models of one restart are, and the test examples.
 KEPT = {"probabilities": ("ten of lowest loss", "sample"), "test_probabilities": ("last", "whole")}
 
-#: Columns of texts in the tables of `write_derived`.
+#: Columns of texts in these tables.
 TEXTS = ("variant", "where", "models", "algorithm", "other", "seeds", "of")
 
 
@@ -121,76 +121,18 @@ def stored_predictions(specs: Sequence[RunSpec], root: Path = RESULTS) -> tuple[
     return column, np.stack(rows)
 
 
-def predictions_of(profile: str, task: str, root: Path = RESULTS) -> Iterator[Predictions]:
-    """Yield what the restarts of each variant and algorithm predict; the data have to be at hand.
-
-    Annealed restarts come twice: on the whole test split and, so that they can be compared with others, on the sample.
-
-    Raises
-    ------
-    UsageError
-        As `popview.tasks.setup.set_up` and `stored_predictions`.
-    """
-    from popview.tasks.setup import set_up
-
-    problems: dict[str, Any] = {}
-    for (variant, algorithm), specs in specs_with_probabilities(profile, task, root).items():
-        key = json.dumps(specs[0].model, sort_keys=True)
-        if key not in problems:
-            problems[key] = set_up(task, specs[0].seeds, specs[0].model)
-        problem, (column, probabilities) = problems[key], stored_predictions(specs, root)
-        models, where = KEPT[column]
-        seeds = tuple(spec.seed for spec in specs)
-        labels = problem.test_labels() if where == "whole" else problem.sample_labels("test")
-        found = Predictions(
-            variant, algorithm, models, where, digest_of(specs), seeds, probabilities, problem, labels
-        )  # fmt: skip
-        yield found
-        if where == "whole":
-            rows = problem.sample_rows()
-            yield found._replace(where="sample", probabilities=probabilities[:, rows], labels=labels[rows])
-
-
 def digest_of(specs: Sequence[RunSpec]) -> str:
     """Return a digest of what results were computed from."""
     return digest("|".join(spec.digest for spec in specs))
 
 
-def _file(profile: str, task: str, what: str, root: Path) -> Path:
+def derived_file(profile: str, task: str, what: str, root: Path) -> Path:
+    """Return where a table of what a task's restarts predict stands."""
     return root / "ensembles" / profile / f"{task}-{what}.csv"
 
 
-def write_derived(
-    profile: str,
-    task: str,
-    kinds: Mapping[str, Callable[[list[Predictions]], pd.DataFrame]],
-    root: Path = RESULTS,
-) -> dict[str, pd.DataFrame]:
-    """Compute tables of what a task's restarts predict, and write each into ``data/ensembles``.
-
-    Parameters
-    ----------
-    profile, task : str
-    kinds : mapping of str to callable
-        Name of a table → what makes it.
-    root : Path
-        Of the store.
-
-    Raises
-    ------
-    UsageError
-        As `predictions_of`, or if a file cannot be written.
-    """
-    predictions = list(predictions_of(profile, task, root))
-    tables = {what: make(predictions) for what, make in kinds.items()} if predictions else {}
-    for what, table in tables.items():
-        with written_whole(_file(profile, task, what, root)) as file:
-            file.write(table.to_csv(index=False, float_format="%.6g").encode())
-    return tables
-
-
 def load_derived(profile: str, task: str, what: str, columns: Collection[str], root: Path = RESULTS) -> pd.DataFrame:
-    """Read a table of `write_derived`: the rows that were computed from the files that are in the store now.
+    """Read a table that `popview ensembles` has written: the rows of files that are in the store now.
 
     Returns
     -------
@@ -202,7 +144,7 @@ def load_derived(profile: str, task: str, what: str, columns: Collection[str], r
     UsageError
         If the file is damaged.
     """
-    file = _file(profile, task, what, root)
+    file = derived_file(profile, task, what, root)
     read_log.record(file)
     if not file.is_file():
         return pd.DataFrame(columns=[*columns])

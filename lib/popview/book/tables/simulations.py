@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from popview.book.names import task_title
+from popview.book.cells import with_interval
+from popview.book.names import task_title, with_variant
 
-__all__ = ["detectable", "rates", "silent"]
+__all__ = ["chance_sources", "detectable", "lucky", "rates", "silent"]
 
 
 def rates(table: pd.DataFrame, index: str, names: str = "test") -> pd.DataFrame:
@@ -46,3 +47,30 @@ def detectable(table: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
     tasks = [column.removesuffix(", unpaired") for column in table.columns if column.endswith(", unpaired")]
     columns = {"SD": cells("", 1.0)} | {task_title(task): cells(task, scale) for task in tasks}
     return pd.DataFrame({"runs each": table["restarts"]} | columns)
+
+
+def lucky(spread: pd.DataFrame) -> pd.DataFrame:
+    """Lay out how restarts scatter, and how independent errors would: a line per task and variant, in points."""
+    limit = spread["variant"].eq("base").map({True: "at most ", False: ""})
+    return pd.DataFrame(
+        {
+            "task": [with_variant(*row) for row in spread[["task", "variant"]].to_numpy()],
+            "restarts": spread["restarts"].astype(int),
+            "test examples": spread["examples"].astype(int),
+            "SD": spread["sd"].map(lambda value: f"{100 * value:.2f}"),
+            "SD, independent errors": limit + spread["independent"].map(lambda value: f"{100 * value:.2f}"),
+            "share, %": limit + spread["share"].map(lambda value: f"{100 * value:.0f}"),
+        }
+    )
+
+
+def chance_sources(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.variance_sources.variance_by_source`: a line per source, in points and in %."""
+    return pd.DataFrame(
+        {
+            "drawn by the seed": table["source"],
+            "restarts": table["restarts"].map(lambda number: f"{number}" if number else "–"),
+            "SD": table["sd"].map(lambda value: "–" if np.isnan(value) else f"{100 * value:.2f}"),
+            "share, %": with_interval(table, "share", 100, "share_", ".0f").str.removesuffix(" [–,\u00a0–]"),
+        }
+    )
