@@ -49,6 +49,7 @@ from popview.book.figures import trajectories as trajectory_figures
 from popview.book.names import task_title, with_variant
 from popview.book.results import base_setting_chosen, each, margin, planned_comparison
 from popview.book.tables import comparisons as comparison_tables
+from popview.book.tables import confirmed as confirmed_tables
 from popview.book.tables import printed as printed_tables
 from popview.paper import printed
 from popview.populations import (
@@ -59,6 +60,7 @@ from popview.populations import (
     outcomes,
     over_tasks,
     pooled,
+    restart_spread,
     searched,
     tables,
     time_to_target,
@@ -90,8 +92,8 @@ scattered = confirmation.spreads_by_task(fresh, constant)
 # {glue:text}`swa-gains`. The mean of ten checkpoints that SGD passed anyway gives as much: SWA less that mean is
 # {glue:text}`swa-averages`. Best is an annealed learning rate, which warms up and then falls along a cosine: SGD gains
 # {glue:text}`annealing-gains`. Part of this is its search over 28 settings. And its runs scatter less:
-# {glue:text}`annealing-scatter`. Annealed comparisons of other algorithms with SGD that are complete, and so judged:
-# {glue:text}`annealed-complete`.
+# {glue:text}`annealing-scatter`. At this schedule and the same number of gradients, other algorithms less SGD:
+# {glue:text}`annealed-complete`. SAM pays two gradients a step, and so has half the epochs.
 
 # %% tags=["hide-input", "remove-output"]
 ORDER = [*tables.PAPER_FAMILY, *comparisons.SECOND_FAMILY]
@@ -164,7 +166,11 @@ for label, rows in (("swa-gains", swa), ("swa-averages", alike)):
         for row in rows.itertuples()
     ]
     glue(label, "; ".join(written) or MISSING, display=False)
-glue("annealed-complete", named(judged) if len(judged) else "none so far", display=False)
+written = [
+    f"{row.a} {points((row.difference_low, row.difference_high), row.difference)} on {task_title(row.task)}"
+    for row in judged.itertuples()
+]
+glue("annealed-complete", "; ".join(written) or MISSING, display=False)
 
 # %% [markdown]
 # ## Most of the noise moves a run less than another seed would
@@ -311,6 +317,13 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # ````{table} The last model on the whole test set, against SGD's of the same seeds: points with 95 % t interval, unadjusted p-values, and the verdict that holds each family's 2.5 %.
 # :name: table-confirmed
 # ```{glue:md} confirmed
+# :format: myst
+# ```
+# ````
+#
+# ````{table} The same differences with intervals for other restarts, and for other restarts and other test examples at once.
+# :name: table-crossed
+# ```{glue:md} crossed
 # :format: myst
 # ```
 # ````
@@ -516,8 +529,11 @@ page.show("on-par", sam, comparison_tables.outcomes)
 page.show("unfinished", late[late["unfinished"]], comparison_tables.unfinished_table, empty="none")
 glue("provenance-sam", page.provenance(sam, "against-sam.csv", **facts, tests=TESTS), display=False)
 
-page.show("confirmed", confirmed, comparison_tables.confirmed, empty="no look is complete yet")
-page.show("scattered", scattered, comparison_tables.scatter)
+page.show("confirmed", confirmed, confirmed_tables.confirmed, empty="no look is complete yet")
+differences = [restart_spread.load_differences(profile, name).assign(task=name) for name in fresh]
+there = pd.concat(differences) if differences else pd.DataFrame()
+page.show("crossed", there, confirmed_tables.crossed, empty="no look is complete yet")
+page.show("scattered", scattered, confirmed_tables.scatter)
 scores = searched.search_scores(profile, "cifar10") if task in ("all", "cifar10") else pd.DataFrame()
 by_rate = searched.sensitivity(scores, "lr") if len(scores) else pd.DataFrame()
 budgets = searched.best_of_budget(scores)

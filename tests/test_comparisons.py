@@ -470,10 +470,13 @@ class TestAgainstSAM:
 
     def test_a_family_of_seven_at_eight_restarts_is_powerless(self):
         values = restarts(8, {"SGD": 0.0, "SAM": 0.01})
-        assert not comparisons.powerless(comparisons.against_sam(values, 0.005))
-        assert comparisons.powerless(comparisons.against(values, [("SGD", "SAM")], 0.005, family_size=7))
-        assert not comparisons.powerless(comparisons.against(values[:7], [("SGD", "SAM")], 0.005, family_size=7))
-        assert not comparisons.powerless(pd.DataFrame())
+        pair = [("SGD", "SAM")]
+        for table, powerless in (
+            (comparisons.against_sam(values, 0.005), False),
+            (comparisons.against(values, pair, 0.005, family_size=7), True),
+            (comparisons.against(values[:7], pair, 0.005, family_size=7), False),
+        ):
+            assert (table["smallest_adjusted_p"] > comparisons.ALPHA).all() == powerless
 
     def test_an_algorithm_without_values_is_a_users_mistake(self):
         with pytest.raises(UsageError, match="unknown algorithm 'SAN': did you mean 'SAM'"):

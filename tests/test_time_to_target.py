@@ -120,9 +120,3 @@ class TestSummary:
         kept = times["SGD"][inside]
         assert row["low"] <= kept.min()
         assert kept.max() <= row["high"]
-
-
-def test_shared_misses_by_hand():
-    times = pd.DataFrame({"SGD": [1.0, INF, 2.0, INF], "SAM": [1.0, INF, INF, 3.0]})
-    found = time_to_target.shared_misses(times)
-    assert found == {"restarts": 4, "all_reach": 1, "all_miss": 1, "expected_reach": 1.0, "expected_miss": 1.0}

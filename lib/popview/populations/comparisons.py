@@ -28,7 +28,6 @@ __all__ = [
     "first_average",
     "joined_later",
     "log_loss",
-    "powerless",
     "repeated",
     "seed_distances",
     "sorted_into_families",
@@ -319,11 +318,6 @@ def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test
 def beyond_margin(table: pd.DataFrame) -> pd.Series:
     """Say of the comparisons of `against` whether the whole 95 % interval of the difference lies outside the margin."""
     return (table["difference_low"] > table["margin"]) | (table["difference_high"] < -table["margin"])
-
-
-def powerless(table: pd.DataFrame) -> bool:
-    """Say of a family of `against` whether it has too few restarts for any result to have been a difference."""
-    return bool((table["smallest_adjusted_p"] > ALPHA).all()) if len(table) else False
 
 
 def log_loss(losses: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import scipy.stats
 
 from popview.common.errors import check_name
 
-__all__ = ["dearer", "equal_gradients", "median_times", "shared_misses", "target", "time_to_target", "times", "within"]
+__all__ = ["dearer", "equal_gradients", "median_times", "target", "time_to_target", "times", "within"]
 
 
 def _finite(trajectories: pd.DataFrame, value: str) -> pd.DataFrame:
@@ -104,21 +104,6 @@ def median_times(times: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
         row = {"algorithm": name, "restarts": n, "missed": int(np.isinf(ordered).sum())}
         rows.append(row | {"median": float(np.median(ordered)), "low": float(low), "high": float(high)})
     return pd.DataFrame(rows)
-
-
-def shared_misses(times: pd.DataFrame) -> dict[str, float]:
-    """Count the seeds in which every algorithm reaches the target, or none does.
-
-    Returns
-    -------
-    dict
-        ``restarts, all_reach, all_miss``, and ``expected_reach, expected_miss``: how many there would be if the
-        algorithms missed as often as they do, but independently of each other.
-    """
-    missed = np.isinf(times.to_numpy())
-    rates, n = missed.mean(axis=0), len(times)
-    found = {"restarts": n, "all_reach": int((~missed).all(axis=1).sum()), "all_miss": int(missed.all(axis=1).sum())}
-    return found | {"expected_reach": n * float(np.prod(1 - rates)), "expected_miss": n * float(np.prod(rates))}
 
 
 def times(trajectories: pd.DataFrame, margin: float, reference: str = "SGD") -> pd.DataFrame:

@@ -21,8 +21,6 @@ from popview.tasks.catalogue import ACCURACY, RECORDS
 
 __all__ = [
     "by_margin",
-    "confirmed",
-    "coverage_table",
     "deeds",
     "designs",
     "missed",
@@ -31,28 +29,11 @@ __all__ = [
     "pair_counts",
     "power_table",
     "repeats",
-    "scatter",
     "times_table",
     "unfinished_table",
     "verdicts_by_outcome",
     "write_hyperparameters",
 ]
-
-
-def coverage_table(coverage: pd.DataFrame) -> pd.DataFrame:
-    """Lay out the coverage of `popview.populations.tables.gather`: tasks down, variants across."""
-
-    def words(row: pd.Series) -> str:
-        if row["state"] == "complete":
-            return f"{row['restarts']} restarts an algorithm"
-        if row["whole"]:
-            return f"{row['restarts']} restarts of {row['whole']} of {row['algorithms']} algorithms"
-        return f"{row['present']} of {row['files']} files" if row["present"] else row["state"]
-
-    table = coverage.assign(words=coverage.apply(words, axis=1))
-    wide = table.pivot(index="task", columns="variant", values="words")
-    wide = wide.loc[coverage["task"].unique(), coverage["variant"].unique()].reset_index().rename_axis(columns=None)
-    return wide.assign(task=wide["task"].map(task_title))
 
 
 def deeds(
@@ -173,39 +154,6 @@ def repeats(comparison: pd.DataFrame) -> pd.DataFrame:
             "all": everything["cell"],
         }
     )
-
-
-def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.confirmation.confirm`, of several tasks."""
-    points = {name: 100 * comparison[name] for name in ("margin", "smallest_margin", "detectable")}
-    return pd.DataFrame(
-        {
-            "task": comparison["task"].map(task_title),
-            "family": comparison["family"],
-            "comparison": comparison["a"] + " – " + comparison["b"],
-            "restarts": comparison["restarts"],
-            "look": comparison["look"].astype(str) + " of " + comparison["looks"].astype(str),
-            "verdict": words(comparison),
-            "difference": with_interval(comparison, "difference", 100.0),
-            "p": comparison["p"].map(p_value),
-            "p (TOST)": comparison["equivalence_p"].map(p_value),
-            "margin": points["margin"].map("±{:g}".format),
-            "equivalent within": points["smallest_margin"].map("±{:.2f}".format),
-            "found 4 times in 5": points["detectable"].map("{:.2f}".format),
-        }
-    )
-
-
-def scatter(spread: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.confirmation.schedule_spreads`, of several tasks."""
-    columns: dict[str, Any] = {"task": spread["task"].map(task_title), "algorithm": spread["algorithm"]}
-    for kind in ("constant", "annealed"):
-        mean, deviation = (100 * spread[f"{kind}_{what}"] for what in ("mean", "sd"))
-        columns[f"{kind}: mean ± SD"] = mean.map("{:.2f}".format) + " ± " + deviation.map("{:.2f}".format)
-        columns[f"{kind}: restarts"] = spread[f"{kind}_restarts"]
-        found = (100 * spread[f"{kind}_detectable"]).map("{:.2f}".format)
-        columns[f"{kind}: found 4 times in 5"] = found.mask(spread[f"{kind}_detectable"].isna(), "–")
-    return pd.DataFrame(columns)
 
 
 def verdicts_by_outcome(comparison: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,58 @@
+"""Comparisons of annealed runs, by rules and seeds that were fixed before the first was trained."""
+
+from typing import Any
+
+import pandas as pd
+
+from popview.book.cells import interval, with_interval, words
+from popview.book.names import task_title
+from popview.book.page import p_value
+
+__all__ = ["confirmed", "crossed", "scatter"]
+
+
+def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.confirmation.confirm`, of several tasks."""
+    points = {name: 100 * comparison[name] for name in ("margin", "smallest_margin", "detectable")}
+    return pd.DataFrame(
+        {
+            "task": comparison["task"].map(task_title),
+            "family": comparison["family"],
+            "comparison": comparison["a"] + " – " + comparison["b"],
+            "restarts": comparison["restarts"],
+            "look": comparison["look"].astype(str) + " of " + comparison["looks"].astype(str),
+            "verdict": words(comparison),
+            "difference": with_interval(comparison, "difference", 100.0),
+            "p": comparison["p"].map(p_value),
+            "p (TOST)": comparison["equivalence_p"].map(p_value),
+            "margin": points["margin"].map("±{:g}".format),
+            "equivalent within": points["smallest_margin"].map("±{:.2f}".format),
+            "found 4 times in 5": points["detectable"].map("{:.2f}".format),
+        }
+    )
+
+
+def scatter(spread: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.confirmation.schedule_spreads`, of several tasks."""
+    columns: dict[str, Any] = {"task": spread["task"].map(task_title), "algorithm": spread["algorithm"]}
+    for kind in ("constant", "annealed"):
+        mean, deviation = (100 * spread[f"{kind}_{what}"] for what in ("mean", "sd"))
+        columns[f"{kind}: mean ± SD"] = mean.map("{:.2f}".format) + " ± " + deviation.map("{:.2f}".format)
+        columns[f"{kind}: restarts"] = spread[f"{kind}_restarts"]
+        found = (100 * spread[f"{kind}_detectable"]).map("{:.2f}".format)
+        columns[f"{kind}: found 4 times in 5"] = found.mask(spread[f"{kind}_detectable"].isna(), "–")
+    return pd.DataFrame(columns)
+
+
+def crossed(differences: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.restart_spread.load_differences`, of several tasks, in points."""
+    return pd.DataFrame(
+        {
+            "task": differences["task"].map(task_title),
+            "comparison": differences["algorithm"] + " – " + differences["other"],
+            "restarts": differences["restarts"].astype(int),
+            "test examples": differences["examples"].astype(int),
+            "difference, other restarts": with_interval(differences, "difference", 100.0),
+            "other restarts and examples": interval(differences, 100.0, "crossed_"),
+        }
+    )
