@@ -112,10 +112,33 @@ def run(
     scheduler: Annotated[str | None, typer.Option(help="Of dask: a scheduler's address, or slurm.")] = None,
     keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep each run's ten best models.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute nothing; say what it would take.")] = False,
+    optimizer: Annotated[
+        str | None, typer.Option(help="One of your own, module:Class, or the book's with other settings.")
+    ] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Of --optimizer; repeatable.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Of --optimizer on a task of your own, module:function.")] = None,
 ) -> None:
-    """Compute what is missing of an experiment; what was finished before is kept."""
+    """Compute what is missing of an experiment; what was finished before is kept.
+
+    With --optimizer, what is missing of your own runs; they lie in the folder own.
+    """
     from popview.runs import experiment as experiments
 
+    if optimizer is None and (parameter or epochs is not None):
+        raise UsageError("-p and --epochs are of --optimizer, which is not given")
+    if optimizer is not None:
+        if algorithm or variant != "base" or experiment != "optimizers" or dry_run or not task:
+            raise UsageError("--optimizer needs --task, and takes no --algorithm, --variant, --experiment or --dry-run")
+        from popview.runs import own_runs
+
+        given = dict(_pair(text) for text in parameter or [])
+        options = {"workers": workers, "backend": backend, "scheduler": scheduler, "keep_weights": keep_weights}
+        for name in task:
+            scale = {"profile": profile, "restarts": restarts, "epochs": epochs}
+            typer.echo(own_runs.run_own(name, optimizer, given, **scale, **options))
+        return
     algorithms = tuple(dict.fromkeys(algorithm)) if algorithm else None
     wanted = {}
     for name in task or experiments.tasks_of(experiment, profile):
@@ -301,11 +324,14 @@ def compare(
     profile: Profile = "laptop",
     variant: Annotated[str, typer.Option(help="base or tuned.")] = "base",
     metric: Annotated[str, typer.Option(help="test_metric, validation_metric, or a loss.")] = "test_metric",
+    epochs: Annotated[int | None, typer.Option(help="Of your own task: the runs of so many epochs.")] = None,
+    margin: Annotated[float | None, typer.Option(help="Of your own task: equivalence, as a share.")] = None,
 ) -> None:
     """Compare two algorithms as the page better-than-sgd does: effect, intervals, tests, verdict."""
     from popview.populations import compare_text
 
-    typer.echo(compare_text.comparison(a, b, task=task, profile=profile, variant=variant, metric=metric))
+    scale = {"task": task, "profile": profile, "variant": variant, "epochs": epochs, "margin": margin}
+    typer.echo(compare_text.comparison(a, b, metric=metric, **scale))
 
 
 @contextmanager
