@@ -11,9 +11,10 @@ with reported():  # a signal may come while these are loaded
     from pathlib import Path
     from typing import Annotated, Any
 
-    import typer
+    from popview.common.errors import UsageError, of_the_book
 
-    from popview.common.errors import UsageError
+    with of_the_book():
+        import typer
 
 __all__ = ["app", "main"]
 
@@ -134,10 +135,10 @@ def run(
         from popview.runs import own_runs
 
         given = dict(_pair(text) for text in parameter or [])
-        options = {"workers": workers, "backend": backend, "scheduler": scheduler, "keep_weights": keep_weights}
+        scale: dict[str, Any] = {"profile": profile, "restarts": restarts, "epochs": epochs}
+        how: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler}
         for name in task:
-            scale = {"profile": profile, "restarts": restarts, "epochs": epochs}
-            typer.echo(own_runs.run_own(name, optimizer, given, **scale, **options))
+            typer.echo(own_runs.run_own(name, optimizer, given, **scale, **how, keep_weights=keep_weights))
         return
     algorithms = tuple(dict.fromkeys(algorithm)) if algorithm else None
     wanted = {}
@@ -330,7 +331,7 @@ def compare(
     """Compare two algorithms as the page better-than-sgd does: effect, intervals, tests, verdict."""
     from popview.populations import compare_text
 
-    scale = {"task": task, "profile": profile, "variant": variant, "epochs": epochs, "margin": margin}
+    scale: dict[str, Any] = {"task": task, "profile": profile, "variant": variant, "epochs": epochs, "margin": margin}
     typer.echo(compare_text.comparison(a, b, metric=metric, **scale))
 
 

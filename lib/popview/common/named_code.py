@@ -1,4 +1,4 @@
-"""Code that a reader names on the command line, ``module:name``: what pins it, and importing it. Reading imports none."""
+"""Code that a reader names, ``module:name``, on the command line: what pins it, and importing it."""
 
 import hashlib
 import importlib

@@ -1,4 +1,4 @@
-"""Optimizers that are not popview's, behind the same `step`: any `torch.optim.Optimizer`, with its gradients counted."""
+"""Optimizers that are not popview's, behind the same `step`: any `torch.optim.Optimizer`; its gradients are counted."""
 
 import inspect
 import traceback
@@ -53,9 +53,10 @@ class Foreign(Optimizer):
         self, params: Iterable[Any], build: Callable[[list[Tensor]], torch.optim.Optimizer], **others: Any
     ) -> None:
         super().__init__(params, {"lr": 0.0}, **others)
-        trained = self._trained()
-        rows = [[torch.nn.Parameter(p.detach()[i]) for p in trained] for i in range(self.size)]  # share their memory
-        self.own = rows if self.population else [trained]
+        #: Tensors of each model; in a population they share the memory of its rows.
+        self.own: list[list[Tensor]] = [self._trained()]
+        if self.population:
+            self.own = [[torch.nn.Parameter(p.detach()[i]) for p in self._trained()] for i in range(self.size)]
         self.others = [build([*models]) for models in self.own]
         self.takes_closure = bool(inspect.signature(self.others[0].step).parameters)
 
@@ -68,7 +69,7 @@ class Foreign(Optimizer):
             again = self._closure_of(i, closure, losses[i], gradients)
             try:
                 with torch.enable_grad():
-                    other.step(*([again] if self.takes_closure else []))  # type: ignore[arg-type]
+                    other.step(*([again] if self.takes_closure else []))
             except UsageError:
                 raise
             except Exception as error:
@@ -173,8 +174,8 @@ def make_foreign(name: str, params: Iterable[Any], settings: dict[str, Any], **o
         raise UsageError(f"{name} needs a value for {', '.join(lacking)}: -p {lacking[0]}=…")
     try:
         if issubclass(kind, Optimizer):
-            return kind(params, **others, **settings)  # type: ignore[call-arg, arg-type]
-        return Foreign(params, lambda own: kind(own, **settings), **others)  # type: ignore[call-arg]
+            return kind(params, **others, **settings)
+        return Foreign(params, lambda own: kind(own, **settings), **others)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, UsageError):
             raise

@@ -58,10 +58,12 @@ def comparison(
     check_name("metric", metric, HIGHER_IS_BETTER)
     if a == b:
         raise UsageError(f"compare needs two algorithms, got {a} twice")
+    others: list[str] = []
     if is_reference(task):
         a, b = (resolved(task, name, epochs=epochs) for name in (a, b))
         trajectories = load_trajectories(spec for name in (a, b) for spec in stored(task, name, epochs=epochs))
-        profile, restarts, family, others = PROFILE, None, "", []
+        profile, restarts, family = PROFILE, None, ""
+        per_trajectory = min(per_trajectory, trajectories.groupby(["algorithm", "seed"]).size().max())
     else:
         if epochs is not None or margin is not None:
             raise UsageError(f"--epochs and --margin are for your own tasks: of {task} the profile says both")

@@ -69,7 +69,7 @@ def joined_later(algorithm: str) -> bool:
 
 
 def sorted_into_families(algorithms: Iterable[str]) -> dict[str, list[str]]:
-    """Return which of some algorithms belong to each of `FAMILIES`, and which joined later: "others", and "your own"."""
+    """Return which of some algorithms belong to each of `FAMILIES`; of the rest, "others" and a reader's "your own"."""
     known = list(dict.fromkeys(algorithms))
     members = {family: [name for name in whole if name in known] for family, whole in FAMILIES.items()}
     later = [name for name in known if joined_later(name)]

@@ -60,7 +60,7 @@ def run_own(
 
 
 def _takes_one_gradient(optimizer: str, given: dict[str, Any]) -> bool:
-    """Say whether steps on a bowl take a gradient each, or it is popview's: else stacks are evaluated for each model."""
+    """Say whether each step on a bowl takes one gradient: else a stack would be evaluated for each of its models."""
     w = torch.nn.Parameter(torch.ones(1, 2, 2))
     made = make_foreign(optimizer, [w], given, population=True)
     if not isinstance(made, Foreign):
