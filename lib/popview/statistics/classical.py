@@ -1,5 +1,7 @@
 """Tests of a difference, the paper's two and equivalence, in their textbook forms; Holm's correction."""
 
+from math import sqrt
+
 import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
@@ -275,10 +277,10 @@ def _t_interval(a: Array, b: Array, paired: bool, alpha: float) -> tuple[float, 
 def _error_of_difference(a: Array, b: Array, paired: bool) -> tuple[float, float]:
     """Return the standard error of mean(a) − mean(b), and its degrees of freedom: n − 1 of pairs, else Welch's."""
     if paired:
-        return float((a - b).std(ddof=1)) / np.sqrt(a.size), a.size - 1
+        return float((a - b).std(ddof=1)) / sqrt(a.size), a.size - 1
     first, second = float(a.var(ddof=1)) / a.size, float(b.var(ddof=1)) / b.size
     freedom = (first + second) ** 2 / (first**2 / (a.size - 1) + second**2 / (b.size - 1))
-    return np.sqrt(first + second), freedom
+    return sqrt(first + second), freedom
 
 
 def _no_spread(a: Array, b: Array, paired: bool) -> bool:
