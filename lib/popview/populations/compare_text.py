@@ -9,10 +9,10 @@ from popview.common.errors import UsageError, check_name
 from popview.common.named_code import is_reference
 from popview.populations.comparisons import HIGHER_IS_BETTER, against, sorted_into_families
 from popview.populations.pooled import clustering
-from popview.populations.tables import load_trajectories, per_restart, select, wanted
+from popview.populations.tables import load_own, load_trajectories, per_restart, select, wanted
 from popview.runs import store
 from popview.runs.expansion import planned, restarts_of
-from popview.runs.own import PROFILE, is_own, resolved, stored
+from popview.runs.own import PROFILE, is_own, resolved
 from popview.runs.profiles import settings
 from popview.statistics import Verdict
 
@@ -61,7 +61,7 @@ def comparison(
     others: list[str] = []
     if is_reference(task):
         a, b = (resolved(task, name, epochs=epochs) for name in (a, b))
-        trajectories = load_trajectories(spec for name in (a, b) for spec in stored(task, name, epochs=epochs))
+        trajectories = load_own(task, (a, b), epochs=epochs)
         profile, restarts, family = PROFILE, None, ""
         per_trajectory = min(per_trajectory, trajectories.groupby(["algorithm", "seed"]).size().max())
     else:

@@ -12,7 +12,7 @@ from popview.common.errors import UsageError, check_name
 from popview.common.folders import RESULTS
 from popview.runs import store
 from popview.runs.expansion import expand, restarts_of, search
-from popview.runs.own import OwnSpec, is_own, stored
+from popview.runs.own import OwnSpec, is_own, resolved, stored
 from popview.runs.profiles import searches
 from popview.runs.profiles import tasks as tasks_of
 from popview.runs.specs import RunSpec
@@ -28,6 +28,7 @@ __all__ = [
     "distinct",
     "final",
     "gather",
+    "load_own",
     "load_trajectories",
     "parting",
     "per_restart",
@@ -207,6 +208,34 @@ def load_trajectories(specs: Iterable[RunSpec], restarts: int | None = None, roo
     if not frames:
         raise UsageError("no specs to load")
     return pd.concat(frames, ignore_index=True)
+
+
+def load_own(task: str, names: Sequence[str], *, epochs: int | None = None, root: Path = RESULTS) -> pd.DataFrame:
+    """Read the runs of several optimizers on a task of a reader's own.
+
+    Parameters
+    ----------
+    task : str
+        ``module:function``.
+    names : sequence of str
+        Of optimizers, with their settings or without: `popview.runs.own.resolved`.
+    epochs : int, optional
+        Which runs: those of so many epochs.
+    root : Path
+        The store beside which they lie.
+
+    Returns
+    -------
+    DataFrame
+        As `load_trajectories`.
+
+    Raises
+    ------
+    UsageError
+        If one has no results.
+    """
+    labels = [resolved(task, name, epochs=epochs, root=root) for name in names]
+    return load_trajectories([s for name in labels for s in stored(task, name, epochs=epochs, root=root)], None, root)
 
 
 def records(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = RESULTS) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Computing a reader's own runs: their code is imported here, to see that it fits before anything is computed."""
 
 import ast
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ def run_own(
     profile: str = "laptop",
     restarts: int | None = None,
     epochs: int | None = None,
+    root: Path = RESULTS,
     **options: Any,
 ) -> str:
     """Compute what is missing of an optimizer on a task, in the folder ``own``; say in a line what there is.
@@ -37,6 +39,8 @@ def run_own(
         Hyperparameter → its value as it is typed: a Python literal, or else a text.
     profile, restarts, epochs
         See `popview.runs.own.own_specs`.
+    root : Path
+        The store beside which the folder lies.
     **options
         See `popview.runs.workers.run`.
 
@@ -54,7 +58,7 @@ def run_own(
         check_name("optimizer", optimizer, ALGORITHMS)
         specs = own_specs(task, optimizer, given, stacked=not is_reference(task), **scale)
         unattached(specs[0])  # refuses a setting
-    new = workers.run(specs, root=RESULTS, **options)
+    new = workers.run(specs, root=root, **options)
     where = f"{OWN}/{specs[0].experiment}/{specs[0].profile}"
     return f"{specs[0].shown} on {task}: {len(specs)} files wanted, {new} new, in {where}"
 
