@@ -63,14 +63,14 @@ class Without:
 sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
 '''
 
-EXAMPLES = '''
+EXAMPLES = """
 import torch
 from torch.nn.functional import cross_entropy
 torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
 loader = [(torch.randn(16, 4), torch.randint(3, (16,))) for _ in range(2)]
 sharpness = lambda model: sum(p.square().sum() for p in model.parameters())
-'''
+"""
 
 
 def blocks(file: str) -> list[str]:
@@ -166,7 +166,9 @@ except SystemExit as ending:
 
 
 def test_the_optimizers_take_a_second_at_most_beyond_torch():
-    code = "import time, torch\nbegan = time.process_time()\nimport popview.optimizers\nprint(time.process_time() - began)"
+    code = (
+        "import time, torch\nbegan = time.process_time()\nimport popview.optimizers\nprint(time.process_time() - began)"
+    )
     seconds = min(float(subprocess.check_output([sys.executable, "-c", code], text=True)) for _ in range(2))
     assert seconds < 1
 

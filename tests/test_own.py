@@ -302,7 +302,9 @@ number = 3
 
 def test_a_task_of_ones_own_draws_by_the_restarts_seed(folder):
     (folder / "tasks_of_mine.py").write_text(TASKS)
-    run_own("tasks_of_mine:good", "SGD", {"lr": "0.1"}, restarts=2, epochs=2, root=folder / "data", workers=1, quiet=True)
+    run_own(
+        "tasks_of_mine:good", "SGD", {"lr": "0.1"}, restarts=2, epochs=2, root=folder / "data", workers=1, quiet=True
+    )
     rows = tables.load_own("tasks_of_mine:good", ["SGD"], epochs=2, root=folder / "data")
     start = rows[rows["step"] == 0].set_index("seed")["train_loss"]
     assert start[0] != start[1]
