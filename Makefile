@@ -25,7 +25,7 @@ $(READY): requirements.lock pyproject.toml
 	@start=$$(date +%s) && set -e; \
 	$(PYTHON) -m venv .venv; \
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock; \
-	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e '.[book,test]'; \
 	.venv/bin/pip check --disable-pip-version-check | grep -v -x -e "$(KNOWN)" -e "No broken requirements found." && exit 1; \
 	.venv/bin/python -c 'import matplotlib.font_manager'; \
 	touch $@; \

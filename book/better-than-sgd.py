@@ -37,6 +37,7 @@ profile: str = "laptop"  # scale of the runs
 restarts: int | None = None  # restarts per algorithm; the profile's by default; only digits is ever computed here
 per_trajectory: int = 10  # models selected from each trajectory by training loss, the paper's L
 first_restarts: int = 5  # restarts whose comparisons are looked at alone, then again with all; the paper's Tr
+own: list[str] = []  # optimizers of your own that have been run, such as mymodule:MyOptimizer; a Holm family apart
 
 # %% tags=["remove-cell"]
 import numpy as np
@@ -71,7 +72,7 @@ from popview.statistics import mean_difference
 
 style.use()
 train_embedded(task, variant, profile, restarts)
-coverage, results = tables.gather(profile, task, variant, restarts)
+coverage, results = tables.gather(profile, task, variant, restarts, own=own)
 facts = page.facts(profile, results) | {"budget": "equal epochs"}
 measured = outcomes.outcomes_by_case(results, profile)
 last = {key: values["last"] for key, values in measured.items()}
@@ -249,7 +250,7 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # ```
 # ````
 #
-# ````{table} The references against SGD: a second Holm family.
+# ````{table} The references against SGD: a second Holm family. Optimizers of your own, if there are any: another.
 # :name: table-references
 # ```{glue:md} family-1
 # :format: myst
@@ -483,7 +484,7 @@ page.show("over-tasks", means, comparison_tables.over_tasks)
 for name in ("NiG-BH", "NiM-BH"):
     rows = means[(means["a"] == name) & (means["unit"] == "metric")] if len(means) else means
     rows = rows[rows["variant"] == "base"] if len(rows) else rows
-    said = cells.with_interval(rows, scale=100).to_list()
+    said = cells.with_interval(rows, scale=100).to_list() if len(rows) else []
     glue(f"mean-{name.lower()}", said[0] + " points" if said else MISSING, display=False)
 page.show("margins", margins.verdicts_by_margin(against), comparison_tables.by_margin)
 

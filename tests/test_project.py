@@ -49,4 +49,21 @@ def test_conda_environment_mirrors_the_lock(named, locked):
     lines = environment["dependencies"][-1]["pip"]
     assert environment["dependencies"][0] == "python=3.11"
     assert pins(lines) == {name: locked[name] for name in named}
-    assert lines[-1] == "-e ."
+    assert lines[-1] == "-e .[book,test]"
+
+
+def test_the_library_alone_needs_torch_numpy_and_scipy_only():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["dependencies"] == ["numpy", "scipy", "torch"]
+    assert {"book", "test"} == project["optional-dependencies"].keys()
+
+
+def test_no_dependency_is_named_twice():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    names = [normal(name) for entries in lists for name in entries]
+    assert len(names) == len(set(names))
+
+
+def test_make_sets_up_all_of_it():
+    assert "--no-deps --no-build-isolation -e '.[book,test]'" in (ROOT / "Makefile").read_text()

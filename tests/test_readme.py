@@ -42,5 +42,5 @@ def test_the_sample_says_where_all_restarts_end(names):
 
 def test_all_blocks_are_tried():
     text = "\n".join(BLOCKS)
-    assert len(BLOCKS) == 3
-    assert all(call in text for call in ('make("SAM"', 'make("NiM-MBH"', 'sample("himmelblau"'))
+    assert len(BLOCKS) == 4
+    assert all(call in text for call in ("SAM(model", 'make("NiM-MBH"', 'sample("himmelblau"', "tost("))

@@ -11,9 +11,10 @@ with reported():  # a signal may come while these are loaded
     from pathlib import Path
     from typing import Annotated, Any
 
-    import typer
+    from popview.common.errors import UsageError, of_the_book
 
-    from popview.common.errors import UsageError
+    with of_the_book():
+        import typer
 
 __all__ = ["app", "main"]
 
@@ -112,10 +113,33 @@ def run(
     scheduler: Annotated[str | None, typer.Option(help="Of dask: a scheduler's address, or slurm.")] = None,
     keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep each run's ten best models.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute nothing; say what it would take.")] = False,
+    optimizer: Annotated[
+        str | None, typer.Option(help="One of your own, module:Class, or the book's with other settings.")
+    ] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Of --optimizer; repeatable.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Of --optimizer on a task of your own, module:function.")] = None,
 ) -> None:
-    """Compute what is missing of an experiment; what was finished before is kept."""
+    """Compute what is missing of an experiment; what was finished before is kept.
+
+    With --optimizer, what is missing of your own runs; they lie in the folder own.
+    """
     from popview.runs import experiment as experiments
 
+    if optimizer is None and (parameter or epochs is not None):
+        raise UsageError("-p and --epochs are of --optimizer, which is not given")
+    if optimizer is not None:
+        if algorithm or variant != "base" or experiment != "optimizers" or dry_run or not task:
+            raise UsageError("--optimizer needs --task, and takes no --algorithm, --variant, --experiment or --dry-run")
+        from popview.runs import own_runs
+
+        given = dict(_pair(text) for text in parameter or [])
+        scale: dict[str, Any] = {"profile": profile, "restarts": restarts, "epochs": epochs}
+        how: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler}
+        for name in task:
+            typer.echo(own_runs.run_own(name, optimizer, given, **scale, **how, keep_weights=keep_weights))
+        return
     algorithms = tuple(dict.fromkeys(algorithm)) if algorithm else None
     wanted = {}
     for name in task or experiments.tasks_of(experiment, profile):
@@ -306,11 +330,14 @@ def compare(
     profile: Profile = "laptop",
     variant: Annotated[str, typer.Option(help="base or tuned.")] = "base",
     metric: Annotated[str, typer.Option(help="test_metric, validation_metric, or a loss.")] = "test_metric",
+    epochs: Annotated[int | None, typer.Option(help="Of your own task: the runs of so many epochs.")] = None,
+    margin: Annotated[float | None, typer.Option(help="Of your own task: equivalence, as a share.")] = None,
 ) -> None:
     """Compare two algorithms as the page better-than-sgd does: effect, intervals, tests, verdict."""
     from popview.populations import compare_text
 
-    typer.echo(compare_text.comparison(a, b, task=task, profile=profile, variant=variant, metric=metric))
+    scale: dict[str, Any] = {"task": task, "profile": profile, "variant": variant, "epochs": epochs, "margin": margin}
+    typer.echo(compare_text.comparison(a, b, metric=metric, **scale))
 
 
 @contextmanager

@@ -161,8 +161,8 @@ def _stamp(
     files: list[Path],
     snapshot: staleness.Snapshot | None = None,
 ) -> dict[str, Any]:
-    text = read_utf8(chapter.source)
-    modules = staleness.imported_modules(text, chapter.library, origin=chapter.source.name, snapshot=snapshot)
+    text, snapshot = read_utf8(chapter.source), snapshot or staleness.Snapshot()
+    modules = staleness.imported_modules(text, chapter.library, origin=chapter.source.name, parsed=snapshot.parsed)
     lock = chapter.root / staleness.LOCK
     return staleness.make_stamp(text, override(chapter, given), modules, [lock, *files], chapter.root, snapshot)
 

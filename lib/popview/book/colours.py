@@ -3,6 +3,7 @@
 import seaborn as sns
 
 from popview.optimizers import ALGORITHMS
+from popview.runs.own import is_own
 
 __all__ = ["COLOURS", "FURTHER", "MARKERS", "colour"]
 
@@ -36,11 +37,13 @@ MARKERS = {"global": "*", "local": "o"}
 
 
 def colour(algorithm: str) -> str:
-    """Return the colour of an algorithm; grey for a name that is not in `ALGORITHMS`.
+    """Return the colour of an algorithm; a reader's own has the first of `FURTHER`, and any other name is grey.
 
     Algorithms without an entry in `COLOURS` get those of `FURTHER` in the order of `ALGORITHMS`, which repeat only when
     all are taken.
     """
+    if is_own(algorithm):
+        return FURTHER[0]
     if algorithm in COLOURS or algorithm not in ALGORITHMS:
         return COLOURS.get(algorithm, "#777777")
     further = [name for name in ALGORITHMS if name not in COLOURS]

@@ -22,6 +22,7 @@ __all__ = ["check_folders", "provide_scripts", "render", "render_alone"]
 
 SETTINGS = ("_config.yml", CONTENTS, LOCK)  # a change in one of these rebuilds every page
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
+LIBRARY = Path(__file__).resolve().parents[1]
 #: Pages that a notebook rendered alone may refer to.
 ALONE = ("references", "how-to-read")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -142,5 +143,12 @@ def _inputs(root: Path) -> dict[str, str]:
     files |= {path for path in book.rglob("[!.]*") if path.is_file()}
     files |= {path for path in (root / "data" / "paper").rglob("[!.]*") if path.is_file()}
     files -= {path for name in ("failed", "custom") for path in (book / "run" / name).rglob("*")}
+    files |= {path for page in book.glob("*.md") for path in _documented(read_utf8(page))}
     inputs = {Path(os.path.relpath(path, root)).as_posix(): path_digest(path) for path in sorted(files)}
     return inputs | {module.__name__: path_digest(Path(str(module.__file__))) for module in (staging, web)}
+
+
+def _documented(prose: str) -> set[Path]:
+    """Return the sources of the rooms of the library whose docstrings a page shows."""
+    rooms = {LIBRARY / room for room in re.findall(r"^\.\. auto\w+:: popview\.(\w+)", prose, re.MULTILINE)}
+    return {path for room in rooms for path in (*room.glob("*.py"), room.with_suffix(".py")) if path.is_file()}

@@ -10,7 +10,6 @@ that is exactly a module's dotted name (``import_module("popview.tasks.digits")`
 run time, be it a result or a profile, enters through `popview.common.read_log.record`.
 """
 
-import ast
 import hashlib
 import json
 import os
@@ -18,8 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from popview.common.errors import UsageError
-from popview.common.files import read_utf8
+from popview.common.imports import imported_modules
 
 __all__ = [
     "ABSENT",
@@ -45,6 +43,11 @@ def text_digest(text: str) -> str:
 class Snapshot:
     """What files hold at one moment: each is digested once, and each module is parsed once, whoever asks again.
 
+    Attributes
+    ----------
+    parsed : dict of Path to list of str
+        As `popview.common.imports.imported_modules` takes it.
+
     Examples
     --------
     >>> from pathlib import Path
@@ -55,19 +58,13 @@ class Snapshot:
 
     def __init__(self) -> None:
         self._digests: dict[Path, str] = {}
-        self._named: dict[Path, list[str]] = {}
+        self.parsed: dict[Path, list[str]] = {}
 
     def digest(self, path: Path) -> str:
         """Return `path_digest` of a file or folder."""
         if path not in self._digests:
             self._digests[path] = path_digest(path)
         return self._digests[path]
-
-    def named_in(self, path: Path, parent: str) -> list[str]:
-        """Return every dotted name in a module's file that may be a module; `parent` is the module's package."""
-        if path not in self._named:
-            self._named[path] = [*dict.fromkeys(_named_in(read_utf8(path), parent, str(path)))]
-        return self._named[path]
 
 
 def path_digest(path: Path) -> str:
@@ -87,76 +84,6 @@ def path_digest(path: Path) -> str:
         if file_path.is_file() and not any(part.startswith(".") for part in name.parts):
             listing.append(f"{name.as_posix()} {file_path.stat().st_size} {path_digest(file_path)}")
     return text_digest("\n".join(listing))
-
-
-def imported_modules(
-    source: str,
-    library: Path,
-    package: str = "popview",
-    origin: str = "<script>",
-    snapshot: Snapshot | None = None,
-) -> dict[str, Path]:
-    """Return the modules of `package` that `source` imports, directly or through one another.
-
-    Parameters
-    ----------
-    source
-        Text of a script; relative imports can only stand in the package's own modules.
-    library
-        The folder that holds the package's folder.
-    package
-        Name of the package; other packages are the lock file's business.
-    origin
-        Where `source` comes from, for the message if it does not parse.
-    snapshot
-        What is known of the modules already.
-
-    Returns
-    -------
-    dict
-        Dotted name to file, sorted by name. The ``__init__`` files on the way are among them.
-    """
-    snapshot = snapshot or Snapshot()
-    found: dict[str, Path] = {}
-    waiting = list(_named_in(source, "", origin))
-    while waiting:
-        name = waiting.pop()
-        path = _module_file(name, library) if name.split(".")[0] == package else None
-        if path is None or name in found:
-            continue
-        found[name] = path
-        parent = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        waiting += snapshot.named_in(path, parent)
-    return dict(sorted(found.items()))
-
-
-def _module_file(name: str, library: Path) -> Path | None:
-    """Return the file of a dotted module name, or None where there is no such module."""
-    base = library.joinpath(*name.split("."))
-    return next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
-
-
-def _named_in(source: str, parent: str, origin: str) -> Iterator[str]:
-    """Yield every dotted name in `source` that may be a module, and the packages above it."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError as error:
-        raise UsageError(f"{origin}, line {error.lineno}: {error.msg}") from None
-    except (RecursionError, ValueError) as error:  # of a null byte
-        raise UsageError(f"{origin}: {error}") from None
-    for node in ast.walk(tree):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            above = ".".join(parent.split(".")[: len(parent.split(".")) + 1 - node.level]) if node.level else ""
-            base = ".".join(part for part in (above, node.module) if part)
-            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            names = [node.value] if all(part.isidentifier() for part in node.value.split(".")) else []
-        for name in names:
-            parts = name.split(".")
-            yield from (".".join(parts[: i + 1]) for i in range(len(parts)))
 
 
 def make_stamp(

@@ -1,11 +1,21 @@
 """The one error that a user's mistake raises, how a misspelt name is answered, and what an error of others says."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
-__all__ = ["Unavailable", "UsageError", "check_name", "is_out_of_memory", "last_line", "nearest", "reason_of"]
+__all__ = [
+    "Unavailable",
+    "UsageError",
+    "check_name",
+    "is_out_of_memory",
+    "last_line",
+    "nearest",
+    "of_the_book",
+    "reason_of",
+]
 
 
 class UsageError(ValueError):
@@ -32,6 +42,15 @@ class Unavailable(UsageError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+@contextmanager
+def of_the_book() -> Iterator[None]:
+    """Within this context a package that is not installed raises UsageError, which says that it comes with the book."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{error.name} is not installed: pip install 'popview[book]'") from error
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:

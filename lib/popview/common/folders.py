@@ -5,7 +5,7 @@ from pathlib import Path
 
 from popview.common.errors import UsageError
 
-__all__ = ["PAPER", "RESULTS", "ROOT", "cache_folder"]
+__all__ = ["OWN", "PAPER", "RESULTS", "ROOT", "cache_folder"]
 
 
 def _root() -> Path:
@@ -20,6 +20,7 @@ def _root() -> Path:
 ROOT = _root()
 RESULTS = ROOT / "data"  # one folder an experiment
 PAPER = RESULTS / "paper"
+OWN = "own"  # beside it: a reader's own results
 
 
 def cache_folder() -> Path:

@@ -30,12 +30,15 @@ from popview.optimizers.lbfgs import LBFGS
 from popview.optimizers.noise import NOISES, SCOPES
 from popview.optimizers.sam import SAM
 from popview.optimizers.sgd import SGD, SGLD, NiGSGD, NiMSGD, sgd_
+from popview.optimizers.signatures import merged_signature
 from popview.optimizers.swa import SWA
 
 __all__ = [
     "ACCEPT_RULES",
     "ALGORITHMS",
+    "GD",
     "LBFGS",
+    "L_BFGS_GSS",
     "NOISES",
     "SAM",
     "SCOPES",
@@ -46,7 +49,15 @@ __all__ = [
     "AdamW",
     "BasinHopping",
     "NiGSGD",
+    "NiG_BH",
+    "NiG_GD",
+    "NiG_MBH",
+    "NiG_SGD",
     "NiMSGD",
+    "NiM_BH",
+    "NiM_GD",
+    "NiM_MBH",
+    "NiM_SGD",
     "Optimizer",
     "Perturb",
     "class_of",
@@ -55,7 +66,8 @@ __all__ = [
     "sgd_",
 ]
 
-#: The paper's names. On a landscape there is no minibatch, and the paper writes GD for SGD.
+#: The paper's names. On a landscape there is no minibatch, and the paper writes GD for SGD. Each algorithm can also be
+#: imported from here by its name, with an underscore for each hyphen: `SAM`, `NiG_BH`, `L_BFGS_GSS`.
 ALGORITHMS: dict[str, Callable[..., Optimizer]] = {
     "GD": SGD,
     "NiG-GD": NiGSGD,
@@ -73,6 +85,28 @@ ALGORITHMS: dict[str, Callable[..., Optimizer]] = {
     "SGLD": SGLD,
     "L-BFGS-GSS": LBFGS,
 }
+
+
+def _constructor(name: str) -> Callable[..., Optimizer]:
+    """Return an algorithm's constructor under its name in Python."""
+
+    def construct(params: Iterable[Any], **given: Any) -> Optimizer:
+        return make(name, params, **given)
+
+    rule = ALGORITHMS[name].keywords["accept"]  # type: ignore[attr-defined]
+    taken = merged_signature([hopping, BasinHopping.__init__, SGD.__init__, Optimizer.__init__], ("target", "perturb"))
+    known = [one.replace(default=rule) if one.name == "accept" else one for one in taken.parameters.values()]
+    construct.__signature__ = taken.replace(parameters=known)  # type: ignore[attr-defined]
+    construct.__name__ = construct.__qualname__ = name.replace("-", "_")
+    construct.__doc__ = f"Make {name}; see `BasinHopping` for its hyperparameters, `NiGSGD` for noise and scope."
+    return construct
+
+
+GD = SGD
+NiG_GD = NiG_SGD = NiGSGD
+NiM_GD = NiM_SGD = NiMSGD
+NiG_BH, NiM_BH, NiG_MBH, NiM_MBH = map(_constructor, ("NiG-BH", "NiM-BH", "NiG-MBH", "NiM-MBH"))
+L_BFGS_GSS = LBFGS
 
 
 def class_of(name: str) -> type[Optimizer]:

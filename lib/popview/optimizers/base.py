@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from inspect import Signature
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from popview.common.errors import UsageError
 from popview.optimizers.passes import Closure, Passes
+from popview.optimizers.signatures import merged_signature
 from popview.optimizers.tensors import copy_where_
 
 __all__ = ["Closure", "InShort", "Optimizer"]
@@ -95,8 +97,14 @@ class Optimizer(Passes):
     (True, 2)
     """
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        steps = [vars(kind)["__init__"] for kind in cls.__mro__ if "__init__" in vars(kind)]
+        cls.__signature__ = merged_signature(steps)
+
     #: What the book's table of updates says of it; every optimizer has its own.
     in_short: ClassVar[InShort]
+    __signature__: ClassVar[Signature]
     #: Whether what a run returns now is an average of models, whose BatchNorm statistics are the caller's to recompute.
     averages = False
 

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 
 from popview.common.errors import UsageError, check_name
+from popview.common.named_code import is_reference
 from popview.populations.comparisons import HIGHER_IS_BETTER, against, sorted_into_families
 from popview.populations.pooled import clustering
-from popview.populations.tables import load_trajectories, per_restart, select, wanted
+from popview.populations.tables import load_own, load_trajectories, per_restart, select, wanted
 from popview.runs import store
 from popview.runs.expansion import planned, restarts_of
+from popview.runs.own import PROFILE, is_own, resolved
 from popview.runs.profiles import settings
 from popview.statistics import Verdict
 
@@ -26,6 +28,8 @@ def comparison(
     variant: str = "base",
     metric: str = "test_metric",
     per_trajectory: int = 10,
+    epochs: int | None = None,
+    margin: float | None = None,
 ) -> str:
     """Compare two algorithms as the page better-than-sgd does, and word it in a few lines.
 
@@ -35,13 +39,16 @@ def comparison(
     Parameters
     ----------
     a, b : str
-        Algorithms; positive differences are a − b.
+        Algorithms; positive differences are a − b. Also a reader's own, with their settings or without, as far as one
+        setting has been run: `popview.runs.own.resolved`.
     task, profile, variant : str
     metric : str
         A key of `popview.populations.comparisons.HIGHER_IS_BETTER`. The margin is one of the metric: a loss is compared
         without.
     per_trajectory : int
         Models of each restart, those of the lowest training loss, whose mean is the restart's value.
+    epochs, margin
+        Of a task of the reader's own: which of its runs, and the margin of equivalence, if there is one.
 
     Raises
     ------
@@ -51,12 +58,20 @@ def comparison(
     check_name("metric", metric, HIGHER_IS_BETTER)
     if a == b:
         raise UsageError(f"compare needs two algorithms, got {a} twice")
-    table = settings(profile, task)
-    specs = wanted(profile, task, variant, algorithms=(a, b))
-    restarts = restarts_of(profile, task, variant)
-    trajectories = load_trajectories(specs, restarts)
-    family, others = _family(a, b, planned(profile, task, variant))
-    beside = [spec for spec in wanted(profile, task, variant) if spec.algorithm in others]
+    others: list[str] = []
+    if is_reference(task):
+        a, b = (resolved(task, name, epochs=epochs) for name in (a, b))
+        trajectories = load_own(task, (a, b), epochs=epochs)
+        profile, restarts, family = PROFILE, None, ""
+        per_trajectory = min(per_trajectory, trajectories.groupby(["algorithm", "seed"]).size().max())
+    else:
+        if epochs is not None or margin is not None:
+            raise UsageError(f"--epochs and --margin are for your own tasks: of {task} the profile says both")
+        a, b = (resolved(task, name, profile=profile) if is_own(name) else name for name in (a, b))
+        margin, restarts = settings(profile, task)["margin"], restarts_of(profile, task, variant)
+        trajectories = load_trajectories(wanted(profile, task, variant, algorithms=(a, b)), restarts)
+        family, others = _family(a, b, planned(profile, task, variant))
+    beside = [spec for spec in wanted(profile, task, variant) if spec.algorithm in others] if others else []
     lacking = {spec.algorithm for spec in store.missing(beside)}
     there = list(dict.fromkeys(spec.algorithm for spec in beside if spec.algorithm not in lacking))
     if there:
@@ -65,7 +80,7 @@ def comparison(
     models = select(trajectories, "train_loss", per_trajectory)
     values = per_restart(models, metric)
     percent = metric.endswith("_metric")
-    margin = table["margin"] if percent else None
+    margin = margin if percent else None
     pairs = [(a, b), *((name, "SGD") for name in there)]
     size = 1 + len(others)
     found = against(values, pairs, margin, higher_is_better=HIGHER_IS_BETTER[metric], family_size=size)

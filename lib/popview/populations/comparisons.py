@@ -10,6 +10,7 @@ import pandas as pd
 from popview.common.errors import UsageError, check_name
 from popview.populations.pooled import pairwise
 from popview.populations.tables import PAPER_FAMILY, per_restart
+from popview.runs.own import is_own
 from popview.statistics import FEWEST_SIGNS, compare, detectable_effect, mean_difference
 from popview.statistics.results import Array, constant, interval_columns
 
@@ -67,10 +68,12 @@ def joined_later(algorithm: str) -> bool:
 
 
 def sorted_into_families(algorithms: Iterable[str]) -> dict[str, list[str]]:
-    """Return which of some algorithms belong to each of `FAMILIES`, and which joined later: "others"."""
+    """Return which of some algorithms belong to each of `FAMILIES`; of the rest, "others" and a reader's "your own"."""
     known = list(dict.fromkeys(algorithms))
     members = {family: [name for name in whole if name in known] for family, whole in FAMILIES.items()}
-    return members | {"others": [name for name in known if joined_later(name)]}
+    later = [name for name in known if joined_later(name)]
+    mine = {"your own": [name for name in later if is_own(name)]}
+    return members | {"others": [name for name in later if not is_own(name)]} | (mine if mine["your own"] else {})
 
 
 def against(
@@ -155,16 +158,16 @@ def against(
 
 
 def against_apart(
-    values: pd.DataFrame, pairs: Sequence[tuple[str, str]], later: Sequence[bool], margin: float | None, **options: Any
+    values: pd.DataFrame, pairs: Sequence[tuple[str, str]], sides: Sequence[int], margin: float | None, **options: Any
 ) -> pd.DataFrame:
-    """Compare pairs as two Holm families: those of algorithms that are in `FAMILIES`, and those that joined later.
+    """Compare pairs as several Holm families: those of algorithms that are in `FAMILIES`, and those that joined later.
 
     Parameters
     ----------
     values, pairs, margin, **options
         As in `against`.
-    later : sequence of bool
-        For each pair, whether one of its algorithms `joined_later`.
+    sides : sequence of int
+        The family of each pair: whether one of its algorithms `joined_later`, say.
 
     Returns
     -------
@@ -172,11 +175,10 @@ def against_apart(
         As `against`, in the order of the pairs.
     """
     frames = []
-    for side in (False, True):
-        places = [place for place, joined in enumerate(later) if joined is side]
-        if places:
-            found = against(values, [pairs[place] for place in places], margin, **options)
-            frames.append(found.set_axis(places))
+    for side in sorted(set(sides)):
+        places = [place for place, one in enumerate(sides) if one == side]
+        found = against(values, [pairs[place] for place in places], margin, **options)
+        frames.append(found.set_axis(places))
     return pd.concat(frames).sort_index()
 
 
@@ -216,7 +218,7 @@ def repeated(values: pd.DataFrame, margin: float | None, first: int, *, planned:
     DataFrame
         As `against_reference`, after ``part`` ("first", "later" or "all") and ``change, change_low, change_high``: how
         much larger the difference of the later restarts is, with Welch's 95 % interval. Without rows where fewer came
-        later than first.
+        later than first, and without a reader's own optimizers that lack a seed.
 
     Raises
     ------
@@ -225,7 +227,7 @@ def repeated(values: pd.DataFrame, margin: float | None, first: int, *, planned:
     """
     if first < 2:
         raise UsageError(f"the first restarts to look at alone must be 2 or more, got {first}")
-    ordered = values.sort_index()
+    ordered = values[[n for n in values if not is_own(n) or values[n].notna().all()]].sort_index()
     if len(ordered) < 2 * first:
         return pd.DataFrame()
     parts = {"first": ordered[:first], "later": ordered[first:], "all": ordered}
@@ -302,7 +304,7 @@ def seed_distances(values: pd.DataFrame, reference: str = "SGD") -> pd.Series:
 def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test_metric") -> pd.DataFrame:
     """Compare all pairs of algorithms as one Holm family, with the paper's p-value on pooled models beside.
 
-    Pairs with an algorithm that `joined_later` are a family of their own.
+    Pairs with an algorithm that `joined_later` are a family of their own, those with one of a reader's own another.
 
     Returns
     -------
@@ -311,8 +313,8 @@ def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test
     """
     pooled = pairwise(population, list(population["algorithm"].unique()), value)
     pairs = list(zip(pooled["a"], pooled["b"], strict=True))
-    later = [joined_later(a) or joined_later(b) for a, b in pairs]
-    return against_apart(per_restart(population, value), pairs, later, margin).assign(pooled_p=pooled["pooled_p"])
+    sides = [max(joined_later(name) + is_own(name) for name in pair) for pair in pairs]
+    return against_apart(per_restart(population, value), pairs, sides, margin).assign(pooled_p=pooled["pooled_p"])
 
 
 def beyond_margin(table: pd.DataFrame) -> pd.Series:

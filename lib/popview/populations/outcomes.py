@@ -56,7 +56,7 @@ def load_final_measures(specs: Iterable[RunSpec], root: Path = RESULTS) -> pd.Da
         known = {name: value for name, value in store.metadata(spec, root).items() if name not in _OF_THE_FILE}
         columns = dict(_columns(known, "", len(spec.seeds)))
         for place, seed in enumerate(spec.seeds):
-            named = {"task": spec.task, "variant": spec.variant, "algorithm": spec.algorithm, "seed": seed}
+            named = {"task": spec.task, "variant": spec.variant, "algorithm": spec.shown, "seed": seed}
             rows.append(named | {name: values[place] for name, values in columns.items()})
     return pd.DataFrame(rows).infer_objects().replace({None: float("nan")})
 

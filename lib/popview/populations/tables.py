@@ -1,7 +1,8 @@
 """From trajectories to populations of models: SetA, SetB, and one value per restart."""
 
-from collections.abc import Iterable
-from itertools import product
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from popview.common.errors import UsageError, check_name
 from popview.common.folders import RESULTS
 from popview.runs import store
 from popview.runs.expansion import expand, restarts_of, search
+from popview.runs.own import OwnSpec, is_own, resolved, stored
 from popview.runs.profiles import searches
 from popview.runs.profiles import tasks as tasks_of
 from popview.runs.specs import RunSpec
@@ -26,6 +28,7 @@ __all__ = [
     "distinct",
     "final",
     "gather",
+    "load_own",
     "load_trajectories",
     "parting",
     "per_restart",
@@ -69,7 +72,8 @@ def wanted(
     compare.
 
     That is where the profile lacks the task, or, unless algorithms are named, where a search for the tuned settings has
-    not ended, or not as the profile stands now, or has not come to SGD and another algorithm.
+    not ended, or not as the profile stands now, or has not come to SGD and another algorithm. Of a reader's own
+    optimizers (`popview.runs.own.is_own`) it is what has been run.
 
     Raises
     ------
@@ -77,6 +81,10 @@ def wanted(
         If the task is not one of `popview.tasks.catalogue.SHOWN`, or the variant not one of `COMPARED`, or as
         `popview.runs.expansion.expand`.
     """
+    if own := [name for name in algorithms or () if is_own(name)]:
+        theirs = tuple(name for name in algorithms or () if name not in own)
+        found = wanted(profile, task, variant, algorithms=theirs, restarts=restarts) if theirs else []
+        return found + [spec for name in own for spec in stored(task, name, profile=profile)]
     check_name("task", task, SHOWN)
     check_name("variant", variant, COMPARED)
     if task not in tasks_of(profile):
@@ -95,7 +103,12 @@ def cases(task: str, variant: str) -> list[tuple[str, str]]:
 
 
 def gather(
-    profile: str, task: str = "all", variant: str = "all", restarts: int | None = None, root: Path = RESULTS
+    profile: str,
+    task: str = "all",
+    variant: str = "all",
+    restarts: int | None = None,
+    root: Path = RESULTS,
+    own: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, dict[tuple[str, str], pd.DataFrame]]:
     """Say which tasks have results, and load those of the algorithms that are complete; nothing is computed.
 
@@ -111,6 +124,8 @@ def gather(
         Per algorithm; the profile's by default.
     root : Path
         Of the store.
+    own : sequence of str
+        A reader's own optimizers (`popview.runs.own.stored`), whose results stand beside those of the base variant.
 
     Returns
     -------
@@ -125,7 +140,7 @@ def gather(
     UsageError
         As `wanted`.
     """
-    rows, results = [], {}
+    rows, results, lacking_own = [], {}, set(own)
     for case in cases(task, variant):
         files = wanted(profile, *case, restarts=restarts)
         absent = store.missing(files, root)
@@ -145,8 +160,21 @@ def gather(
             }
         )
         if whole:
-            results[case] = load_trajectories(whole, number, root)
+            mine = _own_of(own, profile, case, root)
+            lacking_own -= {name for name, specs in mine.items() if specs}
+            results[case] = load_trajectories([*whole, *chain(*mine.values())], number, root)
+    for name in lacking_own:
+        stored(SHOWN[0] if task == "all" else task, name, profile=profile, root=root)  # says how to compute it
     return pd.DataFrame(rows), results
+
+
+def _own_of(own: Sequence[str], profile: str, case: tuple[str, str], root: Path) -> dict[str, list[OwnSpec]]:
+    """Return what has been run of a reader's own optimizers on a task, if the variant is that of base settings."""
+    found: dict[str, list[OwnSpec]] = {name: [] for name in own}
+    for name in own if case[1] == "base" else ():
+        with suppress(UsageError):
+            found[name] = stored(case[0], name, profile=profile, root=root)
+    return found
 
 
 def load_trajectories(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = RESULTS) -> pd.DataFrame:
@@ -172,13 +200,42 @@ def load_trajectories(specs: Iterable[RunSpec], restarts: int | None = None, roo
     frames = []
     for spec in specs:
         frame = store.load(spec, root).to_pandas().drop(columns="probabilities", errors="ignore")
-        for place, name in enumerate(("task", "profile", "algorithm", "variant")):
-            frame.insert(place, name, getattr(spec, name))
+        names = {"task": spec.task, "profile": spec.profile, "algorithm": spec.shown, "variant": spec.variant}
+        for place, (name, value) in enumerate(names.items()):
+            frame.insert(place, name, value)
         frame["processor"] = store.metadata(spec, root)["processor"]
         frames.append(frame if restarts is None else frame[frame["seed"] < restarts])
     if not frames:
         raise UsageError("no specs to load")
     return pd.concat(frames, ignore_index=True)
+
+
+def load_own(task: str, names: Sequence[str], *, epochs: int | None = None, root: Path = RESULTS) -> pd.DataFrame:
+    """Read the runs of several optimizers on a task of a reader's own.
+
+    Parameters
+    ----------
+    task : str
+        ``module:function``.
+    names : sequence of str
+        Of optimizers, with their settings or without: `popview.runs.own.resolved`.
+    epochs : int, optional
+        Which runs: those of so many epochs.
+    root : Path
+        The store beside which they lie.
+
+    Returns
+    -------
+    DataFrame
+        As `load_trajectories`.
+
+    Raises
+    ------
+    UsageError
+        If one has no results.
+    """
+    labels = [resolved(task, name, epochs=epochs, root=root) for name in names]
+    return load_trajectories([s for name in labels for s in stored(task, name, epochs=epochs, root=root)], None, root)
 
 
 def records(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = RESULTS) -> pd.DataFrame:
@@ -195,7 +252,7 @@ def records(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = 
     """
     found = ((spec, store.metadata(spec, root)) for spec in specs)
     return pd.DataFrame(
-        {"algorithm": spec.algorithm, "seed": seed, "precision": record["precision"]}
+        {"algorithm": spec.shown, "seed": seed, "precision": record["precision"]}
         | {name: record[name][place] for name in COUNTS}
         for spec, record in found
         for place, seed in enumerate(spec.seeds)

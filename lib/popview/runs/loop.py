@@ -17,8 +17,11 @@ from popview.common import tensor_files
 from popview.common.environment import versions
 from popview.common.errors import UsageError, reason_of
 from popview.common.files import writing
+from popview.common.named_code import is_reference
 from popview.common.seeds import seed_of, stream
 from popview.optimizers import Optimizer, make
+from popview.optimizers.foreign import make_foreign
+from popview.runs.own import OwnSpec
 from popview.runs.schedules import scheduler
 from popview.runs.specs import RunSpec
 from popview.tasks.problem import Problem
@@ -141,15 +144,12 @@ def optimizer_of(spec: RunSpec, problem: Problem) -> Optimizer:
     UsageError
         If it refuses a hyperparameter.
     """
+    given: dict[str, Any] = {"buffers": problem.buffers, "population": problem.population}
+    given["seed"] = stream(seed_of("noise", spec.seed, spec.model.get("fixed_seeds")), "noise")
     with _refusals(spec):
-        return make(
-            spec.algorithm,
-            problem.parameters,
-            buffers=problem.buffers,
-            population=problem.population,
-            seed=stream(seed_of("noise", spec.seed, spec.model.get("fixed_seeds")), "noise"),
-            **spec.hyperparameters,
-        )
+        if isinstance(spec, OwnSpec) and is_reference(spec.algorithm):
+            return make_foreign(spec.algorithm, problem.parameters, spec.hyperparameters, **given)
+        return make(spec.algorithm, problem.parameters, **given, **spec.hyperparameters)
 
 
 def unattached(spec: RunSpec) -> Optimizer:

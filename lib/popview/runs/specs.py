@@ -100,6 +100,11 @@ class Part:
         """Whether its models' weights are always kept beside its file, though not in git."""
         return False
 
+    @property
+    def readers(self) -> bool:
+        """Whether it is a reader's own, whose file lies outside the store."""
+        return False
+
 
 def digest(canonical: str) -> str:
     """Return the first 16 hexadecimal digits of the SHA-256 of a spec's canonical JSON."""
@@ -213,6 +218,11 @@ class RunSpec(Part):
         common = {name: value for name, value in self.hyperparameters.items() if name not in _OWN[algorithm]}
         variant = "constant" if self.extent == "whole" and self.schedule == "constant" else self.variant
         return [replace(self, algorithm="SGD", variant=variant, hyperparameters=common)]
+
+    @property
+    def shown(self) -> str:
+        """The algorithm, as tables name it."""
+        return self.algorithm
 
     @property
     def seeds(self) -> range:

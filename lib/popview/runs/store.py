@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from popview.common import read_log
 from popview.common.errors import UsageError, reason_of
 from popview.common.files import written_whole
-from popview.common.folders import RESULTS
+from popview.common.folders import OWN, RESULTS
 from popview.common.locks import claim
 from popview.runs import columns, seals
 from popview.runs.specs import Part
@@ -48,13 +48,16 @@ TEMPORARY = (SUFFIXES["lock"], SUFFIXES["unfinished"], ".part")
 
 
 def path(part: Part, root: Path = RESULTS) -> Path:
-    """Return a part's file: ``<experiment>/<profile>/<task>/<algorithm>/<labels>-<seed>-<digest>.parquet``."""
-    return root / f"{folder_of(part)}/{stem_of(part)}.parquet"
+    """Return a part's file: ``<experiment>/<profile>/<task>/<algorithm>/<labels>-<seed>-<digest>.parquet``.
+
+    A reader's own lie in a folder of that name beside the store.
+    """
+    return (root.with_name(OWN) if part.readers else root) / f"{folder_of(part)}/{stem_of(part)}.parquet"
 
 
 def folder_of(part: Part) -> str:
-    """Return the folder of a part's file, below the store's."""
-    return f"{part.experiment}/{part.profile}/{part.task}/{part.algorithm}"
+    """Return the folder of a part's file, below the store's; a colon of a name is a dot there."""
+    return f"{part.experiment}/{part.profile}/{part.task}/{part.algorithm}".replace(":", ".")
 
 
 def stem_of(part: Part) -> str:

@@ -15,12 +15,15 @@ from torch import Tensor
 
 from popview.common.environment import processor, versions
 from popview.common.errors import Unavailable, UsageError
+from popview.common.named_code import is_reference
 from popview.optimizers import Optimizer
 from popview.optimizers.tensors import members_of, norm
 from popview.runs.columns import COLUMNS, TRAJECTORY
 from popview.runs.final_measures import Best, measures, measures_of_kept, numbers
 from popview.runs.loop import EVERY, follow, optimizer_of, unattached
+from popview.runs.own import OwnSpec
 from popview.runs.specs import RunSpec
+from popview.tasks.named import named_problem
 from popview.tasks.problem import SPLITS, Problem
 from popview.tasks.scores import to_bytes
 from popview.tasks.setup import set_up
@@ -100,7 +103,8 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
 def _begun(spec: RunSpec) -> tuple[Problem, Optimizer, list["Record"]]:
     """Set up a spec's problem, its optimizer, and the records of the specs that its run serves."""
     try:
-        problem = set_up(spec.task, spec.seeds, spec.model)
+        own = isinstance(spec, OwnSpec) and is_reference(spec.task)
+        problem = named_problem(spec.task, spec.seed) if own else set_up(spec.task, spec.seeds, spec.model)
     except UsageError as error:
         raise Unavailable(str(error), spec.task) from error
     optimizer = optimizer_of(spec, problem)

@@ -1,9 +1,10 @@
-"""Tests of a difference, the paper's two and equivalence, as SciPy and statsmodels have them; Holm's correction."""
+"""Tests of a difference, the paper's two and equivalence, in their textbook forms; Holm's correction."""
+
+from math import sqrt
 
 import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike
-from statsmodels.stats.weightstats import CompareMeans, DescrStatsW, ttost_ind, ttost_paired
 
 from popview.statistics.results import (
     Array,
@@ -198,10 +199,9 @@ def mean_difference(
     difference = float(first.mean() - second.mean())
     if _no_spread(first, second, paired):
         p_value = float(abs(difference) <= rounding(first, second))
-    elif paired:
-        p_value = DescrStatsW(first - second).ttest_mean(0)[1]
     else:
-        p_value = CompareMeans(DescrStatsW(first), DescrStatsW(second)).ttest_ind(usevar="unequal")[1]
+        error, freedom = _error_of_difference(first, second, paired)
+        p_value = 2 * scipy.stats.t.sf(abs(difference) / error, freedom)
     return Result(difference, _t_interval(first, second, paired, 1 - level), float(p_value), n, unit)
 
 
@@ -258,10 +258,9 @@ def tost(
     interval = _t_interval(first, second, paired, 2 * alpha)
     if _no_spread(first, second, paired):
         p_value = float(abs(difference) >= margin)
-    elif paired:
-        p_value = ttost_paired(first, second, -margin, margin)[0]
     else:
-        p_value = ttost_ind(first, second, -margin, margin, usevar="unequal")[0]
+        error, freedom = _error_of_difference(first, second, paired)
+        p_value = scipy.stats.t.sf((margin - abs(difference)) / error, freedom)
     return Equivalence(difference, interval, float(p_value), n, unit, margin)
 
 
@@ -269,11 +268,19 @@ def _t_interval(a: Array, b: Array, paired: bool, alpha: float) -> tuple[float, 
     """Return the 1 − alpha interval of mean(a) − mean(b)."""
     if _no_spread(a, b, paired):
         return (float(a.mean() - b.mean()),) * 2
+    difference = float((a - b).mean()) if paired else float(a.mean() - b.mean())
+    error, freedom = _error_of_difference(a, b, paired)
+    half = error * float(scipy.stats.t.isf(alpha / 2, freedom))
+    return difference - half, difference + half
+
+
+def _error_of_difference(a: Array, b: Array, paired: bool) -> tuple[float, float]:
+    """Return the standard error of mean(a) − mean(b), and its degrees of freedom: n − 1 of pairs, else Welch's."""
     if paired:
-        low, high = DescrStatsW(a - b).tconfint_mean(alpha)
-    else:
-        low, high = CompareMeans(DescrStatsW(a), DescrStatsW(b)).tconfint_diff(alpha, usevar="unequal")
-    return float(low), float(high)
+        return float((a - b).std(ddof=1)) / sqrt(a.size), a.size - 1
+    first, second = float(a.var(ddof=1)) / a.size, float(b.var(ddof=1)) / b.size
+    freedom = (first + second) ** 2 / (first**2 / (a.size - 1) + second**2 / (b.size - 1))
+    return sqrt(first + second), freedom
 
 
 def _no_spread(a: Array, b: Array, paired: bool) -> bool:

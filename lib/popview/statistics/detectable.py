@@ -5,8 +5,8 @@ from functools import lru_cache
 from math import comb, inf
 
 import numpy as np
-from statsmodels.stats.power import TTestIndPower, TTestPower
 
+from popview.common.errors import of_the_book
 from popview.statistics.permutation import _relabellings, _sign_flips, _two_sided, smallest_p, smallest_p_paired
 from popview.statistics.results import check_fraction
 
@@ -102,10 +102,13 @@ def detectable_effect(
     level = alpha / family_size
     if permutation and (2**n_a if paired else comb(n_a + n_b, n_a)) <= SIMULATED:
         effect = _simulated_effect(n_a, n_b, paired, level, power)
-    elif paired:
-        effect = TTestPower().solve_power(nobs=n_a, alpha=level, power=power)
     else:
-        effect = TTestIndPower().solve_power(nobs1=n_a, ratio=n_b / n_a, alpha=level, power=power)
+        with of_the_book():
+            from statsmodels.stats.power import TTestIndPower, TTestPower
+        if paired:
+            effect = TTestPower().solve_power(nobs=n_a, alpha=level, power=power)
+        else:
+            effect = TTestIndPower().solve_power(nobs1=n_a, ratio=n_b / n_a, alpha=level, power=power)
     effect = float(np.squeeze(effect))  # where statsmodels falls back on another solver, it returns an array
     return DetectableEffect(effect, f"{design} find {effect:.2f} standard deviations with probability {power:g}.")
 

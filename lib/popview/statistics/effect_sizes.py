@@ -12,7 +12,6 @@ import numpy as np
 import scipy.optimize
 import scipy.stats
 from numpy.typing import ArrayLike, NDArray
-from statsmodels.stats.proportion import proportion_confint
 
 from popview.statistics.results import Array, Result, check_fraction, checked_sample, paired_samples, rounding
 
@@ -213,7 +212,7 @@ def proportion(successes: int, trials: int, *, level: float = 0.95, unit: str = 
         raise ValueError(f"trials must be 1 or above, got {trials!r}")
     if not 0 <= successes <= trials:
         raise ValueError(f"successes must lie between 0 and {trials}, got {successes!r}")
-    low, high = proportion_confint(successes, trials, alpha=1 - level, method="wilson")
+    low, high = scipy.stats.binomtest(int(successes), int(trials)).proportion_ci(level, method="wilson")
     return Result(successes / trials, (float(low), float(high)), None, (trials,), unit)
 
 

@@ -1,14 +1,17 @@
 """Kendall's rank correlation in groups: with intervals over restarts, and where one hyperparameter varies."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import scipy.stats
 from numpy.typing import ArrayLike
 
+from popview.common.errors import of_the_book
 from popview.statistics.jackknife import jackknife
 from popview.statistics.results import Result, finite_array, interval_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["granulated_tau", "kendall", "mean_kendall"]
 
@@ -80,8 +83,8 @@ def mean_kendall(x: ArrayLike, y: ArrayLike, *, level: float = 0.95, unit: str =
 
 
 def granulated_tau(
-    measure: pd.Series, outcome: pd.Series, settings: pd.DataFrame, restart: str | None = None
-) -> pd.DataFrame:
+    measure: "pd.Series", outcome: "pd.Series", settings: "pd.DataFrame", restart: str | None = None
+) -> "pd.DataFrame":
     """Return Kendall's τ_b between a measure and an outcome where one hyperparameter varies and all others stay.
 
     A relation over all settings may come from one hyperparameter that moves both. Jiang et al. average τ over the
@@ -124,6 +127,8 @@ def granulated_tau(
     """
     if not (measure.index.equals(outcome.index) and measure.index.equals(settings.index)):
         raise ValueError("measure, outcome and settings must have the same index")
+    with of_the_book():
+        import pandas as pd
     names = [name for name in settings if name != restart and settings[name].nunique() > 1]
     table = settings.assign(measure=measure, outcome=outcome)
     rows: list[dict[str, Any]] = []
@@ -140,12 +145,12 @@ def granulated_tau(
     return pd.DataFrame([*said, _granulated("mean", [taus[taus["hyperparameter"] == name] for name in names])])
 
 
-def _tau(group: pd.DataFrame) -> float:
+def _tau(group: "pd.DataFrame") -> float:
     """Return τ_b; NaN where a column is constant."""
     return float(scipy.stats.kendalltau(group["measure"], group["outcome"]).statistic) if len(group) > 1 else np.nan
 
 
-def _granulated(name: str, parts: list[pd.DataFrame]) -> dict[str, Any]:
+def _granulated(name: str, parts: list["pd.DataFrame"]) -> dict[str, Any]:
     """Return one row of `granulated_tau`: the mean over hyperparameters of the means over groups."""
     parts = [part for part in parts if len(part)]
     groups = sum(len(part) for part in parts)

@@ -5,8 +5,8 @@ from math import sqrt
 
 import scipy.stats
 from numpy.typing import ArrayLike
-from statsmodels.stats.meta_analysis import combine_effects
 
+from popview.common.errors import of_the_book
 from popview.statistics.results import Result, check_fraction, checked_sample
 
 __all__ = ["RandomEffects", "random_effects_mean"]
@@ -88,6 +88,8 @@ def random_effects_mean(
     if not (spread > 0).all():
         raise ValueError("errors must be above 0: a study without error has nothing to be averaged with")
     largest = float(spread.max())  # in this unit, lest squares of small numbers vanish
+    with of_the_book():
+        from statsmodels.stats.meta_analysis import combine_effects
     combined = combine_effects(found / largest, (spread / largest) ** 2, method_re="pm", maxiter=1_000)
     freedom = found.size - 1
     mean, error = (float(value) * largest for value in (combined.mean_effect_re, combined.sd_eff_w_re))

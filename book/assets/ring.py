@@ -1,0 +1,51 @@
+"""Points in and around a ring: a task of my own, without data sets. One network, trained on fresh points."""
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from popview.common.seeds import generator
+from popview.tasks.problem import Problem
+
+
+def points(number, draws):
+    inputs = 2 * torch.rand(number, 2, generator=draws) - 1
+    return inputs, (inputs.norm(dim=1) < 0.8).long()
+
+
+class Ring(Problem):
+    population = False
+    steps_per_epoch = 20
+
+    def __init__(self, seed):
+        self.seed = seed
+        self.network = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 2))
+        self.parameters = list(self.network.parameters())
+        names = ("train", "validation", "test")
+        self.splits = {name: points(500, generator(0, name)) for name in names}
+
+    def minibatches(self, epoch):
+        draws = generator(self.seed, f"order/{epoch}")
+        yield from (points(50, draws) for _ in range(self.steps_per_epoch))
+
+    def loss(self, minibatch):
+        return cross_entropy(self.network(minibatch[0]), minibatch[1])
+
+    def logits(self, split):
+        return self.network(self.splits[split][0])[None]
+
+    def score(self, split, logits):
+        return cross_entropy(logits[0], self.splits[split][1])[None], self.metric(split, logits)
+
+    def probabilities(self, logits):
+        return logits.softmax(-1)
+
+    def metric(self, split, probabilities):
+        return (probabilities.argmax(-1) == self.splits[split][1]).double().mean(-1)
+
+    def sample_loss(self):
+        return self.loss(self.splits["train"])
+
+    def input_losses(self):
+        inputs, labels = self.splits["test"]
+        return lambda given: cross_entropy(self.network(given), labels, reduction="none"), inputs.clone()
