@@ -11,31 +11,31 @@
 # ---
 
 # %% [markdown]
-# # Playground: send 500 restarts downhill, and see what moves them
+# # Playground: what moves a restart?
 #
-# Three of this book's points to try by hand: where restarts end on a test function, which checkpoints SetA and SetB
-# take, and how pooling invents differences. Everything is computed in your browser.
+# Three of this book's points to try by hand: where restarts end, which checkpoints SetA and SetB take, and how pooling
+# invents differences. Everything is computed in your browser.
 #
-# ## Where do restarts end?
+# ## Where restarts end
 #
-# **Look for** a bar that leaves its line. The bar is the share of restarts that end at a minimum. The line is the share of
-# the same starts that lie in its basin, where the steepest way down leads.
+# **Look for** a bar that leaves its line. The bar is the share of restarts at a minimum. The line is the share of the same
+# starts that lie in its basin, from where the steepest way down leads to it.
 #
 # <div class="playground" id="playground-restarts" role="group" aria-label="Restarts on a test function">
-# <div class="row" role="group" aria-label="Examples">
-# <button type="button" data-preset='{"algorithm": "NiG-GD"}' data-note="Settings of this book's Table 1. Each step has length 0.01, and noise in the gradient (NiG) moves a point by a thousandth at most. So NiG-GD ends where gradient descent (GD) does: in whose basin it began. Five rows of the table are the same for this reason.">Table 1: NiG-GD</button>
-# <button type="button" data-preset='{"algorithm": "NiG-GD", "rho": 0}' data-note="Without noise (ρ = 0) NiG-GD is gradient descent. Now raise ρ: nothing moves before ρ is about 10, a hundred times the usual radius.">ρ = 0: NiG-GD is GD</button>
-# <button type="button" data-preset='{"algorithm": "NiM-GD"}' data-note="Noise in the model (NiM) waits for a gradient below 0.001. With steps of one length that hardly ever comes. Take the tick off “steps of one length”, choose η = 0.005, and it fires at every step from τ on.">NiM waits</button>
-# <button type="button" data-preset='{"algorithm": "SAM", "landscape": "two-well", "rho": 0.3}' data-note="Sharpness-aware minimization (SAM) looks uphill by ρ before it steps. Beside a ridge the look crosses to the other side, so SAM comes to rest at the saddle. These restarts began on the narrow side more often. Whoever counts them to the wide well sees a preference for flat minima.">SAM at the saddle</button>
-# <button type="button" data-preset='{"algorithm": "NiM-MBH", "landscape": "six-hump-camel", "rho": 2, "lr": 0.02}' data-note="Here something does move. Hops of length up to 2 leave the basin, and monotonic basin hopping (MBH) keeps a hop only if it ends lower. The two global minima take nearly all restarts, because they are deep.">MBH with long hops</button>
-# <button type="button" data-preset='{"algorithm": "GD", "normalized": false}' data-note="With the raw gradient the first step from the rim is as long as the gradient there is steep. Part of the restarts leave the picture for good. What the paper did is not said.">Raw gradient</button>
+# <div class="choices" role="group" aria-label="Examples">
+# <button type="button" data-preset='{"algorithm": "NiG-GD"}' data-note="As in our copy of the paper's Table 1: a step has length 0.01, and noise in the gradient (NiG) moves a point by a thousandth at most. So restarts end in the basins where they begin, as those of gradient descent (GD) do. Most rows of that table are the same for this reason.">Noise too small</button>
+# <button type="button" data-preset='{"algorithm": "NiG-GD", "rho": 0}' data-note="Without noise, at ρ = 0, NiG-GD is gradient descent. Raise ρ: the bars stay at their lines up to ρ = 2, twenty times the radius in that table. From ρ = 5 on restarts no longer come to rest.">ρ = 0: NiG is GD</button>
+# <button type="button" data-preset='{"algorithm": "NiM-GD"}' data-note="Noise in the model (NiM) waits for a gradient below 0.001, which hardly ever comes with steps of one length. Take that tick off, and it is added some 80 times a restart. It moves none of them all the same, for ρ = 0.1 is too short to leave a basin.">NiM waits</button>
+# <button type="button" data-preset='{"algorithm": "SAM", "landscape": "two-well", "rho": 0.3}' data-note="Sharpness-aware minimization (SAM) looks uphill by ρ before it steps. Beside a ridge that look crosses to the other side, so about a quarter comes to rest at the saddle, more of them from the narrow side. Whoever counts these to the wide well sees a preference for flat minima.">SAM at the saddle</button>
+# <button type="button" data-preset='{"algorithm": "NiM-MBH", "landscape": "six-hump-camel", "rho": 2, "lr": 0.02}' data-note="Here something does move. Hops of length up to 2 leave the basin, and monotonic basin hopping (MBH) keeps a hop only if it ends lower. The two deepest minima take nearly all restarts.">MBH with long hops</button>
+# <button type="button" data-preset='{"algorithm": "GD", "landscape": "three-hump-camel", "normalized": false}' data-note="With the raw gradient a step is as long as the slope is steep. About a fifth of the restarts leave the picture for good, and the middle one of the minima gains. The paper does not say which gradient it follows.">Raw gradient</button>
 # </div>
 # <p class="note"></p>
 # <div class="stage">
-# <div class="plot" tabindex="0" role="img" aria-label="Contours of the function with its minima, and a dot for each restart"><canvas></canvas><canvas></canvas><canvas></canvas></div>
+# <div class="plot" tabindex="0" role="img" aria-label="Contours of the function with its minima, and a dot for each restart"><canvas></canvas></div>
 # <div>
-# <div class="row"><button type="button" class="run">Start</button><button type="button" class="end">To the end</button><button type="button" class="again">Other starts</button></div>
-# <table><thead><tr><th scope="col">ends</th><th scope="col" class="bar">bar and line</th><th scope="col">restarts</th><th scope="col">basin</th></tr></thead><tbody></tbody></table>
+# <div class="choices"><button type="button" class="run">Start</button><button type="button" class="end">To the end</button><button type="button" class="again">Other starts</button></div>
+# <table><thead><tr><th scope="col">ends</th><th scope="col" class="bar">share</th><th scope="col">restarts</th><th scope="col">basin</th></tr></thead><tbody></tbody></table>
 # <p class="step"></p>
 # <p class="fact muted"></p>
 # </div>
@@ -56,13 +56,13 @@
 #
 # What this shows, with tests: [Test functions](test-functions.ipynb).
 #
-# ## Which checkpoints do SetA and SetB take?
+# ## What SetA and SetB take
 #
 # **Look for** how far apart the two sets are, and how that shrinks once the rival may not see the test score. Each dot is a
 # checkpoint of a real run. SetA (filled) has the lowest training loss. The rings are the other set.
 #
 # <div class="playground" id="playground-sets" role="group" aria-label="SetA and SetB of a run">
-# <div class="row" role="group" aria-label="Examples">
+# <div class="choices" role="group" aria-label="Examples">
 # <button type="button" data-preset='{"by": "test", "number": 10}' data-note="The paper's sets: ten checkpoints by training loss, ten by test score. SetB is chosen by the score that is then compared, so it cannot lie below SetA.">The paper: L = 10</button>
 # <button type="button" data-preset='{"by": "validation", "number": 10}' data-note="Nobody can choose by the test score. Chosen by the validation score, the other set is a choice that a user has, and its lead is smaller or gone.">What a user can choose</button>
 # <button type="button" data-preset='{"by": "last", "number": 10}' data-note="The last ten checkpoints, without a look at any loss. If SetA is no better than these, the loss says no more than that late models are good.">The last ten</button>
@@ -85,13 +85,13 @@
 #
 # What this shows, with intervals: [Does lower loss generalize?](loss-and-generalization.ipynb)
 #
-# ## How often does pooling find what is not there?
+# ## What pooling finds where nothing is
 #
 # **Look for** the bars to climb above the line at 5 %. Two optimizers are compared that do not differ at all. The more alike
 # the checkpoints of a run are (intra-class correlation, ICC), the more often pooled tests see a difference.
 #
 # <div class="playground" id="playground-positives" role="group" aria-label="False positives of three tests">
-# <div class="row" role="group" aria-label="Examples" data-note="At {icc}, the median ICC of {task} in this book: the ten checkpoints of a run say little more than one does, and pooled tests take them for ten.">
+# <div class="choices" role="group" aria-label="Examples" data-note="At {icc}, the median ICC of {task} in this book, ten checkpoints of a run are worth {worth} independent ones. Pooled tests take them for ten.">
 # <button type="button" data-preset='{"icc": 0, "restarts": 5, "checkpoints": 10}' data-note="Independent checkpoints: all three tests keep their 5 %. Now raise the ICC.">Independent: 0</button>
 # </div>
 # <p class="note"></p>
@@ -105,7 +105,7 @@
 # <label>Runs of each optimizer <output></output><input type="range" name="restarts" min="0" value="3" data-values="2 3 4 5 7 10 15 20 30"></label>
 # <label>Checkpoints of each run L <output></output><input type="range" name="checkpoints" min="0" value="1" data-values="5 10 15 20 30 50"></label>
 # </div>
-# <div class="row"><button type="button" class="again">Another pair</button></div>
+# <div class="choices"><button type="button" class="again">Another pair</button></div>
 # <p class="step muted"></p>
 # <div class="visually-hidden" role="status" aria-live="polite"></div>
 # </div>

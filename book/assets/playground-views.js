@@ -47,8 +47,8 @@ addEventListener("DOMContentLoaded", () => {
     return found;
   };
 
-  // Buttons that set several controls at once, and say what there is to be seen.
-  const presets = (view, defaults, settings, changed) => {
+  // Buttons that set several controls at once, and say what there is to be seen; then `play` is called, if given.
+  const presets = (view, defaults, settings, changed, play) => {
     const buttons = view.querySelectorAll("[data-preset]");
     const choose = (button) => {
       for (const [name, value] of Object.entries({ ...defaults, ...JSON.parse(button.dataset.preset) })) {
@@ -56,9 +56,12 @@ addEventListener("DOMContentLoaded", () => {
       }
       buttons.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
       put(view.querySelector(".note"), button.dataset.note);
-      changed(true);
+      changed();
     };
-    buttons.forEach((button) => button.addEventListener("click", () => choose(button)));
+    buttons.forEach((button) => button.addEventListener("click", () => {
+      choose(button);
+      play?.();
+    }));
     choose(buttons[0]);
   };
 
@@ -68,11 +71,13 @@ addEventListener("DOMContentLoaded", () => {
 
   const restartsView = (view) => {
     const { iterations, epsilon, radius } = data.protocol;
-    const plot = view.querySelector(".plot"), [ground, trail, dots] = plot.querySelectorAll("canvas");
+    const plot = view.querySelector(".plot"), canvas = plot.querySelector("canvas");
+    const context = canvas.getContext("2d", { willReadFrequently: true });
     const run = view.querySelector(".run"), said = view.querySelector("[role=status]"), body = view.querySelector("tbody");
     options(view.querySelector("[name=landscape]"), Object.fromEntries(Object.entries(data.landscapes).map(([k, v]) => [k, v.title])));
     options(view.querySelector("[name=algorithm]"), Object.fromEntries(Object.keys(data.protocol.algorithms).map((k) => [k, k])));
-    let seed = 0, state, landscape, rows, frame = 0, toPixels, sprite, drawn = "";
+    let seed = 0, state, landscape, rows, frame = 0, pictures = 0;
+    let place, painted = "", bare, ground, image, pixels, dot, ink;
 
     const reset = () => {
       const name = settings.landscape.value, algorithm = settings.algorithm.value, draw = popview.random(seed);
@@ -87,7 +92,7 @@ addEventListener("DOMContentLoaded", () => {
         const to = popview.basin(name, landscape.minima, from.x[i], from.y[i]);
         flow[to < 0 ? landscape.minima.length : to] += 1;
       }
-      const names = [...landscape.minima.map((m) => m.label), "at a saddle", "elsewhere", "diverged"];
+      const names = [...landscape.minima.map((m) => m.label), "saddle", "elsewhere", "diverged"];
       const notes = landscape.minima.map((m) => `at (${signed(m.x, 2)}, ${signed(m.y, 2)}), sharpness ${m.trace.toFixed(0)}`);
       body.replaceChildren();
       rows = names.map((words, i) => {
@@ -105,72 +110,94 @@ addEventListener("DOMContentLoaded", () => {
       show();
     };
 
-    // The ground: contour lines, minima. Painted anew where the landscape, the size or the colours changed.
+    // The ground in pixels: contour lines and minima, of the function at hand, and the way of every restart so far.
     const paint = () => {
       const [[left, right], [low, high]] = landscape.window, width = plot.clientWidth;
       const dark = document.documentElement.dataset.theme === "dark", scale = Math.min(devicePixelRatio, 2);
-      const height = Math.round(width * Math.min(Math.max((high - low) / (right - left), 0.6), 1));
-      plot.style.height = `${height}px`;
-      const w = Math.round(width * scale), h = Math.round(height * scale);
-      for (const canvas of [trail, dots]) {
+      const w = Math.round(width * scale), h = Math.round(w * Math.min(Math.max((high - low) / (right - left), 0.6), 1));
+      plot.style.aspectRatio = `${w} / ${h}`;
+      const now = [landscape.title, w, h, dark].join();
+      place = { left, top: high, x: w / (right - left), y: h / (high - low), w, h };
+      if (now !== painted) {
+        painted = now;
         canvas.width = w;
         canvas.height = h;
+        contours(scale, dark);
+        bare = new Uint32Array(context.getImageData(0, 0, w, h).data.buffer);
+        image = context.createImageData(w, h);
+        pixels = new Uint32Array(image.data.buffer);
       }
-      toPixels = { left, top: high, x: w / (right - left), y: h / (high - low), w, h, scale };
-      sprite = element("canvas", { width: 7 * scale, height: 7 * scale });
-      const dot = sprite.getContext("2d");
-      dot.scale(scale, scale);
-      dot.arc(3.5, 3.5, 2.4, 0, 7);
-      dot.fillStyle = data.protocol.algorithms[settings.algorithm.value];
-      dot.fill();
-      dot.lineWidth = 0.8;
-      dot.strokeStyle = dark ? "#fff" : "#222";
-      dot.stroke();
-      trail.getContext("2d").fillStyle = dark ? "rgba(255,255,255,0.18)" : "rgba(0,0,0,0.18)";
-      const now = [landscape.title, w, h, dark].join();
-      if (now === drawn) return;
-      drawn = now;
-      ground.width = w;
-      ground.height = h;
-      const context = ground.getContext("2d"), image = context.createImageData(w, h), levels = new Float32Array(w * h);
-      const formula = popview.FORMULAS[settings.landscape.value], g = [0, 0], lowest = Math.min(...landscape.minima.map((m) => m.value));
+      ground = bare.slice();
+      dot = stamp(data.protocol.algorithms[settings.algorithm.value], dark ? "#ffffff" : "#222222", Math.round(2.6 * scale));
+      ink = dark ? 0xffb0b0b0 : 0xff8a8a8a;
+    };
+
+    const contours = (scale, dark) => {
+      const { left, top, x, y, w, h } = place, levels = new Float32Array(w * h), g = [0, 0];
+      const formula = popview.FORMULAS[settings.landscape.value], lowest = Math.min(...landscape.minima.map((m) => m.value));
       let most = 0;
       for (let j = 0, k = 0; j < h; j++) for (let i = 0; i < w; i++, k++) {
-        levels[k] = Math.log10(1 + Math.max(formula(left + (i + 0.5) / toPixels.x, high - (j + 0.5) / toPixels.y, g) - lowest, 0));
+        levels[k] = Math.log10(1 + Math.max(formula(left + (i + 0.5) / x, top - (j + 0.5) / y, g) - lowest, 0));
         most = Math.max(most, levels[k]);
       }
       for (let k = 0; k < w * h; k++) levels[k] = Math.floor(levels[k] / most * 15.999);
+      const drawn = context.createImageData(w, h);
       for (let k = 0; k < w * h; k++) {
         const level = levels[k], line = (k % w < w - 1 && levels[k + 1] !== level) || (k + w < w * h && levels[k + w] !== level);
         const shade = dark ? (line ? 96 : 26 + 2 * level) : (line ? 165 : 252 - 2.5 * level);
-        image.data.set([shade, shade, shade + (dark ? 6 : 2), 255], 4 * k);
+        drawn.data.set([shade, shade, shade + (dark ? 6 : 2), 255], 4 * k);
       }
-      context.putImageData(image, 0, 0);
+      context.putImageData(drawn, 0, 0);
       context.font = `600 ${13 * scale}px sans-serif`;
       context.textBaseline = "middle";
       context.lineWidth = 3 * scale;
       context.strokeStyle = dark ? "#1a1a1e" : "#fff";
       context.fillStyle = dark ? "#fff" : "#111";
-      for (const { x, y, kind, label } of landscape.minima) {
-        const px = (x - left) * toPixels.x, py = (high - y) * toPixels.y, words = `${kind === "global" ? "★" : "○"} ${label}`;
-        context.textAlign = px > w - 60 * scale ? "right" : "left";
-        for (const way of ["strokeText", "fillText"]) context[way](words, px + (px > w - 60 * scale ? -8 : 8) * scale, py - 10 * scale);
+      for (const minimum of landscape.minima) {
+        const px = (minimum.x - left) * x, py = (top - minimum.y) * y, words = `${minimum.kind === "global" ? "★" : "○"} ${minimum.label}`;
+        const inward = px > w - 60 * scale;
+        context.textAlign = inward ? "right" : "left";
+        for (const way of ["strokeText", "fillText"]) context[way](words, px + (inward ? -8 : 8) * scale, py - 10 * scale);
       }
     };
 
+    // A disc with a rim, as offsets and colours (of which the lowest byte is red).
+    const stamp = (inner, rim, radius) => {
+      const colour = (words) => 0xff000000 | (parseInt(words.slice(5, 7), 16) << 16) | (parseInt(words.slice(3, 5), 16) << 8) | parseInt(words.slice(1, 3), 16);
+      const found = [];
+      for (let j = -radius; j <= radius; j++) for (let i = -radius; i <= radius; i++) {
+        const distance = Math.sqrt(i * i + j * j);
+        if (distance <= radius + 0.2) found.push({ i, j, colour: colour(distance > radius - 1 ? rim : inner) });
+      }
+      return found;
+    };
+
+    // Directly into pixels, for 500 discs and as many traces cost a phone more by calls for each than by one for all.
     const draw = () => {
-      const { left, top, x, y, w, h, scale } = toPixels, context = dots.getContext("2d"), half = 3.5 * scale;
-      context.clearRect(0, 0, w, h);
-      for (let i = 0; i < state.n; i++) context.drawImage(sprite, (state.x[i] - left) * x - half, (top - state.y[i]) * y - half);
+      const { left, top, x, y, w, h } = place;
+      pixels.set(ground);
+      for (let k = 0; k < state.n; k++) {
+        const px = Math.floor((state.x[k] - left) * x), py = Math.floor((top - state.y[k]) * y);
+        if (!(px > -9 && px < w + 9 && py > -9 && py < h + 9)) continue;
+        for (const { i, j, colour } of dot) if (px + i >= 0 && px + i < w && py + j >= 0 && py + j < h) pixels[(py + j) * w + px + i] = colour;
+      }
+      context.putImageData(image, 0, 0);
     };
 
     const mark = () => {
-      const { left, top, x, y, scale } = toPixels, context = trail.getContext("2d");
-      for (let i = 0; i < state.n; i++) context.fillRect((state.x[i] - left) * x, (top - state.y[i]) * y, scale, scale);
+      const { left, top, x, y, w, h } = place;
+      for (let k = 0; k < state.n; k++) {
+        const px = Math.floor((state.x[k] - left) * x), py = Math.floor((top - state.y[k]) * y);
+        if (px >= 0 && px < w && py >= 0 && py < h) ground[py * w + px] = ink;
+      }
     };
 
     const show = () => {
       draw();
+      list();
+    };
+
+    const list = () => {
       popview.counts(state, landscape.minima, landscape.saddles, radius).forEach((count, i) => {
         rows[i].fill.style.transform = `scaleX(${count / state.n})`;
         put(rows[i].share, percent(count / state.n));
@@ -197,10 +224,12 @@ addEventListener("DOMContentLoaded", () => {
 
     const tick = () => {
       advance(settings.speed.value);
-      show();
+      draw();
+      if (pictures++ % 6 === 0) list();  // numbers that change faster cannot be read
       if (state.steps < iterations) frame = requestAnimationFrame(tick);
       else {
         stop();
+        show();
         tell();
       }
     };
@@ -225,11 +254,7 @@ addEventListener("DOMContentLoaded", () => {
       tell();
     };
 
-    const settings = controls(view, () => changed());
-    const changed = (stopped) => {
-      if (stopped) stop();
-      reset();
-    };
+    const settings = controls(view, reset);
     run.addEventListener("click", toggle);
     view.querySelector(".end").addEventListener("click", toEnd);
     view.querySelector(".again").addEventListener("click", () => {
@@ -241,18 +266,31 @@ addEventListener("DOMContentLoaded", () => {
       event.preventDefault();
       toggle();
     });
-    presets(view, data.protocol, settings, changed);
+    presets(view, data.protocol, settings, reset, () => {
+      stop();
+      start();
+    });
+    toEnd();
     const anew = () => {
       paint();
       show();
     };
-    new ResizeObserver(() => { if (Math.round(plot.clientWidth * toPixels.scale) !== toPixels.w) anew(); }).observe(plot);
+    new ResizeObserver(() => { if (Math.round(plot.clientWidth * Math.min(devicePixelRatio, 2)) !== place.w) anew(); }).observe(plot);
     new MutationObserver(anew).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   };
 
   // ---------------------------------------------------------------- SetA and SetB
 
-  const WIDTH = 660;
+  // The width to draw a picture for; `again` is called where it changes.
+  const widthOf = (svg) => Math.max(svg.parentElement.clientWidth, 280);
+  const whenResized = (svg, again) => {
+    let width = widthOf(svg);
+    new ResizeObserver(() => {
+      if (width === widthOf(svg)) return;
+      width = widthOf(svg);
+      again();
+    }).observe(svg.parentElement);
+  };
 
   const setsView = (view) => {
     const tasks = data.trajectories, svg = view.querySelector("svg"), cells = view.querySelectorAll("tbody td");
@@ -280,11 +318,11 @@ addEventListener("DOMContentLoaded", () => {
       const sorted = shown.map((i) => run.test[i]).sort((a, b) => a - b), top = sorted[sorted.length - 1];
       const bottom = Math.max(sorted[0], top - 2.5 * (top - sorted[Math.floor(sorted.length / 3)]) - 0.01);
       const inside = shown.filter((i) => run.test[i] >= bottom), losses = inside.map((i) => Math.log10(run.loss[i]));
-      const [least, most] = [Math.min(...losses), Math.max(...losses)], height = 300;
-      const x = (loss) => 50 + (WIDTH - 70) * (most - Math.log10(loss)) / (most - least || 1);
+      const [least, most] = [Math.min(...losses), Math.max(...losses)], width = widthOf(svg), height = 300;
+      const x = (loss) => 50 + (width - 70) * (most - Math.log10(loss)) / (most - least || 1);
       const y = (score) => 12 + (height - 60) * (top - score) / (top - bottom || 1);
-      svg.setAttribute("viewBox", `0 0 ${WIDTH} ${height}`);
-      svg.replaceChildren(element("path", { class: "axis", d: `M50 6V${height - 42}H${WIDTH - 12}` }));
+      svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+      svg.replaceChildren(element("path", { class: "axis", d: `M50 6V${height - 42}H${width - 12}` }));
       const step = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2].find((size) => (top - bottom) / size <= 6) ?? 0.5;
       for (let k = Math.ceil(bottom / step); k * step <= top; k++) {
         svg.append(element("text", { x: 44, y: y(k * step) + 4, "text-anchor": "end" }, (100 * k * step).toFixed(step < 0.01 ? 1 : 0)));
@@ -293,7 +331,7 @@ addEventListener("DOMContentLoaded", () => {
         const at = Math.log10(value);
         if (at > least && at < most) svg.append(element("text", { x: x(value), y: height - 25, "text-anchor": "middle" }, String(+value.toPrecision(1))));
       }
-      svg.append(element("text", { x: WIDTH / 2, y: height - 6, "text-anchor": "middle" }, "training loss, lower to the right"));
+      svg.append(element("text", { x: width / 2, y: height - 6, "text-anchor": "middle" }, "training loss, lower to the right"));
       svg.append(element("text", { x: 56, y: 12 }, "test score, points"));
       svg.append(element("path", { class: "way", d: inside.map((i, k) => `${k ? "L" : "M"}${x(run.loss[i])} ${y(run.test[i])}`).join("") }));
       for (const i of inside) {
@@ -308,6 +346,7 @@ addEventListener("DOMContentLoaded", () => {
 
     const settings = controls(view, () => changed());
     presets(view, {}, settings, changed);
+    whenResized(svg, changed);
   };
 
   // ---------------------------------------------------------------- false positives
@@ -316,8 +355,9 @@ addEventListener("DOMContentLoaded", () => {
     const svg = view.querySelector("svg"), rows = view.querySelectorAll("tbody tr"), most = 4000;
     const group = view.querySelector("[aria-label=Examples]");
     for (const { title, icc } of data.correlations) {
-      const note = group.dataset.note.replace("{task}", title).replace("{icc}", icc.toFixed(2));
-      group.append(element("button", { type: "button", "data-preset": JSON.stringify({ icc }), "data-note": note }, `${title}: ${icc.toFixed(2)}`));
+      const facts = { task: title, icc: icc.toFixed(2), worth: (10 / (1 + 9 * icc)).toFixed(1) };
+      const note = group.dataset.note.replace(/{(\w+)}/g, (_, name) => facts[name]);
+      group.append(element("button", { type: "button", "data-preset": JSON.stringify({ icc, checkpoints: 10 }), "data-note": note }, `${title}: ${icc.toFixed(2)}`));
     }
     let study, frame = 0, seed = 0;
 
@@ -349,11 +389,11 @@ addEventListener("DOMContentLoaded", () => {
 
     // One of the pairs: a column a run, a dot a checkpoint, a line a run's mean.
     const example = (pair, restarts, checkpoints) => {
-      const height = 190, y = (value) => height / 2 - 24 * Math.max(Math.min(value, 3.4), -3.4), wide = WIDTH / 2 - 20;
-      svg.setAttribute("viewBox", `0 0 ${WIDTH} ${height + 20}`);
+      const width = widthOf(svg), height = 190, y = (value) => height / 2 - 24 * Math.max(Math.min(value, 3.4), -3.4), wide = width / 2 - 20;
+      svg.setAttribute("viewBox", `0 0 ${width} ${height + 20}`);
       svg.replaceChildren();
       pair.forEach((values, side) => {
-        const left = side * (WIDTH / 2) + 10, shade = side ? "second" : "first";
+        const left = side * (width / 2) + 10, shade = side ? "second" : "first";
         svg.append(element("text", { x: left + wide / 2, y: height + 14, "text-anchor": "middle" }, `optimizer ${side ? "B" : "A"}, ${restarts} runs`));
         popview.means(values, checkpoints).forEach((mean, r) => {
           const x = left + wide * (r + 0.5) / restarts, half = Math.min(wide / restarts / 2 - 1, 16);
@@ -371,6 +411,7 @@ addEventListener("DOMContentLoaded", () => {
       changed();
     });
     presets(view, {}, settings, changed);
+    whenResized(svg, changed);
   };
 
   restartsView(document.getElementById("playground-restarts"));

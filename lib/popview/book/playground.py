@@ -93,7 +93,7 @@ def trajectories(results: Mapping[str, pd.DataFrame], algorithms: Collection[str
             for name in algorithms
             if name in set(table["algorithm"])
         }
-        found[task] = {"title": task_title(task), "epochs": sorted(table["epoch"].unique()), "runs": runs}
+        found[task] = {"title": task_title(task), "epochs": sorted(table["epoch"].unique().tolist()), "runs": runs}
     return found
 
 
