@@ -44,13 +44,13 @@
 # <label>Function <select name="landscape"></select></label>
 # <label>Algorithm <select name="algorithm"></select></label>
 # <label>Learning rate η <output></output><input type="range" name="lr" min="0" value="0" data-values="0.001 0.002 0.005 0.01 0.02 0.05 0.1 0.2"></label>
-# <label>Radius of noise or look uphill ρ <output></output><input type="range" name="rho" min="0" value="0" data-values="0 0.01 0.02 0.05 0.1 0.2 0.3 0.5 1 2 5 10 20 50"></label>
-# <label>Steps of a hop, or before noise τ <output></output><input type="range" name="tau" min="0" value="0" data-values="1 2 5 10 20 50 100 200"></label>
+# <label>Radius ρ <output></output><input type="range" name="rho" min="0" value="0" data-values="0 0.01 0.02 0.05 0.1 0.2 0.3 0.5 1 2 5 10 20 50"></label>
+# <label>Steps τ <output></output><input type="range" name="tau" min="0" value="0" data-values="1 2 5 10 20 50 100 200"></label>
 # <label>Restarts <output></output><input type="range" name="restarts" min="0" value="0" data-values="1 10 50 100 200 500 1000 2000"></label>
-# <label>Steps a picture <output></output><input type="range" name="speed" min="0" value="2" data-values="1 2 4 8 16"></label>
-# <label><input type="checkbox" name="normalized"> steps of one length (normalised gradient)</label>
+# <label>Steps per frame <output></output><input type="range" name="speed" min="0" value="2" data-values="1 2 4 8 16"></label>
+# <label><input type="checkbox" name="normalized"> steps of one length</label>
 # </div>
-# <p class="muted">GM: global minimum; LM: local one. A restart is at a minimum within 0.1 of it, at a saddle within 0.2. The space bar starts and stops.</p>
+# <p class="muted">ρ: how far noise reaches, or SAM looks. τ: most steps of a hop, or steps before NiM adds noise. Steps of one length follow the normalised gradient. GM: global minimum; LM: local one. A restart is at a minimum within 0.1 of it, at a saddle within 0.2. The space bar starts and stops.</p>
 # <div class="visually-hidden" role="status" aria-live="polite"></div>
 # </div>
 #
@@ -76,8 +76,8 @@
 # <label>Task <select name="task"></select></label>
 # <label>Optimizer <select name="algorithm"></select></label>
 # <label>The other set is chosen by <select name="by"><option value="test">test score (SetB)</option><option value="validation">validation score</option><option value="last">being the last</option></select></label>
-# <label>Checkpoints in a set L <output></output><input type="range" name="number" min="0" value="0" data-values="1 2 3 4 5 6 7 8 9 10 12 15 20 25 30"></label>
-# <label>Restart <output></output><input type="range" name="restart" min="0" value="0" data-values="1 2 3 4 5 6 7 8 9 10"></label>
+# <label>Checkpoints in a set L <output></output><input type="range" name="number" min="1" max="30" value="10"></label>
+# <label>Restart <output></output><input type="range" name="restart" min="1" max="10" value="1"></label>
 # </div>
 # <p class="muted">Two unrelated choices would have <span class="chance"></span> in common. Where checkpoints tie for the last places, each counts by its chance, and is drawn as pale. Early checkpoints of low score are out of the picture.</p>
 # <div class="visually-hidden" role="status" aria-live="polite"></div>
@@ -88,20 +88,21 @@
 # ## What pooling finds where nothing is
 #
 # **Look for** the bars to climb above the line at 5 %. Two optimizers are compared that do not differ at all. The more alike
-# the checkpoints of a run are (intra-class correlation, ICC), the more often pooled tests see a difference.
+# the checkpoints of a run are (intra-class correlation, ICC), the more often the paper's pooled tests tell them
+# apart.
 #
 # <div class="playground" id="playground-positives" role="group" aria-label="False positives of three tests">
 # <div class="choices" role="group" aria-label="Examples" data-note="At {icc}, the median ICC of {task} in this book, ten checkpoints of a run are worth {worth} independent ones. Pooled tests take them for ten.">
-# <button type="button" data-preset='{"icc": 0, "restarts": 5, "checkpoints": 10}' data-note="Independent checkpoints: all three tests keep their 5 %. Now raise the ICC.">Independent: 0</button>
+# <button type="button" data-preset='{"icc": 0, "restarts": 5, "checkpoints": 10}' data-note="Independent checkpoints: all three tests find something in 5 % of cases, as they should. Now raise the ICC.">Independent, ICC 0</button>
 # </div>
 # <p class="note"></p>
 # <svg role="img" aria-label="One simulated pair of optimizers: a column for each run, a dot for each checkpoint"></svg>
-# <table><thead><tr><th scope="col">test</th><th scope="col" class="bar">differences found (line: 5 %)</th><th scope="col">share</th><th scope="col">error, points</th></tr></thead><tbody>
-# <tr data-test="pooled Mann–Whitney"><th scope="row">pooled Mann–Whitney (the paper's)</th><td class="bar"><div><i></i><b class="five"></b></div></td><td class="rate"></td><td class="error muted"></td></tr>
-# <tr data-test="pooled t"><th scope="row">pooled t (the paper's)</th><td class="bar"><div><i></i><b class="five"></b></div></td><td class="rate"></td><td class="error muted"></td></tr>
+# <table><thead><tr><th scope="col">test</th><th scope="col" class="bar">differences found</th><th scope="col">share</th><th scope="col">error, points</th></tr></thead><tbody>
+# <tr data-test="pooled Mann–Whitney"><th scope="row">pooled Mann–Whitney</th><td class="bar"><div><i></i><b class="five"></b></div></td><td class="rate"></td><td class="error muted"></td></tr>
+# <tr data-test="pooled t"><th scope="row">pooled t</th><td class="bar"><div><i></i><b class="five"></b></div></td><td class="rate"></td><td class="error muted"></td></tr>
 # <tr data-test="t on restarts"><th scope="row">t, one mean a run</th><td class="bar"><div><i></i><b class="five"></b></div></td><td class="rate"></td><td class="error muted"></td></tr></tbody></table>
 # <div class="controls">
-# <label>ICC <output></output><input type="range" name="icc" min="0" value="0" data-values="0 0.05 0.1 0.15 0.2 0.25 0.3 0.35 0.4 0.45 0.5 0.55 0.6 0.65 0.7 0.75 0.8 0.85 0.9 0.95 0.99"></label>
+# <label>ICC <output></output><input type="range" name="icc" min="0" max="0.99" step="0.01" value="0"></label>
 # <label>Runs of each optimizer <output></output><input type="range" name="restarts" min="0" value="3" data-values="2 3 4 5 7 10 15 20 30"></label>
 # <label>Checkpoints of each run L <output></output><input type="range" name="checkpoints" min="0" value="1" data-values="5 10 15 20 30 50"></label>
 # </div>
@@ -133,7 +134,9 @@ from popview.populations import pooled, tables
 _, results = tables.gather(profile, variant="base")
 runs = {task: found for (task, _), found in results.items()}
 sets = {task: tables.select(found, "train_loss", per_trajectory) for task, found in runs.items()}
-correlations = pd.Series({task: pooled.clustering(chosen)["icc"].median() for task, chosen in sets.items()}, dtype=float)
+correlations = pd.Series(
+    {task: pooled.clustering(chosen)["icc"].median() for task, chosen in sets.items()}, dtype=float
+)
 playground.embedded(
     "playground-data",
     {
@@ -141,7 +144,8 @@ playground.embedded(
         "landscapes": playground.landscapes(),
         "trajectories": playground.trajectories(runs, algorithms, restarts),
         "correlations": [
-            {"title": task_title(task), "icc": round(value, 3)} for task, value in correlations.clip(0, 1).dropna().items()
+            {"title": task_title(task), "icc": round(value, 3)}
+            for task, value in correlations.clip(0, 1).dropna().items()
         ],
     },
 )

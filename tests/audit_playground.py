@@ -30,7 +30,7 @@ SHARES = {"lr": 0.05, "tau": 20, "epsilon": 0.5, "normalized": True}
 RADII = {"NiG-GD": 10.0, "NiM-GD": 0.5, "SAM": 0.3, "NiG-BH": 20.0, "NiM-BH": 1.0, "NiG-MBH": 20.0, "NiM-MBH": 1.0}
 
 ENDS = """([name, algorithm, own, restarts, iterations, radius]) => {
-  const { landscapes } = JSON.parse(document.getElementById("playground-data").textContent), landscape = landscapes[name];
+  const landscape = JSON.parse(document.getElementById("playground-data").textContent).landscapes[name];
   const draw = popview.random(7), from = popview.starts(name, landscape.domain, restarts, draw);
   const all = popview.population(name, algorithm, own, from, popview.disc(draw));
   for (let k = 0; k < iterations; k++) popview.step(all);
@@ -43,7 +43,8 @@ STEPS = """([name, algorithm, own, x, y, zeta, path]) => {
   let most = 0;
   for (const [theirX, theirY] of path) {
     popview.step(all);
-    for (let i = 0; i < all.n; i++) most = Math.max(most, Math.abs(all.x[i] - theirX[i]), Math.abs(all.y[i] - theirY[i]));
+    for (let i = 0; i < all.n; i++)
+      most = Math.max(most, Math.abs(all.x[i] - theirX[i]), Math.abs(all.y[i] - theirY[i]));
     all.x.set(theirX);
     all.y.set(theirY);
   }
@@ -68,7 +69,8 @@ SETS = """([by, number]) => {
 RATES = "([icc, n]) => popview.study(5, 10, icc, popview.normal(popview.random(3))).more(n)"
 
 MANY = """() => new Promise((done) => {
-  const times = [], tick = (now) => { times.push(now); times.length < 200 ? requestAnimationFrame(tick) : done(times); };
+  const times = [];
+  const tick = (now) => { times.push(now); times.length < 200 ? requestAnimationFrame(tick) : done(times); };
   requestAnimationFrame(tick);
 })"""
 
@@ -93,7 +95,7 @@ def path(surface: Landscape, algorithm: str, own: dict[str, Any], starts: Any, z
 
 
 def steps_apart(tab: Page) -> Iterator[str]:
-    """Each of 120 steps of every algorithm, from where the library's stood before it, ends within 1e-9 of the library's.
+    """Each of 120 steps of every algorithm, taken from where the library's is, ends within 1e-9 of where that one ends.
 
     Starts and noise are given. From step to step only the positions are handed over: places in hops, minima to return
     to and what is accepted are the page's own. (Normalised steps about a minimum, or across a ridge, magnify a
@@ -240,7 +242,7 @@ def playground_faults(browser: Browser, address: str) -> list[str]:
     checks: list[Callable[[Page], Iterator[str]]] = [steps_apart, shares_apart, sets_apart, rates_apart, keys_fail]
     found = [fault for check in checks for fault in check(tab)]
     cost, rate = frames(tab)
-    print(f"playground, 500 restarts, {SLOWER} times slower: {cost:.1f} ms of processor a frame, {rate:.0f} frames a second")
+    print(f"playground, 500 restarts, {SLOWER} times slower: {cost:.1f} ms of processor a frame, {rate:.0f} frames a s")
     if cost > FRAME:
         found.append(f"a frame takes {cost:.1f} ms of the processor, above {FRAME:.1f}")
     context.close()

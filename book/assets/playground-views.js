@@ -15,20 +15,21 @@ addEventListener("DOMContentLoaded", () => {
     return made;
   };
 
-  // The controls of a view by name: sliders over a list of values, selects, boxes. `changed` is called after each change.
+  // The controls of a view by name: sliders (some over a list of values), selects, boxes. `changed` is called after each change.
   const controls = (view, changed) => {
     const found = {};
     for (const input of view.querySelectorAll("[name]")) {
-      const values = input.dataset.values?.split(" ").map(Number);
+      const range = input.type === "range", values = input.dataset.values?.split(" ").map(Number);
+      const read = () => (values ? values[input.value] : range ? Number(input.value) : input.type === "checkbox" ? input.checked : input.value);
       const show = () => {
-        if (!values) return;
-        const words = values[input.value].toLocaleString("en", { maximumFractionDigits: 3 });
+        if (!range) return;
+        const words = read().toLocaleString("en", { maximumFractionDigits: 3 });
         input.setAttribute("aria-valuetext", words);
         put(input.closest("label").querySelector("output"), words);
       };
       if (values) input.max = values.length - 1;
       found[input.name] = {
-        get value() { return values ? values[input.value] : input.type === "checkbox" ? input.checked : input.value; },
+        get value() { return read(); },
         set value(given) {
           if (values) input.value = values.reduce((best, v, i) => (Math.abs(v - given) < Math.abs(values[best] - given) ? i : best), 0);
           else if (input.type === "checkbox") input.checked = given;
@@ -36,8 +37,12 @@ addEventListener("DOMContentLoaded", () => {
           show();
         },
         enable: (on) => { input.disabled = !on; },
+        limit: (most) => {
+          input.max = most;
+          show();
+        },
       };
-      input.addEventListener(values ? "input" : "change", () => {
+      input.addEventListener(range ? "input" : "change", () => {
         show();
         view.querySelectorAll("[data-preset]").forEach((button) => button.setAttribute("aria-pressed", "false"));
         changed();
@@ -206,7 +211,7 @@ addEventListener("DOMContentLoaded", () => {
       const reach = state.rho * (state.kind === "noise in gradient" || (state.kind === "hops" && !state.model) ? state.lr : 1);
       const hops = state.tried ? ` Hops kept: ${percent(state.accepted / state.tried)}.` : "";
       put(view.querySelector(".fact"), state.kind === "descent" || state.kind === "sam" ? ""
-        : `Noise so far: ${(state.fired / state.n).toFixed(1)} times a restart, moving it by at most ${+reach.toPrecision(2)}.${hops}`);
+        : `Noise so far: ${+(state.fired / state.n).toPrecision(3)} times a restart, moving it by at most ${+reach.toPrecision(2)}.${hops}`);
     };
 
     const tell = () => put(said, `Step ${state.steps}. ${rows.map((row) => `${row.words}: ${row.share.textContent}`).join("; ")}.`);
@@ -294,6 +299,7 @@ addEventListener("DOMContentLoaded", () => {
 
   const setsView = (view) => {
     const tasks = data.trajectories, svg = view.querySelector("svg"), cells = view.querySelectorAll("tbody td");
+    if (!Object.keys(tasks).length) return put(view, "not run here yet");
     options(view.querySelector("[name=task]"), Object.fromEntries(Object.entries(tasks).map(([k, v]) => [k, v.title])));
 
     const changed = () => {
@@ -301,8 +307,10 @@ addEventListener("DOMContentLoaded", () => {
       select.replaceChildren();
       options(select, Object.fromEntries(Object.keys(runs).map((name) => [name, name])));
       select.value = before in runs ? before : Object.keys(runs)[0];
-      const own = runs[settings.algorithm.value], by = settings.by.value, number = Math.min(settings.number.value, epochs.length);
-      const place = Math.min(settings.restart.value, own.length) - 1, all = own.map((run) => popview.sets(run, by, number));
+      const own = runs[settings.algorithm.value], by = settings.by.value;
+      settings.number.limit(epochs.length);
+      settings.restart.limit(own.length);
+      const number = settings.number.value, place = settings.restart.value - 1, all = own.map((run) => popview.sets(run, by, number));
       const mean = (name) => all.reduce((sum, one) => sum + one[name], 0) / all.length;
       const row = (get) => [100 * get("setA"), 100 * get("setB"), 100 * get("regret")].map((v) => signed(v, 2)).concat(percent(get("overlap")));
       [...row((name) => all[place][name]), ...row(mean)].forEach((words, i) => put(cells[i], words));
@@ -357,7 +365,7 @@ addEventListener("DOMContentLoaded", () => {
     for (const { title, icc } of data.correlations) {
       const facts = { task: title, icc: icc.toFixed(2), worth: (10 / (1 + 9 * icc)).toFixed(1) };
       const note = group.dataset.note.replace(/{(\w+)}/g, (_, name) => facts[name]);
-      group.append(element("button", { type: "button", "data-preset": JSON.stringify({ icc, checkpoints: 10 }), "data-note": note }, `${title}: ${icc.toFixed(2)}`));
+      group.append(element("button", { type: "button", "data-preset": JSON.stringify({ icc, checkpoints: 10 }), "data-note": note }, `${title}, ICC ${icc.toFixed(2)}`));
     }
     let study, frame = 0, seed = 0;
 
@@ -383,13 +391,13 @@ addEventListener("DOMContentLoaded", () => {
       const restarts = settings.restarts.value, checkpoints = settings.checkpoints.value;
       study = popview.study(restarts, checkpoints, settings.icc.value, popview.normal(popview.random(seed)));
       cancelAnimationFrame(frame);
-      example(study.more(1).last, restarts, checkpoints);
+      example(study.more(10).last, restarts, checkpoints);
       tick();
     };
 
     // One of the pairs: a column a run, a dot a checkpoint, a line a run's mean.
     const example = (pair, restarts, checkpoints) => {
-      const width = widthOf(svg), height = 190, y = (value) => height / 2 - 24 * Math.max(Math.min(value, 3.4), -3.4), wide = width / 2 - 20;
+      const width = widthOf(svg), height = 150, y = (value) => height / 2 - 20 * Math.max(Math.min(value, 3.4), -3.4), wide = width / 2 - 20;
       svg.setAttribute("viewBox", `0 0 ${width} ${height + 20}`);
       svg.replaceChildren();
       pair.forEach((values, side) => {

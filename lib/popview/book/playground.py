@@ -12,7 +12,9 @@ from IPython.display import HTML
 from popview.book.colours import colour
 from popview.book.figures.landscapes import title
 from popview.book.names import task_title
+from popview.common.errors import check_name
 from popview.landscapes import LANDSCAPES
+from popview.optimizers import ALGORITHMS as TRAINED
 from popview.paper.table_one import ALGORITHMS, COLUMNS, Protocol
 
 __all__ = ["embedded", "landscapes", "protocol", "trajectories"]
@@ -73,7 +75,7 @@ def trajectories(results: Mapping[str, pd.DataFrame], algorithms: Collection[str
     results : mapping of str to DataFrame
         Task → its trajectories, as `popview.populations.tables.load_trajectories` returns them.
     algorithms : collection of str
-        Those that are kept; one without results is left out.
+        Those that are kept. One without results of a task is left out there, and a task without any.
     restarts : int
         Of each, those of the lowest seeds.
 
@@ -82,7 +84,14 @@ def trajectories(results: Mapping[str, pd.DataFrame], algorithms: Collection[str
     dict
         Task → ``title``, ``epochs`` of its checkpoints, and ``runs``: algorithm → a list of restarts, each with
         ``loss``, ``validation`` and ``test``. A number that is not finite is None.
+
+    Raises
+    ------
+    UsageError
+        If an algorithm is unknown.
     """
+    for name in algorithms:
+        check_name("algorithm", name, TRAINED)
     found = {}
     for task, table in results.items():
         runs = {
@@ -93,7 +102,8 @@ def trajectories(results: Mapping[str, pd.DataFrame], algorithms: Collection[str
             for name in algorithms
             if name in set(table["algorithm"])
         }
-        found[task] = {"title": task_title(task), "epochs": sorted(table["epoch"].unique().tolist()), "runs": runs}
+        if runs:
+            found[task] = {"title": task_title(task), "epochs": sorted(table["epoch"].unique().tolist()), "runs": runs}
     return found
 
 
