@@ -163,7 +163,8 @@ glue(
 # %% [markdown]
 # Checkpoints of one run resemble each other more than checkpoints of two runs. The *intra-class correlation* (ICC) says
 # how much: 0 if they are as good as independent, 1 if they are all the same. A test that counts them as independent
-# believes that it has fifty results where it has little more than {glue:text}`paper-restarts`.
+# believes that it has fifty results where it has little more than {glue:text}`paper-restarts`. The
+# [playground](playground.ipynb) lets you move the ICC and count.
 #
 # Tests with one value per run, the mean of its ten checkpoints, reject in {glue:text}`restarts-rates` % of cases. More
 # runs do not repair the pooled test: it goes on counting ten checkpoints of one run as ten results.

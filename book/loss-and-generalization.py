@@ -225,7 +225,7 @@ glue("constant-gain", constant[0] if constant else "–", display=False)
 # construction. Whether a test notices depends on how many models are pooled and how far runs lie apart
 # ([why](five-runs.ipynb)). Even so, {glue:text}`rejected-printed` of the {glue:text}`tests-printed` printed p-values
 # are 0.05 or below, and {glue:text}`rejected-ours` of our {glue:text}`tests-ours` with as many restarts as the paper
-# has.
+# has. In the [playground](playground.ipynb) you can pick both sets yourself.
 
 # %% tags=["hide-input", "remove-output"]
 sets = each(results, profile, lambda t, _: pooled.paper_sets(t, per_trajectory, few=paper_restarts))

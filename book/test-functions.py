@@ -168,7 +168,8 @@ source(
 # monotonic form (MBH), which undoes a hop that did not help.
 #
 # **{glue:text}`identical` of our eight rows are identical.** That is no mistake. All algorithms share their starts. NiG moves the point by at most {glue:text}`nig-move` a
-# step, against a step of {glue:text}`step`. NiM-GD's noise almost never fires. So this table cannot tell them apart.
+# step, against a step of {glue:text}`step`. NiM-GD's noise almost never fires. So this table cannot tell them apart. In the
+# [playground](playground.ipynb) you can raise the noise until it does.
 #
 # What it measures is the size of basins: where {glue:text}`basin-restarts` starts lead that are followed straight downhill.
 # {glue:text}`fitting` of the {glue:text}`possible` printed rows of Himmelblau and the three-hump camel divide their

@@ -5,7 +5,8 @@
 Every page is opened by Debian's Chromium from a server on this machine, at 1280 and 390 pixels, light and dark. Told
 are errors on the console, requests that fail or go elsewhere, a page that scrolls sideways, cells and code that are cut
 off, links and anchors that lead nowhere, pictures without a text, text smaller than 9 pixels, and what axe-core finds
-serious or critical, with every fold open.
+serious or critical, with every fold open. Of the playground it is told too where its scripts compute anything else than
+the library (`audit_playground.py`).
 """
 
 import functools
@@ -18,6 +19,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import typer
+from audit_playground import playground_faults
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, sync_playwright
 
@@ -152,6 +154,8 @@ def main(book: Path = Path("_build/html"), pages: str = "") -> None:
                         links[f"{name}.html"] = tab.evaluate(LINKS)
                         anchors[f"{name}.html"] = set(tab.evaluate(ANCHORS))
                     context.close()
+        if "playground" in names:
+            faults += [f"playground: {fault}" for fault in playground_faults(browser, f"{start}playground.html")]
         browser.close()
         faults += broken(book, start, links, anchors)
         for name in PAPER.keys() & set(names):
