@@ -51,10 +51,14 @@ runs.sort_values("step").groupby("seed").last()["test_metric"].describe().round(
 #
 # ## Where a file lies, and what its name says
 #
-# `data/<experiment>/<profile>/<task>/<algorithm>/<labels>-<seed>-<digest>.parquet`. The experiment `optimizers` has
-# the runs that are compared; `solutions` what lies [between solutions](between-solutions.ipynb); the others vary one source of
-# chance. The label is the variant: `base` for default settings, `tuned` and `annealed` for searched ones. The digest is
-# a hash of all that decides the run.
+# ```
+# data/<experiment>/<profile>/<task>/<algorithm>/
+#     <labels>-<seed>-<digest>.parquet
+# ```
+#
+# The experiment `optimizers` has the runs that are compared. `solutions` has what lies
+# [between solutions](between-solutions.ipynb). The others vary one source of chance. The label is the variant: `base` for
+# default settings, `tuned` and `annealed` for searched ones. The digest is a hash of all that decides the run.
 #
 # The metadata are JSON under the key `popview` of the Parquet schema:
 
