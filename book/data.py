@@ -26,17 +26,19 @@ from pathlib import Path
 
 import pandas as pd
 
-files = sorted(Path("data/optimizers/laptop/cifar10/SGD").glob("base-*.parquet"))
-runs = pd.concat(pd.read_parquet(file).assign(file=file.name) for file in files)
-runs.sort_values("step").groupby("seed").last()["test_metric"].describe().round(4)
+files = sorted(Path("data/optimizers/laptop/cifar10/SGD").glob("base-*"))
+runs = pd.concat(map(pd.read_parquet, files))
+last = runs.sort_values("step").groupby("seed").last()
+last["test_metric"].describe().round(4)
 
 # %% [markdown]
-# With [DuckDB](https://duckdb.org), which reads all files at once, the task and algorithm from their paths:
+# With [DuckDB](https://duckdb.org), which reads all files at once, and the task and algorithm from their paths:
 #
 # ```sql
-# SELECT split_part(filename, '/', 4) AS task, split_part(filename, '/', 5) AS algorithm,
+# SELECT regexp_extract(filename, 'laptop/(.*)/', 1) AS runs_of,
 #        count(DISTINCT seed) AS runs, max(test_metric) AS best
-# FROM read_parquet('data/optimizers/laptop/*/*/base-*.parquet', filename = true, union_by_name = true)
+# FROM read_parquet('data/optimizers/laptop/*/*/base-*.parquet',
+#                   filename = true, union_by_name = true)
 # GROUP BY ALL ORDER BY ALL;
 # ```
 #
@@ -68,7 +70,7 @@ import json
 import pyarrow.parquet as pq
 
 told = json.loads(pq.read_schema(files[0]).metadata[b"popview"])
-{name: told["spec"][name] for name in ("task", "algorithm", "seed", "epochs", "hyperparameters")}
+told["spec"]["task"], told["spec"]["algorithm"], told["spec"]["hyperparameters"]
 
 # %% tags=["remove-cell"]
 from myst_nb import glue

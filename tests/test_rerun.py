@@ -39,7 +39,7 @@ def test_every_number_has_bounds_and_every_page_its_seconds():
 def test_the_laid_out_table_names_each_page_once():
     table = tables.parameters()
     shown = tables.laid_out(table)
-    assert [name for name in shown["page"] if name] == [f"[]({name}.ipynb)" for name in table["page"].unique()]
+    assert [name for name in shown["page"] if name] == [f"[{name}]({name}.ipynb)" for name in table["page"].unique()]
     assert len(shown) == len(table)
     assert not shown.map(lambda cell: bool(re.search(r"(?<!\\)\|", cell))).any(axis=None)
 

@@ -49,7 +49,7 @@ def laid_out(table: pd.DataFrame) -> pd.DataFrame:
     took = table["seconds"].map(span, na_action="ignore").fillna("–")
     return pd.DataFrame(
         {
-            "page": ("[](" + table["page"] + ".ipynb)").mask(again, ""),
+            "page": ("[" + table["page"] + "](" + table["page"] + ".ipynb)").mask(again, ""),
             "takes": took.mask(again, ""),
             "parameter": "`" + table["parameter"] + "`",
             "type": table["type"].str.replace("|", "\\|"),
