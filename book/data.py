@@ -76,11 +76,11 @@ told["spec"]["task"], told["spec"]["algorithm"], told["spec"]["hyperparameters"]
 from myst_nb import glue
 
 from popview.book import page
-from popview.book.tables import data as tables
+from popview.book.tables import data as data_tables
 
-known, there = tables.dictionary(), tables.shipped()
+known, there = data_tables.dictionary(), data_tables.shipped()
 for (kind, part), _ in known.groupby(["kind", "part"], sort=False):
-    page.table(f"{kind}-{part}", tables.laid_out(known, kind, part))
+    page.table(f"{kind}-{part}", data_tables.dictionary_table(known, kind, part))
 page.table("shipped", there.assign(folder="`" + there["folder"] + "`"), digits=1)
 for name, digits in (("files", 0), ("rows", 0), ("megabytes", 0)):
     glue(f"number-{name}", f"{there[name].sum():,.{digits}f}", display=False)

@@ -27,7 +27,7 @@
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # scale of the runs
-per_trajectory: int = 10  # models selected from each trajectory by training loss, the paper's L [1 or more]
+per_trajectory: int = 10  # models selected from each trajectory by training loss, the paper's L [2 or more]
 paper_restarts: int = 5  # the paper's number of trajectories [2 or more]
 repeats: int = 10000  # simulated pairs of optimizers behind each false-positive rate [1 or more]
 power_repeats: int = 4000  # simulated comparisons behind each rate of power [1 or more]

@@ -28,10 +28,10 @@
 from myst_nb import glue
 
 from popview.book import page
-from popview.book.tables import parameters as tables
+from popview.book.tables import parameters as parameter_tables
 
-everything = tables.parameters()
-page.table("parameters", tables.laid_out(everything))
+everything = parameter_tables.all_parameters()
+page.table("parameters", parameter_tables.parameters_table(everything))
 glue("number-pages", everything["page"].nunique(), display=False)
 glue("number-parameters", len(everything), display=False)
 glue("provenance-parameters", page.provenance(everything, "parameters.csv"), display=False)

@@ -14,7 +14,7 @@ from pybtex.database import parse_string
 import popview.common.read_log
 from popview.book import build, html, notebooks, page, staging, staleness, web
 from popview.book.closing import rerun_section
-from popview.book.parameters import Parameter, listed, read_parameters
+from popview.book.parameters import Parameter, parameter_lines, read_parameters
 from popview.common.contents import page_names
 from popview.common.errors import UsageError
 
@@ -188,7 +188,7 @@ class TestParameters:
         sums = chapters(root)["sums"]
         known = build.parameters(sums)
         assert known["share"].bounds == bounds
-        assert listed(known) == [f"share: float | None = 1.0  of [all] restarts [{bounds}]"]
+        assert parameter_lines(known) == [f"share: float | None = 1.0  of [all] restarts [{bounds}]"]
         assert [build.override(sums, {"share": text})["share"] for text in good] == [*map(float, good)]
         assert build.override(sums, {"share": "none"})["share"] is None
         for text in bad:

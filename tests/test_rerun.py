@@ -19,7 +19,7 @@ CHAPTERS = build.chapters(ROOT)
 
 
 def test_the_page_of_parameters_says_what_a_terminal_prints(capsys):
-    table = tables.parameters()
+    table = tables.all_parameters()
     for name in CHAPTERS:
         assert cli.main(["chapter", name, "--list"]) == 0
         ends = table["bounds"].where(table["bounds"] == "", " [" + table["bounds"] + "]")
@@ -28,7 +28,7 @@ def test_the_page_of_parameters_says_what_a_terminal_prints(capsys):
 
 
 def test_every_number_has_bounds_and_every_page_its_seconds():
-    table = tables.parameters()
+    table = tables.all_parameters()
     assert (table["meaning"] != "").all()
     numbers = table[table["type"].str.contains("int|float")]
     assert (numbers["bounds"] != "").all()
@@ -37,8 +37,8 @@ def test_every_number_has_bounds_and_every_page_its_seconds():
 
 
 def test_the_laid_out_table_names_each_page_once():
-    table = tables.parameters()
-    shown = tables.laid_out(table)
+    table = tables.all_parameters()
+    shown = tables.parameters_table(table)
     assert [name for name in shown["page"] if name] == [f"[{name}]({name}.ipynb)" for name in table["page"].unique()]
     assert len(shown) == len(table)
     assert not shown.map(lambda cell: bool(re.search(r"(?<!\\)\|", cell))).any(axis=None)

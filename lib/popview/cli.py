@@ -66,7 +66,7 @@ def chapter(
     chosen = build.find(root, name)
     known = build.parameters(chosen)
     if listing:
-        for line in parameters.listed(known):
+        for line in parameters.parameter_lines(known):
             typer.echo(line)
         return
     given = dict(_pair(text) for text in parameter or [])

@@ -18,7 +18,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 NOTEBOOKS = "notebooks"
 #: Where the book has a page on that.
 RERUN_GUIDE = " [](rerun.md) says what it takes."
-CITE_GUIDE = "\n[](cite.md) has the book's entry, and those of the papers."
+CITE_GUIDE = "\n[](cite.md) has the papers' entries, too."
 
 
 @dataclass(frozen=True)

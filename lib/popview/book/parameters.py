@@ -19,7 +19,7 @@ from pydantic import Strict, TypeAdapter
 
 from popview.common.errors import UsageError
 
-__all__ = ["Parameter", "convert", "listed", "read_parameters"]
+__all__ = ["Parameter", "convert", "parameter_lines", "read_parameters"]
 
 CELL = re.compile(r"^# ?%%(.*)$", re.MULTILINE)
 #: As jupytext reads it: a list in single or double quotes, after ``tags=`` or as JSON.
@@ -97,7 +97,7 @@ def _declared(cell: str, origin: str) -> dict[str, Parameter]:
     return found
 
 
-def listed(known: Mapping[str, Parameter]) -> list[str]:
+def parameter_lines(known: Mapping[str, Parameter]) -> list[str]:
     """Return a line for each parameter: name, type, default, what it is, and its bounds."""
     ends = {name: f" [{entry.bounds}]" if entry.bounds else "" for name, entry in known.items()}
     return [f"{one.name}: {one.type} = {one.default!r}  {one.help}{ends[one.name]}".rstrip() for one in known.values()]

@@ -8,7 +8,7 @@ from popview.common.files import read_csv_table
 from popview.common.folders import RESULTS
 from popview.common.read_log import record
 
-__all__ = ["dictionary", "laid_out", "shipped"]
+__all__ = ["dictionary", "dictionary_table", "shipped"]
 
 
 def dictionary(root: Path = RESULTS) -> pd.DataFrame:
@@ -23,7 +23,7 @@ def dictionary(root: Path = RESULTS) -> pd.DataFrame:
     return read_csv_table(root / "dictionary.csv", ("kind", "part", "name", "type", "unit", "meaning"))
 
 
-def laid_out(table: pd.DataFrame, kind: str, part: str) -> pd.DataFrame:
+def dictionary_table(table: pd.DataFrame, kind: str, part: str) -> pd.DataFrame:
     """Lay out the columns of a kind of file, or the keys of its metadata."""
     rows = table[(table["kind"] == kind) & (table["part"] == part)]
     return pd.DataFrame(

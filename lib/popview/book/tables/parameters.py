@@ -9,10 +9,10 @@ from popview.book.closing import span
 from popview.common.files import read_toml
 from popview.common.folders import ROOT
 
-__all__ = ["laid_out", "parameters"]
+__all__ = ["all_parameters", "parameters_table"]
 
 
-def parameters(root: Path = ROOT) -> pd.DataFrame:
+def all_parameters(root: Path = ROOT) -> pd.DataFrame:
     """Return the parameters of all pages, in the order of the contents and, within a page, of its cell.
 
     Parameters
@@ -43,8 +43,8 @@ def parameters(root: Path = ROOT) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"seconds": float})
 
 
-def laid_out(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `parameters`: each page is named once, with a link, and with what it takes."""
+def parameters_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `all_parameters`: each page is named once, with a link, and with what it takes."""
     again = table["page"].duplicated()
     took = table["seconds"].map(span, na_action="ignore").fillna("–")
     return pd.DataFrame(
