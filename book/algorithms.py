@@ -25,9 +25,9 @@
 # ```
 
 # %% tags=["parameters"]
-restarts: int = 300  # restarts behind each rate of acceptance
-hops: int = 40  # hops per restart
-seed: int = 0  # of starts and noise
+restarts: int = 300  # restarts behind each rate of acceptance [1 or more]
+hops: int = 40  # hops per restart [1 or more]
+seed: int = 0  # of starts and noise [0 or more]
 
 # %% tags=["remove-cell"]
 import pandas as pd

@@ -27,7 +27,7 @@
 # %% tags=["parameters"]
 profile: str = "laptop"  # scale of the study
 network: str = "all"  # all that the profile has, or one: digits, fcp, lenet
-steps: int = 1000  # of the path finder on the landscapes, which are computed with the page
+steps: int = 1000  # of the path finder on the landscapes, which are computed with the page [1 or more]
 
 # %% tags=["remove-cell"]
 import numpy as np

@@ -27,15 +27,15 @@
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # scale of the runs
-per_trajectory: int = 10  # models selected from each trajectory by training loss, the paper's L
-paper_restarts: int = 5  # the paper's number of trajectories
-repeats: int = 10000  # simulated pairs of optimizers behind each false-positive rate
-power_repeats: int = 4000  # simulated comparisons behind each rate of power
+per_trajectory: int = 10  # models selected from each trajectory by training loss, the paper's L [2 or more]
+paper_restarts: int = 5  # the paper's number of trajectories [2 or more]
+repeats: int = 10000  # simulated pairs of optimizers behind each false-positive rate [1 or more]
+power_repeats: int = 4000  # simulated comparisons behind each rate of power [1 or more]
 split_task: str = "digits"  # the task on which an optimizer is split against itself
 split_algorithm: str = "SGD"  # and the optimizer
-number_of_splits: int = 1000  # random splits
-effect: float = 1.0  # the true difference that is looked for, in standard deviations of a restart
-seed: int = 0  # of all simulations
+number_of_splits: int = 1000  # random splits [1 or more]
+effect: float = 1.0  # the true difference that is looked for, in standard deviations of a restart [above 0]
+seed: int = 0  # of all simulations [0 or more]
 
 # %% tags=["remove-cell"]
 from math import comb

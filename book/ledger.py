@@ -28,18 +28,19 @@
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # scale of the runs
-restarts: int = 500  # restarts per cell of Table 1 behind the verdicts on landscapes
-two_well_restarts: int = 2000  # restarts per algorithm behind the verdict on flat minima
-seed: int = 0  # of starts and noise
+restarts: int = 500  # restarts per cell of Table 1 behind the verdicts on landscapes [1 or more]
+two_well_restarts: int = 2000  # restarts per algorithm behind the verdict on flat minima [1 or more]
+seed: int = 0  # of starts and noise [0 or more]
 
 # %% tags=["remove-cell"]
 import torch
+from IPython.display import HTML
 from myst_nb import glue
 
 from popview.book import page
 from popview.book.tables import claims as claim_tables
 from popview.common.contents import page_names
-from popview.paper import claims
+from popview.paper import claims, ledger
 from popview.paper.rules import Computed
 
 torch.set_num_threads(1)
@@ -64,6 +65,13 @@ glue("judged-on-tasks", on_tasks.ngroups, display=False)
 glue("number-claims", len(known), display=False)
 glue("number-changed", revised["id"].nunique(), display=False)
 glue("missing", claim_tables.named(entries[claim_tables.without_verdicts(entries)]), display=False)
+files = {
+    "json": ledger.as_json(entries, profile),
+    "csv": ledger.as_csv(entries, profile),
+    "schema.json": ledger.schema(),
+}
+links = " · ".join(page.site_file(f"ledger.{kind}", content) for kind, content in files.items())
+glue("ledger-files", HTML(f'<p class="provenance">{links}</p>'), display=False)
 for name, frame in (("ledger", entries), ("rules", stated), ("reconsidered", revised)):
     glue(f"provenance-{name}", page.provenance(frame, f"{name}.csv", profile=profile), display=False)
 
@@ -89,6 +97,16 @@ for name, frame in (("ledger", entries), ("rules", stated), ("reconsidered", rev
 # ```{glue} provenance-ledger
 # ```
 # `````
+#
+# ## The ledger as a file
+#
+# Every verdict with its claim, place, scale, numbers, rule and the rule's version: as JSON, as CSV, and the JSON schema
+# that both follow. Their addresses stay: `/ledger.json`, `/ledger.csv` and `/ledger.schema.json` of this site. A rule's
+# version is a hash of its entry in `data/paper/rules.toml`, so a verdict by a changed rule can be told from one by the
+# old.
+#
+# ```{glue} ledger-files
+# ```
 #
 # ## Two more documents ask the same question
 #

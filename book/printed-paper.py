@@ -30,10 +30,10 @@
 # exists under which it is neither.
 
 # %% tags=["parameters"]
-gate_restarts: int = 200  # restarts behind the rate of noise injection
-acceptance_restarts: int = 300  # restarts behind the rate of uphill hops
-hops: int = 40  # hops of each of these
-seed: int = 0  # of starts and noise
+gate_restarts: int = 200  # restarts behind the rate of noise injection [1 or more]
+acceptance_restarts: int = 300  # restarts behind the rate of uphill hops [1 or more]
+hops: int = 40  # hops of each of these [1 or more]
+seed: int = 0  # of starts and noise [0 or more]
 
 # %% tags=["remove-cell"]
 import numpy as np

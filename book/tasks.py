@@ -27,9 +27,9 @@
 # %% tags=["parameters"]
 task: str = "all"  # all that have results, or one, which is trained first if need be: digits, cifar10, …
 profile: str = "laptop"  # scale of the runs
-restarts: int | None = None  # restarts per algorithm; the profile's by default
-throughput: float = 62.4e12  # FLOP/s that one GPU sustains: a fifth of an A100's bfloat16 peak
-core_throughput: float = 1.25e11  # FLOP/s of one core: a step of ResNet-50, batch 128, took 8.0 s on one core
+restarts: int | None = None  # restarts per algorithm; the profile's by default [2 or more]
+throughput: float = 62.4e12  # FLOP/s that one GPU sustains: a fifth of an A100's bfloat16 peak [above 0]
+core_throughput: float = 1.25e11  # FLOP/s of one core: a step of ResNet-50, batch 128, took 8.0 s on one core [above 0]
 
 # %% tags=["remove-cell"]
 import pandas as pd

@@ -25,15 +25,15 @@
 # ```
 
 # %% tags=["parameters"]
-restarts: int = 500  # random restarts per cell
-iterations: int = 1000  # updates per restart
-learning_rate: float = 0.01  # with the normalised gradient, the length of a step
-rho: float = 0.1  # radius of the noise ball, for every algorithm that has one
-radius: float = 0.1  # within which an end point counts as a minimum
-seed: int = 0  # of starts and noise
-basin_restarts: int = 40_000  # starts per function that are followed downhill to measure its basins
-grid_restarts: int = 200  # restarts per cell in the search over protocols
-two_well_restarts: int = 2000  # restarts per algorithm on the two-well landscape
+restarts: int = 500  # random restarts per cell [1 or more]
+iterations: int = 1000  # updates per restart [1 or more]
+learning_rate: float = 0.01  # with the normalised gradient, the length of a step [above 0]
+rho: float = 0.1  # radius of the noise ball, for every algorithm that has one [0 or more]
+radius: float = 0.1  # within which an end point counts as a minimum [above 0]
+seed: int = 0  # of starts and noise [0 or more]
+basin_restarts: int = 40_000  # starts per function that are followed downhill to measure its basins [1 or more]
+grid_restarts: int = 200  # restarts per cell in the search over protocols [1 or more]
+two_well_restarts: int = 2000  # restarts per algorithm on the two-well landscape [1 or more]
 
 # %% tags=["remove-cell"]
 from dataclasses import replace

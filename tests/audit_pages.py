@@ -11,6 +11,7 @@ the library (`audit_playground.py`).
 
 import functools
 import http.server
+import json
 import shutil
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import jsonschema
+import pandas as pd
 import typer
 from audit_playground import playground_faults
 from axe_playwright_python.sync_playwright import Axe
@@ -114,6 +117,40 @@ def opened(tab: Page, address: str) -> list[str]:
     return [fault for fault in found if not any(known in fault for known in KNOWN)]
 
 
+def from_disk(tab: Page, file: Path) -> list[str]:
+    """Open a page as a file; return what it asks for elsewhere, what fails, and what the browser says of it."""
+    faults: list[str] = []
+    tab.on("console", lambda message: message.type == "error" and faults.append(f"console: {message.text}"))
+    tab.on("pageerror", lambda error: faults.append(f"script: {error.message}"))
+    tab.on("requestfailed", lambda request: faults.append(f"request failed: {request.url[:100]}"))
+
+    def outside(request) -> None:
+        if urlsplit(request.url).scheme not in ("file", "data", "blob", "about"):
+            faults.append(f"a request elsewhere: {request.url}")
+
+    tab.on("request", outside)
+    tab.goto(file.resolve().as_uri(), wait_until="load")
+    tab.wait_for_timeout(300)
+    return [fault for fault in dict.fromkeys(faults) if not any(known in fault for known in KNOWN)]
+
+
+def ledger_faults(book: Path) -> list[str]:
+    """Return what the ledger's files are not: of their schema, or what the page's own table says."""
+    found = json.loads((book / "ledger.json").read_text(encoding="utf-8"))
+    schema = json.loads((book / "ledger.schema.json").read_text(encoding="utf-8"))
+    faults = [
+        f"ledger.json: {error.message[:200]}" for error in jsonschema.Draft202012Validator(schema).iter_errors(found)
+    ]
+    shown = pd.read_csv(book / "files" / "ledger" / "ledger.csv", dtype=str, keep_default_na=False)
+    own = pd.DataFrame(found["verdicts"]).rename(columns={"numbers": "detail", "main_number": "number"})
+    top = pd.read_csv(book / "ledger.csv", dtype=str, keep_default_na=False)
+    top = top.rename(columns={"numbers": "detail", "main_number": "number"})
+    for name, table in (("ledger.json", own), ("ledger.csv", top)):
+        if not table[shown.columns].equals(shown):
+            faults.append(f"{name}: its rows are not those of the page's table")
+    return faults
+
+
 def broken(folder: Path, start: str, links: dict[str, list[str]], anchors: dict[str, set[str]]) -> list[str]:
     """Return the links of pages to pages, files and anchors of the site that are not there."""
     found = []
@@ -154,10 +191,16 @@ def main(book: Path = Path("_build/html"), pages: str = "") -> None:
                         links[f"{name}.html"] = tab.evaluate(LINKS)
                         anchors[f"{name}.html"] = set(tab.evaluate(ANCHORS))
                     context.close()
+            context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
+            context.add_init_script("localStorage.setItem('mode', 'light')")
+            faults += [f"{name}, from disk: {fault}" for fault in from_disk(context.new_page(), book / f"{name}.html")]
+            context.close()
         if "playground" in names:
             faults += [f"playground: {fault}" for fault in playground_faults(browser, f"{start}playground.html")]
         browser.close()
         faults += broken(book, start, links, anchors)
+        if "ledger" in names:
+            faults += ledger_faults(book)
         for name in PAPER.keys() & set(names):
             lacking = [part for part in PAPER[name] if f"paper-{part}" not in anchors[f"{name}.html"]]
             faults += [f"{name}: no anchor for the paper's {part}" for part in lacking]

@@ -5,13 +5,16 @@ import re
 import shutil
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 from docutils import nodes
+from pybtex.database import parse_string
 
 import popview.common.read_log
 from popview.book import build, html, notebooks, page, staging, staleness, web
-from popview.book.parameters import Parameter, read_parameters, rerun_section
+from popview.book.closing import rerun_section
+from popview.book.parameters import Parameter, parameter_lines, read_parameters
 from popview.common.contents import page_names
 from popview.common.errors import UsageError
 
@@ -169,6 +172,33 @@ class TestParameters:
         with pytest.raises(UsageError) as error:
             build.override(chapters(root)["sums"], {name: value})
         assert str(error.value) == f"parameter {name}: {value!r} is not {kind}"
+
+    @pytest.mark.parametrize(
+        ("bounds", "good", "bad"),
+        [
+            ("1 or more", ["1", "500"], ["0", "-3"]),
+            ("above 0", ["0.1"], ["0", "nan"]),
+            ("0 to 1", ["0", "1", "0.5"], ["-0.1", "1.01"]),
+        ],
+    )
+    def test_a_number_out_of_its_bounds_is_refused(self, root, bounds, good, bad):
+        line = f"share: float | None = 0.5  # of [all] restarts [{bounds}]"
+        line = line.replace("0.5", "1", 1)
+        (root / "book" / "sums.py").write_text(f'# %% tags=["parameters"]\n{line}\n')
+        sums = chapters(root)["sums"]
+        known = build.parameters(sums)
+        assert known["share"].bounds == bounds
+        assert parameter_lines(known) == [f"share: float | None = 1.0  of [all] restarts [{bounds}]"]
+        assert [build.override(sums, {"share": text})["share"] for text in good] == [*map(float, good)]
+        assert build.override(sums, {"share": "none"})["share"] is None
+        for text in bad:
+            with pytest.raises(UsageError, match=rf"^parameter share: {float(text)!r} is not {bounds}$"):
+                build.override(sums, {"share": text})
+
+    def test_a_default_out_of_its_bounds_is_refused(self, root):
+        (root / "book" / "sums.py").write_text('# %% tags=["parameters"]\nrestarts: int = 0  # some [1 or more]\n')
+        with pytest.raises(UsageError, match=r"^parameter restarts: 0 is not 1 or more$"):
+            build.parameters(chapters(root)["sums"])
 
     def test_unknown_name_is_answered_with_the_nearest(self, root):
         with pytest.raises(UsageError, match="unknown parameter of chapter sums 'restart': did you mean 'restarts'"):
@@ -493,8 +523,42 @@ class TestStaging:
         assert "base64" not in shown
         assert staged["cells"][0]["metadata"]["tags"] == ["parameters", "hide-input"]
         assert staged["cells"][-1]["source"].startswith("## Run this page with other numbers")
-        assert "`restarts` | int | `5` | how many restarts" in staged["cells"][-1]["source"]
+        assert "`restarts` | int | `5` |  | how many restarts" in staged["cells"][-1]["source"]
+        own = nbformat.read(tmp_path / "stage" / "extra" / "notebooks" / "sums.ipynb", as_version=4)
+        nbformat.validate(own)
+        assert [cell.cell_type for cell in own.cells] == ["markdown", "code", "code"]
+        assert own.cells[1].metadata["tags"] == ["parameters"]
+        assert own.cells[1].source.startswith("restarts: int = 5  # how many restarts\n")
+        assert not any(cell.get("outputs") for cell in own.cells)
         assert "hide-input" not in notebook.read_text()
+
+    def test_a_page_hands_files_to_the_top_of_the_site(self, tmp_path):
+        (tmp_path / "book" / "run").mkdir(parents=True)
+        notebook = tmp_path / "book" / "run" / "sums.ipynb"
+        notebook.write_text(self.notebook(page.site_file("sums.json", "{}\n"), "text/html"))
+        staging.stage(tmp_path, tmp_path / "stage", {"sums": notebook})
+        assert (tmp_path / "stage" / "extra" / "sums.json").read_text() == "{}\n"
+        staged = json.loads((tmp_path / "stage" / "sums.ipynb").read_text())
+        assert 'href="sums.json"' in staged["cells"][1]["outputs"][0]["data"]["text/html"]
+
+    def test_every_page_of_the_contents_says_how_to_cite_it(self, tmp_path):
+        (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: a\n")
+        (tmp_path / "_config.yml").write_text("title: T & U\nauthor: Who\ncopyright: '2026'\n")
+        (tmp_path / "book").mkdir()
+        for name in ("a", "draft"):
+            (tmp_path / "book" / f"{name}.md").write_text(f"# Why *{name}*?\n\nBecause.\n")
+        staging.stage(tmp_path, tmp_path / "stage", staging.sources(tmp_path, ["a", "draft"]))
+        assert "Cite" not in (tmp_path / "stage" / "draft.md").read_text()
+        text = (tmp_path / "stage" / "a.md").read_text()
+        entry = re.search(r"^```bibtex\n(@.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        fields = parse_string(entry[1], "bibtex").entries["popview2026-a"].fields
+        assert (fields["title"], fields["booktitle"], fields["year"]) == ("Why a?", "T \\& U", "2026")
+        assert "url" not in fields  # no address is invented
+        (tmp_path / "_config.yml").write_text(
+            "title: T\nauthor: Who\ncopyright: '2026'\nhtml: {baseurl: 'https://b.c/d/'}\n"
+        )
+        staging.stage(tmp_path, tmp_path / "stage", staging.sources(tmp_path, ["a"]))
+        assert "url       = {https://b.c/d/a.html}" in (tmp_path / "stage" / "a.md").read_text()
 
     def test_what_is_unchanged_is_left_alone_and_what_is_gone_is_removed(self, tmp_path):
         (tmp_path / "book").mkdir()

@@ -61,14 +61,14 @@ def chapter(
     With parameters of your own it runs in any case, and its notebook and page go to book/run/custom/; without, the
     book's own page is brought up to date.
     """
-    from popview.book import build, html, notebooks
+    from popview.book import build, html, notebooks, parameters
 
     root = _root()
     chosen = build.find(root, name)
     known = build.parameters(chosen)
     if listing:
-        for entry in known.values():
-            typer.echo(f"{entry.name}: {entry.type} = {entry.default!r}  {entry.help}".rstrip())
+        for line in parameters.parameter_lines(known):
+            typer.echo(line)
         return
     given = dict(_pair(text) for text in parameter or [])
     effective = build.override(chosen, given)

@@ -42,7 +42,6 @@ __all__ = [
 LIBRARY = Path(__file__).resolve().parents[2]
 #: Stands after the title of a page that has not the book's parameters.
 OWN = Path(__file__).with_name("templates") / "own-parameters.md"
-KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 QUIET = {  # what would make two executions of a notebook differ, or a reader's own settings leak into it
     "PYTHONHASHSEED": "0",
     "TQDM_DISABLE": "1",
@@ -211,9 +210,7 @@ def _papermill(chapter: Chapter, changed: Mapping[str, Any], folder: Path) -> tu
     import jupytext
     import yaml
 
-    notebook = jupytext.reads(read_utf8(chapter.source), fmt="py:percent")
-    notebook.metadata["kernelspec"] = KERNEL
-    jupytext.write(notebook, folder / "source.ipynb")
+    jupytext.write(notebooks.from_text(read_utf8(chapter.source)), folder / "source.ipynb")
     (folder / "reads").touch()
     (folder / "parameters.yml").write_text(yaml.safe_dump(json.loads(json.dumps(changed))), encoding="utf-8")
     environment = {

@@ -9,7 +9,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from popview.book import staging, web
+from popview.book import closing, staging, web
 from popview.book.staging import sources, stage
 from popview.book.staleness import LOCK, path_digest
 from popview.common.children import run_child
@@ -145,7 +145,8 @@ def _inputs(root: Path) -> dict[str, str]:
     files -= {path for name in ("failed", "custom") for path in (book / "run" / name).rglob("*")}
     files |= {path for page in book.glob("*.md") for path in _documented(read_utf8(page))}
     inputs = {Path(os.path.relpath(path, root)).as_posix(): path_digest(path) for path in sorted(files)}
-    return inputs | {module.__name__: path_digest(Path(str(module.__file__))) for module in (staging, web)}
+    inputs |= {f"templates/{path.name}": path_digest(path) for path in sorted(closing.TEMPLATES.glob("*.md"))}
+    return inputs | {module.__name__: path_digest(Path(str(module.__file__))) for module in (closing, staging, web)}
 
 
 def _documented(prose: str) -> set[Path]:

@@ -1,4 +1,4 @@
-"""Executed notebooks: without what differs from one run to the next, written whole, made by one process at a time."""
+"""Notebooks: to be run by a reader; executed, without what differs from one run to the next, and written whole."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,27 @@ from typing import Any
 from popview.common.files import writing
 from popview.common.locks import abandoned, claim
 
-__all__ = ["alone", "clean", "publish"]
+__all__ = ["KERNEL", "alone", "clean", "from_text", "publish", "to_run"]
+
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+
+
+def from_text(text: str) -> Any:
+    """Return a chapter's text (py:percent) as a notebook, not executed."""
+    import jupytext
+
+    notebook = jupytext.reads(text, fmt="py:percent")
+    notebook.metadata["kernelspec"] = KERNEL
+    return notebook
+
+
+def to_run(text: str) -> bytes:
+    """Return a chapter's text as the file of a notebook that a reader opens in Jupyter, or gives to papermill."""
+    import nbformat
+
+    notebook = from_text(text)
+    clean(notebook)
+    return nbformat.writes(notebook).encode()
 
 
 def clean(notebook: Any) -> None:

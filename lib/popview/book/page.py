@@ -1,6 +1,7 @@
 """How a chapter hands its figures and tables to the page, and the line under each that says where it comes from."""
 
 import html
+import os
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 from myst_nb import glue
 
 from popview.book import style
+from popview.common.read_log import ENVIRONMENT_VARIABLE
 
 __all__ = [
     "MINUS",
@@ -30,11 +32,15 @@ __all__ = [
     "raised",
     "show",
     "signed",
+    "site_file",
     "table",
 ]
 
 #: The sign, at which a browser does not break the line as it does at a hyphen.
 MINUS = "\u2212"
+
+#: Whether a reader runs the notebook himself, and not `popview chapter`: each thing shows below the cell that makes it.
+BY_HAND = ENVIRONMENT_VARIABLE not in os.environ
 
 #: Where a chapter's page finds plotly's script; `popview book` puts it there.
 PLOTLY = "_static/plotly.min.js"
@@ -53,7 +59,7 @@ def table(name: str, frame: pd.DataFrame, digits: int = 2) -> None:
     """
     shown = frame.map(lambda cell: number(cell, digits))
     align = ["right" if pd.api.types.is_numeric_dtype(frame[column]) else "left" for column in frame.columns]
-    glue(name, Markdown(shown.to_markdown(index=False, colalign=align, disable_numparse=True)), display=False)
+    glue(name, Markdown(shown.to_markdown(index=False, colalign=align, disable_numparse=True)), display=BY_HAND)
 
 
 def show(
@@ -75,7 +81,7 @@ def show(
 
 def markdown(name: str, words: str) -> None:
     """Hand Markdown to the page."""
-    glue(name, Markdown(words), display=False)
+    glue(name, Markdown(words), display=BY_HAND)
 
 
 def listed(names: Iterable[str]) -> str:
@@ -130,7 +136,7 @@ def figure(name: str, draw: Callable[[int], Figure], alt: str) -> None:
         f'<picture><source media="(max-width: 600px)" data-name="{name}-phone.{narrow[0]}" srcset="{narrow[1]}">'
         f'<img alt="{html.escape(alt)}" data-name="{name}.{wide[0]}" src="{wide[1]}"></picture>'
     )
-    glue(name, HTML(code), display=False)
+    glue(name, HTML(code), display=BY_HAND)
 
 
 def _image(drawn: Figure) -> tuple[str, str]:
@@ -148,7 +154,7 @@ def interactive(name: str, drawn: go.Figure) -> None:
     """Hand a plotly figure to the page under a name; it works without a network."""
     drawn.update_layout(dragmode=False)  # else a finger that scrolls the page zooms the axes
     code = drawn.to_html(full_html=False, include_plotlyjs=PLOTLY, div_id=name, config=PLOTLY_SETTINGS)
-    glue(name, HTML(code), display=False)
+    glue(name, HTML(code), display=BY_HAND)
 
 
 def provenance(frame: pd.DataFrame | None = None, filename: str = "", **facts: Any) -> HTML:
@@ -169,6 +175,12 @@ def provenance(frame: pd.DataFrame | None = None, filename: str = "", **facts: A
         data = b64encode(frame.to_csv(index=False).encode()).decode()
         line += f'{" · " if parts else ""}<a download="{filename}" href="data:text/csv;base64,{data}">{filename}</a>'
     return HTML(f'<p class="provenance">{line}</p>')
+
+
+def site_file(name: str, content: str) -> str:
+    """Return a link to a file that the page hands to the site, which has it at its top: ``/<name>``."""
+    data = b64encode(content.encode()).decode()
+    return f'<a data-site="{name}" href="data:text/plain;base64,{data}">{name}</a>'
 
 
 def facts(profile: str, results: dict[tuple[str, str], pd.DataFrame]) -> dict[str, str]:

@@ -1,49 +1,52 @@
 """The typed parameters of a chapter: read from its text, and values checked against their types.
 
 A parameter is an annotated assignment in the cell tagged ``parameters``, such as
-``restarts: int = 500  # random restarts per cell``. Types: int, float, str, bool, list[…], tuple[…] and ``… | None``.
-Nothing is evaluated but literals.
+``restarts: int = 500  # random restarts per cell [1 or more]``. Types: int, float, str, bool, list[…], tuple[…] and
+``… | None``. A comment may end with the bounds of a number: ``[1 or more]``, ``[above 0]``, ``[0 to 1]``. Nothing is
+evaluated but literals.
 """
 
 import ast
 import builtins
 import io
-import math
 import re
 import tokenize
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Strict, TypeAdapter
 
 from popview.common.errors import UsageError
 
-__all__ = ["Parameter", "convert", "read_parameters", "rerun_section"]
+__all__ = ["Parameter", "convert", "parameter_lines", "read_parameters"]
 
 CELL = re.compile(r"^# ?%%(.*)$", re.MULTILINE)
 #: As jupytext reads it: a list in single or double quotes, after ``tags=`` or as JSON.
 TAGGED = re.compile(r"""\btags["']?\s*[=:]\s*\[[^\]]*(["'])parameters\1""")
 WORDS = {"true": True, "false": False}
 MISMATCH = (ValueError, SyntaxError, TypeError)
+#: At the end of a comment: the bounds of a number.
+BOUNDS = re.compile(r"\s*\[((above )?(-?[\d.]+)(?: or more| to (-?[\d.]+))?)\]$")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter: its name, its type as written, its default and the comment beside it.
+    """One parameter: its name, its type as written, its default, the comment beside it, and the bounds of a number.
 
     Examples
     --------
     >>> from popview.book.parameters import read_parameters
-    >>> text = '# %% tags=["parameters"]\\nrestarts: int = 500  # random restarts per cell\\n'
+    >>> text = '# %% tags=["parameters"]\\nrestarts: int = 500  # restarts per cell [1 or more]\\n'
     >>> read_parameters(text, "04")["restarts"]
-    Parameter(name='restarts', type='int', default=500, help='random restarts per cell')
+    Parameter(name='restarts', type='int', default=500, help='restarts per cell', bounds='1 or more')
     """
 
     name: str
     type: str
     default: Any
     help: str
+    bounds: str = ""
 
 
 def read_parameters(text: str, origin: str) -> dict[str, Parameter]:
@@ -87,8 +90,17 @@ def _declared(cell: str, origin: str) -> dict[str, Parameter]:
             default = TypeAdapter(_type(annotation)).validate_python(ast.literal_eval(value))
         except MISMATCH:
             raise UsageError(f"chapter {origin}: parameter {name} = {ast.unparse(value)} is not {kind}") from None
-        found[name] = Parameter(name, kind, default, comments.get(node.end_lineno or 0, ""))
+        comment = comments.get(node.end_lineno or 0, "")
+        bounds = BOUNDS.search(comment)
+        found[name] = Parameter(name, kind, default, BOUNDS.sub("", comment), bounds[1] if bounds else "")
+        _check_bounds(found[name], default)
     return found
+
+
+def parameter_lines(known: Mapping[str, Parameter]) -> list[str]:
+    """Return a line for each parameter: name, type, default, what it is, and its bounds."""
+    ends = {name: f" [{entry.bounds}]" if entry.bounds else "" for name, entry in known.items()}
+    return [f"{one.name}: {one.type} = {one.default!r}  {one.help}{ends[one.name]}".rstrip() for one in known.values()]
 
 
 def convert(parameter: Parameter, value: Any) -> Any:
@@ -96,9 +108,21 @@ def convert(parameter: Parameter, value: Any) -> Any:
     kind = ast.parse(parameter.type, mode="eval").body
     try:
         given = _read(value, kind) if isinstance(value, str) else value
-        return TypeAdapter(_type(kind)).validate_python(given)
+        found = TypeAdapter(_type(kind)).validate_python(given)
     except MISMATCH:
         raise UsageError(f"parameter {parameter.name}: {value!r} is not {parameter.type}") from None
+    _check_bounds(parameter, found)
+    return found
+
+
+def _check_bounds(parameter: Parameter, value: Any) -> None:
+    """Raise UsageError for a number that is not within the parameter's bounds."""
+    bounds = BOUNDS.search(f"[{parameter.bounds}]")
+    if bounds is None or value is None:
+        return
+    _, above, low, high = bounds.groups()
+    if not (value > float(low) or (value == float(low) and not above)) or (high and value > float(high)):
+        raise UsageError(f"parameter {parameter.name}: {value!r} is not {parameter.bounds}")
 
 
 def _read(text: str, kind: ast.expr) -> Any:
@@ -131,44 +155,3 @@ def _type(kind: ast.expr) -> Any:
             ends = (... if isinstance(one, ast.Constant) and one.value is ... else _type(one) for one in items)
             return tuple.__class_getitem__(tuple(ends))
     raise TypeError(f"{ast.unparse(kind)} is no type of a parameter")
-
-
-#: Stands at the end of every page that has parameters.
-RERUN = Path(__file__).with_name("templates") / "rerun.md"
-#: Where the book has a page on that.
-GUIDE = " [](rerun.md) says what it takes."
-
-
-def rerun_section(page: str, known: dict[str, Parameter], repository: str, seconds: float | None, guide: bool) -> str:
-    """Return the section that lists a page's parameters and says how to run it with others, in Markdown.
-
-    `repository` is the project's address, or empty; `seconds` is what the page takes, if known; `guide` says whether
-    there is a page ``rerun.md`` to refer to.
-    """
-    first = next(iter(known.values()))
-    lines = ["| parameter | type | default | |", "|---|---|---|---|"]
-    lines += [
-        f"| `{entry.name}` | {_cell(entry.type)} | `{entry.default!r}` | {_cell(entry.help)} |"
-        for entry in known.values()
-    ]
-    folder = f"git clone {repository} && cd popview" if repository else "cd popview"
-    return RERUN.read_text(encoding="utf-8").format(
-        folder=folder,
-        page=page,
-        example=f"{first.name}={first.default}",
-        table="\n".join(lines),
-        guide=GUIDE if guide else "",
-        span=_span(seconds),
-    )
-
-
-def _cell(words: str) -> str:
-    return words.replace("|", "\\|")
-
-
-def _span(seconds: float | None) -> str:
-    """Write what a page takes: " in about 3 minutes"."""
-    if seconds is None:
-        return ""
-    minutes = math.ceil(seconds / 60)
-    return " in about a minute" if minutes == 1 else f" in about {minutes} minutes"

@@ -1,7 +1,8 @@
 """The folder that Jupyter Book builds from: the pages under their own names, their pictures and tables as files.
 
 An executed notebook carries its tables (CSV) and pictures (SVG, PNG) within itself, so that it is one file. On the site
-each is a file with an address of its own: ``/files/<page>/<name>``.
+each is a file with an address of its own: ``/files/<page>/<name>``, or ``/<name>`` where the page says so
+(`popview.book.page.site_file`).
 """
 
 import json
@@ -11,7 +12,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from popview.book.parameters import read_parameters, rerun_section
+from popview.book.closing import NOTEBOOKS, Settings, cite_section, rerun_section
+from popview.book.notebooks import to_run
+from popview.book.parameters import read_parameters
 from popview.common.contents import CONTENTS, page_names
 from popview.common.errors import UsageError
 from popview.common.files import read_toml, read_utf8, read_yaml, writing
@@ -23,7 +26,7 @@ EXTRA = "extra"
 
 #: A file within a page: its name stands beside it, or before it.
 _WITHIN = re.compile(
-    r'(?P<before>(?:download|data-name)="(?P<name>[\w.-]+)" (?:href|src|srcset)=")'
+    r'(?P<before>(?:download|data-name|data-(?P<top>site))="(?P<name>[\w.-]+)" (?:href|src|srcset)=")'
     r'data:[\w/+-]+;base64,(?P<data>[\w+/=]+)"'
 )
 
@@ -65,16 +68,24 @@ def stage(root: Path, folder: Path, pages: dict[str, Path]) -> None:
         Name of a page → its file, as `sources` returns it.
     """
     wanted: dict[str, bytes] = {}
-    repository = _repository(root / "_config.yml")
+    settings = Settings.of((read_yaml(config) if (config := root / "_config.yml").is_file() else None) or {})
     seconds = read_toml(root / "book" / "seconds.toml") if (root / "book" / "seconds.toml").is_file() else {}
+    listed = page_names(root)
     for name, file in pages.items():
-        if file.suffix == ".ipynb":
-            source = root / "book" / f"{name}.py"
-            known = read_parameters(read_utf8(source), name) if source.is_file() else {}
-            words = rerun_section(name, known, repository, seconds.get(name), "rerun" in pages) if known else ""
-            wanted |= _notebook(name, json.loads(read_utf8(file)), words)
-        else:
-            wanted[file.name] = file.read_bytes()
+        text, source = read_utf8(file), root / "book" / f"{name}.py"
+        computed = file.suffix == ".ipynb"
+        shown = "".join(json.loads(text)["cells"][0]["source"]) if computed else text
+        title = re.search(r"^# (.+)$", shown, re.MULTILINE)
+        cite = cite_section(name, title[1], settings, "cite" in pages) if title and name in listed else ""
+        if not computed:
+            wanted[file.name] = "\n".join(filter(None, [text, cite])).encode()
+            continue
+        script = read_utf8(source) if source.is_file() else ""
+        known = read_parameters(script, name)
+        words = rerun_section(name, known, settings.repository, seconds.get(name), "rerun" in pages) if known else ""
+        wanted |= _notebook(name, json.loads(text), [words, cite])
+        if script:
+            wanted[f"{EXTRA}/{NOTEBOOKS}/{name}.ipynb"] = to_run(script)
     for name in ("_config.yml", CONTENTS):
         if (root / name).is_file():
             wanted[name] = (root / name).read_bytes()
@@ -93,16 +104,17 @@ def stage(root: Path, folder: Path, pages: dict[str, Path]) -> None:
                 path.write_bytes(content)
 
 
-def _notebook(page: str, notebook: dict[str, Any], last: str) -> dict[str, bytes]:
+def _notebook(page: str, notebook: dict[str, Any], last: list[str]) -> dict[str, bytes]:
     """Return the files of an executed page: the notebook without the files within it, and those.
 
-    `last` stands at its end.
+    The texts in `last` stand at its end.
     """
     found: dict[str, bytes] = {}
 
     def move(match: re.Match[str]) -> str:
-        found[f"{EXTRA}/files/{page}/{match['name']}"] = b64decode(match["data"])
-        return f'{match["before"]}files/{page}/{match["name"]}"'
+        place = match["name"] if match["top"] else f"files/{page}/{match['name']}"
+        found[f"{EXTRA}/{place}"] = b64decode(match["data"])
+        return f'{match["before"]}{place}"'
 
     for output in (output for cell in notebook["cells"] for output in cell.get("outputs", ())):
         for kind in [kind for kind in output.get("data", {}) if kind.endswith("text/html")]:  # shown, or glued
@@ -111,13 +123,7 @@ def _notebook(page: str, notebook: dict[str, Any], last: str) -> dict[str, bytes
         tags = cell["metadata"].setdefault("tags", [])
         if "parameters" in tags and "hide-input" not in tags:
             tags.append("hide-input")
-    if last:
-        notebook["cells"].append({"cell_type": "markdown", "id": "rerun", "metadata": {}, "source": last})
+    for number, words in enumerate(filter(None, last), start=1):
+        notebook["cells"].append({"cell_type": "markdown", "id": f"last-{number}", "metadata": {}, "source": words})
     found[f"{page}.ipynb"] = json.dumps(notebook, indent=1, ensure_ascii=False).encode()
     return found
-
-
-def _repository(config: Path) -> str:
-    """Return the project's address, as Jupyter Book's settings have it; empty where they have none."""
-    settings = (read_yaml(config) if config.is_file() else None) or {}
-    return str((settings.get("html") or {}).get("repository_url") or "")

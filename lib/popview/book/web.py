@@ -1,14 +1,17 @@
-"""A Sphinx extension: the heads of pages, for search engines and reference managers, and abbreviations explained."""
+"""A Sphinx extension: the heads of pages, their button for downloads, and abbreviations explained."""
 
 import html
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
+
+from popview.book.closing import NOTEBOOKS
 
 __all__ = ["Abbreviations", "abbreviated", "first_words", "glossary", "page_head", "setup"]
 
@@ -96,8 +99,21 @@ def _add_head(
     context["metatags"] = context.get("metatags", "") + head
 
 
+def _offer_notebook(app: Sphinx, pagename: str, _template: str, context: dict[str, Any], _: Any) -> None:
+    """Offer what a reader can run for download, and not the source that Jupyter Book was given."""
+    place = f"{NOTEBOOKS}/{pagename}.ipynb"
+    there = any(Path(app.srcdir, folder, place).is_file() for folder in app.config.html_extra_path)
+    for group in context.get("header_buttons", ()):
+        if group.get("label") == "download-buttons":
+            others = [button for button in group["buttons"] if button["label"] == "download-pdf-button"]
+            notebook = {"type": "link", "url": place, "text": ".ipynb", "icon": "fas fa-code"}
+            notebook |= {"tooltip": "Download this page as a notebook", "label": "download-notebook-button"}
+            group["buttons"] = [notebook, *others] if there else others
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
     app.add_post_transform(Abbreviations)
     app.connect("html-page-context", _add_head)
+    app.connect("html-page-context", _offer_notebook, priority=502)  # after the theme has put its buttons there
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

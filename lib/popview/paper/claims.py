@@ -135,7 +135,8 @@ def judge_everything(profile: str = "laptop", computed: Computed | None = None, 
     DataFrame
         One row per claim, scale and variant: ``id, document, where, claim, page, scale`` (a task, the title of a
         network, `PRINTED_SCALE`, `COMPUTED_SCALE` or `NO_SCALE`), ``variant`` (of a task, else empty), ``verdict,
-        detail``.
+        detail, number`` (the one that sums the numbers up, or empty), ``evidence`` (its kind), ``rule`` and
+        ``rule_version`` (all three empty where no rule judged).
     """
     results, pages = task_results(profile), set(page_names(root))
     return judge_claims(read_claims(), results, computed or Computed(), pages, network_studies(profile))
@@ -226,19 +227,26 @@ def judge_claims(
     }
     rows = []
     for claim in table.to_dict("records"):
-        found = {
-            place: Finding("not run here", _LACKING[kind]) if given is None else rules[kind][claim[kind]](given)
+        judged = {
+            place: (kind, rules[kind][claim[kind]], given)
             for kind, places in evidence.items()
             if claim[kind]
             for place, given in places.items()
         }
-        if claim["reason"]:
-            found[NO_SCALE, ""] = _untested(claim["reason"], claim["page"], pages)
         fixed = {name: claim[name] for name in ("id", "document", "where", "claim", "page")}
-        for (scale, variant), finding in found.items():
-            said = {"scale": scale, "variant": variant, "verdict": finding.word, "detail": finding.detail}
-            rows.append(fixed | said)
+        for (scale, variant), (kind, rule, given) in judged.items():
+            finding = Finding("not run here", _LACKING[kind]) if given is None else rule(given)
+            by = {"evidence": kind, "rule": claim[kind], "rule_version": rule.version}
+            rows.append(fixed | {"scale": scale, "variant": variant} | _said(finding) | by)
+        if claim["reason"]:
+            finding = _untested(claim["reason"], claim["page"], pages)
+            by = dict.fromkeys(("evidence", "rule", "rule_version"), "")
+            rows.append(fixed | {"scale": NO_SCALE, "variant": ""} | _said(finding) | by)
     return pd.DataFrame(rows)
+
+
+def _said(finding: Finding) -> dict[str, str]:
+    return {"verdict": finding.word, "detail": finding.detail, "number": finding.number}
 
 
 def _untested(reason: str, page: str, pages: set[str]) -> Finding:

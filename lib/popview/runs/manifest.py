@@ -17,6 +17,9 @@ __all__ = ["MANIFEST", "Entry", "Verified", "verify"]
 MANIFEST = "manifest.csv"
 HEADER = "path,bytes,rows,sha256"
 
+#: What lies in the store beside results: the manifest, what papers print, what is derived, and what is said of them.
+BESIDE = (MANIFEST, "paper", "ensembles", "README.md", "dictionary.csv")
+
 #: Last suffixes of what may lie in the store and is no result.
 OTHERS = (*store.TEMPORARY, ".safetensors")
 
@@ -114,13 +117,12 @@ def _listed(root: Path) -> dict[str, Entry]:
 
 
 def _files(root: Path) -> list[str]:
-    """Return the names of what lies in the store, but for what papers print, what is derived and what is under way."""
+    """Return the names of what lies in the store, but for what is `BESIDE` results, and what is under way."""
     places = (file.relative_to(root) for file in root.rglob("*") if not file.is_dir() and file.suffix not in OTHERS)
     return [
         str(place)
         for place in places
-        if place.parts[0] not in (MANIFEST, "paper", "ensembles")
-        and not any(part.startswith(".") for part in place.parts)
+        if place.parts[0] not in BESIDE and not any(part.startswith(".") for part in place.parts)
     ]
 
 

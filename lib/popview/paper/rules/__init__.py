@@ -5,6 +5,8 @@ Four kinds of evidence: ``printed`` (the checks of `popview.paper.audit.printed_
 landscapes and simulations), ``task`` (`Results` of a task) and ``study`` (`Study` of a network's solutions).
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from inspect import isfunction, signature
@@ -59,6 +61,9 @@ class Rule:
         The sentence where evidence is missing.
     changed : sequence of str
         What was changed in the rule in sight of results, and when.
+    version : str
+        The first 12 hexadecimal digits of the SHA-256 of its table in ``data/paper/rules.toml``, as JSON with sorted
+        keys and no spaces, in UTF-8.
     """
 
     states: str
@@ -69,6 +74,7 @@ class Rule:
     number: str = ""
     absent: str = ""
     changed: Sequence[str] = ()
+    version: str = ""
 
     def __call__(self, evidence: Any) -> Finding:
         """Judge by the evidence."""
@@ -100,6 +106,8 @@ def load_rules(kind: str) -> dict[str, Rule]:
             if not isinstance(row, dict) or not isinstance(row.get(key), str):
                 raise UsageError(f"rule {name} of {file} needs {key}, a text")
         check_name(f"decider of rule {name}", row["decide"], DECIDERS[kind])
+        canonical = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+        row["version"] = hashlib.sha256(canonical.encode()).hexdigest()[:12]
         row |= {"decide": DECIDERS[kind][row["decide"]], "states": " ".join(row["states"].split())}
         own = {field.name: row.pop(field.name) for field in fields(Rule) if field.name in row}
         guards = {key: row.pop(key) for key in GUARDS if key in row}

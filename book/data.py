@@ -1,0 +1,185 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The data: every run is a Parquet file that you can read without our code
+#
+# {glue:text}`number-files` files hold {glue:text}`number-rows` rows, {glue:text}`number-megabytes` MB in all, under the MIT
+# licence. A row is a model at a checkpoint. What was run stands in the file's name and metadata, with the versions and the
+# processor that computed it.
+#
+# ## Five lines to read them
+#
+# With pandas, in the project's folder: the test score of every run of SGD on CIFAR-10 at its end.
+
+# %%
+from pathlib import Path
+
+import pandas as pd
+
+files = sorted(Path("data/optimizers/laptop/cifar10/SGD").glob("base-*"))
+runs = pd.concat(map(pd.read_parquet, files))
+last = runs.sort_values("step").groupby("seed").last()
+last["test_metric"].describe().round(4)
+
+# %% [markdown]
+# With [DuckDB](https://duckdb.org), which reads all files at once, and the task and algorithm from their paths:
+#
+# ```sql
+# SELECT regexp_extract(filename, 'laptop/(.*)/', 1) AS runs_of,
+#        count(DISTINCT seed) AS runs, max(test_metric) AS best
+# FROM read_parquet('data/optimizers/laptop/*/*/base-*.parquet',
+#                   filename = true, union_by_name = true)
+# GROUP BY ALL ORDER BY ALL;
+# ```
+#
+# With [datasets](https://huggingface.co/docs/datasets), from the folder `data`, whose card names a configuration per task
+# and a split per algorithm (`-` in a name is `_` there):
+#
+# ```python
+# from datasets import load_dataset
+#
+# runs = load_dataset("data", "cifar10", split="NiM_BH")
+# ```
+#
+# ## Where a file lies, and what its name says
+#
+# ```
+# data/<experiment>/<profile>/<task>/<algorithm>/
+#     <labels>-<seed>-<digest>.parquet
+# ```
+#
+# The experiment `optimizers` has the runs that are compared. `solutions` has what lies
+# [between solutions](between-solutions.ipynb). The others vary one source of chance. The label is the variant: `base` for
+# default settings, `tuned` and `annealed` for searched ones. The digest is a hash of all that decides the run.
+#
+# The metadata are JSON under the key `popview` of the Parquet schema:
+
+# %%
+import json
+
+import pyarrow.parquet as pq
+
+told = json.loads(pq.read_schema(files[0]).metadata[b"popview"])
+told["spec"]["task"], told["spec"]["algorithm"], told["spec"]["hyperparameters"]
+
+# %% tags=["remove-cell"]
+from myst_nb import glue
+
+from popview.book import page
+from popview.book.tables import data as data_tables
+
+known, there = data_tables.dictionary(), data_tables.shipped()
+for (kind, part), _ in known.groupby(["kind", "part"], sort=False):
+    page.table(f"{kind}-{part}", data_tables.dictionary_table(known, kind, part))
+page.table("shipped", there.assign(folder="`" + there["folder"] + "`"), digits=1)
+for name, digits in (("files", 0), ("rows", 0), ("megabytes", 0)):
+    glue(f"number-{name}", f"{there[name].sum():,.{digits}f}", display=False)
+glue("provenance-dictionary", page.provenance(known, "dictionary.csv"), display=False)
+glue("provenance-shipped", page.provenance(there, "shipped.csv"), display=False)
+
+# %% [markdown]
+# `````{dropdown} How many files there are
+# ````{table} Files of results, their rows and sizes.
+# :name: table-shipped
+# ```{glue:md} shipped
+# :format: myst
+# ```
+# ````
+#
+# ```{glue} provenance-shipped
+# ```
+# `````
+#
+# ## The data dictionary
+#
+# Losses are negative log likelihoods in nats. Scores are shares between 0 and 1; the book shows them in points, hundredths.
+# No column has missing values, but for the predictions, which stand in some rows only. `popview verify` checks every file
+# against `data/manifest.csv`.
+#
+# ```{glue} provenance-dictionary
+# ```
+#
+# `````{dropdown} Trajectories: a row per run and checkpoint
+# ````{table} Columns of trajectories.
+# :name: table-data-trajectory
+# ```{glue:md} trajectory-column
+# :format: myst
+# ```
+# ````
+# ````{table} Their metadata: keys of the JSON under `popview`.
+# :name: table-metadata-trajectory
+# ```{glue:md} trajectory-metadata
+# :format: myst
+# ```
+# ````
+# `````
+#
+# `````{dropdown} Solutions: a row per run and stage
+# ````{table} Columns of solutions.
+# :name: table-data-solutions
+# ```{glue:md} solutions-column
+# :format: myst
+# ```
+# ````
+# ````{table} Their metadata.
+# :name: table-metadata-solutions
+# ```{glue:md} solutions-metadata
+# :format: myst
+# ```
+# ````
+# `````
+#
+# `````{dropdown} Barriers between solutions: a row per pair
+# ````{table} Columns of barriers.
+# :name: table-data-barriers
+# ```{glue:md} barriers-column
+# :format: myst
+# ```
+# ````
+# ````{table} Their metadata.
+# :name: table-metadata-barriers
+# ```{glue:md} barriers-metadata
+# :format: myst
+# ```
+# ````
+# `````
+#
+# `````{dropdown} Inner products of solutions: a row per solution
+# ````{table} Columns of inner products.
+# :name: table-data-products
+# ```{glue:md} products-column
+# :format: myst
+# ```
+# ````
+# ````{table} Their metadata.
+# :name: table-metadata-products
+# ```{glue:md} products-metadata
+# :format: myst
+# ```
+# ````
+# `````
+#
+# `````{dropdown} Ensembles, and pairs of models: CSV files in data/ensembles
+# ````{table} Columns of ensembles: a row per algorithm, size and restart left out.
+# :name: table-data-ensembles
+# ```{glue:md} ensembles-column
+# :format: myst
+# ```
+# ````
+# ````{table} Columns of pairs: a row per two algorithms.
+# :name: table-data-pairs
+# ```{glue:md} pairs-column
+# :format: myst
+# ```
+# ````
+# `````
