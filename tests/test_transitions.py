@@ -83,7 +83,7 @@ class TestTransitions:
 class TestPreference:
     @pytest.mark.parametrize("ratio", [1.0, 5.0])
     def test_noise_in_raw_gradients_visits_wells_as_boltzmann_says(self, ratio):
-        """Steps η (g + ζ) are Langevin dynamics of temperature η ρ² / (2 (d + 2)): the variance of ζ is ρ² / (d + 2)."""
+        """Steps η (g + ζ) are Langevin dynamics of temperature η ρ² / (2 (d + 2)): ζ varies by ρ² / (d + 2)."""
         lr, rho = 0.01, 20.0
         surface, temperature = two_well(2, 0.0, (2.0, 2.0 * ratio)), lr * rho**2 / 8
         s = sample(surface, "NiG-GD", 4000, iterations=4000, lr=lr, rho=rho)

@@ -1,4 +1,4 @@
-"""From where gradient descent ends to where another algorithm ends, from the same starts: sweeps as tables of counts."""
+"""Where another algorithm ends from where gradient descent does, with the same starts: sweeps as tables of counts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -29,11 +29,16 @@ REVISION = 1
 SETTINGS = ("landscape", "dimension", "ratio", "depth", "normalized", "lr", "displacement", "rho", "tau", "weight")
 
 
+#: Values to try.
+Sizes = Annotated[list[Positive], Field(description="a list of numbers above 0")]
+
+
 class OwnValues(Schema):
     """What an algorithm of a sweep tries instead of the common values."""
 
-    lr: list[Positive] = Field(default_factory=list)
-    displacement: list[Positive] = Field(default_factory=list)
+    lr: Sizes = Field(default=[])
+    displacement: Sizes = Field(default=[])
+    tau: list[Count] = Field(default=[], description="a list of whole numbers, 1 or above")
 
 
 class SweepTable(OwnValues):
@@ -45,10 +50,9 @@ class SweepTable(OwnValues):
     iterations: Count = 1000
     epsilon: Positive = 1e-3
     dimension: Count = 2
-    ratio: list[Positive] = Field(default_factory=list)
+    ratio: Sizes = Field(default=[])
     depth: list[float] = Field(default_factory=list)
     normalized: list[bool]
-    tau: list[Count]
     weight: list[float] = Field(default_factory=lambda: [0.0])
     own: dict[str, OwnValues] = Field(default_factory=dict)
 
