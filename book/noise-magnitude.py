@@ -11,11 +11,11 @@
 # ---
 
 # %% [markdown]
-# # Noise prefers wide minima only where it can carry a model out of one
+# # Noise prefers wide minima once it is large enough to leave narrow ones
 #
 # Of two equally deep wells, noise in the gradient (NiG) brings up to {glue:text}`most` points more of its restarts into the
-# wider one. But that begins where its noise is {glue:text}`times` times as long as a step; smaller noise changes nothing.
-# Sharpness-aware minimization (SAM) prefers the wide well where its steps overshoot the narrow one, and else none.
+# wider one, but only where ρ is {glue:text}`times` or more, against a step of length 1. Sharpness-aware minimization (SAM)
+# does so where its steps overshoot the narrow well. Smaller noise changes nothing.
 #
 # ```{glue:figure} phases
 # :name: figure-phases
@@ -32,13 +32,16 @@ normalized: bool = True  # follow the gradient's direction there (the paper's eq
 tau: int = 50  # updates in a hop there: 10, 50 or 200
 
 # %% tags=["remove-cell"]
+import pandas as pd
 from myst_nb import glue
 
 from popview.book import page, style
 from popview.book.figures import noise as noise_figures
+from popview.book.figures.landscapes import title
 from popview.book.tables import noise as noise_tables
 from popview.landscapes import get
 from popview.populations import landscape_sweeps, noise_outcomes
+from popview.statistics import holm
 
 style.use()
 wells = {size: landscape_sweeps.load_sweep(profile, f"two-wells-{size}d") for size in (2, 10, 100)}
@@ -53,49 +56,50 @@ def source(name: str, *what: object, **said: object) -> None:
 
 
 # %% [markdown]
-# ## What is compared: displacement, not ρ
+# ## What counts is the displacement, not ρ
 #
-# NiG adds a vector of length up to ρ to the gradient, and the step multiplies it by the learning rate η: one draw moves
-# the model by ηρ at most. Noise in the model (NiM) moves it by ρ. At η = 0.01 the same ρ is a hundred times larger in one
-# than in the other. So we compare at equal *displacement*, ηρ against ρ. SAM draws nothing: its ρ is how far it looks
-# uphill.
+# NiG adds a vector of length up to ρ to the gradient, and the step multiplies it by the learning rate η. So one draw moves
+# the model by ηρ at most; noise in the model (NiM) moves it by ρ. At η = 0.01 the same ρ means a hundred times more in one
+# than in the other. We compare at equal *displacement*, ηρ against ρ. SAM draws nothing: its ρ is how far it looks uphill.
 #
 # ```{glue:figure} onset
 # :name: figure-onset
 #
 # {glue:text}`where`: restarts that end elsewhere than gradient descent's from the same start, with 95 % intervals. Both panels
-# show the same runs; only the size on the axis differs.
+# show the same runs.
 # ```
 #
-# ````{table} The smallest displacement at which restarts move (the interval of their share lies above 1 %), and its ρ in brackets.
+# ````{table} The smallest displacement at which restarts move (the interval of their share lies above 1 %), with its ρ in brackets.
 # :name: table-first-effects
 # ```{glue:md} first-effects
 # :format: myst
 # ```
 # ````
 #
-# The page on [test functions](test-functions.ipynb) has ρ = 0.1, and NiG moves its points by 0.001 there. That is why five of its eight
-# rows are identical. Noise in the model of gradient descent (NiM-GD) waits until the gradient is nearly zero. With the
-# normalised gradient of the paper's eq. 1 every step is as long as the last, so that it hardly ever is: its noise fires
-# {glue:text}`fires` times in 1,000 steps.
+# On the page of [test functions](test-functions.ipynb) ρ is 0.1, so that NiG moves a point by 0.001. That is why most rows of our Table 1
+# are identical. Gradient descent with noise in the model (NiM-GD) waits until the gradient is nearly zero. With the normalised
+# gradient of the paper's eq. 1 it hardly ever is: the noise fires {glue:text}`fires` times in 1,000 updates.
 #
 # ## Noise has a temperature, and heat prefers room
 #
 # With raw gradients NiG is a known process, Langevin dynamics. In $d$ dimensions its temperature is
-# $T = \eta\rho^2 / 2(d + 2)$. If it runs long enough, each well holds a share in proportion to
-# $e^{-f/T} / \sqrt{\det H}$, where $H$ is the Hessian: a wide well holds more, a deep one too, and the more
-# dimensions a well is narrow in, the less it holds. We test our code against this formula. The paper's claim that NiG-GD is skewed towards flat minima is right
-# of such noise. It is not of the noise that leaves its Table 1 as it is.
+# $T = \eta\rho^2 / 2(d + 2)$. In the long run a well holds a share in proportion to $e^{-f/T} / \sqrt{\det H}$, with $H$ its
+# Hessian: the wider and the deeper the well, the more. Our code is tested against this formula. Where the narrow well is 0.3 deeper, {glue:text}`deep-side`.
 #
-# Depth counts against width. Where the narrow well is 0.3 deeper, the same noise prefers {glue:text}`deep-side`.
+# Basin Hopping (BH) prefers the wide well as well, by up to {glue:text}`hops-most` points, from a displacement of {glue:text}`hops-from` on: as far as from a
+# well to the saddle. Its monotonic form (MBH) does so in {glue:text}`monotonic` of {glue:text}`monotonic-of` settings, since it keeps a hop only where the loss falls.
 #
-# ## SAM does not prefer what it cannot reach
+# ## SAM is thrown out of narrow wells, if its steps are long
 #
-# SAM comes to rest at the saddle where a look of length ρ uphill crosses the ridge: at ρ = 0.3 a fifth of its runs end
-# there, at ρ = 1 nearly all. Where it does reach a well, it ends as gradient descent does, whatever the learning rate, but for
-# one corner: raw gradients, a well {glue:text}`sam-ratio` times narrower, and ρ of {glue:text}`sam-from` or more. There a step
-# across the narrow well is longer than the well is wide, and SAM is thrown out of it. That is a skew towards flat minima,
-# {glue:text}`sam-most` points of it. It needs an overshooting step, though, and no claim can be made of SAM as such.
+# Across a well of curvature $k$ SAM bounces from $y$ to $-y$ with $|y| = \eta k \rho / (2 - \eta k)$. Where that is nearly as wide as the well, it leaves. So SAM is
+# skewed to the wide well at raw gradients, a well {glue:text}`sam-ratio` times narrower, and a long look or a large step: by up to {glue:text}`sam-most` points. With
+# normalised gradients its bounce is shorter than a step, and {glue:text}`sam-normalised` of {glue:text}`sam-normalised-of` settings show a preference.
+#
+# Elsewhere SAM comes to rest on the ridge: where a look of length ρ crosses it, the slope there points back. At ρ = 0.3 a fifth of its
+# runs end so, at ρ = 1 nearly all.
+#
+# **The paper's claim** that NiG-GD and SAM are skewed towards flat minima, and the others are not: both can be, at sizes that leave no doubt in a table. At the sizes at which its
+# Table 1 looks as it does they are not; and where they are, Basin Hopping is too.
 #
 # `````{dropdown} All algorithms, raw and normalised; a deeper narrow well; 10 and 100 dimensions; SAM by learning rate
 # ```{glue:figure} phases-all
@@ -127,11 +131,6 @@ def source(name: str, *what: object, **said: object) -> None:
 # ```
 # `````
 #
-# ## More hops make Basin Hopping no freer
-#
-# At its base settings Basin Hopping (BH) hops four or five times a run, and nearly is gradient descent. With 1,000 updates, τ of 200,
-# 50 and 10 make 5, 20 and 100 hops. {glue:text}`hops`
-#
 # `````{dropdown} Where restarts end, and first effects at every step, gradient and τ
 # ```{glue:figure} effects
 # :name: figure-effects
@@ -153,9 +152,10 @@ def source(name: str, *what: object, **said: object) -> None:
 #
 # ## Acceptance can buy flatness, at a price that is known
 #
-# The paper suggests that Basin Hopping could control flatness. Its monotonic form (MBH) keeps a hop where the loss is lower; we
-# let it keep one where loss + $c$ · trace of the Hessian is lower. Two wells of which the narrow one is 0.3 deeper and 8
-# sharper are then worth the same at $c = 0.3 / 8$. {glue:text}`bought`
+# The paper suggests that Basin Hopping could control flatness. MBH keeps a hop where the loss is lower. We let it keep one
+# where loss + $c$ · trace of the Hessian is lower. Of two wells the narrow one is 0.3 deeper and 8 sharper: at
+# $c = 0.3 / 8$ they are worth the same, and there the restarts change sides, from {glue:text}`bought-below` % in the wide well to
+# {glue:text}`bought-above` %. Too large a $c$ leads out of all minima, to where the curvature is negative.
 #
 # ```{glue:figure} acceptance
 # :name: figure-acceptance
@@ -164,15 +164,15 @@ def source(name: str, *what: object, **said: object) -> None:
 # weight at which both wells are worth the same.
 # ```
 #
-# ## On a network, noise hurts before it explores
+# ## On a network, noise that does anything does harm
 #
-# {glue:text}`network-words`
+# On Digits noise goes from no effect to divergence within two powers of ten. In none of {glue:text}`network-cells-of` cells is the test accuracy
+# better than that of stochastic gradient descent (SGD) with the same learning rate (Holm); in {glue:text}`network-worse` it is worse.
 #
 # ```{glue:figure} network
 # :name: figure-network
 #
-# Digits, {glue:text}`network-restarts` restarts a cell: test accuracy, and distance between first and last weights. Dashed: stochastic
-# gradient descent (SGD).
+# Digits, {glue:text}`network-restarts` restarts a cell: test accuracy, and distance between first and last weights. Dashed: SGD.
 # ```
 #
 # `````{dropdown} All cells on Digits
@@ -185,3 +185,156 @@ def source(name: str, *what: object, **said: object) -> None:
 # ```{glue} source-network
 # ```
 # `````
+
+# %% tags=["hide-input", "remove-output"]
+level = {size: rows[rows["depth"] == 0] for size, rows in preferred.items()}
+flat = level[2]
+
+
+def panel(rows, names=None, rates=False):
+    """Name the panels: by algorithm and gradient, or by SAM's learning rate."""
+    rows = rows if names is None else rows[rows["algorithm"].isin(names)]
+    last = "η = " + rows["lr"].map("{:g}".format) if rates else rows["normalized"].map(kinds)
+    return rows.assign(panel=rows["algorithm"] + ", " + last)
+
+
+def usual(rows):
+    """Leave out SAM's other learning rates."""
+    return rows[rows["lr"] == 0.01]
+
+
+drawn = {
+    "phases": panel(usual(flat), ("NiG-GD", "SAM")),
+    "phases-all": panel(usual(flat)),
+    "phases-deep": panel(usual(preferred[2][preferred[2]["depth"] < 0])),
+    "phases-sam": panel(flat[~flat["normalized"]], ("SAM",), rates=True),
+    "phases-10": panel(level[10]),
+    "phases-100": panel(level[100]),
+}
+for name, rows in drawn.items():
+    page.figure(
+        name,
+        lambda width, rows=rows: noise_figures.phases(width, rows),
+        alt="Phase diagrams of displacement and width ratio, one for each algorithm: blue where more restarts end in the wide well.",
+    )
+sweeps_say = {"restarts": "500 (2 dimensions), 150 (10), 100 (100)", "iterations": 1000, "ε": 0.001, "τ": 50, "seed": 0}
+everything = pd.concat([rows.drop(columns="transitions") for rows in preferred.values()], ignore_index=True)
+source(
+    "wells", everything, "two-wells.csv", profile=profile, **sweeps_say, spread="95 % intervals of paired differences"
+)
+
+skewed = flat[(flat["preference"] == "wide") & (flat["algorithm"] == "NiG-GD")]
+glue("most", f"{skewed['change'].max():.0f}", display=False)
+glue("times", f"{skewed['rho'].min():.0f}", display=False)
+glue("reached", f"{100 * landscape_sweeps.REACHED:.0f}", display=False)
+
+
+def wide(rows, names):
+    """Return the settings of some algorithms that are judged, and those of them that prefer the wide well."""
+    judged = rows[rows["algorithm"].isin(names) & (rows["preference"] != "not judged")]
+    return judged, judged[judged["preference"] == "wide"]
+
+
+_, looking = wide(flat, ("SAM",))
+glue("sam-most", f"{looking['change'].max():.0f}", display=False)
+glue("sam-ratio", f"{looking['ratio'].min():g}", display=False)
+judged, found = wide(flat[flat["normalized"]], ("SAM",))
+glue("sam-normalised", len(found) or "none", display=False)
+glue("sam-normalised-of", len(judged), display=False)
+_, hopping = wide(flat, ("NiG-BH", "NiM-BH"))
+glue("hops-most", f"{hopping['change'].max():.0f}", display=False)
+glue("hops-from", f"{hopping['displacement'].min():g}", display=False)
+judged, found = wide(flat, ("NiG-MBH", "NiM-MBH"))
+glue("monotonic", len(found) or "none", display=False)
+glue("monotonic-of", len(judged), display=False)
+deep = preferred[2][(preferred[2]["depth"] < 0) & preferred[2]["algorithm"].isin(("NiG-GD", "NiM-BH"))]
+sides = deep[deep["preference"].isin(("wide", "narrow"))].groupby("preference")["ratio"].agg(["min", "max"])
+print(sides)
+
+here = moved[(moved["normalized"] == normalized) & (moved["lr"] == learning_rate) & moved["tau"].isin((0, tau))]
+where = f"{title(landscape)}, η = {learning_rate:g}, {kinds[normalized]} gradient, τ = {tau}"
+glue("where", where, display=False)
+there = here[here["landscape"] == landscape]
+page.figure(
+    "onset",
+    lambda width: noise_figures.onset(width, there[~there["algorithm"].isin(("SAM", "NiG-MBH", "NiM-MBH"))]),
+    alt="Against ρ, noise in the gradient begins to move restarts a hundred times later than noise in the model; against the "
+    "displacement the lines lie together.",
+)
+silent = there[there["algorithm"] == "NiM-GD"]
+glue("fires", f"{silent['noise_triggers'].mean():.2g}", display=False)
+first = landscape_sweeps.first_effect(here)
+page.table("first-effects", noise_tables.first_effects(first))
+source(
+    "first",
+    landscape_sweeps.first_effect(moved),
+    "first-effects.csv",
+    profile=profile,
+    restarts="100 a cell",
+    iterations=1000,
+    seed=0,
+    criterion="moved: 95 % Wilson interval above 1 %; shares changed: McNemar's exact tests, Holm over sizes",
+)
+source(
+    "moved",
+    pd.concat([moved.drop(columns="transitions"), shares], axis=1),
+    "noise-on-test-functions.csv",
+    profile=profile,
+    restarts="100 a cell",
+    iterations=1000,
+    seed=0,
+    spread="95 % Wilson intervals",
+)
+page.figure(
+    "effects",
+    lambda width: noise_figures.effects(width, there.join(shares), [m.kind for m in get(landscape).minima]),
+    alt="Where restarts end, by displacement, one panel for each algorithm.",
+)
+page.interactive("map", noise_figures.sweep_map(moved, shares, ("NiM-BH", landscape)))
+
+# %% tags=["hide-input", "remove-output"]
+bought = landscape_sweeps.in_flattest(landscape_sweeps.load_sweep(profile, "sharpness-in-acceptance"))
+himmelblau = bought[(bought["landscape"] == "himmelblau") & (bought["lr"] == 0.003)]
+pair = bought[(bought["landscape"] == "two-well") & (bought["lr"] == 0.01)]
+panels = {
+    "Himmelblau: equal depth": himmelblau,
+    "Two wells of equal depth": pair[pair["depth"] == 0],
+    "Narrow well 0.3 deeper": pair[pair["depth"] < 0],
+}
+page.figure(
+    "acceptance",
+    lambda width: noise_figures.acceptance(width, panels),
+    alt="Three panels: share of restarts in the flattest minimum against the weight of the trace in acceptance.",
+)
+source(
+    "acceptance",
+    bought.drop(columns="transitions"),
+    "sharpness-in-acceptance.csv",
+    profile=profile,
+    restarts=150,
+    iterations=1000,
+)
+
+deeper = panels["Narrow well 0.3 deeper"]
+price = deeper["worth"].iloc[0]
+for side, weights in (("below", deeper["weight"] < price), ("above", deeper["weight"] > price)):
+    nearest = deeper[weights & (deeper["displacement"] == deeper["displacement"].max())]
+    row = nearest.iloc[(nearest["weight"] - price).abs().argmin()]
+    glue(f"bought-{side}", f"{row['flattest']:.0f}", display=False)
+
+restarts = noise_outcomes.noise_outcomes(profile, "digits")
+cells = noise_outcomes.against_plain(restarts)
+page.figure(
+    "network",
+    lambda width: noise_figures.on_task(width, cells[cells["tau"] != 100]),
+    alt="Test accuracy falls and the distance travelled grows with the displacement, at every learning rate.",
+)
+noisy = cells[cells["p_value"].notna()]
+adjusted = holm(noisy["p_value"])
+glue("network-cells-of", len(cells[cells["algorithm"] != "SGD"]), display=False)
+glue("network-worse", int(((adjusted <= 0.05) & (noisy["estimate"] < 0)).sum()), display=False)
+page.table("network-cells", noise_tables.network_cells(cells))
+glue("network-restarts", int(cells["restarts"].max()), display=False)
+source(
+    "network", restarts, "noise-on-digits.csv", profile=profile, seeds="0 to 9", epochs=25, spread="95 % t intervals"
+)

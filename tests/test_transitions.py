@@ -29,6 +29,14 @@ class TestPlaces:
         assert (place[away] == (x[away] > 0).long()).all()
         assert 0.2 < (place == 2).double().mean() < 0.4
 
+    @pytest.mark.parametrize(("lr", "rho"), [(0.01, 0.3), (0.03, 0.05)])
+    def test_sam_bounces_across_a_well_by_its_look(self, lr, rho):
+        """Across a well of curvature k a step is η k (|y| + ρ) towards 0, which leads to −y where |y| = ηkρ / (2 − ηk)."""
+        s = sample(landscape_of("two-well", ratio=20.0), "SAM", 60, iterations=1500, lr=lr, rho=rho)
+        narrow = (places(s) == 1) & (s.starts[:, 0] > 0.8)
+        assert narrow.any()
+        assert s.ends[narrow][:, 1].abs().numpy() == pytest.approx(40 * lr * rho / (2 - 40 * lr), rel=0.02)
+
     def test_minima_none_and_diverged(self):
         surface = get("two-well")
         s = sample(surface, "GD", 5, iterations=1)

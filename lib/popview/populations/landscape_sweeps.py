@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 
 from popview.common.folders import RESULTS
+from popview.landscapes.transitions import landscape_of
 from popview.populations.comparisons import ALPHA
 from popview.runs import store
 from popview.runs.sweeps import sweep_parts
 from popview.statistics import holm, paired_change, proportion
 
-__all__ = ["REACHED", "ends", "first_effect", "load_sweep", "moves", "well_preference"]
+__all__ = ["REACHED", "ends", "first_effect", "in_flattest", "load_sweep", "moves", "well_preference"]
 
 #: A preference between wells is judged where at least this share of the restarts reach one, gradient descent's too.
 REACHED = 0.95
@@ -160,3 +161,28 @@ def well_preference(rows: pd.DataFrame) -> pd.DataFrame:
         adjusted=adjusted,
         preference=word,
     )
+
+
+def in_flattest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return how many restarts end in the minimum whose Hessian has the smallest trace, in percent.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As `load_sweep` returns it.
+
+    Returns
+    -------
+    DataFrame
+        The rows with ``flattest, plain`` (under the algorithm, and under gradient descent) and ``worth``: the weight of
+        the trace from which on no deeper minimum is worth more; NaN where none is deeper.
+    """
+    found = []
+    for row in rows.itertuples():
+        minima = landscape_of(row.landscape, row.dimension, row.ratio, row.depth).minima
+        place = int(np.argmin([minimum.trace for minimum in minima]))
+        flat, total = minima[place], row.transitions.sum()
+        prices = [(flat.value - m.value) / (m.trace - flat.trace) for m in minima if flat.value - m.value > 1e-9]
+        shares = (100 * row.transitions.sum(axis)[place] / total for axis in (0, 1))
+        found.append([*shares, max(prices, default=np.nan)])
+    return pd.concat([rows, pd.DataFrame(found, rows.index, ["flattest", "plain", "worth"])], axis=1)

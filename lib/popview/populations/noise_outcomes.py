@@ -74,16 +74,16 @@ def against_plain(restarts: pd.DataFrame, outcomes: Sequence[str] = ("accuracy",
         ``estimate, low, high, p_value`` (accuracy less SGD's in points, t interval over the pairs that did not diverge;
         NaN with fewer than two pairs).
     """
-    plain = restarts[restarts["algorithm"] == "SGD"].set_index(["lr", "seed"])
+    plain = restarts[(restarts["algorithm"] == "SGD") & ~restarts["diverged"]].set_index(["lr", "seed"])
     rows = []
     for key, cell in restarts.groupby(CELL, sort=False, dropna=False):
         there = cell[~cell["diverged"]]
         row = dict(zip(CELL, key, strict=True)) | {"restarts": len(cell), "diverged": int(cell["diverged"].sum())}
         row |= {name: there[name].mean() for name in outcomes} | {"train_loss": there["train_loss"].median()}
-        pairs = there.join(plain["accuracy"], on=["lr", "seed"], rsuffix="_plain").dropna(subset=["accuracy_plain"])
+        pairs = there.join(plain["accuracy"].rename("plain"), on=["lr", "seed"]).dropna(subset=["plain"])
         row |= dict.fromkeys(("estimate", "low", "high", "p_value"), np.nan)
         if key[0] != "SGD" and len(pairs) > 1:
-            found = mean_difference(pairs["accuracy"], pairs["accuracy_plain"], paired=True)
+            found = mean_difference(pairs["accuracy"], pairs["plain"], paired=True)
             row |= {**interval_columns(found), "estimate": found.estimate, "p_value": found.p_value}
         rows.append(row)
     return pd.DataFrame(rows)
