@@ -31,7 +31,7 @@ class TestPlaces:
 
     @pytest.mark.parametrize(("lr", "rho"), [(0.01, 0.3), (0.03, 0.05)])
     def test_sam_bounces_across_a_well_by_its_look(self, lr, rho):
-        """Across a well of curvature k a step is η k (|y| + ρ) towards 0, which leads to −y where |y| = ηkρ / (2 − ηk)."""
+        """Across curvature k a step is η k (|y| + ρ) towards 0, which leads to −y where |y| = ηkρ / (2 − ηk)."""
         s = sample(landscape_of("two-well", ratio=20.0), "SAM", 60, iterations=1500, lr=lr, rho=rho)
         narrow = (places(s) == 1) & (s.starts[:, 0] > 0.8)
         assert narrow.any()

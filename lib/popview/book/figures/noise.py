@@ -15,8 +15,8 @@ from popview.book.figures.landscapes import title
 
 __all__ = ["acceptance", "effects", "on_task", "onset", "phases", "sweep_map"]
 
-#: Colours of changes in points, from the narrow or deep well to the wide one, and of what is not judged.
-_CHANGES, _SHADES, _NOT_JUDGED = (-100, -50, -20, -5, -1, 1, 5, 20, 50, 100), "RdBu", "#d9d9d9"
+#: Colours of changes in points, from the other well to the wide one, and of restarts in no well.
+_CHANGES, _SHADES, _NONE = (-100, -50, -20, -10, -5, 5, 10, 20, 50, 100), "RdBu", "#d9d9d9"
 
 
 def _log_ticks(axes: plt.Axes) -> None:
@@ -57,10 +57,10 @@ _MARKS = {"NiG-GD": "o", "NiM-GD": "s", "SAM": "^", "NiG-BH": "D", "NiM-BH": "v"
 _MARKS |= {"SGD": "*", "NiG-SGD": "o", "NiM-SGD": "s"}
 
 
-def phases(
-    width: int, preferred: pd.DataFrame, across: str = "ratio", label: str = "narrower by a factor of"
-) -> Figure:
+def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: str = "times narrower") -> Figure:
     """Draw a phase diagram: in each panel, by size and width ratio, how many restarts more end in the wide well.
+
+    A dot is a preference, a cross what is not judged.
 
     Parameters
     ----------
@@ -74,22 +74,24 @@ def phases(
     label : str
         Of that axis.
     """
+    if preferred.empty:
+        return style.empty(width)
     names = list(dict.fromkeys(preferred["panel"]))
-    figure, panels = style.canvas(width, 200, len(names), columns=4, phone_columns=2, sharey=True)
+    figure, panels = style.canvas(width, 230, len(names), columns=4, phone_columns=2, sharey=True)
     shades = plt.get_cmap(_SHADES, len(_CHANGES) - 1)
     norm = BoundaryNorm(_CHANGES, shades.N)
     drawn = None
     for axes, name in zip(panels, names, strict=True):
         rows = preferred[preferred["panel"] == name]
-        grid = rows.pivot(index=across, columns="displacement", values="change")
-        judged = rows.pivot(index=across, columns="displacement", values="preference").ne("not judged")
-        axes.set_facecolor(_NOT_JUDGED)
-        drawn = axes.imshow(
-            grid.where(judged), origin="lower", aspect="auto", cmap=shades, norm=norm, interpolation="none"
+        grid, said = (
+            rows.pivot(index=across, columns="displacement", values=column) for column in ("change", "preference")
         )
-        sure = rows.pivot(index=across, columns="displacement", values="preference").isin(["wide", "narrow"])
-        y, x = np.nonzero(sure.to_numpy())
-        axes.scatter(x, y, s=9, color="black", linewidth=0)
+        axes.set_facecolor(_NONE)
+        drawn = axes.imshow(grid, origin="lower", aspect="auto", cmap=shades, norm=norm, interpolation="none")
+        for words, marker, shade in ((("wide", "narrow"), "o", "black"), (("not judged",), "x", "#777777")):
+            y, x = np.nonzero(said.isin(words).to_numpy())
+            edge = {"edgecolor": "white", "linewidth": 0.7} if marker == "o" else {"linewidth": 0.8}
+            axes.scatter(x, y, s=18 if marker == "o" else 9, c=shade, marker=marker, **edge)
         axes.set_xticks(range(0, grid.shape[1], 2), [f"{value:g}" for value in grid.columns[::2]])
         axes.set_yticks(range(len(grid)), [f"{value:g}" for value in grid.index])
         axes.set(title=name, xlabel="ρ" if name.startswith("SAM") else "displacement")
@@ -120,7 +122,7 @@ def effects(width: int, shares: pd.DataFrame, names: Sequence[str]) -> Figure:
     for axes, name in zip(panels, algorithms, strict=True):
         rows = shares[shares["algorithm"] == name].sort_values("displacement")
         done = np.zeros(len(rows))
-        for column, shade in zip(columns, [*blues, _NOT_JUDGED, "#b0431e"], strict=True):
+        for column, shade in zip(columns, [*blues, _NONE, "#b0431e"], strict=True):
             axes.bar(range(len(rows)), rows[column], bottom=done, color=shade, width=0.9)
             done = done + rows[column].to_numpy()
         axes.set_xticks(range(0, len(rows), 2), [f"{value:g}" for value in rows["displacement"].iloc[::2]])
