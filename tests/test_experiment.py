@@ -110,7 +110,7 @@ class TestGrid:
 
 class TestExperiment:
     def test_names(self, folder):
-        assert experiment.experiments() == ("optimizers", "solutions", "noise")
+        assert experiment.experiments() == ("optimizers", "solutions", "landscapes", "noise")
         with pytest.raises(UsageError, match="unknown experiment 'nose': did you mean 'noise'"):
             experiment.tasks_of("nose", "tiny")
         with pytest.raises(UsageError, match="unknown experiment 'nose': did you mean 'noise'"):

@@ -103,7 +103,9 @@ def run(
     profile: Profile = "laptop",
     task: Annotated[list[str] | None, typer.Option(help="Only this task; repeatable.")] = None,
     algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
-    experiment: Annotated[str, typer.Option(help="optimizers, solutions, or a grid's name.")] = "optimizers",
+    experiment: Annotated[
+        str, typer.Option(help="optimizers, solutions, landscapes, or a grid's name.")
+    ] = "optimizers",
     variant: Annotated[str, typer.Option(help="Of optimizers: base, tuned, trial, annealed or an arm.")] = "base",
     restarts: Annotated[int | None, typer.Option(help="Restarts per algorithm; the profile's by default.")] = None,
     workers: Annotated[
@@ -153,8 +155,10 @@ def run(
     if dry_run:
         from popview.runs import costs
 
-        if experiment == "solutions":
-            raise UsageError("--dry-run prices runs of optimizers and of grids, not the study of solutions")
+        if experiment in ("solutions", "landscapes"):
+            raise UsageError(
+                "--dry-run prices runs of optimizers and of grids, not the study of solutions or landscapes"
+            )
 
         typer.echo(costs.text([spec for found in wanted.values() for spec in found]))
         return

@@ -4,7 +4,7 @@ What is sampled is the distribution of end points after a finite number of steps
 paper calls it stationary distribution, and the name is kept.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -99,6 +99,7 @@ def sample(
     domain: tuple[tuple[float, float], ...] | None = None,
     seed: int = 0,
     record_every: int | None = None,
+    penalty: Callable[[Landscape, Tensor], Tensor] | None = None,
     **hyperparameters: Any,
 ) -> Sample:
     """Run all restarts of an algorithm as one population, and say where each ends.
@@ -119,6 +120,9 @@ def sample(
         Of the starts, and of the algorithm's own noise stream.
     record_every : int, optional
         Keep every so-many-th position in `Sample.path`.
+    penalty : callable, optional
+        Of Basin Hopping: what is added to the value where a hop is accepted or not, such as a weight times a sharpness;
+        the landscape and points ``(P, d)`` in, ``(P,)`` out. A hop is accepted where value and penalty together fall.
     **hyperparameters
         Of the algorithm; see `popview.optimizers.hyperparameters`.
 
@@ -139,7 +143,7 @@ def sample(
     >>> abs(left - right) < 100, nowhere, diverged
     (True, 0, 0)
     """
-    run = _Run(landscape, restarts, iterations, domain, seed, record_every, hyperparameters)
+    run = _Run(landscape, restarts, iterations, domain, seed, record_every, penalty, hyperparameters)
     return _together(algorithm, [run])[0]
 
 
@@ -155,7 +159,8 @@ def sample_each(algorithm: str, settings: Iterable[Mapping[str, Any]], **common:
     algorithm : str
         A name of `popview.optimizers.ALGORITHMS`.
     settings : iterable of mappings
-        What `sample` takes by name: ``landscape, restarts, iterations, domain, seed, record_every``, hyperparameters.
+        What `sample` takes by name: ``landscape, restarts, iterations, domain, seed, record_every, penalty``,
+        hyperparameters.
     **common
         The same, for settings that do not say otherwise.
 
@@ -203,6 +208,7 @@ class _Run:
     domain: tuple[tuple[float, float], ...] | None = None
     seed: int = 0
     record_every: int | None = None
+    penalty: Callable[[Landscape, Tensor], Tensor] | None = None
     hyperparameters: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -217,7 +223,8 @@ class _Run:
     def population(self) -> tuple[Any, ...]:
         """Return what is equal in all runs of one population."""
         fixed = {name: None if name in PER_MEMBER else value for name, value in self.hyperparameters.items()}
-        return self.surface.dimension, self.restarts, self.iterations, self.record_every, frozenset(fixed.items())
+        every, penalty = self.record_every, self.penalty
+        return self.surface.dimension, self.restarts, self.iterations, every, penalty, frozenset(fixed.items())
 
 
 def _together(algorithm: str, given: Sequence[_Run]) -> list[Sample]:
@@ -235,6 +242,13 @@ def _together(algorithm: str, given: Sequence[_Run]) -> list[Sample]:
         name: _of_members([run.hyperparameters[name] for run in order], restarts) for name in order[0].hyperparameters
     }
     seeds = [stream(run.seed, "noise") for run in order]
+    if penalty := given[0].penalty:
+
+        def score(loss_closure: Callable[[], Tensor]) -> Tensor:
+            parts = [penalty(s, p) for s, p in zip(blocks, points.detach().split(sizes), strict=True)]
+            return loss_closure() + torch.cat(parts)
+
+        hyperparameters["accept"] = score
     optimizer = make(algorithm, [points], population=True, seed=seeds, **hyperparameters)
 
     def closure() -> Tensor:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from popview.runs.seals import TYPES, type_name
 
-__all__ = ["COLUMNS", "TRAJECTORY", "check_schema"]
+__all__ = ["COLUMNS", "SWEEP", "TRAJECTORY", "check_schema"]
 
 #: Names in the order of the columns → types, as `popview.runs.seals.type_name` gives them.
 Types = Mapping[str, str]
@@ -42,6 +42,13 @@ _HEIGHTS = dict.fromkeys(
 )
 _FITTED = dict.fromkeys(("fitted_height", "fitted_rise"), "<f8")
 _PATHS = {"steps": "<i8", "converged": "|b1"} | dict.fromkeys(("profile", "straight_profile"), "list of <f4")
+
+#: Of sweeps over landscapes, one row per setting.
+_SWEEP = {"landscape": "text", "dimension": "<i8", "ratio": "<f8", "depth": "<f8", "normalized": "|b1"}
+_SWEEP |= dict.fromkeys(("lr", "displacement", "rho"), "<f8") | {"tau": "<i8", "weight": "<f8"}
+_SWEEP |= dict.fromkeys(("restarts", "near"), "<i8")
+_SWEEP |= dict.fromkeys(("noise_triggers", "hops_tried", "hops_accepted", "gradient_evaluations"), "<f8")
+SWEEP = pa.schema([*((name, _ARROW[kind]) for name, kind in _SWEEP.items()), ("transitions", pa.list_(pa.int64()))])
 
 
 def check_schema(table: pa.Table, told: Mapping[str, Any]) -> None:
@@ -119,9 +126,20 @@ def _barriers(table: pa.Table, spec: Mapping[str, Any], told: Mapping[str, Any])
         raise ValueError(f"its rows are not one per pair, {given['count'] - told['missing']}")
 
 
+def _sweep(table: pa.Table, spec: Mapping[str, Any], told: Mapping[str, Any]) -> None:
+    """Each setting has a row, whose counts add up to its restarts."""
+    _check_columns(table, _SWEEP | {"transitions": "list of <i8"})
+    names = list(_SWEEP)[:10]
+    settings = {*zip(*(map(str, table[name].to_pylist()) for name in names), strict=True)}
+    counts = np.array([sum(counts) for counts in table["transitions"].to_pylist()])
+    if len(settings) < len(table) or not (counts == spec["settings"]["restarts"]).all():
+        raise ValueError("its rows are not one per setting, with as many restarts as were asked for")
+
+
 _KINDS: dict[str, Callable[[pa.Table, Mapping[str, Any], Mapping[str, Any]], None]] = {
     "trajectory": _trajectory,
     "solutions": _solutions,
     "products": _products,
     "barriers": _barriers,
+    "sweep": _sweep,
 }

@@ -10,6 +10,8 @@ from popview.runs.solutions import training as solution_training
 from popview.runs.solutions.between import measure_barriers, measure_products
 from popview.runs.solutions.parts import TopographyPart
 from popview.runs.specs import Part, RunSpec
+from popview.runs.sweeping import sweep_table
+from popview.runs.sweeps import SweepPart
 
 __all__ = ["compute_part", "rows_taken"]
 
@@ -44,6 +46,11 @@ def _(part: TopographyPart, unfinished: Path, every: float, root: Path) -> Seque
     if part.kind == "solutions":
         return [solution_training.trained(part, unfinished, every)]
     return [(measure_barriers if part.kind == "barriers" else measure_products)(part, root)]
+
+
+@compute_part.register
+def _(part: SweepPart, unfinished: Path, every: float, root: Path) -> Sequence[Finished]:
+    return [solution_training.Found(part, sweep_table(part))]
 
 
 def rows_taken(part: Any, other: Any, table: Any) -> Any:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from popview.common.errors import UsageError, check_name
 from popview.common.folders import RESULTS
-from popview.runs import grids, profiles, solutions, store, workers
+from popview.runs import grids, profiles, solutions, store, sweeps, workers
 from popview.runs.expansion import expand
 from popview.runs.specs import Part
 from popview.runs.status import status
@@ -25,12 +25,12 @@ __all__ = [
 
 
 def experiments() -> tuple[str, ...]:
-    """Return the names of the experiments: the comparison of optimizers, the study of solutions, and the grids."""
-    return ("optimizers", "solutions", *grids.grids())
+    """Return the names of the experiments: optimizers compared, solutions, sweeps over landscapes, and the grids."""
+    return ("optimizers", "solutions", "landscapes", *grids.grids())
 
 
 def tasks_of(experiment: str, profile: str) -> tuple[str, ...]:
-    """Return the tasks of an experiment in a profile; of the study of solutions, its networks.
+    """Return the tasks of an experiment in a profile; of the study of solutions its networks, of landscapes its sweeps.
 
     Raises
     ------
@@ -40,6 +40,8 @@ def tasks_of(experiment: str, profile: str) -> tuple[str, ...]:
     check_name("experiment", experiment, experiments())
     if experiment == "optimizers":
         return profiles.tasks(profile)
+    if experiment == "landscapes":
+        return sweeps.sweep_names(profile)
     return solutions.networks(profile) if experiment == "solutions" else grids.grid_tasks(experiment, profile)
 
 
@@ -50,7 +52,8 @@ def parts_of(experiment: str, profile: str, task: str, **options: Any) -> list[P
     ----------
     experiment, profile, task : str
     **options
-        Of "optimizers" see `popview.runs.expansion.expand`, of a grid `popview.runs.grids.grid_specs`.
+        Of "optimizers" see `popview.runs.expansion.expand`, of "landscapes" `popview.runs.sweeps.sweep_parts`, of a
+        grid `popview.runs.grids.grid_specs`.
 
     Raises
     ------
@@ -62,6 +65,8 @@ def parts_of(experiment: str, profile: str, task: str, **options: Any) -> list[P
         return [*expand(profile, task, **options)]
     if experiment == "solutions":
         return [*solutions.topography_parts(profile, task)]
+    if experiment == "landscapes":
+        return [*sweeps.sweep_parts(profile, task, **options)]
     return [*grids.grid_specs(experiment, profile, task, **options)]
 
 

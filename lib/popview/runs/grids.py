@@ -23,7 +23,7 @@ from popview.runs.specs import GridSpec
 __all__ = ["grid_specs", "grid_tasks", "grids"]
 
 #: Folders of profiles that are no grids.
-OTHERS = ("optimizers", "searches", "solutions")
+OTHERS = ("landscapes", "optimizers", "searches", "solutions")
 
 
 def grids() -> tuple[str, ...]:

@@ -139,7 +139,7 @@ def _entry(root: Path, name: str, renew: bool) -> Entry:
         raise UsageError("damaged, and set aside" if file.suffix == ".damaged" else "foreign: no result")
     table, told = store.contents(file, former=renew)
     spec = told["spec"]
-    belongs = tuple(str(spec.get(key)) for key in ("profile", "network" if "kind" in spec else "task", "algorithm"))
+    belongs = tuple(str(spec.get(key)) for key in ("profile", "network" if "network" in spec else "task", "algorithm"))
     canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"))
     if Path(name).parts[1:-1] != belongs or digest(canonical) != told["digest"]:
         raise UsageError(f"foreign: its spec belongs to {'/'.join(belongs)} and has digest {digest(canonical)}")

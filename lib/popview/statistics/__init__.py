@@ -15,6 +15,7 @@ from popview.statistics.detectable import DetectableEffect, detectable_effect
 from popview.statistics.dyadic import dyadic_mean
 from popview.statistics.effect_sizes import a12, hodges_lehmann, hodges_lehmann_paired, proportion
 from popview.statistics.jackknife import jackknife, jackknife_apart
+from popview.statistics.paired_change import PairedChange, paired_change
 from popview.statistics.permutation import exact_permutation, paired_permutation, smallest_p, smallest_p_paired
 from popview.statistics.rank_relations import granulated_tau, kendall, mean_kendall
 from popview.statistics.results import Array, Equivalence, Result
@@ -28,6 +29,7 @@ __all__ = [
     "Comparison",
     "DetectableEffect",
     "Equivalence",
+    "PairedChange",
     "RandomEffects",
     "Result",
     "Verdict",
@@ -50,6 +52,7 @@ __all__ = [
     "mann_whitney",
     "mean_difference",
     "mean_kendall",
+    "paired_change",
     "paired_permutation",
     "proportion",
     "random_effects_mean",

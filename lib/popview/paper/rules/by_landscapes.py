@@ -11,7 +11,7 @@ from popview.paper import audit_formulas, table_one
 from popview.paper.audit import worded
 from popview.paper.finding import Decision, Word, any_or_settled, list_rows, that_share
 from popview.paper.rules.by_checks import by_check
-from popview.populations import landscape_paths
+from popview.populations import landscape_paths, landscape_sweeps
 from popview.populations.comparisons import ALPHA
 from popview.statistics import holm, simulations
 
@@ -34,6 +34,8 @@ class Computed:
         Of the simulation of pooled tests.
     seed : int
         Of starts, noise and simulations.
+    profile : str
+        Of the sweeps that ship.
     """
 
     restarts: int = 500
@@ -41,6 +43,7 @@ class Computed:
     iterations: int = 1000
     repeats: int = 5000
     seed: int = 0
+    profile: str = "laptop"
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -90,6 +93,21 @@ def prefers_flat(evidence: Computed, algorithms: Sequence[str], level: Sequence[
     if near_half[claimed].all() and not prefers[claimed].any():
         word = "does not hold"
     return word, {"shares": list_rows(wells[claimed], template)}
+
+
+def prefers_flat_by_size(evidence: Computed, algorithms: Sequence[str], sweep: str) -> Decision | None:
+    """Decide by which algorithms prefer the wide one of two equally deep wells at some size; None without the sweep."""
+    rows = landscape_sweeps.well_preference(landscape_sweeps.load_sweep(evidence.profile, sweep))
+    rows = rows[(rows["depth"] == 0) & (rows["preference"] != "not judged")]
+    if not set(algorithms) <= set(rows["algorithm"]):
+        return None
+    wide = rows[rows["preference"] == "wide"].groupby("algorithm")["change"].agg(["size", "max"])
+    judged = rows.groupby("algorithm", sort=False).size().rename("of").to_frame().join(wide).fillna(0).reset_index()
+    claimed, skewed = judged["algorithm"].isin(algorithms), judged["size"] > 0
+    word = that_share(skewed[claimed])
+    if word == "holds" and skewed[~claimed].any():
+        word = "holds in part"
+    return word, {"counts": list_rows(judged, "{algorithm} {size:.0f} of {of} (+{max:.0f})")}
 
 
 def mirror_images_differ(evidence: Computed, landscape: str, pair: str) -> Decision:

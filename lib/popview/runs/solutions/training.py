@@ -21,7 +21,7 @@ from popview.runs import store
 from popview.runs.loop import EVERY, follow, optimizer_of
 from popview.runs.solutions.parts import STAGES, TopographyPart
 from popview.runs.solutions.vectors import Network, place, vectors
-from popview.runs.specs import RunSpec
+from popview.runs.specs import Part, RunSpec
 from popview.tasks.problem import SPLITS, Problem
 from popview.tasks.setup import set_up
 from popview.topography.measures import FLATNESS, Models, flatness_of
@@ -36,7 +36,7 @@ AT_ONCE = 6
 class Found:
     """A computed part, its table, and of solutions their weights."""
 
-    spec: TopographyPart
+    spec: Part
     table: pa.Table
     weights: dict[str, Any] = field(default_factory=dict)
 

@@ -1,0 +1,351 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Noise prefers wide minima once it is large enough to leave narrow ones
+#
+# Of two equally deep wells, noise in the gradient (NiG) brings up to {glue:text}`most` points more of its restarts into the
+# wider one, in ten dimensions all; but only where ρ is {glue:text}`times` or more, against a step of length 1. Sharpness-aware
+# minimization (SAM) does so where its steps overshoot the narrow well. Smaller noise changes nothing.
+#
+# ```{glue:figure} phases
+# :name: figure-phases
+#
+# Two equally deep wells, one of them narrower. Dot: differs from gradient descent (Holm). Cross: not judged, as fewer than {glue:text}`reached` %
+# of the restarts reach a well.
+# ```
+
+# %% tags=["parameters"]
+profile: str = "laptop"  # scale of the sweeps and runs that are shown
+landscape: str = "himmelblau"  # where first effects are drawn: himmelblau, three-hump-camel or six-hump-camel
+learning_rate: float = 0.01  # of what is drawn of the test functions: 0.003, 0.01 or 0.03
+normalized: bool = True  # follow the gradient's direction there (the paper's eq. 1), or the raw gradient
+tau: int = 50  # updates in a hop there: 10, 50 or 200
+
+# %% tags=["remove-cell"]
+import pandas as pd
+from myst_nb import glue
+
+from popview.book import page, style
+from popview.book.figures import noise as noise_figures
+from popview.book.figures.landscapes import title
+from popview.book.tables import noise as noise_tables
+from popview.landscapes import get
+from popview.populations import landscape_sweeps, noise_outcomes
+from popview.statistics import holm
+
+style.use()
+wells = {size: landscape_sweeps.load_sweep(profile, f"two-wells-{size}d") for size in (2, 10, 100)}
+preferred = {size: landscape_sweeps.well_preference(rows) for size, rows in wells.items()}
+moved = landscape_sweeps.moves(landscape_sweeps.load_sweep(profile, "test-functions"))
+shares = landscape_sweeps.ends(moved)
+kinds = {True: "normalised", False: "raw"}
+
+
+def source(name: str, *what: object, **said: object) -> None:
+    glue(f"source-{name}", page.provenance(*what, **said), display=False)
+
+
+# %% [markdown]
+# ## What counts is the displacement, not ρ
+#
+# NiG adds a vector of length up to ρ to the gradient, and the step multiplies it by the learning rate η. So one draw moves
+# the model by ηρ at most; noise in the model (NiM) moves it by ρ. At η = 0.01 the same ρ means a hundred times more in one
+# than in the other. We compare at equal *displacement*, ηρ against ρ. SAM draws nothing: its ρ is how far it looks uphill.
+#
+# ```{glue:figure} onset
+# :name: figure-onset
+#
+# {glue:text}`where`: restarts that end elsewhere than gradient descent's from the same start, with 95 % intervals. Both panels
+# show the same runs.
+# ```
+#
+# ````{table} The smallest displacement at which restarts move (the interval of their share lies above 1 %), with its ρ in brackets.
+# :name: table-first-effects
+# ```{glue:md} first-effects
+# :format: myst
+# ```
+# ````
+#
+# On the page of [test functions](test-functions.ipynb) ρ is 0.1, so that NiG moves a point by 0.001. That is why most rows of our Table 1
+# are identical. Gradient descent with noise in the model (NiM-GD) waits until the gradient is nearly zero. With the normalised
+# gradient of the paper's eq. 1 it hardly ever is: the noise fires {glue:text}`fires` times in 1,000 updates.
+#
+# ## Noise has a temperature, and heat prefers room
+#
+# With raw gradients NiG is a known process, Langevin dynamics. In $d$ dimensions its temperature is
+# $T = \eta\rho^2 / 2(d + 2)$. In the long run a well holds a share in proportion to $e^{-f/T} / \sqrt{\det H}$, with $H$ its
+# Hessian: the wider and the deeper the well, the more, and each further dimension in which it is wide multiplies that. In ten
+# dimensions {glue:text}`ten` % of NiG's restarts end in the wide well, of gradient descent's {glue:text}`ten-plain` %. Our code is tested against this formula.
+#
+# Depth counts as well. Where the other well is 0.3 deeper, the same noise prefers the deep one if both are as wide, and the
+# wide one if the deep one is {glue:text}`deep-wide` times narrower.
+#
+# Basin Hopping (BH) prefers the wide well as well, by up to {glue:text}`hops-most` points, from a displacement of {glue:text}`hops-from` on: as far as from a
+# well to the saddle. Its monotonic form (MBH) does so in {glue:text}`monotonic` of {glue:text}`monotonic-of` settings, since it keeps a hop only where the loss falls.
+#
+# ## SAM is thrown out of narrow wells, if its steps are long
+#
+# Across a well of curvature $k$ SAM bounces from $y$ to $-y$ with $|y| = \eta k \rho / (2 - \eta k)$. Where that is nearly as wide as the well, it leaves. So SAM is
+# skewed to the wide well at raw gradients, a well {glue:text}`sam-ratio` times narrower, and a long look or a large step: by up to {glue:text}`sam-most` points. With
+# normalised gradients its bounce is shorter than a step, and {glue:text}`sam-normalised` of {glue:text}`sam-normalised-of` settings show a preference.
+#
+# Elsewhere SAM comes to rest on the ridge: where a look of length ρ crosses it, the slope there points back. At ρ = 0.3 a fifth of its
+# runs end so, at ρ = 1 nearly all.
+#
+# **The paper's claim** that NiG-GD and SAM are skewed towards flat minima, and the others are not: both can be, at sizes that leave no doubt in a table. At the sizes at which its
+# Table 1 looks as it does they are not; and where they are, Basin Hopping is too.
+#
+# `````{dropdown} All algorithms, raw and normalised; a deeper narrow well; 10 and 100 dimensions; SAM by learning rate
+# ```{glue:figure} phases-all
+# :name: figure-phases-all
+#
+# All algorithms on equally deep wells in two dimensions, η = 0.01, as above.
+# ```
+# ```{glue:figure} phases-deep
+# :name: figure-phases-deep
+#
+# The narrow well is 0.3 deeper. Red: more restarts in the deep well.
+# ```
+# ```{glue:figure} phases-sam
+# :name: figure-phases-sam
+#
+# SAM by learning rate η, equally deep wells.
+# ```
+# ```{glue:figure} phases-10
+# :name: figure-phases-10
+#
+# Equally deep wells in 10 dimensions; the narrow one is narrow in nine.
+# ```
+# ```{glue:figure} phases-100
+# :name: figure-phases-100
+#
+# Equally deep wells in 100 dimensions.
+# ```
+# ```{glue} source-wells
+# ```
+# `````
+#
+# `````{dropdown} Where restarts end, and first effects at every step, gradient and τ
+# ```{glue:figure} effects
+# :name: figure-effects
+#
+# {glue:text}`where`: minima from the flattest (dark) to the sharpest, none (grey), diverged (red).
+# ```
+# ```{glue} source-moved
+# ```
+# `````
+#
+# `````{dropdown} The same as an interactive map
+# Choose an algorithm and a landscape; point at a cell for where its restarts end.
+# ```{glue:figure} map
+# :name: figure-noise-map
+#
+# Share of restarts that end elsewhere than gradient descent's, by displacement and by gradient, η and τ.
+# ```
+# `````
+#
+# ## Acceptance can buy flatness, at a price that is known
+#
+# The paper suggests that Basin Hopping could control flatness. MBH keeps a hop where the loss is lower. We let it keep one
+# where loss + $c$ · trace of the Hessian is lower. Of two wells the narrow one is 0.3 deeper and 8 sharper: at
+# $c = 0.3 / 8$ they are worth the same, and there the restarts change sides, from {glue:text}`bought-below` % in the wide well to
+# {glue:text}`bought-above` %. Too large a $c$ leads out of all minima, to where the curvature is negative.
+#
+# ```{glue:figure} acceptance
+# :name: figure-acceptance
+#
+# NiM-MBH: restarts that end in the flattest minimum, by the weight $c$ of the trace in acceptance. Dashed: gradient descent; grey line: the
+# weight at which both wells are worth the same.
+# ```
+#
+# ## On a network, noise that does anything does harm
+#
+# On Digits noise goes from no effect to divergence within two powers of ten. In none of {glue:text}`network-cells-of` cells is the test accuracy
+# better than that of stochastic gradient descent (SGD) with the same learning rate (Holm); in {glue:text}`network-worse` it is worse.
+#
+# ```{glue:figure} network
+# :name: figure-network
+#
+# Digits, {glue:text}`network-restarts` restarts a cell: test accuracy, and distance between first and last weights. Dashed: SGD.
+# ```
+#
+# `````{dropdown} All cells on Digits
+# ````{table} Means over restarts that did not diverge; difference to SGD of the same learning rate, paired by seed, with 95 % intervals.
+# :name: table-network
+# ```{glue:md} network-cells
+# :format: myst
+# ```
+# ````
+# ```{glue} source-network
+# ```
+# `````
+
+# %% tags=["hide-input", "remove-output"]
+level = {size: rows[rows["depth"] == 0] for size, rows in preferred.items()}
+flat = level[2]
+
+
+def panel(rows, names=None, rates=False):
+    """Name the panels: by algorithm and gradient, or by SAM's learning rate."""
+    rows = rows if names is None else rows[rows["algorithm"].isin(names)]
+    last = "η = " + rows["lr"].map("{:g}".format) if rates else rows["normalized"].map(kinds)
+    return rows.assign(panel=rows["algorithm"] + ", " + last)
+
+
+def usual(rows):
+    """Leave out SAM's other learning rates."""
+    return rows[rows["lr"] == 0.01]
+
+
+drawn = {
+    "phases": panel(usual(flat), ("NiG-GD", "SAM")),
+    "phases-all": panel(usual(flat)),
+    "phases-deep": panel(usual(preferred[2][preferred[2]["depth"] < 0])),
+    "phases-sam": panel(flat[~flat["normalized"]], ("SAM",), rates=True),
+    "phases-10": panel(level[10]),
+    "phases-100": panel(level[100]),
+}
+for name, rows in drawn.items():
+    page.figure(
+        name,
+        lambda width, rows=rows: noise_figures.phases(width, rows),
+        alt="Phase diagrams of displacement and width ratio, one for each algorithm: blue where more restarts end in the wide well.",
+    )
+sweeps_say = {"restarts": "500 (2 dimensions), 150 (10), 100 (100)", "iterations": 1000, "ε": 0.001, "τ": 50, "seed": 0}
+everything = pd.concat([rows.drop(columns="transitions") for rows in preferred.values()], ignore_index=True)
+source(
+    "wells", everything, "two-wells.csv", profile=profile, **sweeps_say, spread="95 % intervals of paired differences"
+)
+
+skewed = flat[(flat["preference"] == "wide") & (flat["algorithm"] == "NiG-GD")]
+glue("most", f"{skewed['change'].max():.0f}", display=False)
+glue("times", f"{skewed['rho'].min():.0f}", display=False)
+glue("reached", f"{100 * landscape_sweeps.REACHED:.0f}", display=False)
+
+
+def wide(rows, names):
+    """Return the settings of some algorithms that are judged, and those of them that prefer the wide well."""
+    judged = rows[rows["algorithm"].isin(names) & (rows["preference"] != "not judged")]
+    return judged, judged[judged["preference"] == "wide"]
+
+
+_, looking = wide(flat, ("SAM",))
+glue("sam-most", f"{looking['change'].max():.0f}", display=False)
+glue("sam-ratio", f"{looking['ratio'].min():g}", display=False)
+judged, found = wide(flat[flat["normalized"]], ("SAM",))
+glue("sam-normalised", len(found) or "none", display=False)
+glue("sam-normalised-of", len(judged), display=False)
+_, hopping = wide(flat, ("NiG-BH", "NiM-BH"))
+glue("hops-most", f"{hopping['change'].max():.0f}", display=False)
+glue("hops-from", f"{hopping['displacement'].min():g}", display=False)
+judged, found = wide(flat, ("NiG-MBH", "NiM-MBH"))
+glue("monotonic", len(found) or "none", display=False)
+glue("monotonic-of", len(judged), display=False)
+sure = preferred[2][(preferred[2]["depth"] < 0) & (preferred[2]["algorithm"] == "NiG-GD")]
+glue(
+    "deep-wide",
+    page.listed(f"{x:g}" for x in sorted(set(sure.loc[sure["preference"] == "wide", "ratio"]))),
+    display=False,
+)
+_, warm = wide(level[10], ("NiG-GD",))
+best = warm.loc[warm["change"].idxmax()]
+glue("ten", f"{best['plain'] + best['change']:.0f}", display=False)
+glue("ten-plain", f"{best['plain']:.0f}", display=False)
+
+here = moved[(moved["normalized"] == normalized) & (moved["lr"] == learning_rate) & moved["tau"].isin((0, tau))]
+where = f"{title(landscape)}, η = {learning_rate:g}, {kinds[normalized]} gradient, τ = {tau}"
+glue("where", where, display=False)
+there = here[here["landscape"] == landscape]
+page.figure(
+    "onset",
+    lambda width: noise_figures.onset(width, there[~there["algorithm"].isin(("SAM", "NiG-MBH", "NiM-MBH"))]),
+    alt="Against ρ, noise in the gradient begins to move restarts a hundred times later than noise in the model; against the "
+    "displacement the lines lie together.",
+)
+silent = there[there["algorithm"] == "NiM-GD"]
+glue("fires", f"{silent['noise_triggers'].mean():.2g}", display=False)
+first = landscape_sweeps.first_effect(here)
+page.table("first-effects", noise_tables.first_effects(first))
+source(
+    "first",
+    landscape_sweeps.first_effect(moved),
+    "first-effects.csv",
+    profile=profile,
+    restarts="100 a cell",
+    iterations=1000,
+    seed=0,
+    criterion="moved: 95 % Wilson interval above 1 %; shares changed: McNemar's exact tests, Holm over sizes",
+)
+source(
+    "moved",
+    pd.concat([moved.drop(columns="transitions"), shares], axis=1),
+    "noise-on-test-functions.csv",
+    profile=profile,
+    restarts="100 a cell",
+    iterations=1000,
+    seed=0,
+    spread="95 % Wilson intervals",
+)
+page.figure(
+    "effects",
+    lambda width: noise_figures.effects(width, there.join(shares), [m.kind for m in get(landscape).minima]),
+    alt="Where restarts end, by displacement, one panel for each algorithm.",
+)
+page.interactive("map", noise_figures.sweep_map(moved, shares, ("NiM-BH", landscape)))
+
+# %% tags=["hide-input", "remove-output"]
+bought = landscape_sweeps.in_flattest(landscape_sweeps.load_sweep(profile, "sharpness-in-acceptance"))
+himmelblau = bought[(bought["landscape"] == "himmelblau") & (bought["lr"] == 0.003)]
+pair = bought[(bought["landscape"] == "two-well") & (bought["lr"] == 0.01)]
+panels = {
+    "Himmelblau: equal depth": himmelblau,
+    "Two wells of equal depth": pair[pair["depth"] == 0],
+    "Narrow well 0.3 deeper": pair[pair["depth"] < 0],
+}
+page.figure(
+    "acceptance",
+    lambda width: noise_figures.acceptance(width, panels),
+    alt="Three panels: share of restarts in the flattest minimum against the weight of the trace in acceptance.",
+)
+source(
+    "acceptance",
+    bought.drop(columns="transitions"),
+    "sharpness-in-acceptance.csv",
+    profile=profile,
+    restarts=150,
+    iterations=1000,
+)
+
+deeper = panels["Narrow well 0.3 deeper"]
+price = deeper["worth"].iloc[0]
+for side, weights in (("below", deeper["weight"] < price), ("above", deeper["weight"] > price)):
+    nearest = deeper[weights & (deeper["displacement"] == deeper["displacement"].max())]
+    row = nearest.iloc[(nearest["weight"] - price).abs().argmin()]
+    glue(f"bought-{side}", f"{row['flattest']:.0f}", display=False)
+
+restarts = noise_outcomes.noise_outcomes(profile, "digits")
+cells = noise_outcomes.against_plain(restarts)
+page.figure(
+    "network",
+    lambda width: noise_figures.on_task(width, cells[cells["tau"] != 100]),
+    alt="Test accuracy falls and the distance travelled grows with the displacement, at every learning rate.",
+)
+noisy = cells[cells["p_value"].notna()]
+adjusted = holm(noisy["p_value"])
+glue("network-cells-of", len(cells[cells["algorithm"] != "SGD"]), display=False)
+glue("network-worse", int(((adjusted <= 0.05) & (noisy["estimate"] < 0)).sum()), display=False)
+page.table("network-cells", noise_tables.network_cells(cells))
+glue("network-restarts", int(cells["restarts"].max()), display=False)
+source(
+    "network", restarts, "noise-on-digits.csv", profile=profile, seeds="0 to 9", epochs=25, spread="95 % t intervals"
+)

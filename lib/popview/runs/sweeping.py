@@ -1,0 +1,47 @@
+"""One part of a sweep over landscapes → its table. Torch is imported here, and not where parts are named."""
+
+import json
+import time
+
+import numpy as np
+import pyarrow as pa
+
+from popview.common.environment import processor, versions
+from popview.landscapes.transitions import landscape_of, sweep, traced
+from popview.runs.columns import SWEEP
+from popview.runs.sweeps import SweepPart, settings_of
+
+__all__ = ["sweep_table"]
+
+
+def sweep_table(part: SweepPart) -> pa.Table:
+    """Run an algorithm with all settings of a sweep.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row per setting, in the order of `popview.runs.sweeps.settings_of`: its values; ``restarts, near`` (see
+        `popview.landscapes.transitions.sweep`); means over restarts of ``noise_triggers, hops_tried, hops_accepted,
+        gradient_evaluations``; ``transitions``: restarts by where gradient descent ends (rows) and where the algorithm
+        does (columns), row by row. Minima are in the landscape's order; then come none and diverged.
+    """
+    began = time.perf_counter()
+    rows, given = list(settings_of(part)), part.settings
+    common = {"restarts": given["restarts"], "iterations": given.get("iterations", 1000), "seed": part.seed}
+    penalties = {weight: traced(weight) for weight in given.get("weight", []) if weight}
+    wanted = []
+    for row in rows:
+        place = [row[name] for name in ("landscape", "dimension", "ratio", "depth")]
+        setting = {"landscape": landscape_of(*place), **{name: row[name] for name in ("lr", "rho", "normalized")}}
+        setting |= {"tau": row["tau"], "epsilon": given.get("epsilon", 1e-3)} if row["tau"] else {}
+        setting |= {"penalty": penalties[row["weight"]]} if row["weight"] else {}
+        wanted.append(setting)
+    found = sweep(part.algorithm, wanted, **common)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    columns |= {name: [row[name] for row in found] for name in found[0] if name != "transitions"}
+    columns |= {"restarts": [given["restarts"]] * len(rows)}
+    columns |= {"transitions": [row["transitions"].ravel().astype(np.int64) for row in found]}
+    table = pa.table({field.name: pa.array(columns[field.name], field.type) for field in SWEEP}, schema=SWEEP)
+    told = {"spec": json.loads(part.canonical), "digest": part.digest, "versions": versions()}
+    told |= {"processor": processor(), "seconds": time.perf_counter() - began}
+    return table.replace_schema_metadata({"popview": json.dumps(told)})

@@ -1,0 +1,164 @@
+"""The page on the magnitude of noise: what its figures show, and the cells of the network's grid."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import scipy.stats
+from matplotlib import pyplot as plt
+
+from popview.book import style
+from popview.book.figures import noise as figures
+from popview.book.tables import noise as tables
+from popview.common.folders import RESULTS
+from popview.landscapes.transitions import landscape_of
+from popview.populations.landscape_sweeps import first_effect, in_flattest, moves, well_preference
+from popview.populations.noise_outcomes import against_plain, noise_outcomes
+
+WIDTHS = (style.DESKTOP, style.PHONE)
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    style.use()
+    yield
+    plt.close("all")
+
+
+def swept(algorithms=("NiG-GD", "SAM"), landscape="two-well", size=4) -> pd.DataFrame:
+    """Return rows of a sweep whose larger size moves 30 of 100 restarts from the last minimum to the first."""
+    rows = []
+    for name in algorithms:
+        for ratio in (1.0, 5.0):
+            for displacement, share in ((0.1, 0), (1.0, 30)):
+                counts = np.zeros((size, size), int)
+                counts[0, 0], counts[size - 3, size - 3], counts[size - 3, 0] = 50, 50 - share, share
+                setting = {"landscape": landscape, "dimension": 2, "ratio": ratio, "depth": 0.0, "normalized": True}
+                setting |= {
+                    "lr": 0.01,
+                    "displacement": displacement,
+                    "rho": displacement / 0.01,
+                    "tau": 0,
+                    "weight": 0.0,
+                }
+                rows.append({"algorithm": name, **setting, "transitions": counts})
+    return pd.DataFrame(rows)
+
+
+class TestFigures:
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_phases_mark_preferences(self, width):
+        rows = well_preference(swept()).assign(panel=lambda table: table["algorithm"])
+        drawn = figures.phases(width, rows)
+        image = drawn.axes[0].images[0].get_array()
+        assert image.tolist() == [[0, 30], [0, 30]]
+        dots = drawn.axes[0].collections[0].get_offsets()
+        assert {*map(tuple, dots.tolist())} == {(1.0, 0.0), (1.0, 1.0)}
+        assert drawn.get_size_inches()[0] * style.PIXELS_PER_INCH == pytest.approx(width)
+
+    def test_phases_cross_out_what_is_not_judged(self):
+        rows = swept()
+        rows.at[1, "transitions"] = np.diag([40, 40, 20, 0])
+        drawn = figures.phases(style.DESKTOP, well_preference(rows).assign(panel=rows["algorithm"]))
+        dots, crosses = (marks.get_offsets().tolist() for marks in drawn.axes[0].collections)
+        assert (dots, crosses) == ([[1.0, 1.0]], [[1.0, 0.0]])
+
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_onset_draws_the_same_shares_against_both_sizes(self, width):
+        rows = swept()
+        drawn = figures.onset(width, moves(rows[rows["ratio"] == 1.0]))
+        against_rho, against_displacement = (axes.lines[0] for axes in drawn.axes)
+        assert against_rho.get_ydata().tolist() == against_displacement.get_ydata().tolist() == [0, 30]
+        assert against_rho.get_xdata().tolist() == pytest.approx([10, 100])
+        assert against_displacement.get_xdata().tolist() == [0.1, 1.0]
+
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_effects_add_up_to_all_restarts(self, width):
+        rows = swept(size=5)
+        rows = rows[rows["ratio"] == 1.0]
+        shares = pd.DataFrame({"1": [50, 80] * 2, "2": [0, 0] * 2, "3": [50, 10] * 2, "none": [0, 5] * 2}, rows.index)
+        drawn = figures.effects(width, rows.join(shares.assign(diverged=[0, 5] * 2)), ["a", "b", "c"])
+        heights = np.array([[bar.get_height() for bar in part] for part in drawn.axes[0].containers])
+        assert heights.sum(0).tolist() == [100, 100]
+
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_acceptance_marks_where_wells_are_worth_the_same(self, width):
+        rows = swept(("NiM-MBH",)).iloc[:2].assign(weight=[0.001, 0.1], flattest=[1, 99], plain=50.0, worth=0.01)
+        rows = pd.concat([rows.assign(weight=0.0, displacement=0.1).head(1), rows.assign(displacement=0.1)])
+        (axes,) = figures.acceptance(width, {"wells": rows}).axes
+        assert axes.lines[-1].get_xdata()[0] == pytest.approx(1.5)  # half-way, on the logarithmic scale
+
+    @pytest.mark.parametrize("width", WIDTHS)
+    def test_on_task_has_a_line_for_each_algorithm(self, width):
+        cells = pd.DataFrame(
+            {
+                "algorithm": ["SGD", "NiG-SGD", "NiG-SGD"] * 2,
+                "lr": [0.05] * 3 + [0.5] * 3,
+                "displacement": [np.nan, 0.1, 1.0] * 2,
+                "accuracy": [95.0, 94.0, 50.0] * 2,
+                "distance": [5.0, 6.0, 60.0] * 2,
+            }
+        )
+        drawn = figures.on_task(width, cells)
+        assert len(drawn.axes) == 4
+        assert [line.get_ydata()[0] for line in drawn.axes[0].lines] == [95, 94]
+
+    def test_map_shows_one_algorithm_and_landscape_at_first(self):
+        rows = moves(swept(landscape="himmelblau", size=6).drop_duplicates(["algorithm", "displacement"]))
+        shares = pd.DataFrame({"1": 50.0, "none": np.nan}, rows.index)
+        drawn = figures.sweep_map(rows, shares, ("SAM", "himmelblau"))
+        assert [trace.visible for trace in drawn.data] == [False, True]
+        assert drawn.data[0].z.tolist() == [[0, 30]]
+        assert drawn.data[0].customdata.tolist() == [["1: 50 %"] * 2]
+
+
+class TestTables:
+    def test_first_effects_say_displacement_and_rho(self):
+        rows = swept()
+        table = tables.first_effects(first_effect(moves(rows[rows["ratio"] == 1.0])))
+        assert table.to_dict("list") == {"algorithm": ["NiG-GD", "SAM"], "Two-well": ["1 (1e+02)", "1 (1e+02)"]}
+
+    def test_flattest_minimum_and_its_price(self):
+        rows = swept(("NiM-MBH",)).iloc[2:4]
+        deep = rows.assign(depth=-0.3)
+        found = in_flattest(pd.concat([rows, deep], ignore_index=True))
+        assert found["flattest"].tolist() == [50, 80, 50, 20]  # the deeper of the two comes first
+        assert found["plain"].tolist() == [50] * 4
+        assert found["worth"].tolist() == pytest.approx([np.nan, np.nan, 0.3 / 8, 0.3 / 8], nan_ok=True)
+        minima = landscape_of("two-well", 2, 5.0, -0.3).minima
+        assert (minima[1].value - minima[0].value) / (minima[0].trace - minima[1].trace) == pytest.approx(0.3 / 8)
+
+
+class TestNetwork:
+    def test_rows_are_those_of_the_files(self):
+        found = noise_outcomes("laptop", "digits")
+        (file,) = RESULTS.glob("noise/laptop/digits/NiG-SGD/0.05-5.0-0-*.parquet")
+        told = json.loads(pq.read_schema(file).metadata[b"popview"])
+        cell = found[(found["algorithm"] == "NiG-SGD") & (found["lr"] == 0.05) & (found["rho"] == 5.0)]
+        assert cell["accuracy"].tolist() == pytest.approx([100 * value for value in told["whole_test"]["metric"]])
+        assert cell["distance"].tolist() == pytest.approx(told["flatness"]["distance"])
+        assert set(cell["displacement"]) == {0.25}
+        noise_in_model = found[found["algorithm"] == "NiM-SGD"]
+        assert noise_in_model["displacement"].equals(noise_in_model["rho"])
+
+    def test_differences_are_paired_t_tests(self):
+        draws = np.random.default_rng(0)
+        plain, noisy = draws.normal(90, 1, 6), draws.normal(88, 1, 6)
+        common = {"lr": 0.1, "tau": np.nan, "seed": range(6), "train_loss": 1.0, "distance": 2.0, "diverged": False}
+        restarts = pd.concat(
+            [
+                pd.DataFrame({"algorithm": "SGD", "rho": np.nan, "displacement": np.nan, "accuracy": plain, **common}),
+                pd.DataFrame({"algorithm": "NiG-SGD", "rho": 1.0, "displacement": 0.1, "accuracy": noisy, **common}),
+            ],
+            ignore_index=True,
+        )
+        restarts.loc[11, "diverged"] = True
+        sgd, row = against_plain(restarts).to_dict("records")
+        expected = scipy.stats.ttest_rel(noisy[:5], plain[:5])
+        assert row["p_value"] == pytest.approx(expected.pvalue)
+        assert (row["low"], row["high"]) == pytest.approx(tuple(expected.confidence_interval()))
+        assert (row["restarts"], row["diverged"]) == (6, 1)
+        assert np.isnan(sgd["estimate"])
+        assert tables.network_cells(pd.DataFrame([row]))["diverged"].tolist() == ["1 of 6"]
