@@ -346,7 +346,7 @@ def test_a_mistake_is_one_line(folder, optimizer, texts, task, message):
 
 
 def test_a_setting_that_popviews_own_class_lacks_is_named():
-    with pytest.raises(UsageError, match="unknown setting of popview.optimizers:SAM 'roh': did you mean 'rho'"):
+    with pytest.raises(UsageError, match=r"unknown setting of popview\.optimizers:SAM 'roh': did you mean 'rho'"):
         make_foreign("popview.optimizers:SAM", [torch.zeros(1, requires_grad=True)], {"roh": 1})
 
 
