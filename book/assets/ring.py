@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from popview.common.seeds import generator
-from popview.tasks.problem import Problem
+from popview.tasks.problem import SPLITS, Problem
 
 
 def points(number, draws):
@@ -22,8 +22,7 @@ class Ring(Problem):
         layers = nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 2)
         self.network = nn.Sequential(*layers)
         self.parameters = list(self.network.parameters())
-        names = ("train", "validation", "test")
-        self.splits = {n: points(500, generator(0, n)) for n in names}
+        self.splits = {n: points(500, generator(0, n)) for n in SPLITS}
 
     def minibatches(self, epoch):
         draws = generator(self.seed, f"order/{epoch}")
@@ -50,9 +49,6 @@ class Ring(Problem):
         return self.loss(self.splits["train"])
 
     def input_losses(self):
-        inputs, labels = self.splits["test"]
-
-        def losses(given):
-            return cross_entropy(self.network(given), labels, reduction="none")
-
-        return losses, inputs.clone()
+        inputs, y = self.splits["test"]
+        net, each = self.network, {"reduction": "none"}
+        return lambda x: cross_entropy(net(x), y, **each), inputs.clone()
