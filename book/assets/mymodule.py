@@ -4,8 +4,8 @@ import torch
 
 
 class MyOptimizer(torch.optim.Optimizer):
-    def __init__(self, params, lr=1e-3, beta=0.9, weight_decay=0.0):
-        super().__init__(params, {"lr": lr, "beta": beta, "weight_decay": weight_decay})
+    def __init__(self, params, lr=1e-3, beta=0.9, decay=0.0):
+        super().__init__(params, {"lr": lr, "beta": beta, "decay": decay})
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -17,8 +17,9 @@ class MyOptimizer(torch.optim.Optimizer):
             for p in group["params"]:
                 if p.grad is None:
                     continue
-                average = self.state[p].setdefault("average", torch.zeros_like(p))
+                zero = torch.zeros_like(p)
+                average = self.state[p].setdefault("average", zero)
                 average.lerp_(p.grad, 1 - group["beta"])
-                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.mul_(1 - group["lr"] * group["decay"])
                 p.add_(average.sign(), alpha=-group["lr"])
         return loss

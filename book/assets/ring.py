@@ -1,11 +1,11 @@
-"""Points in and around a ring: a task of my own, without data sets. One network, trained on fresh points."""
+"""Which points lie within a circle? A task of my own, on fresh points."""
 
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from popview.common.seeds import generator
-from popview.tasks.problem import Problem
+from popview.tasks.problem import SPLITS, Problem
 
 
 def points(number, draws):
@@ -19,10 +19,10 @@ class Ring(Problem):
 
     def __init__(self, seed):
         self.seed = seed
-        self.network = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 2))
+        layers = nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 2)
+        self.network = nn.Sequential(*layers)
         self.parameters = list(self.network.parameters())
-        names = ("train", "validation", "test")
-        self.splits = {name: points(500, generator(0, name)) for name in names}
+        self.splits = {n: points(500, generator(0, n)) for n in SPLITS}
 
     def minibatches(self, epoch):
         draws = generator(self.seed, f"order/{epoch}")
@@ -35,17 +35,20 @@ class Ring(Problem):
         return self.network(self.splits[split][0])[None]
 
     def score(self, split, logits):
-        return cross_entropy(logits[0], self.splits[split][1])[None], self.metric(split, logits)
+        loss = cross_entropy(logits[0], self.splits[split][1])
+        return loss[None], self.metric(split, logits)
 
     def probabilities(self, logits):
         return logits.softmax(-1)
 
     def metric(self, split, probabilities):
-        return (probabilities.argmax(-1) == self.splits[split][1]).double().mean(-1)
+        right = probabilities.argmax(-1) == self.splits[split][1]
+        return right.double().mean(-1)
 
     def sample_loss(self):
         return self.loss(self.splits["train"])
 
     def input_losses(self):
-        inputs, labels = self.splits["test"]
-        return lambda given: cross_entropy(self.network(given), labels, reduction="none"), inputs.clone()
+        inputs, y = self.splits["test"]
+        net, each = self.network, {"reduction": "none"}
+        return lambda x: cross_entropy(net(x), y, **each), inputs.clone()

@@ -270,7 +270,7 @@ def _t_interval(a: Array, b: Array, paired: bool, alpha: float) -> tuple[float, 
         return (float(a.mean() - b.mean()),) * 2
     difference = float((a - b).mean()) if paired else float(a.mean() - b.mean())
     error, freedom = _error_of_difference(a, b, paired)
-    half = error * float(scipy.stats.t.isf(alpha / 2, freedom))
+    half = error * float(scipy.stats.t.ppf(1 - alpha / 2, freedom))
     return difference - half, difference + half
 
 
