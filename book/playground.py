@@ -13,13 +13,12 @@
 # %% [markdown]
 # # Playground: what moves a restart?
 #
-# Three of this book's points to try by hand: where restarts end, which checkpoints SetA and SetB take, and how pooling
-# invents differences. Everything is computed in your browser.
+# Where restarts end, which checkpoints SetA and SetB take, how pooling invents differences: try it. Everything is
+# computed in your browser.
 #
 # ## Where restarts end
 #
-# **Look for** a bar that leaves its line. The bar is the share of restarts at a minimum. The line is the share of the same
-# starts that lie in its basin, from where the steepest way down leads to it.
+# **Look for** a bar, the share of restarts at a minimum, that leaves its line, the share of starts in its basin.
 #
 # <div class="playground" id="playground-restarts" role="group" aria-label="Restarts on a test function">
 # <div class="choices" role="group" aria-label="Examples">
@@ -50,7 +49,7 @@
 # <label>Steps per frame <output></output><input type="range" name="speed" min="0" value="2" data-values="1 2 4 8 16"></label>
 # <label><input type="checkbox" name="normalized"> steps of one length</label>
 # </div>
-# <p class="muted">ρ: how far noise reaches, or SAM looks. τ: most steps of a hop, or steps before NiM adds noise. Steps of one length follow the normalised gradient. GM: global minimum; LM: local one. A restart is at a minimum within 0.1 of it, at a saddle within 0.2. The space bar starts and stops.</p>
+# <p class="muted">ρ: how far noise reaches, or SAM looks. τ: most steps of a hop, or steps before NiM adds noise. Steps of one length follow the normalised gradient. GM: global minimum; LM: local one; its basin: from where the steepest way down leads to it. A restart is at a minimum within 0.1 of it, at a saddle within 0.2. The space bar starts and stops.</p>
 # <div class="visually-hidden" role="status" aria-live="polite"></div>
 # </div>
 #
@@ -58,8 +57,8 @@
 #
 # ## What SetA and SetB take
 #
-# **Look for** how far apart the two sets are, and how that shrinks once the rival may not see the test score. Each dot is a
-# checkpoint of a real run. SetA (filled) has the lowest training loss. The rings are the other set.
+# **Look for** the gap between SetA (filled: lowest training loss) and the other set (rings), and for what closes it. Each
+# dot is a checkpoint of a real run.
 #
 # <div class="playground" id="playground-sets" role="group" aria-label="SetA and SetB of a run">
 # <div class="choices" role="group" aria-label="Examples">
@@ -87,9 +86,8 @@
 #
 # ## What pooling finds where nothing is
 #
-# **Look for** the bars to climb above the line at 5 %. Two optimizers are compared that do not differ at all. The more alike
-# the checkpoints of a run are (intra-class correlation, ICC), the more often the paper's pooled tests tell them
-# apart.
+# **Look for** bars of the paper's pooled tests that pass the line at 5 %, though the two optimizers do not differ at all: the
+# more, the more alike the checkpoints of a run are (intra-class correlation, ICC).
 #
 # <div class="playground" id="playground-positives" role="group" aria-label="False positives of three tests">
 # <div class="choices" role="group" aria-label="Examples" data-note="At {icc}, the median ICC of {task} in this book, ten checkpoints of a run are worth {worth} independent ones. Pooled tests take them for ten.">

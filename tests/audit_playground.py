@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import scipy.stats
 import torch
 from playwright.sync_api import Browser, Page
 
@@ -65,6 +66,8 @@ SETS = """([by, number]) => {
     });
   return found;
 }"""
+
+STATISTICS = "([a, b]) => [popview.rankZ(a, b), popview.tStatistic(a, b), popview.criticalT(a.length + b.length - 2)]"
 
 RATES = "([icc, n]) => popview.study(5, 10, icc, popview.normal(popview.random(3))).more(n)"
 
@@ -165,18 +168,29 @@ def sets_apart(tab: Page) -> Iterator[str]:
 
 
 def rates_apart(tab: Page) -> Iterator[str]:
-    """The three tests reject as often as the library's simulation says, but for chance."""
+    """The tests' numbers are SciPy's to 1e-6, and reject as often as the library's simulation says, but for chance."""
+    for size in (3, 10, 50):
+        a, b = np.random.default_rng(size).normal(size=(2, size))
+        z, t, critical = tab.evaluate(STATISTICS, [a.tolist(), b.tolist()])
+        ranks = scipy.stats.mannwhitneyu(a, b, method="asymptotic").pvalue
+        ours = np.array([2 * scipy.stats.norm.sf(z), t, critical])
+        theirs = np.array([ranks, scipy.stats.ttest_ind(a, b).statistic, scipy.stats.t.isf(0.025, 2 * size - 2)])
+        if not np.abs(ours - theirs).max() <= 1e-6:
+            yield f"of two times {size} values: {ours.tolist()}, SciPy has {theirs.tolist()}"
     tests = ("pooled Mann–Whitney", "pooled t", "t on restarts")
-    theirs = simulations.false_positives((0.0, 0.5, 0.95), repeats=REPEATS, seed=4, tests=tests)
-    for icc, rows in theirs.groupby("icc"):
-        ours = tab.evaluate(RATES, [icc, REPEATS])
+    rates = simulations.false_positives((0.0, 0.5, 0.95), repeats=REPEATS, seed=4, tests=tests)
+    for icc, rows in rates.groupby("icc"):
+        counts = tab.evaluate(RATES, [icc, REPEATS])
         for test, rate in zip(rows["test"], rows["rate"], strict=True):
-            if too_far(np.array([ours[test]]), np.array([round(rate * REPEATS)]), REPEATS):
-                yield f"{test} at ICC {icc} rejects {ours[test] / REPEATS:.3f}, the library's {rate:.3f}"
+            if too_far(np.array([counts[test]]), np.array([round(rate * REPEATS)]), REPEATS):
+                yield f"{test} at ICC {icc} rejects {counts[test] / REPEATS:.3f}, the library's {rate:.3f}"
 
 
 def keys_fail(tab: Page) -> Iterator[str]:
-    """By keyboard alone: Tab reaches every control, the space bar starts and stops, arrows move sliders."""
+    """By keyboard alone: Tab reaches every control, the space bar starts and stops, arrows move sliders.
+
+    Where the reader's system asks for less motion, restarts are at their end at once.
+    """
     reach = "[...document.querySelectorAll('.playground :is(button, select, input):not(:disabled), .playground .plot')]"
     tab.evaluate(f"{reach}[0].focus()")
     reached = set()
@@ -204,6 +218,11 @@ def keys_fail(tab: Page) -> Iterator[str]:
     tab.keyboard.press("ArrowRight")
     if tab.evaluate("document.activeElement.getAttribute('aria-valuetext')") == before:
         yield "an arrow does not move a slider"
+    tab.emulate_media(reduced_motion="reduce")
+    tab.locator("#playground-restarts .run").click()
+    if "Step 1,000 of" not in tab.evaluate(step):
+        yield f"restarts move where motion is to be reduced: {tab.evaluate(step)}"
+    tab.emulate_media(reduced_motion="no-preference")
 
 
 def frames(tab: Page) -> tuple[float, float]:

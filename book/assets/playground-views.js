@@ -79,7 +79,8 @@ addEventListener("DOMContentLoaded", () => {
     const plot = view.querySelector(".plot"), canvas = plot.querySelector("canvas");
     const context = canvas.getContext("2d", { willReadFrequently: true });
     const run = view.querySelector(".run"), said = view.querySelector("[role=status]"), body = view.querySelector("tbody");
-    options(view.querySelector("[name=landscape]"), Object.fromEntries(Object.entries(data.landscapes).map(([k, v]) => [k, v.title])));
+    const known = Object.entries(data.landscapes).filter(([name]) => name in popview.FORMULAS);
+    options(view.querySelector("[name=landscape]"), Object.fromEntries(known.map(([name, { title }]) => [name, title])));
     options(view.querySelector("[name=algorithm]"), Object.fromEntries(Object.keys(data.protocol.algorithms).map((k) => [k, k])));
     let seed = 0, state, landscape, rows, frame = 0, pictures = 0;
     let place, painted = "", bare, ground, image, pixels, dot, ink;
@@ -156,6 +157,7 @@ addEventListener("DOMContentLoaded", () => {
       context.font = `600 ${13 * scale}px sans-serif`;
       context.textBaseline = "middle";
       context.lineWidth = 3 * scale;
+      context.lineJoin = "round";
       context.strokeStyle = dark ? "#1a1a1e" : "#fff";
       context.fillStyle = dark ? "#fff" : "#111";
       for (const minimum of landscape.minima) {

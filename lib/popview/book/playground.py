@@ -19,8 +19,8 @@ from popview.paper.table_one import ALGORITHMS, COLUMNS, Protocol
 
 __all__ = ["embedded", "landscapes", "protocol", "trajectories"]
 
-#: What the two wells are called; the paper's names of other minima are those of its columns.
-WELLS = ("wide", "narrow")
+#: Landscape → what its minima are called: as in the paper's Table 1, and our two wells.
+LABELS = COLUMNS | {"two-well": ("wide", "narrow")}
 
 #: Column of a trajectory → its short name on the page.
 KEPT = {"train_loss": "loss", "validation_metric": "validation", "test_metric": "test"}
@@ -30,7 +30,7 @@ DIGITS = 6
 
 
 def landscapes() -> dict[str, Any]:
-    """Return what the browser needs of each landscape, beside its formula: where restarts start, minima, saddles.
+    """Return what the browser needs of each landscape in a plane, beside its formula: starts, minima, saddles.
 
     Examples
     --------
@@ -40,6 +40,9 @@ def landscapes() -> dict[str, Any]:
     """
     found = {}
     for name, landscape in LANDSCAPES.items():
+        if landscape.dimension != 2:
+            continue
+        labels = LABELS.get(name) or [str(place + 1) for place in range(len(landscape.minima))]
         shown = landscape.domain if landscape.start is None else landscape.window or landscape.domain
         found[name] = {
             "title": title(name),
@@ -55,7 +58,7 @@ def landscapes() -> dict[str, Any]:
                     "value": minimum.value,
                     "trace": minimum.trace,
                 }
-                for label, minimum in zip(COLUMNS.get(name, WELLS), landscape.minima, strict=True)
+                for label, minimum in zip(labels, landscape.minima, strict=True)
             ],
             "saddles": [{"x": x, "y": y} for x, y in landscape.saddles],
         }
