@@ -100,8 +100,8 @@ for name, frame in (("ledger", entries), ("rules", stated), ("reconsidered", rev
 #
 # ## The ledger as a file
 #
-# Every verdict with its claim, place, scale, numbers, rule and the rule's version: as JSON, as CSV, and the JSON schema
-# that both follow. Their addresses stay: `/ledger.json`, `/ledger.csv` and `/ledger.schema.json` of this site. A rule's
+# Every verdict with its claim, place, scale, numbers, rule and the rule's version: as JSON, and as CSV. A JSON schema says
+# what each entry is. Their addresses stay: `/ledger.json`, `/ledger.csv` and `/ledger.schema.json` of this site. A rule's
 # version is a hash of its entry in `data/paper/rules.toml`, so a verdict by a changed rule can be told from one by the
 # old.
 #

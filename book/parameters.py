@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # What each page can be asked: its parameters, with bounds and minutes
+# # What each page can be asked: parameters, bounds, minutes
 #
 # {glue:text}`number-pages` pages have {glue:text}`number-parameters` parameters between them.
 # `popview chapter five-runs -p repeats=500` makes such a page with a number of your own; [rerun](rerun.md) says how. A

@@ -29,9 +29,9 @@ def dictionary_table(table: pd.DataFrame, kind: str, part: str) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "name": "`" + rows["name"] + "`",
-            "type": rows["type"],
-            "unit": rows["unit"].replace("", "–"),
             "meaning": rows["meaning"],
+            "unit": rows["unit"].replace("", "–"),
+            "type": rows["type"],
         }
     )
 
