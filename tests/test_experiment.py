@@ -7,7 +7,7 @@ import pytest
 from popview import cli
 from popview.common.errors import UsageError
 from popview.common.folders import RESULTS
-from popview.runs import annealed, experiment, grids, profiles, solutions, specs, store, workers
+from popview.runs import annealed, experiment, grids, profiles, solutions, specs, store, sweeps, workers
 from popview.runs.expansion import expand
 from popview.runs.specs import GridSpec
 
@@ -183,6 +183,8 @@ class TestShippedResults:
         for name in grids.grids():
             specs_of = [s for task in grids.grid_tasks(name, "laptop") for s in grids.grid_specs(name, "laptop", task)]
             named |= {str(store.path(spec, Path())) for spec in specs_of}
+        for name in sweeps.sweep_names("laptop"):
+            named |= {str(store.path(part, Path())) for part in sweeps.sweep_parts("laptop", name)}
         assert golden <= named
         present = {str(file.relative_to(RESULTS)) for file in RESULTS.glob("*/*/*/*/*.parquet")}
         assert present <= named

@@ -153,6 +153,10 @@ class TestReadings:
         found = ends(rows(LEFT, STUCK))
         assert found.columns.tolist() == ["1", "2", "none", "diverged"]
         assert found.to_numpy().tolist() == [[58, 42, 0, 0], [47, 47, 6, 0]]
+        mixed = ends(rows(LEFT, np.diag([1, 1, 1, 0, 1])))
+        assert mixed.columns.tolist() == ["1", "2", "3", "none", "diverged"]
+        assert mixed.loc[1].tolist() == [25, 25, 25, 0, 25]
+        assert np.isnan(mixed.loc[0, "3"])
 
     def test_moves_and_shares(self):
         found = moves(rows(STAYED, LEFT, SWAPPED))

@@ -52,10 +52,18 @@ def load_sweep(profile: str, sweep: str, root: Path = RESULTS) -> pd.DataFrame:
 
 
 def ends(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return in percent where restarts end: a column for each minimum, from 1 on, then ``none`` and ``diverged``."""
-    shares = [100 * counts.sum(0) / counts.sum() for counts in rows["transitions"]]
-    names = [str(i + 1) for i in range(len(shares[0]) - 2)] if shares else []
-    return pd.DataFrame(shares, rows.index, [*names, "none", "diverged"])
+    """Return in percent where restarts end: a column for each minimum, from 1 on, then ``none`` and ``diverged``.
+
+    A landscape with fewer minima than others has NaN where it has none.
+    """
+    found = []
+    for counts in rows["transitions"]:
+        shares = 100 * counts.sum(0) / counts.sum()
+        found.append(
+            {str(i + 1): share for i, share in enumerate(shares[:-2])} | {"none": shares[-2], "diverged": shares[-1]}
+        )
+    table = pd.DataFrame(found, rows.index)
+    return table[[*sorted(set(table) - {"none", "diverged"}), "none", "diverged"]] if found else table
 
 
 def moves(rows: pd.DataFrame) -> pd.DataFrame:

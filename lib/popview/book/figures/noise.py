@@ -99,7 +99,7 @@ def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: st
     for axes in panels[:: 4 if width > style.PHONE else 2]:
         axes.set_ylabel(label)
     bar = figure.colorbar(drawn, ax=panels, location="bottom", shrink=0.8, aspect=40, ticks=_CHANGES)
-    bar.set_label("more restarts in the wide well (blue) or in the other one (red), in points")
+    bar.set_label("points more in the wide well")
     return figure
 
 
