@@ -1,4 +1,4 @@
-"""What makes minima flat? A full factorial of settings, one change at a time, and relations where one setting varies."""
+"""What makes minima flat? A factorial of settings, single changes, and relations where one setting varies."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from popview.runs import grids, store
 from popview.statistics import granulated_tau, holm, mean_difference
 from popview.statistics.results import interval_columns
 
-__all__ = ["FACTORIAL", "FACTORS", "SETTINGS", "factor_table", "level_ratios", "one_varies", "ratios"]
+__all__ = ["FACTORIAL", "FACTORS", "SETTINGS", "differences", "factor_table", "level_ratios", "one_varies", "ratios"]
 
 #: Grids: every combination of the settings below; and one change at a time.
 FACTORIAL, FACTORS = "flatness-factorial", "flatness-factors"
@@ -104,7 +104,7 @@ def level_ratios(table: pd.DataFrame, setting: str, measures: Sequence[str] = ME
     setting : str
         One of `SETTINGS`.
     measures : sequence of str
-        Columns above 0.
+        Columns; one that is not above 0 in every run has no logarithm, and is left out.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def level_ratios(table: pd.DataFrame, setting: str, measures: Sequence[str] = ME
     """
     others = [name for name in SETTINGS if name != setting]
     rows = []
-    for name in [name for name in measures if name in table]:
+    for name in _positive(table, measures):
         wide = table.assign(log=np.log(table[name])).pivot_table(index=["seed", *others], columns=setting, values="log")
         ends = wide[[min(wide), max(wide)]].dropna().groupby("seed").mean()
         rows.append(_ratio(name, ends[max(wide)], ends[min(wide)]))
@@ -131,7 +131,7 @@ def ratios(table: pd.DataFrame, arms: Sequence[str] = (), measures: Sequence[str
     arms : sequence of str
         All by default.
     measures : sequence of str
-        Columns above 0.
+        Columns; one that is not above 0 in every run has no logarithm, and is left out.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def ratios(table: pd.DataFrame, arms: Sequence[str] = (), measures: Sequence[str
     """
     chosen = arms or [name for name in table["arm"].unique() if name != "plain"]
     rows = []
-    for name in [name for name in measures if name in table]:
+    for name in _positive(table, measures):
         wide = np.log(table.pivot(index="seed", columns="arm", values=name))
         rows += [{"arm": arm} | _ratio(name, *_both(wide, arm)) for arm in chosen if arm in wide]
     return _adjusted_p(pd.DataFrame(rows))
@@ -164,6 +164,10 @@ def differences(table: pd.DataFrame, outcome: str, arms: Sequence[str] = ()) -> 
     return _adjusted_p(pd.DataFrame(rows))
 
 
+def _positive(table: pd.DataFrame, measures: Sequence[str]) -> list[str]:
+    return [name for name in measures if name in table and (table[name] > 0).all()]
+
+
 def _both(wide: pd.DataFrame, arm: str) -> tuple[pd.Series, pd.Series]:
     both = wide[[arm, "plain"]].dropna()
     return both[arm], both["plain"]
@@ -173,7 +177,13 @@ def _ratio(measure: str, ours: pd.Series, theirs: pd.Series) -> dict[str, object
     """Return one row of `level_ratios`, of logarithms paired by seed."""
     result = mean_difference(ours.to_numpy(), theirs.to_numpy(), paired=True)
     ends = {name: float(np.exp(value)) for name, value in interval_columns(result).items()}
-    return {"measure": measure, "ratio": float(np.exp(result.estimate)), **ends, "restarts": len(ours), "p": result.p_value}
+    return {
+        "measure": measure,
+        "ratio": float(np.exp(result.estimate)),
+        **ends,
+        "restarts": len(ours),
+        "p": result.p_value,
+    }
 
 
 def _adjusted_p(table: pd.DataFrame) -> pd.DataFrame:

@@ -23,7 +23,16 @@ from popview.statistics import holm, kendall, mean_difference, mean_kendall
 from popview.statistics.results import interval_columns
 from popview.topography.measures import FLATNESS
 
-__all__ = ["MEASURES", "OUTCOMES_OF_FLATNESS", "adjusted", "agreement", "flatness_table", "measured", "relations", "robustness"]
+__all__ = [
+    "MEASURES",
+    "OUTCOMES_OF_FLATNESS",
+    "adjusted",
+    "agreement",
+    "flatness_table",
+    "measured",
+    "relations",
+    "robustness",
+]
 
 #: Measures of flatness: more is sharper, or further away.
 MEASURES = tuple(measure.name for measure in FLATNESS)
@@ -57,9 +66,9 @@ def flatness_table(profile: str, task: str, variant: str = "base", root: Path = 
     Returns
     -------
     DataFrame
-        ``algorithm, seed``, the columns of `MEASURES` that the files have, ``train_loss``, and `OUTCOMES_OF_FLATNESS`; of
-        digits' base and tuned runs, whose files have no corruptions, without the last two. The line of ``adjusted_error`` is drawn through all
-        restarts by least squares. Without rows where there are no results.
+        ``algorithm, seed``, the columns of `MEASURES` that the files have, ``train_loss``, and `OUTCOMES_OF_FLATNESS`,
+        without the last two where the files have no corruptions: digits' base and tuned ones. The line of
+        ``adjusted_error`` is drawn through all restarts by least squares. Without rows where there are no results.
 
     Raises
     ------

@@ -71,7 +71,9 @@ def grid_specs(
     if not isinstance(arms, dict) or not arms:
         raise UsageError(f"{where} has no grid: a table of settings and lists of values; and no arms")
     table = {key: table[key] for key in table if key not in ("grid", "arms", "search", "annealed", "tuned_restarts")}
-    known = {name: _checked(merged(table, arm), f"{name} of {where}".removeprefix(" of ")) for name, arm in arms.items()}
+    known = {
+        name: _checked(merged(table, arm), f"{name} of {where}".removeprefix(" of ")) for name, arm in arms.items()
+    }
     for name in algorithms or ():
         check_name(f"algorithm of {where}", name, {one for arm in known.values() for one in arm["algorithms"]})
     found = []
@@ -84,7 +86,9 @@ def grid_specs(
         for algorithm in (one for one in algorithms or arm["algorithms"] if one in arm["algorithms"]):
             points = _points(arm["grid"], algorithm, base_of(arm["base"], algorithm), where)
             found += [
-                GridSpec(algorithm=algorithm, seed=seed, hyperparameters=own, model=arm["model"] | model, axes=axes, **fields)
+                GridSpec(
+                    algorithm=algorithm, seed=seed, hyperparameters=own, model=arm["model"] | model, axes=axes, **fields
+                )
                 for own, model, axes in points
                 for seed in seeds
             ]

@@ -141,7 +141,9 @@ def granulated_tau(
 
 def _tau(group: pd.DataFrame) -> float:
     """Return τ_b; NaN where a column is constant."""
-    x, y = (np.sign(np.subtract.outer(group[name].to_numpy(), group[name].to_numpy())) for name in ("measure", "outcome"))
+    x, y = (
+        np.sign(np.subtract.outer(group[name].to_numpy(), group[name].to_numpy())) for name in ("measure", "outcome")
+    )
     untied = np.square(x).sum() * np.square(y).sum()
     return float((x * y).sum() / np.sqrt(untied)) if untied else np.nan
 
@@ -150,7 +152,11 @@ def _granulated(name: str, parts: list[pd.DataFrame]) -> dict[str, Any]:
     """Return one row of `granulated_tau`: the mean over hyperparameters of the means over groups."""
     parts = [part for part in parts if len(part)]
     groups = sum(len(part) for part in parts)
-    row: dict[str, Any] = {"hyperparameter": name, "groups": groups, **dict.fromkeys(("tau", "low", "high", "p"), np.nan)}
+    row: dict[str, Any] = {
+        "hyperparameter": name,
+        "groups": groups,
+        **dict.fromkeys(("tau", "low", "high", "p"), np.nan),
+    }
     if not parts:
         return row
     row["tau"] = float(np.mean([part["tau"].mean() for part in parts]))

@@ -133,6 +133,7 @@ _EVIDENCE = {
     "computed": "landscapes, simulations",
     "task": "each task and variant",
     "study": "each network between whose solutions paths were sought",
+    "factors": "a factorial of settings, and single changes",
 }
 
 
