@@ -213,40 +213,35 @@ class Digits(Problem):
         drawn = torch.stack([torch.rand(self.batch_size, units, generator=g) for g in draws])
         return (drawn >= self.dropout) / (1 - self.dropout)
 
-    def _logits(self, images: Tensor, kept: Sequence[Tensor] = (), training: bool = False) -> Tensor:
+    def _logits(self, images: Tensor, kept: Sequence[Tensor] = (), share: float = 0.0) -> Tensor:
+        """Return logits; `share` is that of these images in BatchNorm's running statistics, 0 in evaluation."""
         outputs = torch.baddbmm(self.parameters[1], images, self.parameters[0])
         last = 2 * len(self.hidden) + 2
         layers = zip(self.parameters[2:last:2], self.parameters[3:last:2], strict=True)
         for place, (weight, bias) in enumerate(layers):
-            outputs = torch.relu(self._normalized(place, outputs, training) if self.batch_norm else outputs)
+            outputs = torch.relu(self._normalized(place, outputs, share) if self.batch_norm else outputs)
             outputs = torch.baddbmm(bias, outputs * kept[place] if kept else outputs, weight)
         return outputs
 
-    def _normalized(self, place: int, outputs: Tensor, training: bool) -> Tensor:
-        """Return the outputs of a hidden layer with BatchNorm; in training its running statistics are updated."""
+    def _normalized(self, place: int, outputs: Tensor, share: float) -> Tensor:
+        """Normalise a hidden layer's outputs by their own statistics, or in evaluation by the running ones."""
         first = 2 * len(self.hidden) + 2 + 2 * place
         scale, shift = self.parameters[first : first + 2]
         running = self.buffers[2 * place : 2 * place + 2]
         mean, variance = running
-        if training:
+        if share:
             mean, variance = outputs.mean(1, keepdim=True), outputs.var(1, keepdim=True, correction=0)
             images = outputs.shape[1]
             with torch.no_grad():
-                running[0].lerp_(mean, SHARE)
-                running[1].lerp_(variance * images / (images - 1), SHARE)
+                running[0].lerp_(mean, share)
+                running[1].lerp_(variance * images / (images - 1), share)
         return (outputs - mean) * torch.rsqrt(variance + ADDED) * scale + shift
 
     @torch.no_grad()
     def recompute_statistics(self) -> None:
         """Take BatchNorm's statistics of the whole training split."""
-        if not self.batch_norm:
-            return
-        outputs = torch.baddbmm(self.parameters[1], self._splits["train"][0], self.parameters[0])
-        for place in range(len(self.hidden)):
-            self.buffers[2 * place].copy_(outputs.mean(1, keepdim=True))
-            self.buffers[2 * place + 1].copy_(outputs.var(1, keepdim=True))
-            weight, bias = self.parameters[2 * place + 2 : 2 * place + 4]
-            outputs = torch.baddbmm(bias, torch.relu(self._normalized(place, outputs, False)), weight)
+        if self.batch_norm:
+            self._logits(self._splits["train"][0], share=1.0)
 
     def _losses(self, logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
         flat = logits.flatten(0, 1), labels.flatten()
@@ -255,7 +250,7 @@ class Digits(Problem):
     def loss(self, minibatch: Any) -> Tensor:
         """Return the mean cross-entropy of each restart on its own minibatch, shape ``(P,)``."""
         images, labels, *kept = minibatch
-        logits = self._logits(images, kept[0] if kept else (), training=True)
+        logits = self._logits(images, kept[0] if kept else (), SHARE)
         return self._losses(logits, labels, self.label_smoothing).mean(1)
 
     def logits(self, split: str) -> Tensor:
