@@ -95,6 +95,14 @@ class TestOneVaries:
             assert rows["adjusted_p"].tolist() == pytest.approx(list(holm(rows["p"].to_numpy())))
         assert found.loc[found["hyperparameter"] != "mean", "adjusted_p"].isna().all()
 
+    def test_beyond_the_loss_is_what_a_line_leaves(self):
+        table = factorial().assign(train_loss=lambda t: np.exp(t["error"]))
+        found = flatness_factors.beyond_loss(table, SHARPNESS)
+        line = scipy.stats.linregress(np.log(table["train_loss"]), np.log(table["trace"]))
+        wanted = np.log(table["trace"]) - line.intercept - line.slope * np.log(table["train_loss"])
+        assert found["trace"].to_numpy() == pytest.approx(wanted.to_numpy(), abs=1e-9)
+        assert abs(np.corrcoef(found["trace"], np.log(table["train_loss"]))[0, 1]) < 1e-9
+
 
 class TestRules:
     @pytest.mark.parametrize(("error", "word"), [(1.0, "holds"), (-1.0, "does not hold"), (0.0, "does not hold")])
@@ -167,7 +175,7 @@ class TestFigures:
         drawn = figures.relations({"Digits": rows, "CIFAR-10": rows}, SHARPNESS, width)
         (ax, _) = drawn.axes
         points = {tuple(np.round(line.get_xydata()[0], 6)) for line in ax.get_lines() if len(line.get_xydata()) == 1}
-        assert points == {(0.2, SHARPNESS.index("trace") - 0.2), (-0.5, 0.0)}
+        assert points == {(0.2, SHARPNESS.index("trace") - 0.24), (-0.5, -0.08)}
 
     @pytest.mark.parametrize("width", [style.DESKTOP, style.PHONE])
     def test_changes_and_robustness_have_a_line_per_arm(self, width):

@@ -14,7 +14,17 @@ from popview.runs import grids, store
 from popview.statistics import granulated_tau, holm, mean_difference
 from popview.statistics.results import interval_columns
 
-__all__ = ["FACTORIAL", "FACTORS", "SETTINGS", "differences", "factor_table", "level_ratios", "one_varies", "ratios"]
+__all__ = [
+    "FACTORIAL",
+    "FACTORS",
+    "SETTINGS",
+    "beyond_loss",
+    "differences",
+    "factor_table",
+    "level_ratios",
+    "one_varies",
+    "ratios",
+]
 
 #: Grids: every combination of the settings below; and one change at a time.
 FACTORIAL, FACTORS = "flatness-factorial", "flatness-factors"
@@ -92,6 +102,24 @@ def one_varies(
     for _, rows in found[found["hyperparameter"] == "mean"].groupby("outcome") if frames else ():
         found.loc[rows.index, "adjusted_p"] = holm(rows["p"].to_numpy())
     return found
+
+
+def beyond_loss(table: pd.DataFrame, measures: Sequence[str] = MEASURES) -> pd.DataFrame:
+    """Return a table with the logarithm of each measure less its least-squares line in that of the training loss.
+
+    Sharpness shrinks with the loss itself: what is left is what the loss does not explain.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `factor_table` returns it.
+    measures : sequence of str
+        Columns; one that is not above 0 in every run is left out.
+    """
+    loss = np.log(table["train_loss"])
+    logs = {name: np.log(table[name]) for name in _positive(table, measures)}
+    rest = {name: log - np.polyval(np.polyfit(loss, log, 1), loss) for name, log in logs.items()}
+    return table.drop(columns=[name for name in measures if name in table]).assign(**rest)
 
 
 def level_ratios(table: pd.DataFrame, setting: str, measures: Sequence[str] = MEASURES) -> pd.DataFrame:

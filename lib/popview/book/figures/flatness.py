@@ -40,9 +40,10 @@ ARMS = {
 
 #: How runs are compared → name, mark, colour, offset in lines.
 LEVELS = {
-    "within": ("restarts of one setting", "o", "#0173b2", -0.2),
-    "varied": ("one setting varied", "D", "#d55e00", 0.0),
-    "between": ("means of settings", "s", "#4c4c4c", 0.2),
+    "within": ("restarts of one setting", "o", "#0173b2", -0.24),
+    "varied": ("one setting varied", "D", "#d55e00", -0.08),
+    "beyond": ("the same, beyond the training loss", "d", "#7f3b08", 0.08),
+    "between": ("means of settings", "s", "#4c4c4c", 0.24),
 }
 
 _SHADES = ("#0173b2", "#d55e00", "#029e73", "#7f3b08", "#4c4c4c")
@@ -61,7 +62,7 @@ def relations(panels: Mapping[str, pd.DataFrame], measures: Sequence[str], width
     width : int
         In pixels.
     """
-    figure, axes = style.canvas(width, 60 + 32 * len(measures), len(panels), columns=2, sharex=True, sharey=True)
+    figure, axes = style.canvas(width, 60 + 34 * len(measures), len(panels), columns=2, sharex=True, sharey=True)
     for ax, (title, rows) in zip(axes, panels.items(), strict=True):
         ax.axvline(0, color="0.3", linewidth=0.8)
         for level, (name, mark, shade, offset) in LEVELS.items():
@@ -75,7 +76,7 @@ def relations(panels: Mapping[str, pd.DataFrame], measures: Sequence[str], width
         ax.tick_params(labelbottom=True)
     for ax in axes[-2:] if width > style.PHONE else axes[-1:]:
         ax.set_xlabel("rank correlation τ: right, sharper is worse")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3 if width > style.PHONE else 1)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2 if width > style.PHONE else 1)
     return figure
 
 

@@ -77,11 +77,10 @@ def arms_are_flatter(factors: Factors, arms: Sequence[str], sharper: Sequence[st
         return None
     table = flatness_factors.ratios(factors.changes, [*arms, *sharper], SHARPNESS)
     turned = table["arm"].isin(list(sharper))
-    told = _numbers(table, "{measure} {ratio:.2f}")
-    parts = [
-        f"{arm}: {list_rows(rows, '{measure} {ratio:.2f}', ', ')}" for arm, rows in table.groupby("arm", sort=False)
-    ]
-    return _word(table, table["ratio"].where(~turned, 1 / table["ratio"])), told | {"ratios": "; ".join(parts)}
+    told = "{measure} {ratio:.2f} [{low:.2f}, {high:.2f}]"
+    parts = [f"{arm}: {list_rows(rows, told, ', ')}" for arm, rows in table.groupby("arm", sort=False)]
+    numbers = _numbers(table, told) | {"ratios": "; ".join(parts)}
+    return _word(table, table["ratio"].where(~turned, 1 / table["ratio"])), numbers
 
 
 def arms_are_more_robust(factors: Factors, arms: Sequence[str]) -> Decision | None:
