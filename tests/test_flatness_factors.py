@@ -13,7 +13,7 @@ from popview.paper import rules
 from popview.paper.rules import Factors, by_factors
 from popview.paper.rules.by_tasks import SHARPNESS
 from popview.populations import flatness_factors
-from popview.populations.flatness_factors import SETTINGS, differences, level_ratios, one_varies, ratios
+from popview.populations.flatness_factors import SETTINGS, arm_differences, level_ratios, one_varies, ratios
 from popview.runs import grids
 from popview.statistics import holm
 
@@ -79,7 +79,7 @@ class TestRatios:
 
     def test_differences_are_paired(self):
         table = singles(1.0, error=0.01)
-        found = differences(table, "adjusted_error", ["sam"]).iloc[0]
+        found = arm_differences(table, "adjusted_error", ["sam"]).iloc[0]
         wide = table.pivot(index="seed", columns="arm", values="adjusted_error")
         test = scipy.stats.ttest_rel(wide["sam"], wide["plain"])
         assert found["difference"] == pytest.approx((wide["sam"] - wide["plain"]).mean())
@@ -172,7 +172,7 @@ class TestFigures:
             [("within", "trace", 0.2, 0.1, 0.3), ("varied", "ball_maximum", -0.5, -0.6, -0.4)],
             columns=["level", "measure", "tau", "low", "high"],
         )
-        drawn = figures.relations({"Digits": rows, "CIFAR-10": rows}, SHARPNESS, width)
+        drawn = figures.tau_levels({"Digits": rows, "CIFAR-10": rows}, SHARPNESS, width)
         (ax, _) = drawn.axes
         points = {tuple(np.round(line.get_xydata()[0], 6)) for line in ax.get_lines() if len(line.get_xydata()) == 1}
         assert points == {(0.2, SHARPNESS.index("trace") - 0.24), (-0.5, -0.08)}
@@ -180,16 +180,16 @@ class TestFigures:
     @pytest.mark.parametrize("width", [style.DESKTOP, style.PHONE])
     def test_changes_and_robustness_have_a_line_per_arm(self, width):
         table = singles(2.0, error=0.01)
-        drawn = figures.changes(ratios(table, (), SHARPNESS), SHARPNESS, width)
+        drawn = figures.sharpness_after(ratios(table, (), SHARPNESS), SHARPNESS, width)
         assert [label.get_text() for label in drawn.axes[0].get_yticklabels()] == [*figures.ARMS.values()]
-        beyond = differences(table, "adjusted_error")
-        drawn = figures.robustness({"one": beyond, "two": beyond}, width)
+        beyond = arm_differences(table, "adjusted_error")
+        drawn = figures.shift_differences({"one": beyond, "two": beyond}, width)
         (first, *_) = drawn.axes
         middle = next(line for line in first.get_lines() if len(line.get_xdata()) == len(figures.ARMS))
         assert middle.get_xdata() == pytest.approx(100 * beyond.set_index("arm").loc[[*figures.ARMS], "difference"])
 
     def test_the_sheet_shows_every_image(self):
         images = {name: [np.full((8, 8), value) for value in (0.1, 0.5)] for name in ("noise", "blur")}
-        drawn = figures.sheet(images, style.PHONE)
+        drawn = figures.corruption_sheet(images, style.PHONE)
         shown = [ax.images[0].get_array()[0, 0] for ax in drawn.axes if ax.images]
         assert shown == pytest.approx([0.1, 0.5, 0.1, 0.5])

@@ -18,8 +18,8 @@ __all__ = [
     "FACTORIAL",
     "FACTORS",
     "SETTINGS",
+    "arm_differences",
     "beyond_loss",
-    "differences",
     "factor_table",
     "level_ratios",
     "one_varies",
@@ -174,7 +174,7 @@ def ratios(table: pd.DataFrame, arms: Sequence[str] = (), measures: Sequence[str
     return _adjusted_p(pd.DataFrame(rows))
 
 
-def differences(table: pd.DataFrame, outcome: str, arms: Sequence[str] = ()) -> pd.DataFrame:
+def arm_differences(table: pd.DataFrame, outcome: str, arms: Sequence[str] = ()) -> pd.DataFrame:
     """Return how much more of an outcome each arm has than the plain one, paired by seed.
 
     Returns

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from popview.book import style
 from popview.book.tables.topography import MEASURES
 
-__all__ = ["ARMS", "LEVELS", "MEASURE_NAMES", "changes", "relations", "robustness", "sheet"]
+__all__ = ["ARMS", "LEVELS", "MEASURE_NAMES", "corruption_sheet", "sharpness_after", "shift_differences", "tau_levels"]
 
 #: Measure → its name on the page.
 MEASURE_NAMES = MEASURES | {"trace": "trace of the Hessian"}
@@ -50,7 +50,7 @@ _SHADES = ("#0173b2", "#d55e00", "#029e73", "#7f3b08", "#4c4c4c")
 _MARKS = ("o", "D", "^", "v", "s")
 
 
-def relations(panels: Mapping[str, pd.DataFrame], measures: Sequence[str], width: int) -> Figure:
+def tau_levels(panels: Mapping[str, pd.DataFrame], measures: Sequence[str], width: int) -> Figure:
     """Draw rank correlations of sharpness with what is worse, by how runs are compared; a panel per title.
 
     Parameters
@@ -80,7 +80,7 @@ def relations(panels: Mapping[str, pd.DataFrame], measures: Sequence[str], width
     return figure
 
 
-def changes(ratios: pd.DataFrame, measures: Sequence[str], width: int) -> Figure:
+def sharpness_after(ratios: pd.DataFrame, measures: Sequence[str], width: int) -> Figure:
     """Draw how many times plain SGD's each measure of sharpness is, by what alone was changed.
 
     Parameters
@@ -107,7 +107,7 @@ def changes(ratios: pd.DataFrame, measures: Sequence[str], width: int) -> Figure
     return figure
 
 
-def robustness(panels: Mapping[str, pd.DataFrame], width: int) -> Figure:
+def shift_differences(panels: Mapping[str, pd.DataFrame], width: int) -> Figure:
     """Draw differences to plain SGD in points of error, with their intervals; one panel per outcome.
 
     Parameters
@@ -131,7 +131,7 @@ def robustness(panels: Mapping[str, pd.DataFrame], width: int) -> Figure:
     return figure
 
 
-def sheet(images: Mapping[str, Sequence[np.ndarray]], width: int) -> Figure:
+def corruption_sheet(images: Mapping[str, Sequence[np.ndarray]], width: int) -> Figure:
     """Show an image under each corruption, a line each; from left to right as it is, then at rising severity.
 
     Parameters

@@ -90,7 +90,7 @@ def arms_are_more_robust(factors: Factors, arms: Sequence[str]) -> Decision | No
     """
     if factors.changes.empty or "adjusted_error" not in factors.changes:
         return None
-    table = flatness_factors.differences(factors.changes, "adjusted_error", arms)
+    table = flatness_factors.arm_differences(factors.changes, "adjusted_error", arms)
     real = table["adjusted_p"] <= ALPHA
     points = table.assign(**{name: 100 * table[name] for name in ("difference", "low", "high")})
     told = list_rows(points, "{arm} {difference:+.1f} [{low:+.1f}, {high:+.1f}]", ", ")
