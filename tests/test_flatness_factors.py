@@ -103,6 +103,15 @@ class TestOneVaries:
         assert found["trace"].to_numpy() == pytest.approx(wanted.to_numpy(), abs=1e-9)
         assert abs(np.corrcoef(found["trace"], np.log(table["train_loss"]))[0, 1]) < 1e-9
 
+    def test_failed_runs_are_left_out_of_the_line_too(self):
+        table = factorial().assign(train_loss=0.1, shifted_error=lambda t: 2 * t["error"] + t["seed"])
+        table.loc[[0, 7], ["train_loss", "shifted_error"]] = 2.3, 90.0
+        found = flatness_factors.learned(table)
+        rest = table.drop(index=[0, 7])
+        line = scipy.stats.linregress(rest["error"], rest["shifted_error"])
+        wanted = rest["shifted_error"] - line.intercept - line.slope * rest["error"]
+        assert found["adjusted_error"].to_numpy() == pytest.approx(wanted.to_numpy())
+
 
 class TestRules:
     @pytest.mark.parametrize(("error", "word"), [(1.0, "holds"), (-1.0, "does not hold"), (0.0, "does not hold")])

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 #: Pages that claims name and that are not written yet, by name.
-PLANNED = {"noise-magnitude": "noise magnitude", "flatness-and-shift": "flatness and distribution shift"}
+PLANNED = {"noise-magnitude": "noise magnitude"}
 
 DOCUMENTS = {
     "inan2024": "Inan, Liu and Shehu 2024",

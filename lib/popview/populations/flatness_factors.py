@@ -29,6 +29,9 @@ __all__ = [
 #: Grids: every combination of the settings below; and one change at a time.
 FACTORIAL, FACTORS = "flatness-factorial", "flatness-factors"
 
+#: Training loss from which on a run counts as failed; chance has ln 10, which is 2.3.
+LEARNED = 1.0
+
 #: Setting of the factorial → what it is called.
 SETTINGS = {
     "lr": "learning rate",
@@ -102,6 +105,14 @@ def one_varies(
     for _, rows in found[found["hyperparameter"] == "mean"].groupby("outcome") if frames else ():
         found.loc[rows.index, "adjusted_p"] = holm(rows["p"].to_numpy())
     return found
+
+
+def learned(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without the runs that learned next to nothing: their training loss did not end below `LEARNED`.
+
+    ``adjusted_error`` is that of a line through the runs that are left.
+    """
+    return adjusted(table[table["train_loss"] < LEARNED].drop(columns="adjusted_error").reset_index(drop=True))
 
 
 def beyond_loss(table: pd.DataFrame, measures: Sequence[str] = MEASURES) -> pd.DataFrame:
