@@ -1,6 +1,7 @@
 """Corruptions against closed forms, colorsys, Pillow's own round trip, invariants and binomial bounds."""
 
 import colorsys
+import hashlib
 import unicodedata
 from collections import Counter
 from io import BytesIO
@@ -26,6 +27,15 @@ BRIGHTNESS = [(1, 0.05), (2, 0.1), (3, 0.15), (4, 0.2), (5, 0.3)]
 JPEG = [(1, 80), (2, 65), (3, 58), (4, 50), (5, 40)]
 CHARACTERS = [(1, 0.02), (2, 0.05), (3, 0.10), (4, 0.15), (5, 0.20)]
 WORDS = [(1, 0.05), (2, 0.10), (3, 0.20), (4, 0.30), (5, 0.40)]
+#: Twenty images of random levels, corrupted with seed 0 → first 12 digits of the SHA-256 at the five severities.
+GOLDEN = {
+    "noise": ("d59e92ace91f", "399dc0330242", "44b7d37d75e4", "71e878ea93cd", "eb2bfe82f1f4"),
+    "blur": ("2c71f6ddab4b", "951de94be4ad", "777756a48076", "a2467c46331f", "5f686892cb0d"),
+    "contrast": ("ca5c5dcc6367", "102e7ebd581f", "0ec3138decdf", "55a296df1aaf", "c3261eff4119"),
+    "brightness": ("2b926eee4c4f", "853a4263188a", "50f4ed3e0768", "686f2af7aa38", "803074c3943d"),
+    "jpeg": ("e9a4cbd36682", "04ce67ba8783", "0f85f1d6fa45", "9b959a8b8105", "b8a69a2115a0"),
+    "pixelate": ("989d7fb8ec32", "be11893cf29c", "f2338c02beeb", "ec9b0c71514a", "87b0aa2eb89c"),
+}
 TEXTS = [
     "I love [NAME], but @user's dog bit me 12 times 😀",
     "",
@@ -181,6 +191,26 @@ class TestPixelate:
 
 
 class TestImages:
+    @pytest.mark.parametrize("name", IMAGE_CORRUPTIONS)
+    def test_golden(self, name):
+        """Whoever changes this raises `REVISION`: accuracies under corruption that ship are of these."""
+        images = np.random.default_rng(0).integers(256, size=(20, 32, 32, 3)).astype(np.uint8)
+        corrupted = [corrupt_images(images, name, severity, 0) for severity in SEVERITIES]
+        assert GOLDEN[name] == tuple(hashlib.sha256(found.tobytes()).hexdigest()[:12] for found in corrupted)
+
+    @pytest.mark.parametrize("name", IMAGE_CORRUPTIONS)
+    def test_severity_lowers_the_mean_signal_to_noise_ratio_of_cifar(self, name, real_hub):
+        from popview.tasks.images import decoded
+
+        images = decoded("uoft-cs/cifar10", "plain_text", ("label",))["test_images"][:1000]
+        ratios = []
+        for severity in SEVERITIES:
+            apart = corrupt_images(images, name, severity, 0).astype(float) - images
+            errors = np.square(apart).mean(axis=(1, 2, 3)).clip(min=1e-3)  # an image of one colour has no contrast
+            ratios.append(np.mean(10 * np.log10(255**2 / errors)))
+        assert ratios == sorted(ratios, reverse=True)
+        assert ratios[0] - ratios[4] > 2  # decibels
+
     def test_names(self):
         assert list(IMAGE_CORRUPTIONS) == ["noise", "blur", "contrast", "brightness", "jpeg", "pixelate"]
         assert SEVERITIES == (1, 2, 3, 4, 5)

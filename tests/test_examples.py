@@ -1,9 +1,13 @@
 """What a reader calls has an example in its docstring; pytest runs them all (--doctest-modules in pyproject.toml)."""
 
 import inspect
+import re
+import textwrap
 from importlib import import_module
 
 import pytest
+
+from popview.common.folders import ROOT
 
 MODULES = (
     "popview.landscapes",
@@ -32,3 +36,16 @@ def test_it_has_an_example(name):
 def test_the_doctests_are_collected(pytestconfig):
     assert "--doctest-modules" in pytestconfig.getini("addopts")
     assert "lib/popview" in pytestconfig.getini("testpaths")
+
+
+def test_the_lines_for_a_readers_own_model_run():
+    """Those of the page on flatness and shift: five each, as they stand there."""
+    page = re.sub(r"^# ?", "", (ROOT / "book" / "flatness-and-shift.py").read_text("utf-8"), flags=re.MULTILINE)
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert [len(block.splitlines()) for block in blocks] == [5, 5]
+    for block, name in zip(blocks, ("loss", "corrupted"), strict=True):
+        *before, last = textwrap.dedent(block).splitlines()
+        scope: dict = {}
+        exec("\n".join([*before, last if last.startswith(" ") else f"found = {last}"]), scope)
+        assert scope.get("found", scope[name]) is not None
+    assert scope["corrupted"].shape == (10, 32, 32, 3)

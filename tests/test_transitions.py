@@ -11,7 +11,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from popview.landscapes import get, two_well
 from popview.landscapes.restarts import sample, sample_each
-from popview.landscapes.transitions import landscape_of, places, sweep, traced, transitions
+from popview.landscapes.transitions import landscape_of, places, sweep_settings, traced, transitions
 from popview.statistics import paired_change
 
 ALGORITHMS = ("NiG-GD", "NiM-GD", "SAM", "NiG-BH", "NiM-BH")
@@ -74,14 +74,16 @@ class TestTransitions:
     @pytest.mark.parametrize("normalized", [True, False])
     def test_noise_of_no_size_moves_nothing(self, algorithm, normalized):
         setting = {"rho": 0.0, "lr": 0.01, "normalized": normalized}
-        row = sweep(algorithm, [setting], landscape=landscape_of("two-well", ratio=5.0), restarts=60, iterations=300)[0]
+        row = sweep_settings(
+            algorithm, [setting], landscape=landscape_of("two-well", ratio=5.0), restarts=60, iterations=300
+        )[0]
         assert np.trace(row["transitions"]) == 60
 
     def test_a_setting_gives_what_it_gives_alone(self):
         surface = landscape_of("two-well", ratio=5.0, depth=-0.3)
         common = {"landscape": surface, "restarts": 40, "iterations": 300}
         many = [{"rho": rho, "lr": lr, "tau": 20} for rho, lr in itertools.product((0.3, 1.0, 2.0), (0.01, 0.02))]
-        for setting, row in zip(many, sweep("NiM-BH", many, **common), strict=True):
+        for setting, row in zip(many, sweep_settings("NiM-BH", many, **common), strict=True):
             alone = sample(algorithm="NiM-BH", **common, **setting)
             plain = sample(algorithm="GD", **common, lr=setting["lr"])
             assert (row["transitions"] == transitions(plain, alone)).all()
@@ -108,7 +110,7 @@ class TestPreference:
 
     def test_between_equal_wells_there_is_none(self):
         for algorithm, rho in (("NiM-BH", 1.0), ("NiG-BH", 100.0)):
-            row = sweep(
+            row = sweep_settings(
                 algorithm, [{"rho": rho}], landscape=landscape_of("two-well"), restarts=1500, iterations=400, lr=0.01
             )[0]
             counts = row["transitions"]

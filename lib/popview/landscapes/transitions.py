@@ -11,7 +11,7 @@ from torch import Tensor
 from popview.landscapes.functions import Landscape, get, two_well
 from popview.landscapes.restarts import Sample, sample_each
 
-__all__ = ["BESIDE", "landscape_of", "places", "sweep", "traced", "transitions"]
+__all__ = ["BESIDE", "landscape_of", "places", "sweep_settings", "traced", "transitions"]
 
 #: Share of the way from a saddle to a minimum within which a restart counts as beside the saddle.
 BESIDE = 0.2
@@ -119,7 +119,7 @@ def traced(weight: float) -> partial[Tensor]:
     return partial(_trace, weight)
 
 
-def sweep(algorithm: str, settings: Iterable[Mapping[str, Any]], **common: Any) -> list[dict[str, Any]]:
+def sweep_settings(algorithm: str, settings: Iterable[Mapping[str, Any]], **common: Any) -> list[dict[str, Any]]:
     """Run an algorithm with many settings, and gradient descent from the same starts, as few populations.
 
     Parameters
@@ -140,8 +140,9 @@ def sweep(algorithm: str, settings: Iterable[Mapping[str, Any]], **common: Any) 
     Examples
     --------
     >>> from popview.landscapes import get
-    >>> from popview.landscapes.transitions import sweep
-    >>> rows = sweep("SAM", [{"rho": 0.0}, {"rho": 0.5}], landscape=get("two-well"), restarts=50, iterations=200)
+    >>> from popview.landscapes.transitions import sweep_settings
+    >>> settings = [{"rho": 0.0}, {"rho": 0.5}]
+    >>> rows = sweep_settings("SAM", settings, landscape=get("two-well"), restarts=50, iterations=200)
     >>> rows[0]["gradient_evaluations"], rows[0]["transitions"].diagonal().sum().item()
     (400.0, 50)
     """

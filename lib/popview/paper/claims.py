@@ -17,18 +17,20 @@ from popview.common.files import read_csv_table
 from popview.common.folders import PAPER, ROOT
 from popview.paper.audit import printed_checks
 from popview.paper.finding import Finding
-from popview.paper.rules import DECIDERS, Computed, Results, Study, load_rules
+from popview.paper.rules import DECIDERS, Computed, Factors, Results, Study, load_rules
 from popview.paper.rules.by_tasks import MODELS
 from popview.populations import tables
+from popview.populations.flatness_factors import FACTORS
 from popview.populations.outcomes import load_final_measures
-from popview.runs import profiles, solutions
+from popview.runs import grids, profiles, solutions
+from popview.runs.profiles import FOLDER
 
 __all__ = [
     "COMPUTED_SCALE",
     "DOCUMENTS",
     "NO_SCALE",
-    "PLANNED",
     "PRINTED_SCALE",
+    "factor_grids",
     "judge_claims",
     "judge_everything",
     "network_studies",
@@ -37,9 +39,6 @@ __all__ = [
     "rules_of_claims",
     "task_results",
 ]
-
-#: Pages that claims name and that are not written yet, by name.
-PLANNED = {"flatness-and-shift": "flatness and distribution shift"}
 
 DOCUMENTS = {
     "inan2024": "Inan, Liu and Shehu 2024",
@@ -58,7 +57,7 @@ def read_claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``id, document, where, claim, page`` (its name), ``printed, computed, task, study`` (names of rules),
+        ``id, document, where, claim, page`` (its name), ``printed, computed, task, study, factors`` (names of rules),
         ``reason`` (why nothing tests it; "page": its page does).
 
     Raises
@@ -72,7 +71,7 @@ def read_claims(file: Path = PAPER / "claims.csv") -> pd.DataFrame:
     table = read_csv_table(file, ())
     if tuple(table.columns) != COLUMNS:
         raise UsageError(f"{file.name} has columns {', '.join(table.columns)}, wanted {', '.join(COLUMNS)}")
-    rules, pages = _all_rules(), [*page_names(), *PLANNED]
+    rules, pages = _all_rules(), page_names()
     for row in table.to_dict("records"):
         check_name(f"document of claim {row['id']}", row["document"], DOCUMENTS)
         check_name(f"page of claim {row['id']}", row["page"], pages)
@@ -112,6 +111,7 @@ def rules_of_claims(table: pd.DataFrame) -> pd.DataFrame:
 _LACKING = {
     "task": "no whole results yet of the paper's six algorithms, two restarts and ten checkpoints or more",
     "study": "no results yet",
+    "factors": "planned, hours: the settings are in the profile",
 }
 
 
@@ -139,7 +139,8 @@ def judge_everything(profile: str = "laptop", computed: Computed | None = None, 
         ``rule_version`` (all three empty where no rule judged).
     """
     results, pages = task_results(profile), set(page_names(root))
-    return judge_claims(read_claims(), results, computed or Computed(), pages, network_studies(profile))
+    studies, factors = network_studies(profile), factor_grids(profile)
+    return judge_claims(read_claims(), results, computed or Computed(), pages, studies, factors)
 
 
 def task_results(profile: str) -> dict[tuple[str, str], Results | None]:
@@ -192,12 +193,19 @@ def network_studies(profile: str) -> dict[str, Study | None]:
     return {title: Study.load(profile, name) for name, title in known.items()}
 
 
+def factor_grids(profile: str) -> dict[str, Factors | None]:
+    """Return what the grids on flatness have of each of their tasks; None where they were not run."""
+    names = grids.grid_tasks(FACTORS, profile) if profile in profiles.profile_names(FOLDER.parent / FACTORS) else ()
+    return {task: Factors.load(profile, task) for task in names}
+
+
 def judge_claims(
     table: pd.DataFrame,
     results: Mapping[tuple[str, str], Results | None],
     computed: Computed,
     pages: set[str],
     networks: Mapping[str, Study | None] | None = None,
+    factors: Mapping[str, Factors | None] | None = None,
 ) -> pd.DataFrame:
     """Judge the claims of a table.
 
@@ -212,6 +220,8 @@ def judge_claims(
         Names of the pages that are written.
     networks : mapping of str to Study or None, optional
         Title of a network → what the study has of it, None where there is nothing.
+    factors : mapping of str to Factors or None, optional
+        Task → what the grids on flatness have of it.
 
     Returns
     -------
@@ -224,6 +234,7 @@ def judge_claims(
         "computed": {(COMPUTED_SCALE, ""): computed},
         "task": results,
         "study": {(title, ""): study for title, study in (networks or {}).items()},
+        "factors": {(task, "factors"): found for task, found in (factors or {}).items()},
     }
     rows = []
     for claim in table.to_dict("records"):
@@ -255,4 +266,4 @@ def _untested(reason: str, page: str, pages: set[str]) -> Finding:
         return Finding("not tested", reason)
     if page in pages:
         return Finding("see the page", "its page tests it")
-    return Finding("not tested yet", f"the page on {PLANNED.get(page, page)} is not written")
+    return Finding("not tested yet", f"the page {page} is not in the table of contents")

@@ -23,7 +23,16 @@ from popview.statistics import holm, kendall, mean_difference, mean_kendall
 from popview.statistics.results import interval_columns
 from popview.topography.measures import FLATNESS
 
-__all__ = ["MEASURES", "OUTCOMES_OF_FLATNESS", "agreement", "flatness_table", "measured", "relations", "robustness"]
+__all__ = [
+    "MEASURES",
+    "OUTCOMES_OF_FLATNESS",
+    "adjusted",
+    "agreement",
+    "flatness_table",
+    "measured",
+    "relations",
+    "robustness",
+]
 
 #: Measures of flatness: more is sharper, or further away.
 MEASURES = tuple(measure.name for measure in FLATNESS)
@@ -57,9 +66,9 @@ def flatness_table(profile: str, task: str, variant: str = "base", root: Path = 
     Returns
     -------
     DataFrame
-        ``algorithm, seed``, the columns of `MEASURES` that the files have, and of `OUTCOMES_OF_FLATNESS`; of digits,
-        whose files have no corruptions, without the last two. The line of ``adjusted_error`` is drawn through all
-        restarts by least squares. Without rows where there are no results.
+        ``algorithm, seed``, the columns of `MEASURES` that the files have, ``train_loss``, and `OUTCOMES_OF_FLATNESS`,
+        without the last two where the files have no corruptions: digits' base and tuned ones. The line of
+        ``adjusted_error`` is drawn through all restarts by least squares. Without rows where there are no results.
 
     Raises
     ------
@@ -96,15 +105,22 @@ def measured(trajectories: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame
     for name in MEASURES:
         if f"flatness.{name}" in found:
             table[name] = found[f"flatness.{name}"].to_numpy(dtype=float)
+    table["train_loss"] = final(trajectories, "train_loss").stack().swaplevel().reindex(here).to_numpy(dtype=float)
     table["gap"] = gap.reindex(here).to_numpy(dtype=float)
     table["error"] = 1 - found["whole_test.metric"].to_numpy(dtype=float)
     table["loss"] = found["whole_test.loss"].to_numpy(dtype=float)
     shifted = [name for name in found if name.startswith("corrupted.") and not name.startswith("corrupted.clean")]
     if shifted and len(table):
         table["shifted_error"] = 1 - found[shifted].mean(axis=1).to_numpy(dtype=float)
-        slope, start = np.polyfit(table["error"], table["shifted_error"], 1)
-        table["adjusted_error"] = table["shifted_error"] - start - slope * table["error"]
-    return table
+    return adjusted(table)
+
+
+def adjusted(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with ``adjusted_error``: ``shifted_error`` less its least-squares line in ``error``."""
+    if "shifted_error" not in table:
+        return table
+    slope, start = np.polyfit(table["error"], table["shifted_error"], 1)
+    return table.assign(adjusted_error=table["shifted_error"] - start - slope * table["error"])
 
 
 def relations(

@@ -6,18 +6,23 @@
     like = "optimizers/laptop/digits"
     algorithms = ["NiG-SGD", "NiM-BH"]
     restarts = 50
-    grid = { rho = [0.0, 0.05, 0.5, 5.0] }
+    grid = { rho = [0.0, 0.05, 0.5, 5.0], model = { batch_size = [20, 50] } }
+
+or, where one thing at a time is changed, names each change, an arm::
+
+    [digits.arms.batch-norm]
+    model = { batch_norm = true }
 """
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from popview.common.errors import UsageError, check_name
 from popview.common.schemas import check
 from popview.runs import profiles
-from popview.runs.profiles import base_of, check_task, checked, tables
-from popview.runs.schemas import Budget
+from popview.runs.profiles import base_of, check_task, checked, merged, tables
+from popview.runs.schemas import Budget, GridArm
 from popview.runs.specs import GridSpec
 
 __all__ = ["grid_specs", "grid_tasks", "grids"]
@@ -41,7 +46,7 @@ def grid_tasks(grid: str, profile: str) -> tuple[str, ...]:
 def grid_specs(
     grid: str, profile: str, task: str, algorithms: Collection[str] | None = None, restarts: int | None = None
 ) -> list[GridSpec]:
-    """Return the specs of a grid: for each algorithm every combination of the values that it has a hyperparameter for.
+    """Return the specs of a grid: of each algorithm every combination of the values that it has a setting for, or arms.
 
     A combination that is the base setting of the profile that the grid is like has base rows, and is not trained again.
 
@@ -60,42 +65,61 @@ def grid_specs(
     """
     check_name(f"task of profile {profile} of {grid}", task, grid_tasks(grid, profile))
     where = f"{task} in profile {profile} of {grid}"
-    table = tables(profile, profiles.FOLDER.parent / grid)[task]
-    values = table.get("grid") if isinstance(table, dict) else None
-    if not isinstance(values, dict) or not values:
-        raise UsageError(f"{where} has no grid: a table of hyperparameters and lists of values")
-    table = {key: value for key, value in table.items() if key not in ("grid", "search", "annealed", "tuned_restarts")}
-    if isinstance(table.get("base"), dict):  # what it is like may have more algorithms
-        own = table.get("algorithms", ())
-        table["base"] = {n: v for n, v in table["base"].items() if not isinstance(v, dict) or n in own}
-    table = checked(check_task, table, where)
-    wanted = table["restarts"] if restarts is None else restarts
-    check(Budget, {name: table[name] for name in ("epochs", "checkpoints")} | {"restarts": wanted})
-    for name in (name for name, value in values.items() if isinstance(value, dict)):
-        check_name(f"algorithm in the grid of {where}", name, table["algorithms"])
+    whole = tables(profile, profiles.FOLDER.parent / grid)[task]
+    table = whole if isinstance(whole, dict) else {}
+    arms = {"": {"grid": table["grid"]}} if "grid" in table else table.get("arms")
+    if not isinstance(arms, dict) or not arms:
+        raise UsageError(f"{where} has no grid: a table of settings and lists of values; and no arms")
+    table = {key: table[key] for key in table if key not in ("grid", "arms", "search", "annealed", "tuned_restarts")}
+    known = {
+        name: _checked(merged(table, arm), f"{name} of {where}".removeprefix(" of ")) for name, arm in arms.items()
+    }
     for name in algorithms or ():
-        check_name(f"algorithm of {where}", name, table["algorithms"])
-    fields = {name: table[name] for name in ("epochs", "checkpoints", "model")}
-    fields |= {"task": task, "profile": profile, "variant": grid, "restarts": table["stack"]}
+        check_name(f"algorithm of {where}", name, {one for arm in known.values() for one in arm["algorithms"]})
     found = []
-    for algorithm in algorithms or table["algorithms"]:
-        axes = _axes(values, algorithm, where)
-        base = base_of(table["base"], algorithm)
-        varied = [name for name in axes if name in base or name in values.get(algorithm, {})]  # it may lack others
-        for point in itertools.product(*(axes[name] for name in varied)):
-            settings = base | dict(zip(varied, point, strict=True))
+    for name, arm in known.items():
+        wanted = arm["restarts"] if restarts is None else restarts
+        check(Budget, {key: arm[key] for key in ("epochs", "checkpoints")} | {"restarts": wanted})
+        fields = {key: arm[key] for key in ("epochs", "checkpoints", "schedule")}
+        fields |= {"task": task, "profile": profile, "variant": grid, "restarts": arm["stack"], "arm": name}
+        seeds = range(0, wanted, arm["stack"])
+        for algorithm in (one for one in algorithms or arm["algorithms"] if one in arm["algorithms"]):
+            points = _points(arm["grid"], algorithm, base_of(arm["base"], algorithm), where)
             found += [
-                GridSpec(algorithm=algorithm, seed=seed, hyperparameters=settings, axes=tuple(axes), **fields)
-                for seed in range(0, wanted, table["stack"])
+                GridSpec(
+                    algorithm=algorithm, seed=seed, hyperparameters=own, model=arm["model"] | model, axes=axes, **fields
+                )
+                for own, model, axes in points
+                for seed in seeds
             ]
     return found
 
 
-def _axes(values: dict[str, Any], algorithm: str, where: str) -> dict[str, list[Any]]:
-    """Return the values that an algorithm's hyperparameters take: the common ones, then its own."""
+def _checked(table: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return the table of a grid or an arm, with its values and its schedule, once it is known to be sound."""
+    own = {"grid": table.pop("grid", {}), "schedule": table.pop("schedule", "constant")}
+    check(GridArm, own, where)
+    names = table.get("algorithms", ())
+    if isinstance(table.get("base"), dict):  # what it is like may have more algorithms
+        table["base"] = {n: v for n, v in table["base"].items() if not isinstance(v, dict) or n in names}
+    table = checked(check_task, table, where)
+    for name in (name for name, value in own["grid"].items() if isinstance(value, dict) and name != "model"):
+        check_name(f"algorithm in the grid of {where}", name, table["algorithms"])
+    return table | own
+
+
+def _points(
+    values: dict[str, Any], algorithm: str, base: dict[str, Any], where: str
+) -> Iterator[tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]]:
+    """Yield the hyperparameters of each combination, the model's settings that vary, and the names of what varies."""
+    model, own = values.get("model", {}), values.get(algorithm, {})
     common = {name: value for name, value in values.items() if not isinstance(value, dict)}
-    axes = common | values.get(algorithm, {})
+    axes = common | own | model
     for name, value in axes.items():
         if not isinstance(value, list) or not value:
             raise UsageError(f"{name} in the grid of {where} must be a list of values, got {value!r}")
-    return axes
+    varied = [name for name in axes if name in base or name in own or name in model]  # it may lack others
+    for point in itertools.product(*(axes[name] for name in varied)):
+        chosen = dict(zip(varied, point, strict=True))
+        settings = {name: value for name, value in chosen.items() if name not in model}
+        yield base | settings, {name: chosen[name] for name in model}, tuple(axes)

@@ -12,7 +12,18 @@ from popview.common.errors import UsageError, check_name
 from popview.common.schemas import check
 from popview.runs.schemas import AnnealedTable, ModelTable, SearchEntry, TaskTable
 
-__all__ = ["FOLDER", "base_of", "check_task", "checked", "profile_names", "searches", "settings", "tables", "tasks"]
+__all__ = [
+    "FOLDER",
+    "base_of",
+    "check_task",
+    "checked",
+    "merged",
+    "profile_names",
+    "searches",
+    "settings",
+    "tables",
+    "tasks",
+]
 
 FOLDER = Path(__file__).parent / "profiles" / "optimizers"
 
@@ -72,14 +83,14 @@ def _inherited(known: dict[str, Any], name: str, profile: str, heirs: tuple[str,
         known = _read(profile, FOLDER.parent / experiment)
     check_name(f"table that {where} is like", like, [*known])
     own = {key: value for key, value in table.items() if key != "like"}
-    return _merged(_inherited(known, like, profile, heirs), own)
+    return merged(_inherited(known, like, profile, heirs), own)
 
 
-def _merged(table: Any, changes: Any) -> Any:
+def merged(table: Any, changes: Any) -> Any:
     """Return a table with changes; what is a table in both is merged in turn."""
     if not isinstance(table, dict) or not isinstance(changes, dict):
         return changes
-    return table | {key: _merged(table.get(key), value) for key, value in changes.items()}
+    return table | {key: merged(table.get(key), value) for key, value in changes.items()}
 
 
 def tasks(profile: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from popview.common.errors import check_name
 from popview.common.schemas import Count, Names, Positive, Schema
 from popview.runs.specs import FIRST_SEED, TRIAL_SEED
 
-__all__ = ["EPOCHS", "AnnealedTable", "Budget", "ModelTable", "NetworkTable", "SearchEntry", "TaskTable"]
+__all__ = ["EPOCHS", "AnnealedTable", "Budget", "GridArm", "ModelTable", "NetworkTable", "SearchEntry", "TaskTable"]
 
 #: Seeds of restarts end before those of trials begin.
 Restarts = Annotated[Count, Field(le=TRIAL_SEED - FIRST_SEED)]
@@ -16,6 +16,7 @@ Epochs = Annotated[Count, Field(le=1_000_000)]
 Checkpoints = Annotated[int, Field(ge=2, le=100_000, description="a whole number, 2 or above")]
 Counts = Annotated[list[Count], BeforeValidator(lambda given: given if isinstance(given, list) else [given])]
 Values = Annotated[list[JsonValue], Field(min_length=1, description="a list of values")]
+Share = Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")]
 Settings = dict[str, JsonValue]
 Place = Annotated[int, Field(ge=0, description="a place: 0 is the first")]
 
@@ -56,6 +57,9 @@ class ModelTable(Schema, extra="allow"):
     tested: Count = 1
     batch_size: Count = 1
     frozen: int = Field(default=0, ge=0, description="a whole number, 0 or above")
+    dropout: Share = 0.0
+    label_smoothing: Share = 0.0
+    batch_norm: bool = False
     augmented: bool = False
     pretrained: bool = False
     curvature: bool = False
@@ -122,6 +126,13 @@ class AnnealedTable(Budget):
     base: InEpochs
     grid: dict[str, dict[str, Values]]
     arms: dict[str, ArmTable] = Field(default_factory=dict)
+
+
+class GridArm(Schema):
+    """What a grid has beside a task's table: see `popview.runs.grids`."""
+
+    grid: Settings
+    schedule: Literal["constant", "annealed"]
 
 
 class SearchEntry(Schema):

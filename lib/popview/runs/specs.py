@@ -161,13 +161,14 @@ class RunSpec(Part):
     def canonical(self) -> str:
         """The spec and its revisions as JSON with sorted keys and no spaces.
 
-        Without a schedule that is constant, as all were before there were others, and without `GridSpec.axes`.
+        Without a schedule that is constant, as all were before there were others, and without what names a `GridSpec`.
         """
         revisions = {"task": REVISIONS.get(self.task, 1), "algorithm": REVISIONS.get(self.algorithm, 1)}
         content = {**vars(self), "revisions": revisions}
         if self.schedule == "constant":
             del content["schedule"]
-        content.pop("axes", None)
+        for name in ("axes", "arm"):
+            content.pop(name, None)
         return _encode(content)
 
     @property
@@ -237,7 +238,9 @@ class GridSpec(RunSpec):
     Attributes
     ----------
     axes : tuple of str
-        The hyperparameters that vary; they enter the digest as hyperparameters only.
+        The hyperparameters, and settings of the model, that vary; they enter the digest as such only.
+    arm : str
+        The name of a change that is made alone; what it changes enters the digest, and the name does not.
 
     Examples
     --------
@@ -249,6 +252,7 @@ class GridSpec(RunSpec):
     """
 
     axes: tuple[str, ...] = ()
+    arm: str = ""
 
     @property
     def experiment(self) -> str:
@@ -257,8 +261,14 @@ class GridSpec(RunSpec):
 
     @property
     def labels(self) -> dict[str, Any]:
-        """The values of the hyperparameters that vary; those that an algorithm lacks are left out."""
-        return {name: self.hyperparameters[name] for name in self.axes if name in self.hyperparameters}
+        """The name of an arm; else the values of what varies; those that an algorithm lacks are left out."""
+        settings = {**self.model, **self.hyperparameters}
+        return {"arm": self.arm} if self.arm else {name: settings[name] for name in self.axes if name in settings}
+
+    @property
+    def alongside(self) -> list[RunSpec]:
+        """What a run of this one serves as well; an arm has a file of its own, and no other."""
+        return [] if self.arm else super().alongside
 
     @property
     def extent(self) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from popview.common.environment import processor, versions
-from popview.landscapes.transitions import landscape_of, sweep, traced
+from popview.landscapes.transitions import landscape_of, sweep_settings, traced
 from popview.runs.columns import SWEEP
 from popview.runs.sweeps import SweepPart, settings_of
 
@@ -21,8 +21,8 @@ def sweep_table(part: SweepPart) -> pa.Table:
     -------
     pyarrow.Table
         One row per setting, in the order of `popview.runs.sweeps.settings_of`: its values; ``restarts, near`` (see
-        `popview.landscapes.transitions.sweep`); means over restarts of ``noise_triggers, hops_tried, hops_accepted,
-        gradient_evaluations``; ``transitions``: restarts by where gradient descent ends (rows) and where the algorithm
+        `popview.landscapes.transitions.sweep_settings`); means over restarts of ``noise_triggers, hops_tried,
+        hops_accepted, gradient_evaluations``; ``transitions``: restarts by where gradient descent ends (rows) and where the algorithm
         does (columns), row by row. Minima are in the landscape's order; then come none and diverged.
     """
     began = time.perf_counter()
@@ -36,7 +36,7 @@ def sweep_table(part: SweepPart) -> pa.Table:
         setting |= {"tau": row["tau"], "epsilon": given.get("epsilon", 1e-3)} if row["tau"] else {}
         setting |= {"penalty": penalties[row["weight"]]} if row["weight"] else {}
         wanted.append(setting)
-    found = sweep(part.algorithm, wanted, **common)
+    found = sweep_settings(part.algorithm, wanted, **common)
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     columns |= {name: [row[name] for row in found] for name in found[0] if name != "transitions"}
     columns |= {"restarts": [given["restarts"]] * len(rows)}

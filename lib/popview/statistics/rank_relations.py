@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.stats
 from numpy.typing import ArrayLike
 
 from popview.common.errors import of_the_book
@@ -103,7 +102,7 @@ def granulated_tau(
     -------
     DataFrame
         One row per hyperparameter that varies and a last one, "mean": ``hyperparameter, groups`` (in which τ is
-        defined), ``tau, low, high`` (95 %; NaN without restarts).
+        defined), ``tau, low, high`` (95 %), ``p`` (t test of the jackknife); NaN without restarts.
 
     Raises
     ------
@@ -147,14 +146,22 @@ def granulated_tau(
 
 def _tau(group: "pd.DataFrame") -> float:
     """Return τ_b; NaN where a column is constant."""
-    return float(scipy.stats.kendalltau(group["measure"], group["outcome"]).statistic) if len(group) > 1 else np.nan
+    x, y = (
+        np.sign(np.subtract.outer(group[name].to_numpy(), group[name].to_numpy())) for name in ("measure", "outcome")
+    )
+    untied = np.square(x).sum() * np.square(y).sum()
+    return float((x * y).sum() / np.sqrt(untied)) if untied else np.nan
 
 
 def _granulated(name: str, parts: list["pd.DataFrame"]) -> dict[str, Any]:
     """Return one row of `granulated_tau`: the mean over hyperparameters of the means over groups."""
     parts = [part for part in parts if len(part)]
     groups = sum(len(part) for part in parts)
-    row: dict[str, Any] = {"hyperparameter": name, "groups": groups, "tau": np.nan, "low": np.nan, "high": np.nan}
+    row: dict[str, Any] = {
+        "hyperparameter": name,
+        "groups": groups,
+        **dict.fromkeys(("tau", "low", "high", "p"), np.nan),
+    }
     if not parts:
         return row
     row["tau"] = float(np.mean([part["tau"].mean() for part in parts]))
@@ -162,5 +169,6 @@ def _granulated(name: str, parts: list["pd.DataFrame"]) -> dict[str, Any]:
     if len(restarts) > 2:
         out = [np.mean([part.loc[part["restart"] != seed, "tau"].mean() for part in parts]) for seed in restarts]
         if np.isfinite(out).all():
-            row |= interval_columns(jackknife(row["tau"], out))
+            result = jackknife(row["tau"], out)
+            row |= interval_columns(result) | {"p": result.p_value}
     return row

@@ -18,16 +18,23 @@ from torch.nn import Parameter
 from torch.nn.functional import cross_entropy
 
 from popview.common.seeds import generator, seed_of
+from popview.tasks import corruptions
 from popview.tasks.catalogue import RECORDS, Task
 from popview.tasks.problem import Problem
 from popview.tasks.sizes import Sizes
 from popview.tasks.supervised import draw_fixed, draw_split, steps_of
 
-__all__ = ["Digits", "digits_task"]
+__all__ = ["CORRUPTIONS", "Digits", "corrupted_digits", "digits_task"]
 
 TASK = RECORDS["digits"]
 VALIDATION_IMAGES = TASK.rest - TASK.train
 SHARED_VALIDATION_IMAGES = 100
+
+#: Corruptions that leave something of 8 × 8 pixels: JPEG's block is the whole image, and pixelation leaves 5 × 5.
+CORRUPTIONS = ("noise", "blur", "contrast", "brightness")
+
+#: BatchNorm, as torch's own: share of a minibatch in the running statistics, and what is added to a variance.
+SHARE, ADDED = 0.1, 1e-5
 
 
 @cache
@@ -36,6 +43,28 @@ def _images() -> tuple[Tensor, Tensor]:
     digits = load_digits()
     order = torch.randperm(len(digits.target), generator=generator(0, "digits"))
     return torch.tensor(digits.data, dtype=torch.float32)[order] / 16, torch.tensor(digits.target)[order]
+
+
+@cache
+def corrupted_digits(name: str, severity: int) -> Tensor:
+    """Return the test images under a corruption of C-lite, in [0, 1] and of shape ``(597, 64)``.
+
+    The 17 grey levels become 8 bits first. Strengths are those for CIFAR's 32 × 32 pixels: at a quarter of the width
+    the same blur reaches further.
+
+    Raises
+    ------
+    UsageError
+        As `popview.tasks.corruptions.corrupt_images`.
+
+    Examples
+    --------
+    >>> from popview.tasks.digits import corrupted_digits
+    >>> corrupted_digits("contrast", severity=5).shape
+    torch.Size([597, 64])
+    """
+    levels = (255 * _images()[0][: TASK.test]).round().to(torch.uint8).numpy().reshape(-1, 8, 8, 1)
+    return torch.from_numpy(corruptions.corrupt_images(levels, name, severity, seed=0)).flatten(1) / 255
 
 
 class Digits(Problem):
@@ -54,6 +83,13 @@ class Digits(Problem):
         Whether the validation split is the same for every restart, outside all that any trains on.
     fixed_seeds : mapping of str to int, optional
         See `popview.common.seeds.seed_of`.
+    dropout : float
+        Share of each hidden layer's units that is switched off for an image in training, drawn by the restart's seed;
+        the others are scaled up. Below 1.
+    batch_norm : bool
+        Whether hidden layers are normalised before ReLU: over the minibatch in training, by running statistics else.
+    label_smoothing : float
+        Share of the label that the loss of training spreads over all classes; losses that are reported are plain.
 
     Examples
     --------
@@ -92,8 +128,13 @@ class Digits(Problem):
         shared: bool = False,
         fixed_validation: bool = False,
         fixed_seeds: Mapping[str, int] | None = None,
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        label_smoothing: float = 0.0,
     ) -> None:
         self.seeds, self.batch_size, self.fixed_seeds = list(seeds), batch_size, fixed_seeds
+        self.hidden = [hidden] if isinstance(hidden, int) else list(hidden)
+        self.dropout, self.batch_norm, self.label_smoothing = dropout, batch_norm, label_smoothing
         images, labels = _images()
         train, validation = self._drawn(shared, fixed_validation)
         self._splits = {
@@ -102,13 +143,18 @@ class Digits(Problem):
             "train": self._subset(train),
         }
         self.steps_per_epoch = steps_of(train.shape[1], batch_size)
-        self.parameters = self._initial([hidden] if isinstance(hidden, int) else list(hidden))
+        self.parameters = self._initial(self.hidden)
+        if batch_norm:
+            ones, zeros = ([torch.full((len(self.seeds), 1, n), v) for n in self.hidden] for v in (1.0, 0.0))
+            self.parameters += [Parameter(t.clone()) for pair in zip(ones, zeros, strict=True) for t in pair]
+            self.buffers = [t for pair in zip(zeros, ones, strict=True) for t in pair]
 
     @classmethod
     def sizes(cls, task: Task, model: Mapping[str, Any]) -> Sizes:
-        """Return how many images a run evaluates: every split is its own sample, and nothing is corrupted."""
+        """Return how many images a run evaluates: every split is its own sample, and all test images are corrupted."""
         known = Sizes(task.train, task.train, VALIDATION_IMAGES, task.test, task.test)
-        return known._replace(measured=task.train, curved=task.train, inputs=task.test)
+        known = known._replace(clean=task.test, corruptions=len(CORRUPTIONS))
+        return known._replace(measured=task.train, curved=task.train, inputs=task.test, statistics=task.train)
 
     def _seeds(self, source: str) -> list[int]:
         """Return the seed of each restart that draws a source."""
@@ -146,30 +192,66 @@ class Digits(Problem):
             for shape, bound in zip(shapes, bounds, strict=True)
         ]
 
-    def minibatches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images ``(P, batch, 64)`` and labels ``(P, batch)``; what does not fill a batch is left out."""
+    def minibatches(self, epoch: int) -> Iterator[tuple[Any, ...]]:
+        """Yield images ``(P, batch, 64)`` and labels ``(P, batch)``; what does not fill a batch is left out.
+
+        With dropout, third, what the units of each hidden layer are multiplied by: ``(P, batch, units)``.
+        """
         images, labels = self._splits["train"]
         order = torch.stack(
             [torch.randperm(labels.shape[1], generator=generator(s, f"order/{epoch}")) for s in self._seeds("order")]
         )
         restart = torch.arange(len(self.seeds)).unsqueeze(1)
+        draws = [generator(seed, f"dropout/{epoch}") for seed in self._seeds("noise")] if self.dropout else []
         for step in range(self.steps_per_epoch):
             chosen = order[:, step * self.batch_size : (step + 1) * self.batch_size]
-            yield images[restart, chosen], labels[restart, chosen]
+            minibatch = images[restart, chosen], labels[restart, chosen]
+            yield (*minibatch, [self._kept(draws, units) for units in self.hidden]) if draws else minibatch
 
-    def _logits(self, images: Tensor) -> Tensor:
+    def _kept(self, draws: list[torch.Generator], units: int) -> Tensor:
+        """Draw what a hidden layer's units are multiplied by in a minibatch."""
+        drawn = torch.stack([torch.rand(self.batch_size, units, generator=g) for g in draws])
+        return (drawn >= self.dropout) / (1 - self.dropout)
+
+    def _logits(self, images: Tensor, kept: Sequence[Tensor] = (), share: float = 0.0) -> Tensor:
+        """Return logits; `share` is that of these images in BatchNorm's running statistics, 0 in evaluation."""
         outputs = torch.baddbmm(self.parameters[1], images, self.parameters[0])
-        for weight, bias in zip(self.parameters[2::2], self.parameters[3::2], strict=True):
-            outputs = torch.baddbmm(bias, torch.relu(outputs), weight)
+        last = 2 * len(self.hidden) + 2
+        layers = zip(self.parameters[2:last:2], self.parameters[3:last:2], strict=True)
+        for place, (weight, bias) in enumerate(layers):
+            outputs = torch.relu(self._normalized(place, outputs, share) if self.batch_norm else outputs)
+            outputs = torch.baddbmm(bias, outputs * kept[place] if kept else outputs, weight)
         return outputs
 
-    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
+    def _normalized(self, place: int, outputs: Tensor, share: float) -> Tensor:
+        """Normalise a hidden layer's outputs by their own statistics, or in evaluation by the running ones."""
+        first = 2 * len(self.hidden) + 2 + 2 * place
+        scale, shift = self.parameters[first : first + 2]
+        running = self.buffers[2 * place : 2 * place + 2]
+        mean, variance = running
+        if share:
+            mean, variance = outputs.mean(1, keepdim=True), outputs.var(1, keepdim=True, correction=0)
+            images = outputs.shape[1]
+            with torch.no_grad():
+                running[0].lerp_(mean, share)
+                running[1].lerp_(variance * images / (images - 1), share)
+        return (outputs - mean) * torch.rsqrt(variance + ADDED) * scale + shift
+
+    @torch.no_grad()
+    def recompute_statistics(self) -> None:
+        """Take BatchNorm's statistics of the whole training split."""
+        if self.batch_norm:
+            self._logits(self._splits["train"][0], share=1.0)
+
+    def _losses(self, logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+        flat = logits.flatten(0, 1), labels.flatten()
+        return cross_entropy(*flat, reduction="none", label_smoothing=smoothing).view(labels.shape)
 
     def loss(self, minibatch: Any) -> Tensor:
         """Return the mean cross-entropy of each restart on its own minibatch, shape ``(P,)``."""
-        images, labels = minibatch
-        return self._losses(self._logits(images), labels).mean(1)
+        images, labels, *kept = minibatch
+        logits = self._logits(images, kept[0] if kept else (), SHARE)
+        return self._losses(logits, labels, self.label_smoothing).mean(1)
 
     def logits(self, split: str) -> Tensor:
         """Return the logits ``(P, n, 10)`` on a split."""
@@ -198,6 +280,17 @@ class Digits(Problem):
     def sample_labels(self, split: str) -> Tensor:
         """Return each restart's labels on a split, ``(P, n)``."""
         return self._splits[split][1]
+
+    @torch.no_grad()
+    def corrupted(self, whole: bool = False) -> dict[str, list[Tensor]]:
+        """Return the accuracy on the test images, clean and under each of `CORRUPTIONS`."""
+        labels = self._splits["test"][1]
+        found = {"clean": [self.metric("test", self.logits("test"))]}
+        for name in CORRUPTIONS:
+            severities = corruptions.WHOLE_SEVERITIES if whole else corruptions.SEVERITIES
+            images = [corrupted_digits(name, severity).expand(len(self.seeds), -1, -1) for severity in severities]
+            found[name] = [self.metric_of(self._logits(shown), labels) for shown in images]
+        return found
 
     def measured(self) -> tuple[Tensor, Tensor]:
         """Return each restart's training images ``(P, n, 64)`` and labels ``(P, n)``."""

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 
@@ -80,14 +81,13 @@ def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: st
     figure, panels = style.canvas(width, 230, len(names), columns=4, phone_columns=2, sharey=True)
     shades = plt.get_cmap(_SHADES, len(_CHANGES) - 1)
     norm = BoundaryNorm(_CHANGES, shades.N)
-    drawn = None
     for axes, name in zip(panels, names, strict=True):
         rows = preferred[preferred["panel"] == name]
         grid, said = (
             rows.pivot(index=across, columns="displacement", values=column) for column in ("change", "preference")
         )
         axes.set_facecolor(_NONE)
-        drawn = axes.imshow(grid, origin="lower", aspect="auto", cmap=shades, norm=norm, interpolation="none")
+        axes.imshow(grid, origin="lower", aspect="auto", cmap=shades, norm=norm, interpolation="none")
         for words, marker, shade in ((("wide", "narrow"), "o", "black"), (("not judged",), "x", "#777777")):
             y, x = np.nonzero(said.isin(words).to_numpy())
             edge = {"edgecolor": "white", "linewidth": 0.7} if marker == "o" else {"linewidth": 0.8}
@@ -98,7 +98,9 @@ def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: st
         axes.grid(False)
     for axes in panels[:: 4 if width > style.PHONE else 2]:
         axes.set_ylabel(label)
-    bar = figure.colorbar(drawn, ax=panels, location="bottom", shrink=0.8, aspect=40, ticks=_CHANGES)
+    bar = figure.colorbar(
+        ScalarMappable(norm, shades), ax=panels, location="bottom", shrink=0.8, aspect=40, ticks=_CHANGES
+    )
     bar.set_label("points more in the wide well")
     return figure
 

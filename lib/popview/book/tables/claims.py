@@ -7,7 +7,7 @@ import pandas as pd
 
 from popview.book.names import task_title, with_variant
 from popview.book.page import signed
-from popview.paper.claims import COMPUTED_SCALE, NO_SCALE, PLANNED, PRINTED_SCALE
+from popview.paper.claims import COMPUTED_SCALE, NO_SCALE, PRINTED_SCALE
 
 __all__ = ["changed_rules", "full", "marks_grid", "named", "rules", "without_verdicts"]
 
@@ -17,7 +17,7 @@ FIXED = (PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE)
 
 def _link(page: str, pages: Collection[str]) -> str:
     """Return a link to a page, which bears its title; or the page's name where it is not written."""
-    return f"[]({page}.ipynb)" if page in pages else PLANNED.get(page, page)
+    return f"[]({page}.ipynb)" if page in pages else page
 
 
 def _judged(entries: pd.DataFrame) -> list[str]:
@@ -133,6 +133,7 @@ _EVIDENCE = {
     "computed": "landscapes, simulations",
     "task": "each task and variant",
     "study": "each network between whose solutions paths were sought",
+    "factors": "a factorial of settings, and single changes",
 }
 
 

@@ -1,8 +1,9 @@
 """The rules by which the ledger judges the claims: numbers in, one of a few words out, never typed by hand.
 
 ``data/paper/rules.toml`` states every rule, names the function that decides it, and has the sentence for its numbers.
-Four kinds of evidence: ``printed`` (the checks of `popview.paper.audit.printed_checks`), ``computed`` (`Computed`,
-landscapes and simulations), ``task`` (`Results` of a task) and ``study`` (`Study` of a network's solutions).
+Five kinds of evidence: ``printed`` (the checks of `popview.paper.audit.printed_checks`), ``computed`` (`Computed`,
+landscapes and simulations), ``task`` (`Results` of a task), ``study`` (`Study` of a network's solutions) and
+``factors`` (`Factors`, a factorial of settings and single changes).
 """
 
 import hashlib
@@ -17,12 +18,13 @@ from popview.common.errors import UsageError, check_name
 from popview.common.files import read_toml
 from popview.common.folders import PAPER
 from popview.paper.finding import WORDS, Decision, Finding, filled_in
-from popview.paper.rules import by_checks, by_landscapes, by_solutions, by_tasks
+from popview.paper.rules import by_checks, by_factors, by_landscapes, by_solutions, by_tasks
+from popview.paper.rules.by_factors import Factors
 from popview.paper.rules.by_landscapes import Computed
 from popview.paper.rules.by_solutions import Study
 from popview.paper.rules.by_tasks import Results
 
-__all__ = ["DECIDERS", "WORDS", "Computed", "Finding", "Results", "Rule", "Study", "load_rules"]
+__all__ = ["DECIDERS", "WORDS", "Computed", "Factors", "Finding", "Results", "Rule", "Study", "load_rules"]
 
 
 def _functions_of(module: ModuleType) -> dict[str, Callable[..., Decision | Finding | None]]:
@@ -37,6 +39,7 @@ DECIDERS = {
     "computed": _functions_of(by_landscapes),
     "task": _functions_of(by_tasks),
     "study": _functions_of(by_solutions),
+    "factors": _functions_of(by_factors),
 }
 
 #: Keys of a rule that say which results it cannot judge: arguments of `Results.excluded`.

@@ -1,0 +1,155 @@
+"""Figures of the page on flatness and shift: relations, what changes sharpness, robustness, corrupted images."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from popview.book import style
+from popview.book.tables.topography import MEASURES
+
+__all__ = ["ARMS", "LEVELS", "MEASURE_NAMES", "corruption_sheet", "sharpness_after", "shift_differences", "tau_levels"]
+
+#: Measure → its name on the page.
+MEASURE_NAMES = MEASURES | {"trace": "trace of the Hessian"}
+
+#: Arm of the single changes → its name.
+ARMS = {
+    "small-rate": "learning rate ÷ 4",
+    "large-rate": "learning rate × 4",
+    "small-batch": "batches of 20",
+    "large-batch": "batches of 125",
+    "schedule": "decaying learning rate",
+    "weight-decay": "weight decay",
+    "dropout": "dropout 0.2",
+    "batch-norm": "BatchNorm",
+    "label-smoothing": "label smoothing",
+    "adam": "Adam",
+    "rmsprop": "RMSprop",
+    "sam": "SAM",
+    "swa": "SWA",
+    "noise-in-gradients": "noise in gradients",
+    "noise-in-model": "noise in weights",
+    "narrower": "half as wide",
+    "wider": "four times as wide",
+    "deeper": "two layers",
+    "deepest": "three layers",
+}
+
+#: How runs are compared → name, mark, colour, offset in lines.
+LEVELS = {
+    "within": ("restarts of one setting", "o", "#0173b2", -0.24),
+    "varied": ("one setting varied", "D", "#d55e00", -0.08),
+    "beyond": ("the same, beyond the training loss", "d", "#7f3b08", 0.08),
+    "between": ("means of settings", "s", "#4c4c4c", 0.24),
+}
+
+_SHADES = ("#0173b2", "#d55e00", "#029e73", "#7f3b08", "#4c4c4c")
+_MARKS = ("o", "D", "^", "v", "s")
+
+
+def tau_levels(panels: Mapping[str, pd.DataFrame], measures: Sequence[str], width: int) -> Figure:
+    """Draw rank correlations of sharpness with what is worse, by how runs are compared; a panel per title.
+
+    Parameters
+    ----------
+    panels : mapping of str to DataFrame
+        Title → ``level`` (of `LEVELS`), ``measure, tau, low, high``.
+    measures : sequence of str
+        In the order of the lines.
+    width : int
+        In pixels.
+    """
+    figure, axes = style.canvas(width, 60 + 34 * len(measures), len(panels), columns=2, sharex=True, sharey=True)
+    for ax, (title, rows) in zip(axes, panels.items(), strict=True):
+        ax.axvline(0, color="0.3", linewidth=0.8)
+        for level, (name, mark, shade, offset) in LEVELS.items():
+            own = rows[rows["level"] == level]
+            places = [measures.index(measure) + offset for measure in own["measure"]]
+            ends = [(own["tau"] - own["low"]).clip(lower=0), (own["high"] - own["tau"]).clip(lower=0)]
+            ax.errorbar(own["tau"], places, xerr=ends, fmt=mark, color=shade, elinewidth=1.1, label=name)
+        ax.set(title=title, xlim=(-1.02, 1.02), xticks=[-1, -0.5, 0, 0.5, 1])
+        ax.set_yticks(range(len(measures)), [MEASURE_NAMES[name] for name in measures])
+        ax.set_ylim(len(measures) - 0.5, -0.5)
+        ax.tick_params(labelbottom=True)
+    for ax in axes[-2:] if width > style.PHONE else axes[-1:]:
+        ax.set_xlabel("rank correlation τ: right, sharper is worse")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2 if width > style.PHONE else 1)
+    return figure
+
+
+def sharpness_after(ratios: pd.DataFrame, measures: Sequence[str], width: int) -> Figure:
+    """Draw how many times plain SGD's each measure of sharpness is, by what alone was changed.
+
+    Parameters
+    ----------
+    ratios : DataFrame
+        ``arm`` (of `ARMS`), ``measure, ratio``.
+    measures : sequence of str
+    width : int
+        In pixels.
+    """
+    names = [arm for arm in ARMS if arm in set(ratios["arm"])]
+    figure, (ax,) = style.canvas(width, 80 + 19 * len(names))
+    ax.axvline(1, color="0.3", linewidth=0.8)
+    for measure, shade, mark in zip(measures, _SHADES, _MARKS, strict=False):
+        own = ratios[(ratios["measure"] == measure) & ratios["arm"].isin(names)]
+        places = [names.index(arm) for arm in own["arm"]]
+        ax.plot(own["ratio"], places, mark, color=shade, alpha=0.85, label=MEASURE_NAMES[measure])
+    ax.set(xscale="log", xlabel="sharpness, times plain SGD's: right is sharper")
+    ax.set_yticks(range(len(names)), [ARMS[arm] for arm in names])
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    figure.legend(loc="outside upper left", ncols=3 if width > style.PHONE else 1)
+    return figure
+
+
+def shift_differences(panels: Mapping[str, pd.DataFrame], width: int) -> Figure:
+    """Draw differences to plain SGD in points of error, with their intervals; one panel per outcome.
+
+    Parameters
+    ----------
+    panels : mapping of str to DataFrame
+        Title → ``arm, difference, low, high``.
+    width : int
+        In pixels.
+    """
+    names = [arm for arm in ARMS if any(arm in set(rows["arm"]) for rows in panels.values())]
+    figure, axes = style.canvas(width, 60 + 19 * len(names), len(panels), columns=len(panels), sharey=True)
+    for ax, (title, rows) in zip(axes, panels.items(), strict=True):
+        own = rows[rows["arm"].isin(names)]
+        ax.axvline(0, color="0.3", linewidth=0.8)
+        places, middle = [names.index(arm) for arm in own["arm"]], 100 * own["difference"]
+        ends = [middle - 100 * own["low"], 100 * own["high"] - middle]
+        ax.errorbar(middle, places, xerr=ends, fmt="o", color=_SHADES[0], elinewidth=1.1)
+        ax.set(title=title, xlabel="points of error: left is better")
+        ax.set_yticks(range(len(names)), [ARMS[arm] for arm in names])
+        ax.set_ylim(len(names) - 0.5, -0.5)
+    return figure
+
+
+def corruption_sheet(images: Mapping[str, Sequence[np.ndarray]], width: int) -> Figure:
+    """Show an image under each corruption, a line each; from left to right as it is, then at rising severity.
+
+    Parameters
+    ----------
+    images : mapping of str to sequence of ndarray
+        Corruption → images, in [0, 1].
+    width : int
+        In pixels.
+    """
+    columns = len(next(iter(images.values())))
+    figure, axes = style.canvas(width, (width - 90) // columns, len(images) * columns, columns, columns)
+    for place, (name, shown) in enumerate(images.items()):
+        for severity, (ax, image) in enumerate(zip(axes[place * columns :], shown, strict=False)):
+            ax.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+            ax.set(xticks=[], yticks=[])
+            ax.grid(visible=False)
+            if not place:
+                ax.set_title(f"{severity}" if severity else "clean", loc="center")
+            if not severity:
+                ax.set_ylabel(name)
+    return figure

@@ -1,0 +1,107 @@
+"""Claims on what makes minima flat, judged by a factorial of settings and by single changes: see `Factors.load`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from popview.common.folders import RESULTS
+from popview.paper.finding import Decision, Finding, Word, list_rows, signs
+from popview.paper.rules.by_tasks import SHARPNESS
+from popview.populations import flatness_factors
+from popview.populations.comparisons import ALPHA
+
+__all__ = ["Factors"]
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What two grids have of a task.
+
+    Attributes
+    ----------
+    factorial, changes : DataFrame
+        As `popview.populations.flatness_factors.factor_table` returns them; without rows where one was not run.
+    """
+
+    factorial: pd.DataFrame
+    changes: pd.DataFrame
+
+    @classmethod
+    def load(cls, profile: str, task: str, root: Path = RESULTS) -> "Factors | None":
+        """Read both grids from the store; None where neither was run."""
+        grids = (flatness_factors.FACTORIAL, flatness_factors.FACTORS)
+        factorial, changes = (flatness_factors.factor_table(grid, profile, task, root) for grid in grids)
+        return None if factorial.empty and changes.empty else cls(factorial, changes)
+
+    @cached_property
+    def relations(self) -> pd.DataFrame:
+        """`flatness_factors.one_varies`, of `SHARPNESS`."""
+        outcomes = (*flatness_factors.OUTCOMES_OF_FLATNESS, "train_loss")
+        return flatness_factors.one_varies(self.factorial, SHARPNESS, outcomes)
+
+
+def sharper_is_worse_where_one_varies(factors: Factors, outcome: str, weak: float) -> Decision | None:
+    """'holds' if sharper runs have more of an outcome by every measure of `SHARPNESS` where one setting varies.
+
+    'in part' by some, less by none; 'does not hold' if less by some, more by none, or if all relations are weak.
+    """
+    if factors.factorial.empty or outcome not in factors.factorial:
+        return None
+    found = factors.relations
+    found = found[(found["hyperparameter"] == "mean") & (found["outcome"] == outcome)]
+    real = found["adjusted_p"] <= ALPHA
+    word = signs(real & (found["tau"] > 0), real & (found["tau"] < 0))
+    if not real.any() and (found["high"] < weak).all():
+        word = "does not hold"
+    told = list_rows(found, "{measure} {tau:+.2f} [{low:+.2f}, {high:+.2f}]", ", ")
+    return word, {"taus": told, "runs": len(factors.factorial), "seeds": factors.factorial["seed"].nunique()}
+
+
+def level_is_flatter(factors: Factors, setting: str, flat: str) -> Decision | None:
+    """'holds' if the level of a setting that is claimed to be flat, "high" or "low", is flatter by every measure."""
+    if factors.factorial.empty:
+        return None
+    table = flatness_factors.level_ratios(factors.factorial, setting, SHARPNESS)
+    numbers = _numbers(table, "{measure} {ratio:.2f} [{low:.2f}, {high:.2f}]")
+    levels = sorted(factors.factorial[setting].unique())
+    numbers |= {"lowest": levels[0], "highest": levels[-1], "runs": len(factors.factorial)}
+    return _word(table, table["ratio"] if flat == "high" else 1 / table["ratio"]), numbers
+
+
+def arms_are_flatter(factors: Factors, arms: Sequence[str], sharper: Sequence[str] = ()) -> Decision | Finding | None:
+    """'holds' if all arms are flatter than plain SGD by every measure, and those claimed to be sharper are sharper."""
+    if factors.changes.empty:
+        return None
+    table = flatness_factors.ratios(factors.changes, [*arms, *sharper], SHARPNESS)
+    turned = table["arm"].isin(list(sharper))
+    told = "{measure} {ratio:.2f} [{low:.2f}, {high:.2f}]"
+    parts = [f"{arm}: {list_rows(rows, told, ', ')}" for arm, rows in table.groupby("arm", sort=False)]
+    numbers = _numbers(table, told) | {"ratios": "; ".join(parts)}
+    return _word(table, table["ratio"].where(~turned, 1 / table["ratio"])), numbers
+
+
+def arms_are_more_robust(factors: Factors, arms: Sequence[str]) -> Decision | None:
+    """'holds' if all arms have a smaller error under corruption than plain SGD, beyond what their clean error explains.
+
+    'in part' if some have and none a larger one; 'does not hold' if some have a larger one and none a smaller.
+    """
+    if factors.changes.empty or "adjusted_error" not in factors.changes:
+        return None
+    table = flatness_factors.arm_differences(factors.changes, "adjusted_error", arms)
+    real = table["adjusted_p"] <= ALPHA
+    points = table.assign(**{name: 100 * table[name] for name in ("difference", "low", "high")})
+    told = list_rows(points, "{arm} {difference:+.1f} [{low:+.1f}, {high:+.1f}]", ", ")
+    word = signs(real & (table["difference"] < 0), real & (table["difference"] > 0))
+    return word, {"differences": told, "restarts": int(table["restarts"].min())}
+
+
+def _word(table: pd.DataFrame, ratio: pd.Series) -> Word:
+    real = table["adjusted_p"] <= ALPHA
+    return signs(real & (ratio < 1), real & (ratio > 1))
+
+
+def _numbers(table: pd.DataFrame, template: str) -> dict[str, object]:
+    return {"ratios": list_rows(table, template, ", "), "restarts": int(table["restarts"].min())}

@@ -1,0 +1,229 @@
+"""What makes minima flat? A factorial of settings, single changes, and relations where one setting varies."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from popview.common.folders import RESULTS
+from popview.populations.flatness_relations import MEASURES, OUTCOMES_OF_FLATNESS, adjusted, measured
+from popview.populations.outcomes import load_final_measures
+from popview.populations.tables import load_trajectories
+from popview.runs import grids, store
+from popview.statistics import granulated_tau, holm, mean_difference
+from popview.statistics.results import interval_columns
+
+__all__ = [
+    "FACTORIAL",
+    "FACTORS",
+    "SETTINGS",
+    "arm_differences",
+    "beyond_loss",
+    "factor_table",
+    "level_ratios",
+    "one_varies",
+    "ratios",
+]
+
+#: Grids: every combination of the settings below; and one change at a time.
+FACTORIAL, FACTORS = "flatness-factorial", "flatness-factors"
+
+#: Training loss from which on a run counts as failed; chance has ln 10, which is 2.3.
+LEARNED = 1.0
+
+#: Setting of the factorial → what it is called.
+SETTINGS = {
+    "lr": "learning rate",
+    "weight_decay": "weight decay",
+    "batch_size": "batch size",
+    "dropout": "dropout",
+}
+
+
+def factor_table(grid: str, profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+    """Return what each run of a grid measures, and how it fares; runs that diverged are left out.
+
+    Parameters
+    ----------
+    grid : str
+        `FACTORIAL` or `FACTORS`.
+    profile, task : str
+    root : Path
+        Of the store.
+
+    Returns
+    -------
+    DataFrame
+        The labels of each run (the factorial's settings, or ``arm``), ``processor``, then the columns of
+        `popview.populations.flatness_relations.flatness_table`. Without rows unless every file is there.
+
+    Raises
+    ------
+    UsageError
+        As `popview.runs.grids.grid_specs`.
+    """
+    if task not in grids.grid_tasks(grid, profile):
+        return pd.DataFrame()
+    specs = grids.grid_specs(grid, profile, task)
+    if store.missing(specs, root):
+        return pd.DataFrame()
+    frames = []
+    for spec in specs:
+        rows = measured(load_trajectories([spec], root=root), load_final_measures([spec], root))
+        labels = {**spec.labels, "processor": store.metadata(spec, root)["processor"]}
+        frames.append(pd.concat([pd.DataFrame(labels, index=rows.index), rows], axis=1))
+    return adjusted(pd.concat(frames, ignore_index=True))
+
+
+def one_varies(
+    table: pd.DataFrame, measures: Sequence[str] = MEASURES, outcomes: Sequence[str] = tuple(OUTCOMES_OF_FLATNESS)
+) -> pd.DataFrame:
+    """Relate measures to outcomes by ranks where one setting varies, and all others and the seed stay.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `factor_table` returns it of the factorial.
+    measures, outcomes : sequence of str
+        Columns; those that the table lacks are left out.
+
+    Returns
+    -------
+    DataFrame
+        ``measure, outcome``, the columns of `popview.statistics.granulated_tau` and ``adjusted_p`` (by Holm, of the
+        rows "mean" over the measures of one outcome).
+    """
+    settings = table[[*SETTINGS, "seed"]]
+    frames = [
+        granulated_tau(table[measure], table[outcome], settings, "seed").assign(measure=measure, outcome=outcome)
+        for outcome in outcomes
+        for measure in measures
+        if {measure, outcome} <= set(table)
+    ]
+    found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    for _, rows in found[found["hyperparameter"] == "mean"].groupby("outcome") if frames else ():
+        found.loc[rows.index, "adjusted_p"] = holm(rows["p"].to_numpy())
+    return found
+
+
+def learned(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without the runs that learned next to nothing: their training loss did not end below `LEARNED`.
+
+    ``adjusted_error`` is that of a line through the runs that are left.
+    """
+    return adjusted(table[table["train_loss"] < LEARNED].drop(columns="adjusted_error").reset_index(drop=True))
+
+
+def beyond_loss(table: pd.DataFrame, measures: Sequence[str] = MEASURES) -> pd.DataFrame:
+    """Return a table with the logarithm of each measure less its least-squares line in that of the training loss.
+
+    Sharpness shrinks with the loss itself: what is left is what the loss does not explain.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `factor_table` returns it.
+    measures : sequence of str
+        Columns; one that is not above 0 in every run is left out.
+    """
+    loss = np.log(table["train_loss"])
+    logs = {name: np.log(table[name]) for name in _positive(table, measures)}
+    rest = {name: log - np.polyval(np.polyfit(loss, log, 1), loss) for name, log in logs.items()}
+    return table.drop(columns=[name for name in measures if name in table]).assign(**rest)
+
+
+def level_ratios(table: pd.DataFrame, setting: str, measures: Sequence[str] = MEASURES) -> pd.DataFrame:
+    """Compare the highest level of a setting of the factorial with the lowest, all else equal.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `factor_table` returns it of the factorial.
+    setting : str
+        One of `SETTINGS`.
+    measures : sequence of str
+        Columns; one that is not above 0 in every run has no logarithm, and is left out.
+
+    Returns
+    -------
+    DataFrame
+        One row per measure: ``measure``, ``ratio, low, high`` (geometric mean over the other settings, then over seeds;
+        95 % t interval over seeds), ``restarts`` (seeds), ``p, adjusted_p`` (Holm over the measures).
+    """
+    others = [name for name in SETTINGS if name != setting]
+    rows = []
+    for name in _positive(table, measures):
+        wide = table.assign(log=np.log(table[name])).pivot_table(index=["seed", *others], columns=setting, values="log")
+        ends = wide[[min(wide), max(wide)]].dropna().groupby("seed").mean()
+        rows.append(_ratio(name, ends[max(wide)], ends[min(wide)]))
+    return _adjusted_p(pd.DataFrame(rows))
+
+
+def ratios(table: pd.DataFrame, arms: Sequence[str] = (), measures: Sequence[str] = MEASURES) -> pd.DataFrame:
+    """Compare each arm with the plain one, paired by seed.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `factor_table` returns it of the single changes.
+    arms : sequence of str
+        All by default.
+    measures : sequence of str
+        Columns; one that is not above 0 in every run has no logarithm, and is left out.
+
+    Returns
+    -------
+    DataFrame
+        ``arm``, then as `level_ratios`; Holm's p over all rows.
+    """
+    chosen = arms or [name for name in table["arm"].unique() if name != "plain"]
+    rows = []
+    for name in _positive(table, measures):
+        wide = np.log(table.pivot(index="seed", columns="arm", values=name))
+        rows += [{"arm": arm} | _ratio(name, *_both(wide, arm)) for arm in chosen if arm in wide]
+    return _adjusted_p(pd.DataFrame(rows))
+
+
+def arm_differences(table: pd.DataFrame, outcome: str, arms: Sequence[str] = ()) -> pd.DataFrame:
+    """Return how much more of an outcome each arm has than the plain one, paired by seed.
+
+    Returns
+    -------
+    DataFrame
+        ``arm, difference, low, high`` (95 % t interval), ``restarts, p, adjusted_p`` (Holm over the arms).
+    """
+    chosen = arms or [name for name in table["arm"].unique() if name != "plain"]
+    wide = table.pivot(index="seed", columns="arm", values=outcome)
+    rows = []
+    for arm in [arm for arm in chosen if arm in wide]:
+        result = mean_difference(*_both(wide, arm), paired=True)
+        rows.append({"arm": arm, "difference": result.estimate, **interval_columns(result)})
+        rows[-1] |= {"restarts": result.n[0], "p": result.p_value}
+    return _adjusted_p(pd.DataFrame(rows))
+
+
+def _positive(table: pd.DataFrame, measures: Sequence[str]) -> list[str]:
+    return [name for name in measures if name in table and (table[name] > 0).all()]
+
+
+def _both(wide: pd.DataFrame, arm: str) -> tuple[pd.Series, pd.Series]:
+    both = wide[[arm, "plain"]].dropna()
+    return both[arm], both["plain"]
+
+
+def _ratio(measure: str, ours: pd.Series, theirs: pd.Series) -> dict[str, object]:
+    """Return one row of `level_ratios`, of logarithms paired by seed."""
+    result = mean_difference(ours.to_numpy(), theirs.to_numpy(), paired=True)
+    ends = {name: float(np.exp(value)) for name, value in interval_columns(result).items()}
+    return {
+        "measure": measure,
+        "ratio": float(np.exp(result.estimate)),
+        **ends,
+        "restarts": len(ours),
+        "p": result.p_value,
+    }
+
+
+def _adjusted_p(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(adjusted_p=holm(table["p"].to_numpy(dtype=float))) if len(table) else table

@@ -1,0 +1,204 @@
+"""What makes minima flat: ratios by hand, relations where one setting varies, the rules' words, and what ships."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+from popview.book import style
+from popview.book.figures import flatness as figures
+from popview.paper import rules
+from popview.paper.rules import Factors, by_factors
+from popview.paper.rules.by_tasks import SHARPNESS
+from popview.populations import flatness_factors
+from popview.populations.flatness_factors import SETTINGS, arm_differences, level_ratios, one_varies, ratios
+from popview.runs import grids
+from popview.statistics import holm
+
+RULES = rules.load_rules("factors")
+
+
+def factorial(rate: float = 1.0, error: float = 1.0, seeds: int = 5) -> pd.DataFrame:
+    """Sharpness is the learning rate to a power, times noise; the error follows it, or does the opposite."""
+    draws = np.random.default_rng(0)
+    points = itertools.product([1, 2, 4], [0, 1, 2], [20, 50, 125], [0, 0.2, 0.5], range(seeds))
+    table = pd.DataFrame(points, columns=[*SETTINGS, "seed"])
+    level = table["lr"] ** rate * np.exp(draws.normal(scale=0.05, size=len(table)))
+    for name in SHARPNESS:
+        table[name] = level * np.exp(draws.normal(scale=0.01, size=len(table)))
+    noise = draws.normal(size=len(table))
+    for outcome in ("error", "adjusted_error", "train_loss"):
+        table[outcome] = error * np.log(level) + (0.02 if error else 1.0) * noise
+    return table
+
+
+def singles(factor: float, error: float = 0.0, seeds: int = 12) -> pd.DataFrame:
+    """Every arm's sharpness is that many times the plain one's, and its error under corruption so much more."""
+    draws, rows = np.random.default_rng(1), []
+    for seed in range(seeds):
+        base = draws.uniform(1, 2)
+        for arm in ("plain", *figures.ARMS):
+            own = factor if arm != "plain" else 1.0
+            sign = (-1) ** seed * (1 if arm == "plain" else -1)  # noise whose mean is zero
+            sharp = {name: base * own * np.exp(0.01 * sign) for name in SHARPNESS}
+            adjusted = 0.001 * sign + (error if arm != "plain" else 0.0)
+            rows.append({"arm": arm, "seed": seed, "adjusted_error": adjusted} | sharp)
+    return pd.DataFrame(rows)
+
+
+class TestRatios:
+    def test_of_levels_are_by_hand(self):
+        table = factorial()
+        found = level_ratios(table, "lr", SHARPNESS).set_index("measure")
+        means = []
+        for _, rows in table.groupby("seed"):
+            logs = np.log(rows["trace"])
+            means.append(logs[rows["lr"] == 4].mean() - logs[rows["lr"] == 1].mean())
+        assert found.loc["trace", "ratio"] == pytest.approx(np.exp(np.mean(means)))
+        test = scipy.stats.ttest_1samp(means, 0)
+        assert found.loc["trace", "p"] == pytest.approx(test.pvalue)
+        ends = test.confidence_interval()
+        assert found.loc["trace", ["low", "high"]].tolist() == pytest.approx(np.exp([ends.low, ends.high]))
+        assert found["adjusted_p"].tolist() == pytest.approx(list(holm(found["p"].to_numpy())))
+
+    def test_of_arms_are_paired_by_seed(self):
+        table = singles(3.0)
+        found = ratios(table, ["adam", "sam"], SHARPNESS).set_index(["arm", "measure"])
+        wide = table.pivot(index="seed", columns="arm", values="trace")
+        test = scipy.stats.ttest_rel(np.log(wide["sam"]), np.log(wide["plain"]))
+        assert found.loc[("sam", "trace"), "p"] == pytest.approx(test.pvalue)
+        assert found["ratio"].between(2.9, 3.1).all()
+        assert len(found) == 2 * len(SHARPNESS)
+
+    def test_a_measure_that_is_not_above_zero_is_left_out(self):
+        table = singles(3.0)
+        table.loc[0, "trace"] = 0.0
+        assert set(ratios(table, ["sam"], SHARPNESS)["measure"]) == {*SHARPNESS} - {"trace"}
+
+    def test_differences_are_paired(self):
+        table = singles(1.0, error=0.01)
+        found = arm_differences(table, "adjusted_error", ["sam"]).iloc[0]
+        wide = table.pivot(index="seed", columns="arm", values="adjusted_error")
+        test = scipy.stats.ttest_rel(wide["sam"], wide["plain"])
+        assert found["difference"] == pytest.approx((wide["sam"] - wide["plain"]).mean())
+        assert found["p"] == pytest.approx(test.pvalue)
+
+
+class TestOneVaries:
+    def test_holm_is_over_the_measures_of_an_outcome(self):
+        found = one_varies(factorial(), SHARPNESS, ["error", "train_loss"])
+        means = found[found["hyperparameter"] == "mean"]
+        assert len(means) == 2 * len(SHARPNESS)
+        for _, rows in means.groupby("outcome"):
+            assert rows["adjusted_p"].tolist() == pytest.approx(list(holm(rows["p"].to_numpy())))
+        assert found.loc[found["hyperparameter"] != "mean", "adjusted_p"].isna().all()
+
+    def test_beyond_the_loss_is_what_a_line_leaves(self):
+        table = factorial().assign(train_loss=lambda t: np.exp(t["error"]))
+        found = flatness_factors.beyond_loss(table, SHARPNESS)
+        line = scipy.stats.linregress(np.log(table["train_loss"]), np.log(table["trace"]))
+        wanted = np.log(table["trace"]) - line.intercept - line.slope * np.log(table["train_loss"])
+        assert found["trace"].to_numpy() == pytest.approx(wanted.to_numpy(), abs=1e-9)
+        assert abs(np.corrcoef(found["trace"], np.log(table["train_loss"]))[0, 1]) < 1e-9
+
+    def test_failed_runs_are_left_out_of_the_line_too(self):
+        table = factorial().assign(train_loss=0.1, shifted_error=lambda t: 2 * t["error"] + t["seed"])
+        table.loc[[0, 7], ["train_loss", "shifted_error"]] = 2.3, 90.0
+        found = flatness_factors.learned(table)
+        rest = table.drop(index=[0, 7])
+        line = scipy.stats.linregress(rest["error"], rest["shifted_error"])
+        wanted = rest["shifted_error"] - line.intercept - line.slope * rest["error"]
+        assert found["adjusted_error"].to_numpy() == pytest.approx(wanted.to_numpy())
+
+
+class TestRules:
+    @pytest.mark.parametrize(("error", "word"), [(1.0, "holds"), (-1.0, "does not hold"), (0.0, "does not hold")])
+    def test_sharper_is_worse(self, error, word):
+        assert RULES["sharper_is_worse"](Factors(factorial(error=error), pd.DataFrame())).word == word
+
+    @pytest.mark.parametrize(("rate", "word"), [(1.0, "holds"), (-1.0, "does not hold"), (0.0, "inconclusive")])
+    def test_a_level_is_flatter(self, rate, word):
+        """Dropout and weight decay change nothing here; a smaller rate is flatter, sharper, or neither."""
+        evidence = Factors(factorial(rate=rate), pd.DataFrame())
+        assert RULES["small_rate"](evidence).word == word
+        assert "learning rate 4 over 1" in RULES["small_rate"](evidence).detail
+        assert (
+            by_factors.level_is_flatter(evidence, "lr", "high")[0]
+            == by_factors.level_is_flatter(Factors(factorial(rate=-rate), pd.DataFrame()), "lr", "low")[0]
+        )
+        assert RULES["dropout"](evidence).word == "inconclusive"
+
+    @pytest.mark.parametrize(("factor", "word"), [(0.5, "holds"), (2.0, "does not hold"), (1.0, "inconclusive")])
+    def test_arms_are_flatter(self, factor, word):
+        evidence = Factors(pd.DataFrame(), singles(factor))
+        for name in ("adaptive", "batch_norm", "designed", "schedule"):
+            assert RULES[name](evidence).word == word, name
+
+    def test_an_arm_that_is_claimed_to_be_sharper_counts_the_other_way(self):
+        table = singles(2.0)
+        half = table["arm"] == "narrower"
+        table.loc[half, list(SHARPNESS)] /= 4
+        assert RULES["simpler"](Factors(pd.DataFrame(), table)).word == "holds"
+        assert RULES["simpler"](Factors(pd.DataFrame(), singles(2.0))).word == "inconclusive"
+
+    @pytest.mark.parametrize(("error", "word"), [(-0.01, "holds"), (0.01, "does not hold"), (0.0, "inconclusive")])
+    def test_arms_are_more_robust(self, error, word):
+        assert RULES["regularized"](Factors(pd.DataFrame(), singles(1.0, error))).word == word
+
+    def test_what_was_not_run_is_said_not_to_have_been(self):
+        assert {rule(Factors(pd.DataFrame(), pd.DataFrame())).word for rule in RULES.values()} == {"not run here"}
+
+    def test_every_rule_says_that_it_was_written_before(self):
+        assert all(rule.states.endswith("Written before the runs.") for rule in RULES.values())
+
+
+class TestWhatShips:
+    def test_the_factorial_is_full(self):
+        table = flatness_factors.factor_table(flatness_factors.FACTORIAL, "laptop", "digits")
+        assert table.groupby([*SETTINGS]).size().eq(5).all()
+        assert len(table) == 3**4 * 5
+        line = scipy.stats.linregress(table["error"], table["shifted_error"])
+        wanted = table["shifted_error"] - line.intercept - line.slope * table["error"]
+        assert table["adjusted_error"].to_numpy() == pytest.approx(wanted.to_numpy())
+
+    def test_single_changes_are_twenty_restarts_each(self):
+        table = flatness_factors.factor_table(flatness_factors.FACTORS, "laptop", "digits")
+        assert table.groupby("arm").size().to_dict() == dict.fromkeys(("plain", *figures.ARMS), 20)
+
+    def test_cifar_is_planned(self):
+        specs = grids.grid_specs(flatness_factors.FACTORS, "laptop", "cifar10")
+        assert {spec.arm for spec in specs} >= {"plain", "sam", "swa", "adam", "rmsprop", "deeper", "schedule"}
+        assert flatness_factors.factor_table(flatness_factors.FACTORS, "laptop", "cifar10").empty
+        assert flatness_factors.factor_table(flatness_factors.FACTORIAL, "laptop", "cifar10").empty
+
+
+class TestFigures:
+    @pytest.mark.parametrize("width", [style.DESKTOP, style.PHONE])
+    def test_every_relation_stands_at_its_measure(self, width):
+        rows = pd.DataFrame(
+            [("within", "trace", 0.2, 0.1, 0.3), ("varied", "ball_maximum", -0.5, -0.6, -0.4)],
+            columns=["level", "measure", "tau", "low", "high"],
+        )
+        drawn = figures.tau_levels({"Digits": rows, "CIFAR-10": rows}, SHARPNESS, width)
+        (ax, _) = drawn.axes
+        points = {tuple(np.round(line.get_xydata()[0], 6)) for line in ax.get_lines() if len(line.get_xydata()) == 1}
+        assert points == {(0.2, SHARPNESS.index("trace") - 0.24), (-0.5, -0.08)}
+
+    @pytest.mark.parametrize("width", [style.DESKTOP, style.PHONE])
+    def test_changes_and_robustness_have_a_line_per_arm(self, width):
+        table = singles(2.0, error=0.01)
+        drawn = figures.sharpness_after(ratios(table, (), SHARPNESS), SHARPNESS, width)
+        assert [label.get_text() for label in drawn.axes[0].get_yticklabels()] == [*figures.ARMS.values()]
+        beyond = arm_differences(table, "adjusted_error")
+        drawn = figures.shift_differences({"one": beyond, "two": beyond}, width)
+        (first, *_) = drawn.axes
+        middle = next(line for line in first.get_lines() if len(line.get_xdata()) == len(figures.ARMS))
+        assert middle.get_xdata() == pytest.approx(100 * beyond.set_index("arm").loc[[*figures.ARMS], "difference"])
+
+    def test_the_sheet_shows_every_image(self):
+        images = {name: [np.full((8, 8), value) for value in (0.1, 0.5)] for name in ("noise", "blur")}
+        drawn = figures.corruption_sheet(images, style.PHONE)
+        shown = [ax.images[0].get_array()[0, 0] for ax in drawn.axes if ax.images]
+        assert shown == pytest.approx([0.1, 0.5, 0.1, 0.5])
