@@ -118,7 +118,15 @@ class TestTables:
     def test_first_effects_say_displacement_and_rho(self):
         rows = swept()
         table = tables.first_effects(first_effect(moves(rows[rows["ratio"] == 1.0])))
-        assert table.to_dict("list") == {"algorithm": ["NiG-GD", "SAM"], "Two-well": ["1 (1e+02)", "1 (1e+02)"]}
+        assert table.to_dict("list") == {"algorithm": ["NiG-GD", "SAM"], "Two-well": ["1 (100)", "1 (100)"]}
+
+    def test_preferences_are_laid_out_with_their_intervals(self):
+        rows = well_preference(swept(("NiG-GD",)))
+        laid = tables.preferences_by_size(rows[rows["preference"] == "wide"])
+        assert laid["prefers"].tolist() == ["wide", "wide"]
+        assert laid["narrower by"].tolist() == ["1", "5"]
+        assert laid["reach a well, %"].tolist() == ["100", "100"]
+        assert laid["more in the wide well, points"][1].startswith("+30.0 [+20.")
 
     def test_flattest_minimum_and_its_price(self):
         rows = swept(("NiM-MBH",)).iloc[2:4]

@@ -22,8 +22,8 @@ def sweep_table(part: SweepPart) -> pa.Table:
     pyarrow.Table
         One row per setting, in the order of `popview.runs.sweeps.settings_of`: its values; ``restarts, near`` (see
         `popview.landscapes.transitions.sweep_settings`); means over restarts of ``noise_triggers, hops_tried,
-        hops_accepted, gradient_evaluations``; ``transitions``: restarts by where gradient descent ends (rows) and where the algorithm
-        does (columns), row by row. Minima are in the landscape's order; then come none and diverged.
+        hops_accepted, gradient_evaluations``; ``transitions``: restarts by where gradient descent ends (rows) and where
+        the algorithm does (columns), row by row. Minima are in the landscape's order; then come none and diverged.
     """
     began = time.perf_counter()
     rows, given = list(settings_of(part)), part.settings

@@ -36,7 +36,7 @@ def onset(width: int, moved: pd.DataFrame) -> Figure:
     moved : DataFrame
         Rows of `popview.populations.landscape_sweeps.moves`: one line of sizes for each algorithm.
     """
-    figure, panels = style.canvas(width, 290, 2, columns=2, sharey=True)
+    figure, panels = style.canvas(width, 240, 2, columns=2, sharey=True)
     names = list(dict.fromkeys(moved["algorithm"]))
     for axes, (column, label) in zip(panels, _SIZES.items(), strict=True):
         for name in names:
@@ -98,9 +98,8 @@ def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: st
         axes.grid(False)
     for axes in panels[:: 4 if width > style.PHONE else 2]:
         axes.set_ylabel(label)
-    bar = figure.colorbar(
-        ScalarMappable(norm, shades), ax=panels, location="bottom", shrink=0.8, aspect=40, ticks=_CHANGES
-    )
+    scale, ticks = ScalarMappable(norm, shades), (-100, -20, -5, 5, 20, 100)
+    bar = figure.colorbar(scale, ax=panels, location="bottom", shrink=0.8, aspect=40, ticks=ticks)
     bar.set_label("points more in the wide well")
     return figure
 
@@ -145,7 +144,7 @@ def acceptance(width: int, panels_of: dict[str, pd.DataFrame]) -> Figure:
         Title of a panel → rows with ``weight, displacement, flattest, plain, worth`` (percent in the flattest minimum,
         that of gradient descent, the weight at which it is worth the rival's depth; NaN for none).
     """
-    figure, panels = style.canvas(width, 250, len(panels_of), columns=3, sharey=True)
+    figure, panels = style.canvas(width, 200, len(panels_of), columns=3, sharey=True)
     for axes, (name, rows) in zip(panels, panels_of.items(), strict=True):
         weights = sorted(set(rows["weight"]))
         for (size, line), mark in zip(rows.groupby("displacement"), "osD", strict=False):
@@ -177,7 +176,7 @@ def on_task(width: int, cells: pd.DataFrame) -> Figure:
         ``algorithm, lr, displacement, accuracy, accuracy_low, accuracy_high, distance``; SGD's displacement is NaN.
     """
     rates = sorted(set(cells["lr"]))
-    figure, panels = style.canvas(width, 210, 2 * len(rates), columns=len(rates), phone_columns=1, sharey="row")
+    figure, panels = style.canvas(width, 165, 2 * len(rates), columns=len(rates), phone_columns=1, sharey="row")
     wide = width > style.PHONE
     for i, rate in enumerate(rates):
         rows = cells[cells["lr"] == rate]

@@ -11,7 +11,7 @@ __all__ = ["first_effects", "network_cells", "preferences_by_size"]
 
 
 def _size(value: float) -> str:
-    return f"{value:.2g}" if np.isfinite(value) else "–"
+    return f"{float(f'{value:.2g}'):,g}" if np.isfinite(value) else "–"
 
 
 def first_effects(effects: pd.DataFrame, column: str = "moves") -> pd.DataFrame:
@@ -39,6 +39,7 @@ def preferences_by_size(preferred: pd.DataFrame) -> pd.DataFrame:
     reached = (100 * preferred["reached"]).map("{:.0f}".format)
     return pd.DataFrame(
         {
+            "dimensions": preferred["dimension"],
             "algorithm": preferred["algorithm"],
             "gradient": preferred["normalized"].map({True: "normalised", False: "raw"}),
             "step": preferred["lr"].map("{:g}".format),
