@@ -62,7 +62,7 @@ def tau_levels(panels: Mapping[str, pd.DataFrame], measures: Sequence[str], widt
     width : int
         In pixels.
     """
-    figure, axes = style.canvas(width, 60 + 34 * len(measures), len(panels), columns=2, sharex=True, sharey=True)
+    figure, axes = style.canvas(width, 60 + 32 * len(measures), len(panels), columns=2, sharex=True, sharey=True)
     for ax, (title, rows) in zip(axes, panels.items(), strict=True):
         ax.axvline(0, color="0.3", linewidth=0.8)
         for level, (name, mark, shade, offset) in LEVELS.items():
@@ -92,7 +92,7 @@ def sharpness_after(ratios: pd.DataFrame, measures: Sequence[str], width: int) -
         In pixels.
     """
     names = [arm for arm in ARMS if arm in set(ratios["arm"])]
-    figure, (ax,) = style.canvas(width, 80 + 19 * len(names))
+    figure, (ax,) = style.canvas(width, 80 + 16 * len(names))
     ax.axvline(1, color="0.3", linewidth=0.8)
     for measure, shade, mark in zip(measures, _SHADES, _MARKS, strict=False):
         own = ratios[(ratios["measure"] == measure) & ratios["arm"].isin(names)]
@@ -118,7 +118,7 @@ def shift_differences(panels: Mapping[str, pd.DataFrame], width: int) -> Figure:
         In pixels.
     """
     names = [arm for arm in ARMS if any(arm in set(rows["arm"]) for rows in panels.values())]
-    figure, axes = style.canvas(width, 60 + 19 * len(names), len(panels), columns=len(panels), sharey=True)
+    figure, axes = style.canvas(width, 60 + 16 * len(names), len(panels), columns=len(panels), sharey=True)
     for ax, (title, rows) in zip(axes, panels.items(), strict=True):
         own = rows[rows["arm"].isin(names)]
         ax.axvline(0, color="0.3", linewidth=0.8)
@@ -145,7 +145,7 @@ def corruption_sheet(images: Mapping[str, Sequence[np.ndarray]], width: int) -> 
     figure, axes = style.canvas(width, (width - 90) // columns, len(images) * columns, columns, columns)
     for place, (name, shown) in enumerate(images.items()):
         for severity, (ax, image) in enumerate(zip(axes[place * columns :], shown, strict=False)):
-            ax.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+            ax.imshow(image, cmap="gray", vmin=0, vmax=1)
             ax.set(xticks=[], yticks=[])
             ax.grid(visible=False)
             if not place:
