@@ -264,8 +264,8 @@ class TestGoldenLedger:
 
     def test_printed_tables_tasks_and_networks(self):
         table, pages = claims.read_claims().assign(computed=""), set(page_names())
-        networks = claims.network_studies("laptop")
-        entries = claims.judge_claims(table, claims.task_results("laptop"), Computed(), pages, networks)
+        studies, factors = claims.network_studies("laptop"), claims.factor_grids("laptop")
+        entries = claims.judge_claims(table, claims.task_results("laptop"), Computed(), pages, studies, factors)
         self.check_equal(entries, self.GOLDEN[self.GOLDEN["scale"] != claims.COMPUTED_SCALE])
 
     def test_landscapes_and_simulations(self):
