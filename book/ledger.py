@@ -65,7 +65,11 @@ glue("judged-on-tasks", on_tasks.ngroups, display=False)
 glue("number-claims", len(known), display=False)
 glue("number-changed", revised["id"].nunique(), display=False)
 glue("missing", claim_tables.named(entries[claim_tables.without_verdicts(entries)]), display=False)
-files = {"json": ledger.as_json(entries, profile), "csv": ledger.as_csv(entries, profile), "schema.json": ledger.schema()}
+files = {
+    "json": ledger.as_json(entries, profile),
+    "csv": ledger.as_csv(entries, profile),
+    "schema.json": ledger.schema(),
+}
 links = " · ".join(page.site_file(f"ledger.{kind}", content) for kind, content in files.items())
 glue("ledger-files", HTML(f'<p class="provenance">{links}</p>'), display=False)
 for name, frame in (("ledger", entries), ("rules", stated), ("reconsidered", revised)):
