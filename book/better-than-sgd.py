@@ -34,13 +34,9 @@
 task: str = "all"  # all that have results, or one: digits, cifar10, cifar100, goemotions, tweeteval
 variant: str = "all"  # base (one setting per algorithm, stated in the profile), tuned, or all
 profile: str = "laptop"  # scale of the runs
-restarts: int | None = (
-    None  # restarts per algorithm; the profile's by default; only digits is ever computed here [2 or more]
-)
+restarts: int | None = None  # per algorithm; the profile's by default; only digits is ever computed here [2 or more]
 per_trajectory: int = 10  # models selected from each trajectory by training loss, the paper's L [1 or more]
-first_restarts: int = (
-    5  # restarts whose comparisons are looked at alone, then again with all; the paper's Tr [2 or more]
-)
+first_restarts: int = 5  # restarts compared alone, then again with all; the paper's Tr [2 or more]
 own: list[str] = []  # optimizers of your own that have been run, such as mymodule:MyOptimizer; a Holm family apart
 
 # %% tags=["remove-cell"]

@@ -28,9 +28,7 @@
 profile: str = "laptop"  # scale of the runs that are compared
 task: str = "all"  # all that have results, or one: digits, cifar10, cifar100, goemotions, tweeteval
 variant: str = "all"  # base (one setting per algorithm, stated in the profile), tuned, or all
-restarts: int | None = (
-    None  # restarts per algorithm; the profile's by default; only digits is ever computed here [2 or more]
-)
+restarts: int | None = None  # per algorithm; the profile's by default; only digits is ever computed here [2 or more]
 
 # %% tags=["remove-cell"]
 import pandas as pd

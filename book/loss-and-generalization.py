@@ -29,9 +29,7 @@
 task: str = "all"  # all that have results, or one: digits, cifar10, cifar100, goemotions, tweeteval
 variant: str = "all"  # base (one setting per algorithm, stated in the profile), tuned, or all
 profile: str = "laptop"  # scale of the runs
-restarts: int | None = (
-    None  # restarts per algorithm; the profile's by default; only digits is ever computed here [2 or more]
-)
+restarts: int | None = None  # per algorithm; the profile's by default; only digits is ever computed here [2 or more]
 per_trajectory: int = 10  # models selected from each trajectory, the paper's L [1 or more]
 paper_restarts: int = 5  # the paper's number of trajectories, shown beside all of ours [2 or more]
 
