@@ -16,6 +16,7 @@ from helpers import options_for
 
 import popview
 from popview import optimizers
+from popview.book.html import _documented
 from popview.optimizers import ALGORITHMS, Optimizer, make
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -210,3 +211,10 @@ def test_the_wheel_says_what_it_is(wheel):
     assert sorted(needed) == ["numpy", "scipy", "torch"]
     assert {"Summary", "Keywords", "Classifier", "Project-URL", "Requires-Python"} <= {*metadata.keys()}
     assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
+
+
+def test_an_edit_of_a_docstring_builds_the_api_page_anew():
+    shown = _documented((ROOT / "book" / "api.md").read_text())
+    library = Path(popview.__file__).parent
+    assert {library / "optimizers" / "sam.py", library / "stationary.py", library / "tasks" / "problem.py"} <= shown
+    assert not any("runs" in file.relative_to(library).parts for file in shown)
