@@ -88,14 +88,14 @@ def source(name: str, *what: object, **said: object) -> None:
 #
 # ## SAM is thrown out of narrow wells, if its steps are long
 #
-# Across a well of curvature $k$ SAM bounces from $y$ to $-y$ with $|y| = \eta k \rho / (2 - \eta k)$. Where that is nearly as wide as the well, it leaves. So SAM is
+# Across a well of curvature $k$ SAM bounces from $y$ to $-y$ with $|y| = \eta k \rho / (2 - \eta k)$. Where the bounce is long enough, it leaves. So SAM is
 # skewed to the wide well at raw gradients, a well {glue:text}`sam-ratio` times narrower, and a long look or a large step: by up to {glue:text}`sam-most` points. With
 # normalised gradients its bounce is shorter than a step, and {glue:text}`sam-normalised` of {glue:text}`sam-normalised-of` settings show a preference.
 #
 # Elsewhere SAM comes to rest on the ridge: where a look of length ρ crosses it, the slope there points back. At ρ = 0.3 {glue:text}`ridge-0.3` % of its
 # runs end so, at ρ = 1 {glue:text}`ridge-1` %.
 #
-# **The paper's claim** that NiG-GD and SAM are skewed towards flat minima, and the others are not: both can be, at sizes that leave no doubt in a table. At the sizes at which its
+# **The paper's claim** that NiG-GD and SAM are skewed towards flat minima, and the others are not: both can be, at sizes that would show in any table. At the sizes at which its
 # Table 1 looks as it does they are not; and where they are, Basin Hopping is too.
 #
 # `````{dropdown} Basin Hopping; a deeper narrow well; 10 and 100 dimensions; SAM by learning rate

@@ -453,7 +453,7 @@ glue("mirror", f"{descent['first']:g} % and {descent['second']:g} %", display=Fa
 #
 # **SAM is the trap.** It comes to rest at the saddle in {glue:text}`stuck` % of its runs, and more of these began on the narrow side.
 # They stand in the wide well's basin. Had we counted them there, SAM would have seemed to prefer flat minima; the paper's "skewing … towards the global and flatter minima" may be this. Whether SAM prefers
-# flat minima stays open.
+# flat minima stays open here; the page on [how much noise is noise](noise-magnitude.ipynb) settles it.
 #
 # `````{dropdown} All two-well runs, with tests
 # ````{table} Restarts on three two-well functions. First p: wide against narrow, exact binomial test against 50 %; second: moves against gradient descent, McNemar's exact test. Holm over all rows.
