@@ -152,11 +152,13 @@ class TestJudge:
         assert set(here["verdict"]) == {"not run here"}
         assert len(here) == (claims.read_claims()["task"] != "").sum()
 
-    def test_pages_decide_what_is_not_tested_yet(self, judged):
-        by_claim = judged.set_index("id")["verdict"]
-        assert by_claim["exploration"] == "not tested yet"
-        assert by_claim["regularization"] == "see the page"
-        assert by_claim["code"] == "not tested"
+    def test_pages_decide_what_is_not_tested_yet(self, judged, monkeypatch):
+        monkeypatch.setitem(claims.PLANNED, "dummy", "a dummy")
+        no_rule = dict.fromkeys(rules.DECIDERS, "")
+        claim = claims.read_claims().head(1).assign(page="dummy", reason="page", **no_rule)
+        for pages, word in ((set(), "not tested yet"), ({"dummy"}, "see the page")):
+            assert claims.judge_claims(claim, {}, Computed(), pages)["verdict"].tolist() == [word]
+        assert judged.set_index("id")["verdict"]["code"] == "not tested"
 
     def test_the_full_ledger_has_every_claim(self, judged):
         full = claim_tables.full(judged, "inan2024", {"loss-and-generalization"})
