@@ -169,6 +169,21 @@ glue("provenance-shipped", page.provenance(there, "shipped.csv"), display=False)
 # ````
 # `````
 #
+# `````{dropdown} Sweeps over test functions: a row per setting
+# ````{table} Columns of sweeps.
+# :name: table-data-sweep
+# ```{glue:md} sweep-column
+# :format: myst
+# ```
+# ````
+# ````{table} Their metadata.
+# :name: table-metadata-sweep
+# ```{glue:md} sweep-metadata
+# :format: myst
+# ```
+# ````
+# `````
+#
 # `````{dropdown} Ensembles, and pairs of models: CSV files in data/ensembles
 # ````{table} Columns of ensembles: a row per algorithm, size and restart left out.
 # :name: table-data-ensembles
@@ -179,6 +194,18 @@ glue("provenance-shipped", page.provenance(there, "shipped.csv"), display=False)
 # ````{table} Columns of pairs: a row per two algorithms.
 # :name: table-data-pairs
 # ```{glue:md} pairs-column
+# :format: myst
+# ```
+# ````
+# ````{table} Columns of spreads: a row per algorithm.
+# :name: table-data-spreads
+# ```{glue:md} spreads-column
+# :format: myst
+# ```
+# ````
+# ````{table} Columns of differences to SGD: a row per algorithm.
+# :name: table-data-differences
+# ```{glue:md} differences-column
 # :format: myst
 # ```
 # ````

@@ -26,7 +26,7 @@
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # scale of the runs
-factor: float = 10.0  # by which the first layer of a network is multiplied, and the second divided
+factor: float = 10.0  # by which the first layer of a network is multiplied, and the second divided [above 0]
 
 # %% tags=["remove-cell"]
 import pandas as pd

@@ -27,9 +27,9 @@
 # %% tags=["parameters"]
 profile: str = "laptop"  # scale of the sweeps and runs that are shown
 landscape: str = "himmelblau"  # where first effects are drawn: himmelblau, three-hump-camel or six-hump-camel
-learning_rate: float = 0.01  # of what is drawn of the test functions: 0.003, 0.01 or 0.03
+learning_rate: float = 0.01  # of what is drawn of the test functions: 0.003, 0.01 or 0.03 [above 0]
 normalized: bool = True  # follow the gradient's direction there (the paper's eq. 1), or the raw gradient
-tau: int = 50  # updates in a hop there: 10, 50 or 200
+tau: int = 50  # updates in a hop there: 10, 50 or 200 [1 or more]
 
 # %% tags=["remove-cell"]
 import pandas as pd

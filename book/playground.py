@@ -118,9 +118,9 @@
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # scale of the runs whose checkpoints are chosen from
-restarts: int = 10  # of each task and optimizer
+restarts: int = 10  # of each task and optimizer [1 or more]
 algorithms: list[str] = ["SGD", "SAM"]  # the optimizers
-per_trajectory: int = 10  # models selected from each trajectory by training loss, for the correlations
+per_trajectory: int = 10  # models selected from each trajectory by training loss, for the correlations [2 or more]
 
 # %% tags=["remove-input"]
 import pandas as pd
