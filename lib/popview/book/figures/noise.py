@@ -80,7 +80,6 @@ def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: st
     figure, panels = style.canvas(width, 230, len(names), columns=4, phone_columns=2, sharey=True)
     shades = plt.get_cmap(_SHADES, len(_CHANGES) - 1)
     norm = BoundaryNorm(_CHANGES, shades.N)
-    drawn = None
     for axes, name in zip(panels, names, strict=True):
         rows = preferred[preferred["panel"] == name]
         grid, said = (
