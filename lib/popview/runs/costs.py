@@ -33,9 +33,10 @@ __all__ = ["ASSUMPTIONS", "THROUGHPUT", "Cost", "amount", "cost", "cost_table", 
 #: (NVIDIA/DeepLearningExamples, PyTorch/Classification/ConvNets/resnet50v1.5/README.md, container 21.03).
 THROUGHPUT = 62.4e12
 
-#: A trajectory's file: bytes in all, per row, per restart (its measures) and per probability that the ten best models
-#: predict (float16 and its dictionary), fitted to files of this project.
-FILE_BYTES, ROW_BYTES, RESTART_BYTES, PROBABILITY_BYTES = 8_000, 19, 800, 2.8
+#: A trajectory's file: bytes in all, per row, per restart (its measures), per accuracy under corruption of a stacked
+#: restart, and per probability that the ten best models predict (float16 and its dictionary), fitted to files of this
+#: project; of a single restart the first holds its accuracies too.
+FILE_BYTES, ROW_BYTES, RESTART_BYTES, CORRUPTED_BYTES, PROBABILITY_BYTES = 8_000, 19, 800, 49, 2.8
 
 _TOKENS = ", ".join(f"{task.name} {task.tokens} tokens" for task in RECORDS.values() if task.tokens)
 ASSUMPTIONS = (
@@ -116,7 +117,9 @@ def cost(spec: RunSpec) -> Cost:
         forwards += round(averaged * checkpoints) * evaluated.statistics
     classes = given.get("classes", RECORDS[spec.task].classes)
     rows, beside = spec.restarts * checkpoints, len(spec.alongside)
-    probabilities = 0 if kind(spec.task).population else evaluated.test * classes
+    stacked = kind(spec.task).population
+    probabilities = 0 if stacked else evaluated.test * classes
+    corrupted = (evaluated.corrupted // max(1, evaluated.clean) + 1) * (stacked and spec.extent in ("sample", "whole"))
     if spec.extent in ("scores", "whole"):  # in 8 bits instead of 16
         probabilities = evaluated.whole_test * classes / 2 if spec.extent == "whole" else 0
     return Cost(
@@ -129,7 +132,9 @@ def cost(spec: RunSpec) -> Cost:
         training=spec.restarts * most * given["batch_size"] * one.gradient,
         evaluation=spec.restarts * forwards * one.forward,
         measures=spec.restarts * _measures(spec, evaluated, one),
-        storage=FILE_BYTES + rows * ROW_BYTES + spec.restarts * (RESTART_BYTES + probabilities * PROBABILITY_BYTES),
+        storage=FILE_BYTES
+        + rows * ROW_BYTES
+        + spec.restarts * (RESTART_BYTES + corrupted * CORRUPTED_BYTES + probabilities * PROBABILITY_BYTES),
         weights=spec.restarts * final_measures.KEPT * one.bytes,
         state=spec.restarts * (beside * (final_measures.KEPT + 1) + final_measures.KEPT + 3) * one.bytes,
     )
