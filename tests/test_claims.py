@@ -152,8 +152,7 @@ class TestJudge:
         assert set(here["verdict"]) == {"not run here"}
         assert len(here) == (claims.read_claims()["task"] != "").sum()
 
-    def test_pages_decide_what_is_not_tested_yet(self, judged, monkeypatch):
-        monkeypatch.setitem(claims.PLANNED, "dummy", "a dummy")
+    def test_pages_decide_what_is_not_tested_yet(self, judged):
         no_rule = dict.fromkeys(rules.DECIDERS, "")
         claim = claims.read_claims().head(1).assign(page="dummy", reason="page", **no_rule)
         for pages, word in ((set(), "not tested yet"), ({"dummy"}, "see the page")):

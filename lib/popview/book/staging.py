@@ -74,7 +74,7 @@ def stage(root: Path, folder: Path, pages: dict[str, Path]) -> None:
     for name, file in pages.items():
         text, source = read_utf8(file), root / "book" / f"{name}.py"
         computed = file.suffix == ".ipynb"
-        shown = "".join(json.loads(text)["cells"][0]["source"]) if computed else text
+        shown = "".join("".join(cell["source"]) for cell in json.loads(text)["cells"][:1]) if computed else text
         title = re.search(r"^# (.+)$", shown, re.MULTILINE)
         cite = cite_section(name, title[1], settings, "cite" in pages) if title and name in listed else ""
         if not computed:
