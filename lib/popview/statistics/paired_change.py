@@ -38,7 +38,8 @@ def paired_change(gains: ArrayLike, losses: ArrayLike, trials: ArrayLike, *, lev
     trials : array of int
         All restarts.
     level : float
-        Of the intervals: Wald's, after half a restart is added to each of the four cells (Agresti and Min 2005).
+        Of the intervals: Wald's, after half a restart is added to each of the four cells (Agresti and Min 2005). With
+        300 restarts they cover 94 to 96 %; where 2 % move, all to one side, 93 %, and with 100 restarts 87 %.
 
     Raises
     ------
