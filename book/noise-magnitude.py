@@ -149,7 +149,7 @@ def source(name: str, *what: object, **said: object) -> None:
 # ````
 #
 # ```{glue:figure} effects
-# :name: figure-effects
+# :name: figure-ends-by-size
 #
 # {glue:text}`where`: minima from the flattest (dark) to the sharpest, none (grey), diverged (red).
 # ```
@@ -223,16 +223,16 @@ def usual(rows):
 
 
 drawn = {
-    "phases": panel(usual(flat), ("NiG-GD", "SAM")),
-    "phases-all": panel(usual(flat), HOPPING),
-    "phases-deep": panel(usual(preferred[2][preferred[2]["depth"] < 0]), FEW),
-    "phases-sam": panel(flat[~flat["normalized"]], ("SAM",), rates=True),
-    "phases-10": panel(level[10], FEW),
-    "phases-100": panel(level[100], FEW),
+    "": panel(usual(flat), ("NiG-GD", "SAM")),
+    "-all": panel(usual(flat), HOPPING),
+    "-deep": panel(usual(preferred[2][preferred[2]["depth"] < 0]), FEW),
+    "-sam": panel(flat[~flat["normalized"]], ("SAM",), rates=True),
+    "-10": panel(level[10], FEW),
+    "-100": panel(level[100], FEW),
 }
 for name, rows in drawn.items():
     page.figure(
-        name,
+        f"phases{name}",
         lambda width, rows=rows: noise_figures.phases(width, rows),
         alt="Phase diagrams of displacement and width ratio, one for each algorithm: blue where more restarts end in the wide well.",
     )

@@ -22,8 +22,9 @@ WIDTHS = (style.DESKTOP, style.PHONE)
 
 @pytest.fixture(autouse=True)
 def closed():
-    style.use()
-    yield
+    with plt.rc_context():
+        style.use()
+        yield
     plt.close("all")
 
 

@@ -16,8 +16,9 @@ WIDTHS = [style.DESKTOP, style.PHONE]
 @pytest.fixture(autouse=True)
 def closed():
     plt.switch_backend("agg")
-    style.use()
-    yield
+    with plt.rc_context():
+        style.use()
+        yield
     plt.close("all")
 
 

@@ -87,6 +87,18 @@ ALGORITHMS: dict[str, Callable[..., Optimizer]] = {
 }
 
 
+_HOPPING = """Make {0}; see `BasinHopping` for its hyperparameters, `NiGSGD` for noise and scope.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from popview.optimizers import {1}
+    >>> weights = torch.zeros(2, requires_grad=True)
+    >>> {1}([weights], lr=0.1, rho=0.5, tau=20).param_groups[0]["rho"]
+    0.5
+    """
+
+
 def _constructor(name: str) -> Callable[..., Optimizer]:
     """Return an algorithm's constructor under its name in Python."""
 
@@ -98,7 +110,7 @@ def _constructor(name: str) -> Callable[..., Optimizer]:
     known = [one.replace(default=rule) if one.name == "accept" else one for one in taken.parameters.values()]
     construct.__signature__ = taken.replace(parameters=known)  # type: ignore[attr-defined]
     construct.__name__ = construct.__qualname__ = name.replace("-", "_")
-    construct.__doc__ = f"Make {name}; see `BasinHopping` for its hyperparameters, `NiGSGD` for noise and scope."
+    construct.__doc__ = _HOPPING.format(name, construct.__name__)
     return construct
 
 

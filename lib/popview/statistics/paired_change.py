@@ -20,6 +20,12 @@ class PairedChange(NamedTuple):
         The change and the ends of its interval, from −1 to 1; NaN where there are no trials.
     p_value : ndarray
         Of McNemar's exact test that gains and losses are equally probable; 1 where nothing changed.
+
+    Examples
+    --------
+    >>> from popview.statistics import paired_change
+    >>> paired_change([3, 8], [3, 0], [40, 40]).estimate.tolist()
+    [0.0, 0.2]
     """
 
     estimate: Array
@@ -38,8 +44,8 @@ def paired_change(gains: ArrayLike, losses: ArrayLike, trials: ArrayLike, *, lev
     trials : array of int
         All restarts.
     level : float
-        Of the intervals: Wald's, after half a restart is added to each of the four cells (Agresti and Min 2005). With
-        300 restarts they cover 94 to 96 %; where 2 % move, all to one side, 93 %, and with 100 restarts 87 %.
+        Of the intervals: Wald's, after one restart is added to the gains and one to the losses (Bonett and Price 2012).
+        With 100 restarts and more they cover 93.5 % at least.
 
     Raises
     ------
@@ -48,7 +54,8 @@ def paired_change(gains: ArrayLike, losses: ArrayLike, trials: ArrayLike, *, lev
 
     References
     ----------
-    McNemar 1947, Psychometrika 12, 153; Agresti and Min 2005, Statistics in Medicine 24, 729.
+    McNemar 1947, Psychometrika 12, 153; Bonett and Price 2012, Journal of Educational and Behavioral Statistics
+    37, 479.
 
     Examples
     --------
@@ -67,7 +74,7 @@ def paired_change(gains: ArrayLike, losses: ArrayLike, trials: ArrayLike, *, lev
     with np.errstate(invalid="ignore"):
         estimate = np.where(number > 0, (gained - lost) / np.where(number > 0, number, 1), np.nan)
     middle, size = (gained - lost) / (number + 2), number + 2
-    error = np.sqrt((discordant + 1) / size - middle**2) / np.sqrt(size)
+    error = np.sqrt((discordant + 2) / size - middle**2) / np.sqrt(size)
     reach = scipy.stats.norm.ppf((1 + level) / 2) * error
     low, high = np.maximum(middle - reach, -1), np.minimum(middle + reach, 1)
     there = number > 0
