@@ -238,6 +238,9 @@ for name, rows in drawn.items():
     )
 sweeps_say = {"restarts": "500 (2 dimensions), 150 (10), 100 (100)", "iterations": 1000, "ε": 0.001, "τ": 50, "seed": 0}
 everything = pd.concat([rows.drop(columns="transitions") for rows in preferred.values()], ignore_index=True)
+page.table(
+    "preferring", noise_tables.preferences_by_size(everything[everything["preference"].isin(("wide", "narrow"))])
+)
 source(
     "wells", everything, "two-wells.csv", profile=profile, **sweeps_say, spread="95 % intervals of paired differences"
 )
