@@ -89,9 +89,9 @@ glue("all-runs", len(digits.factorial), display=False)
 
 # %% [markdown]
 # An [unsigned article](table-flatness-claims) claims that flat minima generalize better and survive a shift of the data, and lists
-# what leads to them. It gives no numbers. These are ours: stochastic gradient descent (SGD) on Digits in a full factorial (learning rate, weight
-# decay, batch size, dropout; 81 settings, 5 seeds) and with 19 single changes (20 seeds), and the
-# [compared optimizers](better-than-sgd.ipynb) on CIFAR-10.
+# what leads to them. It gives no numbers. These are ours. Stochastic gradient descent (SGD) was run on Digits in a full factorial of learning rate, weight
+# decay, batch size and dropout (81 settings, 5 seeds). Then come 19 single changes of it (20 seeds). On CIFAR-10 we take the
+# [compared optimizers](better-than-sgd.ipynb).
 #
 # A correlation over all runs may come from one setting that moves sharpness and error both. So runs are compared only where one setting
 # varies {cite:p}`jiang2020`. Of the factorial's {glue:text}`all-runs` runs {glue:text}`failed` failed (training loss

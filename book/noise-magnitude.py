@@ -14,8 +14,8 @@
 # # Noise prefers wide minima once it is large enough to leave narrow ones
 #
 # Of two equally deep wells, noise in the gradient (NiG) brings up to {glue:text}`most` points more of its restarts into the
-# wider one, in ten dimensions all; but only where ρ is {glue:text}`times` or more, with a gradient of length 1. Sharpness-aware
-# minimization (SAM) does so where its steps overshoot the narrow well. Smaller noise changes nothing.
+# wider one, in ten dimensions all. That takes a ρ of {glue:text}`times` or more, where the gradient has length 1. Smaller noise
+# changes nothing. Sharpness-aware minimization (SAM) prefers the wide well where its steps overshoot the narrow one.
 #
 # ```{glue:figure} phases
 # :name: figure-phases
@@ -80,8 +80,8 @@ def source(name: str, *what: object, **said: object) -> None:
 # Hessian: the wider and the deeper the well, the more, and each further dimension in which it is wide multiplies that. In ten
 # dimensions {glue:text}`ten` % of NiG's restarts end in the wide well, of gradient descent's {glue:text}`ten-plain` %. Our code is tested against this formula.
 #
-# Depth counts as well. Where the other well is 0.3 deeper, the same noise prefers the deep one if both are as wide, and the
-# wide one if the deep one is {glue:text}`deep-wide` times narrower.
+# Depth counts as well. Let the other well be 0.3 deeper. If both are as wide, the same noise prefers the deep one. If the
+# deep one is {glue:text}`deep-wide` times narrower, it prefers the wide one.
 #
 # Basin Hopping (BH) prefers the wide well as well, by up to {glue:text}`hops-most` points, from a displacement of {glue:text}`hops-from` on: as far as from a
 # well to the saddle. Its monotonic form (MBH) does so in {glue:text}`monotonic` of {glue:text}`monotonic-of` settings, since it keeps a hop only where the loss falls.

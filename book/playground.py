@@ -18,7 +18,7 @@
 #
 # ## Where restarts end
 #
-# **Look for** a bar, the share of restarts at a minimum, that leaves its line, the share of starts in its basin.
+# **Look for** a bar that leaves its line. The bar is the share of restarts at a minimum, the line the share of starts in its basin.
 #
 # <div class="playground" id="playground-restarts" role="group" aria-label="Restarts on a test function">
 # <div class="choices" role="group" aria-label="Examples">
@@ -86,8 +86,8 @@
 #
 # ## What pooling finds where nothing is
 #
-# **Look for** bars of the paper's pooled tests that pass the line at 5 %, though the two optimizers do not differ at all: the
-# more, the more alike the checkpoints of a run are (intra-class correlation, ICC).
+# **Look for** bars of the paper's pooled tests that pass the line at 5 %. The two optimizers do not differ at all. The more
+# alike the checkpoints of a run are (intra-class correlation, ICC), the longer the bars.
 #
 # <div class="playground" id="playground-positives" role="group" aria-label="False positives of three tests">
 # <div class="choices" role="group" aria-label="Examples" data-note="At {icc}, the median ICC of {task} in this book, ten checkpoints of a run are worth {worth} independent ones. Pooled tests take them for ten.">

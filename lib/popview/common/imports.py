@@ -39,11 +39,15 @@ def imported_modules(
     """
     parsed = {} if parsed is None else parsed
     found: dict[str, Path] = {}
+    seen: set[str] = set()
     waiting = list(_named_in(source, "", origin))
     while waiting:
         name = waiting.pop()
-        path = _module_file(name, library) if package in (None, name.split(".")[0]) else None
-        if path is None or name in found:
+        if name in seen or package not in (None, name.split(".")[0]):
+            continue
+        seen.add(name)
+        path = _module_file(name, library)
+        if path is None:
             continue
         found[name] = path
         parent = name if path.name == "__init__.py" else name.rpartition(".")[0]

@@ -17,7 +17,6 @@ from popview.common.folders import RESULTS
 from popview.populations.stored_predictions import Predictions, load_derived
 from popview.statistics import crossed_mean, mean_difference, spread_of_scores
 from popview.statistics.results import interval_columns
-from popview.tasks.catalogue import ACCURACY, RECORDS
 from popview.tasks.scores import predictions
 
 __all__ = [
@@ -185,6 +184,4 @@ def load_differences(profile: str, task: str, root: Path = RESULTS) -> pd.DataFr
 
 
 def _load(profile: str, task: str, what: str, columns: tuple[str, ...], root: Path) -> pd.DataFrame:
-    if RECORDS[task].metric != ACCURACY:
-        return pd.DataFrame(columns=[*columns])
     return load_derived(profile, task, what, (*columns, "of"), root).drop(columns="of")
