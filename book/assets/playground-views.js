@@ -98,8 +98,9 @@ addEventListener("DOMContentLoaded", () => {
         const to = popview.basin(name, landscape.minima, from.x[i], from.y[i]);
         flow[to < 0 ? landscape.minima.length : to] += 1;
       }
-      const names = [...landscape.minima.map((m) => m.label), "saddle", "elsewhere", "diverged"];
-      const notes = landscape.minima.map((m) => `at (${signed(m.x, 2)}, ${signed(m.y, 2)}), sharpness ${m.trace.toFixed(0)}`);
+      const tenth = (value) => signed(Math.round(10 * value) / 10 + 0, 1);  // + 0: no minus before a zero
+      const names = [...landscape.minima.map((m) => `${m.name} (${tenth(m.x)}, ${tenth(m.y)})`), "saddle", "elsewhere", "diverged"];
+      const notes = landscape.minima.map((m) => `sharpness ${m.trace.toFixed(0)}`);
       body.replaceChildren();
       rows = names.map((words, i) => {
         const fill = element("i", {}), share = element("td", {}), bar = element("div", {}, fill), basin = i < landscape.minima.length;
@@ -161,8 +162,8 @@ addEventListener("DOMContentLoaded", () => {
       context.strokeStyle = dark ? "#1a1a1e" : "#fff";
       context.fillStyle = dark ? "#fff" : "#111";
       for (const minimum of landscape.minima) {
-        const px = (minimum.x - left) * x, py = (top - minimum.y) * y, words = `${minimum.kind === "global" ? "★" : "○"} ${minimum.label}`;
-        const inward = px > w - 60 * scale;
+        const px = (minimum.x - left) * x, py = (top - minimum.y) * y, words = `${minimum.kind === "global" ? "★" : "○"} ${minimum.name.replace("minimum ", "")}`;
+        const inward = px > w - 90 * scale;
         context.textAlign = inward ? "right" : "left";
         for (const way of ["strokeText", "fillText"]) context[way](words, px + (inward ? -8 : 8) * scale, py - 10 * scale);
       }
@@ -276,8 +277,8 @@ addEventListener("DOMContentLoaded", () => {
     presets(view, data.protocol, settings, reset, () => {
       stop();
       start();
+      view.querySelector(".stage").scrollIntoView({ block: "nearest", behavior: still.matches ? "auto" : "smooth" });
     });
-    toEnd();
     const anew = () => {
       paint();
       show();
