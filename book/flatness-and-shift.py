@@ -15,13 +15,13 @@
 #
 # On Digits, sharper minima have a higher test error by {glue:text}`worse` measures: rank correlations of up to
 # {glue:text}`most`. But what flattens also lowers the training loss. At equal training loss at most {glue:text}`left` remains.
-# Nor are flat minima more robust: on corrupted images they lose more than their error on clean ones explains
+# Nor are flat minima more robust: by curvature, they lose more on corrupted images than their clean error explains
 # ({glue:text}`robust`).
 #
 # ```{glue:figure} relations
 # :name: figure-flatness-relations
 #
-# Rank correlation (Kendall's τ) of five measures of sharpness with what is worse on Digits, with 95 % intervals. The numbers are those of the text.
+# Rank correlation (Kendall's τ) of five measures of sharpness with what is worse on Digits, with 95 % intervals; numbers: those of the text. Uphill, noise: by how much a small step raises the loss; by weight: in proportion to each weight.
 # ```
 
 # %% tags=["parameters"]
@@ -86,7 +86,7 @@ for name, table, level, place in (
 page.figure(
     "relations",
     lambda width: figures.tau_levels(lead, SHARPNESS, width, ("varied", "beyond")),
-    alt="Two panels. Clean test images: where one setting varies, all marks lie right of zero, at equal training loss near it. Corrupted images: no mark lies right of zero with its interval, and the curvatures lie left of it.",
+    alt="Two panels. Clean test images: where one setting varies, all marks lie right of zero, at equal training loss near it. Corrupted images: both curvatures lie left of zero, the others near it.",
 )
 panels |= {f"CIFAR-10: {words}": levels(cifar, name) for name, words in OUTCOMES.items()}
 page.figure(

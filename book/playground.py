@@ -11,10 +11,10 @@
 # ---
 
 # %% [markdown]
-# # Playground: where do 500 restarts end?
+# # Playground: where restarts end
 #
-# Press **Start**: each dot is a restart of an optimizer, and goes downhill. A bar is the share of restarts at a minimum now, its black
-# line the share that began in that basin.
+# Press **Start**: each of the 500 dots is a restart of an optimizer, and goes downhill. A bar is the share of restarts at a minimum
+# now, its line the share that began in that basin.
 #
 # <div class="playground" id="playground-restarts" role="group" aria-label="Restarts on a test function">
 # <div class="stage">

@@ -117,7 +117,7 @@ addEventListener("DOMContentLoaded", () => {
       show();
     };
 
-    // The ground in pixels: contour lines and minima, of the function at hand, and the way of every restart so far.
+    // The ground in pixels: contour lines of the function at hand, and the way of every restart so far.
     const paint = () => {
       const [[left, right], [low, high]] = landscape.window, width = plot.clientWidth;
       const dark = document.documentElement.dataset.theme === "dark", scale = Math.min(devicePixelRatio, 2);
@@ -129,7 +129,7 @@ addEventListener("DOMContentLoaded", () => {
         painted = now;
         canvas.width = w;
         canvas.height = h;
-        contours(scale, dark);
+        contours(dark);
         bare = new Uint32Array(context.getImageData(0, 0, w, h).data.buffer);
         image = context.createImageData(w, h);
         pixels = new Uint32Array(image.data.buffer);
@@ -139,7 +139,7 @@ addEventListener("DOMContentLoaded", () => {
       ink = dark ? 0xffb0b0b0 : 0xff8a8a8a;
     };
 
-    const contours = (scale, dark) => {
+    const contours = (dark) => {
       const { left, top, x, y, w, h } = place, levels = new Float32Array(w * h), g = [0, 0];
       const formula = popview.FORMULAS[settings.landscape.value], lowest = Math.min(...landscape.minima.map((m) => m.value));
       let most = 0;
@@ -155,6 +155,11 @@ addEventListener("DOMContentLoaded", () => {
         drawn.data.set([shade, shade, shade + (dark ? 6 : 2), 255], 4 * k);
       }
       context.putImageData(drawn, 0, 0);
+    };
+
+    // The minima's names, over the dots.
+    const labels = () => {
+      const { left, top, x, y, w } = place, scale = Math.min(devicePixelRatio, 2), dark = document.documentElement.dataset.theme === "dark";
       context.font = `600 ${13 * scale}px sans-serif`;
       context.textBaseline = "middle";
       context.lineWidth = 3 * scale;
@@ -163,7 +168,7 @@ addEventListener("DOMContentLoaded", () => {
       context.fillStyle = dark ? "#fff" : "#111";
       for (const minimum of landscape.minima) {
         const px = (minimum.x - left) * x, py = (top - minimum.y) * y, words = `${minimum.kind === "global" ? "★" : "○"} ${minimum.name.replace("minimum ", "")}`;
-        const inward = px > w - 90 * scale;
+        const inward = px + 10 * scale + context.measureText(words).width > w;
         context.textAlign = inward ? "right" : "left";
         for (const way of ["strokeText", "fillText"]) context[way](words, px + (inward ? -8 : 8) * scale, py - 10 * scale);
       }
@@ -190,6 +195,7 @@ addEventListener("DOMContentLoaded", () => {
         for (const { i, j, colour } of dot) if (px + i >= 0 && px + i < w && py + j >= 0 && py + j < h) pixels[(py + j) * w + px + i] = colour;
       }
       context.putImageData(image, 0, 0);
+      labels();
     };
 
     const mark = () => {

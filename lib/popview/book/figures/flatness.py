@@ -66,7 +66,7 @@ def tau_levels(
     levels : sequence of str
         Those that are drawn.
     """
-    figure, axes = style.canvas(width, 60 + 32 * len(measures), len(panels), columns=2, sharex=True, sharey=True)
+    figure, axes = style.canvas(width, 60 + 36 * len(measures), len(panels), columns=2, sharex=True, sharey=True)
     offsets = 0.64 * ((np.arange(len(levels)) + 0.5) / len(levels) - 0.5)
     for ax, (title, rows) in zip(axes, panels.items(), strict=True):
         ax.axvline(0, color="0.3", linewidth=0.8)

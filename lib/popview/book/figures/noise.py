@@ -83,7 +83,7 @@ def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: st
     if preferred.empty:
         return style.empty(width)
     names = list(dict.fromkeys(preferred["panel"]))
-    figure, panels = style.canvas(width, 230, len(names), columns=4, phone_columns=2, sharey=True)
+    figure, panels = style.canvas(width, 250, len(names), columns=4, phone_columns=2, sharey=True)
     shades = plt.get_cmap(_SHADES, len(_CHANGES) - 1)
     norm = BoundaryNorm(_CHANGES, shades.N)
     for axes, name in zip(panels, names, strict=True):
