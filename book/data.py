@@ -13,8 +13,8 @@
 # %% [markdown]
 # # The data: every run is a Parquet file that you can read without our code
 #
-# <a href="data.zip" download><strong>Download all results: data.zip</strong></a> ({glue:text}`number-megabytes` MB, MIT
-# licence). {glue:text}`number-files` files hold {glue:text}`number-rows` rows. A row is a model at a checkpoint. What was run
+# <a href="data.zip" download><strong>Download all results: data.zip</strong></a>, under the MIT licence. Its
+# {glue:text}`number-files` files ({glue:text}`number-megabytes` MB) hold {glue:text}`number-rows` rows. A row is a model at a checkpoint. What was run
 # stands in the file's name and metadata.
 #
 # ## Five lines to read them

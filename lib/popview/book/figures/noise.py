@@ -1,6 +1,7 @@
 """Figures of sweeps over landscapes: what moves restarts, which well is preferred, and what acceptance can control."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,8 +22,14 @@ __all__ = ["acceptance", "effects", "on_task", "onset", "phases", "sweep_map"]
 #: Colours of changes in points, from the other well to the wide one, and of restarts in no well.
 _CHANGES, _SHADES, _NONE = (-100, -50, -20, -10, -5, 5, 10, 20, 50, 100), "RdBu", "#d9d9d9"
 #: A preference, and what is not judged.
-_DOT = {"color": "black", "marker": "o", "markeredgecolor": "white", "markeredgewidth": 0.7, "linewidth": 0}
-_UNJUDGED = {"facecolor": _NONE, "edgecolor": "#8c8c8c", "hatch": "/////", "linewidth": 0}
+_DOT: dict[str, Any] = {
+    "color": "black",
+    "marker": "o",
+    "markeredgecolor": "white",
+    "markeredgewidth": 0.7,
+    "linewidth": 0,
+}
+_UNJUDGED: dict[str, Any] = {"facecolor": _NONE, "edgecolor": "#8c8c8c", "hatch": "/////", "linewidth": 0}
 
 
 def _log_ticks(axes: plt.Axes) -> None:
