@@ -76,7 +76,7 @@ addEventListener("DOMContentLoaded", () => {
 
   const restartsView = (view) => {
     const { iterations, epsilon, radius } = data.protocol;
-    const plot = view.querySelector(".plot"), canvas = plot.querySelector("canvas");
+    const plot = view.querySelector(".plot"), canvas = plot.querySelector("canvas"), over = plot.appendChild(element("canvas", {}));
     const context = canvas.getContext("2d", { willReadFrequently: true });
     const run = view.querySelector(".run"), said = view.querySelector("[role=status]"), body = view.querySelector("tbody");
     const known = Object.entries(data.landscapes).filter(([name]) => name in popview.FORMULAS);
@@ -127,9 +127,10 @@ addEventListener("DOMContentLoaded", () => {
       place = { left, top: high, x: w / (right - left), y: h / (high - low), w, h };
       if (now !== painted) {
         painted = now;
-        canvas.width = w;
-        canvas.height = h;
+        canvas.width = over.width = w;
+        canvas.height = over.height = h;
         contours(dark);
+        labels(scale, dark);
         bare = new Uint32Array(context.getImageData(0, 0, w, h).data.buffer);
         image = context.createImageData(w, h);
         pixels = new Uint32Array(image.data.buffer);
@@ -157,9 +158,9 @@ addEventListener("DOMContentLoaded", () => {
       context.putImageData(drawn, 0, 0);
     };
 
-    // The minima's names, over the dots.
-    const labels = () => {
-      const { left, top, x, y, w } = place, scale = Math.min(devicePixelRatio, 2), dark = document.documentElement.dataset.theme === "dark";
+    // The minima's names, on a canvas of their own over the dots.
+    const labels = (scale, dark) => {
+      const { left, top, x, y, w } = place, context = over.getContext("2d");
       context.font = `600 ${13 * scale}px sans-serif`;
       context.textBaseline = "middle";
       context.lineWidth = 3 * scale;
@@ -195,7 +196,6 @@ addEventListener("DOMContentLoaded", () => {
         for (const { i, j, colour } of dot) if (px + i >= 0 && px + i < w && py + j >= 0 && py + j < h) pixels[(py + j) * w + px + i] = colour;
       }
       context.putImageData(image, 0, 0);
-      labels();
     };
 
     const mark = () => {
