@@ -245,7 +245,7 @@ def keys_fail(tab: Page) -> Iterator[str]:
 def frames(tab: Page) -> tuple[float, float]:
     """Return milliseconds of the processor a frame while 500 restarts move, and frames a second, both slowed down.
 
-    The first is of the page's main thread alone, and the least of three, for what else this machine does can only add to it.
+    The first is of the page's main thread alone, and the least of three: what else this machine does only adds to it.
     """
     session = tab.context.new_cdp_session(tab)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
