@@ -14,14 +14,14 @@
 # # Noise prefers wide minima once it is large enough to leave narrow ones
 #
 # Of two equally deep wells, noise in the gradient (NiG) brings up to {glue:text}`most` points more of its restarts into the
-# wider one, in ten dimensions all. That takes a ρ of {glue:text}`times` or more, where the gradient has length 1. Smaller noise
-# changes nothing. Sharpness-aware minimization (SAM) prefers the wide well where its steps overshoot the narrow one.
+# wider one. That takes a displacement, which is how far one draw of noise moves the model, of {glue:text}`times` or more. Smaller
+# noise changes nothing. Sharpness-aware minimization (SAM) prefers the wide well where its steps overshoot the narrow one.
 #
 # ```{glue:figure} phases
 # :name: figure-phases
 #
-# Two equally deep wells, one of them narrower. Dot: differs from gradient descent (Holm). Cross: not judged, as fewer than {glue:text}`reached` %
-# of the restarts reach a well.
+# Two equally deep wells, one of them narrower, with normalised and with raw gradients. Differences are tested with Holm's correction, and
+# judged where {glue:text}`reached` % of the restarts reach a well.
 # ```
 
 # %% tags=["parameters"]
@@ -58,9 +58,9 @@ def source(name: str, *what: object, **said: object) -> None:
 # %% [markdown]
 # ## What counts is the displacement, not ρ
 #
-# NiG adds a vector of length up to ρ to the gradient, and the step multiplies it by the learning rate η. So one draw moves
-# the model by ηρ at most; noise in the model (NiM) moves it by ρ. At η = 0.01 the same ρ means a hundred times more in one
-# than in the other. We compare at equal *displacement*, ηρ against ρ. SAM draws nothing: its ρ is how far it looks uphill.
+# NiG adds a vector of length up to ρ to the gradient, and the step multiplies it by the learning rate η. So its *displacement* is
+# ηρ at most; noise in the model (NiM) has ρ. At η = 0.01 the same ρ means a hundred times more in one than in the other. We compare
+# at equal displacement. SAM draws nothing: its ρ is how far it looks uphill.
 #
 # ```{glue:figure} onset
 # :name: figure-onset
@@ -72,6 +72,38 @@ def source(name: str, *what: object, **said: object) -> None:
 # On the page of [test functions](test-functions.ipynb) ρ is 0.1, so that NiG moves a point by 0.001. That is why most rows of our Table 1
 # are identical. Gradient descent with noise in the model (NiM-GD) waits until the gradient is nearly zero. With the normalised
 # gradient of the paper's eq. 1 it hardly ever is: the noise fires {glue:text}`fires` times in 1,000 updates.
+#
+# `````{dropdown} More hops do not make small noise large: where restarts end by size
+# At its base settings Basin Hopping (BH) hops four times a run. Of 1,000 updates τ = 200, 50 and 10 make 4, 19 and 99 hops. At a displacement of
+# 0.3 NiM-BH then moves {glue:text}`hops-0.3` % of its restarts on the six-hump camel; at 0.01, {glue:text}`hops-0.01` %. At equal displacement NiG-BH
+# does the same: {glue:text}`hops-nig` % at 0.3.
+#
+# ````{table} The smallest displacement at which restarts move (the interval of their share lies above 1 %), with its ρ in brackets.
+# :name: table-first-effects
+# ```{glue:md} first-effects
+# :format: myst
+# ```
+# ````
+#
+# ```{glue:figure} effects
+# :name: figure-ends-by-size
+#
+# {glue:text}`where`: minima from the flattest (dark) to the sharpest, none (grey), diverged (red).
+# ```
+# ```{glue} source-moved
+# ```
+# ```{glue} source-first
+# ```
+# `````
+#
+# `````{dropdown} The same as an interactive map
+# Choose an algorithm and a landscape; point at a cell for where its restarts end.
+# ```{glue:figure} map
+# :name: figure-noise-map
+#
+# Share of restarts that end elsewhere than gradient descent's, by displacement and by gradient, η and τ.
+# ```
+# `````
 #
 # ## Noise has a temperature, and heat prefers room
 #
@@ -134,40 +166,6 @@ def source(name: str, *what: object, **said: object) -> None:
 # ```
 # `````
 #
-# ## More hops do not make small noise large
-#
-# At its base settings BH hops four times a run. Of 1,000 updates τ = 200, 50 and 10 make 4, 19 and 99 hops. At a displacement of
-# 0.3 NiM-BH then moves {glue:text}`hops-0.3` % of its restarts on the six-hump camel; at 0.01, {glue:text}`hops-0.01` %. At equal displacement NiG-BH
-# does the same: {glue:text}`hops-nig` % at 0.3.
-#
-# `````{dropdown} Where restarts end by size, and the first size that moves them
-# ````{table} The smallest displacement at which restarts move (the interval of their share lies above 1 %), with its ρ in brackets.
-# :name: table-first-effects
-# ```{glue:md} first-effects
-# :format: myst
-# ```
-# ````
-#
-# ```{glue:figure} effects
-# :name: figure-ends-by-size
-#
-# {glue:text}`where`: minima from the flattest (dark) to the sharpest, none (grey), diverged (red).
-# ```
-# ```{glue} source-moved
-# ```
-# ```{glue} source-first
-# ```
-# `````
-#
-# `````{dropdown} The same as an interactive map
-# Choose an algorithm and a landscape; point at a cell for where its restarts end.
-# ```{glue:figure} map
-# :name: figure-noise-map
-#
-# Share of restarts that end elsewhere than gradient descent's, by displacement and by gradient, η and τ.
-# ```
-# `````
-#
 # ## Acceptance can buy flatness, at a price that is known
 #
 # The paper suggests that Basin Hopping could control flatness. MBH keeps a hop where the loss is lower. We let it keep one
@@ -175,12 +173,16 @@ def source(name: str, *what: object, **said: object) -> None:
 # $c = 0.3 / 8$ they are worth the same, and there the restarts change sides, from {glue:text}`bought-below` % in the wide well to
 # {glue:text}`bought-above` %. Too large a $c$ leads out of all minima, to where the curvature is negative.
 #
+# `````{dropdown} Restarts in the flattest minimum, by the weight of the trace
 # ```{glue:figure} acceptance
 # :name: figure-acceptance
 #
 # NiM-MBH: restarts that end in the flattest minimum, by the weight $c$ of the trace in acceptance. Dashed: gradient descent; grey line: the
 # weight at which both wells are worth the same.
 # ```
+# ```{glue} source-acceptance
+# ```
+# `````
 #
 # ## On a network, noise that does anything does harm
 #
@@ -247,7 +249,7 @@ source(
 
 skewed = flat[(flat["preference"] == "wide") & (flat["algorithm"] == "NiG-GD")]
 glue("most", f"{skewed['change'].max():.0f}", display=False)
-glue("times", f"{skewed['rho'].min():.0f}", display=False)
+glue("times", f"{skewed['displacement'].min():g}", display=False)
 glue("reached", f"{100 * landscape_sweeps.REACHED:.0f}", display=False)
 
 

@@ -11,16 +11,22 @@
 # ---
 
 # %% [markdown]
-# # Playground: what moves a restart?
+# # Playground: where restarts end
 #
-# Where restarts end, which checkpoints SetA and SetB take, how pooling invents differences: try it. Everything is
-# computed in your browser.
-#
-# ## Where restarts end
-#
-# **Look for** a bar that leaves its line. The bar is the share of restarts at a minimum, the line the share of starts in its basin.
+# Press **Start**: each of the 500 dots is a restart of an optimizer, and goes downhill. A bar is the share of restarts at a minimum
+# now, its line the share that began in that basin.
 #
 # <div class="playground" id="playground-restarts" role="group" aria-label="Restarts on a test function">
+# <div class="stage">
+# <div class="choices"><button type="button" class="run">Start</button><button type="button" class="end">To the end</button><button type="button" class="again">Other starts</button></div>
+# <div class="plot" tabindex="0" role="img" aria-label="Contours of the function with its minima, and a dot for each restart"><canvas></canvas></div>
+# <div class="ends">
+# <table><thead><tr><th scope="col">where</th><th scope="col" class="bar">share</th><th scope="col">now</th><th scope="col">began</th></tr></thead><tbody></tbody></table>
+# <p class="step"></p>
+# <p class="fact muted"></p>
+# </div>
+# </div>
+# <p><strong>Look for</strong> a bar that leaves its line: the optimizer has moved restarts to another minimum. Small noise moves none, long hops do:</p>
 # <div class="choices" role="group" aria-label="Examples">
 # <button type="button" data-preset='{"algorithm": "NiG-GD"}' data-note="As in our copy of the paper's Table 1: a step has length 0.01, and noise in the gradient (NiG) moves a point by a thousandth at most. So restarts end in the basins where they begin, as those of gradient descent (GD) do. Most rows of that table are the same for this reason.">Noise too small</button>
 # <button type="button" data-preset='{"algorithm": "NiG-GD", "rho": 0}' data-note="Without noise, at ρ = 0, NiG-GD is gradient descent. Raise ρ: the bars stay at their lines up to ρ = 2, twenty times the radius in that table. From ρ = 5 on restarts no longer come to rest.">ρ = 0: NiG is GD</button>
@@ -30,15 +36,6 @@
 # <button type="button" data-preset='{"algorithm": "GD", "landscape": "three-hump-camel", "normalized": false}' data-note="With the raw gradient a step is as long as the slope is steep. About a fifth of the restarts leave the picture for good, and the middle one of the minima gains. The paper does not say which gradient it follows.">Raw gradient</button>
 # </div>
 # <p class="note"></p>
-# <div class="stage">
-# <div class="plot" tabindex="0" role="img" aria-label="Contours of the function with its minima, and a dot for each restart"><canvas></canvas></div>
-# <div>
-# <div class="choices"><button type="button" class="run">Start</button><button type="button" class="end">To the end</button><button type="button" class="again">Other starts</button></div>
-# <table><thead><tr><th scope="col">ends</th><th scope="col" class="bar">share</th><th scope="col">restarts</th><th scope="col">basin</th></tr></thead><tbody></tbody></table>
-# <p class="step"></p>
-# <p class="fact muted"></p>
-# </div>
-# </div>
 # <div class="controls">
 # <label>Function <select name="landscape"></select></label>
 # <label>Algorithm <select name="algorithm"></select></label>
@@ -49,7 +46,7 @@
 # <label>Steps per frame <output></output><input type="range" name="speed" min="0" value="2" data-values="1 2 4 8 16"></label>
 # <label><input type="checkbox" name="normalized"> steps of one length</label>
 # </div>
-# <p class="muted">ρ: how far noise reaches, or SAM looks. τ: most steps of a hop, or steps before NiM adds noise. Steps of one length follow the normalised gradient. GM: global minimum; LM: local one; its basin: from where the steepest way down leads to it. A restart is at a minimum within 0.1 of it, at a saddle within 0.2. The space bar starts and stops.</p>
+# <p class="muted">★: global minimum; ○: local one; (x, y): where it is. Its basin: from where the steepest way down leads to it. A restart is at a minimum within 0.1 of it, at a saddle within 0.2. ρ: how far noise reaches, or SAM looks. τ: most steps of a hop, or steps before NiM adds noise. Steps of one length follow the normalised gradient. The space bar starts and stops. All is computed in your browser.</p>
 # <div class="visually-hidden" role="status" aria-live="polite"></div>
 # </div>
 #

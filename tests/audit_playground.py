@@ -186,6 +186,23 @@ def rates_apart(tab: Page) -> Iterator[str]:
                 yield f"{test} at ICC {icc} rejects {counts[test] / REPEATS:.3f}, the library's {rate:.3f}"
 
 
+def first_screen_fails(tab: Page) -> Iterator[str]:
+    """When it opens nothing has moved, and the button, the map and the bars are on the first screen of a phone."""
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.reload()
+    tab.wait_for_timeout(1000)
+    step = tab.evaluate("document.querySelector('#playground-restarts .step').textContent")
+    if step != "Step 0 of 1,000":
+        yield f"restarts have moved before anybody asked for it: {step}"
+    for part in (".run", ".plot", "table"):
+        bottom = tab.evaluate(
+            f"document.querySelector('#playground-restarts {part}').getBoundingClientRect().bottom + scrollY"
+        )
+        if bottom > 844:
+            yield f"on a phone {part} ends {bottom - 844:.0f} pixels below the first screen"
+    tab.set_viewport_size({"width": 360, "height": 740})
+
+
 def keys_fail(tab: Page) -> Iterator[str]:
     """By keyboard alone: Tab reaches every control, the space bar starts and stops, arrows move sliders.
 
@@ -228,7 +245,7 @@ def keys_fail(tab: Page) -> Iterator[str]:
 def frames(tab: Page) -> tuple[float, float]:
     """Return milliseconds of the processor a frame while 500 restarts move, and frames a second, both slowed down.
 
-    The first is of the page's main thread alone, so that it does not depend on what else this machine does.
+    The first is of the page's main thread alone, and the least of three: what else this machine does only adds to it.
     """
     session = tab.context.new_cdp_session(tab)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
@@ -237,17 +254,16 @@ def frames(tab: Page) -> tuple[float, float]:
         metrics = session.send("Performance.getMetrics")["metrics"]
         return 1000 * next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
 
-    def run() -> list[float]:
-        tab.evaluate("document.querySelector('#playground-restarts [data-preset]').click()")
+    def run() -> tuple[list[float], float]:
+        tab.evaluate("document.querySelector('#playground-restarts [data-preset]').click()")  # which starts them
         tab.wait_for_timeout(500)
-        tab.evaluate("document.querySelector('#playground-restarts .run').click()")
-        return tab.evaluate(MANY)
+        before = busy()
+        times = tab.evaluate(MANY)
+        return times, (busy() - before) / len(times)
 
-    before = busy()
-    times = run()
-    cost = SLOWER * (busy() - before) / len(times)
+    cost = SLOWER * min(run()[1] for _ in range(3))
     session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
-    times = run()
+    times, _ = run()
     session.send("Emulation.setCPUThrottlingRate", {"rate": 1})
     return cost, 1000 * (len(times) - 1) / (times[-1] - times[0])
 
@@ -258,7 +274,14 @@ def playground_faults(browser: Browser, address: str) -> list[str]:
     tab = context.new_page()
     tab.goto(address)
     tab.wait_for_timeout(1000)
-    checks: list[Callable[[Page], Iterator[str]]] = [steps_apart, shares_apart, sets_apart, rates_apart, keys_fail]
+    checks: list[Callable[[Page], Iterator[str]]] = [
+        first_screen_fails,
+        steps_apart,
+        shares_apart,
+        sets_apart,
+        rates_apart,
+    ]
+    checks.append(keys_fail)
     found = [fault for check in checks for fault in check(tab)]
     cost, rate = frames(tab)
     print(f"playground, 500 restarts, {SLOWER} times slower: {cost:.1f} ms of processor a frame, {rate:.0f} frames a s")

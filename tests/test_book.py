@@ -1,8 +1,10 @@
 """Chapters: parameters, staleness, execution, on tiny books in temporary folders with a fake library."""
 
 import json
+import os
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -540,6 +542,34 @@ class TestStaging:
         assert (tmp_path / "stage" / "extra" / "sums.json").read_text() == "{}\n"
         staged = json.loads((tmp_path / "stage" / "sums.ipynb").read_text())
         assert 'href="sums.json"' in staged["cells"][1]["outputs"][0]["data"]["text/html"]
+
+    def test_the_results_that_ship_are_a_zip_beside_the_page_on_data(self, tmp_path):
+        data = tmp_path / "data"
+        for name in ("a/b/c.parquet", "a/b/mine.parquet", "ensembles/laptop/d.csv", "paper/claims.csv", "own/e.csv"):
+            (data / name).parent.mkdir(parents=True, exist_ok=True)
+            (data / name).write_text(name)
+        (data / "README.md").write_text("words")
+        (data / "manifest.csv").write_text("path,bytes\na/b/c.parquet,13\n")
+        (tmp_path / "book").mkdir()
+        (tmp_path / "book" / "data.md").write_text("# Data\n")
+        staging.stage(tmp_path, tmp_path / "stage", staging.sources(tmp_path, ["data"]))
+        file = tmp_path / "stage" / "extra" / "data.zip"
+        with zipfile.ZipFile(file) as zipped:
+            listed = ["a/b/c.parquet", "ensembles/laptop/d.csv", "manifest.csv", "paper/claims.csv", "README.md"]
+            assert sorted(zipped.namelist()) == sorted(f"data/{name}" for name in listed)
+            assert zipped.read("data/a/b/c.parquet") == b"a/b/c.parquet"
+        before = file.stat().st_mtime_ns
+        os.utime(data / "README.md", (1e9, 1e9))
+        staging.stage(tmp_path, tmp_path / "stage", staging.sources(tmp_path, ["data"]))
+        assert file.stat().st_mtime_ns == before  # the same bytes, whenever the files are from
+        (tmp_path / "book" / "other.md").write_text("# Other\n")
+        staging.stage(tmp_path, tmp_path / "stage", staging.sources(tmp_path, ["other"]))
+        assert not file.exists()
+        (data / "a" / "b" / "c.parquet").unlink()
+        with pytest.raises(
+            UsageError, match=r"c\.parquet is not there, and data/manifest\.csv lists it: popview verify"
+        ):
+            staging.stage(tmp_path, tmp_path / "stage", staging.sources(tmp_path, ["data"]))
 
     def test_every_page_of_the_contents_says_how_to_cite_it(self, tmp_path):
         (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: a\n")

@@ -137,6 +137,11 @@ class TestCard:
 class TestExamples:
     TEXT = "\n".join(line.removeprefix("# ") for line in (ROOT / "book" / "data.py").read_text("utf-8").splitlines())
 
+    def test_five_lines_are_five(self):
+        example = self.TEXT.partition("Five lines")[2].partition("\n%%\n")[2].partition("\n%% ")[0]
+        assert example.count("\n") > 4
+        assert len([line for line in example.splitlines() if line.strip()]) == 5
+
     def test_duckdb_says_what_pandas_says(self, monkeypatch):
         monkeypatch.chdir(ROOT)
         query = re.search(r"^```sql\n(.*?)^```$", self.TEXT, re.MULTILINE | re.DOTALL)[1]

@@ -187,6 +187,26 @@ class TestFigures:
         assert points == {(0.2, SHARPNESS.index("trace") - 0.24), (-0.5, -0.08)}
 
     @pytest.mark.parametrize("width", [style.DESKTOP, style.PHONE])
+    def test_relations_that_are_asked_for_are_drawn_and_a_number_stands_at_its_mark(self, width):
+        rows = pd.DataFrame(
+            [
+                ("within", "trace", 0.2, 0.1, 0.3, "left out"),
+                ("varied", "trace", -0.5, -0.6, -0.4, "−0.50"),
+                ("beyond", "trace", 0.2, 0.1, 0.3, "0.20"),
+            ],
+            columns=["level", "measure", "tau", "low", "high", "words"],
+        )
+        (ax,) = figures.tau_levels({"Digits": rows}, SHARPNESS, width, ("varied", "beyond")).axes
+        points = {tuple(np.round(line.get_xydata()[0], 6)) for line in ax.get_lines() if len(line.get_xydata()) == 1}
+        places = [SHARPNESS.index("trace") + offset for offset in (-0.16, 0.16)]
+        assert points == {(-0.5, places[0]), (0.2, places[1])}
+        told = {text.get_text(): (text.get_position(), text.get_ha()) for text in ax.texts}
+        assert told == {
+            "−0.50": (pytest.approx((-0.65, places[0])), "right"),
+            "0.20": (pytest.approx((0.35, places[1])), "left"),
+        }
+
+    @pytest.mark.parametrize("width", [style.DESKTOP, style.PHONE])
     def test_changes_and_robustness_have_a_line_per_arm(self, width):
         table = singles(2.0, error=0.01)
         drawn = figures.sharpness_after(ratios(table, (), SHARPNESS), SHARPNESS, width)

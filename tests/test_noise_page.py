@@ -55,16 +55,25 @@ class TestFigures:
         drawn = figures.phases(width, rows)
         image = drawn.axes[0].images[0].get_array()
         assert image.tolist() == [[0, 30], [0, 30]]
-        dots = drawn.axes[0].collections[0].get_offsets()
-        assert {*map(tuple, dots.tolist())} == {(1.0, 0.0), (1.0, 1.0)}
+        (dots,) = drawn.axes[0].lines
+        assert {*map(tuple, dots.get_xydata().tolist())} == {(1.0, 0.0), (1.0, 1.0)}
+        assert not drawn.axes[0].patches
         assert drawn.get_size_inches()[0] * style.PIXELS_PER_INCH == pytest.approx(width)
 
-    def test_phases_cross_out_what_is_not_judged(self):
+    @pytest.mark.parametrize("counts", [[40, 40, 20, 0], [0, 0, 100, 0]])
+    def test_phases_hatch_what_is_not_judged_and_say_so_in_the_key(self, counts):
+        """Too few restarts in a well, or none at all."""
         rows = swept()
-        rows.at[1, "transitions"] = np.diag([40, 40, 20, 0])
+        rows.at[1, "transitions"] = np.diag(counts)
         drawn = figures.phases(style.DESKTOP, well_preference(rows).assign(panel=rows["algorithm"]))
-        dots, crosses = (marks.get_offsets().tolist() for marks in drawn.axes[0].collections)
-        assert (dots, crosses) == ([[1.0, 1.0]], [[1.0, 0.0]])
+        (dots,), (hatched,) = drawn.axes[0].lines, drawn.axes[0].patches
+        assert dots.get_xydata().tolist() == [[1.0, 1.0]]
+        assert hatched.get_center().tolist() == [1.0, 0.0]
+        assert drawn.axes[0].images[0].get_array().mask.tolist() == [[False, True], [False, False]]
+        (key,) = drawn.legends
+        assert [text.get_text() for text in key.get_texts()] == ["differs from gradient descent", "not judged"]
+        assert key.get_patches()[0].get_hatch() == hatched.get_hatch()
+        assert key.get_patches()[0].get_facecolor() == hatched.get_facecolor()
 
     @pytest.mark.parametrize("width", WIDTHS)
     def test_onset_draws_the_same_shares_against_both_sizes(self, width):

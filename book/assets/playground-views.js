@@ -76,7 +76,7 @@ addEventListener("DOMContentLoaded", () => {
 
   const restartsView = (view) => {
     const { iterations, epsilon, radius } = data.protocol;
-    const plot = view.querySelector(".plot"), canvas = plot.querySelector("canvas");
+    const plot = view.querySelector(".plot"), canvas = plot.querySelector("canvas"), over = plot.appendChild(element("canvas", {}));
     const context = canvas.getContext("2d", { willReadFrequently: true });
     const run = view.querySelector(".run"), said = view.querySelector("[role=status]"), body = view.querySelector("tbody");
     const known = Object.entries(data.landscapes).filter(([name]) => name in popview.FORMULAS);
@@ -98,8 +98,9 @@ addEventListener("DOMContentLoaded", () => {
         const to = popview.basin(name, landscape.minima, from.x[i], from.y[i]);
         flow[to < 0 ? landscape.minima.length : to] += 1;
       }
-      const names = [...landscape.minima.map((m) => m.label), "saddle", "elsewhere", "diverged"];
-      const notes = landscape.minima.map((m) => `at (${signed(m.x, 2)}, ${signed(m.y, 2)}), sharpness ${m.trace.toFixed(0)}`);
+      const tenth = (value) => signed(Math.round(10 * value) / 10 + 0, 1);  // + 0: no minus before a zero
+      const names = [...landscape.minima.map((m) => `${m.name} (${tenth(m.x)}, ${tenth(m.y)})`), "saddle", "elsewhere", "diverged"];
+      const notes = landscape.minima.map((m) => `sharpness ${m.trace.toFixed(0)}`);
       body.replaceChildren();
       rows = names.map((words, i) => {
         const fill = element("i", {}), share = element("td", {}), bar = element("div", {}, fill), basin = i < landscape.minima.length;
@@ -116,7 +117,7 @@ addEventListener("DOMContentLoaded", () => {
       show();
     };
 
-    // The ground in pixels: contour lines and minima, of the function at hand, and the way of every restart so far.
+    // The ground in pixels: contour lines of the function at hand, and the way of every restart so far.
     const paint = () => {
       const [[left, right], [low, high]] = landscape.window, width = plot.clientWidth;
       const dark = document.documentElement.dataset.theme === "dark", scale = Math.min(devicePixelRatio, 2);
@@ -126,9 +127,10 @@ addEventListener("DOMContentLoaded", () => {
       place = { left, top: high, x: w / (right - left), y: h / (high - low), w, h };
       if (now !== painted) {
         painted = now;
-        canvas.width = w;
-        canvas.height = h;
-        contours(scale, dark);
+        canvas.width = over.width = w;
+        canvas.height = over.height = h;
+        contours(dark);
+        labels(scale, dark);
         bare = new Uint32Array(context.getImageData(0, 0, w, h).data.buffer);
         image = context.createImageData(w, h);
         pixels = new Uint32Array(image.data.buffer);
@@ -138,7 +140,7 @@ addEventListener("DOMContentLoaded", () => {
       ink = dark ? 0xffb0b0b0 : 0xff8a8a8a;
     };
 
-    const contours = (scale, dark) => {
+    const contours = (dark) => {
       const { left, top, x, y, w, h } = place, levels = new Float32Array(w * h), g = [0, 0];
       const formula = popview.FORMULAS[settings.landscape.value], lowest = Math.min(...landscape.minima.map((m) => m.value));
       let most = 0;
@@ -154,6 +156,11 @@ addEventListener("DOMContentLoaded", () => {
         drawn.data.set([shade, shade, shade + (dark ? 6 : 2), 255], 4 * k);
       }
       context.putImageData(drawn, 0, 0);
+    };
+
+    // The minima's names, on a canvas of their own over the dots.
+    const labels = (scale, dark) => {
+      const { left, top, x, y, w } = place, context = over.getContext("2d");
       context.font = `600 ${13 * scale}px sans-serif`;
       context.textBaseline = "middle";
       context.lineWidth = 3 * scale;
@@ -161,8 +168,8 @@ addEventListener("DOMContentLoaded", () => {
       context.strokeStyle = dark ? "#1a1a1e" : "#fff";
       context.fillStyle = dark ? "#fff" : "#111";
       for (const minimum of landscape.minima) {
-        const px = (minimum.x - left) * x, py = (top - minimum.y) * y, words = `${minimum.kind === "global" ? "★" : "○"} ${minimum.label}`;
-        const inward = px > w - 60 * scale;
+        const px = (minimum.x - left) * x, py = (top - minimum.y) * y, words = `${minimum.kind === "global" ? "★" : "○"} ${minimum.name.replace("minimum ", "")}`;
+        const inward = px + 10 * scale + context.measureText(words).width > w;
         context.textAlign = inward ? "right" : "left";
         for (const way of ["strokeText", "fillText"]) context[way](words, px + (inward ? -8 : 8) * scale, py - 10 * scale);
       }
@@ -276,8 +283,8 @@ addEventListener("DOMContentLoaded", () => {
     presets(view, data.protocol, settings, reset, () => {
       stop();
       start();
+      view.querySelector(".stage").scrollIntoView({ block: "nearest", behavior: still.matches ? "auto" : "smooth" });
     });
-    toEnd();
     const anew = () => {
       paint();
       show();

@@ -7,19 +7,15 @@ import hashlib
 import subprocess
 import sys
 import time
-import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
 from popview.common.endings import reported
 from popview.common.errors import UsageError, last_line
-from popview.common.files import written_whole
+from popview.common.files import write_zip, written_whole
 from popview.common.folders import ROOT
 
 __all__ = ["archive"]
-
-#: What every entry of the zip is dated: the first moment that a zip can name.
-DATED = (1980, 1, 1, 0, 0, 0)
 
 
 def archive(root: Path = ROOT) -> Path:
@@ -52,12 +48,9 @@ def archive(root: Path = ROOT) -> Path:
     sums = "".join(f"{hashlib.sha256(contents[name]).hexdigest()}  {name}\n" for name in sorted(contents))
     folder = f"popview-{version('popview')}"
     target = root / "_build" / f"{folder}.zip"
-    with written_whole(target) as part, zipfile.ZipFile(part, "w") as zipped:
-        for name, content in sorted((contents | {"SHA256SUMS": sums.encode()}).items()):
-            entry = zipfile.ZipInfo(f"{folder}/{name}", DATED)
-            entry.compress_type, entry.create_system = zipfile.ZIP_DEFLATED, 3
-            entry.external_attr = (0o755 if content.startswith(b"#!") else 0o644) << 16
-            zipped.writestr(entry, content, compresslevel=9)
+    contents["SHA256SUMS"] = sums.encode()
+    with written_whole(target) as part:
+        write_zip(part, {f"{folder}/{name}": content for name, content in contents.items()})
     said = f"{hashlib.sha256(target.read_bytes()).hexdigest()}  {target.name}\ncommit {commit}\n"
     said += f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}, {time.perf_counter() - start:.1f} s\n"
     with written_whole(target.with_suffix(".txt")) as part:

@@ -142,6 +142,7 @@ def _inputs(root: Path) -> dict[str, str]:
     files = {root / name for name in SETTINGS}
     files |= {path for path in book.rglob("[!.]*") if path.is_file()}
     files |= {path for path in (root / "data" / "paper").rglob("[!.]*") if path.is_file()}
+    files |= {path for path in (root / "data").glob("[!.]*") if path.is_file()}
     files -= {path for name in ("failed", "custom") for path in (book / "run" / name).rglob("*")}
     files |= {path for page in book.glob("*.md") for path in _documented(read_utf8(page))}
     inputs = {Path(os.path.relpath(path, root)).as_posix(): path_digest(path) for path in sorted(files)}

@@ -15,12 +15,12 @@ from popview.book.names import task_title
 from popview.common.errors import check_name
 from popview.landscapes import LANDSCAPES
 from popview.optimizers import ALGORITHMS as TRAINED
-from popview.paper.table_one import ALGORITHMS, COLUMNS, Protocol
+from popview.paper.table_one import ALGORITHMS, Protocol
 
 __all__ = ["embedded", "landscapes", "protocol", "trajectories"]
 
-#: Landscape → what its minima are called: as in the paper's Table 1, and our two wells.
-LABELS = COLUMNS | {"two-well": ("wide", "narrow")}
+#: What the minima of our two wells are called; those of other landscapes have numbers, in the order of Table 1.
+WELLS = {"two-well": ("wide well", "narrow well")}
 
 #: Column of a trajectory → its short name on the page.
 KEPT = {"train_loss": "loss", "validation_metric": "validation", "test_metric": "test"}
@@ -35,14 +35,16 @@ def landscapes() -> dict[str, Any]:
     Examples
     --------
     >>> from popview.book.playground import landscapes
-    >>> [minimum["label"] for minimum in landscapes()["himmelblau"]["minima"]]
-    ['GM1', 'GM2', 'GM3', 'GM4']
+    >>> [minimum["name"] for minimum in landscapes()["himmelblau"]["minima"]]
+    ['minimum 1', 'minimum 2', 'minimum 3', 'minimum 4']
+    >>> [minimum["name"] for minimum in landscapes()["two-well"]["minima"]]
+    ['wide well', 'narrow well']
     """
     found = {}
     for name, landscape in LANDSCAPES.items():
         if landscape.dimension != 2:
             continue
-        labels = LABELS.get(name) or [str(place + 1) for place in range(len(landscape.minima))]
+        names = WELLS.get(name) or [f"minimum {place}" for place, _ in enumerate(landscape.minima, start=1)]
         shown = landscape.domain if landscape.start is None else landscape.window or landscape.domain
         found[name] = {
             "title": title(name),
@@ -51,14 +53,14 @@ def landscapes() -> dict[str, Any]:
             "window": shown,
             "minima": [
                 {
-                    "label": label,
+                    "name": words,
                     "kind": minimum.kind,
                     "x": minimum.location[0],
                     "y": minimum.location[1],
                     "value": minimum.value,
                     "trace": minimum.trace,
                 }
-                for label, minimum in zip(labels, landscape.minima, strict=True)
+                for words, minimum in zip(names, landscape.minima, strict=True)
             ],
             "saddles": [{"x": x, "y": y} for x, y in landscape.saddles],
         }

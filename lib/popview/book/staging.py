@@ -2,13 +2,15 @@
 
 An executed notebook carries its tables (CSV) and pictures (SVG, PNG) within itself, so that it is one file. On the site
 each is a file with an address of its own: ``/files/<page>/<name>``, or ``/<name>`` where the page says so
-(`popview.book.page.site_file`).
+(`popview.book.page.site_file`). All results are ``/data.zip``, beside the page ``data``.
 """
 
+import csv
 import json
 import re
 from base64 import b64decode
 from collections.abc import Collection
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from popview.book.notebooks import to_run
 from popview.book.parameters import read_parameters
 from popview.common.contents import CONTENTS, page_names
 from popview.common.errors import UsageError
-from popview.common.files import read_toml, read_utf8, read_yaml, writing
+from popview.common.files import read_toml, read_utf8, read_yaml, write_zip, writing
 
 __all__ = ["EXTRA", "sources", "stage"]
 
@@ -92,6 +94,8 @@ def stage(root: Path, folder: Path, pages: dict[str, Path]) -> None:
     for place in ("book/assets", "book/references.bib", "data/paper"):
         for file in sorted(path for path in [root / place, *(root / place).rglob("[!.]*")] if path.is_file()):
             wanted[file.relative_to(root / "book" if place.startswith("book") else root).as_posix()] = file.read_bytes()
+    if "data" in pages and (root / "data" / "manifest.csv").is_file():
+        wanted[f"{EXTRA}/data.zip"] = _results(root / "data")
     wanted.setdefault(f"{EXTRA}/.keep", b"")
     with writing(folder):
         for path in [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else ():
@@ -127,3 +131,18 @@ def _notebook(page: str, notebook: dict[str, Any], last: list[str]) -> dict[str,
         notebook["cells"].append({"cell_type": "markdown", "id": f"last-{number}", "metadata": {}, "source": words})
     found[f"{page}.ipynb"] = json.dumps(notebook, indent=1, ensure_ascii=False).encode()
     return found
+
+
+def _results(folder: Path) -> bytes:
+    """Return a zip of the results that the manifest lists, and of the tables and words beside them."""
+    listed = [folder / row["path"] for row in csv.DictReader(read_utf8(folder / "manifest.csv").splitlines())]
+    if absent := [path for path in listed if not path.is_file()]:
+        raise UsageError(
+            f"{absent[0]} is not there, and data/manifest.csv lists it: popview verify names all such files"
+        )
+    beside = [path for kind in ("*.md", "*.csv", "paper/*", "ensembles/**/*.csv") for path in folder.glob(kind)]
+    write_zip(
+        made := BytesIO(),
+        {f"data/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in listed + beside},
+    )
+    return made.getvalue()

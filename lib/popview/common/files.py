@@ -5,7 +5,8 @@ import os
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Collection, Iterator
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ __all__ = [
     "read_utf8",
     "read_yaml",
     "temporary_folder",
+    "write_zip",
     "writing",
     "written_whole",
 ]
@@ -173,3 +175,21 @@ def temporary_folder() -> Iterator[Path]:
             folder.mkdir(mode=0o700)
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         yield folder
+
+
+def write_zip(target: IO[bytes], contents: Mapping[str, bytes]) -> None:
+    """Write a zip: the same bytes from the same contents, whenever, where and by whom it is made.
+
+    Parameters
+    ----------
+    target : file
+        Open for writing.
+    contents : mapping of str to bytes
+        Name within the zip → what the file holds. One that begins with ``#!`` can be executed.
+    """
+    with zipfile.ZipFile(target, "w") as zipped:
+        for name, content in sorted(contents.items()):
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))  # the first moment that a zip can name
+            entry.compress_type, entry.create_system = zipfile.ZIP_DEFLATED, 3
+            entry.external_attr = (0o755 if content.startswith(b"#!") else 0o644) << 16
+            zipped.writestr(entry, content, compresslevel=9)

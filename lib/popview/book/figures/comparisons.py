@@ -8,11 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from popview.book import style
 from popview.book.colours import colour
 from popview.book.figures.trajectories import AROUND, LINE, log_axis, points
-from popview.book.names import task_title
+from popview.book.names import short_names, task_title
 from popview.book.style import empty
 
 __all__ = ["distances_from_sgd", "forest", "search_curves"]
@@ -60,12 +61,12 @@ def forest(comparison: pd.DataFrame, width: int, unfinished: Collection[tuple[st
             _mark(axes, row, at, (task, row.variant, row.a) in unfinished)
         axes.set(title=task_title(task), xlim=(-EDGE, EDGE), ylim=(len(names) - 0.4, -0.6))
         axes.set_xticks([-4, -2, 0, 2, 4], ["−4", "−2", "0", "+2", "+4"])
-        axes.set_yticks(range(len(names)), names if narrow or not place else [""] * len(names))
+        axes.set_yticks(range(len(names)), short_names(names) if narrow or not place else [""] * len(names))
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", visible=False)
     figure.supxlabel("points of test score above SGD", fontsize=8.5)
     there = [VARIANTS[name] for name in VARIANTS if name in set(comparison["variant"])]
-    marks = [
+    marks: list[Any] = [
         Line2D(
             [],
             [],
@@ -77,7 +78,8 @@ def forest(comparison: pd.DataFrame, width: int, unfinished: Collection[tuple[st
         )
         for mark, fill, name in there
     ]
-    figure.legend(handles=marks, loc="outside upper right", ncols=len(marks), borderaxespad=0)
+    marks.append(Patch(color="#999999", alpha=0.22, linewidth=0, label="the margin"))
+    figure.legend(handles=marks, loc="outside upper right", ncols=2 if narrow else len(marks), borderaxespad=0)
     return figure
 
 

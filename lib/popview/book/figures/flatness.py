@@ -38,38 +38,55 @@ ARMS = {
     "deepest": "three layers",
 }
 
-#: How runs are compared → name, mark, colour, offset in lines.
+#: How runs are compared → name, mark, colour.
 LEVELS = {
-    "within": ("restarts of one setting", "o", "#0173b2", -0.24),
-    "varied": ("one setting varied", "D", "#d55e00", -0.08),
-    "beyond": ("the same, beyond the training loss", "d", "#7f3b08", 0.08),
-    "between": ("means of settings", "s", "#4c4c4c", 0.24),
+    "within": ("restarts of one setting", "o", "#0173b2"),
+    "varied": ("one setting varied, all else equal", "D", "#d55e00"),
+    "beyond": ("the same, at equal training loss", "o", "#333333"),
+    "between": ("means of settings", "s", "#7f3b08"),
 }
 
 _SHADES = ("#0173b2", "#d55e00", "#029e73", "#7f3b08", "#4c4c4c")
 _MARKS = ("o", "D", "^", "v", "s")
 
 
-def tau_levels(panels: Mapping[str, pd.DataFrame], measures: Sequence[str], width: int) -> Figure:
+def tau_levels(
+    panels: Mapping[str, pd.DataFrame], measures: Sequence[str], width: int, levels: Sequence[str] = tuple(LEVELS)
+) -> Figure:
     """Draw rank correlations of sharpness with what is worse, by how runs are compared; a panel per title.
 
     Parameters
     ----------
     panels : mapping of str to DataFrame
-        Title → ``level`` (of `LEVELS`), ``measure, tau, low, high``.
+        Title → ``level`` (of `LEVELS`), ``measure, tau, low, high``; what ``words`` says, if there, stands at the mark.
     measures : sequence of str
         In the order of the lines.
     width : int
         In pixels.
+    levels : sequence of str
+        Those that are drawn.
     """
-    figure, axes = style.canvas(width, 60 + 32 * len(measures), len(panels), columns=2, sharex=True, sharey=True)
+    figure, axes = style.canvas(width, 60 + 36 * len(measures), len(panels), columns=2, sharex=True, sharey=True)
+    offsets = 0.64 * ((np.arange(len(levels)) + 0.5) / len(levels) - 0.5)
     for ax, (title, rows) in zip(axes, panels.items(), strict=True):
         ax.axvline(0, color="0.3", linewidth=0.8)
-        for level, (name, mark, shade, offset) in LEVELS.items():
+        for level, offset in zip(levels, offsets, strict=True):
+            name, mark, shade = LEVELS[level]
             own = rows[rows["level"] == level]
             places = [measures.index(measure) + offset for measure in own["measure"]]
             ends = [(own["tau"] - own["low"]).clip(lower=0), (own["high"] - own["tau"]).clip(lower=0)]
             ax.errorbar(own["tau"], places, xerr=ends, fmt=mark, color=shade, elinewidth=1.1, label=name)
+            for place, words, low, high in zip(places, own.get("words", ()), own["low"], own["high"], strict=False):
+                right = high > 0
+                ax.text(
+                    high + 0.05 if right else low - 0.05,
+                    place,
+                    words,
+                    color=shade,
+                    weight="bold",
+                    va="center",
+                    ha="left" if right else "right",
+                )
         ax.set(title=title, xlim=(-1.02, 1.02), xticks=[-1, -0.5, 0, 0.5, 1])
         ax.set_yticks(range(len(measures)), [MEASURE_NAMES[name] for name in measures])
         ax.set_ylim(len(measures) - 0.5, -0.5)

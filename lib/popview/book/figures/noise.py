@@ -1,6 +1,7 @@
 """Figures of sweeps over landscapes: what moves restarts, which well is preferred, and what acceptance can control."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,6 +10,8 @@ import plotly.graph_objects as go
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
 
 from popview.book import style
 from popview.book.colours import colour
@@ -18,6 +21,15 @@ __all__ = ["acceptance", "effects", "on_task", "onset", "phases", "sweep_map"]
 
 #: Colours of changes in points, from the other well to the wide one, and of restarts in no well.
 _CHANGES, _SHADES, _NONE = (-100, -50, -20, -10, -5, 5, 10, 20, 50, 100), "RdBu", "#d9d9d9"
+#: A preference, and what is not judged.
+_DOT: dict[str, Any] = {
+    "color": "black",
+    "marker": "o",
+    "markeredgecolor": "white",
+    "markeredgewidth": 0.7,
+    "linewidth": 0,
+}
+_UNJUDGED: dict[str, Any] = {"facecolor": _NONE, "edgecolor": "#8c8c8c", "hatch": "/////", "linewidth": 0}
 
 
 def _log_ticks(axes: plt.Axes) -> None:
@@ -61,7 +73,7 @@ _MARKS |= {"SGD": "*", "NiG-SGD": "o", "NiM-SGD": "s"}
 def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: str = "times narrower") -> Figure:
     """Draw a phase diagram: in each panel, by size and width ratio, how many restarts more end in the wide well.
 
-    A dot is a preference, a cross what is not judged.
+    A dot is a preference. What is not judged is hatched, and has no colour.
 
     Parameters
     ----------
@@ -78,7 +90,7 @@ def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: st
     if preferred.empty:
         return style.empty(width)
     names = list(dict.fromkeys(preferred["panel"]))
-    figure, panels = style.canvas(width, 230, len(names), columns=4, phone_columns=2, sharey=True)
+    figure, panels = style.canvas(width, 250, len(names), columns=4, phone_columns=2, sharey=True)
     shades = plt.get_cmap(_SHADES, len(_CHANGES) - 1)
     norm = BoundaryNorm(_CHANGES, shades.N)
     for axes, name in zip(panels, names, strict=True):
@@ -86,21 +98,23 @@ def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: st
         grid, said = (
             rows.pivot(index=across, columns="displacement", values=column) for column in ("change", "preference")
         )
-        axes.set_facecolor(_NONE)
-        axes.imshow(grid, origin="lower", aspect="auto", cmap=shades, norm=norm, interpolation="none")
-        for words, marker, shade in ((("wide", "narrow"), "o", "black"), (("not judged",), "x", "#777777")):
-            y, x = np.nonzero(said.isin(words).to_numpy())
-            edge = {"edgecolor": "white", "linewidth": 0.7} if marker == "o" else {"linewidth": 0.8}
-            axes.scatter(x, y, s=18 if marker == "o" else 9, c=shade, marker=marker, **edge)
+        judged = grid.where(said != "not judged")
+        axes.imshow(judged, origin="lower", aspect="auto", cmap=shades, norm=norm, interpolation="none")
+        for y, x in zip(*np.nonzero(judged.isna().to_numpy()), strict=True):
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, **_UNJUDGED))
+        y, x = np.nonzero(said.isin(("wide", "narrow")).to_numpy())
+        axes.plot(x, y, **_DOT)
         axes.set_xticks(range(0, grid.shape[1], 2), [f"{value:g}" for value in grid.columns[::2]])
         axes.set_yticks(range(len(grid)), [f"{value:g}" for value in grid.index])
-        axes.set(title=name, xlabel="ρ" if name.startswith("SAM") else "displacement")
+        axes.set(title=name, xlabel="how far SAM looks, ρ" if name.startswith("SAM") else "displacement")
         axes.grid(False)
     for axes in panels[:: 4 if width > style.PHONE else 2]:
         axes.set_ylabel(label)
     scale, ticks = ScalarMappable(norm, shades), (-100, -20, -5, 5, 20, 100)
     bar = figure.colorbar(scale, ax=panels, location="bottom", shrink=0.8, aspect=40, ticks=ticks)
     bar.set_label("points more in the wide well")
+    key = [Line2D([], [], label="differs from gradient descent", **_DOT), Patch(label="not judged", **_UNJUDGED)]
+    figure.legend(handles=key, loc="outside upper left", ncols=2)
     return figure
 
 
