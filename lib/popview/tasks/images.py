@@ -1,12 +1,14 @@
 """Tasks on images: decoded once, cropped and flipped, classified by a convolutional network."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from popview.common.errors import UsageError, reason_of
 from popview.common.seeds import SOURCES, generator, seed_of, stream
@@ -94,8 +96,17 @@ class Images(Supervised):
         Whether the validation split is the same for every seed, outside all that any trains on, and evaluated whole.
     precision : str
         See `Supervised`.
+    compiled : bool
+        Whether `torch.compile` fuses the training passes. They round in another order then: other rows, and more images
+        a second (benchmarks/README.md says how many). Each process first takes a minute to compile, or seconds where
+        torch finds the code in its cache.
     fixed_seeds : mapping of str to int, optional
         See `popview.common.seeds.seed_of`.
+
+    Raises
+    ------
+    UsageError
+        If data or a setting are unfit, or `compiled` finds no C++ compiler.
     """
 
     def __init__(
@@ -117,6 +128,7 @@ class Images(Supervised):
         shared: bool = False,
         fixed_validation: bool = False,
         precision: str = "bfloat16",
+        compiled: bool = False,
         fixed_seeds: Mapping[str, int] | None = None,
     ) -> None:
         self.batch_size, self.augmented = batch_size, augmented
@@ -159,6 +171,7 @@ class Images(Supervised):
             macro=False,
             precision=precision,
         )
+        self._fused = compiled_network(self.network) if compiled else None
         self.steps_per_epoch = steps_of(train, batch_size)
 
     @classmethod
@@ -195,7 +208,9 @@ class Images(Supervised):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits of normalised images."""
-        return self.network(inputs.to(self.device, non_blocking=True))
+        training = self.network.training and torch.is_grad_enabled()  # a compiled network has no second derivatives
+        network = self.network if self._fused is None or not training else self._fused
+        return network(inputs.to(self.device, non_blocking=True))
 
     def _batches(self, images: Tensor, labels: Tensor) -> list[Batch]:
         size = EVALUATED_AT_ONCE
@@ -258,6 +273,22 @@ class Images(Supervised):
         """Return the network and the first 250 images of the test sample."""
         images, labels = (part[:MEASURED] for part in self._samples["test"])
         return self.forward, self.normalized(images), labels
+
+
+def compiled_network(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return a network's forward pass as `torch.compile` makes it, with the network's own tensors.
+
+    Raises
+    ------
+    UsageError
+        If its tensors lie in main memory and there is no C++ compiler.
+    """
+    named = os.environ.get("CXX")
+    known = (named,) if named else ("g++", "clang++")
+    if next(network.parameters()).device.type == "cpu" and not any(map(shutil.which, known)):
+        raise UsageError(f"compiled = true needs a C++ compiler, and {' or '.join(known)} is not there: install one")
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no processes of torch's beside this one
+    return torch.compile(network, dynamic=False)
 
 
 def sampled(labels: np.ndarray, size: int) -> np.ndarray:
