@@ -10,7 +10,7 @@ import torch
 from test_resume import check, small, told
 
 from popview.common.errors import UsageError
-from popview.runs import training
+from popview.runs import loop, training
 from popview.tasks.images import Images
 
 COMPILED = tiny.IMAGE_MODEL | {"compiled": True}
@@ -37,7 +37,8 @@ class TestTrained:
         assert flat[1].keys() == flat[0].keys()
         np.testing.assert_allclose(flat[1]["trace"], flat[0]["trace"], rtol=1e-2)
 
-    def test_an_interrupted_run_goes_on(self, tmp_path):
+    def test_an_interrupted_run_goes_on(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(loop, "SPARING", 0)
         check(small("cifar10", "NiM-MBH", model=COMPILED), tmp_path / "state", (4,))
 
 
