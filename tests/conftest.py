@@ -13,6 +13,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # else Ctrl-C is ignor
 for number in (signal.SIGHUP, signal.SIGQUIT):  # and a closed terminal in all that nohup starts
     signal.signal(number, signal.SIG_DFL)
 
+collect_ignore = ["audit_pages.py", "audit_playground.py"]  # for `make audit`: no tests, and long to import
+
+#: Files that take longest come first, so that two processes with whole files each end together.
+LONGEST = ("claims", "workers_killed", "paper_scale", "workers", "hub", "bring_your_own")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    first = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: first.get(item.path.stem, len(first)))
+
 
 @pytest.fixture(scope="session")
 def tiny_folders(tmp_path_factory) -> dict[str, str]:
