@@ -1,5 +1,6 @@
 """What several test files share: small data sets in the Hub's layout, the real ones, and caches of their own."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -22,6 +23,12 @@ LONGEST = ("claims", "workers_killed", "paper_scale", "workers", "hub", "bring_y
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     first = {f"test_{name}": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: first.get(item.path.stem, len(first)))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is loaded by now out of collections of garbage: half a second each, and statsmodels asks for many."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
