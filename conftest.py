@@ -1,10 +1,13 @@
 """What tests and the examples in docstrings share: one thread, no network, and the same printing anywhere."""
 
 import os
+import sys
 from collections.abc import Iterator
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before the first import of NumPy or torch: processes of tests share the cores
 os.environ["HF_HUB_OFFLINE"] = "1"  # tests never ask the network
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else some hundred processes of tests compile all modules anew
+sys.dont_write_bytecode = False
 
 import numpy as np
 import pytest

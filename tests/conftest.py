@@ -17,7 +17,10 @@ for number in (signal.SIGHUP, signal.SIGQUIT):  # and a closed terminal in all t
 collect_ignore = ["audit_pages.py", "audit_playground.py"]  # for `make audit`: no tests, and long to import
 
 #: Files that take longest come first, so that two processes with whole files each end together.
-LONGEST = ("claims", "workers_killed", "paper_scale", "workers", "hub", "bring_your_own")
+LONGEST = (
+    *("optimizers_common", "members", "workers_killed", "paper_scale", "claims", "bring_your_own", "workers", "hub"),
+    *("topography_study", "resume", "endings"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -145,6 +145,7 @@ def test_the_version_is_the_same_wherever_it_stands():
 # ---------------------------------------------------------------- what it needs
 
 
+@pytest.mark.slow
 def test_examples_run_with_torch_numpy_and_scipy_alone():
     examples = [*blocks("README.md"), *blocks("book/api-statistics.md")]
     code = EXAMPLES + "\n".join(examples) + "\nprint(int(ends.counts_by_basin().sum()), loss.item() > 0)\n"

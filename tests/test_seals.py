@@ -172,6 +172,7 @@ class TestIndex:
         monkeypatch.delenv("POPVIEW_CACHE", raising=False)
         return tmp_path / "cache"
 
+    @pytest.mark.slow
     def test_destroyed_damaged_or_outdated_it_says_the_same(self, cache: Path) -> None:
         first = inventory("laptop")
         (index,) = [file for file in cache.rglob("index/*") if file.is_file()]

@@ -91,6 +91,7 @@ class TestTransitions:
 
 
 class TestPreference:
+    @pytest.mark.slow
     @pytest.mark.parametrize("ratio", [1.0, 5.0])
     def test_noise_in_raw_gradients_visits_wells_as_boltzmann_says(self, ratio):
         """Steps η (g + ζ) are Langevin dynamics of temperature η ρ² / (2 (d + 2)): ζ varies by ρ² / (d + 2)."""
