@@ -149,7 +149,7 @@ def hyperparameters(name: str) -> tuple[str, ...]:
     ('lr', 'momentum', 'normalized', 'population', 'rho', 'seed', 'weight_decay')
     """
     check_name("algorithm", name, ALGORITHMS)
-    return _keywords(ALGORITHMS[name], class_of(name))
+    return _keywords(ALGORITHMS[name], class_of(name))  # type: ignore[arg-type] # a class can be hashed
 
 
 @cache
