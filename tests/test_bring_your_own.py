@@ -88,6 +88,7 @@ def test_the_page_has_the_files_and_commands_that_it_promises():
     assert PAGE.index(BLOCKS[0][1]) < PAGE.index("<picture>")  # the commands are on the first screen
 
 
+@pytest.mark.slow
 def test_what_the_page_prints_has_the_form_of_what_is_printed(folder):
     """Optimizers and a task of one's own: the first two commands, and those of the data sets."""
     blocks = [small(*block, restarts=2) for block in BLOCKS]

@@ -2,6 +2,7 @@
 
 import html
 import re
+from functools import cache
 from inspect import signature
 from pathlib import Path
 
@@ -55,8 +56,14 @@ def trajectories(shifts: dict[str, float], restarts: int = 13, checkpoints: int 
     return pd.concat(rows, ignore_index=True)
 
 
-def results(shifts: dict[str, float] | None = None, task: str = "digits", **settings) -> Results:
-    moved = dict.fromkeys((*SIX, "NiG-MBH", "NiM-MBH"), 0.0) | (shifts or {})
+def results(shifts: dict[str, float] | None = None, task: str = "digits", **settings: int) -> Results:
+    """Return what rules judge by; the same object where it is asked for again, since most rules compare all pairs."""
+    return made(tuple((shifts or {}).items()), task, **settings)
+
+
+@cache
+def made(shifts: tuple[tuple[str, float], ...], task: str, **settings: int) -> Results:
+    moved = dict.fromkeys((*SIX, "NiG-MBH", "NiM-MBH"), 0.0) | dict(shifts)
     return Results(task, trajectories(moved, **settings), 0.005)
 
 
@@ -185,6 +192,7 @@ class TestJudge:
         assert re.findall('aria-label="([^"]*)"', grid["Digits"][0]) == ["holds", "does not hold"]
         assert not grid.map(lambda cell: "|" in cell).any(axis=None)  # it would end the cell
 
+    @pytest.mark.slow
     def test_computed_rules_on_few_restarts(self):
         evidence = Computed(restarts=20, two_well_restarts=60, iterations=60, repeats=300)
         found = {name: rule(evidence) for name, rule in rules.load_rules("computed").items()}
@@ -559,7 +567,7 @@ class TestFlatnessRules:
                 sharp = {measure: level * draws.uniform(0.99, 1.01) for measure in by_tasks.SHARPNESS}
                 error = error_by_sharpness * level + draws.uniform(0, 1) * (1 - abs(error_by_sharpness))
                 rows.append({"algorithm": name, "seed": seed, "error": error, "adjusted_error": error} | sharp)
-        found = results(restarts=5)
+        found = made.__wrapped__((), "digits", restarts=5)
         vars(found)["flatness"] = pd.DataFrame(rows)
         return found
 

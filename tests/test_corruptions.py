@@ -198,6 +198,7 @@ class TestImages:
         corrupted = [corrupt_images(images, name, severity, 0) for severity in SEVERITIES]
         assert GOLDEN[name] == tuple(hashlib.sha256(found.tobytes()).hexdigest()[:12] for found in corrupted)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", IMAGE_CORRUPTIONS)
     def test_severity_lowers_the_mean_signal_to_noise_ratio_of_cifar(self, name, real_hub):
         from popview.tasks.images import decoded

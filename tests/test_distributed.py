@@ -14,6 +14,8 @@ from popview.common.errors import UsageError
 from popview.optimizers import make
 from popview.optimizers.process_groups import Ranks
 
+pytestmark = pytest.mark.slow
+
 STEPS, RANKS = 100, 2
 
 #: Label → algorithm and options, so that each decides often.

@@ -420,6 +420,7 @@ class TestProfiles:
 
 
 class TestStatus:
+    @pytest.mark.slow
     def test_is_quick_and_imports_nothing_heavy(self, tmp_path, monkeypatch):
         """Half a second of a processor that starts Python with Parquet in 0.18 s; a slower one, by that measure."""
         heavy = {"torch", "pandas", "scipy", "sklearn", "joblib", "datasets", "transformers", "matplotlib"}

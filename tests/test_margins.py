@@ -45,6 +45,7 @@ class TestVerdictsByMargin:
         table = verdicts_by_margin(against(values, [("NiM-SGD", "SGD")], 0.01), (1e-6,))
         assert table[["verdict", "smallest_margin"]].values.tolist() == [["equivalent", 0.0]]
 
+    @pytest.mark.slow
     def test_no_shipped_verdict_is_another_at_the_decided_margin(self) -> None:
         _, results = gather("laptop")
         number = 0

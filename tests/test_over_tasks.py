@@ -130,6 +130,7 @@ class TestMeanOverTasks:
         with pytest.raises(ValueError, match="SAM – SGD has a task twice"):
             mean_over_tasks(both.drop(columns="outcome"))
 
+    @pytest.mark.slow
     def test_shipped_hopping_is_sgd_within_a_tenth_of_a_point(self) -> None:
         """A reviewer, by another estimator: NiM-BH − SGD over the four tasks, base, SetA: −0.01 ± 0.05 points."""
         _, results = gather("laptop", variant="base")

@@ -67,3 +67,10 @@ def test_no_dependency_is_named_twice():
 
 def test_make_sets_up_all_of_it():
     assert "--no-deps --no-build-isolation -e '.[book,test]'" in (ROOT / "Makefile").read_text()
+
+
+def test_the_two_sets_of_tests_are_all_tests_and_both_are_run_on_every_submission():
+    targets = r"^(test[\w-]*): \$\(READY\)\n(?:\t.*\n)*?\t\$\(PYTEST\) -m \"?((?:not )?slow)\"?$"
+    sets = dict(re.findall(targets, (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert sets == {"test": "not slow", "test-slow": "slow"}
+    assert {f"make {name}" for name in sets} <= {*(ROOT / ".ci" / "run").read_text().splitlines()}

@@ -56,6 +56,7 @@ def test_a_notebook_to_run_is_the_same_every_time_and_has_its_parameters_in_plac
     assert notebook.metadata["kernelspec"]["name"] == "python3"
 
 
+@pytest.mark.slow
 def test_plain_papermill_runs_a_notebook_with_another_value_and_shows_its_tables(tmp_path):
     (tmp_path / "status.ipynb").write_bytes(to_run(CHAPTERS["status"].source.read_text(encoding="utf-8")))
     command = [sys.executable, "-m", "papermill", "status.ipynb", "mine.ipynb", "-p", "profile", "smoke"]

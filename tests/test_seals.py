@@ -155,6 +155,7 @@ class TestManifest:
         rewritten(shop, table.replace_schema_metadata(former | {b"popview crc32 with names": b"1"}))
         assert "seal is not that of its rows" in manifest.verify(shop, write=True).wrong[0]
 
+    @pytest.mark.slow
     def test_the_command_ends_with_1_where_something_is_wrong(self, monkeypatch, shop: Path, capsys) -> None:
         assert main(["verify"]) == 0
         assert f"{len(list(RESULTS.rglob('*.parquet')))} files are right, 0 are not" in capsys.readouterr().out
@@ -172,6 +173,7 @@ class TestIndex:
         monkeypatch.delenv("POPVIEW_CACHE", raising=False)
         return tmp_path / "cache"
 
+    @pytest.mark.slow
     def test_destroyed_damaged_or_outdated_it_says_the_same(self, cache: Path) -> None:
         first = inventory("laptop")
         (index,) = [file for file in cache.rglob("index/*") if file.is_file()]

@@ -276,6 +276,7 @@ class TestProducts:
 
 
 class TestRun:
+    @pytest.mark.slow
     def test_an_interrupted_run_is_continued_to_the_same_files(self, root, tmp_path, monkeypatch):
         """Stopped by Ctrl-C at its seventh file, then run again: every table is that of the uninterrupted run."""
         done, save = [], store.save

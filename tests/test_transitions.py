@@ -91,6 +91,7 @@ class TestTransitions:
 
 
 class TestPreference:
+    @pytest.mark.slow
     @pytest.mark.parametrize("ratio", [1.0, 5.0])
     def test_noise_in_raw_gradients_visits_wells_as_boltzmann_says(self, ratio):
         """Steps η (g + ζ) are Langevin dynamics of temperature η ρ² / (2 (d + 2)): ζ varies by ρ² / (d + 2)."""
@@ -122,6 +123,7 @@ class TestPreference:
 class TestPenalty:
     """Two wells of which the narrow one is 0.3 deeper and 8 sharper are worth the same at a weight of 0.3 / 8."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("weight", "deep"), [(0.0, True), (0.03, True), (0.045, False), (0.06, False)])
     def test_hops_trade_depth_for_flatness_where_they_are_worth_the_same(self, weight, deep):
         surface = landscape_of("two-well", ratio=5.0, depth=-0.3)

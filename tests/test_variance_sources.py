@@ -66,6 +66,7 @@ class TestVarianceBySource:
             assert found.loc[name, "share_low"] < size**2 / 5.25 < found.loc[name, "share_high"]
         assert found.loc["interactions", "variance_low"] < 0 < found.loc["interactions", "variance_high"]
 
+    @pytest.mark.slow
     def test_intervals_hold_the_truth_nineteen_times_in_twenty(self) -> None:
         generator, held = np.random.default_rng(1), {"split": 0, "interactions": 0, "share": 0}
         for _ in range(1_000):

@@ -352,6 +352,7 @@ class TestTwoDrivers:
         assert counted == ["SAM"]
 
     @pytest.mark.slow
+    @pytest.mark.slow
     def test_two_at_once_compute_each_file_once(self, tmp_path, reference):
         code = (
             "import sys\nfrom pathlib import Path\nfrom popview.runs import expansion, training, workers\n"
@@ -593,6 +594,7 @@ class TestInterrupts:
             both()
         assert codes == [0]
 
+    @pytest.mark.slow
     def test_workers_that_are_still_starting_never_see_it(self, tmp_path):
         """Once a worker that was still importing told of Ctrl-C by a traceback: it must be deaf from its start."""
         code = (

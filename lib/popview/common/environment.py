@@ -2,6 +2,7 @@
 
 import platform
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,13 @@ def versions() -> dict[str, str]:
     known = {"python": platform.python_version()}
     for name in DEPENDS:
         with suppress(PackageNotFoundError):
-            known[name] = version(name).split("+")[0]
+            known[name] = _version(name)
     return known
+
+
+@cache
+def _version(name: str) -> str:
+    return version(name).split("+")[0]
 
 
 def processor(device: "torch.device | None" = None) -> str:

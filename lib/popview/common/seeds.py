@@ -12,7 +12,7 @@ from popview.common.errors import check_name
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SOURCES", "checked_seed", "draws", "generator", "seed_of", "stream"]
+__all__ = ["SOURCES", "checked_seed", "draws", "generator", "seed_of", "seed_torch", "stream"]
 
 #: What a restart's seed draws, apart from each other: the initial weights; the examples that are trained on; their
 #: order, and how they are cropped and flipped; the optimizer's noise, and dropout.
@@ -86,3 +86,14 @@ def generator(seed: int, name: str) -> "torch.Generator":
     import torch  # here, since statistics draw numbers without it
 
     return torch.Generator().manual_seed(stream(seed, name))
+
+
+def seed_torch(seed: int) -> None:
+    """Put torch's own generators at the start of a seed's numbers, as `torch.manual_seed` does.
+
+    Where there is no accelerator, only that of the processor: for each other kind of device torch would note the whole
+    stack of calls, which takes as long as a step of a small network.
+    """
+    import torch
+
+    (torch.manual_seed if torch.accelerator.is_available() else torch.default_generator.manual_seed)(seed)

@@ -16,7 +16,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -149,8 +149,12 @@ def hyperparameters(name: str) -> tuple[str, ...]:
     ('lr', 'momentum', 'normalized', 'population', 'rho', 'seed', 'weight_decay')
     """
     check_name("algorithm", name, ALGORITHMS)
-    build = ALGORITHMS[name]
-    callables = [build, *(c.__init__ for c in class_of(name).__mro__)]  # type: ignore[misc]
+    return _keywords(ALGORITHMS[name], class_of(name))  # type: ignore[arg-type] # a class can be hashed
+
+
+@cache
+def _keywords(build: Callable[..., Optimizer], kind: type[Optimizer]) -> tuple[str, ...]:
+    callables = [build, *(c.__init__ for c in kind.__mro__)]  # type: ignore[misc]
     names = {
         parameter.name
         for f in callables

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from popview.common.errors import UsageError
+from popview.optimizers.parameters import uncompiled
 from popview.optimizers.passes import Closure, Passes
 from popview.optimizers.signatures import merged_signature
 from popview.optimizers.tensors import copy_where_
@@ -126,7 +127,7 @@ class Optimizer(Passes):
         }
         self.steps = 0  # the paper's t; a step skipped for an infinity counts
 
-    @torch._disable_dynamo  # a compiled step would lose the numbers that are no tensors: steps taken, models averaged
+    @uncompiled  # it would lose steps taken and models averaged
     @torch.no_grad()
     def step(self, closure: Closure | None = None, loss_closure: Closure | None = None) -> Any:
         """Make one update; return the loss of the first pass (one loss per model for a population).

@@ -1,6 +1,9 @@
 """Which tensors an optimizer moves: its groups, those that require a gradient, and those that have one in a step."""
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -9,7 +12,22 @@ from torch import Tensor
 from popview.optimizers.checks import BOUNDS, check_place, check_switch, check_trained, checked_hyperparameter
 from popview.optimizers.tensors import members_of
 
-__all__ = ["Parameters"]
+__all__ = ["Parameters", "uncompiled"]
+
+
+def uncompiled(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the method as torch.compile leaves it out, which would lose the numbers in it that are no tensors.
+
+    Torch's own decorator imports the compiler at the first call, which takes two seconds. This one does not where
+    nothing has imported it yet, since nothing can be compiled then.
+    """
+    left_out = torch._disable_dynamo(method)
+
+    @wraps(method)
+    def called(*given: Any, **named: Any) -> Any:
+        return (left_out if "torch._dynamo" in sys.modules else method)(*given, **named)
+
+    return called
 
 
 class Parameters(torch.optim.Optimizer):
@@ -30,9 +48,13 @@ class Parameters(torch.optim.Optimizer):
         if not self._params():
             raise ValueError("params has no tensor: every group is empty")
 
+    #: Torch's own, without torch's own decorator.
+    _add_group = uncompiled(unwrap(torch.optim.Optimizer.add_param_group))
+    _clear = uncompiled(unwrap(torch.optim.Optimizer.zero_grad))
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group after checking its tensors and hyperparameters; see `torch.optim.Optimizer.add_param_group`."""
-        super().add_param_group(param_group)
+        self._add_group(param_group)
         try:
             self._check_group(self.param_groups[-1])
         except (TypeError, ValueError):

@@ -58,7 +58,7 @@ class Passes(Parameters):
             self.ranks.share(generator)
         self._everyone = torch.ones(self.size, dtype=torch.bool, device=self.device)
         # GradScaler unscales an optimizer once between updates: the second pass is registered with it as another one
-        self._second = torch.optim.SGD(self._params())
+        self._second = torch.optim.SGD(self._params()) if self.scaler else None
         self._set_to_none = True  # how gradients were last cleared
         self._followed: list[Tensor] = []
 
@@ -107,7 +107,7 @@ class Passes(Parameters):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear all gradients; second passes are then cleared the same way. See `torch.optim.Optimizer.zero_grad`."""
         self._set_to_none = set_to_none
-        super().zero_grad(set_to_none)
+        self._clear(set_to_none)
 
     def _check_closure(self, closure: Any) -> None:
         if callable(closure):
@@ -195,8 +195,9 @@ class Passes(Parameters):
         """Evaluate a gradient again with the first pass's random draws; buffers and later draws stay as they were."""
         with self._replayed():
             self._pass(self._again(closure), counted)
-        self._second.param_groups = self.param_groups  # with groups added since
-        self._follow(self._second)
+        if self._second:
+            self._second.param_groups = self.param_groups  # with groups added since
+        self._follow(self._second or self)
 
     def _follow(self, registered: torch.optim.Optimizer) -> None:
         """Follow the gradients that are there, unscaled as those of the optimizer that the scaler knows them by."""

@@ -18,7 +18,7 @@ from popview.common.environment import versions
 from popview.common.errors import UsageError, reason_of
 from popview.common.files import writing
 from popview.common.named_code import is_reference
-from popview.common.seeds import seed_of, stream
+from popview.common.seeds import seed_of, seed_torch, stream
 from popview.optimizers import Optimizer, make
 from popview.optimizers.foreign import make_foreign
 from popview.runs.own import OwnSpec
@@ -189,7 +189,7 @@ def train(problem: Problem, optimizer: Optimizer, spec: RunSpec, first: int = 0)
                 losses.sum().backward()
                 return losses.detach()
 
-            torch.manual_seed(stream(noise, f"step/{step}"))  # dropout: the same for every algorithm
+            seed_torch(stream(noise, f"step/{step}"))  # dropout: the same for every algorithm
             optimizer.step(closure, lambda: problem.evaluate("train")[0])
             if schedule:
                 schedule.step()

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from popview.common.errors import UsageError, is_out_of_memory, reason_of
+from popview.common.seeds import seed_torch
 from popview.tasks import hub
 
 __all__ = ["classifier", "tokenizer", "vocabulary"]
@@ -48,7 +49,7 @@ def classifier(model: str, classes: int, multilabel: bool, pretrained: bool, see
         raise UsageError(f"model {model} is of type {config.model_type}: a BERT is needed")
     config.problem_type = "multi_label_classification" if multilabel else "single_label_classification"
     with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+        seed_torch(seed)
         if not pretrained:
             return BertForSequenceClassification(config)
         how = {"config": config, "dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from popview.common.errors import UsageError, reason_of
-from popview.common.seeds import SOURCES, generator, seed_of, stream
+from popview.common.seeds import SOURCES, generator, seed_of, seed_torch, stream
 from popview.tasks import array_cache, corruptions, hub, networks
 from popview.tasks.catalogue import Task, checksums
 from popview.tasks.sizes import Sizes, sample_sizes
@@ -163,7 +163,7 @@ class Images(Supervised):
         statistics = channel_statistics(self._arrays["train_images"])
         self._mean, self._deviation = (values.expand(shape).contiguous() for values in statistics)  # whole rows: fast
         with torch.random.fork_rng([]):
-            torch.manual_seed(stream(self.seeds["initialisation"], "initialisation"))
+            seed_torch(stream(self.seeds["initialisation"], "initialisation"))
             made = networks.make_network(network, (channels, height, breadth), classes, width)
         super().__init__(
             made.to(memory_format=torch.channels_last),

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset, default_collate
 
 from popview.common.errors import UsageError, reason_of
 from popview.common.named_code import imported_object
-from popview.common.seeds import generator, stream
+from popview.common.seeds import generator, seed_torch, stream
 from popview.tasks.problem import Problem
 from popview.tasks.supervised import Batch, Supervised, draw_split, steps_of
 
@@ -34,7 +34,7 @@ def named_problem(name: str, seed: int) -> Problem:
     """
     make = imported_object(name)
     with torch.random.fork_rng([]):
-        torch.manual_seed(stream(seed, "initialisation"))
+        seed_torch(stream(seed, "initialisation"))
         try:
             made = make(seed)
         except UsageError:
