@@ -1,10 +1,12 @@
 """Paths against known passes, matching against brute force, kernels against NumPy, intervals against simulation."""
 
 import itertools
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.spatial.distance
 import torch
 from sklearn.datasets import load_digits
@@ -23,6 +25,8 @@ from popview.topography import (
     match,
     network_loss,
     permute,
+    profile,
+    settle,
 )
 
 
@@ -277,6 +281,83 @@ class Test_Finder:
     def test_bad_input(self, loss, ends, message):
         with pytest.raises(UsageError, match=message):
             FourierPathFinder(loss).fit(*ends)
+
+
+def ravine(w: Tensor) -> Tensor:
+    """Return Rosenbrock's function: its valley is easily found, and followed slowly."""
+    return (1 - w[..., 0]) ** 2 + 100 * (w[..., 1] - w[..., 0] ** 2) ** 2
+
+
+class Test_Settled:
+    ENDS = torch.tensor([[[-1.5, 2.5]], [[1.5, 2.0]]], dtype=torch.float64)
+
+    @staticmethod
+    def cost(flat: np.ndarray, ends: np.ndarray, points: int, penalty: float) -> float:
+        """Write the objective of a path over Himmelblau's function out, point by point."""
+        b, total, before = flat.reshape(-1, 2), 0.0, None
+        for t in np.linspace(0, 1, points + 1):
+            sines = np.sin(np.pi * t * np.arange(1, len(b) + 1))
+            x, y = here = (1 - t) * ends[0] + t * ends[1] + sines @ b
+            total += (x * x + y - 11) ** 2 + (x + y * y - 7) ** 2
+            total += 0 if before is None else penalty * ((here - before) ** 2).sum()
+            before = here
+        return total
+
+    def test_the_objective_is_at_its_least(self):
+        """Against SciPy's BFGS on the objective as it is defined."""
+        landscape, (start, end) = get("himmelblau"), minima("himmelblau", 0, 2)
+        finder = FourierPathFinder(landscape, 3, 20, penalty=0.5)
+        path = settle(finder, start[None], end[None], partial(profile, landscape), first=50, within=0, share=1e-9)
+        assert path.converged.all()
+        given = (torch.stack([start, end]).numpy(), 20, 0.5)
+        ours = self.cost(path.coefficients[0].numpy().ravel(), *given)
+        theirs = scipy.optimize.minimize(self.cost, np.zeros(6), given, method="BFGS", options={"gtol": 1e-4})
+        assert ours == pytest.approx(theirs.fun, rel=1e-6)
+
+    def test_it_is_told_where_a_path_has_not_settled(self):
+        """Few steps do not do; with as many as it takes, five times as many change the height by little."""
+        finder, measure = FourierPathFinder(ravine, 6, 30), partial(profile, ravine)
+        short = settle(finder, *self.ENDS, measure, first=4, most=8, within=0.0)
+        assert short.converged.tolist() == [False]
+        assert 8 <= int(short.steps) < 40
+        assert abs(float(short.height - short.earlier_height)) > 0.02 * float(short.height)
+        long = settle(finder, *self.ENDS, measure, first=8, most=4000, within=0.0)
+        assert long.converged.tolist() == [True]
+        assert float(long.height) < float(short.height) / 2
+        longer = settle(finder, *self.ENDS, measure, first=5 * int(long.steps), most=5 * int(long.steps))
+        assert longer.converged.tolist() == [False], "there is no earlier height to compare with"
+        assert float(longer.height) == pytest.approx(float(long.height), rel=0.05)
+
+    def test_pairs_are_fitted_one_by_one(self):
+        landscape, start, end = get("himmelblau"), minima("himmelblau", 0, 2), minima("himmelblau", 2, 3)
+        finder, measure = FourierPathFinder(landscape, 3, 20), partial(profile, landscape)
+        both, second = settle(finder, start, end, measure), settle(finder, start[1:], end[1:], measure)
+        assert both.coefficients.shape == (2, 3, 2)
+        torch.testing.assert_close(both.coefficients[1:], second.coefficients)
+        assert both.steps[1] == second.steps[0]
+        assert (both.height < profile(landscape, start, end, both.coefficients[:, :0]).height).all()
+
+    def test_the_soft_maximum_ends_lower_than_the_sum_that_it_begins_with(self):
+        landscape, (start, end) = get("himmelblau"), minima("himmelblau", 2, 3).split(1)
+        measure = partial(profile, landscape)
+        by_sum = settle(FourierPathFinder(landscape, 6), start, end, measure)
+        finder = FourierPathFinder(landscape, 6, objective="maximum", temperature=(0.1, 0.01))
+        by_maximum = settle(finder, start, end, measure, by_sum.coefficients)
+        true = float(lowest_passes(landscape)[2, 3])
+        assert true - 1e-3 <= float(by_maximum.height) < float(by_sum.height)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"first": 0}, "first must be a whole number, 1 or above, got 0"),
+            ({"most": 2.5}, "most must be a whole number, 1 or above, got 2.5"),
+            ({"share": 1.0}, "share must be 0 or above, and below 1, got 1.0"),
+            ({"within": -1e-4}, "within must be 0 or above, and below 1, got -0.0001"),
+        ],
+    )
+    def test_mistakes(self, options, message):
+        with pytest.raises(UsageError, match=message):
+            settle(FourierPathFinder(ravine), *self.ENDS, partial(profile, ravine), **options)
 
 
 # ---------------------------------------------------------------- networks

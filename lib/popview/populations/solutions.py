@@ -71,7 +71,7 @@ def barrier_means(barriers: pd.DataFrame) -> pd.DataFrame:
         is not finite; per value of ``height, rise, fitted_rise, straight_rise``: the mean, ``<value>_low``,
         ``<value>_high`` (of the bootstrap), ``<value>_dyadic_error, <value>_dyadic_low, <value>_dyadic_high``;
         ``halved``: the share of pairs whose path rises at most half as far as their straight line;
-        ``distance``: mean between the ends.
+        ``converged``: the share of pairs whose search had converged; ``distance``: mean between the ends.
     """
     rows = []
     for names, found in barriers.groupby(SET, sort=False) if len(barriers) else ():
@@ -82,7 +82,8 @@ def barrier_means(barriers: pd.DataFrame) -> pd.DataFrame:
             row |= {value: finite[value].mean(), **_intervals(finite[value], _pairs(finite), f"{value}_")}
             del row[f"{value}_dyadic_p"]  # that a mean height is not 0 is no question
         halved = finite["rise"] <= finite["straight_rise"] / 2  # on the same images
-        rows.append(row | {"halved": halved.mean(), "distance": finite["distance"].mean()})
+        row |= {"halved": halved.mean(), "converged": finite["converged"].mean()}
+        rows.append(row | {"distance": finite["distance"].mean()})
     return pd.DataFrame(rows)
 
 
@@ -95,14 +96,15 @@ def changes(barriers: pd.DataFrame, column: str, a: str, b: str, value: str = "r
     -------
     DataFrame
         The names of the set without `column`; ``value``; ``pairs`` that have a finite value in both, ``dropped`` that
-        have not; means ``a, b``; ``difference``; ``low, high``, the 95 % interval of the bootstrap over solutions;
-        ``dyadic_error, dyadic_low, dyadic_high, dyadic_p``, the dyadic-robust standard error, interval and t test (see
-        `barrier_means`). Sets with fewer than three solutions are left out.
+        have not; means ``a, b``; ``converged``, the share of searches that had; ``difference``; ``low, high``, the 95 %
+        interval of the bootstrap over solutions; ``dyadic_error, dyadic_low, dyadic_high, dyadic_p``, the dyadic-robust
+        standard error, interval and t test (see `barrier_means`). Sets with fewer than three solutions are left out.
     """
     rows = []
     keys = [name for name in SET if name != column]
     for names, found in barriers.groupby(keys, sort=False) if len(barriers) else ():
-        sides = {side: rows.set_index(["first", "second"])[value] for side, rows in found.groupby(column)}
+        compared = found[found[column].isin([a, b])]
+        sides = {side: rows.set_index(["first", "second"])[value] for side, rows in compared.groupby(column)}
         if {a, b} <= set(sides):
             both = pd.DataFrame({"a": sides[a], "b": sides[b]})
             finite = both[np.isfinite(both).all(axis=1)]
@@ -111,6 +113,7 @@ def changes(barriers: pd.DataFrame, column: str, a: str, b: str, value: str = "r
             if found["low"] == found["low"]:
                 row = dict(zip(keys, names, strict=True)) | finite.mean().to_dict()
                 row |= {"value": value, "pairs": len(finite), "dropped": len(both) - len(finite)}
+                row |= {"converged": compared["converged"].mean()}
                 rows.append(row | {"difference": gap.mean()} | found)
     return pd.DataFrame(rows)
 

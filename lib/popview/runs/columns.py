@@ -41,6 +41,7 @@ _HEIGHTS = dict.fromkeys(
     ("distance", "start_loss", "end_loss", "height", "rise", "straight_height", "straight_rise"), "<f8"
 )
 _FITTED = dict.fromkeys(("fitted_height", "fitted_rise"), "<f8")
+_EARLIER = {"earlier_height": "<f8"}
 _PATHS = {"steps": "<i8", "converged": "|b1"} | dict.fromkeys(("profile", "straight_profile"), "list of <f4")
 
 #: Of sweeps over landscapes, one row per setting.
@@ -120,7 +121,8 @@ def _barriers(table: pa.Table, spec: Mapping[str, Any], told: Mapping[str, Any])
     """Each pair has a row, but for those of which a run did not reach the stage."""
     given = spec["settings"]
     fitted = _FITTED if given["fitted"] < given["images"] else {}
-    _check_columns(table, _PAIRS | _HEIGHTS | fitted | _PATHS if len(table) else _PAIRS)
+    earlier = _EARLIER if "settled" in given else {}
+    _check_columns(table, _PAIRS | _HEIGHTS | fitted | earlier | _PATHS if len(table) else _PAIRS)
     pairs = {*zip(table["first"].to_pylist(), table["second"].to_pylist(), strict=True)}
     if not len(pairs) == len(table) == given["count"] - told["missing"]:
         raise ValueError(f"its rows are not one per pair, {given['count'] - told['missing']}")

@@ -158,6 +158,7 @@ class RunTable(Schema):
     checkpoints: Checkpoints
     hyperparameters: Settings = Field(default_factory=dict)
     model: ModelTable = ModelTable()
+    patience: Count = 1
 
 
 class BarrierTable(Schema):
@@ -186,6 +187,7 @@ class NetworkTable(Schema):
     pairs: Count
     group: Count
     path: Settings
+    settled: Settings = Field(default_factory=dict)
     algorithms: dict[str, RunTable]
     barriers: list[BarrierTable]
 

@@ -13,6 +13,7 @@ from popview.landscapes.passes import lowest_passes
 from popview.topography.fourier_paths import OBJECTIVES, Bend, FourierPath, FourierPathFinder, Profile, profile
 from popview.topography.kernel_pca import KERNELS, Components, coordinates, distances, gram, kernel_pca, norms
 from popview.topography.pair_bootstrap import difference, mean, random_pairs
+from popview.topography.settled_paths import SettledPaths, settle
 from popview.topography.unit_matching import Match, match, permute
 from popview.topography.vector_losses import PerceptronLoss, network_loss
 
@@ -26,6 +27,7 @@ __all__ = [
     "Match",
     "PerceptronLoss",
     "Profile",
+    "SettledPaths",
     "coordinates",
     "difference",
     "distances",
@@ -39,4 +41,5 @@ __all__ = [
     "permute",
     "profile",
     "random_pairs",
+    "settle",
 ]

@@ -421,29 +421,20 @@ class FourierPathFinder:
     @torch.enable_grad()
     def _fit(self, start: Tensor, end: Tensor, coefficients: Tensor) -> tuple[Tensor, ...]:
         """Fit a group of pairs; return coefficients, objective, steps taken, and whether each converged."""
-        unit = (end - start).square().mean(1).sqrt().view(-1, 1, 1)
-        unit = torch.where(unit > 0, unit, 1)
+        unit, bent = self.bent(start, end)
         moving = (coefficients / unit).requires_grad_()  # in units of the distance
-        points = torch.linspace(0, 1, self.points + 1, dtype=torch.float64, device=start.device)
-        weights, ends = _weights(points, self.terms).to(start), torch.stack([start, end], 1)
-        order = torch.arange(1, self.terms + 1, dtype=torch.float64, device=start.device)
-        # Σₘ (sin nπ(m+1)/M − sin nπm/M)²; the products of two different terms, and with the straight line, sum to 0
-        stretch = (2 * self.points * torch.sin(order * math.pi / (2 * self.points)).square()).to(start)
-        straight = (end - start).square().sum(1) / self.points
         adam = torch.optim.Adam([moving], lr=self.lr)
         found, reached = coefficients, torch.full_like(start[:, 0], math.nan)
         taken, spread = torch.zeros_like(reached, dtype=torch.int64), None
         running = torch.ones_like(taken, dtype=torch.bool)
         recent = torch.full((WINDOW, len(start)), math.inf).to(start)
         for step in range(1, self.steps + 1):
-            bent = unit * moving
-            losses = along(self.loss, weights, torch.cat([ends, bent], 1), self._batch(start))
+            losses, length = bent(moving)
             if spread is None:
                 if not losses.requires_grad:
                     raise UsageError("loss must be differentiable: what it returned carries no gradient")
                 spread = (losses.amax(1) - losses.amin(1)).detach().clamp(min=torch.finfo(start.dtype).eps)
-            length = straight + (stretch.unsqueeze(1) * bent.square()).sum((1, 2))
-            objective = self._aim(losses, spread, step) + self.penalty * length
+            objective = self.aim(losses, spread, step) + self.penalty * length
             moving.grad, adam.param_groups[0]["lr"] = None, self.lr * (1 - (step - 1) / self.steps)
             objective.sum().backward()
             adam.step()
@@ -459,7 +450,29 @@ class FourierPathFinder:
                 break
         return found, reached, taken, ~running
 
-    def _aim(self, losses: Tensor, spread: Tensor, step: int) -> Tensor:
+    def bent(self, start: Tensor, end: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor]]]:
+        """Return a unit of length for each pair, and what maps coefficients in that unit to a path's losses and length.
+
+        The unit is the root mean square of end − start, shape ``(pairs, 1, 1)``. Losses are those at the fitted points,
+        ``(pairs, M + 1)``; lengths are the sums of the squared lengths of the segments, ``(pairs,)``.
+        """
+        unit = (end - start).square().mean(1).sqrt().view(-1, 1, 1)
+        unit = torch.where(unit > 0, unit, 1)
+        points = torch.linspace(0, 1, self.points + 1, dtype=torch.float64, device=start.device)
+        weights, ends = _weights(points, self.terms).to(start), torch.stack([start, end], 1)
+        order = torch.arange(1, self.terms + 1, dtype=torch.float64, device=start.device)
+        # Σₘ (sin nπ(m+1)/M − sin nπm/M)²; the products of two different terms, and with the straight line, sum to 0
+        stretch = (2 * self.points * torch.sin(order * math.pi / (2 * self.points)).square()).to(start)
+        straight = (end - start).square().sum(1) / self.points
+
+        def path(moving: Tensor) -> tuple[Tensor, Tensor]:
+            terms = unit * moving
+            losses = along(self.loss, weights, torch.cat([ends, terms], 1), self._batch(start))
+            return losses, straight + (stretch.unsqueeze(1) * terms.square()).sum((1, 2))
+
+        return unit, path
+
+    def aim(self, losses: Tensor, spread: Tensor, step: int) -> Tensor:
         """Return the sum of the losses on each path, or their soft maximum at the temperature of the step."""
         if self.objective == "sum":
             return losses.sum(1)

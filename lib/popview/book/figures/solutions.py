@@ -23,6 +23,9 @@ __all__ = ["components", "differences", "path_map", "profiles", "sharper_and_wor
 #: Algorithm → the shape of its points, so that colour is not all that tells them apart.
 SHAPES = {"SGD": "o", "L-BFGS-GSS": "D", "SAM": "^", "NiM-BH": "s"}
 
+#: Half of the range of differences of rises that is drawn at least, in nats: what is smaller is to look small.
+LEAST = 0.002
+
 _PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 
 
@@ -165,6 +168,8 @@ def differences(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> F
             axes.plot([row["low"], row["high"]], [y, y], color="#333333", linewidth=1)
             axes.plot([row["dyadic_low"], row["dyadic_high"]], [y, y], color="#333333", linewidth=3.5)
             axes.plot(row["difference"], y, "o", color="#333333", markerfacecolor="#333333" if settled else "white")
+        low, high = axes.get_xlim()
+        axes.set_xlim(min(low, -LEAST), max(high, LEAST))
         labels = [STAGE_NAMES[stage] + ",\naligned" * (ends == "aligned") for stage, ends in sets]
         axes.set_yticks(range(len(sets)), labels)
         axes.set_ylim(len(sets) - 0.5, -0.5)

@@ -23,6 +23,10 @@ def _interval(rows: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
     return rows.apply(lambda r: f"{_rise(r[value])} [{_rise(r[low])},\u00a0{_rise(r[high])}]", axis=1)
 
 
+def _percent(shares: pd.Series) -> pd.Series:
+    return (100 * shares).round().astype(int)
+
+
 def landscape_title(name: str) -> str:
     """Return a landscape's name as a reader writes it: "Six-hump camel" for "six-hump-camel"."""
     return name.replace("-camel", " camel").capitalize()
@@ -59,8 +63,12 @@ def barriers_table(means: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFra
                 "solutions": _kind(means),
                 "algorithm": means["algorithm"],
                 "path by": means["objective"].map({"sum": "sum of losses", "maximum": "soft maximum"}),
-                **{words: _interval(means, name, f"{name}_low", f"{name}_high") for name, words in named.items()},
-                "low, %": (100 * means["halved"]).round().astype(int),
+                "converged, %": _percent(means["converged"]),
+                **{
+                    words: _interval(means, name, f"{name}_dyadic_low", f"{name}_dyadic_high")
+                    for name, words in named.items()
+                },
+                "low, %": _percent(means["halved"]),
             }
         )
     )
@@ -88,10 +96,11 @@ def barrier_differences_table(table: pd.DataFrame, titles: Mapping[str, str]) ->
                 "algorithm": shown.get("algorithm", QUASI_NEWTON),
                 "rise": shown["a"].map(_rise),
                 "SGD's": shown["b"].map(_rise),
-                "difference [bootstrap]": _interval(shown, "difference", "low", "high"),
-                "dyadic-robust": _interval(shown, **robust).str.partition(" ")[2],
-                "by bootstrap": shown.apply(lambda r: side_of_zero(r["low"], r["high"]), axis=1),
+                "converged, %": _percent(shown["converged"]),
+                "difference [dyadic-robust]": _interval(shown, **robust),
+                "bootstrap": _interval(shown, "difference", "low", "high").str.partition(" ")[2],
                 "by dyadic-robust": shown.apply(lambda r: side_of_zero(r["dyadic_low"], r["dyadic_high"]), axis=1),
+                "by bootstrap": shown.apply(lambda r: side_of_zero(r["low"], r["high"]), axis=1),
             }
         )
     )

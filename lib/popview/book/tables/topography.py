@@ -78,8 +78,8 @@ def _setting(given: Mapping[str, Any]) -> dict[str, str]:
         "images, heights taken": f"{given['images']:,}",
         "sines of a path": str(path.get("terms", signature(FourierPathFinder).parameters["terms"].default)),
         "points of a path": str(path["points"] + 1),
-        "steps of the finder": str(path["steps"]),
-        "rate of the finder": f"{path['lr']:g}",
+        "search": "L-BFGS until settled" if given.get("settled") else f"Adam, rate {path['lr']:g}",
+        "gradients of a search": f"up to {given['settled']['most']}" if given.get("settled") else str(path["steps"]),
     }
 
 

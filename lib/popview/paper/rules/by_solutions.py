@@ -16,7 +16,8 @@ from popview.statistics import Result, holm, paired_permutation
 
 __all__ = ["Study"]
 
-#: Paths are called low where, for this share of the pairs, they rise at most half as far as the straight line.
+#: Paths are called low where, for this share of the pairs, they rise at most half as far as the straight line. Their
+#: heights are taken as found where the search had converged for this share.
 NEARLY_ALL = 0.95
 
 #: Value of a barrier → its words.
@@ -150,10 +151,10 @@ def higher_barriers(evidence: Study, stages: Sequence[str]) -> Decision | None:
         for stage in there
     )
     limits = _not_run(there) if len(stages) > 1 else []
-    converged = evidence.fits.loc[evidence.fits["stage"].isin(stages), "converged"].any()
-    word, ends = _limited(
-        signs(rows["low"] > 0, rows["high"] < 0), limits + ([] if converged else ["no fit had converged"])
-    )
+    converged = evidence.fits.loc[evidence.fits["stage"].isin(stages) & (evidence.fits["ends"] == "plain"), "converged"]
+    if converged.mean() < NEARLY_ALL:
+        limits.append(f"{converged.sum() or 'none'} of {len(converged)} searches had converged")
+    word, ends = _limited(signs(rows["low"] > 0, rows["high"] < 0), limits)
     parts = list_rows(rows, "{stage} {words} {difference:+.3g} [{low:.3g}, {high:.3g}]", ", ")
     listed = list_rows(others, "{stage}, {ends}: rise {difference:+.3g} [{low:.3g}, {high:.3g}]")
     beside = "" if others.empty else f"; beside it {listed}"

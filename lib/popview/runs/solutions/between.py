@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,17 @@ from torch import Tensor
 from popview.runs.solutions.parts import TopographyPart
 from popview.runs.solutions.training import Found, described, stored_weights
 from popview.runs.solutions.vectors import Network
-from popview.topography import FourierPathFinder, gram, match, profile, random_pairs
+from popview.topography import (
+    Bend,
+    FourierPathFinder,
+    Profile,
+    SettledPaths,
+    gram,
+    match,
+    profile,
+    random_pairs,
+    settle,
+)
 
 __all__ = ["measure_barriers", "measure_products"]
 
@@ -32,9 +43,10 @@ def measure_barriers(part: TopographyPart, root: Path) -> Found:
     Found
         One row per pair: ``first, second`` (the seeds), ``distance`` between the ends, ``start_loss, end_loss``,
         ``height, rise`` (above the higher end), ``straight_height, straight_rise``, ``fitted_height, fitted_rise`` (the
-        path's on the images that it is fitted on, where those are fewer), ``steps, converged``, ``profile`` and
-        ``straight_profile`` (losses at equally spaced points from 0 to 1, 101 at most, float32). Pairs of which a run
-        did not reach the stage are left out; the metadata say how many.
+        path's on the images that it is fitted on, where those are fewer), ``earlier_height`` (where the
+        part says when a path has settled), ``steps, converged`` (see `popview.topography`'s `SettledPaths` and `Bend`),
+        ``profile`` and ``straight_profile`` (losses at equally spaced points from 0 to 1, 101 at most, float32). Pairs
+        of which a run did not reach the stage are left out; the metadata say how many.
     """
     began, given = time.process_time(), part.settings
     network = Network.of(given["sources"][0]["settings"]["task"], given["sources"][0]["settings"]["model"])
@@ -68,8 +80,9 @@ def _aligned(network: Network, start: Tensor, end: Tensor) -> Tensor:
 def _paths(network: Network, start: Tensor, end: Tensor, given: dict[str, Any]) -> dict[str, Any]:
     """Fit paths on the smaller sample and measure them on the larger; return the columns."""
     fewer, loss = (network.loss(given[name], given["chunk"]) for name in ("fitted", "images"))
-    bent, steps, converged = fitted(fewer, start, end, given)
     grids = given["grids"]
+    found = fitted(fewer, start, end, given, partial(profile, loss, grids=grids))
+    bent = found.coefficients
     path, straight = (profile(loss, start, end, terms, grids=grids) for terms in (bent, bent[:, :0]))
     ends = straight.losses[:, [0, -1]].double()
     columns: dict[str, Any] = {
@@ -80,25 +93,39 @@ def _paths(network: Network, start: Tensor, end: Tensor, given: dict[str, Any]) 
     measured = {"": path, "straight_": straight}
     if given["fitted"] < given["images"]:
         measured["fitted_"] = profile(fewer, start, end, bent, grids=grids)
-    for name, found in measured.items():
-        height, higher = found.height.double(), found.losses[:, [0, -1]].double().amax(1)
+    for name, lost in measured.items():
+        height, higher = lost.height.double(), lost.losses[:, [0, -1]].double().amax(1)
         columns |= {f"{name}height": height.numpy(), f"{name}rise": (height - higher).numpy()}
-    columns |= {"steps": steps.numpy(), "converged": converged.numpy()}
-    for name, found in (("profile", path), ("straight_profile", straight)):
-        kept = found.losses[:, :: max(1, grids[0] // KEPT)]
+    if isinstance(found, SettledPaths):
+        columns["earlier_height"] = found.earlier_height.double().numpy()
+    columns |= {"steps": found.steps.numpy(), "converged": found.converged.numpy()}
+    for name, lost in (("profile", path), ("straight_profile", straight)):
+        kept = lost.losses[:, :: max(1, grids[0] // KEPT)]
         columns[name] = pa.array(list(kept.numpy()), type=pa.list_(pa.float32()))
     return columns
 
 
 def fitted(
-    loss: Callable[[Tensor], Tensor], start: Tensor, end: Tensor, given: dict[str, Any]
-) -> tuple[Tensor, Tensor, Tensor]:
+    loss: Callable[[Tensor], Tensor],
+    start: Tensor,
+    end: Tensor,
+    given: dict[str, Any],
+    measure: Callable[[Tensor, Tensor, Tensor], Profile],
+) -> Bend | SettledPaths:
     """Fit paths by the sum of losses, and from there by the soft maximum where that is asked for."""
-    found = FourierPathFinder(loss, **given["path"]).bend(start, end)
-    if given["objective"] == "maximum":
-        finder = FourierPathFinder(loss, objective="maximum", **given["path"])
-        found = finder.bend(start, end, found.coefficients)
-    return found.coefficients, found.steps, found.converged
+
+    def search(objective: str, begin: Tensor | None = None) -> Bend | SettledPaths:
+        finder = FourierPathFinder(loss, objective=objective, **given["path"])
+        if "settled" not in given:
+            return finder.bend(start, end, begin)
+        torch.set_flush_denormal(True)  # else gradients that all but vanish make a processor five times as slow
+        try:
+            return settle(finder, start, end, measure, begin, **given["settled"])
+        finally:
+            torch.set_flush_denormal(False)
+
+    found = search("sum")
+    return search("maximum", found.coefficients) if given["objective"] == "maximum" else found
 
 
 def measure_products(part: TopographyPart, root: Path) -> Found:

@@ -142,6 +142,7 @@ def topography_parts(profile: str, network: str) -> list[TopographyPart]:
     of_each = ({"stage": stage, "sources": of_all} for stage in STAGES)
     products = [TopographyPart("products", profile, network, "all", 0, given) for given in of_each]
     measured = {name: table[name] for name in ("images", "fitted", "grids", "chunk", "pairs", "path", "solutions")}
+    measured |= {"settled": table["settled"]} if "settled" in table else {}
     barriers = [
         TopographyPart(
             "barriers",

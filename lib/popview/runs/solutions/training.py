@@ -31,6 +31,9 @@ __all__ = ["Found", "StageRecorder", "Stages", "stored_weights", "trained"]
 #: Models whose flatness is measured at once.
 AT_ONCE = 6
 
+#: A training loss falls where it comes to this share of the last one that it fell to, or below.
+FALLEN = 0.99
+
 
 @dataclass(frozen=True)
 class Found:
@@ -52,6 +55,9 @@ class Stages:
         Training loss at which runs are compared.
     floor : float
         Training loss at which a run has ended, though others of its stack go on.
+    patience : int, optional
+        Checkpoints in a row at which the training loss has not fallen by 1 %, after which a run has stalled and ends;
+        none by default.
 
     Attributes
     ----------
@@ -61,9 +67,10 @@ class Stages:
         Stage → parameter vectors ``(P, d)``; of no meaning where the step is -1.
     """
 
-    def __init__(self, members: int, level: float, floor: float) -> None:
-        self.level, self.floor = level, floor
+    def __init__(self, members: int, level: float, floor: float, patience: int | None = None) -> None:
+        self.level, self.floor, self.patience = level, floor, patience
         self.running = np.ones(members, dtype=bool)
+        self.fallen_to, self.waited = np.full(members, np.inf), np.zeros(members, dtype=int)
         self.lowest = {stage: np.full(members, np.inf) for stage in ("early", "fitted")}
         self.steps = {stage: np.full(members, -1) for stage in STAGES}
         self.vectors: dict[str, Tensor] = {}
@@ -83,7 +90,12 @@ class Stages:
             chosen = torch.from_numpy(members)
             kept[chosen] = found[chosen]
             self.steps[stage][members] = step
+        fell = train_loss <= FALLEN * self.fallen_to
+        self.fallen_to = np.where(fell, train_loss, self.fallen_to)
+        self.waited = np.where(fell, 0, self.waited + 1)
         self.running &= ~(train_loss <= self.floor)
+        if self.patience is not None:
+            self.running &= self.waited < self.patience
 
 
 class StageRecorder:
@@ -115,6 +127,8 @@ class StageRecorder:
         stages = self.stages
         return {
             "running": torch.from_numpy(stages.running),
+            "fallen_to": torch.from_numpy(stages.fallen_to),
+            "waited": torch.from_numpy(stages.waited),
             "lowest": {stage: torch.from_numpy(losses) for stage, losses in stages.lowest.items()},
             "steps": {stage: torch.from_numpy(steps) for stage, steps in stages.steps.items()},
             "vectors": stages.vectors,
@@ -123,6 +137,7 @@ class StageRecorder:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a `state_dict`."""
         self.stages.running, self.stages.vectors = state["running"].numpy(), state["vectors"]
+        self.stages.fallen_to, self.stages.waited = state["fallen_to"].numpy(), state["waited"].numpy()
         self.stages.lowest = {stage: losses.numpy() for stage, losses in state["lowest"].items()}
         self.stages.steps = {stage: steps.numpy() for stage, steps in state["steps"].items()}
 
@@ -207,7 +222,7 @@ def _run(
     def begin() -> tuple[Problem, Optimizer, list[StageRecorder]]:
         problem = set_up(spec.task, seeds, spec.model)
         optimizer = optimizer_of(spec, problem)
-        stages = Stages(len(seeds), run["level"], run["floor"])
+        stages = Stages(len(seeds), run["level"], run["floor"], run.get("patience"))
         return problem, optimizer, [StageRecorder(spec, problem, optimizer, stages)]
 
     with torch.random.fork_rng([]):
