@@ -15,7 +15,8 @@ test: $(READY)
 	.venv/bin/mypy
 	$(PYTEST) -m "not slow"
 
-# What takes long and fails seldom: runs that are killed, clusters, whole pages, real data sets, networks of full size.
+# What takes long and fails seldom: runs that are killed, clusters, whole pages, real data sets, networks of full size,
+# simulations.
 test-slow: $(READY)
 	$(PYTEST) -m slow
 

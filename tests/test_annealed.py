@@ -548,6 +548,7 @@ class TestFiles:
 
 
 class TestSearch:
+    @pytest.mark.slow
     def test_both_rounds(self, folder, tmp_path, capsys, monkeypatch):
         root = tmp_path / "store"
         found = tuning.anneal("tiny", "digits", ("SGD", "SAM"), root=root, workers=1, quiet=True)

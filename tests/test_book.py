@@ -350,6 +350,7 @@ class TestExecution:
         assert build.stale(chapter) == []
         assert build.execute(chapter).read_bytes() == first
 
+    @pytest.mark.slow
     def test_own_parameters_leave_the_page_alone(self, root):
         chapter = chapters(root)["sums"]
         custom = build.execute(chapter, {"restarts": "6", "window": "1,2"})
@@ -394,6 +395,7 @@ class TestExecution:
         assert len(reason.split()) > 3, told
         assert "\n" not in told
 
+    @pytest.mark.slow
     def test_an_error_without_a_word_is_told_by_its_kind(self, fresh):
         chapter = chapters(fresh)["sums"]
         chapter.source.write_text("# %%\nassert 1 == 2\n")
@@ -411,6 +413,7 @@ class TestExecution:
         with pytest.raises(UsageError, match=r"products\.py, line 1: not UTF-8"):
             build.execute(chapter)
 
+    @pytest.mark.slow
     def test_a_name_that_is_no_utf8_is_noted(self, root):
         chapter = chapters(root)["products"]
         name = "'/nowhere/caf' + chr(0xDCE9)"  # é in Latin-1, as Python has it
@@ -421,6 +424,7 @@ class TestExecution:
         )
         assert build.stale(chapter) == []
 
+    @pytest.mark.slow
     def test_module_that_changes_while_it_runs_makes_the_page_stale(self, root):
         chapter = chapters(root)["products"]
         path = root / "lib" / "popview" / "landscapes.py"

@@ -263,6 +263,7 @@ def test_statistics_come_from_so_many_images():
 # ---------------------------------------------------------------- the whole bill
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", ["smoke", "laptop", "paper"])
 def test_every_spec_is_charged_once(profile):
     wanted = expanded(profile)

@@ -73,6 +73,7 @@ class TestQuadratic:
         assert found.dtype == torch.float64
         assert abs(float(found) - expected) < 1e-12 * max(1, *map(abs, SPECTRA[spectrum]))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("deflation", [0, 3, 7, 8, 20])
     @pytest.mark.parametrize("spectrum", SPECTRA)
     def test_trace(self, spectrum, deflation):

@@ -114,6 +114,7 @@ class TestOneVaries:
 
 
 class TestRules:
+    @pytest.mark.slow
     @pytest.mark.parametrize(("error", "word"), [(1.0, "holds"), (-1.0, "does not hold"), (0.0, "does not hold")])
     def test_sharper_is_worse(self, error, word):
         assert RULES["sharper_is_worse"](Factors(factorial(error=error), pd.DataFrame())).word == word

@@ -379,6 +379,7 @@ class TestTwoWell:
         axis = torch.stack([torch.linspace(-2, 2, 101), torch.zeros(101)], -1).double()
         assert torch.equal(two_well(curvatures=narrow)(axis), two_well(curvatures=wide)(axis))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("options", WELLS.values(), ids=WELLS)
     def test_gradient_flow_splits_the_starts_in_halves(self, options):
         landscape = two_well(**options)

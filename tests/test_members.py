@@ -98,6 +98,7 @@ class TestRuns:
         if helpers.hops(label):
             assert counts["hops_tried"][-1] == 0 < counts["hops_tried"][size], "runs are to hop at different times"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", PER_MEMBER)
     @pytest.mark.parametrize("label", CASES)
     def test_of_one_hyperparameter(self, label, name):

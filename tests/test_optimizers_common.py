@@ -451,6 +451,7 @@ class Test_Minima:
     #: Accept rules find what `always` and `classical` find: those two are enough here.
     LABELS: ClassVar = [label for label in CASES if "MBH" not in label or "classical" in label or "normalized" in label]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("row", ROWS)
     @pytest.mark.parametrize("label", LABELS)
     def test_is_found(self, label, row):

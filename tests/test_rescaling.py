@@ -61,6 +61,7 @@ def test_the_function_stays(net, factor):
     assert torch.allclose(net.logits("test"), before, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_hessian_moves_as_computed(net):
     factor, before = 5.0, hessian(net)
     norms = [p.detach().reshape(2, -1).square().sum(1) for p in net.parameters]

@@ -129,6 +129,7 @@ class TestResume:
         """Between two checkpoints, in another epoch, while one is evaluated, while a hop is."""
         check(spec_of("NiM-MBH", epochs=2, checkpoints=9), tmp_path / "state", (after,), where)
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("tiny_hub")
     @pytest.mark.parametrize("algorithm", OWN)
     @pytest.mark.parametrize("task", MODELS)

@@ -37,6 +37,7 @@ def small_step(algorithm: str, **options: Any) -> dict[str, Any]:
 class TestSymmetry:
     """Mirrored minima are hit equally often: given the pair, the first one's count is binomial with probability ½."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("algorithm", ["GD", "NiG-GD", "NiM-BH"])
     @pytest.mark.parametrize("name", ["six-hump-camel", "three-hump-camel"])
     def test_pairs_are_equal(self, name, algorithm):
@@ -254,6 +255,7 @@ class TestSweep:
 
     COUNTS = ("gradient_evaluations", "loss_evaluations", "noise_triggers", "hops_tried", "hops_accepted")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("algorithm", SETTINGS)
     def test_gives_what_each_setting_gives_alone(self, algorithm):
         own = SETTINGS[algorithm]

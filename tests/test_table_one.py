@@ -200,6 +200,7 @@ class TestSymmetry:
 
 
 class TestGrid:
+    @pytest.mark.slow
     def test_is_the_comparison_of_every_protocol_with_every_row(self):
         choices = {"normalized": (True, False), "iterations": (10,), "domain": (((-3.0, 3.0), (-2.0, 2.0)),)}
         table = grid(choices, radii=(0.5,), restarts=20, seed=1)

@@ -66,6 +66,7 @@ def path() -> FourierPath:
 
 
 class Test_Himmelblau:
+    @pytest.mark.slow
     def test_rises_are_those_of_the_passes(self, path):
         for rise, straight, (_, _, true) in zip(path.rise[:3], path.straight_rise, HIMMELBLAU, strict=False):
             assert float(rise) == pytest.approx(true, rel=0.01)
@@ -106,6 +107,7 @@ class Test_Himmelblau:
 class Test_SixHump:
     """Controls: where the straight line is close to right, and all routes lead over known saddles."""
 
+    @pytest.mark.slow
     def test_heights(self):
         pairs = list(itertools.combinations(range(6), 2))
         start, end = (minima("six-hump-camel", *side) for side in zip(*pairs, strict=True))
@@ -132,6 +134,7 @@ class Test_SeedsToy:
 
         return bump(-0.2, -0.4, 15) + bump(0, 0.3, 15) - bump(0.5, 0, 3) - bump(-0.5, -0.5, 3) + 1.019
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("penalty", "printed"), [(10, 0.646), (100, 0.640), (1000, 0.652)])
     def test_heights(self, penalty, printed):
         squares = FourierPathFinder(lambda w: self.toy(w) ** 2, points=100, penalty=penalty).fit(*self.ENDS)
@@ -649,6 +652,7 @@ def draw(generator: np.random.Generator, solutions: int, pairs: int, shared: flo
 class Test_Intervals:
     REPEATS = 300
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("solutions", "pairs", "shared", "own"), [(24, 50, 1, 0), (24, 50, 1, 1), (24, 50, 0, 1), (10, 45, 1, 0.3)]
     )
@@ -669,6 +673,7 @@ class Test_Intervals:
             estimates.append(result.estimate)
         return held / self.REPEATS, float(np.mean(widths) / (2 * 1.96 * np.std(estimates)))
 
+    @pytest.mark.slow
     def test_width(self):
         """Where solutions alone matter, a third too wide at most; where pairs alone do, twice: as chapter 11 says."""
         assert self.repeated(24, 50, 1, 0)[1] <= 1.33

@@ -95,9 +95,9 @@ def settle(
     for name, number in (("first", first), ("most", most)):
         if not isinstance(number, int) or number < 1:
             raise UsageError(f"{name} must be a whole number, 1 or above, got {number!r}")
-    for name, number in (("share", share), ("within", within)):
-        if not 0 <= number < 1:
-            raise UsageError(f"{name} must be 0 or above, and below 1, got {number!r}")
+    for name, part in (("share", share), ("within", within)):
+        if not 0 <= part < 1:
+            raise UsageError(f"{name} must be 0 or above, and below 1, got {part!r}")
     if coefficients is None:
         coefficients = start.new_zeros((len(start), finder.terms, start.shape[1]))
     pairs = zip(start.split(1), end.split(1), coefficients.split(1), strict=True)
