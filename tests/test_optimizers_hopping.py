@@ -568,6 +568,7 @@ class Test_Rates:
             value, tried = torch.where(ended | first, now, value), optimizer.hops_tried
         return accepted / (self.MEMBERS * hops), uphill / (self.MEMBERS * hops)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("accept", "rho", "hops", "accepted", "uphill"),
         [
