@@ -51,6 +51,8 @@ class Parameters(torch.optim.Optimizer):
     #: Torch's own, without torch's own decorator.
     _add_group = uncompiled(unwrap(torch.optim.Optimizer.add_param_group))
     _clear = uncompiled(unwrap(torch.optim.Optimizer.zero_grad))
+    state_dict = uncompiled(unwrap(torch.optim.Optimizer.state_dict))
+    load_state_dict = uncompiled(unwrap(torch.optim.Optimizer.load_state_dict))
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group after checking its tensors and hyperparameters; see `torch.optim.Optimizer.add_param_group`."""
