@@ -29,6 +29,21 @@ class SettledPaths:
         Gradients taken of the objective.
     converged : Tensor of shape ``(pairs,)``
         Whether the second half of the steps changed the height by no more than `settle` was given.
+
+    Examples
+    --------
+    A path between two points at the same height of a bowl: it need not be bent, and is settled after twice the first
+    steps.
+
+    >>> import torch
+    >>> from functools import partial
+    >>> from popview.topography import FourierPathFinder, profile, settle
+    >>> def bowl(w):
+    ...     return w.square().sum(-1)
+    >>> start, end = torch.tensor([[-1.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+    >>> path = settle(FourierPathFinder(bowl), start, end, partial(profile, bowl), first=10)
+    >>> path.coefficients.shape, path.height.tolist(), path.earlier_height.tolist(), path.converged.tolist()
+    (torch.Size([1, 10, 2]), [1.0], [1.0], [True])
     """
 
     coefficients: Tensor
@@ -95,9 +110,9 @@ def settle(
     for name, number in (("first", first), ("most", most)):
         if not isinstance(number, int) or number < 1:
             raise UsageError(f"{name} must be a whole number, 1 or above, got {number!r}")
-    for name, part in (("share", share), ("within", within)):
-        if not 0 <= part < 1:
-            raise UsageError(f"{name} must be 0 or above, and below 1, got {part!r}")
+    for name, change in (("share", share), ("within", within)):
+        if not 0 <= change < 1:
+            raise UsageError(f"{name} must be 0 or above, and below 1, got {change!r}")
     if coefficients is None:
         coefficients = start.new_zeros((len(start), finder.terms, start.shape[1]))
     pairs = zip(start.split(1), end.split(1), coefficients.split(1), strict=True)
