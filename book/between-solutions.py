@@ -81,7 +81,7 @@ glue("converged", f"{len(ended)} of {len(further):,}", display=False)
 glue("not-converged", f"{int(shorter['converged'].sum()) if len(shorter) else 0} of {len(shorter):,}", display=False)
 glue("highest", f"{ended['rise'].max():.5f}" if len(ended) else "–", display=False)
 glue("searched", f"{ended['steps'].median():.0f}" if len(ended) else "–", display=False)
-glue("straight", span(ended["straight_rise"], ".1f") if len(ended) else "–", display=False)
+glue("straight", span(ended["straight_rise"], ".2g") if len(ended) else "–", display=False)
 page.figure(
     "sharper-and-worse",
     lambda width: solution_figures.sharper_and_worse(solutions, titles, pair, width),
