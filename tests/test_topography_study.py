@@ -789,6 +789,17 @@ class TestLayouts:
         spread = solution_statistics.spread(*evidence.products["fitted"]).assign(network="digits", stage="fitted")
         assert len(topography_tables.spreads(spread, printed_deviations(), TITLES)) == 4
 
+    def test_a_rise_that_is_not_0_does_not_read_as_0(self):
+        """Else "higher" would stand beside an interval from 0.0000 to 0.0000."""
+        row = {"stage": "fitted", "ends": "plain", "objective": "sum", "value": "rise", "network": "digits", "b": 0.0}
+        row |= {"a": 1.2e-5, "converged": 1.0, "difference": 1.2e-5, "low": 1e-5, "high": 1.4e-5}
+        row |= {"dyadic_low": 1.1e-5, "dyadic_high": 1.3e-5}
+        shown = barrier_tables.barrier_differences_table(pd.DataFrame([row]), TITLES).iloc[0]
+        assert (shown["SGD's"], shown["converged, %"]) == ("0", 100)
+        assert shown["difference [dyadic-robust]"] == "1.2 × 10⁻⁵ [1.1 × 10⁻⁵,\u00a01.3 × 10⁻⁵]"
+        assert shown["bootstrap"] == "[1.0 × 10⁻⁵,\u00a01.4 × 10⁻⁵]"
+        assert shown["by dyadic-robust"] == "higher"
+
     def test_what_is_there_is_summed(self, root):
         coverage = study.solutions_coverage("smoke", root)
         shown = run_tables.sets_table(coverage, TITLES)

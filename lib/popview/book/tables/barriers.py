@@ -6,16 +6,18 @@ import numpy as np
 import pandas as pd
 
 from popview.book.page import MINUS
-from popview.book.tables.topography import STAGE_NAMES, once
+from popview.book.tables.topography import STAGE_NAMES, once, small
 from popview.populations.solutions import QUASI_NEWTON
 
 __all__ = ["barrier_differences_table", "barriers_table", "landscape_title", "passes_table", "side_of_zero"]
 
 
 def _rise(value: float) -> str:
-    """Write a rise with four decimals, with two from 0.1 on."""
+    """Write a rise with four decimals, with two from 0.1 on; what four decimals would show as 0 as a power of ten."""
     if value != value:
         return "–"
+    if abs(value) < 5e-5:
+        return small(value + 0.0)
     return (f"{value:.2f}" if abs(value) >= 0.1 else f"{value + 0.0:.4f}").replace("-0.0000", "0").replace("-", MINUS)
 
 
@@ -98,7 +100,7 @@ def barrier_differences_table(table: pd.DataFrame, titles: Mapping[str, str]) ->
                 "SGD's": shown["b"].map(_rise),
                 "converged, %": _percent(shown["converged"]),
                 "difference [dyadic-robust]": _interval(shown, **robust),
-                "bootstrap": _interval(shown, "difference", "low", "high").str.partition(" ")[2],
+                "bootstrap": _interval(shown, "difference", "low", "high").str.replace(r"^[^\[]*", "", regex=True),
                 "by dyadic-robust": shown.apply(lambda r: side_of_zero(r["dyadic_low"], r["dyadic_high"]), axis=1),
                 "by bootstrap": shown.apply(lambda r: side_of_zero(r["low"], r["high"]), axis=1),
             }

@@ -23,6 +23,7 @@ __all__ = [
     "separations",
     "settings_table",
     "sharpness_table",
+    "small",
     "solutions_table",
     "spreads",
     "verdict_grid",
@@ -41,7 +42,7 @@ MEASURES = {
 }
 
 
-def _small(value: float, digits: int = 2) -> str:
+def small(value: float, digits: int = 2) -> str:
     """Write a loss with so many digits, a tiny one as a power of ten."""
     if value != value:
         return "–"
@@ -113,8 +114,8 @@ def solutions_table(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[
         for words, stage, split in (("training", "fitted", "train"), ("test", "early", "test")):
             key = (network, stage, algorithm, split)
             losses = found.loc[found["stage"] == stage, f"{split}_loss"]
-            row[f"{words} loss"] = f"{_small(losses.mean())} ({_small(losses.median())})"
-            row[f"printed ({words})"] = _small(known.get(key, float("nan")))
+            row[f"{words} loss"] = f"{small(losses.mean())} ({small(losses.median())})"
+            row[f"printed ({words})"] = small(known.get(key, float("nan")))
         row |= {f"accuracy, {words}": _accuracy(found, stage) for stage, words in STAGE_NAMES.items()}
         rows.append(row)
     return once(pd.DataFrame(rows))
@@ -126,7 +127,7 @@ def printed_losses_table(printed: pd.DataFrame) -> pd.DataFrame:
     wide = (
         printed.assign(what=words)
         .pivot(index="network", columns="what", values="printed")
-        .map(lambda value: _small(value, 3))
+        .map(lambda value: small(value, 3))
     )
     return wide.reindex(list(dict.fromkeys(printed["network"]))).rename_axis(columns=None).reset_index()
 
@@ -211,7 +212,7 @@ def sharpness_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFr
     rows = []
     for (network, algorithm), found in table[table["stage"] == "equal"].groupby(["network", "algorithm"], sort=False):
         row = {"network": titles[network], "algorithm": algorithm, "solutions": len(found)}
-        row["training loss"] = _small(found["train_loss"].median())
+        row["training loss"] = small(found["train_loss"].median())
         rows.append(row | {words: _middle(found[name]) for name, words in measures.items()})
     return once(pd.DataFrame(rows))
 
@@ -222,7 +223,7 @@ def _measured(name: str) -> str:
 
 def _middle(values: pd.Series) -> str:
     """Write the median and the quartiles."""
-    low, median, high = (_small(values.quantile(share)) for share in (0.25, 0.5, 0.75))
+    low, median, high = (small(values.quantile(share)) for share in (0.25, 0.5, 0.75))
     return f"{median} [{low},\u00a0{high}]"
 
 
