@@ -109,6 +109,8 @@ class Images(Supervised):
         If data or a setting are unfit, or `compiled` finds no C++ compiler.
     """
 
+    _fused: Callable[[Tensor], Tensor] | None = None
+
     def __init__(
         self,
         seeds: Sequence[int],
@@ -171,7 +173,8 @@ class Images(Supervised):
             macro=False,
             precision=precision,
         )
-        self._fused = compiled_network(self.network) if compiled else None
+        if compiled:
+            self._fused = compiled_network(self.network)
         self.steps_per_epoch = steps_of(train, batch_size)
 
     @classmethod
