@@ -11,11 +11,11 @@
 # ---
 
 # %% [markdown]
-# # The data: every run is a Parquet file that you can read without our code
+# # The data: all runs, in Parquet files that you can read without our code
 #
 # <a href="data.zip" download><strong>Download all results: data.zip</strong></a>, under the MIT licence. Its
-# {glue:text}`number-files` files ({glue:text}`number-megabytes` MB) hold {glue:text}`number-rows` rows. A row is a model at a checkpoint. What was run
-# stands in the file's name and metadata.
+# {glue:text}`number-files` files ({glue:text}`number-megabytes` MB) hold {glue:text}`number-rows` rows. A row is a model at a checkpoint. A file
+# holds one run, or several of a small network, which the column `seed` tells apart; its name and metadata say what was run.
 #
 # ## Five lines to read them
 #

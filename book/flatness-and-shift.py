@@ -15,8 +15,8 @@
 #
 # On Digits, sharper minima have a higher test error by {glue:text}`worse` measures: rank correlations of up to
 # {glue:text}`most`. But what flattens also lowers the training loss. At equal training loss at most {glue:text}`left` remains.
-# Nor are flat minima more robust: by curvature, they lose more on corrupted images than their clean error explains
-# ({glue:text}`robust`).
+# Nor are flat minima more robust: those with a smaller largest eigenvalue of the Hessian lose more on corrupted images than
+# their clean error explains ({glue:text}`robust`).
 #
 # ```{glue:figure} relations
 # :name: figure-flatness-relations

@@ -20,8 +20,8 @@
 # ```{glue:figure} phases
 # :name: figure-phases
 #
-# Two equally deep wells, one of them narrower, with normalised and with raw gradients. Differences are tested with Holm's correction, and
-# judged where {glue:text}`reached` % of the restarts reach a well.
+# Two equally deep wells, one of them narrower, with normalised and with raw gradients; number: the largest difference. Differences are
+# tested with Holm's correction, and judged where {glue:text}`reached` % of the restarts reach a well.
 # ```
 
 # %% tags=["parameters"]

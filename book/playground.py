@@ -26,7 +26,7 @@
 # <p class="fact muted"></p>
 # </div>
 # </div>
-# <p><strong>Look for</strong> a bar that leaves its line: the optimizer has moved restarts to another minimum. Small noise moves none, long hops do:</p>
+# <p><strong>At the end, compare</strong> each bar with its line. Where they differ, the optimizer has moved restarts to another minimum. Small noise moves none; long hops do. Examples:</p>
 # <div class="choices" role="group" aria-label="Examples">
 # <button type="button" data-preset='{"algorithm": "NiG-GD"}' data-note="As in our copy of the paper's Table 1: a step has length 0.01, and noise in the gradient (NiG) moves a point by a thousandth at most. So restarts end in the basins where they begin, as those of gradient descent (GD) do. Most rows of that table are the same for this reason.">Noise too small</button>
 # <button type="button" data-preset='{"algorithm": "NiG-GD", "rho": 0}' data-note="Without noise, at ρ = 0, NiG-GD is gradient descent. Raise ρ: the bars stay at their lines up to ρ = 2, twenty times the radius in that table. From ρ = 5 on restarts no longer come to rest.">ρ = 0: NiG is GD</button>

@@ -57,6 +57,7 @@ class TestFigures:
         assert image.tolist() == [[0, 30], [0, 30]]
         (dots,) = drawn.axes[0].lines
         assert {*map(tuple, dots.get_xydata().tolist())} == {(1.0, 0.0), (1.0, 1.0)}
+        assert [text.get_text() for text in drawn.axes[0].texts] == ["30"]
         assert not drawn.axes[0].patches
         assert drawn.get_size_inches()[0] * style.PIXELS_PER_INCH == pytest.approx(width)
 

@@ -168,10 +168,13 @@ addEventListener("DOMContentLoaded", () => {
       context.strokeStyle = dark ? "#1a1a1e" : "#fff";
       context.fillStyle = dark ? "#fff" : "#111";
       for (const minimum of landscape.minima) {
-        const px = (minimum.x - left) * x, py = (top - minimum.y) * y, words = `${minimum.kind === "global" ? "★" : "○"} ${minimum.name.replace("minimum ", "")}`;
-        const inward = px + 10 * scale + context.measureText(words).width > w;
-        context.textAlign = inward ? "right" : "left";
-        for (const way of ["strokeText", "fillText"]) context[way](words, px + (inward ? -8 : 8) * scale, py - 10 * scale);
+        const px = (minimum.x - left) * x, py = (top - minimum.y) * y, name = minimum.name.replace("minimum ", "");
+        const inward = px + 10 * scale + context.measureText(name).width > w;
+        const said = [["center", minimum.kind === "global" ? "★" : "○", px, py], [inward ? "right" : "left", name, px + (inward ? -8 : 8) * scale, py - 10 * scale]];
+        for (const [align, words, at, height] of said) {
+          context.textAlign = align;
+          for (const way of ["strokeText", "fillText"]) context[way](words, at, height);
+        }
       }
     };
 

@@ -73,7 +73,8 @@ _MARKS |= {"SGD": "*", "NiG-SGD": "o", "NiM-SGD": "s"}
 def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: str = "times narrower") -> Figure:
     """Draw a phase diagram: in each panel, by size and width ratio, how many restarts more end in the wide well.
 
-    A dot is a preference. What is not judged is hatched, and has no colour.
+    A dot is a preference, and the largest of a panel is written beside it. What is not judged is hatched, and has no
+    colour.
 
     Parameters
     ----------
@@ -104,6 +105,10 @@ def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: st
             axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, **_UNJUDGED))
         y, x = np.nonzero(said.isin(("wide", "narrow")).to_numpy())
         axes.plot(x, y, **_DOT)
+        if len(x):
+            sizes = grid.to_numpy()[y, x]
+            top = np.abs(sizes).argmax()
+            axes.text(x[top] - 0.6, y[top], f"{sizes[top]:.0f}", ha="right", va="center", fontweight="bold")
         axes.set_xticks(range(0, grid.shape[1], 2), [f"{value:g}" for value in grid.columns[::2]])
         axes.set_yticks(range(len(grid)), [f"{value:g}" for value in grid.index])
         axes.set(title=name, xlabel="how far SAM looks, ρ" if name.startswith("SAM") else "displacement")
