@@ -104,7 +104,7 @@ class Pictures(Dataset):
         pixels, self.labels = problem._train
         self.pictures = [Image.fromarray(p) for p in pixels.numpy()]
         self.mean, self.deviation = problem._mean[0, 0].tolist(), problem._deviation[0, 0].tolist()
-        draws = generator(problem.seed, "order/0")
+        draws = generator(problem.seeds["order"], "order/0")
         order = torch.randperm(len(self.labels), generator=draws)
         self.drawn = []
         for step in range(problem.steps_per_epoch):
