@@ -173,8 +173,8 @@ glue(
 #
 # The *rise* of a path is its highest loss less that of its higher end. It is an upper bound: a lower path may exist.
 #
-# On Digits each search goes on until its path has settled: until the second half of its steps changes the height by no
-# more than 2 % of the rise, or by no more than 0.0001. No schedule shortens these steps. {glue:text}`converged` searches
+# On Digits each search goes on until its path has settled. A path has settled when the second half of the steps changed its
+# height by at most 2 % of the rise, or by at most 0.0001. No schedule shortens these steps. {glue:text}`converged` searches
 # settled, after {glue:text}`searched` gradients in the median. Straight lines between the same solutions rise by
 # {glue:text}`straight`, and none of these paths by more than {glue:text}`highest`.
 #
@@ -419,8 +419,8 @@ for name, line in lines.items():
 # draws initial weights, order and validation split, and is the same for every algorithm. Weights do not ship: Digits' paths
 # join solutions that were trained anew by the same settings, on another processor.
 #
-# Not run yet: quasi-Newton on LeNet to a training loss of $10^{-7}$ (here it stops after 90 steps), and paths on MNIST until
-# they settle. `popview topography --profile long` runs both, in about four core-hours.
+# Two things are not run yet. Quasi-Newton on LeNet stops here after 90 steps, and not at a training loss of $10^{-7}$. Paths on
+# MNIST are not searched until they settle. `popview topography --profile long` runs both, in about four core-hours.
 #
 # ````{table} Settings by network. Passes over the training set count gradients and losses alike.
 # :name: table-settings-eleven

@@ -46,7 +46,7 @@
 # <label>Steps per frame <output></output><input type="range" name="speed" min="0" value="1" data-values="1 2 4 8 16"></label>
 # <label><input type="checkbox" name="normalized"> steps of one length</label>
 # </div>
-# <p class="muted">★: global minimum; ○: local one; (x, y): where it is. Its basin: from where the steepest way down leads to it. A restart is at a minimum within 0.1 of it, at a saddle within 0.2. ρ: how far noise reaches, or SAM looks. τ: most steps of a hop, or steps before NiM adds noise. Steps of one length follow the normalised gradient. The space bar starts and stops. All is computed in your browser.</p>
+# <p class="muted">★: global minimum; ○: local one; (x, y): where it is. Its basin: from where the steepest way down leads to it. A restart within 0.1 of a minimum is at it; one within 0.2 of a saddle is at that. ρ is how far noise reaches, or SAM looks. τ is the most steps of a hop, or the steps before NiM adds noise. Steps of one length follow the normalised gradient. The space bar starts and stops. All is computed in your browser.</p>
 # <div class="visually-hidden" role="status" aria-live="polite"></div>
 # </div>
 #

@@ -74,9 +74,6 @@ addEventListener("DOMContentLoaded", () => {
 
   // ---------------------------------------------------------------- restarts on a landscape
 
-  // Pixels drawn to one of the page. A phone has two or three, which cost it frames.
-  const sharpness = () => Math.min(devicePixelRatio, 1.5);
-
   const restartsView = (view) => {
     const { iterations, epsilon, radius } = data.protocol;
     const plot = view.querySelector(".plot"), canvas = plot.querySelector("canvas"), over = plot.appendChild(element("canvas", {}));
@@ -123,7 +120,7 @@ addEventListener("DOMContentLoaded", () => {
     // The ground in pixels: contour lines of the function at hand, and the way of every restart so far.
     const paint = () => {
       const [[left, right], [low, high]] = landscape.window, width = plot.clientWidth;
-      const dark = document.documentElement.dataset.theme === "dark", scale = sharpness();
+      const dark = document.documentElement.dataset.theme === "dark", scale = Math.min(devicePixelRatio, 2);
       const w = Math.round(width * scale), h = Math.round(w * Math.min(Math.max((high - low) / (right - left), 0.6), 1));
       plot.style.aspectRatio = `${w} / ${h}`;
       const now = [landscape.title, w, h, dark].join();
@@ -295,7 +292,7 @@ addEventListener("DOMContentLoaded", () => {
       paint();
       show();
     };
-    new ResizeObserver(() => { if (Math.round(plot.clientWidth * sharpness()) !== place.w) anew(); }).observe(plot);
+    new ResizeObserver(() => { if (Math.round(plot.clientWidth * Math.min(devicePixelRatio, 2)) !== place.w) anew(); }).observe(plot);
     new MutationObserver(anew).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   };
 

@@ -13,6 +13,8 @@ NOT_RUN = "not run here yet"
 
 #: Width of a page's text in pixels, on a desktop and on a phone 390 pixels wide.
 DESKTOP, PHONE = 688, 358
+#: How the margin of equivalence is drawn.
+MARGIN: dict[str, Any] = {"color": "#999999", "alpha": 0.22, "linewidth": 0}
 
 PIXELS_PER_INCH = 96
 

@@ -91,8 +91,8 @@ def generator(seed: int, name: str) -> "torch.Generator":
 def seed_torch(seed: int) -> None:
     """Put torch's own generators at the start of a seed's numbers, as `torch.manual_seed` does.
 
-    Where there is no accelerator, only that of the processor: for each other kind of device torch would note the whole
-    stack of calls, which takes as long as a step of a small network.
+    Where there is no accelerator, only that of the processor. For each other kind of device torch would note the whole
+    stack of calls. That takes as long as a step of a small network.
     """
     import torch
 

@@ -53,7 +53,7 @@ def forest(comparison: pd.DataFrame, width: int, unfinished: Collection[tuple[st
     for place, (axes, task) in enumerate(zip(panels, tasks, strict=True)):
         rows = comparison[comparison["task"] == task]
         margin = 100 * float(rows["margin"].iloc[0])
-        axes.axvspan(-margin, margin, color="#999999", alpha=0.22, linewidth=0)
+        axes.axvspan(-margin, margin, **style.MARGIN)
         axes.axvline(0, color="#444444", linewidth=0.8)
         shown = list(rows["variant"].unique())
         for row in rows.itertuples():
@@ -78,7 +78,7 @@ def forest(comparison: pd.DataFrame, width: int, unfinished: Collection[tuple[st
         )
         for mark, fill, name in there
     ]
-    marks.append(Patch(color="#999999", alpha=0.22, linewidth=0, label="the margin"))
+    marks.append(Patch(**style.MARGIN, label="the margin"))
     figure.legend(handles=marks, loc="outside upper right", ncols=2 if narrow else len(marks), borderaxespad=0)
     return figure
 

@@ -56,7 +56,7 @@ def budgets(metric: pd.DataFrame, width: int) -> Figure:
     for axes, task in zip(panels, tasks, strict=True):
         rows = metric[metric["task"] == task]
         margin = 100 * float(rows["margin"].iloc[0])
-        axes.axhspan(-margin, margin, color="#999999", alpha=0.22, linewidth=0)
+        axes.axhspan(-margin, margin, **style.MARGIN)
         axes.axhline(0, color="#444444", linewidth=0.8)
         for place, (variant, own) in enumerate(rows.groupby("variant", sort=False)):
             _slope(axes, own, 0.16 * (2 * place - 1), variant == "base")
