@@ -44,6 +44,8 @@ SETTINGS = {
 def factor_table(grid: str, profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
     """Return what each run of a grid measures, and how it fares; runs that diverged are left out.
 
+    A factorial counts once all its files are there, single changes arm by arm.
+
     Parameters
     ----------
     grid : str
@@ -56,7 +58,7 @@ def factor_table(grid: str, profile: str, task: str, root: Path = RESULTS) -> pd
     -------
     DataFrame
         The labels of each run (the factorial's settings, or ``arm``), ``processor``, then the columns of
-        `popview.populations.flatness_relations.flatness_table`. Without rows unless every file is there.
+        `popview.populations.flatness_relations.flatness_table`. Without rows where nothing is whole.
 
     Raises
     ------
@@ -66,14 +68,13 @@ def factor_table(grid: str, profile: str, task: str, root: Path = RESULTS) -> pd
     if task not in grids.grid_tasks(grid, profile):
         return pd.DataFrame()
     specs = grids.grid_specs(grid, profile, task)
-    if store.missing(specs, root):
-        return pd.DataFrame()
+    unfinished = {spec.arm for spec in store.missing(specs, root)}
     frames = []
-    for spec in specs:
+    for spec in (spec for spec in specs if spec.arm not in unfinished):
         rows = measured(load_trajectories([spec], root=root), load_final_measures([spec], root))
         labels = {**spec.labels, "processor": store.metadata(spec, root)["processor"]}
         frames.append(pd.concat([pd.DataFrame(labels, index=rows.index), rows], axis=1))
-    return adjusted(pd.concat(frames, ignore_index=True))
+    return adjusted(pd.concat(frames, ignore_index=True)) if frames else pd.DataFrame()
 
 
 def one_varies(

@@ -85,11 +85,12 @@ def flatness_table(profile: str, task: str, variant: str = "base", root: Path = 
         return pd.DataFrame(columns=["algorithm", "seed"])
     slow = unfinished(trajectories, float(settings(profile, task)["margin"]))
     kept = set(trajectories["algorithm"]) - set(slow.loc[slow["unfinished"].astype(bool), "algorithm"])
-    return measured(trajectories, load_final_measures([spec for spec in specs if spec.algorithm in kept], root))
+    specs = [spec for spec in specs if spec.algorithm in kept]
+    return adjusted(measured(trajectories, load_final_measures(specs, root)))
 
 
 def measured(trajectories: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of `flatness_table`, of the restarts that the measures are of and that did not diverge.
+    """Return the table of `flatness_table` before `adjusted`, of the restarts with these measures that did not diverge.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ def measured(trajectories: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame
     shifted = [name for name in found if name.startswith("corrupted.") and not name.startswith("corrupted.clean")]
     if shifted and len(table):
         table["shifted_error"] = 1 - found[shifted].mean(axis=1).to_numpy(dtype=float)
-    return adjusted(table)
+    return table
 
 
 def adjusted(table: pd.DataFrame) -> pd.DataFrame:

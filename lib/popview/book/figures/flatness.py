@@ -10,7 +10,16 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from popview.book import style
 from popview.book.tables.topography import MEASURES
 
-__all__ = ["ARMS", "LEVELS", "MEASURE_NAMES", "corruption_sheet", "sharpness_after", "shift_differences", "tau_levels"]
+__all__ = [
+    "ARMS",
+    "ARMS_OF_IMAGES",
+    "LEVELS",
+    "MEASURE_NAMES",
+    "corruption_sheet",
+    "sharpness_after",
+    "shift_differences",
+    "tau_levels",
+]
 
 #: Measure → its name on the page.
 MEASURE_NAMES = MEASURES | {"trace": "trace of the Hessian"}
@@ -36,6 +45,15 @@ ARMS = {
     "wider": "four times as wide",
     "deeper": "two layers",
     "deepest": "three layers",
+}
+
+#: The same of CIFAR-10, where they go by other names.
+ARMS_OF_IMAGES = ARMS | {
+    "no-weight-decay": "no weight decay",
+    "small-batch": "batches of 32",
+    "large-batch": "batches of 512",
+    "wider": "twice as wide",
+    "deeper": "ResNet-14",
 }
 
 #: How runs are compared → name, mark, colour.

@@ -36,6 +36,10 @@ class Factors:
         factorial, changes = (flatness_factors.factor_table(grid, profile, task, root) for grid in grids)
         return None if factorial.empty and changes.empty else cls(factorial, changes)
 
+    def has(self, *arms: str) -> bool:
+        """Return whether these single changes, and plain SGD, have run."""
+        return not self.changes.empty and {"plain", *arms} <= set(self.changes["arm"])
+
     @cached_property
     def relations(self) -> pd.DataFrame:
         """`flatness_factors.one_varies`, of `SHARPNESS`."""
@@ -73,7 +77,7 @@ def level_is_flatter(factors: Factors, setting: str, flat: str) -> Decision | No
 
 def arms_are_flatter(factors: Factors, arms: Sequence[str], sharper: Sequence[str] = ()) -> Decision | Finding | None:
     """'holds' if all arms are flatter than plain SGD by every measure, and those claimed to be sharper are sharper."""
-    if factors.changes.empty:
+    if not factors.has(*arms, *sharper):
         return None
     table = flatness_factors.ratios(factors.changes, [*arms, *sharper], SHARPNESS)
     turned = table["arm"].isin(list(sharper))
@@ -88,7 +92,7 @@ def arms_are_more_robust(factors: Factors, arms: Sequence[str]) -> Decision | No
 
     'in part' if some have and none a larger one; 'does not hold' if some have a larger one and none a smaller.
     """
-    if factors.changes.empty or "adjusted_error" not in factors.changes:
+    if not factors.has(*arms) or "adjusted_error" not in factors.changes:
         return None
     table = flatness_factors.arm_differences(factors.changes, "adjusted_error", arms)
     real = table["adjusted_p"] <= ALPHA

@@ -88,7 +88,7 @@ class Results:
         if self.measures is None:
             return pd.DataFrame(columns=["algorithm", "seed"])
         ended = self.measures[~self.measures["algorithm"].isin(self.slow.index)]
-        return flatness_relations.measured(self.trajectories, ended)
+        return flatness_relations.adjusted(flatness_relations.measured(self.trajectories, ended))
 
     def excluded(self, needs: Sequence[str], learned: Sequence[str] = (), metric: str = "") -> Finding | None:
         """Return why a rule cannot judge these results; None where it can.
