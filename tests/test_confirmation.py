@@ -42,10 +42,13 @@ def drawn(gaps: dict[str, float], seeds: int, spread: float = 0.004) -> pd.DataF
 class TestDecisions:
     def test_are_those_of_the_profile(self) -> None:
         assert decisions() == DECIDED
-        assert DECIDED["first_seed"] == FIRST_SEED
         for task, margin in DECIDED["margins"].items():
             assert settings("laptop", task)["margin"] == margin
             planned = settings("laptop", task)["annealed"]
+            assert DECIDED["first_seed"][task] == planned.get("first_seed", FIRST_SEED)
+            assert {spec.seed for spec in expand("laptop", task, variant="annealed")} <= {
+                *range(DECIDED["first_seed"][task], DECIDED["first_seed"][task] + planned["restarts"])
+            }
             for family in DECIDED["families"]:
                 assert set(family["algorithms"]) | {"SGD"} <= set(planned["algorithms"])
             assert DECIDED["families"][0]["looks"][task] == [planned["restarts"]]

@@ -149,7 +149,8 @@ class AnnealedPlan:
             return SEARCH_SEEDS[: 1 if variant == "cell" or self.stack > 1 else None]
         number = self.arms.get(variant, {}).get("restarts", self.table["restarts"]) if restarts is None else restarts
         check(Budget, {name: self.table[name] for name in ("epochs", "checkpoints")} | {"restarts": number})
-        return range(FIRST_SEED, FIRST_SEED + number, self.stack)
+        first = self.table.get("first_seed", FIRST_SEED)
+        return range(first, first + number, self.stack)
 
     def _settings(self, algorithm: str, variant: str) -> list[dict[str, Any]]:
         """Return what is added to an algorithm's own setting: for each cell or finalist, or the chosen one alone."""

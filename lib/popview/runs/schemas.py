@@ -122,6 +122,7 @@ class AnnealedTable(Budget):
     """The annealed runs of a task: see `popview.runs.annealed`."""
 
     algorithms: Names
+    first_seed: Annotated[Count, Field(lt=TRIAL_SEED)] = FIRST_SEED
     model: ModelTable
     base: InEpochs
     grid: dict[str, dict[str, Values]]

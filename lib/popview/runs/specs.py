@@ -21,7 +21,8 @@ SEARCHES = {"trial": "", "cell": " --annealed", "finalist": " --annealed"}
 TRIAL_SEED = 10_000
 
 
-#: Seed of the first restart that is trained with settings chosen on a grid: base restarts have those below.
+#: Seed of the first restart that is trained with settings chosen on a grid, unless a profile says a later one: base
+#: restarts have those below.
 FIRST_SEED = 100
 
 
