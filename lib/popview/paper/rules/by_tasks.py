@@ -176,7 +176,7 @@ def all_better(results: Results, better: Sequence[str], than: Sequence[str]) -> 
 
 
 def ratio_within(results: Results, of: str, column: str, low: float, high: float) -> Decision:
-    """Count the algorithms of which one algorithm's column grows by `low` to `high` times as much an epoch, on average."""
+    """Count the algorithms of which one algorithm's column is `low` to `high` times as much an epoch, on average."""
     paid = (tables.final(results.trajectories, column) / tables.final(results.trajectories, "epoch")).mean()
     ratios = {name: paid[of] / paid[name] for name in SIX if name != of}
     listed = ", ".join(f"{ratio:.2f} × {name}'s" for name, ratio in ratios.items())
