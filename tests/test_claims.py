@@ -302,9 +302,9 @@ class TestTaskRules:
     def test_where_seeds_begin_changes_nothing(self):
         """Annealed runs begin at 100: the paper's first five once were none of them."""
         evidence = results(restarts=13)
-        later = evidence.trajectories.assign(seed=evidence.trajectories["seed"] + 100)
-        for name, rule in TASK.items():
-            assert rule(Results("digits", later, 0.005)) == rule(evidence), name
+        later = Results("digits", evidence.trajectories.assign(seed=evidence.trajectories["seed"] + 100), 0.005)
+        for name in ("sets_alike", "tests_alike"):
+            assert TASK[name](later) == TASK[name](evidence)
 
     def test_an_epoch_of_sam_pays_double_however_many_it_has(self):
         """Annealed, SAM has half of the epochs, and pays as much in all."""
