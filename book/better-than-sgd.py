@@ -340,8 +340,9 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # things this does not cure: the schedule was chosen after the same test sets had been seen, and fresh seeds do not renew
 # the test examples. An algorithm counts once its look is complete.
 #
-# Once all of a task's are, they stand in for runs with settings searched at a constant rate, which leave the results. Those
-# on Digits have: `git log -- data/optimizers/laptop/digits/SGD/tuned*` names the commits that had them.
+# Where all annealed runs of a task are there, runs with settings searched at a constant rate are superseded and leave the
+# results. Those of Digits are in the repository's history, before the commit that
+# `git log -1 -- 'data/optimizers/laptop/digits/SGD/tuned*'` names.
 #
 # ````{table} The last model on the whole test set, against SGD's of the same seeds: points with 95 % t interval, unadjusted p-values, and the verdict that holds each family's 2.5 %.
 # :name: table-confirmed
