@@ -11,7 +11,7 @@ from popview.populations.comparisons import against_reference
 from popview.populations.selection import chosen, last_checkpoints
 from popview.populations.tables import final, wanted
 from popview.runs import store
-from popview.runs.specs import RunSpec
+from popview.runs.specs import FIRST_SEED, RunSpec
 
 __all__ = [
     "OUTCOMES",
@@ -123,8 +123,9 @@ def outcomes_by_case(
     found = {}
     for (task, variant), rows in results.items():
         seeds = rows["seed"].unique()
+        number = int(seeds.max()) + 1 - (FIRST_SEED if variant == "annealed" else 0)
         algorithms = tuple(rows["algorithm"].unique())
-        specs = wanted(profile, task, variant, algorithms=algorithms, restarts=int(seeds.max()) + 1)
+        specs = wanted(profile, task, variant, algorithms=algorithms, restarts=number)
         measures = load_final_measures(specs, root)
         found[task, variant] = outcome_values(rows, measures[measures["seed"].isin(seeds)])
     return found
