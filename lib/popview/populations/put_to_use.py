@@ -296,19 +296,20 @@ def against_long_runs(profile: str, task: str, root: Path = RESULTS) -> pd.DataF
     -------
     DataFrame
         One row for each arm of longer runs of which there are ensembles as well: ``variant`` (the arm), ``restarts`` (of
-        the ensemble), ``n`` (restarts in all), ``together, alone`` (means), ``gain, gain_low, gain_high`` (of the
-        ensemble over the one run, as in `arms`; seeds are the same).
+        the ensemble), ``n`` (long runs in all), ``together, alone`` (means), ``gain, gain_low, gain_high`` (of the
+        ensemble over the one run, with 95 % intervals over restarts as in `arms`).
 
     Raises
     ------
     UsageError
         As `arms`.
     """
-    found, rows = _collect(profile, task, root), []
-    for specs in _long_runs(profile, task, root):
-        variant, restarts = specs[0].variant, specs[0].epochs // AnnealedPlan(profile, task).table["epochs"]
-        alone = found.scores[variant, "whole", "SGD", "last", 1]["metric"]
-        together = found.scores.get(("annealed", "whole", "SGD", "restarts", restarts), {}).get("metric")
+    longer, rows = _long_runs(profile, task, root), []
+    scores = _collect(profile, task, root).scores if longer else {}
+    for variant, epochs in ((specs[0].variant, specs[0].epochs) for specs in longer):
+        restarts = epochs // AnnealedPlan(profile, task).table["epochs"]
+        alone = scores[variant, "whole", "SGD", "last", 1]["metric"]
+        together = scores.get(("annealed", "whole", "SGD", "restarts", restarts), {}).get("metric")
         if alone and together:
             gain = together.minus(alone)
             row = {"variant": variant, "restarts": restarts, "n": len(alone.left_out)}
