@@ -88,7 +88,7 @@ def main(
     workers: int | None = None,
 ) -> None:
     """Print the table as Markdown."""
-    variants = ((task, variant) for task in tasks or SHOWN for variant in tables.COMPARED)
+    variants = ((task, variant) for task in tasks or SHOWN for variant in tables.compared(profile, task))
     specs = [spec for task, variant in variants for spec in chosen(profile, task, variant, algorithm, seeds)]
     apart = "loss, start | next checkpoint | at most | final metric, at most | SD over restarts"
     print(f"| task | variant | algorithm | spec | rows | same | {apart} | processor: shipped / here |")

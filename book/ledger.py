@@ -164,7 +164,8 @@ for name, frame in (("ledger", entries), ("rules", stated), ("reconsidered", rev
 #
 # The margins were fixed before the runs; the rules were not. They were worded and sharpened while results came in, so
 # a verdict is a reading of these data, to be tried on others. Both readings are of the same results, those of
-# 29 November 2026.
+# 29 November 2026. Later that day annealed runs replaced the searched ones of Digits, by the same rules; the ledger above has
+# their verdicts.
 #
 # `````{dropdown} What was changed, when, and the verdicts by both rules
 # ````{table} Rules changed when results were there, and the verdicts that turn on it.

@@ -13,9 +13,9 @@
 # %% [markdown]
 # # What has been run, and what is to come
 #
-# Of the {glue:text}`wanted-runs` runs that are compared, {glue:text}`done-runs` are done. With the searches they took {glue:text}`core-hours` core-hours so far; {glue:text}`to-come` are to come.
-# Of runs with an annealed learning rate, meant to confirm the comparison, there are {glue:text}`annealed-done` of
-# {glue:text}`annealed-wanted`.
+# Of the {glue:text}`wanted-runs` runs at a constant learning rate, {glue:text}`done-runs` are done. With the searches they took {glue:text}`core-hours` core-hours so far; {glue:text}`to-come` are to come.
+# Of runs with an annealed learning rate, which confirm the comparison and replace searched ones task by task, there are
+# {glue:text}`annealed-done` of {glue:text}`annealed-wanted`.
 #
 # ```{glue:figure} progress
 # :name: figure-progress

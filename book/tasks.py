@@ -147,9 +147,10 @@ page.figure(
 #
 # `````{dropdown} The settings of each optimizer
 # The profile gives a reason for each default setting, and the space of each search. Searched settings are the best of a
-# few trials of half the epochs by validation score, run with other seeds.
+# few trials of half the epochs by validation score, run with other seeds. Annealed ones come from a grid, with a learning
+# rate that warms up and falls to zero; there SAM has half of the epochs.
 #
-# ````{table} Hyperparameters. Epochs, checkpoints and batch size are the same for all optimizers of a task.
+# ````{table} Hyperparameters. At constant rates epochs, checkpoints and batch size are the same for all optimizers of a task.
 # :name: table-hyperparameters
 # ```{glue:md} hyperparameters
 # :format: myst
@@ -212,7 +213,11 @@ page.figure(
     alt="One panel per task and variant: a point per restart and a box of quartiles for each optimizer.",
 )
 ends = cells.stack({key: frame.reset_index() for key, frame in final.items()})
-glue("provenance-final", page.provenance(ends, "final-test-metric.csv", **facts, budget="equal epochs"), display=False)
+glue(
+    "provenance-final",
+    page.provenance(ends, "final-test-metric.csv", **facts, budget="equal epochs; annealed, SAM has half"),
+    display=False,
+)
 
 page.figure(
     "loss",
@@ -238,10 +243,10 @@ same = {n: expansion.unchanged(profile, n) for n, v in run if v == "tuned"}
 hyperparameters = pd.DataFrame(
     {
         "task": task_title(n),
-        "settings": "default" if v == "base" else "searched",
+        "settings": {"base": "default", "tuned": "searched"}.get(v, v),
         "optimizer": name,
         "hyperparameters": comparison_tables.write_hyperparameters(spec.hyperparameters),
-        "default chosen": "yes" if v == "base" or name in same[n] else "no",
+        "default chosen": "yes" if v == "base" or name in same.get(n, ()) else "no" if v == "tuned" else "–",
     }
     for (n, v), found in run.items()
     for name, spec in {spec.algorithm: spec for spec in found}.items()

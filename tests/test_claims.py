@@ -299,6 +299,21 @@ class TestTaskRules:
                 assert finding.word in rules.WORDS, name
                 assert finding.detail, name
 
+    def test_where_seeds_begin_changes_nothing(self):
+        """Annealed runs begin at 100: the paper's first five once were none of them."""
+        evidence = results(restarts=13)
+        later = evidence.trajectories.assign(seed=evidence.trajectories["seed"] + 100)
+        for name, rule in TASK.items():
+            assert rule(Results("digits", later, 0.005)) == rule(evidence), name
+
+    def test_an_epoch_of_sam_pays_double_however_many_it_has(self):
+        """Annealed, SAM has half of the epochs, and pays as much in all."""
+        evidence = results()
+        half = evidence.trajectories.query("algorithm != 'SAM' or epoch <= 15")
+        finding = TASK["half_the_gradients"](Results("digits", half, 0.005))
+        assert finding == TASK["half_the_gradients"](evidence)
+        assert finding.word == "holds"
+
     def test_missing_algorithms_are_said_to_be_missing(self):
         evidence = Results("digits", trajectories({"SGD": 0.0, "NiG-SGD": 0.0}), 0.005)
         for name, rule in TASK.items():

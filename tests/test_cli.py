@@ -181,20 +181,21 @@ class TestRuns:
 
     def test_what_no_search_has_chosen_is_named(self, monkeypatch, capsys):
         """By a search of one algorithm here, whatever the shipped ones have come to: nothing is ever trained."""
-        found = {"digits": {"SGD": popview.runs.profiles.searches("laptop")["digits"]["SGD"]}}
+        found = {"cifar10": {"SGD": popview.runs.profiles.searches("laptop")["cifar10"]["SGD"]}}
         monkeypatch.setattr(popview.runs.expansion, "searches", lambda profile: found)
         words = ["run", "--variant", "tuned", "--dry-run", "--task"]
-        assert cli.main([*words, "digits"]) == 0
+        assert cli.main([*words, "cifar10"]) == 0
         first, second = capsys.readouterr().out.splitlines()[:2]
-        left = "laptop/digits: left out, without a tuned setting"
-        assert first.startswith(f"{left} (`popview tune --profile laptop --task digits` chooses one): NiG-SGD, ")
-        assert second == f"{left} (the profile searches none): NiG-MBH, NiM-MBH, SWA, SGLD"
-        assert cli.main([*words, "cifar10"]) == 2
-        told = "cifar10 has no tuned settings in profile laptop: run `popview tune --profile laptop --task cifar10`"
+        left = "laptop/cifar10: left out, without a tuned setting"
+        assert first.startswith(f"{left} (`popview tune --profile laptop --task cifar10` chooses one): NiG-SGD, ")
+        assert second == f"{left} (the profile searches none): SWA, NiG-MBH, NiM-MBH"
+        assert cli.main([*words, "tweeteval"]) == 2
+        told = "tweeteval has no tuned settings in profile laptop: run `popview tune --profile laptop --task tweeteval`"
         assert capsys.readouterr().err == f"popview: {told}\n"
-        assert cli.main([*words, "digits", "--profile", "smoke"]) == 2
-        told = "digits has no tuned settings in profile smoke: it has no [digits.search.<algorithm>]"
-        assert capsys.readouterr().err == f"popview: {told}\n"
+        for profile in ("smoke", "laptop"):
+            assert cli.main([*words, "digits", "--profile", profile]) == 2
+            told = f"digits has no tuned settings in profile {profile}: it has no [digits.search.<algorithm>]"
+            assert capsys.readouterr().err == f"popview: {told}\n"
 
     @pytest.mark.parametrize(
         "words",
@@ -202,7 +203,7 @@ class TestRuns:
             ["run", "--profile", "smoke", "--task", "mnist", "--variant", "tuned", "--algorithm", "SGD", "--dry-run"],
             ["run", "--profile", "smoke", "--variant", "trial", "--algorithm", "SGD", "--dry-run"],
             ["run", "--profile", "smoke", "--variant", "tuned", "--dry-run"],
-            ["compare", "SWA", "SGLD", "--task", "digits", "--variant", "tuned"],
+            ["compare", "SWA", "NiG-MBH", "--task", "cifar10", "--variant", "tuned"],
         ],
     )
     def test_no_search_is_advised_where_the_profile_has_none(self, words, capsys):

@@ -90,16 +90,17 @@ def test_at_five_restarts_the_verdict_is_the_family_s(pair, monkeypatch):
 
 def test_others_of_the_family_that_no_search_has_chosen_need_not_be_there(monkeypatch):
     """They count in the family all the same; once the command asked for a search of them."""
-    found = {name: tried for name, tried in expansion.search("laptop", "digits").items() if name in ("SGD", "SAM")}
+    found = {name: tried for name, tried in expansion.search("laptop", "tweeteval").items() if name in ("SGD", "SAM")}
     monkeypatch.setattr(expansion, "search", lambda profile, task: found)
-    text = compare_text.comparison("SAM", "SGD", variant="tuned")
-    assert text.startswith("SAM against SGD: digits, laptop, tuned")
+    text = compare_text.comparison("SAM", "SGD", task="tweeteval", variant="tuned")
+    assert text.startswith("SAM against SGD: tweeteval, laptop, tuned, 5 restarts each, equal epochs\n")
     assert "(the paper's family of 5, against SGD)" in text
 
 
-def test_tuned_settings_have_the_restarts_that_the_profile_gives_them(monkeypatch):
-    monkeypatch.setattr(compare_text, "restarts_of", lambda *names: {("laptop", "digits", "tuned"): 30}[names])
-    assert ", 30 restarts each" in compare_text.comparison("SAM", "SGD", variant="tuned")
+def test_searched_settings_have_the_restarts_that_the_profile_gives_them(monkeypatch):
+    monkeypatch.setattr(compare_text, "restarts_of", lambda *names: {("laptop", "digits", "annealed"): 30}[names])
+    text = compare_text.comparison("SAM", "SGD", variant="annealed")
+    assert text.startswith("SAM against SGD: digits, laptop, annealed, 30 restarts each, SAM at half the epochs\n")
 
 
 def test_a_loss_has_no_margin_and_less_is_better():
@@ -118,7 +119,7 @@ def test_a_loss_has_no_margin_and_less_is_better():
         (["SAM", "SGD", "--metric", "test_metrc"], "unknown metric 'test_metrc': did you mean 'test_metric'?"),
         (["SAM", "SGD", "--task", "digit"], "did you mean 'digits'?"),
         (["SAM", "SGD", "--profile", "latop"], "did you mean 'laptop'?"),
-        (["SAM", "SGD", "--variant", "tuneed"], "unknown variant 'tuneed': did you mean 'tuned'?"),
+        (["SAM", "SGD", "--variant", "aneal"], "variant of digits that is compared 'aneal': did you mean 'annealed'?"),
         (["SAM"], "Missing argument"),
     ],
 )
@@ -141,9 +142,9 @@ def test_missing_trajectories_come_with_their_command(tmp_path, monkeypatch, cap
 
 def test_an_algorithm_that_is_not_tuned_comes_with_its_command(monkeypatch, capsys):
     monkeypatch.setattr(expansion, "search", lambda profile, task: {})
-    assert cli.main(["compare", "SAM", "SGD", "--variant", "tuned"]) == 2
+    assert cli.main(["compare", "SAM", "SGD", "--task", "tweeteval", "--variant", "tuned"]) == 2
     err = capsys.readouterr().err
-    assert "popview tune --profile laptop --task digits --algorithm SAM" in err
+    assert "popview tune --profile laptop --task tweeteval --algorithm SAM" in err
     assert err.count("\n") == 1
 
 

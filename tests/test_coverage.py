@@ -6,7 +6,8 @@ from stand_ins import stand_in
 
 from popview.book import page, results
 from popview.common.errors import UsageError
-from popview.populations import embedded, tables
+from popview.populations import confirmation, embedded, outcomes, tables
+from popview.populations.put_to_use import arms
 from popview.runs import expansion, profiles, store
 from popview.tasks.catalogue import SHOWN
 
@@ -56,9 +57,9 @@ class TestCoverage:
         asked, missing = [], store.missing
         monkeypatch.setattr(store, "missing", lambda specs, root: asked.append(specs) or missing(specs, root))
         assert list(tables.gather("smoke", root=tmp_path)[1]) == [("digits", "base")]
-        assert len(asked) == len(tables.cases("all", "all")) == 2 * len(SHOWN)
-        assert tables.cases("digits", "all") == [("digits", "base"), ("digits", "tuned")]
-        assert tables.cases("all", "tuned") == [(task, "tuned") for task in SHOWN]
+        assert len(asked) == len(tables.cases("smoke", "all", "all")) == 2 * len(SHOWN)
+        assert tables.cases("smoke", "digits", "all") == [("digits", "base"), ("digits", "tuned")]
+        assert tables.cases("smoke", "all", "tuned") == [(task, "tuned") for task in SHOWN]
 
     def test_fewer_restarts_are_kept_and_more_are_missing(self, tmp_path):
         fill(tmp_path, tables.wanted("smoke", "digits"))
@@ -119,17 +120,60 @@ class TestWanted:
         assert {spec.algorithm for spec in wanted} == algorithms
         assert all(spec.variant == "tuned" and spec.hyperparameters["lr"] == 0.1 for spec in wanted)
 
-    @pytest.mark.parametrize("variant", ["base", "tuned"])
-    def test_mistakes_are_not_taken_for_missing_results(self, variant):
+    @pytest.mark.parametrize(("task", "variant"), [("digits", "base"), ("tweeteval", "tuned"), ("digits", "annealed")])
+    def test_mistakes_are_not_taken_for_missing_results(self, task, variant):
         for arguments, message in (
             (("laptop", "digts", variant), "unknown task 'digts': did you mean 'digits'"),
-            (("laptop", "digits", variant + "x"), f"did you mean '{variant}'"),
-            (("latop", "digits", variant), "did you mean 'laptop'"),
+            (("laptop", task, variant + "x"), f"did you mean '{variant}'"),
+            (("latop", task, variant), "did you mean 'laptop'"),
         ):
             with pytest.raises(UsageError, match=message):
                 tables.wanted(*arguments)
-        with pytest.raises(UsageError, match="unknown algorithm of digits"):
-            tables.wanted("laptop", "digits", variant, algorithms=("SMA",))
+        with pytest.raises(UsageError, match=rf"unknown algorithm .*of {task} in profile laptop 'SMA'"):
+            tables.wanted("laptop", task, variant, algorithms=("SMA",))
+
+
+class TestAnnealedRuns:
+    """Where they are compared, in place of runs tuned at a constant rate: their seeds begin at 100."""
+
+    def test_what_is_compared_follows_from_the_profile(self, monkeypatch):
+        every = {"base": {}, "search": {}, "annealed": {}}
+        for lacking, variant in ((set(), "tuned"), ({"search"}, "annealed"), ({"search", "annealed"}, "tuned")):
+            table = {name: every[name] for name in every.keys() - lacking}
+            monkeypatch.setattr(tables, "settings", lambda profile, task, table=table: table)
+            assert tables.compared("laptop", "digits") == ("base", variant)
+        assert tables.compared("smoke", "goemotions") == ("base", "tuned")
+
+    def test_what_is_not_compared_is_refused(self):
+        assert tables.cases("laptop", "digits", "all") == [("digits", "base"), ("digits", "annealed")]
+        assert ("digits", "tuned") not in tables.cases("laptop", "all", "tuned")
+        for refused in (tables.wanted, tables.cases):
+            with pytest.raises(UsageError, match=r"unknown variant .*'tuned'.* known: .*base, annealed"):
+                refused("laptop", "digits", "tuned")
+
+    def test_the_first_restarts_are_those_of_the_lowest_seeds(self):
+        specs = tables.wanted("laptop", "digits", "annealed", algorithms=("SGD", "SAM"))
+        assert specs == expansion.expand("laptop", "digits", variant="annealed", algorithms=("SGD", "SAM"))
+        for rows in (tables.load_trajectories(specs, 3), tables.records(specs, 3)):
+            assert {name: sorted(set(own["seed"])) for name, own in rows.groupby("algorithm")} == {
+                "SGD": [100, 101, 102],
+                "SAM": [100, 101, 102],
+            }
+        coverage, loaded = tables.gather("laptop", "digits", "annealed", restarts=3)
+        assert coverage[["restarts", "state"]].values.tolist() == [[3, "complete"]]
+        last = outcomes.outcomes_by_case(loaded, "laptop")["digits", "annealed"]["last"]
+        fresh = confirmation.load_confirmation("laptop", "digits", confirmation.decisions())
+        pd.testing.assert_frame_equal(last, fresh.loc[100:102, last.columns], check_names=False)
+
+    def test_a_page_says_where_seeds_begin(self):
+        seeds = [pd.DataFrame({"seed": range(first, first + 3), "processor": PROCESSOR}) for first in (0, 100)]
+        results = {("digits", "base"): seeds[0], ("digits", "annealed"): seeds[1]}
+        assert page.facts("laptop", results)["seeds"] == "from 0 or 100 on, the same for every algorithm"
+
+    def test_no_arm_of_a_population_comes_twice(self):
+        table = arms("laptop", "digits")
+        assert set(table["variant"]) == {"base", "annealed"}
+        assert not table.duplicated(["variant", "where", "algorithm", "arm", "restarts"]).any()
 
 
 def test_nothing_but_digits_is_trained_for_a_page(monkeypatch):

@@ -52,6 +52,13 @@ class TestSecondHalf:
         loss, score = (fits[name].resid.to_numpy() for name in ("train_loss", "test_metric"))
         assert row["tau_without_trend"] == pytest.approx(concordance(-loss, score))
 
+    def test_the_second_half_is_of_an_algorithm_s_own_epochs(self):
+        generator = np.random.default_rng(2)
+        long, short = (restart(generator.random(n), generator.random(n), a) for n, a in ((41, "SGD"), (21, "SAM")))
+        found = second_half(pd.concat([long, short], ignore_index=True))
+        alone = pd.concat([second_half(long), second_half(short)], ignore_index=True)
+        pd.testing.assert_frame_equal(found, alone)
+
     def test_what_is_not_defined(self):
         flat = restart(np.linspace(1, 0, 21), np.full(21, 0.5))
         kept = restart(np.repeat(0.1, 21), np.linspace(0, 1, 21), "NiM-MBH")

@@ -197,6 +197,15 @@ class TestParting:
         assert found["SAM"] == epoch
         assert found["SGD"] == INF
 
+    def test_checkpoints_in_between_say_nothing(self):
+        """Annealed, SAM has half of the epochs, and so checkpoints where SGD and its copies have none."""
+        whole = self.table({0: [2.0, 1.1, 0.5], 1: [2.5, 1.5, 0.7]})
+        between = whole[whole["algorithm"] == "SAM"].assign(epoch=lambda table: table["epoch"] + 0.5)
+        copy = whole[whole["algorithm"] == "SGD"].assign(algorithm="NiM-SGD")
+        table = pd.concat([whole, between, copy])
+        assert tables.parting(table).to_dict() == {"SGD": INF, "SAM": 2, "NiM-SGD": INF}
+        assert tables.copies(table) == ["NiM-SGD"]
+
     def test_an_absent_reference_is_named(self):
         with pytest.raises(UsageError, match="unknown reference 'SGE'"):
             tables.parting(self.table({0: [2.0], 1: [2.5]}), "SGE")
@@ -216,4 +225,4 @@ def test_records_are_the_metadatas(tmp_path):
     found = tables.records([spec], root=tmp_path)
     told = {"algorithm": ["NiM-SGD"] * 2, "seed": [3, 4], "precision": ["bfloat16"] * 2} | told
     assert found.to_dict("list") == told
-    assert list(tables.records([spec], 4, tmp_path)["seed"]) == [3]
+    assert list(tables.records([spec], 1, tmp_path)["seed"]) == [3]

@@ -39,6 +39,15 @@ def test_the_gain_of_a_line_is_its_slope_times_a_quarter():
     assert late_gains(table[table["epoch"] < 1]).isna().all(axis=None)
 
 
+def test_the_last_quarter_is_of_an_algorithm_s_own_epochs():
+    """Annealed, SAM has half of SGD's: it once had no last quarter, and was never found unfinished."""
+    flat, climbing = {"SGD": [0.8, 0.81, 0.79, 0.8]}, {"SAM": [0.7, 0.71, 0.7, 0.72]}
+    short = lines(climbing, {"SAM": [0.1, 0.11, 0.1, 0.12]}, epochs=10)
+    table = pd.concat([lines(flat, {"SGD": FLAT}), short], ignore_index=True)
+    np.testing.assert_allclose(late_gains(table)["SAM"], [0.1, 0.11, 0.1, 0.12], atol=1e-12)
+    assert unfinished(table, 0.02)["unfinished"].tolist() == [True]
+
+
 def test_a_curve_that_climbs_is_found_above_half_of_the_reference():
     """61 % of SGD's mean, and still rising by 13 points in the last quarter: SAM on GoEmotions, tuned."""
     ends = {"SGD": [0.44, 0.42, 0.43, 0.43], "SAM": [0.27, 0.25, 0.26, 0.28]}

@@ -332,7 +332,7 @@ def compare(
     b: Annotated[str, typer.Argument(help="What it is compared with, such as SGD.")],
     task: Annotated[str, typer.Option(help="Which task.")] = "digits",
     profile: Profile = "laptop",
-    variant: Annotated[str, typer.Option(help="base or tuned.")] = "base",
+    variant: Annotated[str, typer.Option(help="base, or what a search gave: tuned or annealed.")] = "base",
     metric: Annotated[str, typer.Option(help="test_metric, validation_metric, or a loss.")] = "test_metric",
     epochs: Annotated[int | None, typer.Option(help="Of your own task: the runs of so many epochs.")] = None,
     margin: Annotated[float | None, typer.Option(help="Of your own task: equivalence, as a share.")] = None,

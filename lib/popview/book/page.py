@@ -186,6 +186,7 @@ def site_file(name: str, content: str) -> str:
 def facts(profile: str, results: dict[tuple[str, str], pd.DataFrame]) -> dict[str, str]:
     """Return what `provenance` says of the trajectories of `popview.populations.tables.gather`."""
     restarts = [f"{rows['seed'].nunique()} ({task}, {variant})" for (task, variant), rows in results.items()]
+    firsts = [str(seed) for seed in sorted({rows["seed"].min() for rows in results.values()})]
     what: dict[str, list[str]] = {}
     for (task, variant), rows in results.items():
         for trained_on, some in rows.groupby("processor", sort=False)["seed"]:
@@ -195,7 +196,7 @@ def facts(profile: str, results: dict[tuple[str, str], pd.DataFrame]) -> dict[st
     return {
         "profile": profile,
         "restarts": ", ".join(restarts) or "none",
-        "seeds": "from 0 on, the same for every algorithm",
+        "seeds": f"from {' or '.join(firsts) or '0'} on, the same for every algorithm",
         "trained_on": ", but ".join([usual, *(f"{other} ({'; '.join(what[other])})" for other in others)]),
     }
 

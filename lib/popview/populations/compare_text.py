@@ -86,7 +86,8 @@ def comparison(
     found = against(values, pairs, margin, higher_is_better=HIGHER_IS_BETTER[metric], family_size=size)
     row = found.iloc[0].to_dict()
     holm = f"{row['adjusted_p']:.4g} ({family} family of {size}, against SGD)" if family else ""
-    title = f"{a} against {b}: {task}, {profile}, {variant}, {row['restarts']} restarts each, equal epochs"
+    budget = "SAM at half the epochs" if variant == "annealed" else "equal epochs"
+    title = f"{a} against {b}: {task}, {profile}, {variant}, {row['restarts']} restarts each, {budget}"
     unit = "points" if percent else "nats"
     lines = [
         ("value", f"mean {metric} of a restart's {per_trajectory} models of lowest training loss, in {unit}"),

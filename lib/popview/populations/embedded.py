@@ -25,6 +25,6 @@ def train_embedded(task: str, variant: str, profile: str, restarts: int | None) 
     UsageError
         If a name is unknown, or as `popview.runs.workers.run`.
     """
-    asked = [case for case in cases(task, variant) if case[0] == EMBEDDED]
+    asked = [case for case in cases(profile, task, variant) if case[0] == EMBEDDED]
     if asked:
         workers.run(spec for case in asked for spec in wanted(profile, *case, restarts=restarts))

@@ -16,7 +16,7 @@ from popview.common.errors import UsageError
 from popview.common.folders import RESULTS
 from popview.populations.outcomes import load_final_measures
 from popview.populations.stored_predictions import annealed_specs
-from popview.populations.tables import COMPARED, final, gather, load_trajectories, wanted
+from popview.populations.tables import final, gather, load_trajectories, wanted
 from popview.populations.unfinished import unfinished
 from popview.runs.profiles import settings
 from popview.statistics import holm, kendall, mean_difference, mean_kendall
@@ -67,7 +67,7 @@ def flatness_table(profile: str, task: str, variant: str = "base", root: Path = 
     -------
     DataFrame
         ``algorithm, seed``, the columns of `MEASURES` that the files have, ``train_loss``, and `OUTCOMES_OF_FLATNESS`,
-        without the last two where the files have no corruptions: digits' base and tuned ones. The line of
+        without the last two where the files have no corruptions: digits' base ones. The line of
         ``adjusted_error`` is drawn through all restarts by least squares. Without rows where there are no results.
 
     Raises
@@ -75,7 +75,7 @@ def flatness_table(profile: str, task: str, variant: str = "base", root: Path = 
     UsageError
         As `popview.populations.tables.gather`.
     """
-    if variant in COMPARED:
+    if variant != "annealed":
         trajectories = gather(profile, task, variant, root=root)[1].get((task, variant), pd.DataFrame())
         specs = wanted(profile, task, variant)
     else:

@@ -45,8 +45,8 @@ def second_half(trajectories: pd.DataFrame, value: str = "test_metric") -> pd.Da
     >>> second_half(restart)[["gain", "tau"]].round(2).to_dict("records")
     [{'gain': 0.25, 'tau': 1.0}]
     """
-    half = trajectories["epoch"].max() / 2
-    late = trajectories[trajectories["epoch"] >= half]
+    halves = trajectories.groupby("algorithm")["epoch"].max() / 2  # annealed, SAM has half of the epochs
+    late = trajectories[trajectories["epoch"] >= trajectories["algorithm"].map(halves)]
     gains, rest = [], []
     for (algorithm, seed), rows in late[np.isfinite(late[["train_loss", value]]).all(axis=1)].groupby(
         ["algorithm", "seed"], sort=False
@@ -57,7 +57,7 @@ def second_half(trajectories: pd.DataFrame, value: str = "test_metric") -> pd.Da
             slope = lines[value].slope
             fits = {name: line.intercept + line.slope * rows["epoch"] for name, line in lines.items()}
             rest.append(rows.assign(**{name: rows[name] - fit for name, fit in fits.items()}))
-        gains.append({"algorithm": str(algorithm), "seed": int(seed), "gain": slope * half})
+        gains.append({"algorithm": str(algorithm), "seed": int(seed), "gain": slope * halves[algorithm]})
     found = pd.DataFrame(gains, columns=["algorithm", "seed", "gain"])
     parts = {"tau": late, "tau_without_trend": pd.concat([late[:0], *rest])}
     for name, rows in parts.items():

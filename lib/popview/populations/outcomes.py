@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from popview.common.folders import RESULTS
@@ -124,7 +125,7 @@ def outcomes_by_case(
     for (task, variant), rows in results.items():
         seeds = rows["seed"].unique()
         algorithms = tuple(rows["algorithm"].unique())
-        specs = wanted(profile, task, variant, algorithms=algorithms, restarts=int(seeds.max()) + 1)
+        specs = wanted(profile, task, variant, algorithms=algorithms, restarts=int(np.ptp(seeds)) + 1)
         measures = load_final_measures(specs, root)
         found[task, variant] = outcome_values(rows, measures[measures["seed"].isin(seeds)])
     return found

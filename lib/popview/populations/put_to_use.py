@@ -15,7 +15,7 @@ from popview.populations.ensembles import SCORES, load_ensembles
 from popview.populations.outcomes import load_final_measures
 from popview.populations.selection import chosen
 from popview.populations.stored_predictions import annealed_specs
-from popview.populations.tables import COMPARED, final, gather, load_trajectories, select, wanted
+from popview.populations.tables import final, gather, load_trajectories, select, wanted
 from popview.runs import store
 from popview.runs.annealed import AnnealedPlan
 from popview.runs.specs import RunSpec
@@ -36,6 +36,9 @@ ARMS = {
 
 #: Models of lowest training loss that a restart keeps.
 TEN = 10
+
+#: Variants whose learning rate does not change.
+CONSTANT = ("base", "tuned")
 
 #: Scores that are better where they are higher.
 HIGHER = ("metric", "average_precision")
@@ -87,13 +90,12 @@ class _Collected(NamedTuple):
 def _collect(profile: str, task: str, root: Path) -> _Collected:
     """Read all arms of a task from the files, each file once."""
     found = _Collected({}, {}, {})
-    annealed = annealed_specs(profile, task, root)
     for (_, variant), trajectories in gather(profile, task, root=root)[1].items():
         names = set(trajectories["algorithm"])
         specs = [spec for spec in wanted(profile, task, variant) if spec.algorithm in names]
         _add(found, variant, trajectories, load_final_measures(specs, root))
-    for specs in (annealed, *_long_runs(profile, task, root)):
-        if specs:
+    for specs in (annealed_specs(profile, task, root), *_long_runs(profile, task, root)):
+        if specs and specs[0].variant not in found.last:
             _add(found, specs[0].variant, load_trajectories(specs, root=root), load_final_measures(specs, root))
     for (variant, where, models, name, size), rows in load_ensembles(profile, task, root).groupby(
         ["variant", "where", "models", "algorithm", "size"]
@@ -193,7 +195,7 @@ def arms(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
 
 
 def _reference(variant: str, where: str) -> _Key:
-    return variant if variant in COMPARED else COMPARED[0], where, "SGD", "last", 1
+    return variant if variant in CONSTANT else "base", where, "SGD", "last", 1
 
 
 def _table(found: _Collected) -> pd.DataFrame:
@@ -203,8 +205,8 @@ def _table(found: _Collected) -> pd.DataFrame:
         if not any(scores.values()):
             continue
         training = found.gradients[variant, name] * restarts
-        unit = found.gradients.get((COMPARED[0], "SGD"), np.nan)
-        ten = arm == "ensemble of ten" or (arm == "restarts" and variant in COMPARED)
+        unit = found.gradients.get(("base", "SGD"), np.nan)
+        ten = arm == "ensemble of ten" or (arm == "restarts" and variant in CONSTANT)
         row: dict[str, Any] = dict(zip(("variant", "where", "algorithm", "arm", "restarts"), key, strict=True))
         row |= {"n": max(len(one.left_out) for one in scores.values() if one), "training": training}
         row |= {"cost": training / unit, "passes": restarts * (TEN if ten else 1)}
@@ -255,7 +257,7 @@ def population_or_optimizer(profile: str, task: str, root: Path = RESULTS) -> pd
     rows = []
     for variant, part in on_sample.groupby("variant", sort=False):
         own = part[part["algorithm"] == "SGD"]
-        if variant in COMPARED:
+        if variant in CONSTANT:
             others = part[(part["arm"] == "last") & (part["algorithm"] != "SGD")]
             if len(others):
                 best = others.loc[others["gain"].idxmax()]
@@ -267,7 +269,7 @@ def population_or_optimizer(profile: str, task: str, root: Path = RESULTS) -> pd
             own = own[own["arm"] != "last"]
         for line in own.to_dict("records"):
             words = f"{line['restarts']} restarts" if line["arm"] == "restarts" else line["arm"]
-            words = words if variant in COMPARED else str(variant) if words == "last" else f"{variant}, {words}"
+            words = words if variant in CONSTANT else str(variant) if words == "last" else f"{variant}, {words}"
             rows.append(
                 {"variant": variant, "choice": words, "algorithm": "SGD"} | {name: line[name] for name in columns}
             )
@@ -281,7 +283,7 @@ def _chosen_by_others(last: pd.DataFrame, found: _Collected, variant: str) -> di
     names = [str(rivals.drop(index=seed).mean().idxmax()) for seed in rivals.index]
     gains = pd.Series([rivals.loc[s, n] - known.loc[s, "SGD"] for s, n in zip(rivals.index, names, strict=True)])
     result = jackknife(float(gains.mean()), ((gains.sum() - gains) / (len(gains) - 1)).to_numpy())
-    cost = float(np.mean([found.gradients[variant, name] for name in names]) / found.gradients[COMPARED[0], "SGD"])
+    cost = float(np.mean([found.gradients[variant, name] for name in names]) / found.gradients["base", "SGD"])
     told = {"choice": "other optimizer, chosen by the other seeds", "algorithm": pd.Series(names).mode()[0]}
     counted = {"n": len(gains), "cost": cost, "passes": 1, "gain_per_cost": result.estimate / cost}
     return told | {"gain": result.estimate} | interval_columns(result, "gain_") | counted

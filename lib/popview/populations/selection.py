@@ -261,7 +261,7 @@ def overlaps(trajectories: pd.DataFrame, per_trajectory: int = 10) -> pd.DataFra
         As `mean_with_interval`, with ``split`` ("test", "validation") and ``chance``: the overlap of unrelated
         criteria.
     """
-    chance = per_trajectory / trajectories["step"].nunique()
+    chance = per_trajectory / trajectories.groupby("algorithm")["step"].nunique().max()
     frames = [
         mean_with_interval(overlap(trajectories, f"{split}_metric", per_trajectory)).assign(split=split, chance=chance)
         for split in ("test", "validation")

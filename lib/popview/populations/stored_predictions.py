@@ -16,7 +16,7 @@ from popview.common.errors import UsageError
 from popview.common.files import read_csv_table
 from popview.common.folders import RESULTS
 from popview.populations.confirmation import decisions, load_confirmation
-from popview.populations.tables import COMPARED, wanted
+from popview.populations.tables import compared, wanted
 from popview.runs import store
 from popview.runs.annealed import AnnealedPlan
 from popview.runs.specs import RunSpec, digest
@@ -82,7 +82,7 @@ def specs_with_probabilities(profile: str, task: str, root: Path = RESULTS) -> d
     Stacks of base and tuned restarts keep none. Of annealed ones see `annealed_specs`.
     """
     found: dict[tuple[str, str], list[RunSpec]] = {}
-    for variant in COMPARED:
+    for variant in [name for name in compared(profile, task) if name != "annealed"]:
         specs = [spec for spec in wanted(profile, task, variant) if spec.restarts == 1]
         absent = {spec.algorithm for spec in store.missing(specs, root)}
         for spec in specs:

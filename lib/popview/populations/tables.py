@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import chain, product
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +13,17 @@ from popview.common.folders import RESULTS
 from popview.runs import store
 from popview.runs.expansion import expand, restarts_of, search
 from popview.runs.own import OwnSpec, is_own, resolved, stored
-from popview.runs.profiles import searches
+from popview.runs.profiles import searches, settings
 from popview.runs.profiles import tasks as tasks_of
 from popview.runs.specs import RunSpec
 from popview.tasks.catalogue import SHOWN
 
 __all__ = [
-    "COMPARED",
     "CRITERIA",
     "PAPER_FAMILY",
     "cases",
     "chances",
+    "compared",
     "copies",
     "distinct",
     "final",
@@ -36,9 +36,6 @@ __all__ = [
     "select",
     "wanted",
 ]
-
-#: Variants that are compared; a search's trials are not.
-COMPARED = ("base", "tuned")
 
 #: The algorithms that the paper sets against SGD, in its order: results without one of them are not shown.
 PAPER_FAMILY = ("NiG-SGD", "NiM-SGD", "SAM", "NiG-BH", "NiM-BH")
@@ -60,6 +57,22 @@ COUNTS = (
 CRITERIA = {"train_loss": True, "validation_metric": False, "test_metric": False}
 
 
+def compared(profile: str, task: str) -> tuple[str, str]:
+    """Return the variants of a task that are compared: "base", and "annealed" or "tuned", whose settings were searched.
+
+    They are "annealed" where the profile has ``[<task>.annealed]`` and no ``[<task>.search]``. The latter, and what it
+    found at constant learning rates, leave a profile with the commit that completes a task's annealed runs.
+
+    Examples
+    --------
+    >>> from popview.populations.tables import compared
+    >>> compared("laptop", "digits"), compared("laptop", "tweeteval")
+    (('base', 'annealed'), ('base', 'tuned'))
+    """
+    table = settings(profile, task) if task in tasks_of(profile) else {}
+    return "base", "annealed" if "annealed" in table and "search" not in table else "tuned"
+
+
 def wanted(
     profile: str,
     task: str,
@@ -78,7 +91,7 @@ def wanted(
     Raises
     ------
     UsageError
-        If the task is not one of `popview.tasks.catalogue.SHOWN`, or the variant not one of `COMPARED`, or as
+        If the task is not one of `popview.tasks.catalogue.SHOWN`, or the variant not `compared`, or as
         `popview.runs.expansion.expand`.
     """
     if own := [name for name in algorithms or () if is_own(name)]:
@@ -86,20 +99,28 @@ def wanted(
         found = wanted(profile, task, variant, algorithms=theirs, restarts=restarts) if theirs else []
         return found + [spec for name in own for spec in stored(task, name, profile=profile)]
     check_name("task", task, SHOWN)
-    check_name("variant", variant, COMPARED)
+    check_name(f"variant of {task} that is compared", variant, compared(profile, task))
     if task not in tasks_of(profile):
         return []
     found = expand(profile, task, algorithms=algorithms, restarts=restarts, variant=variant)
-    if variant == "base" or algorithms is not None:
+    if variant != "tuned" or algorithms is not None:
         return found
     valid = search(profile, task)
     ended = all("chosen" in valid.get(name, {}) for name in valid.keys() | searches(profile).get(task, {}).keys())
     return found if ended and {"SGD"} < {spec.algorithm for spec in found} else []
 
 
-def cases(task: str, variant: str) -> list[tuple[str, str]]:
-    """Return the tasks and variants that a page shows: one of each, or all of them where the word is "all"."""
-    return list(product(SHOWN if task == "all" else (task,), COMPARED if variant == "all" else (variant,)))
+def cases(profile: str, task: str, variant: str) -> list[tuple[str, str]]:
+    """Return the tasks and variants that a page shows: one of each, or all that are `compared` where the word is "all".
+
+    Raises
+    ------
+    UsageError
+        If no task has the variant.
+    """
+    every = [(name, kind) for name in (SHOWN if task == "all" else (task,)) for kind in compared(profile, name)]
+    check_name("variant", variant, ("all", *dict.fromkeys(kind for _, kind in every)))
+    return [case for case in every if variant in ("all", case[1])]
 
 
 def gather(
@@ -141,7 +162,7 @@ def gather(
         As `wanted`.
     """
     rows, results, lacking_own = [], {}, set(own)
-    for case in cases(task, variant):
+    for case in cases(profile, task, variant):
         files = wanted(profile, *case, restarts=restarts)
         absent = store.missing(files, root)
         lacking, present = {spec.algorithm for spec in absent}, len(files) - len(absent)
@@ -184,7 +205,7 @@ def load_trajectories(specs: Iterable[RunSpec], restarts: int | None = None, roo
     ----------
     specs : iterable of RunSpec
     restarts : int, optional
-        Keep the seeds below this number: stacks may hold more restarts than were asked for.
+        Keep so many, from the lowest seed on: stacks may hold more restarts than were asked for.
 
     Returns
     -------
@@ -197,17 +218,23 @@ def load_trajectories(specs: Iterable[RunSpec], restarts: int | None = None, roo
     UsageError
         If a trajectory is not in the store.
     """
-    frames = []
+    frames, specs = [], list(specs)
+    end = _end(specs, restarts)
     for spec in specs:
         frame = store.load(spec, root).to_pandas().drop(columns="probabilities", errors="ignore")
         names = {"task": spec.task, "profile": spec.profile, "algorithm": spec.shown, "variant": spec.variant}
         for place, (name, value) in enumerate(names.items()):
             frame.insert(place, name, value)
         frame["processor"] = store.metadata(spec, root)["processor"]
-        frames.append(frame if restarts is None else frame[frame["seed"] < restarts])
+        frames.append(frame[frame["seed"] < end])
     if not frames:
         raise UsageError("no specs to load")
     return pd.concat(frames, ignore_index=True)
+
+
+def _end(specs: Sequence[RunSpec], restarts: int | None) -> float:
+    """Return the seed before which so many restarts end; those of annealed runs do not begin at 0."""
+    return np.inf if restarts is None else min((spec.seed for spec in specs), default=0) + restarts
 
 
 def load_own(task: str, names: Sequence[str], *, epochs: int | None = None, root: Path = RESULTS) -> pd.DataFrame:
@@ -250,13 +277,14 @@ def records(specs: Iterable[RunSpec], restarts: int | None = None, root: Path = 
     UsageError
         If a trajectory is not in the store.
     """
-    found = ((spec, store.metadata(spec, root)) for spec in specs)
+    specs = list(specs)
+    found, end = ((spec, store.metadata(spec, root)) for spec in specs), _end(specs, restarts)
     return pd.DataFrame(
         {"algorithm": spec.shown, "seed": seed, "precision": record["precision"]}
         | {name: record[name][place] for name in COUNTS}
         for spec, record in found
         for place, seed in enumerate(spec.seeds)
-        if restarts is None or seed < restarts
+        if seed < end
     )
 
 
@@ -277,7 +305,8 @@ def copies(trajectories: pd.DataFrame, reference: str = "SGD") -> list[str]:
 def _apart(trajectories: pd.DataFrame, reference: str) -> pd.DataFrame:
     """Say for each seed and epoch (rows) which algorithms' training losses (columns) are not the reference's."""
     losses = trajectories.pivot_table(index=["seed", "epoch"], columns="algorithm", values="train_loss", sort=False)
-    return losses.ne(losses[reference], axis=0)
+    known = losses.dropna(subset=[reference])  # fewer epochs have checkpoints in between
+    return known.ne(known[reference], axis=0)
 
 
 def parting(trajectories: pd.DataFrame, reference: str = "SGD") -> pd.Series:

@@ -21,13 +21,13 @@ def late_gains(trajectories: pd.DataFrame, value: str = "validation_metric") -> 
     DataFrame
         Rows: seeds; columns: algorithms. NaN where fewer than two checkpoints lie in that part.
     """
-    last = trajectories["epoch"].max()
+    ends = trajectories.groupby("algorithm", sort=False)["epoch"].max()  # annealed, SAM has half of the epochs
+    last = trajectories["algorithm"].map(ends)
     late = trajectories[(trajectories["epoch"] >= (1 - LATE) * last) & np.isfinite(trajectories[value])]
-    names = [*dict.fromkeys(trajectories["algorithm"])]
-    gains: dict[str, dict[int, float]] = {str(name): {} for name in names}
+    gains: dict[str, dict[int, float]] = {str(name): {} for name in ends.index}
     for (name, seed), rows in late.groupby(["algorithm", "seed"], sort=False):
         if rows["epoch"].nunique() > 1:
-            gains[str(name)][int(seed)] = np.polyfit(rows["epoch"], rows[value], 1)[0] * LATE * last
+            gains[str(name)][int(seed)] = np.polyfit(rows["epoch"], rows[value], 1)[0] * LATE * ends[name]
     seeds = pd.Index(sorted(trajectories["seed"].unique()), name="seed")
     return pd.DataFrame(gains, index=seeds).rename_axis(columns="algorithm")
 

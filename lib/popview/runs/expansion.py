@@ -39,6 +39,8 @@ def restarts_of(profile: str, task: str, variant: str = "base") -> int:
 
 
 def _restarts(table: dict[str, Any], variant: str) -> int:
+    if variant == "annealed":
+        return int(table["annealed"]["restarts"])
     return int(table.get("tuned_restarts", table["restarts"]) if variant == "tuned" else table["restarts"])
 
 

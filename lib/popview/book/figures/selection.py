@@ -25,9 +25,6 @@ MARKS = ("o", "s", "D", "^", "v", "P")
 #: Of what is still learning, or real; and of what is flat, or not known.
 LEARNING, FLAT = "#0b5d8f", "#767676"
 
-#: Variant → the inner colour of its marks.
-FILLS = {"base": None, "tuned": "white"}
-
 
 def score_against_loss(
     curves: Mapping[str, pd.DataFrame],
@@ -125,7 +122,7 @@ def loss_and_score(halves: pd.DataFrame, width: int) -> Figure:
         for (task, variant), rows in halves.groupby(["task", "variant"], sort=False):
             for learning, some in rows.groupby("learning"):
                 shade = LEARNING if learning else FLAT
-                fill = FILLS.get(variant) or shade
+                fill = shade if variant == "base" else "white"
                 mark: dict[str, Any] = {"marker": MARKS[tasks.index(task) % len(MARKS)], "linestyle": ""}
                 axes.plot(100 * some["gain"], some[column], color=shade, markerfacecolor=fill, **mark)
         axes.set(title=title, ylim=(-1, 1), xlabel="gain of the second half, points")
@@ -180,7 +177,7 @@ def _task_row(axes: Axes, rows: pd.DataFrame, top: float) -> None:
         place, shade = top + line, LEARNING if row.adjusted_p <= ALPHA else FLAT
         low, high = 100 * row.difference_low, 100 * row.difference_high
         axes.plot([low, high], [place, place], color=shade, linewidth=1.4)
-        fill = FILLS.get(row.variant) or shade
+        fill = shade if row.variant == "base" else "white"
         axes.plot(100 * row.difference, place, "o", color=shade, markersize=4.5, markerfacecolor=fill)
         if row.Index in ends.index and abs(row.difference) > rows["margin"].iloc[0] / 2:
             left = row.difference < 0

@@ -53,8 +53,8 @@ _MARKS = {
 def marks_grid(entries: pd.DataFrame, words: Mapping[str, str], pages: Collection[str]) -> pd.DataFrame:
     """Lay out claims as a grid of marks: ✓ holds, ◐ in part, ✗ does not hold, ? cannot be told, – not tested.
 
-    A cell has one mark where base and tuned settings agree, else one for each. The verdict and its numbers show where
-    a reader points at it.
+    A cell has one mark where base and searched settings agree, else one for each. The verdict and its numbers show
+    where a reader points at it.
 
     Parameters
     ----------

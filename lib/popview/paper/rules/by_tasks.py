@@ -73,7 +73,8 @@ class Results:
     def tests(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The paper's tests of SetA against SetB for its six algorithms, with its five restarts and with all."""
         sets = [chosen[chosen["algorithm"].isin(SIX)] for chosen in (self.set_a, self.set_b)]
-        few = [chosen[chosen["seed"] < RESTARTS] for chosen in sets]
+        first = sorted(self.trajectories["seed"].unique())[:RESTARTS]
+        few = [chosen[chosen["seed"].isin(first)] for chosen in sets]
         return pooled.set_a_against_set_b(*few), pooled.set_a_against_set_b(*sets)
 
     @cached_property
@@ -175,8 +176,8 @@ def all_better(results: Results, better: Sequence[str], than: Sequence[str]) -> 
 
 
 def ratio_within(results: Results, of: str, column: str, low: float, high: float) -> Decision:
-    """Count the algorithms of which one algorithm's final value of a column, on average, is `low` to `high` times."""
-    paid = tables.final(results.trajectories, column).mean()
+    """Count the algorithms of which one algorithm's column is `low` to `high` times as much an epoch, on average."""
+    paid = (tables.final(results.trajectories, column) / tables.final(results.trajectories, "epoch")).mean()
     ratios = {name: paid[of] / paid[name] for name in SIX if name != of}
     listed = ", ".join(f"{ratio:.2f} × {name}'s" for name, ratio in ratios.items())
     return that_share(low <= ratio <= high for ratio in ratios.values()), {"ratios": listed}
