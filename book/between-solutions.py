@@ -250,6 +250,7 @@ glue("provenance-passes", page.provenance(passes, "passes.csv", steps=steps, ter
 # Training loss along paths between fully fitted solutions: median and middle half over pairs ({glue:text}`pairs`). Each panel has its own scale.
 # ```
 #
+# `````{dropdown} All differences of rises, with both intervals
 # ```{glue:figure} differences-figure
 # :name: figure-differences
 #
@@ -262,7 +263,6 @@ glue("provenance-passes", page.provenance(passes, "passes.csv", steps=steps, ter
 # {glue:text}`bootstrap-lower`. *Aligned* means that the second network's hidden units are permuted to lie close to the
 # first's, which changes no output; paths then rise less in {glue:text}`aligned-lower` of {glue:text}`aligned-sets` sets.
 #
-# `````{dropdown} All differences of rises, with both intervals
 # ````{table} Mean rise of paths by the sum of losses, and its difference to SGD's on the same pairs of seeds.
 # :name: table-differences
 # ```{glue:md} differences

@@ -16,12 +16,18 @@ import torch
 from popview.common.errors import UsageError
 from popview.common.folders import RESULTS
 from popview.common.seeds import generator
-from popview.populations import stored_predictions
+from popview.populations import stored_predictions as stored
 from popview.populations.disagreement import error_correlations, load_pairs, pairs_of
 from popview.populations.ensembles import SCORES, ensemble_scores, ensembles_of, load_ensembles, subsets
-from popview.populations.put_to_use import ARMS, arms, population_or_optimizer
-from popview.populations.stored_predictions import Predictions, load_derived, specs_with_probabilities
+from popview.populations.put_to_use import ARMS, against_long_runs, arms, population_or_optimizer
+from popview.populations.stored_predictions import (
+    Predictions,
+    load_derived,
+    specs_with_probabilities,
+    stored_predictions,
+)
 from popview.populations.tables import final, gather
+from popview.runs import store
 from popview.statistics import jackknife, jackknife_apart
 
 
@@ -195,7 +201,7 @@ class TestTheSample:
 class TestDerived:
     def table(self, place: Path, of: str, monkeypatch, damaged: str = "") -> None:
         spec = SimpleNamespace(digest="d")
-        monkeypatch.setattr(stored_predictions, "specs_with_probabilities", lambda *_: {("base", "SGD"): [spec]})
+        monkeypatch.setattr(stored, "specs_with_probabilities", lambda *_: {("base", "SGD"): [spec]})
         file = place / "ensembles" / "laptop" / "digits-ensembles.csv"
         file.parent.mkdir(parents=True)
         ensembles_of([predictions(restarts=2, of=of)]).to_csv(file, index=False)
@@ -203,7 +209,7 @@ class TestDerived:
             file.write_text(file.read_text().replace("loss", damaged, 1))
 
     def test_rows_of_the_files_that_are_there_are_read(self, tmp_path, monkeypatch):
-        self.table(tmp_path, stored_predictions.digest_of([SimpleNamespace(digest="d")]), monkeypatch)
+        self.table(tmp_path, stored.digest_of([SimpleNamespace(digest="d")]), monkeypatch)
         found = load_ensembles("laptop", "digits", tmp_path)
         assert set(found["size"]) == {1, 2}
         assert found["average_precision"].isna().all()
@@ -222,11 +228,23 @@ class TestDerived:
 
 
 class TestWhatShips:
-    @pytest.mark.parametrize("task", ["cifar10", "goemotions", "tweeteval"])
+    @pytest.mark.parametrize("task", ["digits", "cifar10", "goemotions", "tweeteval"])
     def test_is_of_all_files_that_ship(self, task):
         known = set(specs_with_probabilities("laptop", task))
         assert known == set(load_ensembles("laptop", task)[["variant", "algorithm"]].itertuples(index=False, name=None))
         assert known == set(load_pairs("laptop", task)[["variant", "algorithm"]].itertuples(index=False, name=None))
+
+    def test_stacks_keep_what_each_restart_predicts(self):
+        """The accuracy that a restart's own metadata state, by its row; the 8 bits may turn one image of 597."""
+        from popview.tasks.setup import set_up
+
+        specs = specs_with_probabilities("laptop", "digits")["annealed", "SGD"]
+        column, predicted = stored_predictions(specs)
+        labels = set_up("digits", [0], specs[0].model).test_labels().numpy()
+        known = np.concatenate([store.metadata(spec)["whole_test"]["metric"] for spec in specs])
+        assert column == "test_probabilities"
+        assert predicted.shape == (100, len(labels), 10)
+        assert (predicted.argmax(-1) == labels).mean(1) == pytest.approx(known, abs=1.01 / len(labels))
 
     def test_is_what_numpy_makes_of_the_files(self, real_hub):
         """CIFAR-10's labels are read without the library, and the order of its test sample is drawn again."""
@@ -294,10 +312,38 @@ class TestArms:
         assert self.row(cifar10, "annealed", "whole", "SGD", "restarts", 5).passes == 5
         assert set(cifar10["arm"]) == set(ARMS)
 
-    def test_digits_have_no_ensembles_of_restarts(self):
+    def test_digits_have_ensembles_of_annealed_restarts_alone(self):
+        """The sample of digits is the whole test split."""
         table = arms("laptop", "digits")
-        assert set(table["arm"]) == {*ARMS} - {"restarts"}
+        assert set(table["arm"]) == {*ARMS}
         assert (table["n"] == 100).all()
+        together = table[table["arm"] == "restarts"]
+        assert set(together["variant"]) == {"annealed"}
+        sample, whole = (together[together["where"] == where] for where in ("sample", "whole"))
+        assert sample["metric"].tolist() == whole["metric"].tolist()
+        assert sorted(sample[sample["algorithm"] == "SGD"]["restarts"]) == [2, 3, 5, 10, 100]
+
+    def test_long_runs_cost_what_an_ensemble_does(self):
+        """Means and intervals by hand, of what the files of the long runs and the table of ensembles say."""
+        table, found = arms("laptop", "digits"), against_long_runs("laptop", "digits")
+        ensembles = load_ensembles("laptop", "digits").query("variant == 'annealed' and where == 'whole'")
+        ensembles = ensembles[ensembles["algorithm"] == "SGD"]
+        assert found["restarts"].tolist() == [2, 5, 10]
+        for row in found.to_dict("records"):
+            files = sorted((RESULTS / "optimizers/laptop/digits/SGD").glob(f"{row['variant']}-*.parquet"))
+            lines = pd.concat([pq.read_table(file).to_pandas() for file in files])
+            last = lines[lines["step"] == lines["step"].max()].set_index("seed")["test_metric"]
+            size = ensembles[ensembles["size"] == row["restarts"]].set_index("left_out")["metric"]
+            together, without = size[size.index.isna()].iloc[0], size[size.index.notna()]
+            assert (len(last), row["n"]) == (100, 100)
+            assert row["gain"] == pytest.approx(together - last.mean())
+            apart = without - (last.sum() - last.loc[without.index]) / 99
+            half = scipy.stats.t.isf(0.025, 99) * np.sqrt(99 / 100 * ((apart - apart.mean()) ** 2).sum())
+            assert row["gain_high"] - row["gain"] == pytest.approx(half)
+            alone = self.row(table, row["variant"], "whole", "SGD", "last", 1)
+            ensemble = self.row(table, "annealed", "whole", "SGD", "restarts", row["restarts"])
+            assert (alone.cost, alone.passes) == (pytest.approx(ensemble.cost), 1)
+            assert ensemble.passes == row["restarts"]
 
 
 def test_a_population_beside_the_choice_of_optimizer():

@@ -15,6 +15,8 @@ ARMS = pd.DataFrame(
         ("base", "restarts", 3, 3.0, 0.09, 0.07, 0.1),
         ("base", "restarts", 2, 2.0, 0.08, 0.06, 0.1),
         ("annealed", "last", 1, 1.0, 0.085, 0.07, 0.1),
+        ("annealed", "restarts", 100, 100.0, 0.15, 0.14, 0.16),
+        ("twice-as-long", "last", 1, 2.0, 0.086, 0.07, 0.1),
     ],
     columns=["variant", "arm", "restarts", "cost", "gain", "gain_low", "gain_high"],
 )
@@ -30,6 +32,8 @@ def test_gains_in_points_stand_at_their_cost(width):
     lines = [line.get_xydata() for line in first.get_lines()]
     assert any(np.allclose(line, [[1, 0], [2, 8], [3, 9]]) for line in lines if len(line) == 3)
     assert any(np.allclose(line, [[1, 2.9]]) for line in lines if len(line) == 1)
+    assert any(np.allclose(line, [[1, 8.5], [2, 8.6]]) for line in lines if len(line) == 2)
+    assert max(line[:, 0].max() for line in lines if len(line)) <= 10
     assert [text.get_text() for text in first.texts] == ["SWA"]
     plt.close(drawn)
 

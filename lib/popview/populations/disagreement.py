@@ -132,7 +132,7 @@ def load_pairs(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
 
 def _within(variant: str, algorithm: str, told: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the row of two models of one run, where the files say it."""
-    shares = [known.get("kept_models", {}).get("disagreement", [None])[0] for known in told]
+    shares = [share for known in told for share in known.get("kept_models", {}).get("disagreement", [None])]
     if None in shares or len(shares) < 2:
         return {}
     result = _mean(np.array(shares), None)

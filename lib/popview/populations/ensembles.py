@@ -14,7 +14,7 @@ from popview.populations.stored_predictions import Predictions, load_derived
 __all__ = ["SCORES", "SIZES", "ensemble_scores", "ensembles_of", "load_ensembles", "subsets"]
 
 #: Restarts of an ensemble; that of all restarts is added.
-SIZES = (1, 2, 3, 5)
+SIZES = (1, 2, 3, 5, 10)
 
 #: Ensembles of a size that are scored at most: all there are, or so many that are drawn.
 MOST = 300

@@ -16,10 +16,13 @@ from popview.populations.outcomes import load_final_measures
 from popview.populations.selection import chosen
 from popview.populations.stored_predictions import annealed_specs
 from popview.populations.tables import final, gather, load_trajectories, select, wanted
+from popview.runs import store
+from popview.runs.annealed import AnnealedPlan
+from popview.runs.specs import RunSpec
 from popview.statistics import jackknife, jackknife_apart
 from popview.statistics.results import Result, interval_columns
 
-__all__ = ["ARMS", "arms", "population_or_optimizer"]
+__all__ = ["ARMS", "against_long_runs", "arms", "population_or_optimizer"]
 
 #: Arm → what it is.
 ARMS = {
@@ -33,6 +36,9 @@ ARMS = {
 
 #: Models of lowest training loss that a restart keeps.
 TEN = 10
+
+#: Variants whose learning rate does not change.
+CONSTANT = ("base", "tuned")
 
 #: Scores that are better where they are higher.
 HIGHER = ("metric", "average_precision")
@@ -88,8 +94,9 @@ def _collect(profile: str, task: str, root: Path) -> _Collected:
         names = set(trajectories["algorithm"])
         specs = [spec for spec in wanted(profile, task, variant) if spec.algorithm in names]
         _add(found, variant, trajectories, load_final_measures(specs, root))
-    if "annealed" not in found.last and (annealed := annealed_specs(profile, task, root)):
-        _add(found, "annealed", load_trajectories(annealed, root=root), load_final_measures(annealed, root))
+    for specs in (annealed_specs(profile, task, root), *_long_runs(profile, task, root)):
+        if specs and specs[0].variant not in found.last:
+            _add(found, specs[0].variant, load_trajectories(specs, root=root), load_final_measures(specs, root))
     for (variant, where, models, name, size), rows in load_ensembles(profile, task, root).groupby(
         ["variant", "where", "models", "algorithm", "size"]
     ):
@@ -98,6 +105,13 @@ def _collect(profile: str, task: str, root: Path) -> _Collected:
         # of one restart the files themselves say more, and without rounding
         found.scores[key] = _ensembles(rows) | found.scores.get(key, {})
     return found
+
+
+def _long_runs(profile: str, task: str, root: Path) -> list[list[RunSpec]]:
+    """Return the specs of each arm that has more epochs than the annealed runs, where all of it is there."""
+    plan = AnnealedPlan(profile, task)
+    longer = [name for name, arm in plan.arms.items() if arm.get("epochs", 0) > plan.table["epochs"]]
+    return [specs for specs in map(plan.expand, longer) if specs and not store.missing(specs, root)]
 
 
 def _add(found: _Collected, variant: str, trajectories: pd.DataFrame, measures: pd.DataFrame) -> None:
@@ -160,14 +174,15 @@ def arms(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``variant`` ("base", "tuned", "annealed"), ``where`` ("sample": the test sample of checkpoints; "whole": the
-        whole test split), ``algorithm, arm`` (a key of `ARMS`), ``restarts`` (that are trained for one such model),
-        ``n`` (restarts in all), ``training`` (gradient evaluations), ``cost`` (the same, in restarts of base SGD; a
-        search for settings is not in it), ``passes`` (forward passes to predict one example); of each score that is
-        known, else NaN: ``metric, metric_low, metric_high``, likewise ``loss`` (negative log likelihood),
-        ``calibration_error`` (`popview.tasks.scores.calibration_error`) and ``average_precision``; ``gain, gain_low,
-        gain_high``: metric above that of the last model of the reference, SGD of the same variant, or base SGD for
-        annealed ones, on the same examples; ``gain_per_cost``: gain for each restart's worth of training.
+        ``variant`` ("base", "tuned", "annealed", or an arm of longer annealed runs), ``where`` ("sample": the test
+        sample of checkpoints; "whole": the whole test split), ``algorithm, arm`` (a key of `ARMS`), ``restarts`` (that
+        are trained for one such model), ``n`` (restarts in all), ``training`` (gradient evaluations), ``cost`` (the
+        same, in restarts of base SGD; a search for settings is not in it), ``passes`` (forward passes to predict one
+        example); of each score that is known, else NaN: ``metric, metric_low, metric_high``, likewise ``loss``
+        (negative log likelihood), ``calibration_error`` (`popview.tasks.scores.calibration_error`) and
+        ``average_precision``; ``gain, gain_low, gain_high``: metric above that of the last model of the reference, SGD
+        of the same variant, or base SGD for annealed ones, on the same examples; ``gain_per_cost``: gain for each
+        restart's worth of training.
 
         Intervals are of 95 %, over restarts, by `popview.statistics.jackknife`, for the test examples at hand.
 
@@ -180,7 +195,7 @@ def arms(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
 
 
 def _reference(variant: str, where: str) -> _Key:
-    return "base" if variant == "annealed" else variant, where, "SGD", "last", 1
+    return variant if variant in CONSTANT else "base", where, "SGD", "last", 1
 
 
 def _table(found: _Collected) -> pd.DataFrame:
@@ -191,7 +206,7 @@ def _table(found: _Collected) -> pd.DataFrame:
             continue
         training = found.gradients[variant, name] * restarts
         unit = found.gradients.get(("base", "SGD"), np.nan)
-        ten = arm == "ensemble of ten" or (arm == "restarts" and variant != "annealed")
+        ten = arm == "ensemble of ten" or (arm == "restarts" and variant in CONSTANT)
         row: dict[str, Any] = dict(zip(("variant", "where", "algorithm", "arm", "restarts"), key, strict=True))
         row |= {"n": max(len(one.left_out) for one in scores.values() if one), "training": training}
         row |= {"cost": training / unit, "passes": restarts * (TEN if ten else 1)}
@@ -225,7 +240,8 @@ def population_or_optimizer(profile: str, task: str, root: Path = RESULTS) -> pd
           such luck; ``algorithm`` is the one most often chosen;
         - each arm of SGD, "2 restarts" and so on;
         - "annealed", "annealed, 2 restarts" and so on, of SGD: the control at the same cost. Its settings were searched
-          with its schedule.
+          with its schedule;
+        - "twice-as-long" and so on: one annealed run of SGD, with the same settings, that has more epochs.
 
     Raises
     ------
@@ -241,7 +257,7 @@ def population_or_optimizer(profile: str, task: str, root: Path = RESULTS) -> pd
     rows = []
     for variant, part in on_sample.groupby("variant", sort=False):
         own = part[part["algorithm"] == "SGD"]
-        if variant != "annealed":
+        if variant in CONSTANT:
             others = part[(part["arm"] == "last") & (part["algorithm"] != "SGD")]
             if len(others):
                 best = others.loc[others["gain"].idxmax()]
@@ -253,7 +269,7 @@ def population_or_optimizer(profile: str, task: str, root: Path = RESULTS) -> pd
             own = own[own["arm"] != "last"]
         for line in own.to_dict("records"):
             words = f"{line['restarts']} restarts" if line["arm"] == "restarts" else line["arm"]
-            words = words if variant != "annealed" else "annealed" if words == "last" else f"annealed, {words}"
+            words = words if variant in CONSTANT else str(variant) if words == "last" else f"{variant}, {words}"
             rows.append(
                 {"variant": variant, "choice": words, "algorithm": "SGD"} | {name: line[name] for name in columns}
             )
@@ -271,3 +287,34 @@ def _chosen_by_others(last: pd.DataFrame, found: _Collected, variant: str) -> di
     told = {"choice": "other optimizer, chosen by the other seeds", "algorithm": pd.Series(names).mode()[0]}
     counted = {"n": len(gains), "cost": cost, "passes": 1, "gain_per_cost": result.estimate / cost}
     return told | {"gain": result.estimate} | interval_columns(result, "gain_") | counted
+
+
+def against_long_runs(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+    """Compare ensembles of annealed runs of SGD with one annealed run that has as many epochs as they have together.
+
+    Both are judged on the whole test split, by the metric.
+
+    Returns
+    -------
+    DataFrame
+        One row for each arm of longer runs of which there are ensembles as well: ``variant`` (the arm), ``restarts`` (of
+        the ensemble), ``n`` (long runs in all), ``together, alone`` (means), ``gain, gain_low, gain_high`` (of the
+        ensemble over the one run, with 95 % intervals over restarts as in `arms`).
+
+    Raises
+    ------
+    UsageError
+        As `arms`.
+    """
+    longer, rows = _long_runs(profile, task, root), []
+    scores = _collect(profile, task, root).scores if longer else {}
+    for variant, epochs in ((specs[0].variant, specs[0].epochs) for specs in longer):
+        restarts = epochs // AnnealedPlan(profile, task).table["epochs"]
+        alone = scores[variant, "whole", "SGD", "last", 1]["metric"]
+        together = scores.get(("annealed", "whole", "SGD", "restarts", restarts), {}).get("metric")
+        if alone and together:
+            gain = together.minus(alone)
+            row = {"variant": variant, "restarts": restarts, "n": len(alone.left_out)}
+            row |= {"together": together.estimate, "alone": alone.estimate, "gain": gain.estimate}
+            rows.append(row | interval_columns(gain, "gain_"))
+    return pd.DataFrame(rows)

@@ -39,7 +39,7 @@ def predictions_of(profile: str, task: str, root: Path = RESULTS) -> Iterator[Pr
             problems[key] = set_up(task, specs[0].seeds, specs[0].model)
         problem, (column, probabilities) = problems[key], stored_predictions(specs, root)
         models, where = KEPT[column]
-        seeds = tuple(spec.seed for spec in specs)
+        seeds = tuple(seed for spec in specs for seed in spec.seeds)
         labels = problem.test_labels() if where == "whole" else problem.sample_labels("test")
         found = Predictions(
             variant, algorithm, models, where, digest_of(specs), seeds, probabilities, problem, labels

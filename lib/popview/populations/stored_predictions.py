@@ -79,7 +79,7 @@ class Predictions(NamedTuple):
 def specs_with_probabilities(profile: str, task: str, root: Path = RESULTS) -> dict[tuple[str, str], list[RunSpec]]:
     """Return the specs whose files keep probabilities: variant and algorithm → its specs, where all are there.
 
-    Stacks of restarts keep none. Of annealed ones see `annealed_specs`.
+    Stacks of base and tuned restarts keep none. Of annealed ones see `annealed_specs`.
     """
     found: dict[tuple[str, str], list[RunSpec]] = {}
     for variant in [name for name in compared(profile, task) if name != "annealed"]:
@@ -89,8 +89,7 @@ def specs_with_probabilities(profile: str, task: str, root: Path = RESULTS) -> d
             if spec.algorithm not in absent:
                 found.setdefault((variant, spec.algorithm), []).append(spec)
     for spec in annealed_specs(profile, task, root):
-        if spec.restarts == 1:
-            found.setdefault((spec.variant, spec.algorithm), []).append(spec)
+        found.setdefault((spec.variant, spec.algorithm), []).append(spec)
     return found
 
 
@@ -116,9 +115,10 @@ def stored_predictions(specs: Sequence[RunSpec], root: Path = RESULTS) -> tuple[
         column = next((name for name in KEPT if name in table.column_names), "")
         if not column:
             raise UsageError(f"the file of {spec.algorithm} on {spec.task}, seed {spec.seed}, keeps no probabilities")
-        kept = table[column][len(table) - 1].values.to_numpy().reshape(-1, RECORDS[spec.task].classes)
+        lists = table.filter(table[column].is_valid()).sort_by("seed")[column]
+        kept = lists.combine_chunks().flatten().to_numpy().reshape(len(lists), -1, RECORDS[spec.task].classes)
         rows.append(from_bytes(kept) if column == "test_probabilities" else kept.astype(float))
-    return column, np.stack(rows)
+    return column, np.concatenate(rows)
 
 
 def digest_of(specs: Sequence[RunSpec]) -> str:

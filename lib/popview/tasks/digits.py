@@ -277,6 +277,10 @@ class Digits(Problem):
         """Return the labels of the test images."""
         return self._splits["test"][1][0]
 
+    def sample_rows(self) -> np.ndarray:
+        """Return the rows of all test images: the sample is the whole test split."""
+        return np.arange(len(self.test_labels()))
+
     def sample_labels(self, split: str) -> Tensor:
         """Return each restart's labels on a split, ``(P, n)``."""
         return self._splits[split][1]

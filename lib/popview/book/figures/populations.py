@@ -24,17 +24,18 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
     Parameters
     ----------
     arms : dict of str to DataFrame
-        Task → rows of `popview.populations.put_to_use.arms`, of SGD on the test sample, base and annealed.
+        Task → rows of `popview.populations.put_to_use.arms`, of SGD on the test sample: base, annealed, and longer runs.
     best : dict of str to Series
         Task → the row "best other optimizer" of `popview.populations.put_to_use.population_or_optimizer`.
     width : int
         In pixels.
     """
-    columns = 2 if len(arms) in (2, 4) else 3
+    columns = max(2, len(arms))
     figure, axes = style.canvas(width, 250, len(arms), columns=columns)
     for ax, (task, rows) in zip(axes, arms.items(), strict=True):
         ax.axhline(0, color="0.5", linewidth=0.8)
         drawn = [_ensembles(ax, rows, variant) for variant in ("base", "annealed")]
+        _long_runs(ax, rows)
         for arm, (mark, _) in ONE_RUN.items():
             one = rows[(rows["variant"] == "base") & (rows["arm"] == arm)]
             _points(ax, one, mark, colour("SGD"), filled=False)
@@ -71,7 +72,8 @@ def _points(ax: Axes, rows: pd.DataFrame, mark: str, shade: str, filled: bool = 
 
 def _ensembles(ax: Axes, rows: pd.DataFrame, variant: str) -> bool:
     """Draw the ensembles of restarts as a line, from one run on; return whether there are any."""
-    part = rows[(rows["variant"] == variant) & rows["arm"].isin(["last", "restarts"])].sort_values("cost")
+    kept = rows["arm"].isin(["last", "restarts"]) & (rows["restarts"] <= COSTS[-1])
+    part = rows[(rows["variant"] == variant) & kept].sort_values("cost")
     if variant == "annealed" and not len(part):
         return False
     shade = colour("SGD")
@@ -80,11 +82,20 @@ def _ensembles(ax: Axes, rows: pd.DataFrame, variant: str) -> bool:
     return len(part) > 1
 
 
+def _long_runs(ax: Axes, rows: pd.DataFrame) -> None:
+    """Draw annealed runs of more and more epochs as a line."""
+    part = rows[~rows["variant"].isin(["base", "tuned"]) & (rows["arm"] == "last")].sort_values("cost")
+    if len(part) > 1:
+        ax.plot(part["cost"], 100 * part["gain"], color="0.3", linestyle=":")
+        _points(ax, part[1:], "^", "0.3")
+
+
 def _key(ax: Axes) -> list[Line2D]:
     """Return the marks with their names."""
     return [
         ax.plot([], [], "o-", color=colour("SGD"), label="SGD, runs together")[0],
         ax.plot([], [], "o--", color=colour("SGD"), label="SGD, decaying learning rate")[0],
+        ax.plot([], [], "^:", color="0.3", label="one run, as long as these")[0],
         *(
             ax.plot([], [], m, color=colour("SGD"), mfc="white", label=f"one run, {words}")[0]
             for m, words in ONE_RUN.values()
