@@ -14,7 +14,8 @@
 # # Is any optimizer better than SGD?
 #
 # **The paper's five optimizers win {glue:text}`wins` of {glue:text}`comparisons` comparisons with stochastic gradient
-# descent (SGD).** In {glue:text}`same` the two are the same within a margin that was fixed beforehand. Letting SGD's own
+# descent (SGD).** In {glue:text}`same` the two are the same within a margin that was fixed beforehand, in
+# {glue:text}`losses` SGD is better, in {glue:text}`open` too few runs tell. Nearest to a win: {glue:text}`nearest`. Letting SGD's own
 # learning rate fall to zero, with settings from a search, is worth {glue:text}`annealing-worth`.
 #
 # ```{glue:figure} effects
@@ -92,12 +93,14 @@ scattered = confirmation.spreads_by_task(fresh, constant)
 #
 # At a constant learning rate the last model jumps about. SWA averages the weights along SGD's run, which gains
 # {glue:text}`swa-gains`. The mean of ten checkpoints that SGD passed anyway gives as much: SWA less that mean is
-# {glue:text}`swa-averages`. Best is an annealed learning rate, which warms up and then falls along a cosine: SGD gains
-# {glue:text}`annealing-gains`. Part of this is its search over 28 settings. And its runs scatter less:
-# {glue:text}`annealing-scatter`. At this schedule rivals are better than SGD in
-# {glue:text}`annealed-better` of {glue:text}`annealed-judged` comparisons: {glue:text}`annealed-complete`.
-# {glue:text}`annealed-searched`; the others take SGD's learning rate. SAM pays two gradients a step, and so has half the
-# epochs.
+# {glue:text}`swa-averages`. Best is an annealed learning rate, which warms up and then falls along a cosine: over default settings SGD
+# gains {glue:text}`annealing-gains`; over a constant rate that was searched as well, {glue:text}`annealing-alone`. And its runs
+# scatter less: {glue:text}`annealing-scatter`.
+#
+# At this schedule rivals are better than SGD in {glue:text}`annealed-better` of {glue:text}`annealed-judged` comparisons:
+# {glue:text}`annealed-complete`. {glue:text}`annealed-searched`; the others take SGD's learning rate. SAM pays two gradients a step,
+# and so has half the epochs. On CIFAR-10 the network still learns at that point, and of four ρ its search chose the smallest: its
+# deficit there may be the price of the epochs alone.
 
 # %% tags=["hide-input", "remove-output"]
 ORDER = [*tables.PAPER_FAMILY, *comparisons.SECOND_FAMILY]
@@ -112,7 +115,9 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 judged = confirmed.drop_duplicates(["task", "a"]) if len(confirmed) else pd.DataFrame(columns=["task"])
 judged = judged.rename(columns={"low": "difference_low", "high": "difference_high"}).assign(variant="annealed")
-superseded = (against["variant"] != "base") & against["task"].isin(judged["task"]) if len(against) else []
+settled = set(zip(judged["task"], judged["a"], strict=True))
+superseded = [row.variant != "base" and (row.task, row.a) in settled for row in against.itertuples()]
+superseded = np.array(superseded, dtype=bool)
 shown = pd.concat([against[~superseded], judged], ignore_index=True) if len(judged) else against
 page.figure(
     "effects",
@@ -137,6 +142,13 @@ def count(rows: pd.DataFrame, verdict: str) -> int:
 glue("comparisons", len(papers), display=False)
 glue("wins", count(papers, "better") or "none", display=False)
 glue("same", count(papers, "equivalent"), display=False)
+glue("losses", count(papers, "worse"), display=False)
+glue("open", count(papers, "inconclusive"), display=False)
+by_setting = [
+    f"{name}: {count(rows, 'equivalent')} the same, {count(rows, 'worse')} worse, {count(rows, 'inconclusive')} open"
+    for name, rows in (papers.groupby("variant", sort=False) if len(papers) else ())
+]
+glue("by-setting", "; ".join(by_setting), display=False)
 winners = others[others["verdict"] == "better"] if len(others) else others
 glue("winners", named(winners) if len(winners) else "none", display=False)
 
@@ -158,6 +170,15 @@ def annealed_rivals(rows: pd.DataFrame) -> str:
 
 
 MISSING = "not run here yet"
+front = papers.loc[[papers["difference"].idxmax()]] if len(papers) else papers
+glue(
+    "nearest",
+    " ".join(
+        f"{named(front)}, {points((r.difference_low, r.difference_high), r.difference)}" for r in front.itertuples()
+    )
+    or MISSING,
+    display=False,
+)
 gains, worth, spreads = [], [], []
 for name, values in constant.items():
     found = mean_difference(fresh[name]["SGD"].to_numpy(), values["SGD"].to_numpy())
@@ -170,6 +191,12 @@ for row in scattered[scattered["algorithm"] == "SGD"].itertuples() if len(scatte
     )
 glue("annealing-worth", "; ".join(worth) or MISSING, display=False)
 glue("annealing-gains", "; ".join(gains) or MISSING, display=False)
+alone = []
+for name in fresh:
+    if (name, "tuned") in last:
+        found = mean_difference(fresh[name]["SGD"].to_numpy(), last[name, "tuned"]["SGD"].to_numpy())
+        alone.append(f"{points(found.interval, found.estimate)} on {task_title(name)}")
+glue("annealing-alone", "; ".join(alone) or MISSING, display=False)
 glue("annealing-scatter", "; ".join(spreads) or MISSING, display=False)
 averages = each(measured, profile, averaged_weights.swa_against_averages)
 swa = against[(against["a"] == "SWA") & (against["task"] == "cifar10")] if len(against) else against
@@ -241,8 +268,7 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # ## What so few runs would have missed
 #
 # "Too few runs to tell" is no equality. With default settings on CIFAR-10 every comparison would have missed a difference
-# below {glue:text}`blind` points. Together the tasks say more: with default settings the mean difference to SGD over them
-# is {glue:text}`mean-nig-bh` for NiG-BH and {glue:text}`mean-nim-bh` for NiM-BH (random effects).
+# below {glue:text}`blind` points.
 #
 # ````{table} The smallest difference to SGD that would have been found 4 times in 5, by the most and the least certain comparison.
 # :name: table-missed
@@ -280,7 +306,7 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # ```
 # ````
 #
-# Runs that are SGD under another name: {glue:text}`copies`. Algorithms of which the search chose the default setting:
+# By settings: {glue:text}`by-setting`. Runs that are SGD under another name: {glue:text}`copies`. Algorithms of which the search chose the default setting:
 # {glue:text}`unchanged`. Below eight restarts a paired t test decides, otherwise sign flips. *Better* and *worse* are of
 # any size; *same* takes precedence. An algorithm that the profile names and that has not been run counts as p = 1.
 # Annealed runs stand here by the tests of all others. In {glue:text}`judged-alike` of {glue:text}`judged-twice` cases the
@@ -334,11 +360,21 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # ```
 # `````
 #
-# `````{dropdown} Annealed learning rates: rules and seeds fixed before the first run
+# `````{dropdown} Annealed learning rates: rules fixed before the first run, and three rounds on Digits
 # Pairs, test, margins, families, looks and outcome were fixed in `data/paper/confirmation.toml` before the first of these
-# runs. Their seeds, from 100 on, were in no search. SAM has half the epochs, so that gradient evaluations are equal. Two
+# runs. Their seeds were in no search. SAM has half the epochs, so that gradient evaluations are equal. Two
 # things this does not cure: the schedule was chosen after the same test sets had been seen, and fresh seeds do not renew
 # the test examples. An algorithm counts once its look is complete.
+#
+# On Digits a first round gave five rivals a tenth of SGD's weight decay. Its results were seen, this was mended, and a second round ran
+# at the same seeds. So a third was decided on, at fresh seeds and with nothing else changed: it alone counts.
+#
+# ````{table} The rounds on Digits: points of difference to SGD with 95 % t interval, and verdict; 100 restarts each.
+# :name: table-rounds
+# ```{glue:md} rounds
+# :format: myst
+# ```
+# ````
 #
 # Where all annealed runs of a task are there, runs with settings searched at a constant rate are superseded and leave the
 # results. Those of Digits are in the repository's history, before the commit that
@@ -397,6 +433,9 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # `````
 #
 # `````{dropdown} Means over tasks
+# A task weighs by how certain its difference is. In points nearly all the weight is that of Digits, with 100 runs, so that these means
+# say little of the other tasks; in margins it is less.
+#
 # ````{table} Random-effects mean over tasks of the difference to SGD, with 95 % interval, in points and in margins of each task. Unfinished: tasks left out.
 # :name: table-over-tasks
 # ```{glue:md} over-tasks
@@ -511,11 +550,6 @@ blind = found[(found["task"] == "cifar10") & (found["variant"] == "base")] if le
 glue("blind", f"{100 * blind['least'].iloc[0]:.1f}" if len(blind) else MISSING, display=False)
 means = over_tasks.mean_over_tasks(against, late) if len(against) else against
 page.show("over-tasks", means, comparison_tables.over_tasks)
-for name in ("NiG-BH", "NiM-BH"):
-    rows = means[(means["a"] == name) & (means["unit"] == "metric")] if len(means) else means
-    rows = rows[rows["variant"] == "base"] if len(rows) else rows
-    said = cells.with_interval(rows, scale=100).to_list() if len(rows) else []
-    glue(f"mean-{name.lower()}", said[0] + " points" if said else MISSING, display=False)
 page.show("margins", margins.verdicts_by_margin(against), comparison_tables.by_margin)
 
 for number, paper in enumerate((True, False)):
@@ -563,6 +597,7 @@ glue("provenance-sam", page.provenance(sam, "against-sam.csv", **facts, tests=TE
 page.show("confirmed", confirmed, confirmed_tables.confirmed, empty="no look is complete yet")
 differences = [restart_spread.load_differences(profile, name).assign(task=name) for name in fresh]
 there = pd.concat(differences) if differences else pd.DataFrame()
+page.show("rounds", confirmed[confirmed["task"] == "digits"] if len(confirmed) else confirmed, confirmed_tables.rounds)
 page.show("crossed", there, confirmed_tables.crossed, empty="no look is complete yet")
 page.show("scattered", scattered, confirmed_tables.scatter)
 scores = searched.search_scores(profile, "cifar10") if task in ("all", "cifar10") else pd.DataFrame()

@@ -134,7 +134,7 @@ class TestWanted:
 
 
 class TestAnnealedRuns:
-    """Where they are compared, in place of runs tuned at a constant rate: their seeds begin at 100."""
+    """Where they are compared, in place of runs tuned at a constant rate: their seeds begin at 200."""
 
     def test_what_is_compared_follows_from_the_profile(self, monkeypatch):
         every = {"base": {}, "search": {}, "annealed": {}}
@@ -156,19 +156,19 @@ class TestAnnealedRuns:
         assert specs == expansion.expand("laptop", "digits", variant="annealed", algorithms=("SGD", "SAM"))
         for rows in (tables.load_trajectories(specs, 3), tables.records(specs, 3)):
             assert {name: sorted(set(own["seed"])) for name, own in rows.groupby("algorithm")} == {
-                "SGD": [100, 101, 102],
-                "SAM": [100, 101, 102],
+                "SGD": [200, 201, 202],
+                "SAM": [200, 201, 202],
             }
         coverage, loaded = tables.gather("laptop", "digits", "annealed", restarts=3)
         assert coverage[["restarts", "state"]].values.tolist() == [[3, "complete"]]
         last = outcomes.outcomes_by_case(loaded, "laptop")["digits", "annealed"]["last"]
         fresh = confirmation.load_confirmation("laptop", "digits", confirmation.decisions())
-        pd.testing.assert_frame_equal(last, fresh.loc[100:102, last.columns], check_names=False)
+        pd.testing.assert_frame_equal(last, fresh.loc[200:202, last.columns], check_names=False)
 
     def test_a_page_says_where_seeds_begin(self):
-        seeds = [pd.DataFrame({"seed": range(first, first + 3), "processor": PROCESSOR}) for first in (0, 100)]
+        seeds = [pd.DataFrame({"seed": range(first, first + 3), "processor": PROCESSOR}) for first in (0, 200)]
         results = {("digits", "base"): seeds[0], ("digits", "annealed"): seeds[1]}
-        assert page.facts("laptop", results)["seeds"] == "from 0 or 100 on, the same for every algorithm"
+        assert page.facts("laptop", results)["seeds"] == "from 0 or 200 on, the same for every algorithm"
 
     def test_no_arm_of_a_population_comes_twice(self):
         table = arms("laptop", "digits")

@@ -1,6 +1,7 @@
 """What the models of each restart achieve: the last on the whole test split, and the paper's SetA beside it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from popview.populations.comparisons import against_reference
 from popview.populations.selection import chosen, last_checkpoints
 from popview.populations.tables import final, wanted
 from popview.runs import store
-from popview.runs.specs import FIRST_SEED, RunSpec
+from popview.runs.specs import RunSpec
 
 __all__ = [
     "OUTCOMES",
@@ -123,10 +124,9 @@ def outcomes_by_case(
     found = {}
     for (task, variant), rows in results.items():
         seeds = rows["seed"].unique()
-        number = int(seeds.max()) + 1 - (FIRST_SEED if variant == "annealed" else 0)
-        algorithms = tuple(rows["algorithm"].unique())
-        specs = wanted(profile, task, variant, algorithms=algorithms, restarts=number)
-        measures = load_final_measures(specs, root)
+        ours = partial(wanted, profile, task, variant, algorithms=tuple(rows["algorithm"].unique()))
+        first = min(spec.seed for spec in ours())
+        measures = load_final_measures(ours(restarts=int(seeds.max()) + 1 - first), root)
         found[task, variant] = outcome_values(rows, measures[measures["seed"].isin(seeds)])
     return found
 

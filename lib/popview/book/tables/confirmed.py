@@ -7,8 +7,10 @@ import pandas as pd
 from popview.book.cells import interval, with_interval, words
 from popview.book.names import task_title
 from popview.book.page import p_value
+from popview.common.files import read_csv_table
+from popview.common.folders import PAPER
 
-__all__ = ["confirmed", "crossed", "scatter"]
+__all__ = ["confirmed", "crossed", "rounds", "scatter"]
 
 
 def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
@@ -30,6 +32,24 @@ def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
             "found 4 times in 5": points["detectable"].map("{:.2f}".format),
         }
     )
+
+
+def rounds(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Lay out the two rounds on Digits that do not count, from ``data/paper/digits-rounds.csv``, beside the one that does.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+        `popview.populations.confirmation.confirm`, of Digits.
+    """
+    file = PAPER / "digits-rounds.csv"
+    earlier = read_csv_table(file, ("round", "algorithm", "verdict"), ("difference", "low", "high"))
+    ours = comparison.drop_duplicates("a").rename(columns={"a": "algorithm"}).assign(round="counts")
+    every = pd.concat([earlier, ours], ignore_index=True)
+    every["cell"] = with_interval(every, "difference", 100.0) + " " + words(every)
+    laid = every.pivot(index="algorithm", columns="round", values="cell").reindex(ours["algorithm"])
+    titles = {"first": "first: seeds from 100", "second": "again: the same seeds", "counts": "counts: seeds from 200"}
+    return laid[[*titles]].rename(columns=titles).reset_index()
 
 
 def scatter(spread: pd.DataFrame) -> pd.DataFrame:
