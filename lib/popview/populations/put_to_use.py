@@ -40,9 +40,6 @@ TEN = 10
 #: Variants whose learning rate does not change.
 CONSTANT = ("base", "tuned")
 
-#: Scores that are better where they are higher.
-HIGHER = ("metric", "average_precision")
-
 
 class _Arm(NamedTuple):
     """One score of one arm: from all restarts, and without each (by seed)."""
