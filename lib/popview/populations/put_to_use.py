@@ -294,7 +294,7 @@ def against_long_runs(profile: str, task: str, root: Path = RESULTS) -> pd.DataF
     Returns
     -------
     DataFrame
-        One row for each arm of longer runs of which there are ensembles as well: ``variant`` (the arm), ``restarts`` (of
+        One row per arm of longer runs of which there are ensembles, too: ``variant`` (the arm), ``restarts`` (of
         the ensemble), ``n`` (long runs in all), ``together, alone`` (means), ``gain, gain_low, gain_high`` (of the
         ensemble over the one run, with 95 % intervals over restarts as in `arms`).
 
