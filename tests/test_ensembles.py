@@ -335,11 +335,12 @@ class TestArms:
             last = lines[lines["step"] == lines["step"].max()].set_index("seed")["test_metric"]
             size = ensembles[ensembles["size"] == row["restarts"]].set_index("left_out")["metric"]
             together, without = size[size.index.isna()].iloc[0], size[size.index.notna()]
-            assert (len(last), row["n"]) == (100, 100)
+            assert len(last) == row["n"] == (50 if row["restarts"] == 10 else 100)
             assert row["gain"] == pytest.approx(together - last.mean())
-            apart = without - (last.sum() - last.loc[without.index]) / 99
-            half = scipy.stats.t.isf(0.025, 99) * np.sqrt(99 / 100 * ((apart - apart.mean()) ** 2).sum())
-            assert row["gain_high"] - row["gain"] == pytest.approx(half)
+            if len(last) == 100:  # paired by seed
+                apart = without - (last.sum() - last.loc[without.index]) / 99
+                half = scipy.stats.t.isf(0.025, 99) * np.sqrt(99 / 100 * ((apart - apart.mean()) ** 2).sum())
+                assert row["gain_high"] - row["gain"] == pytest.approx(half)
             alone = self.row(table, row["variant"], "whole", "SGD", "last", 1)
             ensemble = self.row(table, "annealed", "whole", "SGD", "restarts", row["restarts"])
             assert (alone.cost, alone.passes) == (pytest.approx(ensemble.cost), 1)

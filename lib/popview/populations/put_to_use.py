@@ -40,9 +40,6 @@ TEN = 10
 #: Variants whose learning rate does not change.
 CONSTANT = ("base", "tuned")
 
-#: Scores that are better where they are higher.
-HIGHER = ("metric", "average_precision")
-
 
 class _Arm(NamedTuple):
     """One score of one arm: from all restarts, and without each (by seed)."""
@@ -297,7 +294,7 @@ def against_long_runs(profile: str, task: str, root: Path = RESULTS) -> pd.DataF
     Returns
     -------
     DataFrame
-        One row for each arm of longer runs of which there are ensembles as well: ``variant`` (the arm), ``restarts`` (of
+        One row per arm of longer runs of which there are ensembles, too: ``variant`` (the arm), ``restarts`` (of
         the ensemble), ``n`` (long runs in all), ``together, alone`` (means), ``gain, gain_low, gain_high`` (of the
         ensemble over the one run, with 95 % intervals over restarts as in `arms`).
 
