@@ -38,6 +38,7 @@ from popview.book.names import task_title
 from popview.book.results import each
 from popview.book.tables import claims as claim_tables
 from popview.common.contents import page_names
+from popview.common.kept import kept
 from popview.paper import claims
 from popview.paper.rules import Computed, by_tasks
 from popview.populations import equal_budget, learning, put_to_use, selection, tables
@@ -169,9 +170,9 @@ asked = {
     "single-model": "One run per optimizer misleads",
     "significance": "Tests on pooled checkpoints are valid",
 }
-known = claims.read_claims().query("id in @asked").assign(printed="", computed="", study="", reason="")
 pages = set(page_names())
-entries = claims.judge_claims(known, judged, Computed(), pages)
+ledger = kept(claims.judge_everything, profile, Computed())
+entries = ledger[ledger["id"].isin(list(asked)) & (ledger["evidence"] == "task")]
 page.table("strip", claim_tables.marks_grid(entries, asked, pages))
 page.table("strip-in-full", claim_tables.full(entries, "inan2024", pages))
 glue("provenance-strip", page.provenance(entries, "eight-claims.csv", **facts), display=False)

@@ -40,12 +40,14 @@ from myst_nb import glue
 from popview.book import page
 from popview.book.tables import claims as claim_tables
 from popview.common.contents import page_names
+from popview.common.kept import kept
 from popview.paper import claims, ledger
 from popview.paper.rules import Computed
 
 torch.set_num_threads(1)
 known = claims.read_claims()
-entries = claims.judge_everything(profile, Computed(restarts=restarts, two_well_restarts=two_well_restarts, seed=seed))
+computed = Computed(restarts=restarts, two_well_restarts=two_well_restarts, seed=seed)
+entries = kept(claims.judge_everything, profile, computed)
 pages = set(page_names())
 for document in claims.DOCUMENTS:
     named = known[known["document"] == document]

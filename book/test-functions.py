@@ -45,6 +45,7 @@ from popview.book import page, style
 from popview.book.figures import landscapes as landscape_figures
 from popview.book.figures import table_one as table_one_figures
 from popview.book.tables import table_one as table_one_tables
+from popview.common.kept import kept
 from popview.landscapes import LANDSCAPES
 from popview.paper import basins, table_one
 from popview.statistics import holm
@@ -357,7 +358,7 @@ source(
 square, camel, inner = ((-5.0, 5.0),) * 2, ((-3.0, 3.0), (-2.0, 2.0)), ((-2.0, 2.0), (-1.0, 1.0))
 choices = {"normalized": (True, False), "lr": (0.001, 0.01, 0.1), "domain": (square, camel, inner)}
 choices |= {"rho": (rho,), "iterations": (iterations,)}
-grid = table_one.grid(choices, radii=(0.1, 0.5), restarts=grid_restarts, seed=seed)
+grid = kept(table_one.grid, choices, radii=(0.1, 0.5), restarts=grid_restarts, seed=seed)
 names = {str(square): "[−5, 5]²", str(camel): "[−3, 3] × [−2, 2]", str(inner): "[−2, 2] × [−1, 1]"}
 page.table("closest", table_one_tables.protocols(table_one.closest(grid), names))
 source(
@@ -472,7 +473,7 @@ glue("mirror", f"{descent['first']:g} % and {descent['second']:g} %", display=Fa
 # though the paper calls it that.
 
 # %% tags=["hide-input", "remove-output"]
-preference = table_one.preferences(two_well_restarts, iterations, seed, learning_rate)
+preference = kept(table_one.preferences, two_well_restarts, iterations, seed, learning_rate)
 page.table("preference", table_one_tables.preferences_table(preference))
 level = preference[(preference["dimension"] == 2) & (preference["depth"] == 0)].reset_index(drop=True)
 page.figure(

@@ -19,6 +19,7 @@ from popview.book.closing import rerun_section
 from popview.book.parameters import Parameter, parameter_lines, read_parameters
 from popview.common.contents import page_names
 from popview.common.errors import UsageError
+from popview.common.files import write_zip
 
 SUMS = """# %% [markdown]
 # # 2 Sums
@@ -460,6 +461,16 @@ def test_settings_that_cannot_be_read_are_one_line(tmp_path, capfd, name, conten
     assert capfd.readouterr().err == ""
 
 
+def test_what_takes_longest_is_run_first(root, monkeypatch):
+    (root / "book" / "a-draft.py").write_text("")
+    (root / "book" / "seconds.toml").write_text("sums = 3\nproducts = 70\n")
+    due = []
+    monkeypatch.setattr(build, "_run_all", lambda chapters: due.extend(chapters) or ["not run"])
+    with pytest.raises(build.ChapterError, match="not run"):
+        build.build(root, library=root / "lib")
+    assert [chapter.name for chapter in due] == ["a-draft", "products", "sums"]
+
+
 @pytest.mark.slow
 def test_build_runs_what_is_stale_and_warns_of_nothing(fresh, capsys, monkeypatch):
     """The book's own configuration on a book of one prose page and two chapters; then nothing is left to do."""
@@ -548,7 +559,7 @@ class TestStaging:
         staged = json.loads((tmp_path / "stage" / "sums.ipynb").read_text())
         assert 'href="sums.json"' in staged["cells"][1]["outputs"][0]["data"]["text/html"]
 
-    def test_the_results_that_ship_are_a_zip_beside_the_page_on_data(self, tmp_path):
+    def test_the_results_that_ship_are_a_zip_beside_the_page_on_data(self, tmp_path, monkeypatch):
         data = tmp_path / "data"
         for name in ("a/b/c.parquet", "a/b/mine.parquet", "ensembles/laptop/d.csv", "paper/claims.csv", "own/e.csv"):
             (data / name).parent.mkdir(parents=True, exist_ok=True)
@@ -567,6 +578,20 @@ class TestStaging:
         os.utime(data / "README.md", (1e9, 1e9))
         staging.stage(tmp_path, tmp_path / "stage", staging.sources(tmp_path, ["data"]))
         assert file.stat().st_mtime_ns == before  # the same bytes, whenever the files are from
+        deflated, whole = [], file.read_bytes()
+        monkeypatch.setattr(staging, "write_zip", lambda target, contents: deflated.append(write_zip(target, contents)))
+        staging.stage(tmp_path, tmp_path / "stage", staging.sources(tmp_path, ["data"]))
+        assert not deflated  # the zip that is there is right
+        place = whole.index(b"a/b/c.parquet") + len("a/b/c.parquet")  # where its content begins
+        for damaged in (b"", whole[:-1], whole[:place] + bytes(4) + whole[place + 4 :]):
+            file.write_bytes(damaged)
+            staging.stage(tmp_path, tmp_path / "stage", staging.sources(tmp_path, ["data"]))
+            assert file.read_bytes() == whole
+        (data / "README.md").write_text("wards")
+        staging.stage(tmp_path, tmp_path / "stage", staging.sources(tmp_path, ["data"]))
+        with zipfile.ZipFile(file) as zipped:
+            assert zipped.read("data/README.md") == b"wards"
+        assert len(deflated) == 4
         (tmp_path / "book" / "other.md").write_text("# Other\n")
         staging.stage(tmp_path, tmp_path / "stage", staging.sources(tmp_path, ["other"]))
         assert not file.exists()

@@ -284,6 +284,12 @@ class TestSymmetry:
             assert left.barrier == pytest.approx(right.barrier, abs=1e-9)
 
 
+def points_beside(landscape: Landscape) -> torch.Tensor:
+    """Points at the saddles, and so near to them that a descent takes long."""
+    saddles = torch.tensor(landscape.saddles, dtype=torch.float64)
+    return torch.cat([saddles, saddles + 1e-9, saddles - 1e-6])
+
+
 class TestPolish:
     @pytest.mark.parametrize("name", PLANE)
     def test_ends_where_the_gradient_flow_does(self, name):
@@ -317,6 +323,19 @@ class TestPolish:
             values.append(landscape(landscape.polish(points, iterations)))
         for earlier, later in itertools.pairwise([before, *values]):
             assert (later <= earlier).all()
+
+    @pytest.mark.parametrize("landscape", [*map(get, LANDSCAPES), two_well(10)], ids=[*LANDSCAPES, "ten dimensions"])
+    def test_a_descent_that_is_near_enough_is_over_and_the_others_go_on(self, landscape):
+        points = torch.cat([landscape.sample_starts(300, torch.Generator().manual_seed(3)), points_beside(landscape)])
+        minima = landscape.nearest(landscape.polish(points))[0]
+        for iterations in (1, 40, 80, 400):
+            whole, short = (landscape.polish(points, iterations, enough) for enough in (0.0, 5e-4))
+            index, left = landscape.nearest(short)
+            over = left <= 5e-4
+            assert torch.equal(index[over], minima[over])
+            assert torch.equal(short[~over], whole[~over])
+        assert over[:300].all()
+        assert not torch.equal(short, whole)
 
     def test_leaves_its_argument_and_what_is_not_finite(self):
         points = torch.tensor([[math.nan, 0.0], [math.inf, 1.0], [3.1, 2.1]], dtype=torch.float64)

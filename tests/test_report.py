@@ -307,6 +307,16 @@ def test_every_drawn_figure_is_described_in_words(chapter):
     assert [start for start in every if not any(name.startswith(start) for name in shown)] == []
 
 
+@pytest.mark.parametrize(("points", "kind"), [(3, "svg"), (20_000, "png")])
+def test_a_figure_of_very_many_marks_is_shown_as_pixels(points, kind):
+    drawn, (axes,) = style.canvas(style.PHONE, 100)
+    axes.plot(np.arange(points) % 7, np.arange(points) % 11, ".")
+    found, address = page._image(drawn)
+    assert found == kind
+    assert address.startswith(f"data:image/{'png' if kind == 'png' else 'svg+xml'};base64,")
+    assert len(address) < 4 / 3 * page.HEAVY
+
+
 def test_no_two_chapters_share_a_label():
     """Sphinx warns of it, and a warning ends the build after all chapters have run."""
     texts = [path.read_text("utf-8") for path in (ROOT / "book").glob("*.py")]

@@ -13,13 +13,14 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from popview.book import html, notebooks, staleness
 from popview.book.parameters import Parameter, convert, read_parameters
 from popview.common.children import end_children, run_child
-from popview.common.contents import page_names
+from popview.common.contents import page_names, page_seconds
 from popview.common.errors import UsageError, check_name, last_line
 from popview.common.files import read_utf8, temporary_folder
 from popview.common.read_log import ENVIRONMENT_VARIABLE
@@ -253,6 +254,8 @@ def _failing_line(cell: Any, output: Any) -> str:
 def build(root: Path, force: bool = False, library: Path = LIBRARY) -> None:
     """Run the stale chapters, two at a time, then build the pages; print a line for each and the seconds it took.
 
+    Those that take longest come first, lest one process be left with one of them at the end.
+
     Parameters
     ----------
     root
@@ -274,7 +277,8 @@ def _build(root: Path, force: bool, library: Path) -> None:
     due = {chapter: why or ["forced"] for chapter, why in reasons.items() if why or force}
     if fresh := [chapter.name for chapter in reasons if chapter not in due]:
         print(f"fresh chapters: {', '.join(fresh)}", flush=True)
-    failures = _run_all(due)
+    known = page_seconds(root)
+    failures = _run_all(dict(sorted(due.items(), key=lambda item: -known.get(item[0].name, inf))))
     ran = time.perf_counter()
     if failures:
         raise ChapterError("; ".join(sorted(failures)))

@@ -42,6 +42,9 @@ MINUS = "\u2212"
 #: Whether a reader runs the notebook himself, and not `popview chapter`: each thing shows below the cell that makes it.
 BY_HAND = ENVIRONMENT_VARIABLE not in os.environ
 
+#: Bytes of an SVG from which on a PNG is tried.
+HEAVY = 100_000
+
 #: Where a chapter's page finds plotly's script; `popview book` puts it there.
 PLOTLY = "_static/plotly.min.js"
 #: Without the buttons that upload a figure to somebody else's site, or that select points.
@@ -140,11 +143,12 @@ def figure(name: str, draw: Callable[[int], Figure], alt: str) -> None:
 
 
 def _image(drawn: Figure) -> tuple[str, str]:
-    """Return a figure as an image within the page, and its kind: SVG, or PNG where that is smaller."""
-    found = {}
-    for kind, more in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 2 * style.PIXELS_PER_INCH})):
-        drawn.savefig(content := BytesIO(), format=kind, **more)
-        found[kind] = content.getvalue()
+    """Return a figure as an image within the page, and its kind: SVG, or PNG where that is heavy and PNG is smaller."""
+    drawn.savefig(lines := BytesIO(), format="svg", metadata={"Date": None})
+    found = {"svg": lines.getvalue()}
+    if len(found["svg"]) > HEAVY:
+        drawn.savefig(pixels := BytesIO(), format="png", dpi=2 * style.PIXELS_PER_INCH)
+        found["png"] = pixels.getvalue()
     plt.close(drawn)
     kind = min(found, key=lambda name: len(found[name]))
     return kind, f"data:image/{kind.replace('svg', 'svg+xml')};base64,{b64encode(found[kind]).decode()}"

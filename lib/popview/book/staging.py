@@ -8,8 +8,11 @@ each is a file with an address of its own: ``/files/<page>/<name>``, or ``/<name
 import csv
 import json
 import re
+import zipfile
+import zlib
 from base64 import b64decode
 from collections.abc import Collection
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,9 +20,9 @@ from typing import Any
 from popview.book.closing import NOTEBOOKS, Settings, cite_section, rerun_section
 from popview.book.notebooks import to_run
 from popview.book.parameters import read_parameters
-from popview.common.contents import CONTENTS, page_names
+from popview.common.contents import CONTENTS, page_names, page_seconds
 from popview.common.errors import UsageError
-from popview.common.files import read_toml, read_utf8, read_yaml, write_zip, writing
+from popview.common.files import read_utf8, read_yaml, write_zip, writing
 
 __all__ = ["EXTRA", "sources", "stage"]
 
@@ -71,8 +74,7 @@ def stage(root: Path, folder: Path, pages: dict[str, Path]) -> None:
     """
     wanted: dict[str, bytes] = {}
     settings = Settings.of((read_yaml(config) if (config := root / "_config.yml").is_file() else None) or {})
-    seconds = read_toml(root / "book" / "seconds.toml") if (root / "book" / "seconds.toml").is_file() else {}
-    listed = page_names(root)
+    seconds, listed = page_seconds(root), page_names(root)
     for name, file in pages.items():
         text, source = read_utf8(file), root / "book" / f"{name}.py"
         computed = file.suffix == ".ipynb"
@@ -95,7 +97,7 @@ def stage(root: Path, folder: Path, pages: dict[str, Path]) -> None:
         for file in sorted(path for path in [root / place, *(root / place).rglob("[!.]*")] if path.is_file()):
             wanted[file.relative_to(root / "book" if place.startswith("book") else root).as_posix()] = file.read_bytes()
     if "data" in pages and (root / "data" / "manifest.csv").is_file():
-        wanted[f"{EXTRA}/data.zip"] = _results(root / "data")
+        wanted[f"{EXTRA}/data.zip"] = _results(root / "data", folder / EXTRA / "data.zip")
     wanted.setdefault(f"{EXTRA}/.keep", b"")
     with writing(folder):
         for path in [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else ():
@@ -133,16 +135,21 @@ def _notebook(page: str, notebook: dict[str, Any], last: list[str]) -> dict[str,
     return found
 
 
-def _results(folder: Path) -> bytes:
-    """Return a zip of the results that the manifest lists, and of the tables and words beside them."""
+def _results(folder: Path, made: Path) -> bytes:
+    """Return a zip of the results that the manifest lists, and of the tables and words beside them.
+
+    That is the one that is `made` already, if it holds them all, whole, and nothing else.
+    """
     listed = [folder / row["path"] for row in csv.DictReader(read_utf8(folder / "manifest.csv").splitlines())]
     if absent := [path for path in listed if not path.is_file()]:
         raise UsageError(
             f"{absent[0]} is not there, and data/manifest.csv lists it: popview verify names all such files"
         )
     beside = [path for kind in ("*.md", "*.csv", "paper/*", "ensembles/**/*.csv") for path in folder.glob(kind)]
-    write_zip(
-        made := BytesIO(),
-        {f"data/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in listed + beside},
-    )
-    return made.getvalue()
+    contents = {f"data/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in listed + beside}
+    with suppress(OSError, zipfile.BadZipFile, zlib.error), zipfile.ZipFile(made) as zipped:
+        there = {entry.filename: entry.CRC for entry in zipped.infolist()}
+        if there == {name: zlib.crc32(content) for name, content in contents.items()} and not zipped.testzip():
+            return made.read_bytes()
+    write_zip(anew := BytesIO(), contents)
+    return anew.getvalue()

@@ -10,17 +10,16 @@ that is exactly a module's dotted name (``import_module("popview.tasks.digits")`
 run time, be it a result or a profile, enters through `popview.common.read_log.record`.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from popview.common.digests import ABSENT, path_digest, text_digest
 from popview.common.imports import imported_modules
 
 __all__ = [
-    "ABSENT",
     "LOCK",
     "Snapshot",
     "checked_stamp",
@@ -31,13 +30,7 @@ __all__ = [
     "text_digest",
 ]
 
-ABSENT = "absent"
 LOCK = "requirements.lock"  # the environment is an input of every chapter
-
-
-def text_digest(text: str) -> str:
-    """Return the SHA-256 digest of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Snapshot:
@@ -65,25 +58,6 @@ class Snapshot:
         if path not in self._digests:
             self._digests[path] = path_digest(path)
         return self._digests[path]
-
-
-def path_digest(path: Path) -> str:
-    """Return the digest of a file, or of a folder, or the word ``absent``.
-
-    A folder's digest is that of its sorted relative file names, their sizes and their contents' digests; names that
-    begin with a dot (temporary files) do not count.
-    """
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    if not path.is_dir():
-        return ABSENT
-    listing = []
-    for file_path in sorted(path.rglob("*")):
-        name = file_path.relative_to(path)
-        if file_path.is_file() and not any(part.startswith(".") for part in name.parts):
-            listing.append(f"{name.as_posix()} {file_path.stat().st_size} {path_digest(file_path)}")
-    return text_digest("\n".join(listing))
 
 
 def make_stamp(

@@ -1,14 +1,14 @@
-"""The book's table of contents: which pages there are, in which order."""
+"""The book's table of contents: which pages there are, in which order, and what each takes to run."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from popview.common import read_log
-from popview.common.files import read_yaml
+from popview.common.files import read_toml, read_yaml
 from popview.common.folders import ROOT
 
-__all__ = ["CONTENTS", "page_names"]
+__all__ = ["CONTENTS", "page_names", "page_seconds"]
 
 CONTENTS = "_toc.yml"
 
@@ -34,6 +34,12 @@ def page_names(root: Path = ROOT) -> list[str]:
     if contents is None:
         return []
     return [str(contents["root"]), *_files(contents)] if "root" in contents else [*_files(contents)]
+
+
+def page_seconds(root: Path) -> dict[str, float]:
+    """Return the seconds that pages take to run, by name, as ``book/seconds.toml`` has them; none without that file."""
+    file = root / "book" / "seconds.toml"
+    return read_toml(file) if file.is_file() else {}
 
 
 def _files(entry: dict[str, Any]) -> Iterator[str]:

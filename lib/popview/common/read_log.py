@@ -1,9 +1,12 @@
 """What a chapter reads while it runs, so that it can be called stale when that changes."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
-__all__ = ["ENVIRONMENT_VARIABLE", "record", "recording"]
+__all__ = ["ENVIRONMENT_VARIABLE", "apart", "record", "recording"]
 
 ENVIRONMENT_VARIABLE = "POPVIEW_READS"
 
@@ -34,3 +37,28 @@ def record(path: str | os.PathLike[str]) -> None:
 def recording() -> bool:
     """Return whether it is noted what is read."""
     return bool(os.environ.get(ENVIRONMENT_VARIABLE))
+
+
+@contextmanager
+def apart() -> Iterator[list[Path]]:
+    """Note what is read within this context in a list, which is filled at its end, and nowhere else.
+
+    Examples
+    --------
+    >>> from popview.common import read_log
+    >>> with read_log.apart() as reads:
+    ...     read_log.record("/a/file")
+    >>> [path.as_posix() for path in reads]
+    ['/a/file']
+    """
+    outside, reads = os.environ.get(ENVIRONMENT_VARIABLE), list[Path]()
+    with NamedTemporaryFile(prefix="popview-") as log:
+        os.environ[ENVIRONMENT_VARIABLE] = log.name
+        try:
+            yield reads
+        finally:
+            if outside is None:
+                del os.environ[ENVIRONMENT_VARIABLE]
+            else:
+                os.environ[ENVIRONMENT_VARIABLE] = outside
+            reads += map(Path, dict.fromkeys(os.fsdecode(log.read()).splitlines()))

@@ -26,6 +26,9 @@ from popview.landscapes.formulas import ValueAndGradient
 
 __all__ = ["LANDSCAPES", "Landscape", "Minimum", "get", "two_well"]
 
+#: Steps of a descent between two looks at which points have arrived.
+LOOK = 10
+
 
 @dataclass(frozen=True)
 class Minimum:
@@ -144,7 +147,7 @@ class Landscape:
             rows = [torch.autograd.grad(g.sum(), points, retain_graph=True)[0] for g in gradient]
         return torch.stack(rows, dim=-2)
 
-    def polish(self, points: Tensor, iterations: int = 400) -> Tensor:
+    def polish(self, points: Tensor, iterations: int = 400, enough: float = 0.0) -> Tensor:
         """Descend from each point to the minimum of its basin, along the gradient flow.
 
         Heun's method with a step size per point, which grows by a quarter after a step along which the gradient
@@ -157,15 +160,22 @@ class Landscape:
         points : Tensor of shape ``(P, d)``
         iterations : int
             Evaluations of the gradient, two a step. The default is enough from within 20 of the paper's minima.
+        enough : float
+            A point that has come this close to a minimum is followed no further; by default all are.
 
         Returns
         -------
         Tensor of shape ``(P, d)``; points that are not finite stay as they are.
         """
-        points = self._checked(points).clone()
+        points = self._checked(points)
         size = torch.full_like(points[..., :1], 1e-3)
         value, gradient = self.value_and_gradient(points)
-        for _ in range(iterations // 2):
+        ends, places = points.clone(), torch.arange(len(points))
+        for step in range(iterations // 2):
+            if enough and step % LOOK == 0:
+                ends[places] = points
+                far = self.nearest(points)[1] > enough
+                places, points, size, value, gradient = (t[far] for t in (places, points, size, value, gradient))
             ahead = self.value_and_gradient(points - size * gradient)[1]
             trial = points - size / 2 * (gradient + ahead)
             trial_value, trial_gradient = self.value_and_gradient(trial)
@@ -175,7 +185,8 @@ class Landscape:
             points, value = torch.where(rows, trial, points), torch.where(good, trial_value, value)
             gradient = torch.where(rows, trial_gradient, gradient)
             size = size * torch.where(rows, 1.25, 0.5)
-        return points
+        ends[places] = points
+        return ends
 
     def nearest(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return the index into `minima` of the nearest minimum, and the distance to it, for points ``(P, d)``.

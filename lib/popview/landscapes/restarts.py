@@ -21,8 +21,8 @@ __all__ = ["Sample", "hop_rates", "sample", "sample_each"]
 
 #: Beyond this distance from the origin a restart counts as diverged, as it does when it is not finite.
 FAR = 1e3
-#: A local descent that ends farther from every minimum than this has not finished.
-NEAR = 1e-2
+#: A local descent that ends farther from every minimum than this has not finished; so close to one it is over.
+NEAR, ARRIVED = 1e-2, 5e-4
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ def _together(algorithm: str, given: Sequence[_Run]) -> list[Sample]:
     ends = points.detach().clone()
     diverged = ~(ends.norm(dim=-1) <= FAR)
     settled = torch.where(diverged.unsqueeze(-1), 0.0, ends).split(sizes)
-    found = [(*s.nearest(p), *s.nearest(s.polish(p))) for s, p in zip(blocks, settled, strict=True)]
+    found = [(*s.nearest(p), *s.nearest(s.polish(p, enough=ARRIVED))) for s, p in zip(blocks, settled, strict=True)]
     nearest, distance, basin, left = map(torch.cat, zip(*found, strict=True))
     whole = {"starts": starts, "ends": ends, "nearest": nearest, "distance": distance, "diverged": diverged}
     whole |= {"basin": torch.where(left <= NEAR, basin, -1), **optimizer.counts}

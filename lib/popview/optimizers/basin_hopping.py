@@ -203,10 +203,7 @@ class BasinHopping(SGD):
             copy_where_(momentum, [torch.zeros_like(m) for m in momentum], starting)
 
     def _inject(self, tensors: list[Tensor], models: list[Tensor], where: Tensor) -> None:
-        for rows, generator in self._streams(where):
-            of_run = [t[rows] for t in tensors]
-            at = of_run if tensors is models else [t[rows] for t in models]
-            self.perturb(of_run, at, generator, _part(self.hyperparameter("rho"), rows), where[rows])
+        self.perturb(tensors, models, self._drawing(where), self.hyperparameter("rho"), where)
         self.counts["noise_triggers"] += where
 
     def _reference(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:

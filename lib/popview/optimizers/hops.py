@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from popview.common.errors import check_name
-from popview.optimizers.noise import Noise
+from popview.optimizers.noise import Noise, Streams, draw_noise
 from popview.optimizers.passes import Closure
 from popview.optimizers.tensors import add_
 
@@ -44,10 +44,10 @@ class Perturb:
         check_name("target of a perturbation", self.target, ("model", "gradient"))
 
     def __call__(
-        self, tensors: list[Tensor], models: list[Tensor], generator: Generator, rho: float | Tensor, where: Tensor
+        self, tensors: list[Tensor], models: list[Tensor], streams: Streams, rho: float | Tensor, where: Tensor
     ) -> None:
         """Add ρ ζ in place to the `tensors` of those members of the population that `where` selects."""
-        add_(tensors, self.noise(models, generator), rho, where)
+        add_(tensors, draw_noise(self.noise, models, streams), rho, where)
 
 
 def _loss(loss_closure: Closure) -> Any:

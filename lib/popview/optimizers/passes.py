@@ -12,7 +12,7 @@ from torch import Tensor
 from popview.common.errors import UsageError
 from popview.optimizers.checks import check_trained, checked_buffers, checked_seeds
 from popview.optimizers.gradients import Held, separate_
-from popview.optimizers.noise import Noise
+from popview.optimizers.noise import Streams
 from popview.optimizers.parameters import Parameters
 from popview.optimizers.process_groups import Ranks
 from popview.optimizers.tensors import members_of, norm, scaled
@@ -80,22 +80,21 @@ class Passes(Parameters):
 
     def _streams(self, where: Tensor) -> Iterator[tuple[slice, torch.Generator]]:
         """Each run's members and noise stream, if the mask `where` selects one of them; the only run's in any case."""
-        runs = len(self.generators)
-        selected = [True] if runs == 1 else where.reshape(runs, -1).any(1).tolist()
-        length = self.size // runs
-        for i in range(runs):
-            if selected[i]:
-                yield slice(i * length, (i + 1) * length), self.generators[i]
+        streams = self._drawing(where)
+        if isinstance(streams, torch.Generator):
+            yield slice(None), streams
+            return
+        length = self.size // len(streams)
+        for i, generator in enumerate(streams):
+            if generator is not None:
+                yield slice(i * length, (i + 1) * length), generator
 
-    def _draw(self, noise: Noise, models: list[Tensor], where: Tensor) -> list[Tensor]:
-        """Draw noise for the models of all runs in which `where` selects a member; zeros for the others."""
+    def _drawing(self, where: Tensor) -> Streams:
+        """Return the noise stream; of several runs each one's, None where the mask `where` selects no member."""
         if len(self.generators) == 1:
-            return noise(models, self.generator)
-        zeta = [torch.zeros_like(t, memory_format=torch.contiguous_format) for t in models]
-        for rows, generator in self._streams(where):
-            for z, drawn in zip(zeta, noise([t[rows] for t in models], generator), strict=True):
-                z[rows] = drawn
-        return zeta
+            return self.generator
+        selected = where.reshape(len(self.generators), -1).any(1).tolist()
+        return [one if drawing else None for one, drawing in zip(self.generators, selected, strict=True)]
 
     def _buffers(self) -> list[Tensor]:
         return members_of(self.buffers, self.population)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from popview.optimizers.base import Closure, InShort, Optimizer
-from popview.optimizers.noise import Noise, make_noise
+from popview.optimizers.noise import Noise, draw_noise, make_noise
 from popview.optimizers.tensors import add_, add_all_, broadcast, equal_rows, matched
 
 __all__ = ["SGD", "SGLD", "NiGSGD", "NiMSGD", "sgd_"]
@@ -152,7 +152,7 @@ class _Noisy(SGD):
     def _zeta(self, where: Tensor) -> list[Tensor]:
         """Draw ζ for the parameters in motion, and count it for the members that `where` selects."""
         self.counts["noise_triggers"] += where
-        return self._draw(self.noise, self._moved(), where)
+        return draw_noise(self.noise, self._moved(), self._drawing(where))
 
 
 class NiGSGD(_Noisy):
@@ -342,7 +342,7 @@ class SGLD(SGD):
     def _descend(self) -> None:
         super()._descend()
         models = self._moved()
-        xi = self._draw(self.noise, models, self._everyone)
+        xi = draw_noise(self.noise, models, self._drawing(self._everyone))
         dimension = sum(t[0].numel() for t in models)
         for group, span in self._spans():
             variance = 2 * self._rate(group) * group["temperature"]

@@ -9,6 +9,7 @@ import torch
 
 from popview.common.seeds import generator
 from popview.landscapes import get
+from popview.landscapes.restarts import ARRIVED
 from popview.paper.table_one import COLUMNS, Protocol, against_printed
 
 __all__ = ["against_basins", "basin_shares"]
@@ -58,7 +59,7 @@ def basin_shares(
     for name in landscapes:
         surface = get(name)
         starts = surface.sample_starts(restarts, generator(seed, "starts"), domain)
-        minimum, distance = surface.nearest(surface.polish(starts))
+        minimum, distance = surface.nearest(surface.polish(starts, enough=ARRIVED))
         if not bool((distance < 1e-3).all()):
             raise ArithmeticError(f"{name}: {int((distance >= 1e-3).sum())} of {restarts} starts reach no minimum")
         shares = torch.bincount(minimum, minlength=len(surface.minima)).double() / restarts
