@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Lower loss goes with better scores while both move with time
+# # Beyond time, training loss seldom tells the better checkpoint
 #
 # On {glue:text}`learning-tasks`, still being learnt, checkpoints of lower training loss scored higher. On
 # {glue:text}`flat-tasks` the score had gone flat, and lower loss went with better scores or with worse ones. Beyond time,
