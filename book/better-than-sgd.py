@@ -520,7 +520,7 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # `````
 #
 # `````{dropdown} What these designs rest on, and what each comparison could have found
-# ````{table} The margin in points and in standard deviations (SD) of a restart's value, and how often equal optimizers that scatter so would be shown to be the same.
+# ````{table} The margin in points and in standard deviations (SD) of a paired difference, divided by √2, and how often equal optimizers that scatter so would be shown to be the same.
 # :name: table-designs
 # ```{glue:md} designs
 # :format: myst
@@ -652,7 +652,7 @@ page.show("all-pairs", pairs, lambda table: comparison_tables.pair_counts(table,
 glue("provenance-pairs", page.provenance(pairs, "all-pairs.csv", **facts, tests=TESTS), display=False)
 
 clusters = cells.stack({key: pooled.clustering(models) for key, models in chosen.items()})
-page.show("designs", against, lambda table: comparison_tables.designs(table, last, profile))
+page.show("designs", against, lambda table: comparison_tables.designs(table, last))
 page.show("power", against, lambda table: comparison_tables.power_table(table, clusters))
 glue("provenance-power", page.provenance(clusters, "clusters.csv", **facts), display=False)
 

@@ -13,9 +13,10 @@
 # %% [markdown]
 # # Pooling invents differences, and five runs miss real ones
 #
-# The paper pools ten checkpoints from each of five runs and tests them as if they were independent. Between two *identical* optimizers that test finds a "significant" difference in
-# {glue:text}`pooled-ours` % of cases at the correlations of our tasks, instead of 5 %. One value per run is honest. But
-# with {glue:text}`paper-restarts` runs it misses a real difference of {glue:text}`effect` standard deviation (SD) in
+# The paper pools ten checkpoints from each of five runs and tests them as if they were independent. Between two
+# *identical* optimizers with seeds of their own, that test finds a "significant" difference in {glue:text}`pooled-ours` %
+# of cases at our tasks' median correlations, instead of 5 %. One value per run is honest. But with
+# {glue:text}`paper-restarts` runs it misses a real difference of {glue:text}`effect` standard deviation (SD) in
 # {glue:text}`quiet-five` % of cases.
 #
 # ```{glue:figure} false-positives
@@ -44,6 +45,7 @@ import pandas as pd
 from myst_nb import glue
 
 from popview.book import page, style
+from popview.book.cells import with_interval
 from popview.book.figures import simulations as simulation_figures
 from popview.book.names import task_title
 from popview.book.tables import simulations as simulation_tables
@@ -132,10 +134,14 @@ for name, rows in (("at-ours", own), ("shared", at_ours[at_ours["shared"].astype
 every = pd.concat([positives, own])
 sound = 100 * every.loc[every["test"].isin(simulations.RESTART_LEVEL), "rate"]
 glue("restarts-rates", f"{sound.min():.1f} to {sound.max():.1f}", display=False)
-ranges = {}
 for name, rows in (("ours", own), ("shared", at_ours[at_ours["shared"].astype(bool)])):
     found = 100 * rows.loc[rows["test"] == "pooled Mann–Whitney", "rate"]
     glue(f"pooled-{name}", f"{found.min():.0f} to {found.max():.0f}" if len(found) else "–", display=False)
+ends = clusters.groupby("task", sort=False)[["low", "high"]].median().clip(0, 1).query("low == 0")
+tried = (simulations.false_positives([value], **design_of, tests=simulations.POOLED[:1]) for value in (0, *ends["high"]))
+unsure = pd.concat(tried)["rate"]
+glue("unsure-tasks", page.listed(map(task_title, ends.index)), display=False)
+glue("pooled-unsure", f"{100 * unsure.min():.0f} to {100 * unsure.max():.0f}", display=False)
 glue("paper-restarts", paper_restarts, display=False)
 glue(
     "provenance-positives",
@@ -168,6 +174,8 @@ glue(
 #
 # Tests with one value per run, the mean of its ten checkpoints, reject in {glue:text}`restarts-rates` % of cases. More
 # runs do not repair the pooled test: it goes on counting ten checkpoints of one run as ten results.
+# Where the ICC may be 0 ([table](table-clusters-by-task)), on {glue:text}`unsure-tasks`, it may err in anything from
+# {glue:text}`pooled-unsure` % of cases.
 #
 # All this is for optimizers with seeds of their own. Where two optimizers share seeds, as in this book, a run of one
 # and a run of the other share their luck. Then the pooled test finds a difference in {glue:text}`pooled-shared` % of
@@ -435,7 +443,7 @@ glue("provenance-limits", page.provenance(limits, "limits.csv", spread="none: ex
 # ```{glue} provenance-power
 # ```
 #
-# ````{table} What turns standard deviations into points: medians over algorithms at default settings, in points.
+# ````{table} What turns standard deviations into points: medians over algorithms at default settings, of SetA's mean score, in points. Last models alone scatter more ([table](table-lucky)).
 # :name: table-deviations
 # ```{glue:md} deviations
 # :format: myst
@@ -466,12 +474,14 @@ for name, table in LAST.items():
         continue
     scores, examples = table["SGD"].dropna(), RECORDS[name].test
     most = restart_spread.most_independent(scores.mean(), examples)
-    limit = min(1.0, (most / scores.std()) ** 2)
-    rows.append([name, "base", len(scores), examples, scores.std(), most, limit])
+    ends = restart_spread.sd_interval(scores.std(), len(scores))
+    rows.append([name, "base", len(scores), examples, scores.std(), *ends, most])
     fresh = restart_spread.load_spreads(profile, name).query("algorithm == 'SGD' and variant == 'annealed'")
-    columns = ["variant", "restarts", "examples", "sd", "independent", "share"]
+    columns = ["variant", "restarts", "examples", "sd", "sd_low", "sd_high", "independent"]
     rows += [[name, *row] for row in fresh[columns].to_numpy()]
-lucky = pd.DataFrame(rows, columns=["task", "variant", "restarts", "examples", "sd", "independent", "share"])
+lucky = pd.DataFrame(rows, columns=["task", *columns] if rows else ["task", "variant"])
+for share, sd in {"share": "sd", "share_low": "sd_high", "share_high": "sd_low"}.items() if rows else ():
+    lucky[share] = (lucky["independent"] / lucky[sd]).pow(2).clip(upper=1)
 page.show("lucky", lucky, simulation_tables.lucky)
 scores = variance_sources.source_scores(profile, "digits") if "digits" in results else {}
 sources = variance_sources.variance_by_source(scores) if len(scores) > 1 else pd.DataFrame()
@@ -479,17 +489,19 @@ page.show("sources", sources, simulation_tables.chance_sources)
 
 
 def luck_of(task: str, variant: str, column: str, form: str) -> str:
-    """Write one number of SGD's spread on a task; a dash where it has not been run."""
+    """Write one number of SGD's spread on a task with its interval; a dash where it has not been run."""
     found = lucky[(lucky["task"] == task) & (lucky["variant"] == variant)]
-    return form.format(100 * found[column].iloc[0]) if len(found) else "–"
+    return with_interval(found, column, 100, f"{column}_", form).iloc[0] if len(found) else "–"
 
 
 for name in ("base", "annealed"):
-    glue(f"lucky-sd-{name}", luck_of("cifar10", name, "sd", "{:.1f}"), display=False)
-    glue(f"lucky-share-{name}", luck_of("cifar10", name, "share", "{:.0f}"), display=False)
+    glue(f"lucky-sd-{name}", luck_of("cifar10", name, "sd", ".1f"), display=False)
+    glue(f"lucky-share-{name}", luck_of("cifar10", name, "share", ".0f"), display=False)
 said = dict(zip(sources["source"], 100 * sources["sd"], strict=True)) if len(sources) else {}
 for name in ("initialisation", "split", "order", "all"):
     glue(f"source-{name}", f"{said[name]:.1f}" if name in said else "–", display=False)
+excess = 100 * sources.set_index("source")["share"].get("interactions", float("nan")) if len(sources) else float("nan")
+glue("together", f"{excess / 2:.0f} to {excess:.0f}", display=False)
 glue("provenance-lucky", page.provenance(lucky, "restart-spread.csv", profile=profile, algorithm="SGD"), display=False)
 glue(
     "provenance-sources",
@@ -501,11 +513,11 @@ glue(
 # Two models that are equally good score differently on a finite test set. On CIFAR-10 this is not what makes runs differ.
 # At a constant learning rate SGD's last models scatter by {glue:text}`lucky-sd-base` points (SD), and errors that are
 # independent in each test image would give at most {glue:text}`lucky-share-base` % of that variance. With an annealed
-# rate they scatter by {glue:text}`lucky-sd-annealed` points, of which such errors give {glue:text}`lucky-share-annealed` %.
-# So most of a run's luck would be there on other test images, too.
+# rate they scatter by {glue:text}`lucky-sd-annealed` points, of which such errors give {glue:text}`lucky-share-annealed` %
+# (brackets: 95 % intervals). So most of a run's luck would be there on other test images, too.
 #
 # `````{dropdown} Spread over restarts, and what independent errors would give
-# ````{table} SGD's last model on the whole test set: SD over restarts, SD if errors were independent in each example, share of the variance. At most: only the mean accuracy is known.
+# ````{table} SGD's last model on the whole test set: SD over restarts, SD if errors were independent in each example, share of the variance, with 95 % intervals. At most: only the mean accuracy is known.
 # :name: table-lucky
 # ```{glue:md} lucky
 # :format: myst
@@ -516,7 +528,9 @@ glue(
 #
 # On Digits, restarts that share all but their initial weights scatter by {glue:text}`source-initialisation` points; all
 # but the split into training and validation, {glue:text}`source-split`; all but the order of the examples,
-# {glue:text}`source-order`; nothing, {glue:text}`source-all`. The parts do not add up: one alone stands for the others.
+# {glue:text}`source-order`; nothing, {glue:text}`source-all`. The variances of the parts add up to more than the last:
+# each source alone brings in its interactions with the others. These make {glue:text}`together` % of the variance: the
+# less if they are between all three sources, the more if between two.
 #
 # ````{table} SGD on Digits with one source of chance left free: SD in points, and the share of the variance of all together, with 95 % interval.
 # :name: table-sources

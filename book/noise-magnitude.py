@@ -15,7 +15,8 @@
 #
 # Of two equally deep wells, noise in the gradient (NiG) brings up to {glue:text}`most` points more of its restarts into the
 # wider one. That takes a displacement, which is how far one draw of noise moves the model, of {glue:text}`times` or more. Smaller
-# noise changes nothing. Sharpness-aware minimization (SAM) prefers the wide well where its steps overshoot the narrow one.
+# noise shows no preference. Sharpness-aware minimization (SAM) prefers the wide well with long steps, and the narrow one with
+# the longest.
 #
 # ```{glue:figure} phases
 # :name: figure-phases
@@ -118,10 +119,11 @@ def source(name: str, *what: object, **said: object) -> None:
 # Basin Hopping (BH) prefers the wide well as well, by up to {glue:text}`hops-most` points, from a displacement of {glue:text}`hops-from` on: as far as from a
 # well to the saddle. Its monotonic form (MBH) does so in {glue:text}`monotonic` of {glue:text}`monotonic-of` settings, since it keeps a hop only where the loss falls.
 #
-# ## SAM is thrown out of narrow wells, if its steps are long
+# ## SAM with long steps prefers the wide well, with the longest the narrow one
 #
 # Across a well of curvature $k$ SAM bounces from $y$ to $-y$ with $|y| = \eta k \rho / (2 - \eta k)$. Where the bounce is long enough, it leaves. So SAM is
-# skewed to the wide well at raw gradients, a well {glue:text}`sam-ratio` times narrower, and a long look or a large step: by up to {glue:text}`sam-most` points. With
+# skewed to the wide well at raw gradients, a well {glue:text}`sam-ratio` times narrower, and a long look or a large step: by up to {glue:text}`sam-most` points.
+# With both at their largest, {glue:text}`sam-longest`, it prefers the narrow well by {glue:text}`sam-narrow` points. With
 # normalised gradients its bounce is shorter than a step, and {glue:text}`sam-normalised` of {glue:text}`sam-normalised-of` settings show a preference.
 #
 # Elsewhere SAM comes to rest on the ridge: where a look of length ρ crosses it, the slope there points back. At ρ = 0.3 {glue:text}`ridge-0.3` % of its
@@ -184,10 +186,11 @@ def source(name: str, *what: object, **said: object) -> None:
 # ```
 # `````
 #
-# ## On a network, noise that does anything does harm
+# ## On a network no size of noise helps detectably, and large ones harm
 #
 # On Digits our sizes go from no effect to divergence. In {glue:text}`network-better` of {glue:text}`network-cells-of` cells the test accuracy is better than that of
-# stochastic gradient descent (SGD) with the same learning rate (Holm), in {glue:text}`network-worse` it is worse.
+# stochastic gradient descent (SGD) with the same learning rate (Holm), in {glue:text}`network-worse` it is worse. With {glue:text}`network-restarts`
+# restarts {glue:text}`network-open` are undecided; {glue:text}`network-lost` diverged.
 #
 # ```{glue:figure} network
 # :name: figure-network
@@ -262,6 +265,10 @@ def wide(rows, names):
 _, looking = wide(flat, ("SAM",))
 glue("sam-most", f"{looking['change'].max():.0f}", display=False)
 glue("sam-ratio", f"{looking['ratio'].min():g}", display=False)
+narrow = flat[(flat["preference"] == "narrow") & (flat["algorithm"] == "SAM")]
+said = page.listed(f"η = {row.lr:g} and ρ = {row.displacement:g}" for row in narrow.itertuples())
+glue("sam-longest", said, display=False)
+glue("sam-narrow", page.listed(f"{-change:.0f}" for change in narrow["change"]), display=False)
 judged, found = wide(flat[flat["normalized"]], ("SAM",))
 ridge = flat[flat["normalized"] & (flat["algorithm"] == "SAM")].groupby("displacement")["reached"].mean()
 for size in (0.3, 1.0):
@@ -371,6 +378,8 @@ noisy = cells[cells["p_value"].notna()]
 adjusted = holm(noisy["p_value"])
 glue("network-cells-of", len(cells[cells["algorithm"] != "SGD"]), display=False)
 glue("network-better", int(((adjusted <= 0.05) & (noisy["estimate"] > 0)).sum()) or "none", display=False)
+glue("network-open", int((adjusted > 0.05).sum()), display=False)
+glue("network-lost", int((cells["algorithm"] != "SGD").sum()) - len(noisy), display=False)
 glue("network-worse", int(((adjusted <= 0.05) & (noisy["estimate"] < 0)).sum()), display=False)
 page.table("network-cells", noise_tables.network_cells(cells))
 glue("network-restarts", int(cells["restarts"].max()), display=False)

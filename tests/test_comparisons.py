@@ -206,6 +206,20 @@ class TestAgainst:
         pd.testing.assert_frame_equal(found[4][~joined].reset_index(drop=True), found[3])
         np.testing.assert_allclose(found[4][joined]["adjusted_p"], holm(found[4][joined]["p"]))
 
+    @pytest.mark.parametrize("compare", [selection.verdicts, selection.against_last])
+    def test_choosing_by_loss_has_the_p_values_of_the_ledger_s_six(self, compare):
+        """One page judged ten algorithms as one family, and the ledger six: one comparison had two verdicts."""
+        generator = np.random.default_rng(5)
+        six, second = ["SGD", *tables.PAPER_FAMILY], ["AdamW", "SWA"]
+        rows = pd.concat([population(name, 8, generator.normal(size=32), [1, 2, 3, 4]) for name in six + second])
+        for column in ("train_loss", "validation_metric"):
+            rows[column] = generator.normal(size=len(rows))
+        found = compare(rows, 0.1, per_trajectory=2).set_index("algorithm")
+        alone = compare(rows[rows["algorithm"].isin(six)], 0.1, per_trajectory=2).set_index("algorithm")
+        pd.testing.assert_frame_equal(found.loc[six], alone)
+        for names in (six, second):
+            np.testing.assert_allclose(found.loc[names, "adjusted_p"], holm(found.loc[names, "p"]))
+
     def test_a_planned_algorithm_counts_before_it_has_been_run(self):
         values = restarts(5, {"SGD": 0.0, "SWA": 0.05})
         planned = ["SGD", "NiG-SGD", "NiG-MBH", "NiM-MBH", "AdamW", "SWA"]
@@ -465,8 +479,15 @@ class TestAgainstSAM:
         assert list(comparisons.against_sam(values, 0.005)["restarts"]) == [8]
         assert list(comparisons.against_reference(values, 0.005)["restarts"]) == [8, 7]
         mixed = comparisons.against_reference(values, 0.005).assign(task="digits", variant="base")
-        designs = comparison_tables.designs(mixed, {("digits", "base"): values}, "laptop").iloc[0]
+        designs = comparison_tables.designs(mixed, {("digits", "base"): values}).iloc[0]
         assert (designs["restarts"], designs["tests"]) == ("8, 7", "sign flips, paired t")
+
+    def test_the_sampling_error_is_that_of_all_test_examples_which_the_outcome_is_of(self):
+        values = restarts(8, {"SGD": 0.0, "SAM": 0.01})
+        mixed = comparisons.against_reference(values, 0.005).assign(task="cifar10", variant="base")
+        designs = comparison_tables.designs(mixed, {("cifar10", "base"): values}).iloc[0]
+        error = scipy.stats.binom(10_000, values["SGD"].mean()).std() / 100
+        assert designs["sampling error of the test set, points"] == pytest.approx(error)
 
     def test_a_family_of_seven_at_eight_restarts_is_powerless(self):
         values = restarts(8, {"SGD": 0.0, "SAM": 0.01})

@@ -26,6 +26,7 @@ __all__ = [
     "load_differences",
     "load_spreads",
     "most_independent",
+    "sd_interval",
     "spreads_of",
 ]
 
@@ -67,11 +68,23 @@ def accuracy_spread(right: ArrayLike) -> dict[str, float]:
     """
     sd, independent = spread_of_scores(right)
     table = np.asarray(right, dtype=float)
-    degrees = len(table) - 1
-    low, high = sd * np.sqrt(degrees / scipy.stats.chi2.ppf([0.975, 0.025], degrees))
+    low, high = sd_interval(sd, len(table))
     share = min(1.0, (independent / sd) ** 2) if sd > 0 else np.nan
     found = {"restarts": len(table), "examples": table.shape[1], "mean": float(table.mean()), "sd": sd}
-    return found | {"sd_low": float(low), "sd_high": float(high), "independent": independent, "share": share}
+    return found | {"sd_low": low, "sd_high": high, "independent": independent, "share": share}
+
+
+def sd_interval(sd: float, restarts: int) -> tuple[float, float]:
+    """Return the 95 % interval of a standard deviation over restarts, whose values are taken for normal.
+
+    Examples
+    --------
+    >>> from popview.populations.restart_spread import sd_interval
+    >>> [round(end, 2) for end in sd_interval(0.70, 10)]
+    [0.48, 1.28]
+    """
+    low, high = sd * np.sqrt((restarts - 1) / scipy.stats.chi2.ppf([0.975, 0.025], restarts - 1))
+    return float(low), float(high)
 
 
 def most_independent(accuracy: float, examples: int) -> float:

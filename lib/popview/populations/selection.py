@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from popview.populations.comparisons import against_apart, joined_later
+from popview.populations.comparisons import SECOND_FAMILY, against_apart, joined_later
 from popview.populations.tables import chances, per_restart
 from popview.statistics import tost
 
@@ -88,9 +88,10 @@ def verdicts(
     value: str = "test_metric",
     per_trajectory: int = 10,
 ) -> pd.DataFrame:
-    """Compare choosing by training loss with choosing by `by`, for each algorithm: one Holm family.
+    """Compare choosing by training loss with choosing by `by`, for each algorithm.
 
-    Algorithms that joined later are another one (`popview.populations.comparisons.against_apart`).
+    Holm families are SGD and the paper's five, the second family, and algorithms that joined later, so that an
+    algorithm has one p-value wherever it is judged (`popview.populations.comparisons.FAMILIES`).
 
     Not for `by` equal to `value`, where the difference has its sign by construction.
 
@@ -148,10 +149,11 @@ def against_last(
 
 
 def _within_restarts(ours: pd.DataFrame, rival: pd.DataFrame, name: str, margin: float | None) -> pd.DataFrame:
-    """Compare two choices among the checkpoints of the same trajectories, for each algorithm: one Holm family."""
+    """Compare two choices among the checkpoints of the same trajectories, for each algorithm, as `verdicts` says."""
     values = pd.concat([ours.add_suffix(", train_loss"), rival.add_suffix(f", {name}")], axis=1)
     pairs = [(f"{algorithm}, train_loss", f"{algorithm}, {name}") for algorithm in ours.columns]
-    table = against_apart(values, pairs, [joined_later(name) for name in ours.columns], margin)
+    sides = [2 * joined_later(name) + (name in SECOND_FAMILY) for name in ours.columns]
+    table = against_apart(values, pairs, sides, margin)
     table.insert(0, "algorithm", list(ours.columns))
     return table
 

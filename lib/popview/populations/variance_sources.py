@@ -60,8 +60,9 @@ def variance_by_source(scores: Mapping[str, pd.Series], level: float = 0.95) -> 
     """Estimate how much of the variance between restarts each source gives.
 
     A source's component is the variance of restarts of which it alone varies, the others at one fixed value; the total
-    is that of restarts that vary in all. What the components leave of the total is interaction, and how unusual the
-    fixed values are; where sources replace each other it is negative.
+    is that of restarts that vary in all. Beside fixed values a source brings its interactions with the others along.
+    So the components hold an interaction of k sources k times, and the total holds it once. What the components exceed
+    the total by is therefore once the variance of all interactions of two sources, and twice that of three.
 
     Parameters
     ----------
@@ -72,10 +73,10 @@ def variance_by_source(scores: Mapping[str, pd.Series], level: float = 0.95) -> 
     Returns
     -------
     DataFrame
-        One row per source, then "interactions", then "all": ``source, restarts`` (of the row), ``sd`` (NaN where the
-        variance is negative), ``variance, variance_low, variance_high`` (χ² intervals of normally distributed scores;
-        of interactions by the method of variance estimates recovery), ``share, share_low, share_high`` of the total
-        (F intervals; of interactions the estimate alone).
+        One row per source, then "interactions" (the excess), then "all": ``source, restarts`` (of the row), ``sd`` (NaN
+        where the variance is negative), ``variance, variance_low, variance_high`` (χ² intervals of normally distributed
+        scores; of interactions by the method of variance estimates recovery), ``share, share_low, share_high`` of the
+        total (F intervals; of interactions the estimate alone).
 
     Raises
     ------
@@ -95,16 +96,16 @@ def variance_by_source(scores: Mapping[str, pd.Series], level: float = 0.95) -> 
     ends = {name: _interval(sample, tail) for name, sample in values.items()}
     variances = {name: float(sample.var(ddof=1)) for name, sample in values.items()}
     total, degrees = variances["all"], len(values["all"]) - 1
-    rest = total - sum(variances[name] for name in sources)
+    excess = sum(variances[name] for name in sources) - total
     low, high = ends["all"]
-    down = sqrt((total - low) ** 2 + sum((ends[name][1] - variances[name]) ** 2 for name in sources))
-    up = sqrt((high - total) ** 2 + sum((variances[name] - ends[name][0]) ** 2 for name in sources))
+    down = sqrt((high - total) ** 2 + sum((variances[name] - ends[name][0]) ** 2 for name in sources))
+    up = sqrt((total - low) ** 2 + sum((ends[name][1] - variances[name]) ** 2 for name in sources))
     rows = []
     for name in [*sources, "interactions", "all"]:
-        variance = variances.get(name, rest)
+        variance = variances.get(name, excess)
         row: dict[str, object] = {"source": name, "restarts": len(values[name]) if name in values else 0}
         row |= {"sd": sqrt(variance) if variance >= 0 else np.nan, "variance": variance}
-        row |= dict(zip(("variance_low", "variance_high"), ends.get(name, (rest - down, rest + up)), strict=True))
+        row |= dict(zip(("variance_low", "variance_high"), ends.get(name, (excess - down, excess + up)), strict=True))
         share = variance / total if total > 0 else np.nan
         row |= {"share": share, "share_low": np.nan, "share_high": np.nan}
         if name in sources:

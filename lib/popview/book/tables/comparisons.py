@@ -14,8 +14,6 @@ from popview.book.names import task_title
 from popview.book.page import MINUS, p_value
 from popview.populations.comparisons import ALPHA
 from popview.populations.outcomes import OUTCOMES
-from popview.runs import profiles
-from popview.runs.flops import run_sizes
 from popview.statistics.power import deviations, equivalence_power
 from popview.tasks.catalogue import ACCURACY, RECORDS
 
@@ -82,24 +80,23 @@ def write_hyperparameters(hyperparameters: Mapping[str, Any]) -> str:
     )
 
 
-def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame], profile: str) -> pd.DataFrame:
+def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
     """Lay out what the comparisons with SGD rest on: restarts, pairing, margin, and the sampling error of the test set.
 
     The margin is also given in standard deviations of the difference of two restarts that share a seed, divided by √2,
     with how often equal optimizers so scattered are shown to be equivalent: medians over algorithms. The sampling error
-    is that of SGD's accuracy on so many test examples; none is given for macro-F1.
+    is that of SGD's accuracy on the whole test split; none is given for macro-F1.
 
     Parameters
     ----------
     comparison : DataFrame
         Of `popview.populations.comparisons.against_reference`.
     values : mapping of (task, variant) to DataFrame
-        The values that were compared: rows: seeds; columns: algorithms.
-    profile : str
+        The values that were compared, on the whole test split: rows: seeds; columns: algorithms.
     """
     rows = []
     for (task, variant), members in comparison.groupby(["task", "variant"], sort=False):
-        metric, examples = RECORDS[task].metric, run_sizes(task, profiles.settings(profile, task)["model"]).test
+        metric, examples = RECORDS[task].metric, RECORDS[task].test
         mean = float(values[task, variant]["SGD"].mean())
         restarts = int(members["restarts"].min())
         spread = deviations(values[task, variant])[1] / np.sqrt(2)
@@ -112,7 +109,7 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
                 "metric": metric,
                 "SGD, points": 100 * mean,
                 "margin, points": f"±{100 * members['margin'].iloc[0]:g}",
-                "in SDs": f"{wide:.1f}" if np.isfinite(wide) else "–",
+                "in SDs of a difference ÷ √2": f"{wide:.1f}" if np.isfinite(wide) else "–",
                 "shown if equal, %": f"{100 * equivalence_power(restarts, wide):.0f}" if np.isfinite(wide) else "–",
                 "sampling error of the test set, points": 100 * np.sqrt(mean * (1 - mean) / examples)
                 if metric == ACCURACY

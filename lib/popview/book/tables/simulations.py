@@ -57,20 +57,21 @@ def lucky(spread: pd.DataFrame) -> pd.DataFrame:
             "task": [with_variant(*row) for row in spread[["task", "variant"]].to_numpy()],
             "restarts": spread["restarts"].astype(int),
             "test examples": spread["examples"].astype(int),
-            "SD": spread["sd"].map(lambda value: f"{100 * value:.2f}"),
+            "SD": with_interval(spread, "sd", 100, "sd_", ".2f"),
             "SD, independent errors": limit + spread["independent"].map(lambda value: f"{100 * value:.2f}"),
-            "share, %": limit + spread["share"].map(lambda value: f"{100 * value:.0f}"),
+            "share, %": limit + with_interval(spread, "share", 100, "share_", ".0f"),
         }
     )
 
 
 def chance_sources(table: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.variance_sources.variance_by_source`: a line per source, in points and in %."""
+    table = table[table["source"] != "interactions"]
     return pd.DataFrame(
         {
             "drawn by the seed": table["source"],
-            "restarts": table["restarts"].map(lambda number: f"{number}" if number else "–"),
-            "SD": table["sd"].map(lambda value: "–" if np.isnan(value) else f"{100 * value:.2f}"),
+            "restarts": table["restarts"],
+            "SD": table["sd"].map(lambda value: f"{100 * value:.2f}"),
             "share, %": with_interval(table, "share", 100, "share_", ".0f").str.removesuffix(" [–,\u00a0–]"),
         }
     )
