@@ -19,7 +19,7 @@ from popview.common.seeds import generator
 from popview.populations import stored_predictions as stored
 from popview.populations.disagreement import error_correlations, load_pairs, pairs_of
 from popview.populations.ensembles import SCORES, ensemble_scores, ensembles_of, load_ensembles, subsets
-from popview.populations.put_to_use import ARMS, against_long_runs, arms, population_or_optimizer
+from popview.populations.put_to_use import ARMS, against_long_runs, arms, averaged_alike, population_or_optimizer
 from popview.populations.stored_predictions import (
     Predictions,
     load_derived,
@@ -312,11 +312,29 @@ class TestArms:
         assert self.row(cifar10, "annealed", "whole", "SGD", "restarts", 5).passes == 5
         assert set(cifar10["arm"]) == set(ARMS)
 
+    def test_a_second_run_is_compared_with_an_optimizer_averaged_likewise(self, cifar10):
+        """Means and intervals by hand, from the shipped scores of ensembles of one and of two runs."""
+        found = averaged_alike("laptop", "cifar10").set_index("choice")
+        shipped = load_ensembles("laptop", "cifar10").query("variant == 'base' and where == 'sample'")
+        score = {key: rows.set_index("left_out")["metric"] for key, rows in shipped.groupby(["algorithm", "size"])}
+        one, two = (score["SGD", size] for size in (1, 2))
+        other = found.loc["other optimizer", "algorithm"]
+        assert other == max(set(shipped["algorithm"]) - {"SGD"}, key=lambda name: score[name, 1].iloc[0])
+        for choice, (ours, theirs) in {"second run": (two, one), "other optimizer": (score[other, 1], one)}.items():
+            apart = (ours - theirs)[ours.index.notna()]
+            half = scipy.stats.t.isf(0.025, 9) * np.sqrt(9 / 10 * ((apart - apart.mean()) ** 2).sum())
+            gain = (ours - theirs)[ours.index.isna()].iloc[0]
+            wanted = [gain, gain - half, gain + half]
+            assert found.loc[choice, ["gain", "gain_low", "gain_high"]].tolist() == pytest.approx(wanted, abs=2e-4)
+        (ten,) = cifar10.query("variant == 'base' and algorithm == 'SGD' and arm == 'ensemble of ten'")["gain"]
+        assert found.loc["ten checkpoints", "gain"] == pytest.approx(ten)
+        assert averaged_alike("laptop", "digits").empty
+
     def test_digits_have_ensembles_of_annealed_restarts_alone(self):
         """The sample of digits is the whole test split."""
         table = arms("laptop", "digits")
         assert set(table["arm"]) == {*ARMS}
-        assert (table["n"] == 100).all()
+        assert (table["n"] == np.where(table["variant"] == "ten-times-as-long", 50, 100)).all()
         together = table[table["arm"] == "restarts"]
         assert set(together["variant"]) == {"annealed"}
         sample, whole = (together[together["where"] == where] for where in ("sample", "whole"))

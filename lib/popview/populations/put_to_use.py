@@ -22,7 +22,7 @@ from popview.runs.specs import RunSpec
 from popview.statistics import jackknife, jackknife_apart
 from popview.statistics.results import Result, interval_columns
 
-__all__ = ["ARMS", "against_long_runs", "arms", "population_or_optimizer"]
+__all__ = ["ARMS", "against_long_runs", "arms", "averaged_alike", "population_or_optimizer"]
 
 #: Arm → what it is.
 ARMS = {
@@ -284,6 +284,45 @@ def _chosen_by_others(last: pd.DataFrame, found: _Collected, variant: str) -> di
     told = {"choice": "other optimizer, chosen by the other seeds", "algorithm": pd.Series(names).mode()[0]}
     counted = {"n": len(gains), "cost": cost, "passes": 1, "gain_per_cost": result.estimate / cost}
     return told | {"gain": result.estimate} | interval_columns(result, "gain_") | counted
+
+
+def averaged_alike(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+    """Compare what a second run of SGD adds with what another optimizer does, where all are ensembles of checkpoints.
+
+    Runs are of base settings, scored on the test sample by the metric; of each the ten checkpoints of lowest training
+    loss predict together.
+
+    Returns
+    -------
+    DataFrame
+        ``choice, algorithm, gain, gain_low, gain_high`` (95 % intervals over restarts as in `arms`), for "ten
+        checkpoints" (of one run of SGD, over its last model), "second run" (two runs of SGD over one) and "other
+        optimizer" (one run of it over one of SGD; the one of the highest score). Without rows where files keep no
+        probabilities.
+
+    Raises
+    ------
+    UsageError
+        As `arms`.
+    """
+    scores = _collect(profile, task, root).scores
+    metrics = {
+        key[2:]: arm for key, of in scores.items() if key[:2] == ("base", "sample") and (arm := of.get("metric"))
+    }
+    last, ten, two = (
+        metrics.get(("SGD", arm, runs)) for arm, runs in (("last", 1), ("ensemble of ten", 1), ("restarts", 2))
+    )
+    if not (last and ten and two):
+        return pd.DataFrame(columns=["choice", "algorithm", "gain", "gain_low", "gain_high"])
+    others = {name: arm for (name, words, _), arm in metrics.items() if words == "ensemble of ten" and name != "SGD"}
+    found = [("ten checkpoints", "SGD", ten.minus(last)), ("second run", "SGD", two.minus(ten))]
+    if others:
+        best = max(others, key=lambda name: others[name].estimate)
+        found.append(("other optimizer", best, others[best].minus(ten)))
+    return pd.DataFrame(
+        {"choice": choice, "algorithm": name, "gain": gain.estimate} | interval_columns(gain, "gain_")
+        for choice, name, gain in found
+    )
 
 
 def against_long_runs(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:

@@ -35,7 +35,7 @@ def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def rounds(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Lay out the two rounds on Digits that do not count, from ``data/paper/digits-rounds.csv``, beside the one that does.
+    """Lay out two rounds on Digits that do not count, of ``data/paper/digits-rounds.csv``, beside the one that does.
 
     Parameters
     ----------
