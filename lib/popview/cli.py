@@ -16,7 +16,6 @@ with reported():  # a signal may come while these are loaded
     with of_the_book():
         import typer
 
-__all__ = ["app", "main"]
 
 INTERRUPTED = 130
 

@@ -15,8 +15,6 @@ from popview.common.errors import UsageError, last_line
 from popview.common.files import write_zip, written_whole
 from popview.common.folders import ROOT
 
-__all__ = ["archive"]
-
 
 def archive(root: Path = ROOT) -> Path:
     """Write ``_build/popview-<version>.zip``, and return it.

@@ -9,19 +9,6 @@ from popview.book.names import task_title
 from popview.book.page import MINUS
 from popview.populations.comparisons import ALPHA, beyond_margin
 
-__all__ = [
-    "across",
-    "interval",
-    "of",
-    "setting",
-    "sign",
-    "stack",
-    "waits",
-    "with_interval",
-    "word",
-    "words",
-]
-
 #: Verdict → its sign in a table. "Or less": by an interval that reaches into the margin.
 SIGNS = {
     "better": "▲",

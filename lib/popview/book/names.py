@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from popview.tasks.catalogue import RECORDS
 
-__all__ = ["short_names", "task_title", "with_variant"]
-
 
 def task_title(task: str) -> str:
     """Return the name under which readers know a task: "CIFAR-10" for "cifar10"; another name as it is."""

@@ -19,23 +19,6 @@ from myst_nb import glue
 from popview.book import style
 from popview.common.read_log import ENVIRONMENT_VARIABLE
 
-__all__ = [
-    "MINUS",
-    "facts",
-    "figure",
-    "interactive",
-    "listed",
-    "markdown",
-    "number",
-    "p_value",
-    "provenance",
-    "raised",
-    "show",
-    "signed",
-    "site_file",
-    "table",
-]
-
 #: The sign, at which a browser does not break the line as it does at a hyphen.
 MINUS = "\u2212"
 

@@ -17,8 +17,6 @@ from popview.landscapes import LANDSCAPES
 from popview.optimizers import ALGORITHMS as TRAINED
 from popview.paper.table_one import ALGORITHMS, Protocol
 
-__all__ = ["embedded", "landscapes", "protocol", "trajectories"]
-
 #: What the minima of our two wells are called; those of other landscapes have numbers, in the order of Table 1.
 WELLS = {"two-well": ("wide well", "narrow well")}
 

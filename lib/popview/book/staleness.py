@@ -17,20 +17,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from popview.common.imports import imported_modules
-
-__all__ = [
-    "ABSENT",
-    "LOCK",
-    "Snapshot",
-    "checked_stamp",
-    "imported_modules",
-    "make_stamp",
-    "path_digest",
-    "stamp_differences",
-    "text_digest",
-]
-
 ABSENT = "absent"
 LOCK = "requirements.lock"  # the environment is an input of every chapter
 

@@ -6,8 +6,6 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.figure import Figure
 
-__all__ = ["DESKTOP", "NOT_RUN", "PHONE", "PIXELS_PER_INCH", "canvas", "empty", "use"]
-
 #: Shown where a task that was asked for has no results.
 NOT_RUN = "not run here yet"
 

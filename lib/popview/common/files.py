@@ -19,18 +19,6 @@ from popview.common.locks import abandoned, claim
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "read_csv_table",
-    "read_json",
-    "read_toml",
-    "read_utf8",
-    "read_yaml",
-    "temporary_folder",
-    "write_zip",
-    "writing",
-    "written_whole",
-]
-
 
 def read_utf8(file: Path) -> str:
     """Return a file's text, and note that it was read.

@@ -12,8 +12,6 @@ from typing import Any
 from popview.common.errors import UsageError, check_name, reason_of
 from popview.common.imports import imported_modules
 
-__all__ = ["code_origin", "imported_object", "is_reference"]
-
 _FORM = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 #: Module that was imported here → what pinned it then: Python would go on with the old one after an edit.

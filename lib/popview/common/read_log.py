@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-__all__ = ["ENVIRONMENT_VARIABLE", "record", "recording"]
-
 ENVIRONMENT_VARIABLE = "POPVIEW_READS"
 
 

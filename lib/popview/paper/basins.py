@@ -11,8 +11,6 @@ from popview.common.seeds import generator
 from popview.landscapes import get
 from popview.paper.table_one import COLUMNS, Protocol, against_printed
 
-__all__ = ["against_basins", "basin_shares"]
-
 
 def basin_shares(
     landscapes: Iterable[str] = tuple(COLUMNS),

@@ -25,21 +25,6 @@ from popview.populations.outcomes import load_final_measures
 from popview.runs import grids, profiles, solutions
 from popview.runs.profiles import FOLDER
 
-__all__ = [
-    "COMPUTED_SCALE",
-    "DOCUMENTS",
-    "NO_SCALE",
-    "PRINTED_SCALE",
-    "factor_grids",
-    "judge_claims",
-    "judge_everything",
-    "network_studies",
-    "read_claims",
-    "revised_verdicts",
-    "rules_of_claims",
-    "task_results",
-]
-
 DOCUMENTS = {
     "inan2024": "Inan, Liu and Shehu 2024",
     "yu2026": "Yu and Morozov 2026",

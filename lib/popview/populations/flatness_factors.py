@@ -14,18 +14,6 @@ from popview.runs import grids, store
 from popview.statistics import granulated_tau, holm, mean_difference
 from popview.statistics.results import interval_columns
 
-__all__ = [
-    "FACTORIAL",
-    "FACTORS",
-    "SETTINGS",
-    "arm_differences",
-    "beyond_loss",
-    "factor_table",
-    "level_ratios",
-    "one_varies",
-    "ratios",
-]
-
 #: Grids: every combination of the settings below; and one change at a time.
 FACTORIAL, FACTORS = "flatness-factorial", "flatness-factors"
 

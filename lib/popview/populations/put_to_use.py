@@ -19,8 +19,6 @@ from popview.populations.tables import COMPARED, final, gather, load_trajectorie
 from popview.statistics import jackknife, jackknife_apart
 from popview.statistics.results import Result, interval_columns
 
-__all__ = ["ARMS", "arms", "population_or_optimizer"]
-
 #: Arm → what it is.
 ARMS = {
     "last": "the last model",

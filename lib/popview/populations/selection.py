@@ -8,21 +8,6 @@ from popview.populations.comparisons import against_apart, joined_later
 from popview.populations.tables import chances, per_restart
 from popview.statistics import tost
 
-__all__ = [
-    "REGRETS",
-    "against_last",
-    "as_good",
-    "chosen",
-    "last_checkpoints",
-    "mean_with_interval",
-    "overlap",
-    "overlaps",
-    "rank_correlation",
-    "regret",
-    "regrets",
-    "verdicts",
-]
-
 #: The regrets that are reported: name → (what the rival chooses by, what both are judged by).
 REGRETS = {
     "to the best by test, on test": ("test_metric", "test_metric"),

@@ -11,17 +11,6 @@ from popview.common.errors import UsageError
 from popview.common.seeds import draws
 from popview.statistics import a12, dyadic_mean
 
-__all__ = [
-    "QUASI_NEWTON",
-    "aligned_gains",
-    "barrier_differences",
-    "barrier_means",
-    "changes",
-    "directions",
-    "separation",
-    "spread",
-]
-
 #: The method that SGD is contrasted with.
 QUASI_NEWTON = "L-BFGS-GSS"
 

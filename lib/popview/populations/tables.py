@@ -18,25 +18,6 @@ from popview.runs.profiles import tasks as tasks_of
 from popview.runs.specs import RunSpec
 from popview.tasks.catalogue import SHOWN
 
-__all__ = [
-    "COMPARED",
-    "CRITERIA",
-    "PAPER_FAMILY",
-    "cases",
-    "chances",
-    "copies",
-    "distinct",
-    "final",
-    "gather",
-    "load_own",
-    "load_trajectories",
-    "parting",
-    "per_restart",
-    "records",
-    "select",
-    "wanted",
-]
-
 #: Variants that are compared; a search's trials are not.
 COMPARED = ("base", "tuned")
 

@@ -13,8 +13,6 @@ from popview.runs.specs import Part, RunSpec
 from popview.runs.sweeping import sweep_table
 from popview.runs.sweeps import SweepPart
 
-__all__ = ["compute_part", "rows_taken"]
-
 #: A computed part: its ``spec`` and ``table``, and ``weights``, the state that holds its models'.
 Finished = training.Trajectory | solution_training.Found
 

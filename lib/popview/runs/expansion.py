@@ -12,17 +12,6 @@ from popview.runs.profiles import base_of, searches, settings
 from popview.runs.schemas import Budget
 from popview.runs.specs import TRIAL_SEED, VARIANTS, RunSpec, digest
 
-__all__ = [
-    "expand",
-    "planned",
-    "restarts_of",
-    "search",
-    "searched",
-    "searched_as",
-    "unchanged",
-    "unsearched",
-]
-
 #: Hyperparameters that count steps: where a trial has half the steps, it has half of these.
 _STEPS = ("tau", "average_from", "average_every")
 

@@ -13,16 +13,6 @@ from popview.runs.expansion import expand
 from popview.runs.specs import Part
 from popview.runs.status import status
 
-__all__ = [
-    "FileCounts",
-    "experiments",
-    "load_parts",
-    "part_states",
-    "parts_of",
-    "run_experiment",
-    "tasks_of",
-]
-
 
 def experiments() -> tuple[str, ...]:
     """Return the names of the experiments: optimizers compared, solutions, sweeps over landscapes, and the grids."""

@@ -12,8 +12,6 @@ from popview.common.folders import RESULTS
 from popview.runs import seals, store
 from popview.runs.specs import digest
 
-__all__ = ["MANIFEST", "Entry", "Verified", "verify"]
-
 MANIFEST = "manifest.csv"
 HEADER = "path,bytes,rows,sha256"
 

@@ -8,8 +8,6 @@ import pyarrow as pa
 
 from popview.common.errors import UsageError
 
-__all__ = ["METADATA", "SEAL", "TYPES", "seal_of", "sealed", "type_name", "unsealed"]
-
 #: Keys of a table's metadata: what is known of its rows, as JSON, and the seal.
 METADATA, SEAL = b"popview", b"popview seal"
 

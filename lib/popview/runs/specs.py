@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-__all__ = ["FIRST_SEED", "REVISIONS", "SEARCHES", "TRIAL_SEED", "VARIANTS", "GridSpec", "Part", "RunSpec", "digest"]
-
 #: "base": the profile's one setting per algorithm; "trial": the settings that a search tries, base among them, at half
 #: the budget; "tuned": the best of these, with other seeds.
 VARIANTS = ("base", "tuned", "trial")

@@ -21,23 +21,6 @@ from popview.common.locks import claim
 from popview.runs import columns, seals
 from popview.runs.specs import Part
 
-__all__ = [
-    "Damaged",
-    "beside",
-    "contents",
-    "folder_of",
-    "load",
-    "metadata",
-    "metadata_of",
-    "missing",
-    "path",
-    "save",
-    "stem_of",
-    "sweep",
-    "tidy",
-    "write",
-]
-
 #: What may lie beside a trajectory's file while it is computed, or on request.
 SUFFIXES = {"lock": ".lock", "unfinished": ".unfinished", "weights": ".weights.safetensors"}
 

@@ -11,8 +11,6 @@ from popview.landscapes.transitions import landscape_of, sweep_settings, traced
 from popview.runs.columns import SWEEP
 from popview.runs.sweeps import SweepPart, settings_of
 
-__all__ = ["sweep_table"]
-
 
 def sweep_table(part: SweepPart) -> pa.Table:
     """Run an algorithm with all settings of a sweep.

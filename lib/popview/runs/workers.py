@@ -28,8 +28,6 @@ from popview.runs.computing import compute_part, rows_taken
 from popview.runs.loop import EVERY
 from popview.runs.specs import Part
 
-__all__ = ["BACKENDS", "run", "to_compute"]
-
 #: How often what a killed worker left is tried before giving up.
 ATTEMPTS = 3
 

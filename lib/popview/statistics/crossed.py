@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike
 
 from popview.statistics.results import Array, Result, check_fraction, finite_array
 
-__all__ = ["crossed_mean", "spread_of_scores"]
-
 
 def crossed_mean(values: ArrayLike, *, level: float = 0.95) -> Result:
     """Return the mean of restarts × examples, with an interval for other restarts and other examples.

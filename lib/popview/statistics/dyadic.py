@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike
 
 from popview.statistics.results import Result, check_fraction, finite_array
 
-__all__ = ["dyadic_mean"]
-
 
 def dyadic_mean(values: ArrayLike, pairs: ArrayLike, *, level: float = 0.95, unit: str = "solution") -> Result:
     """Return the mean of values of pairs, with an interval that holds where pairs that share a member are alike.

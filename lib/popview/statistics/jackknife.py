@@ -7,8 +7,6 @@ from numpy.typing import ArrayLike
 
 from popview.statistics.results import Result, check_fraction, checked_sample
 
-__all__ = ["jackknife", "jackknife_apart"]
-
 
 def jackknife(estimate: float, left_out: ArrayLike, *, level: float = 0.95, unit: str = "restart") -> Result:
     """Return an estimate with the interval that its values without one restart each give.

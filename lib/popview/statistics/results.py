@@ -5,20 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = [
-    "Equivalence",
-    "Result",
-    "check_fraction",
-    "checked_sample",
-    "constant",
-    "finite_array",
-    "float_array",
-    "interval_columns",
-    "paired_samples",
-    "pooled",
-    "rounding",
-]
-
 Array = NDArray[np.float64]
 
 #: Values may be as large as this, either way, so that no sum of squares overflows.

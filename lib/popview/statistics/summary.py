@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike
 from popview.common.errors import of_the_book
 from popview.statistics.results import Result, check_fraction, checked_sample
 
-__all__ = ["RandomEffects", "random_effects_mean"]
-
 
 @dataclass(frozen=True)
 class RandomEffects(Result):

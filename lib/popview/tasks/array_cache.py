@@ -15,8 +15,6 @@ from popview.common.files import writing
 from popview.common.folders import cache_folder as folder
 from popview.common.locks import claim
 
-__all__ = ["array_digest", "arrays", "folder"]
-
 #: Names the arrays, and the SHA-256 of each one's file: of type and shape as of the values.
 MANIFEST = "files.json"
 

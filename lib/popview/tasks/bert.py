@@ -10,8 +10,6 @@ from popview.common.errors import UsageError, is_out_of_memory, reason_of
 from popview.common.seeds import seed_torch
 from popview.tasks import hub
 
-__all__ = ["classifier", "tokenizer", "vocabulary"]
-
 #: What a tokenizer is read from, as far as it is there.
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
 

@@ -24,8 +24,6 @@ from popview.tasks.problem import Problem
 from popview.tasks.sizes import Sizes
 from popview.tasks.supervised import draw_fixed, draw_split, steps_of
 
-__all__ = ["CORRUPTIONS", "Digits", "corrupted_digits", "digits_task"]
-
 TASK = RECORDS["digits"]
 VALIDATION_IMAGES = TASK.rest - TASK.train
 SHARED_VALIDATION_IMAGES = 100

@@ -16,8 +16,6 @@ from popview.common.errors import UsageError, is_out_of_memory, reason_of
 from popview.common.files import temporary_folder
 from popview.tasks import array_cache
 
-__all__ = ["advice", "checked_arrays", "column", "load_data", "model_folder", "name_of", "split_of", "values"]
-
 #: Raised when what is decoded from a data set changes, so that what was kept of it is made anew.
 REVISION = 2
 

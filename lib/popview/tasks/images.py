@@ -27,8 +27,6 @@ from popview.tasks.supervised import (
     with_missing_labels,
 )
 
-__all__ = ["Images", "image_task"]
-
 EVALUATED_AT_ONCE = 500  # images per forward pass in evaluation
 MEASURED = 250  # images for Hessian-vector products, each of which costs several passes, and for input gradients
 CORRUPTED = 500  # images of the test sample that are corrupted

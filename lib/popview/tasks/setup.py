@@ -11,8 +11,6 @@ from popview.tasks.images import image_task
 from popview.tasks.problem import Problem
 from popview.tasks.texts import text_task
 
-__all__ = ["TASKS", "set_up"]
-
 _KINDS: dict[str, Callable[..., Callable[..., Problem]]] = {
     "digits": digits_task,
     "images": image_task,

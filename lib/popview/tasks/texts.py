@@ -32,8 +32,6 @@ from popview.tasks.supervised import (
     with_missing_labels,
 )
 
-__all__ = ["Texts", "text_task"]
-
 EVALUATED_AT_ONCE = 100  # texts per forward pass in evaluation
 SORTED_AT_ONCE = 50  # minibatches whose texts are sorted by length together
 MEASURED = 64  # texts on which flatness is measured

@@ -9,8 +9,6 @@ from matplotlib.figure import Figure
 from popview.book import style
 from popview.book.page import MINUS
 
-__all__ = ["contradictions", "implied_p_values"]
-
 #: What agrees, and what does not.
 CALM, ODD = "#777777", "#b2182b"
 

@@ -16,8 +16,6 @@ from popview.book.figures.trajectories import AROUND, LINE, log_axis, points
 from popview.book.names import short_names, task_title
 from popview.book.style import empty
 
-__all__ = ["distances_from_sgd", "forest", "search_curves"]
-
 #: Variant → mark, whether it is filled, and what the figure calls it.
 VARIANTS: dict[str, tuple[str, bool, str]] = {
     "base": ("o", False, "default settings"),

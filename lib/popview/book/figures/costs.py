@@ -13,8 +13,6 @@ from popview.book.names import task_title
 from popview.book.style import empty
 from popview.book.tables.costs import hours
 
-__all__ = ["budgets", "hours_figure"]
-
 #: Lowest and highest difference drawn, in points: beyond it stands an arrow with its number.
 LOWEST, HIGHEST = -14.0, 5.0
 

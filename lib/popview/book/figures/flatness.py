@@ -10,8 +10,6 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from popview.book import style
 from popview.book.tables.topography import MEASURES
 
-__all__ = ["ARMS", "LEVELS", "MEASURE_NAMES", "corruption_sheet", "sharpness_after", "shift_differences", "tau_levels"]
-
 #: Measure → its name on the page.
 MEASURE_NAMES = MEASURES | {"trace": "trace of the Hessian"}
 

@@ -14,16 +14,6 @@ from popview.book.colours import MARKERS, colour
 from popview.landscapes import Landscape
 from popview.landscapes.restarts import Sample
 
-__all__ = [
-    "contours",
-    "end_points",
-    "positions",
-    "sharpness_and_barrier",
-    "surfaces",
-    "title",
-    "trajectory_map",
-]
-
 Window = tuple[tuple[float, float], tuple[float, float]]
 
 #: Colours of global and local minima, and of the paper's three landscapes.

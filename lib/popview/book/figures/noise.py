@@ -17,8 +17,6 @@ from popview.book import style
 from popview.book.colours import colour
 from popview.book.figures.landscapes import title
 
-__all__ = ["acceptance", "effects", "on_task", "onset", "phases", "sweep_map"]
-
 #: Colours of changes in points, from the other well to the wide one, and of restarts in no well.
 _CHANGES, _SHADES, _NONE = (-100, -50, -20, -10, -5, 5, 10, 20, 50, 100), "RdBu", "#d9d9d9"
 #: A preference, and what is not judged.

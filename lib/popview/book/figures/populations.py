@@ -10,8 +10,6 @@ from popview.book import style
 from popview.book.colours import colour
 from popview.book.names import task_title
 
-__all__ = ["disagreement_with_sgd", "gains_by_cost"]
-
 #: Arms of one run of SGD that are drawn, and their marks.
 ONE_RUN = {"averaged": ("s", "its weights averaged"), "ensemble of ten": ("D", "ten checkpoints together")}
 

@@ -17,8 +17,6 @@ from popview.book.page import signed
 from popview.book.style import empty
 from popview.populations.comparisons import ALPHA
 
-__all__ = ["choices", "loss_and_score", "score_against_loss"]
-
 #: A task's mark, in the order in which tasks come.
 MARKS = ("o", "s", "D", "^", "v", "P")
 

@@ -14,15 +14,6 @@ from popview.book.names import task_title
 from popview.book.style import empty
 from popview.statistics.simulations import POOLED, RESTART_LEVEL
 
-__all__ = [
-    "construction",
-    "false_positive_rates",
-    "missed_differences",
-    "p_value_histograms",
-    "power_curves",
-    "similarity",
-]
-
 #: Of tests on pooled checkpoints, or of a difference that is there; of tests on restarts; and of what is neither.
 POOLED_SHADE, RESTART_SHADE, NEUTRAL = "#b2182b", "#0b5d8f", "#8d99a6"
 

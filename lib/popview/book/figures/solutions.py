@@ -18,8 +18,6 @@ from popview.book.tables.topography import STAGE_NAMES
 from popview.landscapes import Landscape
 from popview.topography import FourierPath
 
-__all__ = ["components", "differences", "path_map", "profiles", "sharper_and_worse", "times_sgd"]
-
 #: Algorithm → the shape of its points, so that colour is not all that tells them apart.
 SHAPES = {"SGD": "o", "L-BFGS-GSS": "D", "SAM": "^", "NiM-BH": "s"}
 

@@ -12,8 +12,6 @@ from popview.book.figures.landscapes import sharpness_and_barrier
 from popview.landscapes import LANDSCAPES, Landscape
 from popview.paper.table_one import COLUMNS
 
-__all__ = ["evidence", "mirror_pairs", "shares_of_minima", "wells"]
-
 PRINTED, OURS, EXACT = "#b0431e", "#0173b2", "#555555"
 #: Parts of a bar of `wells`: column, colour, words.
 _PARTS = (("wide", "#0173b2", "wide well"), ("saddle", "#c9c9c9", "saddle"), ("narrow", "#b0431e", "narrow well"))

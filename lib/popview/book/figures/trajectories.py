@@ -18,15 +18,6 @@ from popview.book.names import task_title
 from popview.book.page import MINUS
 from popview.tasks.catalogue import RECORDS
 
-__all__ = [
-    "case_title",
-    "distributions",
-    "learning_curves",
-    "log_axis",
-    "points",
-    "reached",
-]
-
 #: Height of a line of text and a mark, in pixels, and of what stands around a panel.
 LINE, AROUND = 19, 70
 

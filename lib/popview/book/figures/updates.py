@@ -9,8 +9,6 @@ from matplotlib.figure import Figure
 
 from popview.book import style
 
-__all__ = ["updates", "uphill_hops"]
-
 STEP, NOISE = "#0173b2", "#b0431e"
 #: Accept rule → what a line of `uphill_hops` is called, its colour, line and shift of the words in points.
 _RULES = {

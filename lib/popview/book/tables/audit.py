@@ -9,8 +9,6 @@ from popview.book.names import task_title
 from popview.book.page import MINUS, raised
 from popview.paper.audit import NO_FLAG
 
-__all__ = ["checks_table", "damaged_cells", "in_words", "slips_table"]
-
 #: Verdict of a check → what a reader is told.
 VERDICTS = {"cannot both hold": "contradiction", "flag": "odd", NO_FLAG: "nothing"}
 

@@ -9,8 +9,6 @@ from popview.book.page import MINUS
 from popview.book.tables.topography import STAGE_NAMES, once, small
 from popview.populations.solutions import QUASI_NEWTON
 
-__all__ = ["barrier_differences_table", "barriers_table", "landscape_title", "passes_table", "side_of_zero"]
-
 
 def _rise(value: float) -> str:
     """Write a rise with four decimals, with two from 0.1 on; what four decimals would show as 0 as a power of ten."""

@@ -8,8 +8,6 @@ from popview.book.cells import interval, with_interval, words
 from popview.book.names import task_title
 from popview.book.page import p_value
 
-__all__ = ["confirmed", "crossed", "scatter"]
-
 
 def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.confirmation.confirm`, of several tasks."""

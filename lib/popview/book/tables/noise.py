@@ -7,8 +7,6 @@ from popview.book import cells as cell_words
 from popview.book.figures.landscapes import title
 from popview.book.page import p_value
 
-__all__ = ["first_effects", "network_cells", "preferences_by_size"]
-
 
 def _size(value: float) -> str:
     return f"{float(f'{value:.2g}'):,g}" if np.isfinite(value) else "–"

@@ -7,8 +7,6 @@ from popview.book.page import MINUS, p_value
 from popview.populations.comparisons import ALPHA
 from popview.populations.selection import REGRETS
 
-__all__ = ["choices_table", "halves_table", "selection_overview", "upper_bounds"]
-
 BY_TEST, ON_VALIDATION, _ = REGRETS
 
 

@@ -9,8 +9,6 @@ from popview.book.figures.landscapes import title
 from popview.book.page import MINUS, p_value, signed
 from popview.landscapes import Landscape
 
-__all__ = ["against_shares", "beside_printed", "minima", "preferences_table", "protocols", "symmetric_pairs"]
-
 
 def minima(landscapes: Iterable[Landscape], labels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """Tabulate all minima: place, value, eigenvalues and trace of the Hessian, and escape barrier, in numbers.

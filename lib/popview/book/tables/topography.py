@@ -14,21 +14,6 @@ from popview.statistics import holm
 from popview.topography import FourierPathFinder
 from popview.topography.measures import SHARPNESS
 
-__all__ = [
-    "STAGE_NAMES",
-    "accuracy_differences",
-    "once",
-    "printed_losses_table",
-    "ratios_to_sgd",
-    "separations",
-    "settings_table",
-    "sharpness_table",
-    "small",
-    "solutions_table",
-    "spreads",
-    "verdict_grid",
-]
-
 #: Stage → what a reader is told.
 STAGE_NAMES = {"early": "early-stopped", "equal": "equal training loss", "fitted": "fully fitted"}
 

@@ -14,8 +14,6 @@ from popview.populations.solutions import QUASI_NEWTON
 from popview.runs.solutions import STAGES, load
 from popview.statistics import Result, holm, paired_permutation
 
-__all__ = ["Study"]
-
 #: Paths are called low where, for this share of the pairs, they rise at most half as far as the straight line. Their
 #: heights are taken as found where the search had converged for this share.
 NEARLY_ALL = 0.95

@@ -17,8 +17,6 @@ from popview.populations.unfinished import unfinished
 from popview.statistics import effective_n, holm, mean_difference, simulations
 from popview.tasks.catalogue import RECORDS
 
-__all__ = ["SIX", "Results"]
-
 #: The paper's design: trajectories, and models of each.
 RESTARTS, MODELS = 5, 10
 

@@ -26,8 +26,6 @@ from popview.topography import (
     settle,
 )
 
-__all__ = ["measure_barriers", "measure_products"]
-
 #: Segments of the profiles that are kept, at most.
 KEPT = 100
 

@@ -10,8 +10,6 @@ from popview.runs import store
 from popview.runs.solutions.parts import TopographyPart, networks, topography_parts
 from popview.runs.status import status
 
-__all__ = ["barriers", "products", "solutions", "solutions_coverage"]
-
 
 def _there(profile: str, network: str, kind: str, root: Path) -> list[TopographyPart]:
     """Return the parts of a kind that the store holds."""

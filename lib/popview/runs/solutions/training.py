@@ -26,8 +26,6 @@ from popview.tasks.problem import SPLITS, Problem
 from popview.tasks.setup import set_up
 from popview.topography.measures import FLATNESS, Models, flatness_of
 
-__all__ = ["Found", "StageRecorder", "Stages", "stored_weights", "trained"]
-
 #: Models whose flatness is measured at once.
 AT_ONCE = 6
 
