@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Any
 
 from popview.common.errors import UsageError, check_name
@@ -73,7 +72,6 @@ def expand(
     algorithms: tuple[str, ...] | None = None,
     restarts: int | None = None,
     variant: str = "base",
-    hyperparameters: dict[str, Any] | None = None,
     **changes: Any,
 ) -> list[RunSpec]:
     """Return the specs of a task in a profile: every algorithm, in stacks of restarts that cover those wanted.
@@ -87,8 +85,6 @@ def expand(
         stack.
     variant : str
         One of `VARIANTS` or of `popview.runs.annealed.AnnealedPlan.variants`; those of the latter take no changes.
-    hyperparameters : dict, optional
-        Change these hyperparameters of every algorithm.
     **changes
         Other fields of `RunSpec` to change (`epochs`, `checkpoints`).
 
@@ -123,8 +119,6 @@ def expand(
                 cure = f"it has no [{task}.search.{algorithm}], so that none is searched for"
             raise UsageError(f"{algorithm} on {task} has no {variant} setting in profile {profile}: {cure}")
         found += _specs(table, algorithm, variant, varied, seeds, profile=profile, task=task, **changes)
-    if hyperparameters:
-        return [replace(spec, hyperparameters=spec.hyperparameters | hyperparameters) for spec in found]
     return found
 
 

@@ -90,7 +90,7 @@ class Part:
 
     @property
     def same_as(self) -> Sequence["Part"]:
-        """Parts whose files may have the same rows; `popview.runs.computing.rows_taken` says whether one has."""
+        """Parts whose files may have the same rows; `popview.runs.training.taken` says whether one has."""
         return ()
 
     @property

@@ -46,7 +46,7 @@ def barriers(profile: str, network: str, root: Path = RESULTS) -> pd.DataFrame:
     Of a folder where nothing has been computed yet:
 
     >>> from pathlib import Path
-    >>> from popview.runs.solutions import barriers
+    >>> from popview.runs.solutions.load import barriers
     >>> barriers("smoke", "digits", root=Path("empty")).empty
     True
     """
