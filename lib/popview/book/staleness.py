@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from popview.common.files import file_digest
+
 ABSENT = "absent"
 LOCK = "requirements.lock"  # the environment is an input of every chapter
 
@@ -60,8 +62,7 @@ def path_digest(path: Path) -> str:
     begin with a dot (temporary files) do not count.
     """
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(path)
     if not path.is_dir():
         return ABSENT
     listing = []

@@ -141,7 +141,7 @@ def _flops(loss: Callable[[], torch.Tensor]) -> tuple[float, float]:
 
 def kind(task: str) -> Any:
     """Return the class behind a task's name."""
-    return getattr(TASKS[task], "func", TASKS[task])
+    return TASKS[task].func
 
 
 def model_settings(task: str, model: dict[str, Any]) -> dict[str, Any]:
