@@ -32,9 +32,6 @@ ARMS = {
 #: Models of lowest training loss that a restart keeps.
 TEN = 10
 
-#: Scores that are better where they are higher.
-HIGHER = ("metric", "average_precision")
-
 
 class _Arm(NamedTuple):
     """One score of one arm: from all restarts, and without each (by seed)."""

@@ -66,18 +66,10 @@ def regret(
     return best - ours
 
 
-def verdicts(
-    trajectories: pd.DataFrame,
-    margin: float | None,
-    by: str = "validation_metric",
-    value: str = "test_metric",
-    per_trajectory: int = 10,
-) -> pd.DataFrame:
-    """Compare choosing by training loss with choosing by `by`, for each algorithm: one Holm family.
+def verdicts(trajectories: pd.DataFrame, margin: float | None, per_trajectory: int = 10) -> pd.DataFrame:
+    """Compare choosing by training loss with choosing by the validation metric, for each algorithm: one Holm family.
 
     Algorithms that joined later are another one (`popview.populations.comparisons.against_apart`).
-
-    Not for `by` equal to `value`, where the difference has its sign by construction.
 
     Returns
     -------
@@ -90,8 +82,9 @@ def verdicts(
     UsageError
         As `popview.populations.tables.select`, and if there are fewer than two restarts.
     """
-    ours, rival = (chosen(trajectories, criterion, value, per_trajectory) for criterion in ("train_loss", by))
-    return _within_restarts(ours, rival, by, margin)
+    criteria = ("train_loss", "validation_metric")
+    ours, rival = (chosen(trajectories, criterion, per_trajectory=per_trajectory) for criterion in criteria)
+    return _within_restarts(ours, rival, "validation_metric", margin)
 
 
 def as_good(table: pd.DataFrame) -> pd.Series:
@@ -113,9 +106,7 @@ def last_checkpoints(trajectories: pd.DataFrame, value: str = "test_metric", num
     return per_restart(ordered.groupby(["algorithm", "seed"], sort=False).tail(number).sort_index(), value)
 
 
-def against_last(
-    trajectories: pd.DataFrame, margin: float | None, value: str = "test_metric", per_trajectory: int = 10
-) -> pd.DataFrame:
+def against_last(trajectories: pd.DataFrame, margin: float | None, per_trajectory: int = 10) -> pd.DataFrame:
     """Compare choosing by training loss with taking as many of the last checkpoints, as `verdicts` does.
 
     Returns
@@ -128,8 +119,9 @@ def against_last(
     UsageError
         As `verdicts`.
     """
-    ours = chosen(trajectories, "train_loss", value, per_trajectory)
-    return _within_restarts(ours, last_checkpoints(trajectories, value, per_trajectory)[ours.columns], "last", margin)
+    ours = chosen(trajectories, "train_loss", per_trajectory=per_trajectory)
+    last = last_checkpoints(trajectories, number=per_trajectory)[ours.columns]
+    return _within_restarts(ours, last, "last", margin)
 
 
 def _within_restarts(ours: pd.DataFrame, rival: pd.DataFrame, name: str, margin: float | None) -> pd.DataFrame:
