@@ -44,6 +44,7 @@ from myst_nb import glue
 from popview.book import page, style
 from popview.book.figures import landscapes as landscape_figures
 from popview.book.figures import table_one as table_one_figures
+from popview.book.names import landscape_title
 from popview.book.tables import table_one as table_one_tables
 from popview.landscapes import LANDSCAPES
 from popview.paper import basins, table_one
@@ -327,7 +328,7 @@ glue("basin-restarts", f"{basin_restarts:,}", display=False)
 fired = table_one.at_saddles(everything, radius)
 fired.insert(2, "noise, times a restart", [f"{s.noise_triggers.double().mean():.3g}" for s in everything])
 shown = fired[(fired["else"] > 0) | fired["algorithm"].str.startswith("NiM")]
-page.table("fired", shown.assign(landscape=shown["landscape"].map(landscape_figures.title)))
+page.table("fired", shown.assign(landscape=shown["landscape"].map(landscape_title)))
 source("fired", fired, "table-1-else.csv", **facts)
 
 four = ("GD", "NiG-GD", "SAM", "NiG-BH")

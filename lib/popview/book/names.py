@@ -10,6 +10,11 @@ def task_title(task: str) -> str:
     return RECORDS[task].title if task in RECORDS else task
 
 
+def landscape_title(name: str) -> str:
+    """Return a landscape's name as a reader writes it: "Six-hump camel" for "six-hump-camel"."""
+    return name.replace("-camel", " camel").capitalize()
+
+
 def with_variant(task: str, variant: str) -> str:
     """Name a task and variant in a sentence, "Digits (base)"; or what has no variants, such as a network."""
     return f"{task_title(task)} ({variant})" if variant else task_title(task)

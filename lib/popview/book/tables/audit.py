@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from popview.book.names import task_title
-from popview.book.page import MINUS, raised
+from popview.book.page import MINUS, p_value, raised
 from popview.paper.audit import NO_FLAG
 
 #: Verdict of a check → what a reader is told.
@@ -45,12 +45,8 @@ def checks_table(checks: pd.DataFrame, innocent: bool = True, p: bool = False) -
         "our copy would have misread": checks["misread"],
     }
     columns |= {"harmless explanation": explained} if innocent else {}
-    columns |= {"found": checks["verdict"].map(VERDICTS), "p": checks["p_value"].map(_p)} if p else {}
+    columns |= {"found": checks["verdict"].map(VERDICTS), "p": checks["p_value"].map(p_value)} if p else {}
     return pd.DataFrame(columns).map(in_words)
-
-
-def _p(value: float) -> str:
-    return "–" if value != value else "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
 def damaged_cells(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
