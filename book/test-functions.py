@@ -304,7 +304,7 @@ for name in table_one.COLUMNS:
     page.figure(
         f"shares-{name}",
         lambda width, name=name: table_one_figures.shares_of_minima(width, cells, shares, name),
-        alt=f"{landscape_figures.title(name)}: printed and computed shares of restarts at each minimum, by algorithm, "
+        alt=f"{landscape_title(name)}: printed and computed shares of restarts at each minimum, by algorithm, "
         "around the size of the basin.",
     )
 source("cells", cells, "table-1.csv", **facts, basins=f"{basin_restarts:,} starts")
