@@ -16,7 +16,7 @@ import torch
 import typer
 
 from popview.runs import workers
-from popview.runs.solutions import network_settings, topography_parts
+from popview.runs.solutions.parts import network_settings, topography_parts
 from popview.runs.solutions.training import stored_weights
 from popview.runs.solutions.vectors import Network
 from popview.topography import FourierPathFinder, profile, random_pairs, settle

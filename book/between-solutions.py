@@ -46,7 +46,8 @@ from popview.paper.printed import printed_deviations, printed_losses
 from popview.paper.rules import Computed, Study
 from popview.populations import landscape_paths
 from popview.populations import solutions as solution_statistics
-from popview.runs import solutions as study
+from popview.runs.solutions import load as study_results
+from popview.runs.solutions import parts as study
 
 style.use()
 names = study.networks(profile) if network == "all" else (network,)
@@ -386,7 +387,7 @@ rules_in = "lib/popview/paper/rules/by_solutions.py"
 glue(
     "provenance-verdicts", page.provenance(verdicts, "verdicts.csv", profile=profile, rules_in=rules_in), display=False
 )
-coverage = study.solutions_coverage(profile)
+coverage = study_results.solutions_coverage(profile)
 coverage = coverage[coverage["network"].isin(names)]
 page.table("covered", run_tables.sets_table(coverage, titles), digits=0)
 page.table("settings", topography_tables.settings_table(profiles, solutions))

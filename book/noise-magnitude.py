@@ -38,7 +38,7 @@ from myst_nb import glue
 
 from popview.book import page, style
 from popview.book.figures import noise as noise_figures
-from popview.book.figures.landscapes import title
+from popview.book.names import landscape_title
 from popview.book.tables import noise as noise_tables
 from popview.landscapes import get
 from popview.populations import landscape_sweeps, noise_outcomes
@@ -293,7 +293,7 @@ glue("ten", f"{best['plain'] + best['change']:.0f}", display=False)
 glue("ten-plain", f"{best['plain']:.0f}", display=False)
 
 here = moved[(moved["normalized"] == normalized) & (moved["lr"] == learning_rate) & moved["tau"].isin((0, tau))]
-where = f"{title(landscape)}, η = {learning_rate:g}, {kinds[normalized]} gradient, τ = {tau}"
+where = f"{landscape_title(landscape)}, η = {learning_rate:g}, {kinds[normalized]} gradient, τ = {tau}"
 glue("where", where, display=False)
 there = here[here["landscape"] == landscape]
 page.figure(

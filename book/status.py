@@ -37,8 +37,9 @@ from popview.book.figures import runs as run_figures
 from popview.book.names import task_title
 from popview.book.tables import runs as run_tables
 from popview.paper import printed
-from popview.runs import solutions as study
 from popview.runs import status
+from popview.runs.solutions import load as study_results
+from popview.runs.solutions import parts as study
 from popview.runs.specs import VARIANTS
 
 style.use()
@@ -100,7 +101,7 @@ for name, rows in (("inventory", inventory), ("annealed", annealed)):
 # `````
 
 # %% tags=["remove-cell"]
-studied = study.solutions_coverage(profile) if profile in study.PROFILES else pd.DataFrame()
+studied = study_results.solutions_coverage(profile) if profile in study.PROFILES else pd.DataFrame()
 page.show("studied", studied, lambda table: run_tables.sets_table(table, study.titles(profile)), digits=1)
 size = f"{studied['bytes'].sum() / 1e6 if len(studied) else 0:.1f} MB in the repository"
 glue("provenance-studied", page.provenance(studied, "study.csv", profile=profile, size=size), display=False)

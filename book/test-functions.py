@@ -44,6 +44,7 @@ from myst_nb import glue
 from popview.book import page, style
 from popview.book.figures import landscapes as landscape_figures
 from popview.book.figures import table_one as table_one_figures
+from popview.book.names import landscape_title
 from popview.book.tables import table_one as table_one_tables
 from popview.common.kept import kept
 from popview.landscapes import LANDSCAPES
@@ -304,7 +305,7 @@ for name in table_one.COLUMNS:
     page.figure(
         f"shares-{name}",
         lambda width, name=name: table_one_figures.shares_of_minima(width, cells, shares, name),
-        alt=f"{landscape_figures.title(name)}: printed and computed shares of restarts at each minimum, by algorithm, "
+        alt=f"{landscape_title(name)}: printed and computed shares of restarts at each minimum, by algorithm, "
         "around the size of the basin.",
     )
 source("cells", cells, "table-1.csv", **facts, basins=f"{basin_restarts:,} starts")
@@ -328,7 +329,7 @@ glue("basin-restarts", f"{basin_restarts:,}", display=False)
 fired = table_one.at_saddles(everything, radius)
 fired.insert(2, "noise, times a restart", [f"{s.noise_triggers.double().mean():.3g}" for s in everything])
 shown = fired[(fired["else"] > 0) | fired["algorithm"].str.startswith("NiM")]
-page.table("fired", shown.assign(landscape=shown["landscape"].map(landscape_figures.title)))
+page.table("fired", shown.assign(landscape=shown["landscape"].map(landscape_title)))
 source("fired", fired, "table-1-else.csv", **facts)
 
 four = ("GD", "NiG-GD", "SAM", "NiG-BH")

@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-__all__ = ["printed_by"]
-
 
 def printed_by(code: str) -> str:
     """Return what the code prints; its exit code must be 0."""

@@ -14,12 +14,13 @@ from docutils import nodes
 from pybtex.database import parse_string
 
 import popview.common.read_log
-from popview.book import build, html, notebooks, page, staging, staleness, web
+from popview.book import build, html, notebooks, page, staging, web
 from popview.book.closing import rerun_section
 from popview.book.parameters import Parameter, parameter_lines, read_parameters
 from popview.common.contents import page_names
 from popview.common.errors import UsageError
 from popview.common.files import write_zip
+from popview.common.imports import imported_modules
 
 SUMS = """# %% [markdown]
 # # 2 Sums
@@ -240,13 +241,13 @@ class TestParameters:
 
 class TestModules:
     def test_imports_are_followed(self, root):
-        found = staleness.imported_modules(SUMS, root / "lib")
+        found = imported_modules(SUMS, root / "lib")
         names = ["", ".common", ".common.read_log", ".noise", ".optimizers", ".optimizers.base", ".optimizers.sgd"]
         names.append(".store")
         assert [*found] == [f"popview{name}" for name in names]
 
     def test_imports_inside_functions_and_by_name_are_followed(self, root):
-        found = staleness.imported_modules(PRODUCTS, root / "lib")
+        found = imported_modules(PRODUCTS, root / "lib")
         assert [*found] == [
             "popview",
             "popview.common",
@@ -259,7 +260,7 @@ class TestModules:
         (root / "book" / "products.py").write_text("x = (\n")
         publish(chapters(root)["sums"])
         with pytest.raises(UsageError, match=r"products\.py, line 1"):
-            staleness.imported_modules("x = (\n", root / "lib", origin="products.py")
+            imported_modules("x = (\n", root / "lib", origin="products.py")
 
 
 class TestStaleness:

@@ -12,8 +12,7 @@ from popview.runs import costs, flops, profiles
 from popview.runs.specs import RunSpec
 from popview.tasks import catalogue
 from popview.tasks.catalogue import MACRO_F1, RECORDS
-from popview.tasks.images import image_task
-from popview.tasks.setup import TASKS, set_up
+from popview.tasks.setup import TASKS, maker_of, set_up
 
 DIGITS: dict[str, Any] = {"hidden": 8, "batch_size": 50}
 MODELS: dict[str, dict[str, Any]] = {
@@ -65,7 +64,7 @@ def test_sizes_are_those_of_what_is_set_up(task, fixed):
 def test_a_new_task_on_images_is_a_record(monkeypatch, tiny_hub):
     svhn = replace(RECORDS["cifar10"], name="svhn", title="SVHN", data=tiny.IMAGES, classes=tiny.CLASSES, checksums={})
     monkeypatch.setitem(RECORDS, "svhn", svhn)
-    monkeypatch.setitem(TASKS, "svhn", image_task(svhn))
+    monkeypatch.setitem(TASKS, "svhn", maker_of(svhn))
     model = {name: value for name, value in tiny.IMAGE_MODEL.items() if name not in ("data", "config", "classes")}
     assert set_up("svhn", [0], model).logits("test").shape == (1, 40, tiny.CLASSES)
     spec = RunSpec("svhn", "tiny", "SGD", "base", 0, 1, 2, 3, {"lr": 0.1}, model)

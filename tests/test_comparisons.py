@@ -265,10 +265,6 @@ class TestWords:
         values = restarts(12, {"SGD": 0.0, **shifts})
         return cells.stack({("digits", "base"): comparisons.against_reference(values, 0.005)})
 
-    def test_a_line_that_only_a_later_setting_has_keeps_its_place(self):
-        table = cells.across({("a", "base"): {"x": "1", "z": "3"}, ("a", "tuned"): {"x": "4", "y": "5", "z": "6"}})
-        assert table.to_dict("list") == {"": ["x", "y", "z"], "a, base": ["1", "–", "3"], "a, tuned": ["4", "5", "6"]}
-
     def test_outcomes_give_points_and_signs(self):
         row = comparison_tables.outcomes(self.family(**{"NiM-SGD": -0.05})).iloc[0]
         assert row["task"] == "Digits, base"

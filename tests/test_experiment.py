@@ -7,8 +7,9 @@ import pytest
 from popview import cli
 from popview.common.errors import UsageError
 from popview.common.folders import RESULTS
-from popview.runs import annealed, experiment, grids, profiles, solutions, specs, store, sweeps, workers
+from popview.runs import annealed, experiment, grids, profiles, specs, store, sweeps, workers
 from popview.runs.expansion import expand
+from popview.runs.solutions import parts
 from popview.runs.specs import GridSpec
 
 BASE = """
@@ -177,9 +178,9 @@ class TestShippedResults:
             }
             every = [s for task, several in variants.items() for v in several for s in expand(name, task, variant=v)]
             named |= {str(store.path(spec, Path())) for spec in every}
-        for name in solutions.PROFILES:
-            parts = [p for network in solutions.networks(name) for p in solutions.topography_parts(name, network)]
-            named |= {str(store.path(part, Path())) for part in parts}
+        for name in parts.PROFILES:
+            found = [part for network in parts.networks(name) for part in parts.topography_parts(name, network)]
+            named |= {str(store.path(part, Path())) for part in found}
         for name in grids.grids():
             specs_of = [s for task in grids.grid_tasks(name, "laptop") for s in grids.grid_specs(name, "laptop", task)]
             named |= {str(store.path(spec, Path())) for spec in specs_of}

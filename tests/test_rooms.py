@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from popview.book.staleness import imported_modules
+from popview.common.imports import imported_modules
 
 ROOT = Path(__file__).resolve().parents[1]
 

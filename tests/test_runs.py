@@ -579,8 +579,8 @@ def table() -> pa.Table:
 def damaged_files(file: Path, table: pa.Table) -> dict[str, bytes]:
     """Ways in which a file can be wrong."""
     whole = file.read_bytes()
-    flipped = bytearray(whole)
-    flipped[len(whole) // 4] ^= 0x10
+    flipped, losses = bytearray(whole), pq.read_metadata(file).row_group(0).column(5)
+    flipped[losses.dictionary_page_offset + losses.total_compressed_size - 1] ^= 0x10  # of a value, and not of a header
     without = table.replace_schema_metadata(None)
     odd = {
         "no metadata": without,

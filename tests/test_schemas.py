@@ -7,7 +7,7 @@ import pytest
 from popview import cli
 from popview.common.errors import UsageError
 from popview.common.schemas import Count, Schema, check
-from popview.runs import expansion, grids, profiles, solutions
+from popview.runs import expansion, grids, profiles
 from popview.runs.annealed import AnnealedPlan
 from popview.runs.solutions import parts
 
@@ -140,7 +140,7 @@ class TestProfiles:
     def test_networks(self, folder, old, new, told):
         change(folder / "solutions" / "tiny.toml", old, new)
         with pytest.raises(UsageError, match=told) as error:
-            solutions.network_settings("tiny", "digits")
+            parts.network_settings("tiny", "digits")
         assert "\n" not in str(error.value)
 
 

@@ -26,7 +26,8 @@ from popview.paper.rules import Study
 from popview.populations import landscape_paths
 from popview.populations import solutions as solution_statistics
 from popview.runs import experiment, loop, store, workers
-from popview.runs import solutions as study
+from popview.runs.solutions import load as study_results
+from popview.runs.solutions import parts as study
 from popview.runs.solutions import training
 from popview.runs.solutions.between import _aligned, fitted
 from popview.runs.solutions.vectors import Network, place, vectors
@@ -59,11 +60,11 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def evidence(root) -> Study:
-    products = {stage: study.products("smoke", "digits", stage, root) for stage in study.STAGES}
+    products = {stage: study_results.products("smoke", "digits", stage, root) for stage in study.STAGES}
     return Study(
         "digits",
-        study.solutions("smoke", "digits", root),
-        study.barriers("smoke", "digits", root),
+        study_results.solutions("smoke", "digits", root),
+        study_results.barriers("smoke", "digits", root),
         {stage: found for stage, found in products.items() if found is not None},
     )
 
@@ -305,7 +306,7 @@ class TestBarriers:
 
 class TestProducts:
     def test_against_numpy(self, root):
-        frame, inner, parameters = study.products("smoke", "digits", "fitted", root)
+        frame, inner, parameters = study_results.products("smoke", "digits", "fitted", root)
         sources = [part for part in study.topography_parts("smoke", "digits") if part.kind == "solutions"]
         together = np.concatenate(
             [training.stored_weights(p, root)["fitted"]["vectors"].double().numpy() for p in sources]
@@ -352,7 +353,9 @@ class TestRun:
             told = store.metadata(part, root)
             assert told["spec"] == json.loads(part.canonical)
             assert set(told) >= {"digest", "versions", "processor", "seconds"}
-        assert study.solutions_coverage("smoke", root)["done"].sum() == len(study.topography_parts("smoke", "digits"))
+        assert study_results.solutions_coverage("smoke", root)["done"].sum() == len(
+            study.topography_parts("smoke", "digits")
+        )
 
     def test_laptop_is_as_the_issue_asks(self):
         fitted = {"digits": 1000, "fcp": 1000, "lenet": 250}
@@ -391,7 +394,7 @@ class TestRun:
         assert {part.settings["stage"] for part in joined} == {"fitted"}
 
     def test_what_ships_took_ten_core_hours_at_most(self):
-        assert study.solutions_coverage("laptop")["seconds"].sum() <= 10 * 3600
+        assert study_results.solutions_coverage("laptop")["seconds"].sum() <= 10 * 3600
 
     def test_command_line(self, root, capsys, monkeypatch):
         monkeypatch.setitem(experiment.run_experiment.__kwdefaults__, "root", root)
@@ -701,7 +704,7 @@ class TestReadings:
         """Fafchamps and Gubert's sum over all pairs of pairs with a common solution, written as two loops."""
         found = {}
         for network, stage in (("digits", "fitted"), ("fcp", "equal")):
-            barriers = study.barriers("laptop", network)
+            barriers = study_results.barriers("laptop", network)
             for value in ("height", "rise"):
                 table = solution_statistics.barrier_differences(barriers, value)
                 found |= {(network, value, row.stage, row.ends, row.objective): row for row in table.itertuples()}
@@ -801,7 +804,7 @@ class TestLayouts:
         assert shown["by dyadic-robust"] == "higher"
 
     def test_what_is_there_is_summed(self, root):
-        coverage = study.solutions_coverage("smoke", root)
+        coverage = study_results.solutions_coverage("smoke", root)
         shown = run_tables.sets_table(coverage, TITLES)
         assert shown["network"].tolist()[-1] == "in all"
         assert shown["core-minutes"].tolist()[-1] == pytest.approx(shown["core-minutes"][:-1].sum())

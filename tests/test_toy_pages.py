@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from popview.book import style
-from popview.book.figures import landscapes as landscape_figures
 from popview.book.figures import table_one as figures
 from popview.book.figures import updates
+from popview.book.names import landscape_title
 from popview.book.tables import table_one as tables
 from popview.landscapes import LANDSCAPES
 from popview.landscapes.restarts import sample
@@ -147,4 +147,4 @@ class TestTables:
         assert set(tables.minima([LANDSCAPES["himmelblau"]], COLUMNS)["value"]) == {"0.000"}
 
     def test_names_of_landscapes(self):
-        assert [landscape_figures.title(n) for n in ("himmelblau", "two-well")] == ["Himmelblau", "Two-well"]
+        assert [landscape_title(n) for n in ("himmelblau", "two-well")] == ["Himmelblau", "Two-well"]

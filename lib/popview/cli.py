@@ -16,7 +16,6 @@ with reported():  # a signal may come while these are loaded
     with of_the_book():
         import typer
 
-__all__ = ["app", "main"]
 
 INTERRUPTED = 130
 
@@ -38,6 +37,7 @@ def _profile_option(experiment: str) -> Any:
 
 Profile = Annotated[str, _profile_option("optimizers")]
 StudyProfile = Annotated[str, _profile_option("solutions")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")]
 
 
 @app.callback()
@@ -108,9 +108,7 @@ def run(
     ] = "optimizers",
     variant: Annotated[str, typer.Option(help="Of optimizers: base, tuned, trial, annealed or an arm.")] = "base",
     restarts: Annotated[int | None, typer.Option(help="Restarts per algorithm; the profile's by default.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")
-    ] = None,
+    workers: Workers = None,
     backend: Annotated[str, typer.Option(help="loky (this machine) or dask.")] = "loky",
     scheduler: Annotated[str | None, typer.Option(help="Of dask: a scheduler's address, or slurm.")] = None,
     keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep each run's ten best models.")] = False,
@@ -129,6 +127,7 @@ def run(
     """
     from popview.runs import experiment as experiments
 
+    how: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler, "keep_weights": keep_weights}
     if optimizer is None and (parameter or epochs is not None):
         raise UsageError("-p and --epochs are of --optimizer, which is not given")
     if optimizer is not None:
@@ -138,9 +137,8 @@ def run(
 
         given = dict(_pair(text) for text in parameter or [])
         scale: dict[str, Any] = {"profile": profile, "restarts": restarts, "epochs": epochs}
-        how: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler}
         for name in task:
-            typer.echo(own_runs.run_own(name, optimizer, given, **scale, **how, keep_weights=keep_weights))
+            typer.echo(own_runs.run_own(name, optimizer, given, **scale, **how))
         return
     algorithms = tuple(dict.fromkeys(algorithm)) if algorithm else None
     wanted = {}
@@ -167,8 +165,7 @@ def run(
     def report(name: str, files: experiments.FileCounts) -> None:
         typer.echo(f"{profile}/{name}: {files.wanted} files wanted, {files.new} new, {files.before} there before")
 
-    options: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler, "root": root}
-    experiments.run_experiment(wanted, keep_weights=keep_weights, report=report, **options)
+    experiments.run_experiment(wanted, report=report, root=root, **how)
 
 
 def _variant_specs(
@@ -207,9 +204,7 @@ def _variant_specs(
 def topography(
     profile: StudyProfile = "laptop",
     network: Annotated[list[str] | None, typer.Option(help="Only this network; repeatable.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")
-    ] = None,
+    workers: Workers = None,
 ) -> None:
     """Train the solutions of the page between-solutions and find paths between them; what was finished is kept."""
     from popview.runs import experiment
@@ -226,27 +221,18 @@ def tune(
     profile: Profile = "laptop",
     algorithm: Annotated[list[str] | None, typer.Option(help="Only this algorithm; repeatable.")] = None,
     annealed: Annotated[bool, typer.Option("--annealed", help="Search the grid of [<task>.annealed].")] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; by default one a core, or 1 with a GPU.")
-    ] = None,
+    workers: Workers = None,
 ) -> None:
     """Search for hyperparameters: compute the trials that are missing and choose the best on the validation split."""
     from popview.runs import search
 
-    if annealed:
-        for name, entry in search.anneal(
-            profile, task, tuple(algorithm) if algorithm else None, workers=workers
-        ).items():
-            values = ", ".join(f"{key} = {value:g}" for key, value in entry["cells"][entry["chosen"]].items())
-            best = min(entry["scores"]["finalist"])
-            typer.echo(f"{profile}/{task}/{name}: {values} (validation {best:.4f}, {len(entry['cells'])} cells)")
-        return
-    found = search.tune(profile, task, tuple(algorithm) if algorithm else None, workers=workers)
-    for name, entry in found.items():
-        settings = entry["trials"][entry["chosen"]].items()
+    tried, method = ("cells", search.anneal) if annealed else ("trials", search.tune)
+    for name, entry in method(profile, task, tuple(algorithm) if algorithm else None, workers=workers).items():
+        settings = entry[tried][entry["chosen"]].items()
         values = ", ".join(f"{key} = {value:g}" for key, value in settings) or "the base setting"
-        best = entry["scores"][entry["chosen"]]
-        typer.echo(f"{profile}/{task}/{name}: {values} (validation metric {best:.4f}, {len(entry['trials'])} trials)")
+        scores = entry["scores"]
+        best = f"{min(scores['finalist']):.4f}" if annealed else f"metric {scores[entry['chosen']]:.4f}"
+        typer.echo(f"{profile}/{task}/{name}: {values} (validation {best}, {len(entry[tried])} {tried})")
 
 
 @app.command()
@@ -290,9 +276,7 @@ def status(
 
 @app.command()
 def verify(
-    write: Annotated[
-        bool, typer.Option("--write", help="Write the manifest of all that is right; renew seals of earlier versions.")
-    ] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the manifest of all that is right.")] = False,
 ) -> None:
     """Read all results and say what is missing, foreign, changed or damaged, by the manifest of what ships."""
     from popview.runs import manifest

@@ -12,10 +12,8 @@ from pathlib import Path
 
 from popview.common.endings import reported
 from popview.common.errors import UsageError, last_line
-from popview.common.files import write_zip, written_whole
+from popview.common.files import file_digest, write_zip, written_whole
 from popview.common.folders import ROOT
-
-__all__ = ["archive"]
 
 
 def archive(root: Path = ROOT) -> Path:
@@ -51,7 +49,7 @@ def archive(root: Path = ROOT) -> Path:
     contents["SHA256SUMS"] = sums.encode()
     with written_whole(target) as part:
         write_zip(part, {f"{folder}/{name}": content for name, content in contents.items()})
-    said = f"{hashlib.sha256(target.read_bytes()).hexdigest()}  {target.name}\ncommit {commit}\n"
+    said = f"{file_digest(target)}  {target.name}\ncommit {commit}\n"
     said += f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}, {time.perf_counter() - start:.1f} s\n"
     with written_whole(target.with_suffix(".txt")) as part:
         part.write(said.encode())

@@ -23,22 +23,8 @@ from popview.common.children import end_children, run_child
 from popview.common.contents import page_names, page_seconds
 from popview.common.errors import UsageError, check_name, last_line
 from popview.common.files import read_utf8, temporary_folder
+from popview.common.imports import imported_modules
 from popview.common.read_log import ENVIRONMENT_VARIABLE
-
-__all__ = [
-    "Chapter",
-    "ChapterError",
-    "Parameter",
-    "build",
-    "chapters",
-    "execute",
-    "find",
-    "first_reasons",
-    "output_path",
-    "override",
-    "parameters",
-    "stale",
-]
 
 LIBRARY = Path(__file__).resolve().parents[2]
 #: Stands after the title of a page that has not the book's parameters.
@@ -162,7 +148,7 @@ def _stamp(
     snapshot: staleness.Snapshot | None = None,
 ) -> dict[str, Any]:
     text, snapshot = read_utf8(chapter.source), snapshot or staleness.Snapshot()
-    modules = staleness.imported_modules(text, chapter.library, origin=chapter.source.name, parsed=snapshot.parsed)
+    modules = imported_modules(text, chapter.library, origin=chapter.source.name, parsed=snapshot.parsed)
     lock = chapter.root / staleness.LOCK
     return staleness.make_stamp(text, override(chapter, given), modules, [lock, *files], chapter.root, snapshot)
 

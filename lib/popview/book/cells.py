@@ -1,26 +1,11 @@
 """How a comparison is written in a table's cell, and how tables of several tasks and variants are put together."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 
 from popview.book.names import task_title
 from popview.book.page import MINUS
 from popview.populations.comparisons import ALPHA, beyond_margin
-
-__all__ = [
-    "across",
-    "interval",
-    "of",
-    "setting",
-    "sign",
-    "stack",
-    "waits",
-    "with_interval",
-    "word",
-    "words",
-]
 
 #: Verdict → its sign in a table. "Or less": by an interval that reaches into the margin.
 SIGNS = {
@@ -125,21 +110,3 @@ def stack(frames: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
 def of(table: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
     """Return the rows of a task and variant, of a table made by `stack`."""
     return table[(table["task"] == key[0]) & (table["variant"] == key[1])] if len(table) else table
-
-
-def across(cells_of: Mapping[tuple[str, str], Mapping[str, str]]) -> pd.DataFrame:
-    """Lay out tasks and variants side by side: a line per label, a dash where a setting lacks it.
-
-    A label that only a later setting has stands after the one that it follows there.
-    """
-    lines: list[str] = []
-    for cells in cells_of.values():
-        place = 0
-        for label in cells:
-            if label not in lines:
-                lines.insert(place, label)
-            place = lines.index(label) + 1
-    columns = {
-        f"{task_title(key[0])}, {key[1]}": [cells.get(label, "–") for label in lines] for key, cells in cells_of.items()
-    }
-    return pd.DataFrame({"": lines, **columns})

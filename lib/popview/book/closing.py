@@ -11,8 +11,6 @@ from typing import Any
 from popview.book.parameters import Parameter
 from popview.common.files import read_utf8
 
-__all__ = ["NOTEBOOKS", "Settings", "cite_section", "rerun_section", "span"]
-
 TEMPLATES = Path(__file__).with_name("templates")
 #: The site's folder of notebooks to run, one a computed page.
 NOTEBOOKS = "notebooks"

@@ -5,8 +5,6 @@ import seaborn as sns
 from popview.optimizers import ALGORITHMS
 from popview.runs.own import is_own
 
-__all__ = ["COLOURS", "FURTHER", "MARKERS", "colour"]
-
 _PALETTE = sns.color_palette("colorblind", 10).as_hex()
 
 #: Algorithm → colour, the same in every chapter; the landscape names of SGD and its variants share theirs. An algorithm

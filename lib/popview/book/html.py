@@ -18,8 +18,6 @@ from popview.common.errors import UsageError, last_line, reason_of
 from popview.common.files import read_utf8, read_yaml, temporary_folder, writing
 from popview.common.locks import claim
 
-__all__ = ["check_folders", "provide_scripts", "render", "render_alone"]
-
 SETTINGS = ("_config.yml", CONTENTS, LOCK)  # a change in one of these rebuilds every page
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build"]
 LIBRARY = Path(__file__).resolve().parents[1]

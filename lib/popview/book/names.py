@@ -4,12 +4,15 @@ from collections.abc import Sequence
 
 from popview.tasks.catalogue import RECORDS
 
-__all__ = ["short_names", "task_title", "with_variant"]
-
 
 def task_title(task: str) -> str:
     """Return the name under which readers know a task: "CIFAR-10" for "cifar10"; another name as it is."""
     return RECORDS[task].title if task in RECORDS else task
+
+
+def landscape_title(name: str) -> str:
+    """Return a landscape's name as a reader writes it: "Six-hump camel" for "six-hump-camel"."""
+    return name.replace("-camel", " camel").capitalize()
 
 
 def with_variant(task: str, variant: str) -> str:

@@ -9,8 +9,6 @@ from typing import Any
 from popview.common.files import writing
 from popview.common.locks import abandoned, claim
 
-__all__ = ["KERNEL", "alone", "clean", "from_text", "publish", "to_run"]
-
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 

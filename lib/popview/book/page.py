@@ -19,23 +19,6 @@ from myst_nb import glue
 from popview.book import style
 from popview.common.read_log import ENVIRONMENT_VARIABLE
 
-__all__ = [
-    "MINUS",
-    "facts",
-    "figure",
-    "interactive",
-    "listed",
-    "markdown",
-    "number",
-    "p_value",
-    "provenance",
-    "raised",
-    "show",
-    "signed",
-    "site_file",
-    "table",
-]
-
 #: The sign, at which a browser does not break the line as it does at a hyphen.
 MINUS = "\u2212"
 
@@ -116,6 +99,11 @@ def signed(words: str) -> str:
     return re.sub(r"-(?=\d)", MINUS, words)
 
 
+def points(value: float) -> str:
+    """Write a number of points with its sign: "+1.4", "−20.6"."""
+    return signed(f"{value:+.1f}")
+
+
 def raised(exponent: int) -> str:
     """Write an exponent in raised digits."""
     return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
@@ -157,6 +145,7 @@ def _image(drawn: Figure) -> tuple[str, str]:
 def interactive(name: str, drawn: go.Figure) -> None:
     """Hand a plotly figure to the page under a name; it works without a network."""
     drawn.update_layout(dragmode=False)  # else a finger that scrolls the page zooms the axes
+    drawn.update_layout(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font={"color": style.GREY})
     code = drawn.to_html(full_html=False, include_plotlyjs=PLOTLY, div_id=name, config=PLOTLY_SETTINGS)
     glue(name, HTML(code), display=BY_HAND)
 

@@ -19,8 +19,6 @@ from pydantic import Strict, TypeAdapter
 
 from popview.common.errors import UsageError
 
-__all__ = ["Parameter", "convert", "parameter_lines", "read_parameters"]
-
 CELL = re.compile(r"^# ?%%(.*)$", re.MULTILINE)
 #: As jupytext reads it: a list in single or double quotes, after ``tags=`` or as JSON.
 TAGGED = re.compile(r"""\btags["']?\s*[=:]\s*\[[^\]]*(["'])parameters\1""")

@@ -10,14 +10,11 @@ import pandas as pd
 from IPython.display import HTML
 
 from popview.book.colours import colour
-from popview.book.figures.landscapes import title
-from popview.book.names import task_title
+from popview.book.names import landscape_title, task_title
 from popview.common.errors import check_name
 from popview.landscapes import LANDSCAPES
 from popview.optimizers import ALGORITHMS as TRAINED
 from popview.paper.table_one import ALGORITHMS, Protocol
-
-__all__ = ["embedded", "landscapes", "protocol", "trajectories"]
 
 #: What the minima of our two wells are called; those of other landscapes have numbers, in the order of Table 1.
 WELLS = {"two-well": ("wide well", "narrow well")}
@@ -47,7 +44,7 @@ def landscapes() -> dict[str, Any]:
         names = WELLS.get(name) or [f"minimum {place}" for place, _ in enumerate(landscape.minima, start=1)]
         shown = landscape.domain if landscape.start is None else landscape.window or landscape.domain
         found[name] = {
-            "title": title(name),
+            "title": landscape_title(name),
             "formula": landscape.formula,
             "domain": landscape.domain,
             "window": shown,

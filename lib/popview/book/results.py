@@ -9,8 +9,6 @@ from popview.book.cells import stack
 from popview.populations.comparisons import against_reference
 from popview.runs import expansion, profiles
 
-__all__ = ["base_setting_chosen", "each", "margin", "planned_comparison"]
-
 
 def each(
     results: dict[tuple[str, str], pd.DataFrame], profile: str, reading: Callable[[pd.DataFrame, float], pd.DataFrame]

@@ -24,8 +24,6 @@ from popview.common.contents import CONTENTS, page_names, page_seconds
 from popview.common.errors import UsageError
 from popview.common.files import read_utf8, read_yaml, write_zip, writing
 
-__all__ = ["EXTRA", "sources", "stage"]
-
 #: Folder of the stage that is copied as it is to the top of the site.
 EXTRA = "extra"
 

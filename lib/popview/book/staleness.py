@@ -17,18 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from popview.common.digests import ABSENT, path_digest, text_digest
-from popview.common.imports import imported_modules
-
-__all__ = [
-    "LOCK",
-    "Snapshot",
-    "checked_stamp",
-    "imported_modules",
-    "make_stamp",
-    "path_digest",
-    "stamp_differences",
-    "text_digest",
-]
 
 LOCK = "requirements.lock"  # the environment is an input of every chapter
 

@@ -1,12 +1,13 @@
 """One look for all figures, and the widths they are drawn at."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
-
-__all__ = ["DESKTOP", "NOT_RUN", "PHONE", "PIXELS_PER_INCH", "canvas", "empty", "use"]
+from matplotlib.lines import Line2D
 
 #: Shown where a task that was asked for has no results.
 NOT_RUN = "not run here yet"
@@ -15,6 +16,9 @@ NOT_RUN = "not run here yet"
 DESKTOP, PHONE = 688, 358
 #: How the margin of equivalence is drawn.
 MARGIN: dict[str, Any] = {"color": "#999999", "alpha": 0.22, "linewidth": 0}
+
+#: Words and grids of interactive figures: to be read on white and on black.
+GREY = "#767676"
 
 PIXELS_PER_INCH = 96
 
@@ -74,6 +78,43 @@ def canvas(
     for unused in axes.flat[panels:]:
         unused.set_axis_off()
     return figure, list(axes.flat[:panels])
+
+
+def note(axes: plt.Axes, words: str, point: tuple[Any, Any], shift: tuple[float, float], **look: Any) -> None:
+    """Write words beside a point of a panel, or above or below it.
+
+    Parameters
+    ----------
+    axes
+        The panel.
+    words
+        What to write.
+    point
+        Where, in the panel's own units.
+    shift
+        To the right and up from there, in points. Words that are shifted to one side begin, or end, there; words that
+        are not are centred above or below.
+    **look
+        To `matplotlib.axes.Axes.annotate`, such as ``color``.
+    """
+    across, up = np.sign(shift)
+    sides = {"ha": ("right", "center", "left")[int(across) + 1], "va": "center"}
+    if not across:
+        sides["va"] = "bottom" if up > 0 else "top"
+    axes.annotate(words, point, shift, textcoords="offset points", **(sides | look))
+
+
+def lines(axes: plt.Axes, names: Sequence[str], grid: bool = False) -> None:
+    """Give a panel a line for each name, from the top down."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(axis="y", visible=grid)
+
+
+def mark(name: str, shade: str, marker: str = "o", filled: bool = True, linewidth: float = 0) -> Line2D:
+    """Return what a legend shows of a mark."""
+    face = shade if filled else "white"
+    return Line2D([], [], color=shade, marker=marker, markerfacecolor=face, linewidth=linewidth, label=name)
 
 
 def empty(width: int = DESKTOP) -> Figure:

@@ -13,8 +13,6 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from popview.book.closing import NOTEBOOKS
 
-__all__ = ["Abbreviations", "abbreviated", "first_words", "glossary", "page_head", "setup"]
-
 #: The page whose glossary says what abbreviations mean.
 GLOSSARY = "how-to-read"
 

@@ -8,8 +8,6 @@ from popview.common import read_log
 from popview.common.files import read_toml, read_yaml
 from popview.common.folders import ROOT
 
-__all__ = ["CONTENTS", "page_names", "page_seconds"]
-
 CONTENTS = "_toc.yml"
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-__all__ = ["ABSENT", "path_digest", "text_digest"]
+from popview.common.files import file_digest
 
 ABSENT = "absent"
 
@@ -20,8 +20,7 @@ def path_digest(path: Path) -> str:
     begin with a dot (temporary files) do not count.
     """
     if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(path)
     if not path.is_dir():
         return ABSENT
     listing = []

@@ -13,8 +13,6 @@ from contextlib import contextmanager, suppress
 
 from popview.common.errors import UsageError, is_out_of_memory, last_line
 
-__all__ = ["STOPS", "Stop", "code_of", "reported", "stoppable"]
-
 #: Signals that ask for an end: Ctrl-C, a request (``kill``, a batch system at its walltime), a closed terminal.
 STOPS = {signal.SIGINT: "interrupted", signal.SIGTERM: "asked to end", signal.SIGHUP: "the terminal was closed"}
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["DEPENDS", "processor", "versions"]
 
 #: Packages whose arithmetic, tokens or pixels enter a trajectory.
 DEPENDS = ("popview", "torch", "numpy", "scipy", "scikit-learn", "transformers", "tokenizers", "pillow")

@@ -6,17 +6,6 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
-__all__ = [
-    "Unavailable",
-    "UsageError",
-    "check_name",
-    "is_out_of_memory",
-    "last_line",
-    "nearest",
-    "of_the_book",
-    "reason_of",
-]
-
 
 class UsageError(ValueError):
     """A user's mistake, told in one line; the command line prints it without a traceback.

@@ -1,6 +1,6 @@
 """Files: what is wrong with one that is read is told in one line; one that is written is whole or not there."""
 
-import json
+import hashlib
 import os
 import shutil
 import tempfile
@@ -18,18 +18,6 @@ from popview.common.locks import abandoned, claim
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = [
-    "read_csv_table",
-    "read_json",
-    "read_toml",
-    "read_utf8",
-    "read_yaml",
-    "temporary_folder",
-    "write_zip",
-    "writing",
-    "written_whole",
-]
 
 
 def read_utf8(file: Path) -> str:
@@ -51,12 +39,10 @@ def read_utf8(file: Path) -> str:
         raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
 
 
-def read_json(file: Path) -> Any:
-    """Return what a file of JSON says; raises UsageError as `read_utf8` does, and where it is no JSON."""
-    try:
-        return json.loads(read_utf8(file))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UsageError(f"{file} is no JSON: {error}") from error
+def file_digest(file: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_toml(file: Path) -> dict[str, Any]:

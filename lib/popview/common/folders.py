@@ -5,8 +5,6 @@ from pathlib import Path
 
 from popview.common.errors import UsageError
 
-__all__ = ["OWN", "PAPER", "RESULTS", "ROOT", "cache_folder"]
-
 
 def _root() -> Path:
     """Return the folder that POPVIEW_ROOT names, else the one above this file that holds data/paper, else the cwd."""

@@ -7,8 +7,6 @@ from pathlib import Path
 from popview.common.errors import UsageError
 from popview.common.files import read_utf8
 
-__all__ = ["imported_modules"]
-
 
 def imported_modules(
     source: str,

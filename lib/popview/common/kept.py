@@ -22,8 +22,6 @@ from popview.common.locks import claim
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["kept"]
-
 LIBRARY = Path(__file__).resolve().parents[2]
 
 Arguments = ParamSpec("Arguments")

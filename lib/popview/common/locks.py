@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["abandoned", "claim", "is_held"]
-
 
 @contextmanager
 def claim(file: Path, *, wait: bool = False) -> Iterator[bool]:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from popview.common.errors import UsageError, check_name, reason_of
+from popview.common.files import file_digest
 from popview.common.imports import imported_modules
-
-__all__ = ["code_origin", "imported_object", "is_reference"]
 
 _FORM = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
@@ -57,7 +56,7 @@ def code_origin(name: str) -> str:
     if installed := _distribution(folder, module.partition(".")[0]):
         return installed
     files = imported_modules(f"import {module}", folder, package=None, origin=name) if file.suffix == ".py" else {}
-    digests = {one: hashlib.sha256(path.read_bytes()).hexdigest() for one, path in (files or {module: file}).items()}
+    digests = {one: file_digest(path) for one, path in (files or {module: file}).items()}
     if len(digests) == 1:
         return f"sha256:{digests.popitem()[1]}"
     listing = "\n".join(f"{digest} {one}" for one, digest in digests.items())

@@ -15,8 +15,6 @@ from joblib.externals.loky.backend import resource_tracker as loky_tracker
 
 from popview.common.endings import STOPS
 
-__all__ = ["HUGE_PAGES", "keep_pages", "one_thread", "serve", "uninterrupted"]
-
 #: Environment of a process that is started to train: its memory in huge pages, where the kernel gives them on request.
 #: A few percent of the time of memory-bound layers; results do not depend on it, and another libc ignores it.
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}

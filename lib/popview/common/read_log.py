@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-__all__ = ["ENVIRONMENT_VARIABLE", "apart", "record", "recording"]
-
 ENVIRONMENT_VARIABLE = "POPVIEW_READS"
 
 

@@ -8,8 +8,6 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from popview.common.errors import UsageError, check_name
 
-__all__ = ["Count", "Names", "Positive", "Schema", "check"]
-
 Count = Annotated[int, Field(ge=1, description="a whole number, 1 or above")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, description="a number above 0")]
 Names = Annotated[list[str], Field(description="a list of names")]

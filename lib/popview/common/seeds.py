@@ -12,7 +12,6 @@ from popview.common.errors import check_name
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SOURCES", "checked_seed", "draws", "generator", "seed_of", "seed_torch", "stream"]
 
 #: What a restart's seed draws, apart from each other: the initial weights; the examples that are trained on; their
 #: order, and how they are cropped and flipped; the optimizer's noise, and dropout.

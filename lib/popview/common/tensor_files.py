@@ -11,8 +11,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-__all__ = ["check_shapes", "load_tensors", "save_tensors"]
-
 
 def save_tensors(file: Path, state: Any) -> None:
     """Write a state, whole or not at all: tensors as such, everything else as JSON in the metadata; with a checksum.

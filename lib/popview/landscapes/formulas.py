@@ -12,8 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ValueAndGradient", "himmelblau", "on_coordinates", "six_hump_camel", "three_hump_camel", "two_well_formula"]
-
 ValueAndGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: Coordinates in, of torch or of NumPy; value and partial derivatives out.
 Formula = Callable[..., tuple[Any, tuple[Any, ...]]]

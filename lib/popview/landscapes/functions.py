@@ -24,8 +24,6 @@ from popview.common.errors import check_name
 from popview.landscapes import formulas
 from popview.landscapes.formulas import ValueAndGradient
 
-__all__ = ["LANDSCAPES", "Landscape", "Minimum", "get", "two_well"]
-
 #: Steps of a descent between two looks at which points have arrived.
 LOOK = 10
 

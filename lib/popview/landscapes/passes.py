@@ -5,8 +5,6 @@ from torch import Tensor
 
 from popview.landscapes.functions import Landscape
 
-__all__ = ["lowest_passes"]
-
 
 def lowest_passes(landscape: Landscape) -> Tensor:
     """Return for each pair of minima the height of the lowest path between them: the highest saddle on the best route.

@@ -11,8 +11,6 @@ from torch import Tensor
 from popview.landscapes.functions import Landscape, get, two_well
 from popview.landscapes.restarts import Sample, sample_each
 
-__all__ = ["BESIDE", "landscape_of", "places", "sweep_settings", "traced", "transitions"]
-
 #: Share of the way from a saddle to a minimum within which a restart counts as beside the saddle.
 BESIDE = 0.2
 

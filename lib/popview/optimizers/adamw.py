@@ -10,8 +10,6 @@ from torch.optim.adamw import adamw
 from popview.optimizers.base import InShort, Optimizer
 from popview.optimizers.tensors import equal_rows
 
-__all__ = ["AdamW"]
-
 
 class AdamW(Optimizer):
     """AdamW (Loshchilov and Hutter 2019): `torch.optim.adamw.adamw` behind the closures and counters of this package.

@@ -14,8 +14,6 @@ from popview.optimizers.passes import Closure, Passes
 from popview.optimizers.signatures import merged_signature
 from popview.optimizers.tensors import copy_where_
 
-__all__ = ["Closure", "InShort", "Optimizer"]
-
 
 class InShort(NamedTuple):
     """An optimizer's line in the book's table of updates, in MyST Markdown: η the learning rate, g the gradient."""

@@ -20,8 +20,6 @@ from popview.optimizers.noise import Noise, make_noise
 from popview.optimizers.sgd import SGD, sgd_
 from popview.optimizers.tensors import copied, copy_where_, matched, members_of
 
-__all__ = ["BasinHopping", "hopping"]
-
 
 class BasinHopping(SGD):
     """Hops of perturbation, local search and acceptance (Algorithms 4, 5, 8 and 9).

@@ -11,18 +11,6 @@ from torch import Tensor
 
 from popview.common.seeds import checked_seed
 
-__all__ = [
-    "BOUNDS",
-    "PER_MEMBER",
-    "WHOLE",
-    "check_place",
-    "check_switch",
-    "check_trained",
-    "checked_buffers",
-    "checked_hyperparameter",
-    "checked_seeds",
-]
-
 #: Hyperparameter → (lower bound, whether the bound itself is allowed, upper bound, in words).
 BOUNDS: dict[str, tuple[float, bool, float, str]] = {
     "lr": (0, True, math.inf, "above 0"),  # 0 is taken too, since schedules begin and end there

@@ -13,8 +13,6 @@ from popview.common.errors import UsageError, check_name, reason_of
 from popview.common.named_code import imported_object
 from popview.optimizers.base import Closure, InShort, Optimizer
 
-__all__ = ["Foreign", "foreign_class", "make_foreign"]
-
 
 class Foreign(Optimizer):
     """A torch optimizer, of which each ``step(closure)`` is one step; in a population each model has one of its own.

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torch.utils.weak import TensorWeakRef
 
-__all__ = ["Held", "separate_"]
-
 
 class Held:
     """The gradients of some parameters at one moment: which tensors, and how often each had been written to.

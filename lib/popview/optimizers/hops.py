@@ -12,8 +12,6 @@ from popview.optimizers.noise import Noise, Streams, draw_noise
 from popview.optimizers.passes import Closure
 from popview.optimizers.tensors import add_
 
-__all__ = ["ACCEPT_RULES", "AcceptRule", "Perturb", "make_accept_rule"]
-
 
 @dataclass(frozen=True)
 class Perturb:

@@ -9,8 +9,6 @@ from torch import Tensor
 from popview.optimizers.base import Closure, InShort, Optimizer
 from popview.optimizers.tensors import broadcast, matched, members_of
 
-__all__ = ["LBFGS"]
-
 #: Golden section: the shorter part of an interval, and what a bracket grows by so that its middle divides it so.
 SHORTER = (3 - 5**0.5) / 2
 GROWTH = (1 + 5**0.5) / 2

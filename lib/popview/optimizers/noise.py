@@ -15,8 +15,6 @@ from torch import Generator, Tensor
 from popview.common.errors import UsageError, check_name
 from popview.optimizers.tensors import norm, scale_
 
-__all__ = ["NOISES", "SCOPES", "Noise", "draw_noise", "make_noise"]
-
 #: Models in, unit noise of the same shapes out.
 Noise = Callable[[list[Tensor], Generator], list[Tensor]]
 #: A noise stream; or those of several runs of equally many models each, None where a run draws nothing.

@@ -12,8 +12,6 @@ from torch import Tensor
 from popview.optimizers.checks import BOUNDS, check_place, check_switch, check_trained, checked_hyperparameter
 from popview.optimizers.tensors import members_of
 
-__all__ = ["Parameters", "uncompiled"]
-
 
 def uncompiled(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return the method as torch.compile leaves it out, which would lose the numbers in it that are no tensors.

@@ -17,8 +17,6 @@ from popview.optimizers.parameters import Parameters
 from popview.optimizers.process_groups import Ranks
 from popview.optimizers.tensors import members_of, norm, scaled
 
-__all__ = ["Closure", "Passes"]
-
 Closure = Callable[[], Any]
 
 

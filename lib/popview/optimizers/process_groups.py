@@ -10,8 +10,6 @@ from torch import Generator, Tensor, distributed
 
 from popview.common.errors import UsageError
 
-__all__ = ["Ranks"]
-
 
 class Ranks:
     """The ranks that share a model, or this process alone.

@@ -10,8 +10,6 @@ from popview.optimizers.base import InShort
 from popview.optimizers.sgd import SGD
 from popview.optimizers.tensors import add_scaled_, copied, matched, norm
 
-__all__ = ["SAM"]
-
 
 class SAM(SGD):
     """Step along the gradient taken uphill: g₂ = ∇f(w + ρ g/‖g‖), w ← w − η g₂.

@@ -11,8 +11,6 @@ from popview.optimizers.base import Closure, InShort, Optimizer
 from popview.optimizers.noise import Noise, draw_noise, make_noise
 from popview.optimizers.tensors import add_, add_all_, broadcast, equal_rows, matched
 
-__all__ = ["SGD", "SGLD", "NiGSGD", "NiMSGD", "sgd_"]
-
 
 def sgd_(
     models: list[Tensor],

@@ -9,8 +9,6 @@ from torch import Tensor
 from popview.optimizers.base import InShort
 from popview.optimizers.sgd import SGD
 
-__all__ = ["SWA"]
-
 
 class SWA(SGD):
     """Stochastic weight averaging along SGD's own trajectory (Izmailov et al. 2018).

@@ -12,21 +12,6 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-__all__ = [
-    "add_",
-    "add_all_",
-    "add_scaled_",
-    "broadcast",
-    "copied",
-    "copy_where_",
-    "equal_rows",
-    "matched",
-    "members_of",
-    "norm",
-    "scale_",
-    "scaled",
-]
-
 
 def members_of(tensors: Iterable[Tensor], population: bool) -> list[Tensor]:
     """Return views whose dimension 0 indexes models: the tensors of a population, or ``(1, …)`` of a single model."""

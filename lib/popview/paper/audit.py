@@ -23,18 +23,6 @@ from popview.paper.printed import fits, printed_table
 from popview.statistics import holm, simulate_nested
 from popview.statistics.batched import p_values
 
-__all__ = [
-    "NO_FLAG",
-    "Check",
-    "by_set",
-    "implied_by_table_four",
-    "implied_for_table_six",
-    "mirror_images",
-    "printed_checks",
-    "slips_of_texts",
-    "worded",
-]
-
 #: The paper's numbers: pooled models a set, trajectories, and its level.
 MODELS, TRAJECTORIES, ALPHA = 50, 5, 0.05
 

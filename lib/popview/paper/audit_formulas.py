@@ -19,18 +19,6 @@ from popview.landscapes.restarts import hop_rates
 from popview.optimizers.noise import make_noise
 from popview.paper.audit import Check, worded
 
-__all__ = [
-    "accept_rule",
-    "formula_checks",
-    "gate_table",
-    "noise_gate",
-    "noise_injections",
-    "sharpest_minima",
-    "six_hump_formula",
-    "six_hump_stationary_points",
-    "three_hump_formula",
-]
-
 
 def _three_hump_printed(points: Tensor) -> tuple[Tensor, Tensor]:
     x, y = points.unbind(-1)

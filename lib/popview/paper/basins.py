@@ -12,8 +12,6 @@ from popview.landscapes import get
 from popview.landscapes.restarts import ARRIVED
 from popview.paper.table_one import COLUMNS, Protocol, against_printed
 
-__all__ = ["against_basins", "basin_shares"]
-
 
 def basin_shares(
     landscapes: Iterable[str] = tuple(COLUMNS),

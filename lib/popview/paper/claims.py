@@ -22,23 +22,9 @@ from popview.paper.rules.by_tasks import MODELS
 from popview.populations import tables
 from popview.populations.flatness_factors import FACTORS
 from popview.populations.outcomes import load_final_measures
-from popview.runs import grids, profiles, solutions
+from popview.runs import grids, profiles
 from popview.runs.profiles import FOLDER
-
-__all__ = [
-    "COMPUTED_SCALE",
-    "DOCUMENTS",
-    "NO_SCALE",
-    "PRINTED_SCALE",
-    "factor_grids",
-    "judge_claims",
-    "judge_everything",
-    "network_studies",
-    "read_claims",
-    "revised_verdicts",
-    "rules_of_claims",
-    "task_results",
-]
+from popview.runs.solutions import parts
 
 DOCUMENTS = {
     "inan2024": "Inan, Liu and Shehu 2024",
@@ -189,7 +175,7 @@ def revised_verdicts(table: pd.DataFrame) -> pd.DataFrame:
 
 def network_studies(profile: str) -> dict[str, Study | None]:
     """Return what the study of solutions has of each network, by its title; None where nothing is there."""
-    known = solutions.titles(profile) if profile in solutions.PROFILES else {}
+    known = parts.titles(profile) if profile in parts.PROFILES else {}
     return {title: Study.load(profile, name) for name, title in known.items()}
 
 

@@ -8,19 +8,6 @@ import pandas as pd
 
 from popview.common.errors import UsageError
 
-__all__ = [
-    "LARGE",
-    "WORDS",
-    "Decision",
-    "Finding",
-    "Word",
-    "any_or_settled",
-    "filled_in",
-    "list_rows",
-    "signs",
-    "that_share",
-]
-
 #: Where Vargha and Delaney call an effect large: below this A12 a comparison, or a component, is not sure of the order.
 LARGE = 0.71
 

@@ -10,8 +10,6 @@ from popview.common.files import read_utf8
 from popview.common.folders import PAPER
 from popview.paper.claims import DOCUMENTS
 
-__all__ = ["SCHEMA", "as_csv", "as_json", "schema"]
-
 #: Version of the form of both files, and the name of the JSON schema that states it.
 SCHEMA, SCHEMA_FILE = 1, "ledger.schema.json"
 

@@ -20,8 +20,6 @@ from popview.common.errors import UsageError, check_name
 from popview.common.files import read_csv_table
 from popview.common.folders import PAPER
 
-__all__ = ["TABLES", "PublishedTable", "fits", "granularity", "printed_deviations", "printed_losses", "printed_table"]
-
 LARGEST_POPULATION = 2000
 NUMBERS = frozenset({"percent", "p_value", "median", "standard_deviation"})
 

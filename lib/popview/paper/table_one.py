@@ -20,21 +20,6 @@ from popview.landscapes.restarts import Sample, sample, sample_each
 from popview.paper import printed as paper_tables
 from popview.statistics import holm, proportion
 
-__all__ = [
-    "ALGORITHMS",
-    "COLUMNS",
-    "Protocol",
-    "against_printed",
-    "at_saddles",
-    "cells",
-    "closest",
-    "grid",
-    "preferences",
-    "run_cells",
-    "symmetry",
-    "wide_well",
-]
-
 ALGORITHMS = ("GD", "NiG-GD", "NiM-GD", "SAM", "NiG-BH", "NiM-BH", "NiG-MBH", "NiM-MBH")
 
 #: Landscape → the printed columns, in the order of `Landscape.minima` (by value, then trace, then x); then "Else".

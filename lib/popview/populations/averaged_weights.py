@@ -10,8 +10,6 @@ from popview.runs.profiles import settings
 from popview.statistics import mean_difference
 from popview.statistics.results import interval_columns
 
-__all__ = ["statistics_alone", "swa_against_averages"]
-
 
 def swa_against_averages(values: Mapping[str, pd.DataFrame], margin: float | None) -> pd.DataFrame:
     """Compare SWA with what averaging SGD's own checkpoints gives: a part of SWA's gain, or all of it?

@@ -16,8 +16,6 @@ from popview.runs.own import PROFILE, is_own, resolved
 from popview.runs.profiles import settings
 from popview.statistics import Verdict
 
-__all__ = ["comparison"]
-
 
 def comparison(
     a: str,

@@ -14,26 +14,6 @@ from popview.runs.own import is_own
 from popview.statistics import FEWEST_SIGNS, compare, detectable_effect, mean_difference
 from popview.statistics.results import Array, constant, interval_columns
 
-__all__ = [
-    "ALPHA",
-    "FAMILIES",
-    "HIGHER_IS_BETTER",
-    "SAM_PAIRS",
-    "SECOND_FAMILY",
-    "against",
-    "against_apart",
-    "against_reference",
-    "against_sam",
-    "all_pairs",
-    "beyond_margin",
-    "first_average",
-    "joined_later",
-    "log_loss",
-    "repeated",
-    "seed_distances",
-    "sorted_into_families",
-]
-
 #: A test rejects where its p-value, adjusted where it is one of several, is at most this.
 ALPHA = 0.05
 

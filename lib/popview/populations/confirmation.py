@@ -17,16 +17,6 @@ from popview.runs import store
 from popview.runs.annealed import AnnealedPlan
 from popview.statistics import look_levels, mean_difference, sequential_holm, tost
 
-__all__ = [
-    "confirm",
-    "confirm_tasks",
-    "confirmed_tasks",
-    "decisions",
-    "load_confirmation",
-    "schedule_spreads",
-    "spreads_by_task",
-]
-
 
 def decisions(file: Path = RESULTS / "paper" / "confirmation.toml") -> dict[str, Any]:
     """Return what was decided before the first confirmation run: families, looks, levels, margins, outcome.

@@ -15,8 +15,6 @@ from popview.statistics import dyadic_mean, mean_difference
 from popview.statistics.results import Result, interval_columns
 from popview.tasks.scores import predictions
 
-__all__ = ["error_correlations", "load_pairs", "pairs_of"]
-
 #: What is said of a pair of models.
 MEASURED = ("disagreement", "error_correlation")
 

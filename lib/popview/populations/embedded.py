@@ -3,8 +3,6 @@
 from popview.populations.tables import cases, wanted
 from popview.runs import workers
 
-__all__ = ["EMBEDDED", "train_embedded"]
-
 #: The task that needs no download and trains in minutes.
 EMBEDDED = "digits"
 

@@ -11,8 +11,6 @@ import pandas as pd
 from popview.common.folders import RESULTS
 from popview.populations.stored_predictions import Predictions, load_derived
 
-__all__ = ["SCORES", "SIZES", "ensemble_scores", "ensembles_of", "load_ensembles", "subsets"]
-
 #: Restarts of an ensemble; that of all restarts is added.
 SIZES = (1, 2, 3, 5, 10)
 

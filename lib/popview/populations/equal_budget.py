@@ -17,8 +17,6 @@ from popview.runs.flops import example
 from popview.runs.profiles import settings, tasks
 from popview.runs.specs import RunSpec
 
-__all__ = ["equal_budgets", "evaluations", "measuring", "scales"]
-
 
 def evaluations(trajectories: pd.DataFrame, reference: str = "SGD") -> pd.DataFrame:
     """Return what a restart of each algorithm pays for its epochs.

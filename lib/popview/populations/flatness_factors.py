@@ -14,18 +14,6 @@ from popview.runs import grids, store
 from popview.statistics import granulated_tau, holm, mean_difference
 from popview.statistics.results import interval_columns
 
-__all__ = [
-    "FACTORIAL",
-    "FACTORS",
-    "SETTINGS",
-    "arm_differences",
-    "beyond_loss",
-    "factor_table",
-    "level_ratios",
-    "one_varies",
-    "ratios",
-]
-
 #: Grids: every combination of the settings below; and one change at a time.
 FACTORIAL, FACTORS = "flatness-factorial", "flatness-factors"
 
@@ -161,7 +149,13 @@ def level_ratios(table: pd.DataFrame, setting: str, measures: Sequence[str] = ME
     return _adjusted_p(pd.DataFrame(rows))
 
 
-def ratios(table: pd.DataFrame, arms: Sequence[str] = (), measures: Sequence[str] = MEASURES) -> pd.DataFrame:
+def ratios(
+    table: pd.DataFrame,
+    arms: Sequence[str] = (),
+    measures: Sequence[str] = MEASURES,
+    by: str = "arm",
+    reference: str = "plain",
+) -> pd.DataFrame:
     """Compare each arm with the plain one, paired by seed.
 
     Parameters
@@ -172,17 +166,19 @@ def ratios(table: pd.DataFrame, arms: Sequence[str] = (), measures: Sequence[str
         All by default.
     measures : sequence of str
         Columns; one that is not above 0 in every run has no logarithm, and is left out.
+    by, reference : str
+        The column that names arms, and the plain one.
 
     Returns
     -------
     DataFrame
-        ``arm``, then as `level_ratios`; Holm's p over all rows.
+        What `by` names, then as `level_ratios`; Holm's p over all rows.
     """
-    chosen = arms or [name for name in table["arm"].unique() if name != "plain"]
+    chosen = arms or [name for name in table[by].unique() if name != reference]
     rows = []
     for name in _positive(table, measures):
-        wide = np.log(table.pivot(index="seed", columns="arm", values=name))
-        rows += [{"arm": arm} | _ratio(name, *_both(wide, arm)) for arm in chosen if arm in wide]
+        wide = np.log(table.pivot(index="seed", columns=by, values=name))
+        rows += [{by: arm} | _ratio(name, *_both(wide, arm, reference)) for arm in chosen if arm in wide]
     return _adjusted_p(pd.DataFrame(rows))
 
 
@@ -208,9 +204,9 @@ def _positive(table: pd.DataFrame, measures: Sequence[str]) -> list[str]:
     return [name for name in measures if name in table and (table[name] > 0).all()]
 
 
-def _both(wide: pd.DataFrame, arm: str) -> tuple[pd.Series, pd.Series]:
-    both = wide[[arm, "plain"]].dropna()
-    return both[arm], both["plain"]
+def _both(wide: pd.DataFrame, arm: str, reference: str = "plain") -> tuple[pd.Series, pd.Series]:
+    both = wide[[arm, reference]].dropna()
+    return both[arm], both[reference]
 
 
 def _ratio(measure: str, ours: pd.Series, theirs: pd.Series) -> dict[str, object]:

@@ -23,17 +23,6 @@ from popview.statistics import holm, kendall, mean_difference, mean_kendall
 from popview.statistics.results import interval_columns
 from popview.topography.measures import FLATNESS
 
-__all__ = [
-    "MEASURES",
-    "OUTCOMES_OF_FLATNESS",
-    "adjusted",
-    "agreement",
-    "flatness_table",
-    "measured",
-    "relations",
-    "robustness",
-]
-
 #: Measures of flatness: more is sharper, or further away.
 MEASURES = tuple(measure.name for measure in FLATNESS)
 

@@ -11,8 +11,6 @@ from torch import Tensor
 from popview.landscapes import Landscape, get
 from popview.topography import FourierPath, FourierPathFinder, lowest_passes
 
-__all__ = ["NEIGHBOURS", "every_pair", "heights", "neighbours", "paths"]
-
 #: Pairs of Himmelblau's minima with one saddle between them that is their lowest pass, in the landscape's order.
 NEIGHBOURS = ((0, 2), (2, 3), (1, 0))
 

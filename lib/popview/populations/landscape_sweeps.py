@@ -13,8 +13,6 @@ from popview.runs import store
 from popview.runs.sweeps import sweep_parts
 from popview.statistics import holm, paired_change, proportion
 
-__all__ = ["REACHED", "ends", "first_effect", "in_flattest", "load_sweep", "moves", "well_preference"]
-
 #: A preference between wells is judged where at least this share of the restarts reach one, gradient descent's too.
 REACHED = 0.95
 

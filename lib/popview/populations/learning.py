@@ -7,8 +7,6 @@ import scipy.stats
 
 from popview.populations.selection import mean_with_interval, rank_correlation
 
-__all__ = ["READINGS", "second_half", "second_halves"]
-
 #: What `second_half` says of a restart.
 READINGS = ("gain", "tau", "tau_without_trend")
 

@@ -11,8 +11,6 @@ from popview.populations.comparisons import ALPHA
 from popview.populations.confirmation import confirm
 from popview.statistics import Equivalence, verdict
 
-__all__ = ["confirmed_by_margin", "smallest_margins", "verdicts_by_margin"]
-
 
 def smallest_margins(comparisons: pd.DataFrame) -> pd.Series:
     """Return for each comparison the margin from which on two one-sided t tests at 5 % show equivalence.

@@ -13,8 +13,6 @@ from popview.runs.specs import GridSpec
 from popview.statistics import mean_difference
 from popview.statistics.results import interval_columns
 
-__all__ = ["against_plain", "noise_outcomes"]
-
 #: What tells one cell from another.
 CELL = ["algorithm", "lr", "rho", "tau", "displacement"]
 

@@ -14,14 +14,6 @@ from popview.populations.tables import final, wanted
 from popview.runs import store
 from popview.runs.specs import RunSpec
 
-__all__ = [
-    "OUTCOMES",
-    "against_by_outcome",
-    "load_final_measures",
-    "outcome_values",
-    "outcomes_by_case",
-]
-
 #: Outcome → what is judged, where.
 OUTCOMES = {
     "last": "the last model, on the whole test split",

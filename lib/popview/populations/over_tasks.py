@@ -7,8 +7,6 @@ import scipy.stats
 from popview.statistics import random_effects_mean
 from popview.statistics.results import interval_columns
 
-__all__ = ["detectable_differences", "detectable_summary", "mean_over_tasks"]
-
 #: What a table of comparisons may have beside the task: its cells are averaged or listed apart.
 _KINDS = ("outcome", "variant")
 

@@ -11,8 +11,6 @@ from popview.populations.tables import select
 from popview.statistics import effective_n, holm, icc, mann_whitney, t_test
 from popview.statistics.results import interval_columns
 
-__all__ = ["PRINTED_PAIRS", "clustering", "pairwise", "paper_sets", "set_a_against_set_b", "tally"]
-
 #: The pairs of the paper's Table 6.
 PRINTED_PAIRS = (("SGD", "SAM"), ("SGD", "NiM-BH"), ("SAM", "NiM-BH"))
 

@@ -22,8 +22,6 @@ from popview.runs.specs import RunSpec
 from popview.statistics import jackknife, jackknife_apart
 from popview.statistics.results import Result, interval_columns
 
-__all__ = ["ARMS", "against_long_runs", "arms", "averaged_alike", "population_or_optimizer"]
-
 #: Arm → what it is.
 ARMS = {
     "last": "the last model",

@@ -19,17 +19,6 @@ from popview.statistics import crossed_mean, mean_difference, spread_of_scores
 from popview.statistics.results import interval_columns
 from popview.tasks.scores import predictions
 
-__all__ = [
-    "accuracy_spread",
-    "crossed_differences",
-    "differences_of",
-    "load_differences",
-    "load_spreads",
-    "most_independent",
-    "sd_interval",
-    "spreads_of",
-]
-
 #: Columns that say which results a row of these tables is of.
 NAMED = ("variant", "where", "models", "algorithm")
 

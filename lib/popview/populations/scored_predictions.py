@@ -19,8 +19,6 @@ from popview.populations.stored_predictions import (
 )
 from popview.tasks.setup import set_up
 
-__all__ = ["predictions_of", "write_derived"]
-
 
 def predictions_of(profile: str, task: str, root: Path = RESULTS) -> Iterator[Predictions]:
     """Yield what the restarts of each variant and algorithm predict; the data have to be at hand.

@@ -14,8 +14,6 @@ from popview.runs import store
 from popview.runs.annealed import ROUNDS, AnnealedPlan
 from popview.runs.search import loss_on_validation
 
-__all__ = ["best_of_budget", "search_scores", "sensitivity"]
-
 
 def search_scores(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
     """Return what the runs of a task's annealed search scored, of the algorithms of which all cells are there.

@@ -8,21 +8,6 @@ from popview.populations.comparisons import SECOND_FAMILY, against_apart, joined
 from popview.populations.tables import chances, per_restart
 from popview.statistics import tost
 
-__all__ = [
-    "REGRETS",
-    "against_last",
-    "as_good",
-    "chosen",
-    "last_checkpoints",
-    "mean_with_interval",
-    "overlap",
-    "overlaps",
-    "rank_correlation",
-    "regret",
-    "regrets",
-    "verdicts",
-]
-
 #: The regrets that are reported: name → (what the rival chooses by, what both are judged by).
 REGRETS = {
     "to the best by test, on test": ("test_metric", "test_metric"),
@@ -81,19 +66,11 @@ def regret(
     return best - ours
 
 
-def verdicts(
-    trajectories: pd.DataFrame,
-    margin: float | None,
-    by: str = "validation_metric",
-    value: str = "test_metric",
-    per_trajectory: int = 10,
-) -> pd.DataFrame:
-    """Compare choosing by training loss with choosing by `by`, for each algorithm.
+def verdicts(trajectories: pd.DataFrame, margin: float | None, per_trajectory: int = 10) -> pd.DataFrame:
+    """Compare choosing by training loss with choosing by the validation metric, for each algorithm.
 
     Holm families are SGD and the paper's five, the second family, and algorithms that joined later, so that an
     algorithm has one p-value wherever it is judged (`popview.populations.comparisons.FAMILIES`).
-
-    Not for `by` equal to `value`, where the difference has its sign by construction.
 
     Returns
     -------
@@ -106,8 +83,9 @@ def verdicts(
     UsageError
         As `popview.populations.tables.select`, and if there are fewer than two restarts.
     """
-    ours, rival = (chosen(trajectories, criterion, value, per_trajectory) for criterion in ("train_loss", by))
-    return _within_restarts(ours, rival, by, margin)
+    criteria = ("train_loss", "validation_metric")
+    ours, rival = (chosen(trajectories, criterion, per_trajectory=per_trajectory) for criterion in criteria)
+    return _within_restarts(ours, rival, "validation_metric", margin)
 
 
 def as_good(table: pd.DataFrame) -> pd.Series:
@@ -129,9 +107,7 @@ def last_checkpoints(trajectories: pd.DataFrame, value: str = "test_metric", num
     return per_restart(ordered.groupby(["algorithm", "seed"], sort=False).tail(number).sort_index(), value)
 
 
-def against_last(
-    trajectories: pd.DataFrame, margin: float | None, value: str = "test_metric", per_trajectory: int = 10
-) -> pd.DataFrame:
+def against_last(trajectories: pd.DataFrame, margin: float | None, per_trajectory: int = 10) -> pd.DataFrame:
     """Compare choosing by training loss with taking as many of the last checkpoints, as `verdicts` does.
 
     Returns
@@ -144,8 +120,9 @@ def against_last(
     UsageError
         As `verdicts`.
     """
-    ours = chosen(trajectories, "train_loss", value, per_trajectory)
-    return _within_restarts(ours, last_checkpoints(trajectories, value, per_trajectory)[ours.columns], "last", margin)
+    ours = chosen(trajectories, "train_loss", per_trajectory=per_trajectory)
+    last = last_checkpoints(trajectories, number=per_trajectory)[ours.columns]
+    return _within_restarts(ours, last, "last", margin)
 
 
 def _within_restarts(ours: pd.DataFrame, rival: pd.DataFrame, name: str, margin: float | None) -> pd.DataFrame:

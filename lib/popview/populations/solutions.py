@@ -1,7 +1,5 @@
 """What the page on solutions and the ledger take from the study: barriers with intervals, distances, separation."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import scipy.stats
@@ -11,19 +9,11 @@ from popview.common.errors import UsageError
 from popview.common.seeds import draws
 from popview.statistics import a12, dyadic_mean
 
-__all__ = [
-    "QUASI_NEWTON",
-    "aligned_gains",
-    "barrier_differences",
-    "barrier_means",
-    "changes",
-    "directions",
-    "separation",
-    "spread",
-]
-
 #: The method that SGD is contrasted with.
 QUASI_NEWTON = "L-BFGS-GSS"
+CONTRASTED = ("SGD", QUASI_NEWTON)
+#: Random exchanges of labels in the test of directions.
+EXCHANGES = 1000
 
 SET = ["network", "algorithm", "stage", "ends", "objective"]
 VALUES = ("height", "rise", "fitted_rise", "straight_rise")
@@ -142,7 +132,7 @@ def spread(frame: pd.DataFrame, inner: np.ndarray, parameters: int, reference: s
     Parameters
     ----------
     frame, inner, parameters
-        As `popview.runs.solutions.products` returns them.
+        As `popview.runs.solutions.load.products` returns them.
     reference : str
         Algorithm that the others are compared with.
 
@@ -177,14 +167,8 @@ def spread(frame: pd.DataFrame, inner: np.ndarray, parameters: int, reference: s
     return pd.DataFrame(rows)
 
 
-def separation(
-    frame: pd.DataFrame,
-    inner: np.ndarray,
-    parameters: int,
-    algorithms: Sequence[str] = ("SGD", QUASI_NEWTON),
-    kernels: Sequence[str] = tuple(topography.KERNELS),
-) -> pd.DataFrame:
-    """Return how well kernel principal components, and norms alone, tell two algorithms' solutions apart.
+def separation(frame: pd.DataFrame, inner: np.ndarray, parameters: int) -> pd.DataFrame:
+    """Return how well kernel principal components, and norms alone, tell the solutions of `CONTRASTED` apart.
 
     At norm 1 and γ = 1/parameters all kernels are linear to rounding: that is the cosine kernel.
 
@@ -195,39 +179,33 @@ def separation(
         lies above one of the other, folded to 0.5 (not told apart) to 1 (separated); NaN where an algorithm has
         fewer than two solutions, or the kernel no components on these.
     """
-    chosen = np.flatnonzero(frame["algorithm"].isin(algorithms))
+    chosen = np.flatnonzero(frame["algorithm"].isin(CONTRASTED))
     names, within = frame["algorithm"].to_numpy()[chosen], inner[np.ix_(chosen, chosen)]
     scores = {"norm": topography.norms(within)} if len(chosen) > 1 else {}
-    for kernel in kernels if len(chosen) >= FEWEST else ():
+    for kernel in topography.KERNELS if len(chosen) >= FEWEST else ():
         try:
             points = topography.coordinates(within)
             scores[kernel] = topography.kernel_pca(points, kernel, parameters=parameters).scores[:, 0]
         except UsageError:
             pass  # told by NaN
     rows = []
-    for by in (*kernels, "norm"):
+    for by in (*topography.KERNELS, "norm"):
         apart = np.nan
-        if by in scores and all((names == name).sum() > 1 for name in algorithms):
-            above = a12(*(scores[by][names == name] for name in algorithms)).estimate
+        if by in scores and all((names == name).sum() > 1 for name in CONTRASTED):
+            above = a12(*(scores[by][names == name] for name in CONTRASTED)).estimate
             apart = max(above, 1 - above)
         rows.append({"by": by, "a12": apart})
     return pd.DataFrame(rows)
 
 
-def directions(
-    frame: pd.DataFrame,
-    inner: np.ndarray,
-    algorithms: tuple[str, str] = ("SGD", QUASI_NEWTON),
-    resamples: int = 1000,
-    seed: int = 0,
-) -> tuple[int, int, float] | None:
-    """Return whether the directions of two algorithms' solutions differ: right assignments, of how many, and p.
+def directions(frame: pd.DataFrame, inner: np.ndarray) -> tuple[int, int, float] | None:
+    """Return whether the directions of the solutions of `CONTRASTED` differ: right assignments, of how many, and p.
 
     Every solution is scaled to norm 1. Both of a seed are left out, and each is assigned to the algorithm whose mean
-    over the other seeds is nearer. p is the share of `resamples` random exchanges of the two labels within seeds, the
+    over the other seeds is nearer. p is the share of `EXCHANGES` random exchanges of the two labels within seeds, the
     given ones among them, with at least as many right. None where fewer than three seeds have both.
     """
-    sides = [frame.reset_index().loc[(frame["algorithm"] == name).to_numpy()] for name in algorithms]
+    sides = [frame.reset_index().loc[(frame["algorithm"] == name).to_numpy()] for name in CONTRASTED]
     shared = sides[0].merge(sides[1], on="seed")
     count = len(shared)
     if count < FEWEST:
@@ -235,7 +213,7 @@ def directions(
     order = np.concatenate([shared[side].to_numpy() for side in SIDES])
     norms = topography.norms(inner)[order]
     cosines = inner[np.ix_(order, order)] / np.outer(norms, norms)
-    swapped = draws(seed).integers(2, size=(resamples, count)).astype(bool)
+    swapped = draws(0).integers(2, size=(EXCHANGES, count)).astype(bool)
     swapped[0] = False
     right = np.array([_right(cosines, exchanged) for exchanged in swapped])
     return int(right[0]), 2 * count, float((right >= right[0]).mean())

@@ -23,16 +23,6 @@ from popview.runs.specs import RunSpec, digest
 from popview.tasks.catalogue import RECORDS
 from popview.tasks.scores import from_bytes
 
-__all__ = [
-    "Predictions",
-    "annealed_specs",
-    "derived_file",
-    "digest_of",
-    "load_derived",
-    "specs_with_probabilities",
-    "stored_predictions",
-]
-
 #: Where a file keeps probabilities → what the models of one restart are, and the test examples.
 KEPT = {"probabilities": ("ten of lowest loss", "sample"), "test_probabilities": ("last", "whole")}
 

@@ -18,25 +18,6 @@ from popview.runs.profiles import tasks as tasks_of
 from popview.runs.specs import RunSpec
 from popview.tasks.catalogue import SHOWN
 
-__all__ = [
-    "CRITERIA",
-    "PAPER_FAMILY",
-    "cases",
-    "chances",
-    "compared",
-    "copies",
-    "distinct",
-    "final",
-    "gather",
-    "load_own",
-    "load_trajectories",
-    "parting",
-    "per_restart",
-    "records",
-    "select",
-    "wanted",
-]
-
 #: The algorithms that the paper sets against SGD, in its order: results without one of them are not shown.
 PAPER_FAMILY = ("NiG-SGD", "NiM-SGD", "SAM", "NiG-BH", "NiM-BH")
 

@@ -6,8 +6,6 @@ import scipy.stats
 
 from popview.common.errors import check_name
 
-__all__ = ["dearer", "equal_gradients", "median_times", "target", "time_to_target", "times", "within"]
-
 
 def _finite(trajectories: pd.DataFrame, value: str) -> pd.DataFrame:
     return trajectories[np.isfinite(trajectories[["train_loss", value]]).all(axis=1)]

@@ -7,8 +7,6 @@ from popview.populations.tables import final
 from popview.statistics import mean_difference, proportion
 from popview.statistics.results import interval_columns
 
-__all__ = ["LATE", "late_gains", "unfinished"]
-
 #: The part of the epochs, at the end, over which the slope of a curve is taken.
 LATE = 0.25
 

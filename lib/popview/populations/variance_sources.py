@@ -17,8 +17,6 @@ from popview.runs.annealed import AnnealedPlan
 from popview.runs.specs import RunSpec
 from popview.statistics.results import Array, checked_sample
 
-__all__ = ["source_scores", "variance_by_source"]
-
 
 def source_scores(
     profile: str, task: str, algorithm: str = "SGD", outcome: str = "whole_test.metric", root: Path = RESULTS

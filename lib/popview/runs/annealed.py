@@ -18,8 +18,6 @@ from popview.runs.schemas import EPOCHS, Budget
 from popview.runs.specs import FIRST_SEED, REVISIONS, TRIAL_SEED, RunSpec, digest
 from popview.tasks.catalogue import RECORDS
 
-__all__ = ["FINALISTS", "ROUNDS", "AnnealedPlan"]
-
 #: The rounds of a search: every cell of the grid at a third of the budget, then the best at the whole of it.
 ROUNDS = ("cell", "finalist")
 

@@ -13,8 +13,6 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from popview.common import processes
 from popview.common.errors import UsageError, reason_of
 
-__all__ = ["dask_client", "dask_results"]
-
 #: Seconds that a Dask scheduler has to answer.
 PATIENCE = 15
 

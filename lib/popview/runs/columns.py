@@ -8,8 +8,6 @@ import pyarrow as pa
 
 from popview.runs.seals import TYPES, type_name
 
-__all__ = ["COLUMNS", "SWEEP", "TRAJECTORY", "check_schema"]
-
 #: Names in the order of the columns → types, as `popview.runs.seals.type_name` gives them.
 Types = Mapping[str, str]
 

@@ -1,9 +1,7 @@
 """How each kind of part is computed. Specs do not import this: who reads results imports nothing that trains."""
 
 from collections.abc import Sequence
-from functools import singledispatch
 from pathlib import Path
-from typing import Any
 
 from popview.runs import training
 from popview.runs.solutions import training as solution_training
@@ -13,13 +11,10 @@ from popview.runs.specs import Part, RunSpec
 from popview.runs.sweeping import sweep_table
 from popview.runs.sweeps import SweepPart
 
-__all__ = ["compute_part", "rows_taken"]
-
 #: A computed part: its ``spec`` and ``table``, and ``weights``, the state that holds its models'.
 Finished = training.Trajectory | solution_training.Found
 
 
-@singledispatch
 def compute_part(part: Part, unfinished: Path, every: float, root: Path) -> Sequence[Finished]:
     """Return what is to be stored: of `Part.alongside`, and last of the part itself.
 
@@ -33,26 +28,11 @@ def compute_part(part: Part, unfinished: Path, every: float, root: Path) -> Sequ
     root : Path
         The store, which holds the part's sources.
     """
-    raise TypeError(f"nothing computes a {type(part).__name__}")
-
-
-@compute_part.register
-def _(part: RunSpec, unfinished: Path, every: float, root: Path) -> Sequence[Finished]:
-    return training.compute(part, unfinished, every)
-
-
-@compute_part.register
-def _(part: TopographyPart, unfinished: Path, every: float, root: Path) -> Sequence[Finished]:
+    if isinstance(part, RunSpec):
+        return training.compute(part, unfinished, every)
+    if isinstance(part, SweepPart):
+        return [solution_training.Found(part, sweep_table(part))]
+    assert isinstance(part, TopographyPart)
     if part.kind == "solutions":
         return [solution_training.trained(part, unfinished, every)]
     return [(measure_barriers if part.kind == "barriers" else measure_products)(part, root)]
-
-
-@compute_part.register
-def _(part: SweepPart, unfinished: Path, every: float, root: Path) -> Sequence[Finished]:
-    return [solution_training.Found(part, sweep_table(part))]
-
-
-def rows_taken(part: Any, other: Any, table: Any) -> Any:
-    """Return a part's table, from that of one of `Part.same_as`; None where its rows are not the same."""
-    return training.taken(part, other, table)

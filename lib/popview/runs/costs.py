@@ -26,8 +26,6 @@ from popview.tasks.catalogue import RECORDS
 from popview.tasks.sizes import Sizes
 from popview.tasks.supervised import steps_of
 
-__all__ = ["ASSUMPTIONS", "THROUGHPUT", "Cost", "amount", "cost", "cost_table", "text"]
-
 #: FLOP/s that one GPU is taken to sustain: a fifth of an A100's dense bfloat16 peak, 312 · 10¹² by its data sheet.
 #: NVIDIA's own ResNet-50 (v1.5, 224 × 224, one A100, mixed precision) trains 2,470 images a second, 19 % of that peak
 #: (NVIDIA/DeepLearningExamples, PyTorch/Classification/ConvNets/resnet50v1.5/README.md, container 21.03).

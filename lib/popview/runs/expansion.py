@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Any
 
 from popview.common.errors import UsageError, check_name
@@ -11,17 +10,6 @@ from popview.runs.annealed import AnnealedPlan
 from popview.runs.profiles import base_of, searches, settings
 from popview.runs.schemas import Budget
 from popview.runs.specs import TRIAL_SEED, VARIANTS, RunSpec, digest
-
-__all__ = [
-    "expand",
-    "planned",
-    "restarts_of",
-    "search",
-    "searched",
-    "searched_as",
-    "unchanged",
-    "unsearched",
-]
 
 #: Hyperparameters that count steps: where a trial has half the steps, it has half of these.
 _STEPS = ("tau", "average_from", "average_every")
@@ -86,7 +74,6 @@ def expand(
     algorithms: tuple[str, ...] | None = None,
     restarts: int | None = None,
     variant: str = "base",
-    hyperparameters: dict[str, Any] | None = None,
     **changes: Any,
 ) -> list[RunSpec]:
     """Return the specs of a task in a profile: every algorithm, in stacks of restarts that cover those wanted.
@@ -100,8 +87,6 @@ def expand(
         stack.
     variant : str
         One of `VARIANTS` or of `popview.runs.annealed.AnnealedPlan.variants`; those of the latter take no changes.
-    hyperparameters : dict, optional
-        Change these hyperparameters of every algorithm.
     **changes
         Other fields of `RunSpec` to change (`epochs`, `checkpoints`).
 
@@ -136,8 +121,6 @@ def expand(
                 cure = f"it has no [{task}.search.{algorithm}], so that none is searched for"
             raise UsageError(f"{algorithm} on {task} has no {variant} setting in profile {profile}: {cure}")
         found += _specs(table, algorithm, variant, varied, seeds, profile=profile, task=task, **changes)
-    if hyperparameters:
-        return [replace(spec, hyperparameters=spec.hyperparameters | hyperparameters) for spec in found]
     return found
 
 

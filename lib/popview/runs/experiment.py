@@ -8,20 +8,11 @@ import pandas as pd
 
 from popview.common.errors import UsageError, check_name
 from popview.common.folders import RESULTS
-from popview.runs import grids, profiles, solutions, store, sweeps, workers
+from popview.runs import grids, profiles, store, sweeps, workers
 from popview.runs.expansion import expand
+from popview.runs.solutions import parts
 from popview.runs.specs import Part
 from popview.runs.status import status
-
-__all__ = [
-    "FileCounts",
-    "experiments",
-    "load_parts",
-    "part_states",
-    "parts_of",
-    "run_experiment",
-    "tasks_of",
-]
 
 
 def experiments() -> tuple[str, ...]:
@@ -42,7 +33,7 @@ def tasks_of(experiment: str, profile: str) -> tuple[str, ...]:
         return profiles.tasks(profile)
     if experiment == "landscapes":
         return sweeps.sweep_names(profile)
-    return solutions.networks(profile) if experiment == "solutions" else grids.grid_tasks(experiment, profile)
+    return parts.networks(profile) if experiment == "solutions" else grids.grid_tasks(experiment, profile)
 
 
 def parts_of(experiment: str, profile: str, task: str, **options: Any) -> list[Part]:
@@ -64,7 +55,7 @@ def parts_of(experiment: str, profile: str, task: str, **options: Any) -> list[P
     if experiment == "optimizers":
         return [*expand(profile, task, **options)]
     if experiment == "solutions":
-        return [*solutions.topography_parts(profile, task)]
+        return [*parts.topography_parts(profile, task)]
     if experiment == "landscapes":
         return [*sweeps.sweep_parts(profile, task, **options)]
     return [*grids.grid_specs(experiment, profile, task, **options)]

@@ -17,8 +17,6 @@ from popview.tasks import scores
 from popview.tasks.problem import Problem
 from popview.topography.measures import FLATNESS, Measure, Models, flatness_of
 
-__all__ = ["FINAL_MEASURES", "Best", "measures", "measures_of_kept"]
-
 #: Models of lowest training loss that a restart keeps: the paper's L.
 KEPT = 10
 

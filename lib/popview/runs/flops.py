@@ -22,8 +22,6 @@ from popview.tasks.catalogue import RECORDS
 from popview.tasks.setup import TASKS
 from popview.tasks.sizes import Sizes
 
-__all__ = ["Example", "example", "kind", "model_settings", "network", "run_sizes", "usual"]
-
 #: Vocabularies of models that cannot be had everywhere; 12 layers, 12 heads, 768 and 3,072 wide (Devlin et al. 2019,
 #: BERT-base) are the defaults of `transformers.BertConfig`.
 BERT_BASE = {"bert-base-cased": 28_996, "bert-base-uncased": 30_522}
@@ -143,7 +141,7 @@ def _flops(loss: Callable[[], torch.Tensor]) -> tuple[float, float]:
 
 def kind(task: str) -> Any:
     """Return the class behind a task's name."""
-    return getattr(TASKS[task], "func", TASKS[task])
+    return TASKS[task].func
 
 
 def model_settings(task: str, model: dict[str, Any]) -> dict[str, Any]:

@@ -25,8 +25,6 @@ from popview.runs.profiles import base_of, check_task, checked, merged, tables
 from popview.runs.schemas import Budget, GridArm
 from popview.runs.specs import GridSpec
 
-__all__ = ["grid_specs", "grid_tasks", "grids"]
-
 #: Folders of profiles that are no grids.
 OTHERS = ("landscapes", "optimizers", "searches", "solutions")
 

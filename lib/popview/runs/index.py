@@ -11,8 +11,6 @@ from popview.common.errors import UsageError
 from popview.common.files import written_whole
 from popview.common.folders import cache_folder
 
-__all__ = ["Index"]
-
 
 class Index:
     """What was made of files, by name, and of which state of them: it is made again when that is another.

@@ -26,8 +26,6 @@ from popview.runs.schedules import scheduler
 from popview.runs.specs import RunSpec
 from popview.tasks.problem import Problem
 
-__all__ = ["EVERY", "Followed", "Recorder", "follow", "optimizer_of", "train", "unattached"]
-
 #: Seconds between two writings of a half-done run's state.
 EVERY = 60.0
 

@@ -4,15 +4,11 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow.parquet as pq
-
 from popview.common.errors import UsageError
 from popview.common.files import read_utf8, written_whole
 from popview.common.folders import RESULTS
 from popview.runs import seals, store
 from popview.runs.specs import digest
-
-__all__ = ["MANIFEST", "Entry", "Verified", "verify"]
 
 MANIFEST = "manifest.csv"
 HEADER = "path,bytes,rows,sha256"
@@ -59,8 +55,8 @@ def verify(root: Path = RESULTS, *, write: bool = False) -> Verified:
     root : Path
         The store.
     write : bool
-        Whether to renew the seals of files of earlier versions, where they fit, and to write the manifest anew: of all
-        files that their own seal and spec say are right. The others keep the line that they had.
+        Whether to write the manifest anew: of all files that their own seal and spec say are right. The others keep the
+        line that they had.
 
     Raises
     ------
@@ -74,7 +70,7 @@ def verify(root: Path = RESULTS, *, write: bool = False) -> Verified:
     for name in sorted({*before, *there}):
         known = before.get(name)
         try:
-            entry = _entry(root, name, write) if name in there else None
+            entry = _entry(root, name) if name in there else None
         except UsageError as error:
             wrong.append(f"{name}: {str(error).removeprefix(f'{root / name} ')}")
             entry = known
@@ -126,8 +122,8 @@ def _files(root: Path) -> list[str]:
     ]
 
 
-def _entry(root: Path, name: str, renew: bool) -> Entry:
-    """Return what the manifest is to say of a file; before, `renew` the seal of an earlier version if asked to.
+def _entry(root: Path, name: str) -> Entry:
+    """Return what the manifest is to say of a file.
 
     Raises
     ------
@@ -137,12 +133,10 @@ def _entry(root: Path, name: str, renew: bool) -> Entry:
     file = root / name
     if file.suffix != ".parquet":
         raise UsageError("damaged, and set aside" if file.suffix == ".damaged" else "foreign: no result")
-    table, told = store.contents(file, former=renew)
+    table, told = store.contents(file)
     spec = told["spec"]
     belongs = tuple(str(spec.get(key)) for key in ("profile", "network" if "network" in spec else "task", "algorithm"))
     canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"))
     if Path(name).parts[1:-1] != belongs or digest(canonical) != told["digest"]:
         raise UsageError(f"foreign: its spec belongs to {'/'.join(belongs)} and has digest {digest(canonical)}")
-    if renew and seals.SEAL not in pq.read_schema(file).metadata:
-        store.write(table, file)
     return Entry(file.stat().st_size, len(table), seals.seal_of(table))

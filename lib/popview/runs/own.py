@@ -19,8 +19,6 @@ from popview.runs.profiles import settings
 from popview.runs.schemas import Budget
 from popview.runs.specs import RunSpec
 
-__all__ = ["EPOCHS", "PROFILE", "OwnSpec", "is_own", "own_specs", "resolved", "stored"]
-
 #: Profile, epochs and restarts of a task that no profile knows.
 PROFILE, EPOCHS, RESTARTS = "own", 20, 10
 

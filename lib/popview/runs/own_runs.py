@@ -15,8 +15,6 @@ from popview.runs import workers
 from popview.runs.loop import unattached
 from popview.runs.own import own_specs
 
-__all__ = ["run_own"]
-
 
 def run_own(
     task: str,

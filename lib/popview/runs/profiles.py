@@ -12,19 +12,6 @@ from popview.common.errors import UsageError, check_name
 from popview.common.schemas import check
 from popview.runs.schemas import AnnealedTable, ModelTable, SearchEntry, TaskTable
 
-__all__ = [
-    "FOLDER",
-    "base_of",
-    "check_task",
-    "checked",
-    "merged",
-    "profile_names",
-    "searches",
-    "settings",
-    "tables",
-    "tasks",
-]
-
 FOLDER = Path(__file__).parent / "profiles" / "optimizers"
 
 #: A table may be like one that is like one …: so many, at most.

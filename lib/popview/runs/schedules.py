@@ -8,8 +8,6 @@ from torch.optim.lr_scheduler import LambdaLR
 from popview.common.errors import check_name
 from popview.optimizers import Optimizer
 
-__all__ = ["SCHEDULES", "annealed", "scheduler"]
-
 #: Share of an annealed run's steps in which the learning rate rises.
 WARM_UP = 0.05
 

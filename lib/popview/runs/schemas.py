@@ -8,8 +8,6 @@ from popview.common.errors import check_name
 from popview.common.schemas import Count, Names, Positive, Schema
 from popview.runs.specs import FIRST_SEED, TRIAL_SEED
 
-__all__ = ["EPOCHS", "AnnealedTable", "Budget", "GridArm", "ModelTable", "NetworkTable", "SearchEntry", "TaskTable"]
-
 #: Seeds of restarts end before those of trials begin.
 Restarts = Annotated[Count, Field(le=TRIAL_SEED - FIRST_SEED)]
 Epochs = Annotated[Count, Field(le=1_000_000)]

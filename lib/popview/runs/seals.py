@@ -1,14 +1,9 @@
 """The seal of a result: a SHA-256 over what its table says, however Parquet lays it out."""
 
 import hashlib
-import zlib
 from collections.abc import Iterator
 
 import pyarrow as pa
-
-from popview.common.errors import UsageError
-
-__all__ = ["METADATA", "SEAL", "TYPES", "seal_of", "sealed", "type_name", "unsealed"]
 
 #: Keys of a table's metadata: what is known of its rows, as JSON, and the seal.
 METADATA, SEAL = b"popview", b"popview seal"
@@ -89,36 +84,12 @@ def sealed(table: pa.Table) -> pa.Table:
     return table.replace_schema_metadata({METADATA: table.schema.metadata[METADATA], SEAL: seal_of(table)})
 
 
-def unsealed(table: pa.Table, former: bool = False) -> pa.Table:
-    """Return a table without its seal.
-
-    Parameters
-    ----------
-    table : pyarrow.Table
-    former : bool
-        Whether the seal of an earlier version is taken as well: a CRC-32 of the metadata, and of the columns' names.
-
-    Raises
-    ------
-    ValueError
-        If it has none, or one that does not fit.
-    UsageError
-        If it has that of an earlier version, which is not taken.
-    """
+def unsealed(table: pa.Table) -> pa.Table:
+    """Return a table without its seal; raise ValueError if it has none, or one that does not fit."""
     metadata = table.schema.metadata or {}
-    if METADATA not in metadata:
-        raise ValueError("it has no metadata")
-    told = metadata[METADATA]
-    earlier = {b"popview crc32": told, b"popview crc32 with names": told + "|".join(table.column_names).encode()}
-    known = earlier.keys() & metadata.keys()
-    if SEAL in metadata:
-        fits = metadata[SEAL].decode() == seal_of(table)
-    elif not former:
-        if not known:
-            raise ValueError("it has no seal")
-        raise UsageError("has the seal of an earlier version: `popview verify --write` renews it")
-    else:
-        fits = all(metadata[key] == b"%d" % zlib.crc32(earlier[key]) for key in known)
-    if not fits:
+    for key, words in ((METADATA, "metadata"), (SEAL, "seal")):
+        if key not in metadata:
+            raise ValueError(f"it has no {words}")
+    if metadata[SEAL].decode() != seal_of(table):
         raise ValueError("its seal is not that of its rows, columns and metadata")
-    return table.replace_schema_metadata({METADATA: told})
+    return table.replace_schema_metadata({METADATA: metadata[METADATA]})

@@ -16,8 +16,6 @@ from popview.optimizers import hyperparameters
 from popview.optimizers.checks import WHOLE
 from popview.runs import annealed, expansion, profiles, specs, store, workers
 
-__all__ = ["anneal", "choose", "draw", "loss_on_validation", "score", "tune"]
-
 
 def draw(profile: str, task: str, algorithm: str) -> list[dict[str, float]]:
     """Draw the trials of an algorithm: its base setting, then Halton points, log-uniform over ranges in the profile.

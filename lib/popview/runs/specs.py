@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-__all__ = ["FIRST_SEED", "REVISIONS", "SEARCHES", "TRIAL_SEED", "VARIANTS", "GridSpec", "Part", "RunSpec", "digest"]
-
 #: "base": the profile's one setting per algorithm; "trial": the settings that a search tries, base among them, at half
 #: the budget; "tuned": the best of these, with other seeds.
 VARIANTS = ("base", "tuned", "trial")
@@ -93,7 +91,7 @@ class Part:
 
     @property
     def same_as(self) -> Sequence["Part"]:
-        """Parts whose files may have the same rows; `popview.runs.computing.rows_taken` says whether one has."""
+        """Parts whose files may have the same rows; `popview.runs.training.taken` says whether one has."""
         return ()
 
     @property

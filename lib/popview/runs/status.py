@@ -13,8 +13,6 @@ from popview.runs import profiles
 from popview.runs.index import Index
 from popview.runs.specs import VARIANTS, Part
 
-__all__ = ["State", "inventory", "seconds", "status"]
-
 
 class State(NamedTuple):
     """What the store holds of a part.

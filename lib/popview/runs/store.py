@@ -14,29 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from popview.common import read_log
+from popview.common.environment import processor, versions
 from popview.common.errors import UsageError, reason_of
 from popview.common.files import written_whole
 from popview.common.folders import OWN, RESULTS
 from popview.common.locks import claim
 from popview.runs import columns, seals
 from popview.runs.specs import Part
-
-__all__ = [
-    "Damaged",
-    "beside",
-    "contents",
-    "folder_of",
-    "load",
-    "metadata",
-    "metadata_of",
-    "missing",
-    "path",
-    "save",
-    "stem_of",
-    "sweep",
-    "tidy",
-    "write",
-]
 
 #: What may lie beside a trajectory's file while it is computed, or on request.
 SUFFIXES = {"lock": ".lock", "unfinished": ".unfinished", "weights": ".weights.safetensors"}
@@ -70,19 +54,21 @@ def beside(spec: Part, what: str, root: Path = RESULTS) -> Path:
     return path(spec, root).with_suffix(SUFFIXES[what])
 
 
+def described(table: pa.Table, part: Part, **facts: Any) -> pa.Table:
+    """Add a part's metadata to its table: spec, digest, versions, processor and other facts."""
+    known = {"spec": json.loads(part.canonical), "digest": part.digest, "versions": versions()}
+    return table.replace_schema_metadata({"popview": json.dumps({**known, "processor": processor(), **facts})})
+
+
 def save(spec: Part, table: pa.Table, root: Path = RESULTS) -> Path:
-    """Write a trajectory: to a temporary file in the same folder, then renamed.
+    """Write a trajectory, with its seal: to a temporary file in the same folder, then renamed.
 
     Raises
     ------
     UsageError
         If the folder cannot be written; in one line, with the system's reason.
     """
-    return write(table, path(spec, root))
-
-
-def write(table: pa.Table, target: Path) -> Path:
-    """Write a table, with its seal, under a name of the store; see `save`."""
+    target = path(spec, root)
     single = [field.name for field in table.schema if not pa.types.is_list(field.type)]
     options: dict[str, Any] = {"compression": "zstd", "use_dictionary": single}
     with written_whole(target) as part:
@@ -128,15 +114,12 @@ class Damaged(UsageError):
 def _reading(file: Path) -> Iterator[None]:
     """Raise Damaged for what a damaged file raises.
 
-    Where it is the system that cannot read now, for want of memory say, or the seal is a former one, UsageError: the
-    file may be good.
+    Where it is the system that cannot read now, for want of memory say, UsageError: the file may be good.
     """
     try:
         yield
     except Damaged:
         raise
-    except UsageError as error:
-        raise UsageError(f"{file} {error}") from None
     except (
         pa.ArrowException, OSError, MemoryError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError
     ) as error:  # fmt: skip
@@ -147,11 +130,11 @@ def _reading(file: Path) -> Iterator[None]:
         raise Damaged(reason) from error
 
 
-def _checked(file: Path, former: bool = False) -> tuple[pa.Table, dict[str, Any]]:
+def _checked(file: Path) -> tuple[pa.Table, dict[str, Any]]:
     """Return a file's table and metadata, if they are what was written, and what their spec asks for."""
     with file.open("rb") as stream:
         table = pq.ParquetFile(stream, page_checksum_verification=True).read(use_threads=False)
-    table = seals.unsealed(table, former)
+    table = seals.unsealed(table)
     told = metadata_of(table.schema)
     columns.check_schema(table, told)
     return table, told
@@ -240,25 +223,19 @@ def metadata(spec: Part, root: Path = RESULTS) -> dict[str, Any]:
     return _loaded(spec, root)[1]
 
 
-def contents(file: Path, former: bool = False) -> tuple[pa.Table, dict[str, Any]]:
+def contents(file: Path) -> tuple[pa.Table, dict[str, Any]]:
     """Return the table and the metadata of a file of any spec, read now and checked as by `load`.
-
-    Parameters
-    ----------
-    file : Path
-    former : bool
-        Whether the seal of an earlier version is taken as well.
 
     Raises
     ------
     Damaged
         If it is damaged, or another spec's than its name says.
     UsageError
-        If it has the seal of an earlier version, or cannot be read now.
+        If it cannot be read now.
     """
     try:
         with _reading(file):
-            table, told = _checked(file, former)
+            table, told = _checked(file)
             if not file.stem.endswith(f"-{told['digest']}"):
                 raise Damaged("it holds another spec")
     except Damaged as error:

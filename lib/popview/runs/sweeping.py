@@ -1,17 +1,14 @@
 """One part of a sweep over landscapes → its table. Torch is imported here, and not where parts are named."""
 
-import json
 import time
 
 import numpy as np
 import pyarrow as pa
 
-from popview.common.environment import processor, versions
 from popview.landscapes.transitions import landscape_of, sweep_settings, traced
+from popview.runs import store
 from popview.runs.columns import SWEEP
 from popview.runs.sweeps import SweepPart, settings_of
-
-__all__ = ["sweep_table"]
 
 
 def sweep_table(part: SweepPart) -> pa.Table:
@@ -42,6 +39,4 @@ def sweep_table(part: SweepPart) -> pa.Table:
     columns |= {"restarts": [given["restarts"]] * len(rows)}
     columns |= {"transitions": [row["transitions"].ravel().astype(np.int64) for row in found]}
     table = pa.table({field.name: pa.array(columns[field.name], field.type) for field in SWEEP}, schema=SWEEP)
-    told = {"spec": json.loads(part.canonical), "digest": part.digest, "versions": versions()}
-    told |= {"processor": processor(), "seconds": time.perf_counter() - began}
-    return table.replace_schema_metadata({"popview": json.dumps(told)})
+    return store.described(table, part, seconds=time.perf_counter() - began)

@@ -18,8 +18,6 @@ from popview.common.schemas import Count, Names, Positive, Schema, check
 from popview.runs import profiles
 from popview.runs.specs import Part
 
-__all__ = ["SETTINGS", "SweepPart", "settings_of", "sweep_names", "sweep_parts"]
-
 FOLDER = profiles.FOLDER.parent / "landscapes"
 
 #: Raised when the arithmetic of sweeps changes, so that old results count as missing.

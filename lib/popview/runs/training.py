@@ -28,8 +28,6 @@ from popview.tasks.problem import SPLITS, Problem
 from popview.tasks.scores import to_bytes
 from popview.tasks.setup import set_up
 
-__all__ = ["FAR", "Record", "Trajectory", "compute", "taken", "train_table"]
-
 #: A restart counts as diverged if its training loss ends above this many times what it was at the start, as it does
 #: where the loss is not finite: units that a huge step has switched off leave a loss that is finite, in the millions.
 FAR = 10

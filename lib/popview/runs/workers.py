@@ -24,11 +24,10 @@ from popview.common.folders import RESULTS
 from popview.common.locks import abandoned, claim, is_held
 from popview.runs import store
 from popview.runs.cluster import dask_client, dask_results
-from popview.runs.computing import compute_part, rows_taken
+from popview.runs.computing import compute_part
 from popview.runs.loop import EVERY
 from popview.runs.specs import Part
-
-__all__ = ["BACKENDS", "run", "to_compute"]
+from popview.runs.training import taken
 
 #: How often what a killed worker left is tried before giving up.
 ATTEMPTS = 3
@@ -232,7 +231,7 @@ def _reuse(part: Part, root: Path) -> bool:
     """Store a part's table, and say so, where another part's file has the same rows."""
     for other in part.same_as:
         try:
-            table = rows_taken(part, other, store.load(other, root))
+            table = taken(part, other, store.load(other, root))
         except UsageError:  # not there, or damaged
             continue
         if table is not None:

@@ -15,8 +15,6 @@ from popview.common.seeds import draws
 from popview.statistics.permutation import _relabellings, _two_sided
 from popview.statistics.results import Array, finite_array
 
-__all__ = ["equivalence_p_values", "mann_whitney_batch", "p_values", "permutation_batch", "t_batch"]
-
 ENUMERATED = 1000
 """Up to this many relabellings are enumerated (6 against 6 restarts: 924)."""
 

@@ -19,8 +19,6 @@ from popview.statistics.results import (
     rounding,
 )
 
-__all__ = ["holm", "mann_whitney", "mean_difference", "t_test", "tost"]
-
 
 def mann_whitney(a: ArrayLike, b: ArrayLike, *, unit: str = "checkpoint") -> Result:
     """Mann–Whitney U test as the paper runs it: SciPy's defaults, two-sided, on pooled checkpoints.

@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike
 
 from popview.statistics.results import Array, Result, check_fraction, constant, finite_array
 
-__all__ = ["effective_n", "icc", "simulate_nested", "simulate_selected"]
-
 
 def icc(groups: Sequence[ArrayLike] | Array, *, level: float = 0.95, unit: str = "restart") -> Result:
     """Intra-class correlation, ICC(1): the share of the variance of checkpoints that lies between restarts.

@@ -3,12 +3,9 @@
 from math import sqrt
 
 import numpy as np
-import scipy.stats
 from numpy.typing import ArrayLike
 
-from popview.statistics.results import Array, Result, check_fraction, finite_array
-
-__all__ = ["crossed_mean", "spread_of_scores"]
+from popview.statistics.results import Array, Result, finite_array, student
 
 
 def crossed_mean(values: ArrayLike, *, level: float = 0.95) -> Result:
@@ -50,7 +47,6 @@ def crossed_mean(values: ArrayLike, *, level: float = 0.95) -> Result:
     >>> result.estimate, [round(end, 2) for end in result.interval], result.n
     (1.0, [-1.48, 3.48], (2, 3))
     """
-    check_fraction(level, "level")
     table = _matrix(values)
     restarts, examples = table.shape
     mean = float(table.mean())
@@ -65,10 +61,7 @@ def crossed_mean(values: ArrayLike, *, level: float = 0.95) -> Result:
     else:
         variance = max(by_restart, by_example)
         freedom = degrees[int(by_example > by_restart)]
-    error = sqrt(variance)
-    half = float(scipy.stats.t.isf((1 - level) / 2, freedom)) * error
-    p_value = 2 * float(scipy.stats.t.sf(abs(mean) / error, freedom)) if error > 0 else float(mean == 0)
-    return Result(mean, (mean - half, mean + half), p_value, (restarts, examples), "restart and example")
+    return student(mean, sqrt(variance), freedom, level, (restarts, examples), "restart and example")
 
 
 def spread_of_scores(right: ArrayLike) -> tuple[float, float]:

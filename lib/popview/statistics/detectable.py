@@ -10,8 +10,6 @@ from popview.common.errors import of_the_book
 from popview.statistics.permutation import _relabellings, _sign_flips, _two_sided, smallest_p, smallest_p_paired
 from popview.statistics.results import check_fraction
 
-__all__ = ["DetectableEffect", "detectable_effect", "smallest_of_design"]
-
 #: Up to this many relabellings a design's power is simulated, on so many data sets.
 SIMULATED, DRAWS = 5_000, 4_000
 

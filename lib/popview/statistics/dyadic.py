@@ -3,12 +3,9 @@
 from math import sqrt
 
 import numpy as np
-import scipy.stats
 from numpy.typing import ArrayLike
 
-from popview.statistics.results import Result, check_fraction, finite_array
-
-__all__ = ["dyadic_mean"]
+from popview.statistics.results import Result, finite_array, student
 
 
 def dyadic_mean(values: ArrayLike, pairs: ArrayLike, *, level: float = 0.95, unit: str = "solution") -> Result:
@@ -49,7 +46,6 @@ def dyadic_mean(values: ArrayLike, pairs: ArrayLike, *, level: float = 0.95, uni
     >>> result.estimate, result.n
     (2.0, (4,))
     """
-    check_fraction(level, "level")
     numbers, ends = finite_array(values, "values"), np.asarray(pairs)
     if numbers.ndim != 1 or ends.shape != (len(numbers), 2) or not np.issubdtype(ends.dtype, np.integer):
         raise ValueError(f"values and pairs must have shapes (n,) and (n, 2), got {numbers.shape} and {ends.shape}")
@@ -62,7 +58,4 @@ def dyadic_mean(values: ArrayLike, pairs: ArrayLike, *, level: float = 0.95, uni
     sums = np.bincount(places.ravel(), weights=np.repeat(residuals, 2))
     alone = float((residuals**2).sum())
     error = sqrt(max(float((sums**2).sum()) - alone, alone)) / len(numbers)
-    mean, freedom = float(numbers.mean()), len(names) - 1
-    half = float(scipy.stats.t.isf((1 - level) / 2, freedom)) * error
-    p_value = 2 * float(scipy.stats.t.sf(abs(mean) / error, freedom)) if error > 0 else float(mean == 0)
-    return Result(mean, (mean - half, mean + half), p_value, (len(names),), unit)
+    return student(float(numbers.mean()), error, len(names) - 1, level, (len(names),), unit)

@@ -15,8 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from popview.statistics.results import Array, Result, check_fraction, checked_sample, paired_samples, rounding
 
-__all__ = ["a12", "hodges_lehmann", "hodges_lehmann_paired", "proportion"]
-
 EXACT_RANKS = 2500
 """Rank statistics are counted exactly up to this many pairs (50 against 50); beyond, the normal limit is as good."""
 

@@ -2,12 +2,9 @@
 
 from math import sqrt
 
-import scipy.stats
 from numpy.typing import ArrayLike
 
-from popview.statistics.results import Result, check_fraction, checked_sample
-
-__all__ = ["jackknife", "jackknife_apart"]
+from popview.statistics.results import Result, checked_sample, student
 
 
 def jackknife(estimate: float, left_out: ArrayLike, *, level: float = 0.95, unit: str = "restart") -> Result:
@@ -51,7 +48,7 @@ def jackknife(estimate: float, left_out: ArrayLike, *, level: float = 0.95, unit
     [-3.572, 9.572]
     """
     variance, number = _variance(left_out, "left_out")
-    return _result(estimate, variance, number - 1, level, (number,), unit)
+    return student(estimate, sqrt(variance), number - 1, level, (number,), unit)
 
 
 def jackknife_apart(
@@ -85,19 +82,10 @@ def jackknife_apart(
     second, n_b = _variance(b_left_out, "b_left_out")
     below = first**2 / (n_a - 1) + second**2 / (n_b - 1)
     freedom = (first + second) ** 2 / below if below > 0 else 1.0
-    return _result(a - b, first + second, freedom, level, (n_a, n_b), unit)
+    return student(a - b, sqrt(first + second), freedom, level, (n_a, n_b), unit)
 
 
 def _variance(left_out: ArrayLike, name: str) -> tuple[float, int]:
     """Return the jackknife's variance, and how many restarts there are."""
     values = checked_sample(left_out, name)
     return float(((values - values.mean()) ** 2).sum()) * (len(values) - 1) / len(values), len(values)
-
-
-def _result(estimate: float, variance: float, freedom: float, level: float, n: tuple[int, ...], unit: str) -> Result:
-    """Return the interval and the test of Student's t."""
-    check_fraction(level, "level")
-    error = sqrt(variance)
-    half = float(scipy.stats.t.isf((1 - level) / 2, freedom)) * error
-    p_value = 2 * float(scipy.stats.t.sf(abs(estimate) / error, freedom)) if error > 0 else float(estimate == 0)
-    return Result(estimate, (estimate - half, estimate + half), p_value, n, unit)

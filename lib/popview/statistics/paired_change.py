@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike
 
 from popview.statistics.results import Array
 
-__all__ = ["PairedChange", "paired_change"]
-
 
 class PairedChange(NamedTuple):
     """Changes of a share, one per cell.

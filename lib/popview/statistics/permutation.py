@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike
 from popview.common.seeds import checked_seed, draws
 from popview.statistics.results import Array, Result, checked_sample, paired_samples
 
-__all__ = ["exact_permutation", "paired_permutation", "smallest_p", "smallest_p_paired"]
-
 ENUMERATED = 200_000
 """Up to this many relabellings are enumerated: 10 against 10 restarts (184,756), or 17 pairs (131,072)."""
 

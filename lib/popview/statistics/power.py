@@ -16,17 +16,6 @@ from popview.statistics import detectable_effect, smallest_p, smallest_p_paired
 from popview.statistics.batched import equivalence_p_values, p_values
 from popview.statistics.simulations import rate_with_interval
 
-__all__ = [
-    "detectable_points",
-    "deviations",
-    "differing_groups",
-    "equivalence_power",
-    "power",
-    "restart_p_values",
-    "silence",
-    "smallest",
-]
-
 
 def differing_groups(
     sizes: Iterable[int], effects: Iterable[float], *, repeats: int = 2000, seed: int = 0

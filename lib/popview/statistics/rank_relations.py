@@ -12,8 +12,6 @@ from popview.statistics.results import Result, finite_array, interval_columns
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["granulated_tau", "kendall", "mean_kendall"]
-
 
 def kendall(x: ArrayLike, y: ArrayLike, *, level: float = 0.95, unit: str = "restart") -> Result:
     """Return Kendall's τ_b of two columns, with the jackknife's interval over their rows; see `mean_kendall`.

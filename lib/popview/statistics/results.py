@@ -3,21 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.stats
 from numpy.typing import ArrayLike, NDArray
-
-__all__ = [
-    "Equivalence",
-    "Result",
-    "check_fraction",
-    "checked_sample",
-    "constant",
-    "finite_array",
-    "float_array",
-    "interval_columns",
-    "paired_samples",
-    "pooled",
-    "rounding",
-]
 
 Array = NDArray[np.float64]
 
@@ -93,6 +80,27 @@ def interval_columns(result: Result, prefix: str = "") -> dict[str, float]:
     """Return the ends of a result's interval as ``<prefix>low`` and ``<prefix>high``; NaN where it has none."""
     low, high = result.interval or (np.nan, np.nan)
     return {f"{prefix}low": low, f"{prefix}high": high}
+
+
+def student(estimate: float, error: float, freedom: float, level: float, n: tuple[int, ...], unit: str) -> Result:
+    """Return an estimate with Student's interval, and the p-value of his test against 0.
+
+    Parameters
+    ----------
+    estimate : float
+    error : float
+        Its standard error; 0 where nothing varies.
+    freedom : float
+        Degrees of freedom.
+    level : float
+        Of the interval; ValueError unless it lies between 0 and 1.
+    n : tuple of int
+    unit : str
+    """
+    check_fraction(level, "level")
+    half = float(scipy.stats.t.isf((1 - level) / 2, freedom)) * error
+    p_value = 2 * float(scipy.stats.t.sf(abs(estimate) / error, freedom)) if error > 0 else float(estimate == 0)
+    return Result(estimate, (estimate - half, estimate + half), p_value, n, unit)
 
 
 def float_array(values: ArrayLike, name: str) -> Array:

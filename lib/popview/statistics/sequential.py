@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike
 
 from popview.statistics.results import Array, check_fraction, float_array
 
-__all__ = ["look_levels", "sequential_holm", "spent"]
-
 #: Points of the Gauss–Legendre rule between two boundaries.
 NODES = 200
 

@@ -15,17 +15,6 @@ from popview.statistics import TESTS, proportion, simulate_nested
 from popview.statistics.batched import p_values
 from popview.statistics.clustering import simulate_selected
 
-__all__ = [
-    "POOLED",
-    "RESTART_LEVEL",
-    "decided_by_construction",
-    "false_positives",
-    "matrix",
-    "rate_with_interval",
-    "rejected",
-    "split_p_values",
-]
-
 #: What the paper does: its two tests on pooled models. And the same question asked of restarts, by every test.
 POOLED = {"pooled Mann–Whitney": "Mann–Whitney", "pooled t": "t"}
 RESTART_LEVEL = {f"{name} on restarts": name for name in TESTS}

@@ -7,9 +7,7 @@ import scipy.stats
 from numpy.typing import ArrayLike
 
 from popview.common.errors import of_the_book
-from popview.statistics.results import Result, check_fraction, checked_sample
-
-__all__ = ["RandomEffects", "random_effects_mean"]
+from popview.statistics.results import Result, check_fraction, checked_sample, student
 
 
 @dataclass(frozen=True)
@@ -94,13 +92,8 @@ def random_effects_mean(
     freedom = found.size - 1
     mean, error = (float(value) * largest for value in (combined.mean_effect_re, combined.sd_eff_w_re))
     error *= max(1.0, sqrt(combined.scale_hksj_re))
-    half = float(scipy.stats.t.isf((1 - level) / 2, freedom)) * error
     return RandomEffects(
-        estimate=mean,
-        interval=(mean - half, mean + half),
-        p_value=2 * float(scipy.stats.t.sf(abs(mean) / error, freedom)),
-        n=(found.size,),
-        unit=unit,
+        **vars(student(mean, error, freedom, level, (found.size,), unit)),
         between=sqrt(float(combined.tau2)) * largest,
         inconsistency=max(0.0, 1 - freedom / combined.q) if combined.q > 0 else 0.0,
         homogeneity_p=float(scipy.stats.chi2.sf(combined.q, freedom)),

@@ -15,8 +15,6 @@ from popview.statistics.effect_sizes import a12, hodges_lehmann, hodges_lehmann_
 from popview.statistics.permutation import exact_permutation, paired_permutation
 from popview.statistics.results import Equivalence, Result, check_fraction
 
-__all__ = ["FEWEST_SIGNS", "Comparison", "Verdict", "compare", "verdict"]
-
 #: Pairs from which a paired comparison flips signs; below, it takes the t test.
 FEWEST_SIGNS = 8
 

@@ -11,11 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from popview.common.errors import reason_of
-from popview.common.files import writing
+from popview.common.files import file_digest, writing
 from popview.common.folders import cache_folder as folder
 from popview.common.locks import claim
-
-__all__ = ["array_digest", "arrays", "folder"]
 
 #: Names the arrays, and the SHA-256 of each one's file: of type and shape as of the values.
 MANIFEST = "files.json"
@@ -65,7 +63,7 @@ def _opened(place: Path, quiet: bool = False) -> dict[str, np.ndarray] | None:
     """Open the arrays of a folder; None where they are not there, or damaged, which is told unless `quiet`."""
     try:
         sums = dict(json.loads((place / MANIFEST).read_text("utf-8")))
-        wrong = [key for key, known in sums.items() if _file_digest(place / f"{key}.npy") != known]
+        wrong = [key for key, known in sums.items() if file_digest(place / f"{key}.npy") != known]
         reason = f"wrong checksum of {', '.join(wrong)}" if wrong else "" if sums else "it names no arrays"
     except FileNotFoundError as error:
         if not place.exists():
@@ -82,11 +80,6 @@ def _mapped(place: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
     return {key: np.load(place / f"{key}.npy", mmap_mode="r", allow_pickle=False) for key in names}
 
 
-def _file_digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _written(place: Path, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Write to a folder beside it, then rename that; whoever calls this holds the lock."""
     part = place.with_name(place.name + ".part")
@@ -95,7 +88,7 @@ def _written(place: Path, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         part.mkdir()
         for key, array in made.items():
             np.save(part / f"{key}.npy", array, allow_pickle=False)
-        (part / MANIFEST).write_text(json.dumps({key: _file_digest(part / f"{key}.npy") for key in made}), "utf-8")
+        (part / MANIFEST).write_text(json.dumps({key: file_digest(part / f"{key}.npy") for key in made}), "utf-8")
         if place.exists():
             shutil.rmtree(place)
         part.rename(place)

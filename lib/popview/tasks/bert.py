@@ -7,10 +7,9 @@ from typing import Any
 import torch
 
 from popview.common.errors import UsageError, is_out_of_memory, reason_of
+from popview.common.files import file_digest
 from popview.common.seeds import seed_torch
 from popview.tasks import hub
-
-__all__ = ["classifier", "tokenizer", "vocabulary"]
 
 #: What a tokenizer is read from, as far as it is there.
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt")
@@ -30,7 +29,7 @@ def vocabulary(model: str) -> str:
     """Return the first digits of the SHA-256 of a model's tokenizer files; "hub" where they are in no local folder."""
     place = Path(hub.model_folder(model))
     found = [place / name for name in FILES if (place / name).is_file()]
-    sums = "".join(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in found)
+    sums = "".join(f"{file.name} {file_digest(file)}" for file in found)
     return hashlib.sha256(sums.encode()).hexdigest()[:12] if found else "hub"
 
 

@@ -6,8 +6,6 @@ A new task on images or texts is one more record here and a table in a profile.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["ACCURACY", "MACRO_F1", "RECORDS", "SHOWN", "Task", "checksums"]
-
 ACCURACY, MACRO_F1 = "accuracy", "macro-F1"
 
 

@@ -24,8 +24,6 @@ from popview.tasks.problem import Problem
 from popview.tasks.sizes import Sizes
 from popview.tasks.supervised import draw_fixed, draw_split, steps_of
 
-__all__ = ["CORRUPTIONS", "Digits", "corrupted_digits", "digits_task"]
-
 TASK = RECORDS["digits"]
 VALIDATION_IMAGES = TASK.rest - TASK.train
 SHARED_VALIDATION_IMAGES = 100
@@ -309,8 +307,3 @@ class Digits(Problem):
         """Return the cross-entropy per image and the test images."""
         images, labels = self._splits["test"]
         return lambda inputs: self._losses(self._logits(inputs), labels), images.clone()
-
-
-def digits_task(task: Task) -> Callable[..., Digits]:
-    """Return what sets this task up."""
-    return Digits

@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 
 from popview.common.errors import UsageError, is_out_of_memory, reason_of
-from popview.common.files import temporary_folder
+from popview.common.files import file_digest, temporary_folder
 from popview.tasks import array_cache
-
-__all__ = ["advice", "checked_arrays", "column", "load_data", "model_folder", "name_of", "split_of", "values"]
 
 #: Raised when what is decoded from a data set changes, so that what was kept of it is made anew.
 REVISION = 2
@@ -70,8 +68,7 @@ def name_of(data: str, config: str) -> str:
 @remembered
 def _digest(file: Path, *_: int) -> str:
     """Return the SHA-256 of a file's content; read once while its time and size stay what they are."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_digest(file)
 
 
 def load_data(data: str, config: str) -> Any:

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,6 @@ from popview.tasks.supervised import (
     steps_of,
     with_missing_labels,
 )
-
-__all__ = ["Images", "image_task"]
 
 EVALUATED_AT_ONCE = 500  # images per forward pass in evaluation
 MEASURED = 250  # images for Hessian-vector products, each of which costs several passes, and for input gradients
@@ -335,9 +333,3 @@ def augment(images: Tensor, draws: torch.Generator, padding: int = 4) -> Tensor:
     lines = torch.arange(n)[:, None] * padded.shape[1] + rows
     pixels = lines[:, :, None] * padded.shape[2] + columns[:, None, :]
     return padded.view(-1, channels).index_select(0, pixels.flatten()).view(images.shape)  # thrice as fast as [,,]
-
-
-def image_task(task: Task) -> Callable[..., Images]:
-    """Return what sets up a task of the catalogue."""
-    known = {name: getattr(task, name) for name in ("data", "config", "label", "classes", "augmented")}
-    return partial(Images, **known)

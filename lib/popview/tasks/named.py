@@ -13,8 +13,6 @@ from popview.common.seeds import generator, seed_torch, stream
 from popview.tasks.problem import Problem
 from popview.tasks.supervised import Batch, Supervised, draw_split, steps_of
 
-__all__ = ["DatasetProblem", "named_problem"]
-
 
 def named_problem(name: str, seed: int) -> Problem:
     """Import the function that somebody has named, and let it make its task for a restart's seed.

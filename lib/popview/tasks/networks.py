@@ -8,8 +8,6 @@ from torch.nn.functional import avg_pool2d, pad, relu
 
 from popview.common.errors import UsageError
 
-__all__ = ["make_network"]
-
 
 def make_network(name: str, shape: tuple[int, int, int], classes: int, width: int = 16) -> nn.Module:
     """Return a freshly initialised network, its random numbers from torch's global generator.

@@ -12,8 +12,6 @@ from torch import Tensor
 from popview.tasks.catalogue import Task
 from popview.tasks.sizes import Sizes
 
-__all__ = ["SPLITS", "Problem"]
-
 SPLITS = ("train", "validation", "test")
 
 

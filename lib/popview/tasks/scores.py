@@ -5,18 +5,6 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-__all__ = [
-    "BINS",
-    "THRESHOLD",
-    "average_precision",
-    "calibration_error",
-    "disagreement",
-    "from_bytes",
-    "negative_log_likelihood",
-    "predictions",
-    "to_bytes",
-]
-
 #: Probability above which a label of a multi-label task is predicted: fixed, never tuned (Demszky et al. 2020's 0.3).
 THRESHOLD = 0.3
 

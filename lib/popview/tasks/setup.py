@@ -1,26 +1,33 @@
 """From a task of the catalogue and the settings of its model to a `Problem`."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from popview.common.errors import UsageError, check_name
-from popview.tasks.catalogue import RECORDS
-from popview.tasks.digits import digits_task
-from popview.tasks.images import image_task
+from popview.tasks.catalogue import RECORDS, Task
+from popview.tasks.digits import Digits
+from popview.tasks.images import Images
 from popview.tasks.problem import Problem
-from popview.tasks.texts import text_task
+from popview.tasks.texts import Texts
 
-__all__ = ["TASKS", "set_up"]
-
-_KINDS: dict[str, Callable[..., Callable[..., Problem]]] = {
-    "digits": digits_task,
-    "images": image_task,
-    "texts": text_task,
+#: Kind of a task → its class, and what the class takes of the task's record.
+_KINDS: dict[str, tuple[type[Problem], tuple[str, ...]]] = {
+    "digits": (Digits, ()),
+    "images": (Images, ("data", "config", "label", "classes", "augmented")),
+    "texts": (Texts, ("data", "config", "label", "multilabel", "classes")),
 }
 
+
+def maker_of(task: Task) -> partial[Problem]:
+    """Return what sets up a task of the catalogue."""
+    kind, known = _KINDS[task.kind]
+    return partial(kind, **{name: getattr(task, name) for name in known})
+
+
 #: Task → what sets it up for the seeds of restarts, given the settings of its model in the profile.
-TASKS = {name: _KINDS[task.kind](task) for name, task in RECORDS.items()}
+TASKS = {name: maker_of(task) for name, task in RECORDS.items()}
 
 
 def set_up(task: str, seeds: Sequence[int], model: dict[str, Any]) -> Problem:

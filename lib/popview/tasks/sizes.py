@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 from popview.tasks.corruptions import SEVERITIES, WHOLE_SEVERITIES
 
-__all__ = ["Sizes", "sample_sizes"]
-
 
 class Sizes(NamedTuple):
     """Numbers of examples.

@@ -19,17 +19,6 @@ from popview.tasks.problem import Problem
 from popview.tasks.scores import predictions
 from popview.tasks.sizes import Sizes, sample_sizes
 
-__all__ = [
-    "Batch",
-    "Supervised",
-    "check_labels",
-    "draw_fixed",
-    "draw_split",
-    "sample_with_every_label",
-    "steps_of",
-    "with_missing_labels",
-]
-
 Batch = tuple[Any, Tensor]
 
 

@@ -1,7 +1,7 @@
 """Tasks on texts: tokenised once, batched by length, classified by a BERT of any size."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -31,8 +31,6 @@ from popview.tasks.supervised import (
     supported_precision,
     with_missing_labels,
 )
-
-__all__ = ["Texts", "text_task"]
 
 EVALUATED_AT_ONCE = 100  # texts per forward pass in evaluation
 SORTED_AT_ONCE = 50  # minibatches whose texts are sorted by length together
@@ -383,9 +381,3 @@ def _padded(texts: Encoded, rows: np.ndarray) -> tuple[Tensor, Tensor]:
     parts = [torch.from_numpy(np.array(texts.tokens[texts.starts[i] : texts.starts[i + 1]])) for i in rows]
     mask = nn.utils.rnn.pad_sequence([torch.ones(len(part), dtype=torch.int64) for part in parts], batch_first=True)
     return nn.utils.rnn.pad_sequence(parts, batch_first=True), mask
-
-
-def text_task(task: Task) -> Callable[..., Texts]:
-    """Return what sets up a task of the catalogue."""
-    known = {name: getattr(task, name) for name in ("data", "config", "label", "multilabel", "classes")}
-    return partial(Texts, **known)

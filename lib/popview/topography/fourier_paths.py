@@ -10,8 +10,6 @@ from torch import Tensor
 
 from popview.common.errors import UsageError, check_name
 
-__all__ = ["OBJECTIVES", "Bend", "FourierPath", "FourierPathFinder", "Profile", "along", "profile"]
-
 #: Parameter vectors of shape ``(N, d)`` → losses of shape ``(N,)``.
 Loss = Callable[[Tensor], Tensor]
 

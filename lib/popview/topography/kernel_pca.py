@@ -8,8 +8,6 @@ from sklearn.decomposition import KernelPCA
 
 from popview.common.errors import UsageError, check_name
 
-__all__ = ["KERNELS", "Components", "coordinates", "distances", "gram", "kernel_pca", "norms"]
-
 Array = NDArray[np.float64]
 
 #: Kernel → its name in scikit-learn.

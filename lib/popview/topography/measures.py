@@ -12,8 +12,6 @@ from torch import Generator, Tensor
 from popview.topography import flatness
 from popview.topography.flatness import Estimate, Loss
 
-__all__ = ["FLATNESS", "SHARPNESS", "Measure", "Models", "flatness_of"]
-
 #: Radii: those of Foret et al. 2021, Kwon et al. 2021, and a twentieth of each weight.
 RADIUS, ADAPTIVE_RADIUS, RELATIVE_NOISE = 0.05, 0.5, 0.05
 

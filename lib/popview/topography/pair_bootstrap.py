@@ -11,8 +11,6 @@ from popview.common.errors import UsageError
 from popview.common.seeds import draws
 from popview.statistics.results import Result, check_fraction
 
-__all__ = ["difference", "mean", "random_pairs"]
-
 
 def random_pairs(solutions: int, pairs: int, seed: int) -> NDArray[np.int64]:
     """Draw different pairs of different solutions: indices of shape ``(pairs, 2)``.

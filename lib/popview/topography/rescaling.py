@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["rescale", "scales_of"]
-
 
 def scales_of(layers: int, factor: float, hidden: int = 0) -> list[tuple[float, float]]:
     """Return what the weights and biases of each layer are multiplied by.

@@ -9,8 +9,6 @@ from torch import Tensor
 from popview.common.errors import UsageError
 from popview.topography.fourier_paths import FourierPathFinder, Profile
 
-__all__ = ["SettledPaths", "settle"]
-
 #: Steps that L-BFGS remembers.
 HISTORY = 10
 

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from popview.common.errors import UsageError
 
-__all__ = ["Match", "match", "permute"]
-
 Array = np.ndarray
 
 

@@ -11,8 +11,6 @@ from torch.nn.functional import cross_entropy
 
 from popview.common.errors import UsageError
 
-__all__ = ["PerceptronLoss", "network_loss"]
-
 #: Points of a path that `PerceptronLoss.along` runs through the later layers at once: what a processor's cache holds.
 POINTS = 12
 

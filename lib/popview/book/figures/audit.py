@@ -9,8 +9,6 @@ from matplotlib.figure import Figure
 from popview.book import style
 from popview.book.page import MINUS
 
-__all__ = ["contradictions", "implied_p_values"]
-
 #: What agrees, and what does not.
 CALM, ODD = "#777777", "#b2182b"
 
@@ -44,8 +42,7 @@ def contradictions(low: pd.DataFrame, sets: pd.DataFrame, pairs: pd.DataFrame, w
         right.plot(rows["first"], rows["second"], marker, color=shade, alpha=0.8, markersize=4.5)
     worst = pairs.loc[pairs["adjusted"].idxmin()]
     words = f"{worst['algorithm']}: {worst['first']:g}\nand {worst['second']:g}"
-    place = {"xytext": (-2, 7), "textcoords": "offset points", "color": ODD}
-    right.annotate(words, (worst["first"], worst["second"]), va="bottom", **place)
+    style.note(right, words, (worst["first"], worst["second"]), (-2, 7), color=ODD, ha="left", va="bottom")
     right.set(title="Mirror images are hit\nequally often", xlabel="one minimum, %", ylabel="its image, %")
     right.set(xlim=(0, 42), ylim=(0, 42), xticks=[0, 20, 40], yticks=[0, 20, 40])
     return figure

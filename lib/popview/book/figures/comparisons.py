@@ -7,16 +7,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from popview.book import style
 from popview.book.colours import colour
-from popview.book.figures.trajectories import AROUND, LINE, log_axis, points
+from popview.book.figures.trajectories import AROUND, LINE, log_axis
 from popview.book.names import short_names, task_title
-from popview.book.style import empty
-
-__all__ = ["distances_from_sgd", "forest", "search_curves"]
+from popview.book.page import points
 
 #: Variant → mark, whether it is filled, and what the figure calls it.
 VARIANTS: dict[str, tuple[str, bool, str]] = {
@@ -45,7 +42,7 @@ def forest(comparison: pd.DataFrame, width: int, unfinished: Collection[tuple[st
         Those that had not finished learning: their numbers get a star.
     """
     if comparison.empty:
-        return empty(width)
+        return style.empty(width)
     names, tasks = list(comparison["a"].unique()), list(comparison["task"].unique())
     narrow = width <= style.PHONE
     height = (25 if narrow else 30) * len(names) + AROUND
@@ -66,18 +63,7 @@ def forest(comparison: pd.DataFrame, width: int, unfinished: Collection[tuple[st
         axes.grid(axis="y", visible=False)
     figure.supxlabel("points of test score above SGD", fontsize=8.5)
     there = [VARIANTS[name] for name in VARIANTS if name in set(comparison["variant"])]
-    marks: list[Any] = [
-        Line2D(
-            [],
-            [],
-            color="#444444",
-            marker=mark,
-            linewidth=0,
-            markerfacecolor="#444444" if fill else "white",
-            label=name,
-        )
-        for mark, fill, name in there
-    ]
+    marks: list[Any] = [style.mark(name, "#444444", marker, filled) for marker, filled, name in there]
     marks.append(Patch(**style.MARGIN, label="the margin"))
     figure.legend(handles=marks, loc="outside upper right", ncols=2 if narrow else len(marks), borderaxespad=0)
     return figure
@@ -112,7 +98,7 @@ def distances_from_sgd(table: pd.DataFrame, width: int) -> Figure:
         In pixels.
     """
     if table.empty:
-        return empty(width)
+        return style.empty(width)
     names, tasks = list(table["a"].unique()), list(table["task"].unique())
     figure, panels = style.canvas(width, LINE * len(names) + AROUND, len(tasks), columns=4, phone_columns=2)
     left_most = 4 if width > style.PHONE else 2
@@ -145,7 +131,7 @@ def search_curves(sensitivity: pd.DataFrame, budgets: pd.DataFrame, width: int) 
         In pixels.
     """
     if sensitivity.empty:
-        return empty(width)
+        return style.empty(width)
     figure, (left, right) = style.canvas(width, 220, 2, columns=2)
     for algorithm, rows in sensitivity[sensitivity["rung"] == "cell"].groupby("algorithm", sort=False):
         left.plot(rows["lr"], 100 * rows["best"], "o-", color=colour(str(algorithm)), label=algorithm)

@@ -4,16 +4,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from popview.book import style
 from popview.book.colours import colour
-from popview.book.figures.trajectories import AROUND, LINE, points
+from popview.book.figures.trajectories import AROUND, LINE
 from popview.book.names import task_title
-from popview.book.style import empty
+from popview.book.page import points
 from popview.book.tables.costs import hours
-
-__all__ = ["budgets", "hours_figure"]
 
 #: Lowest and highest difference drawn, in points: beyond it stands an arrow with its number.
 LOWEST, HIGHEST = -14.0, 5.0
@@ -22,7 +19,7 @@ LOWEST, HIGHEST = -14.0, 5.0
 def hours_figure(rows: pd.DataFrame, width: int) -> Figure:
     """Draw the GPU-hours of one profile and variant of `popview.runs.costs.cost_table`: a panel for each task."""
     if rows.empty:
-        return empty(width)
+        return style.empty(width)
     tasks = list(rows["task"].unique())
     names = list(rows["algorithm"].unique())
     figure, panels = style.canvas(width, LINE * len(names) + AROUND, len(tasks), columns=2, sharex=True)
@@ -33,9 +30,7 @@ def hours_figure(rows: pd.DataFrame, width: int) -> Figure:
             words = " not in the profile" if np.isnan(value) else f" {hours(value)}"
             axes.text(0 if np.isnan(value) else value, place, words, va="center", color="#444444")
         axes.set(title=task_title(task), xlabel="GPU-hours", xlim=(0, 1.25 * rows["gpu_hours"].max()))
-        axes.grid(axis="y", visible=False)
-        axes.set_yticks(range(len(names)), names)
-        axes.invert_yaxis()
+        style.lines(axes, names)
     return figure
 
 
@@ -50,7 +45,7 @@ def budgets(metric: pd.DataFrame, width: int) -> Figure:
         In pixels.
     """
     if metric.empty:
-        return empty(width)
+        return style.empty(width)
     tasks = list(metric["task"].unique())
     figure, panels = style.canvas(width, 250, len(tasks), columns=4, phone_columns=2, sharey=True)
     for axes, task in zip(panels, tasks, strict=True):
@@ -67,10 +62,8 @@ def budgets(metric: pd.DataFrame, width: int) -> Figure:
     figure.supylabel("points above SGD", fontsize=8.5)
     figure.supxlabel("for the same number of …", fontsize=8.5)
     shade = colour(str(metric["algorithm"].iloc[0]))
-    marks = [
-        Line2D([], [], color=shade, marker="o", markerfacecolor=fill, label=name)
-        for fill, name in (("white", "default settings"), (shade, "searched settings"))
-    ]
+    names = {"default settings": False, "searched settings": True}
+    marks = [style.mark(name, shade, filled=filled, linewidth=1.4) for name, filled in names.items()]
     figure.legend(handles=marks[: metric["variant"].nunique()], loc="outside upper right", ncols=2, borderaxespad=0)
     return figure
 

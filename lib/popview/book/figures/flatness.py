@@ -5,21 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import NullFormatter
 
 from popview.book import style
 from popview.book.tables.topography import MEASURES
-
-__all__ = [
-    "ARMS",
-    "ARMS_OF_IMAGES",
-    "LEVELS",
-    "MEASURE_NAMES",
-    "corruption_sheet",
-    "sharpness_after",
-    "shift_differences",
-    "tau_levels",
-]
 
 #: Measure → its name on the page.
 MEASURE_NAMES = MEASURES | {"trace": "trace of the Hessian"}
@@ -95,19 +84,10 @@ def tau_levels(
             ends = [(own["tau"] - own["low"]).clip(lower=0), (own["high"] - own["tau"]).clip(lower=0)]
             ax.errorbar(own["tau"], places, xerr=ends, fmt=mark, color=shade, elinewidth=1.1, label=name)
             for place, words, low, high in zip(places, own.get("words", ()), own["low"], own["high"], strict=False):
-                right = high > 0
-                ax.text(
-                    high + 0.05 if right else low - 0.05,
-                    place,
-                    words,
-                    color=shade,
-                    weight="bold",
-                    va="center",
-                    ha="left" if right else "right",
-                )
+                end, side = (high + 0.05, "left") if high > 0 else (low - 0.05, "right")
+                ax.text(end, place, words, color=shade, weight="bold", va="center", ha=side)
         ax.set(title=title, xlim=(-1.02, 1.02), xticks=[-1, -0.5, 0, 0.5, 1])
-        ax.set_yticks(range(len(measures)), [MEASURE_NAMES[name] for name in measures])
-        ax.set_ylim(len(measures) - 0.5, -0.5)
+        style.lines(ax, [MEASURE_NAMES[name] for name in measures], grid=True)
         ax.tick_params(labelbottom=True)
     for ax in axes[-2:] if width > style.PHONE else axes[-1:]:
         ax.set_xlabel("rank correlation τ: right, sharper is worse")
@@ -134,9 +114,8 @@ def sharpness_after(ratios: pd.DataFrame, measures: Sequence[str], width: int) -
         places = [names.index(arm) for arm in own["arm"]]
         ax.plot(own["ratio"], places, mark, color=shade, alpha=0.85, label=MEASURE_NAMES[measure])
     ax.set(xscale="log", xlabel="sharpness, times plain SGD's: right is sharper")
-    ax.set_yticks(range(len(names)), [ARMS[arm] for arm in names])
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    style.lines(ax, [ARMS[arm] for arm in names], grid=True)
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
     figure.legend(loc="outside upper left", ncols=3 if width > style.PHONE else 1)
     return figure
@@ -161,8 +140,7 @@ def shift_differences(panels: Mapping[str, pd.DataFrame], width: int) -> Figure:
         ends = [middle - 100 * own["low"], 100 * own["high"] - middle]
         ax.errorbar(middle, places, xerr=ends, fmt="o", color=_SHADES[0], elinewidth=1.1)
         ax.set(title=title, xlabel="points of error: left is better")
-        ax.set_yticks(range(len(names)), [ARMS[arm] for arm in names])
-        ax.set_ylim(len(names) - 0.5, -0.5)
+        style.lines(ax, [ARMS[arm] for arm in names], grid=True)
     return figure
 
 

@@ -11,18 +11,9 @@ from matplotlib.figure import Figure
 
 from popview.book import style
 from popview.book.colours import MARKERS, colour
+from popview.book.names import landscape_title
 from popview.landscapes import Landscape
 from popview.landscapes.restarts import Sample
-
-__all__ = [
-    "contours",
-    "end_points",
-    "positions",
-    "sharpness_and_barrier",
-    "surfaces",
-    "title",
-    "trajectory_map",
-]
 
 Window = tuple[tuple[float, float], tuple[float, float]]
 
@@ -51,11 +42,6 @@ def _mesh(landscape: Landscape, window: Window | None, points: int) -> tuple[np.
     return x, y, np.log10(1 + values - lowest)
 
 
-def title(name: str) -> str:
-    """Return a landscape's name as a heading: "Six-hump camel"."""
-    return name.replace("-camel", " camel").capitalize()
-
-
 def surfaces(width: int, landscapes: Sequence[Landscape]) -> Figure:
     """Draw each landscape as a surface: the counterpart of the paper's Figure 1."""
     figure, panels = style.canvas(width, 230, len(landscapes), columns=3, subplot_kw={"projection": "3d"})
@@ -64,7 +50,7 @@ def surfaces(width: int, landscapes: Sequence[Landscape]) -> Figure:
         axes.plot_surface(
             *np.meshgrid(x, y), height, cmap="viridis", linewidth=0, antialiased=True, rcount=90, ccount=90
         )
-        axes.set(title=title(landscape.name), xlabel="x", ylabel="y", zticklabels=[])
+        axes.set(title=landscape_title(landscape.name), xlabel="x", ylabel="y", zticklabels=[])
         axes.locator_params(nbins=4)
         axes.tick_params(pad=-3)
         axes.xaxis.labelpad = axes.yaxis.labelpad = -7
@@ -94,7 +80,7 @@ def contours(width: int, landscapes: Sequence[Landscape], labels: Mapping[str, S
     figure, panels = style.canvas(width, 240, len(landscapes), columns=2)
     for axes, landscape in zip(panels, landscapes, strict=True):
         _draw_contour(axes, landscape)
-        axes.set(title=title(landscape.name), xlabel="x", ylabel="y")
+        axes.set(title=landscape_title(landscape.name), xlabel="x", ylabel="y")
         for kind, marker in MARKERS.items():
             points = np.array([m.location[:2] for m in landscape.minima if m.kind == kind]).reshape(-1, 2)
             size, shade = (150, _GLOBAL) if kind == "global" else (55, _LOCAL)
@@ -102,16 +88,8 @@ def contours(width: int, landscapes: Sequence[Landscape], labels: Mapping[str, S
         low, high = axes.get_ylim()
         for label, minimum in zip(labels.get(landscape.name, ()), landscape.minima, strict=False):
             x, y = minimum.location[:2]
-            below = y - low > 0.2 * (high - low)
-            axes.annotate(
-                f"{label}: {minimum.trace:.3g}",
-                (x, y),
-                (0, -9 if below else 9),
-                textcoords="offset points",
-                ha="center",
-                va="top" if below else "bottom",
-                bbox=_LABEL,
-            )
+            shift = -9 if y - low > 0.2 * (high - low) else 9
+            style.note(axes, f"{label}: {minimum.trace:.3g}", (x, y), (0, shift), bbox=_LABEL)
     return figure
 
 
@@ -122,21 +100,19 @@ def sharpness_and_barrier(axes: plt.Axes, landscapes: Sequence[Landscape], label
         for label, minimum in zip(labels[landscape.name], landscape.minima, strict=True):
             at.setdefault((round(minimum.trace, 3), round(minimum.barrier, 3)), []).append(label)
         across, up = zip(*at, strict=True)
-        axes.scatter(across, up, 34, color=shade, marker=marker, label=title(landscape.name), zorder=3)
+        axes.scatter(across, up, 34, color=shade, marker=marker, label=landscape_title(landscape.name), zorder=3)
         for i, (point, names) in enumerate(at.items()):
-            shift, side, edge = [((6, 0), "left", "center"), ((0, -5), "center", "top")][row == 1]
-            if row == 0 and i != 1:
-                shift, side = (-6, 0), "right"
+            shift = (0, -5) if row == 1 else (6, 0) if row or i == 1 else (-6, 0)
             if row == 2 and i < 2:
                 shift = (6, 4 - 8 * i)  # these two lie close together
             text = f"{names[0]}, {names[-1]}" if len(names) > 1 else names[0]
-            axes.annotate(text, point, shift, textcoords="offset points", ha=side, va=edge, color=shade)
+            style.note(axes, text, point, shift, color=shade)
     axes.set(xscale="log", yscale="log", xlim=(3.5, 700), ylim=(0.05, 600))
     axes.set(xlabel="sharpness: trace of the Hessian", ylabel="barrier: height of the lowest way out")
     axes.minorticks_off()
     axes.legend(loc="upper left", handletextpad=0.2, borderpad=0)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_major_formatter("{x:g}")
 
 
 def end_points(width: int, samples: Mapping[str, Mapping[str, Sample]], shown: int = 50) -> Figure:
@@ -158,7 +134,7 @@ def end_points(width: int, samples: Mapping[str, Mapping[str, Sample]], shown: i
         ends = s.ends[:shown][~s.diverged[:shown]]
         axes.scatter(*ends.T, s=16, color=colour(s.algorithm), edgecolor="white", linewidth=0.4, zorder=3)
         first = s is next(iter(samples[s.landscape.name].values()))
-        axes.set(title=f"{title(s.landscape.name)}\n{s.algorithm}" if first else f"\n{s.algorithm}")
+        axes.set(title=f"{landscape_title(s.landscape.name)}\n{s.algorithm}" if first else f"\n{s.algorithm}")
     return figure
 
 
@@ -209,16 +185,12 @@ def _finish(figure: go.Figure, landscape: Landscape, window: Window) -> go.Figur
         ],
         hoverinfo="text",
     )
-    grey = "#767676"
     figure.update_layout(
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": grey},
         height=520,
         margin={"l": 40, "r": 10, "t": 10, "b": 40},
         legend={"orientation": "h", "y": -0.12},
-        xaxis={"title": "x", "range": list(window[0]), "gridcolor": grey},
-        yaxis={"title": "y", "range": list(window[1]), "gridcolor": grey},
+        xaxis={"title": "x", "range": list(window[0]), "gridcolor": style.GREY},
+        yaxis={"title": "y", "range": list(window[1]), "gridcolor": style.GREY},
     )
     return figure
 
@@ -236,8 +208,8 @@ def trajectory_map(samples: Mapping[str, Sample], shown: int = 12, at_first: Col
     """
     at_first = at_first or list(samples)[:1]
     landscape = next(iter(samples.values())).landscape
-    window = landscape.window or tuple((low, high) for low, high in landscape.domain[:2])
-    figure = _map(landscape, window)  # type: ignore[arg-type]
+    window = _window(landscape)
+    figure = _map(landscape, window)
     for algorithm, s in samples.items():
         if s.path is None:
             raise ValueError(f"the sample of {algorithm} has no recorded path: pass record_every")
@@ -255,7 +227,7 @@ def trajectory_map(samples: Mapping[str, Sample], shown: int = 12, at_first: Col
             visible=True if algorithm in at_first else "legendonly",
             hoverinfo="name",
         )
-    return _finish(figure, landscape, window)  # type: ignore[arg-type]
+    return _finish(figure, landscape, window)
 
 
 def positions(samples: Sequence[Sample], shown: int) -> pd.DataFrame:

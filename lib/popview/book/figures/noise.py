@@ -15,9 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from popview.book import style
 from popview.book.colours import colour
-from popview.book.figures.landscapes import title
-
-__all__ = ["acceptance", "effects", "on_task", "onset", "phases", "sweep_map"]
+from popview.book.names import landscape_title
 
 #: Colours of changes in points, from the other well to the wide one, and of restarts in no well.
 _CHANGES, _SHADES, _NONE = (-100, -50, -20, -10, -5, 5, 10, 20, 50, 100), "RdBu", "#d9d9d9"
@@ -34,7 +32,7 @@ _UNJUDGED: dict[str, Any] = {"facecolor": _NONE, "edgecolor": "#8c8c8c", "hatch"
 
 def _log_ticks(axes: plt.Axes) -> None:
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
 
 
@@ -70,7 +68,7 @@ _MARKS = {"NiG-GD": "o", "NiM-GD": "s", "SAM": "^", "NiG-BH": "D", "NiM-BH": "v"
 _MARKS |= {"SGD": "*", "NiG-SGD": "o", "NiM-SGD": "s"}
 
 
-def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: str = "times narrower") -> Figure:
+def phases(width: int, preferred: pd.DataFrame) -> Figure:
     """Draw a phase diagram: in each panel, by size and width ratio, how many restarts more end in the wide well.
 
     A dot is a preference, and the largest of a panel is written beside it. What is not judged is hatched, and has no
@@ -82,11 +80,7 @@ def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: st
         In pixels.
     preferred : DataFrame
         Rows of `popview.populations.landscape_sweeps.well_preference`, with the panel's title in ``panel``: of each one
-        for each size and value.
-    across : str
-        Column of the vertical axis.
-    label : str
-        Of that axis.
+        for each size and ratio.
     """
     if preferred.empty:
         return style.empty(width)
@@ -97,7 +91,7 @@ def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: st
     for axes, name in zip(panels, names, strict=True):
         rows = preferred[preferred["panel"] == name]
         grid, said = (
-            rows.pivot(index=across, columns="displacement", values=column) for column in ("change", "preference")
+            rows.pivot(index="ratio", columns="displacement", values=column) for column in ("change", "preference")
         )
         judged = grid.where(said != "not judged")
         axes.imshow(judged, origin="lower", aspect="auto", cmap=shades, norm=norm, interpolation="none")
@@ -114,7 +108,7 @@ def phases(width: int, preferred: pd.DataFrame, across: str = "ratio", label: st
         axes.set(title=name, xlabel="how far SAM looks, ρ" if name.startswith("SAM") else "displacement")
         axes.grid(False)
     for axes in panels[:: 4 if width > style.PHONE else 2]:
-        axes.set_ylabel(label)
+        axes.set_ylabel("times narrower")
     scale, ticks = ScalarMappable(norm, shades), (-100, -20, -5, 5, 20, 100)
     bar = figure.colorbar(scale, ax=panels, location="bottom", shrink=0.8, aspect=40, ticks=ticks)
     bar.set_label("points more in the wide well")
@@ -167,12 +161,8 @@ def acceptance(width: int, panels_of: dict[str, pd.DataFrame]) -> Figure:
     for axes, (name, rows) in zip(panels, panels_of.items(), strict=True):
         weights = sorted(set(rows["weight"]))
         for (size, line), mark in zip(rows.groupby("displacement"), "osD", strict=False):
-            axes.plot(
-                [weights.index(weight) for weight in line["weight"]],
-                line["flattest"],
-                marker=mark,
-                label=f"ρ = {size:g}",
-            )
+            steps = [weights.index(weight) for weight in line["weight"]]
+            axes.plot(steps, line["flattest"], marker=mark, label=f"ρ = {size:g}")
         axes.axhline(rows["plain"].iloc[0], color="black", linestyle="--", linewidth=1)
         worth = rows["worth"].iloc[0]
         if worth == worth:
@@ -253,13 +243,10 @@ def sweep_map(moved: pd.DataFrame, shares: pd.DataFrame, at_first: tuple[str, st
             visible=key == at_first,
         )
         shown = [i == place for i in range(len(groups))]
-        label = f"{key[0]}, {title(key[1])}"
+        label = f"{key[0]}, {landscape_title(key[1])}"
         buttons.append({"label": label, "method": "update", "args": [{"visible": shown}]})
     active = [key for key, _ in groups].index(at_first)
     figure.update_layout(
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": "#767676"},
         height=520,
         margin={"l": 10, "r": 10, "t": 50, "b": 40},
         xaxis={"title": "displacement", "type": "category"},

@@ -10,8 +10,6 @@ from popview.book import style
 from popview.book.colours import colour
 from popview.book.names import task_title
 
-__all__ = ["disagreement_with_sgd", "gains_by_cost"]
-
 #: Arms of one run of SGD that are drawn, and their marks.
 ONE_RUN = {"averaged": ("s", "its weights averaged"), "ensemble of ten": ("D", "ten checkpoints together")}
 
@@ -42,13 +40,8 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
         if task in best and best[task]["gain"] == best[task]["gain"]:
             row = best[task]
             _points(ax, pd.DataFrame([row]), "*", colour(str(row["algorithm"])))
-            ax.annotate(
-                str(row["algorithm"]),
-                (row["cost"], 100 * row["gain"]),
-                xytext=(5, -11),
-                textcoords="offset points",
-                color=colour(str(row["algorithm"])),
-            )
+            name = str(row["algorithm"])
+            style.note(ax, name, (row["cost"], 100 * row["gain"]), (5, -11), color=colour(name), va="baseline")
         ax.set(title=task_title(task), xscale="log", xlim=(0.85, 12 if any(drawn) else 4))
         ax.xaxis.set_major_locator(FixedLocator(COSTS))
         ax.xaxis.set_major_formatter(FixedFormatter([str(cost) for cost in COSTS]))
@@ -125,7 +118,6 @@ def disagreement_with_sgd(pairs: dict[str, pd.DataFrame], width: int) -> Figure:
             ax.plot(100 * row["disagreement"], place, "D" if seed else "o", color=shade)
             if seed:
                 ax.axvline(100 * row["disagreement"], color="0.15", linewidth=0.8, linestyle=":")
-        ax.set(title=task_title(task), xlabel="answers that differ, %", yticks=range(len(names)), yticklabels=names)
-        ax.set_xlim(left=0)
-    axes[0].invert_yaxis()
+        style.lines(ax, names, grid=True)
+        ax.set(title=task_title(task), xlabel="answers that differ, %", xlim=(0, None))
     return figure

@@ -6,8 +6,6 @@ from matplotlib.figure import Figure
 from popview.book import style
 from popview.book.names import task_title
 
-__all__ = ["progress"]
-
 #: Kind of runs → what a reader is told.
 KINDS = {
     "base": "default settings",

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,11 +12,8 @@ from matplotlib.ticker import NullLocator
 
 from popview.book import style
 from popview.book.names import task_title
-from popview.book.page import signed
-from popview.book.style import empty
+from popview.book.page import points
 from popview.populations.comparisons import ALPHA
-
-__all__ = ["choices", "loss_and_score", "score_against_loss"]
 
 #: A task's mark, in the order in which tasks come.
 MARKS = ("o", "s", "D", "^", "v", "P")
@@ -51,7 +47,7 @@ def score_against_loss(
         Panels side by side on a desktop; on a phone, two.
     """
     if not curves:
-        return empty(width)
+        return style.empty(width)
     medians = {task: rows.groupby("epoch")[["train_loss", "test_metric"]].median() for task, rows in curves.items()}
     halves = {task: table.loc[table.index >= table.index.max() / 2].iloc[0] for task, table in medians.items()}
     tops = {task: 100 * rows["test_metric"].max() + 1 for task, rows in curves.items()}
@@ -113,7 +109,7 @@ def loss_and_score(halves: pd.DataFrame, width: int) -> Figure:
         In pixels.
     """
     if halves.empty:
-        return empty(width)
+        return style.empty(width)
     titles = {"tau": "as it is", "tau_without_trend": "without the time trend"}
     figure, panels = style.canvas(width, 270, 2, columns=2, phone_columns=1, sharex=True, sharey=True)
     tasks = list(halves["task"].unique())
@@ -127,10 +123,7 @@ def loss_and_score(halves: pd.DataFrame, width: int) -> Figure:
                 axes.plot(100 * some["gain"], some[column], color=shade, markerfacecolor=fill, **mark)
         axes.set(title=title, ylim=(-1, 1), xlabel="gain of the second half, points")
     panels[0].set_ylabel("τ of lower loss and higher score")
-    handles = [
-        plt.Line2D([], [], color="#444444", marker=MARKS[place % len(MARKS)], linestyle="", label=task_title(task))
-        for place, task in enumerate(tasks)
-    ]
+    handles = [style.mark(task_title(task), "#444444", MARKS[place % len(MARKS)]) for place, task in enumerate(tasks)]
     figure.legend(handles=handles, loc="outside upper center", ncols=4 if width > style.PHONE else 2)
     return figure
 
@@ -149,7 +142,7 @@ def choices(gains: Mapping[str, pd.DataFrame], width: int) -> Figure:
         In pixels.
     """
     if not any(len(table) for table in gains.values()):
-        return empty(width)
+        return style.empty(width)
     most = max(len(table) for table in gains.values())
     reach = 150 * max(table[["margin", "difference"]].abs().max().max() for table in gains.values())
     height = 100 + int(6.5 * most)
@@ -180,12 +173,5 @@ def _task_row(axes: Axes, rows: pd.DataFrame, top: float) -> None:
         fill = shade if row.variant == "base" else "white"
         axes.plot(100 * row.difference, place, "o", color=shade, markersize=4.5, markerfacecolor=fill)
         if row.Index in ends.index and abs(row.difference) > rows["margin"].iloc[0] / 2:
-            left = row.difference < 0
-            axes.annotate(
-                f"{row.algorithm} {signed(f'{100 * row.difference:+.1f}')}",
-                (low if left else high, place),
-                (-4 if left else 4, 0),
-                textcoords="offset points",
-                ha="right" if left else "left",
-                va="center",
-            )
+            end, shift = (low, -4) if row.difference < 0 else (high, 4)
+            style.note(axes, f"{row.algorithm} {points(100 * row.difference)}", (end, place), (shift, 0))

@@ -11,17 +11,7 @@ from matplotlib.figure import Figure
 
 from popview.book import style
 from popview.book.names import task_title
-from popview.book.style import empty
 from popview.statistics.simulations import POOLED, RESTART_LEVEL
-
-__all__ = [
-    "construction",
-    "false_positive_rates",
-    "missed_differences",
-    "p_value_histograms",
-    "power_curves",
-    "similarity",
-]
 
 #: Of tests on pooled checkpoints, or of a difference that is there; of tests on restarts; and of what is neither.
 POOLED_SHADE, RESTART_SHADE, NEUTRAL = "#b2182b", "#0b5d8f", "#8d99a6"
@@ -62,7 +52,7 @@ def false_positive_rates(table: pd.DataFrame, tasks: pd.DataFrame, width: int, a
     for row in marks[~marks["shared"]].itertuples():
         axes.plot(row.icc, 100 * row.rate, "o", color=POOLED_SHADE, markersize=7)
         words = f"{task_title(row.task)}, {100 * row.rate:.0f} %"
-        axes.annotate(words, (row.icc, 100 * row.rate), (-7, 9), textcoords="offset points", ha="right")
+        style.note(axes, words, (row.icc, 100 * row.rate), (-7, 9), va="baseline")
     wide = width > style.PHONE
     words = f"one value per run keeps the {100 * alpha:g} %" if wide else "one value per run"
     axes.text(1.07 if wide else 1.28, 100 * alpha + 1.2, words, color=RESTART_SHADE, ha="right", va="bottom")
@@ -85,7 +75,7 @@ def similarity(clusters: pd.DataFrame, width: int) -> Figure:
         In pixels.
     """
     if clusters.empty:
-        return empty(width)
+        return style.empty(width)
     tasks = list(clusters["task"].unique())
     figure, (axes,) = style.canvas(width, 60 + 46 * len(tasks))
     for place, task in enumerate(tasks):
@@ -94,9 +84,8 @@ def similarity(clusters: pd.DataFrame, width: int) -> Figure:
         axes.hlines(heights, rows["low"], rows["high"], color=RESTART_SHADE, linewidth=1, alpha=0.5)
         axes.plot(rows["icc"], heights, "o", color=RESTART_SHADE, markersize=4)
         axes.vlines(rows["icc"].median(), place - 0.42, place + 0.42, color=POOLED_SHADE, linewidth=2.5)
-    axes.set_yticks(range(len(tasks)), [task_title(task) for task in tasks])
-    axes.grid(axis="y", visible=False)
-    axes.set(xlabel="ICC of the ten checkpoints of lowest loss", xlim=(-0.15, 1.02), ylim=(len(tasks) - 0.5, -0.5))
+    style.lines(axes, [task_title(task) for task in tasks])
+    axes.set(xlabel="ICC of the ten checkpoints of lowest loss", xlim=(-0.15, 1.02))
     return figure
 
 

@@ -7,26 +7,20 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from popview import topography
 from popview.book import style
 from popview.book.colours import colour
-from popview.book.style import empty
-from popview.book.tables.barriers import landscape_title
+from popview.book.names import landscape_title
 from popview.book.tables.topography import STAGE_NAMES
 from popview.landscapes import Landscape
 from popview.topography import FourierPath
-
-__all__ = ["components", "differences", "path_map", "profiles", "sharper_and_worse", "times_sgd"]
 
 #: Algorithm → the shape of its points, so that colour is not all that tells them apart.
 SHAPES = {"SGD": "o", "L-BFGS-GSS": "D", "SAM": "^", "NiM-BH": "s"}
 
 #: Half of the range of differences of rises that is drawn at least, in nats: what is smaller is to look small.
 LEAST = 0.002
-
-_PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 
 
 def sharper_and_worse(
@@ -37,7 +31,7 @@ def sharper_and_worse(
     Parameters
     ----------
     solutions
-        As `popview.runs.solutions.solutions` returns it, of one or several networks.
+        As `popview.runs.solutions.load.solutions` returns it, of one or several networks.
     titles
         Network → its title.
     algorithms
@@ -46,7 +40,7 @@ def sharper_and_worse(
         In pixels.
     """
     if solutions.empty:
-        return empty()
+        return style.empty()
     rows = solutions[(solutions["stage"] == "equal") & solutions["algorithm"].isin(algorithms)]
     panels = list(rows["network"].unique())
     figure, grid = style.canvas(width, 255, len(panels), columns=3, sharex=True, sharey=True)
@@ -57,13 +51,10 @@ def sharper_and_worse(
             look = {"color": colour(algorithm), "marker": SHAPES.get(algorithm, "o"), "linewidths": 0}
             axes.scatter(x, y, s=16, alpha=0.45, **look)
             axes.scatter(x.median(), y.median(), s=70, **look | {"edgecolors": "white", "linewidths": 1})
-            above = algorithm == "SGD"
-            place = {"xytext": (0, 8 if above else -8), "textcoords": "offset points", "ha": "center"}
-            place["va"] = "bottom" if above else "top"
-            at = (x.median(), y.max() if above else y.min())
-            axes.annotate(algorithm, at, color=colour(algorithm), weight="bold", **place)
+            end, shift = (y.max(), 8) if algorithm == "SGD" else (y.min(), -8)
+            style.note(axes, algorithm, (x.median(), end), (0, shift), color=colour(algorithm), weight="bold")
         axes.set(title=titles[network], xscale="log", xlabel="sharpness (largest eigenvalue)")
-        axes.xaxis.set_major_formatter(_PLAIN)
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.tick_params(labelbottom=True)
         axes.margins(x=0.12, y=0.2)
     for axes in grid:
@@ -85,7 +76,7 @@ def times_sgd(ratios: pd.DataFrame, titles: Mapping[str, str], width: int) -> Fi
         In pixels.
     """
     if ratios.empty:
-        return empty()
+        return style.empty()
     panels, measures = list(ratios["network"].unique()), list(ratios["measure"].unique())
     figure, grid = style.canvas(width, 190, len(panels), columns=3, sharex=True, sharey=True)
     for axes, network in zip(grid, panels, strict=True):
@@ -94,9 +85,8 @@ def times_sgd(ratios: pd.DataFrame, titles: Mapping[str, str], width: int) -> Fi
             look = {"color": colour(str(algorithm)), "marker": SHAPES.get(str(algorithm), "o"), "label": algorithm}
             axes.plot(own["ratio"], [measures.index(name) for name in own["measure"]], linestyle="", **look)
         axes.set(title=titles[network], xscale="log", xlabel="times SGD's")
-        axes.set_yticks(range(len(measures)), measures)
-        axes.set_ylim(len(measures) - 0.5, -0.5)
-        axes.xaxis.set_major_formatter(_PLAIN)
+        style.lines(axes, measures, grid=True)
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.tick_params(labelbottom=True, labelleft=axes.get_subplotspec().is_first_col())
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
@@ -108,8 +98,8 @@ def profiles(barriers: pd.DataFrame, titles: Mapping[str, str], algorithms: Sequ
     Parameters
     ----------
     barriers
-        As `popview.runs.solutions.barriers` returns it, of one or several networks. Paths by the sum of losses between
-        solutions as they are get drawn.
+        As `popview.runs.solutions.load.barriers` returns it, of one or several networks. Paths by the sum of losses
+        between solutions as they are get drawn.
     titles
         Network → its title.
     algorithms
@@ -121,7 +111,7 @@ def profiles(barriers: pd.DataFrame, titles: Mapping[str, str], algorithms: Sequ
         chosen = {"stage": "fitted", "objective": "sum", "ends": "plain"}
         barriers = barriers[(barriers[list(chosen)] == pd.Series(chosen)).all(axis=1)]
     if barriers.empty:
-        return empty()
+        return style.empty()
     panels = list(barriers["network"].unique())
     figure, grid = style.canvas(width, 215, len(panels), columns=3)
     for axes, network in zip(grid, panels, strict=True):
@@ -154,7 +144,7 @@ def differences(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> F
         In pixels.
     """
     if table.empty:
-        return empty()
+        return style.empty()
     sets = [(stage, ends) for stage in ("fitted", "equal", "early") for ends in ("plain", "aligned")]
     there = set(zip(table["stage"], table["ends"], strict=True))
     sets = [name for name in sets if name in there]
@@ -171,8 +161,7 @@ def differences(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> F
         low, high = axes.get_xlim()
         axes.set_xlim(min(low, -LEAST), max(high, LEAST))
         labels = [STAGE_NAMES[stage] + ",\naligned" * (ends == "aligned") for stage, ends in sets]
-        axes.set_yticks(range(len(sets)), labels)
-        axes.set_ylim(len(sets) - 0.5, -0.5)
+        style.lines(axes, labels, grid=True)
         axes.locator_params(axis="x", nbins=4)
         axes.tick_params(labelleft=axes.get_subplotspec().is_first_col())
         axes.set(title=titles[network], xlabel="L-BFGS-GSS − SGD")
@@ -191,7 +180,7 @@ def components(
     Parameters
     ----------
     found
-        Network → as `popview.runs.solutions.products` returns it. Networks stand under each other.
+        Network → as `popview.runs.solutions.load.products` returns it. Networks stand under each other.
     titles
         Network → its title.
     algorithms
@@ -202,7 +191,7 @@ def components(
         Side by side.
     """
     if not found:
-        return empty()
+        return style.empty()
     across, panels = len(kernels), len(found) * len(kernels)
     figure, grid = style.canvas(width, round(0.27 * width) + 40, panels, columns=across, phone_columns=across)
     cells = iter(grid)

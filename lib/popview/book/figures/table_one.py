@@ -12,18 +12,9 @@ from popview.book.figures.landscapes import sharpness_and_barrier
 from popview.landscapes import LANDSCAPES, Landscape
 from popview.paper.table_one import COLUMNS
 
-__all__ = ["evidence", "mirror_pairs", "shares_of_minima", "wells"]
-
 PRINTED, OURS, EXACT = "#b0431e", "#0173b2", "#555555"
 #: Parts of a bar of `wells`: column, colour, words.
 _PARTS = (("wide", "#0173b2", "wide well"), ("saddle", "#c9c9c9", "saddle"), ("narrow", "#b0431e", "narrow well"))
-
-
-def _lines(axes: plt.Axes, names: Sequence[str]) -> None:
-    """Make one line for each algorithm, from the top down."""
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.grid(axis="y", visible=False)
 
 
 def _pair(axes: plt.Axes, cells: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -38,7 +29,7 @@ def _pair(axes: plt.Axes, cells: pd.DataFrame, columns: Sequence[str]) -> None:
             cell = rows.loc[(name, column)]
             axes.hlines(place + 0.2, cell["low"], cell["high"], color=OURS, linewidth=1, alpha=0.7)
             axes.scatter(cell["percent"], place + 0.2, facecolor="white", edgecolor=OURS, marker=marker, s=22, zorder=3)
-    _lines(axes, names)
+    style.lines(axes, names)
     axes.set(xlabel="% of restarts", title=f"● {columns[0]}, ■ {columns[1]}")
 
 
@@ -71,7 +62,7 @@ def evidence(
     left.set_title("Every minimum: sharpness and barrier")
     paper = LANDSCAPES["six-hump-camel"].minima[-1]
     at = (paper.trace, paper.barrier)
-    left.annotate("the paper: “sharpest”", at, (6, -13), textcoords="offset points", va="center", color=PRINTED)
+    style.note(left, "the paper: “sharpest”", at, (6, -13), color=PRINTED)
     _pair(right, _six_hump(cells), COLUMNS["six-hump-camel"][:2])
     right.set(title="Six-hump camel: ● GM1, ■ GM2", xlim=(0, 30))
     _key(right, (24.5, -0.17), (15.9, 0.23))
@@ -122,7 +113,7 @@ def shares_of_minima(width: int, cells: pd.DataFrame, basins: pd.DataFrame, land
         axes.hlines([line + 0.2 for line in lines], rows["low"], rows["high"], color=OURS, linewidth=1)
         axes.scatter(rows["percent"], [line + 0.2 for line in lines], facecolor="white", edgecolor=OURS, s=22, zorder=3)
         axes.scatter(rows["printed"], [line - 0.17 for line in lines], color=PRINTED, s=24, zorder=3)
-        _lines(axes, list(rows["algorithm"]))
+        style.lines(axes, list(rows["algorithm"]))
         axes.set(title=column, xlabel="% of restarts")
         axes.xaxis.set_tick_params(labelbottom=True)
     panels[0].set_xlim(0, None)
@@ -152,7 +143,7 @@ def wells(width: int, table: pd.DataFrame) -> Figure:
         done = done + part
     left.axvline(50, color="black", linestyle="--", linewidth=1)
     left.set(title="Where restarts end", xlabel="% of restarts", xlim=(0, 100))
-    _lines(left, names)
+    style.lines(left, names)
     moved = table[["to_wide", "to_narrow"]].mul(100).div(table["paired"], axis=0)
     right.barh(lines, -moved["to_wide"], color=_PARTS[0][1], height=0.7)
     right.barh(lines, moved["to_narrow"], color=_PARTS[2][1], height=0.7)
@@ -160,7 +151,7 @@ def wells(width: int, table: pd.DataFrame) -> Figure:
     reach = max(1.0, 1.3 * float(moved.max(axis=None)))
     right.set(title="In another well than gradient descent", xlabel="% of restarts", xlim=(-reach, reach))
     right.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
-    _lines(right, names)
+    style.lines(right, names)
     right.text(-0.97 * reach, 0, "to the wide", color=_PARTS[0][1], va="center")
     right.text(0.97 * reach, 0, "to the narrow", color=_PARTS[2][1], va="center", ha="right")
     return figure

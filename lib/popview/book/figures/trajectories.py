@@ -15,17 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from popview.book import style
 from popview.book.colours import colour
 from popview.book.names import task_title
-from popview.book.page import MINUS
 from popview.tasks.catalogue import RECORDS
-
-__all__ = [
-    "case_title",
-    "distributions",
-    "learning_curves",
-    "log_axis",
-    "points",
-    "reached",
-]
 
 #: Height of a line of text and a mark, in pixels, and of what stands around a panel.
 LINE, AROUND = 19, 70
@@ -147,9 +137,7 @@ def _spread(axes: Axes, values: pd.DataFrame) -> None:
             patch_artist=True,
             boxprops={"facecolor": "none", "edgecolor": "#444444"},
         )
-    axes.set_yticks(range(values.shape[1]), list(values.columns))
-    axes.invert_yaxis()
-    axes.grid(axis="y", visible=False)
+    style.lines(axes, list(values.columns))
 
 
 def log_axis(axes: Axes, which: Literal["x", "y"]) -> None:
@@ -193,8 +181,3 @@ def reached(
         axes.set_ylabel("restarts, %")
     _legend(figure, panels[0], width)
     return figure
-
-
-def points(value: float) -> str:
-    """Write a number of points with its sign: "+1.4", "−20.6"."""
-    return f"{value:+.1f}".replace("-", MINUS)

@@ -9,8 +9,6 @@ from matplotlib.figure import Figure
 
 from popview.book import style
 
-__all__ = ["updates", "uphill_hops"]
-
 STEP, NOISE = "#0173b2", "#b0431e"
 #: Accept rule → what a line of `uphill_hops` is called, its colour, line and shift of the words in points.
 _RULES = {
@@ -131,15 +129,7 @@ def uphill_hops(width: int, rates: pd.DataFrame) -> Figure:
     for rule, (words, shade, line, shift) in _RULES.items():
         percent = 100 * rates[rates["accept"] == rule]["uphill"].to_numpy()
         axes.plot(range(len(radii)), percent, line, color=shade, marker="o")
-        axes.annotate(
-            words,
-            (len(radii) - 1, percent[-1]),
-            (-10, shift),
-            textcoords="offset points",
-            color=shade,
-            ha="right",
-            va="center",
-        )
+        style.note(axes, words, (len(radii) - 1, percent[-1]), (-10, shift), color=shade)
     axes.set_xticks(range(len(radii)), [f"{rho:g}" for rho in radii])
     axes.set(xlabel="ρ, radius of the kick", ylabel="% of hops that end uphill", ylim=(-2, None))
     axes.margins(x=0.08, y=0.15)

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from popview.book.names import task_title
-from popview.book.page import MINUS, raised
+from popview.book.page import MINUS, p_value, raised
 from popview.paper.audit import NO_FLAG
-
-__all__ = ["checks_table", "damaged_cells", "in_words", "slips_table"]
 
 #: Verdict of a check → what a reader is told.
 VERDICTS = {"cannot both hold": "contradiction", "flag": "odd", NO_FLAG: "nothing"}
@@ -47,12 +45,8 @@ def checks_table(checks: pd.DataFrame, innocent: bool = True, p: bool = False) -
         "our copy would have misread": checks["misread"],
     }
     columns |= {"harmless explanation": explained} if innocent else {}
-    columns |= {"found": checks["verdict"].map(VERDICTS), "p": checks["p_value"].map(_p)} if p else {}
+    columns |= {"found": checks["verdict"].map(VERDICTS), "p": checks["p_value"].map(p_value)} if p else {}
     return pd.DataFrame(columns).map(in_words)
-
-
-def _p(value: float) -> str:
-    return "–" if value != value else "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
 def damaged_cells(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

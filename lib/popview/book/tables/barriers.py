@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from popview.book.names import landscape_title
 from popview.book.page import MINUS
 from popview.book.tables.topography import STAGE_NAMES, once, small
 from popview.populations.solutions import QUASI_NEWTON
-
-__all__ = ["barrier_differences_table", "barriers_table", "landscape_title", "passes_table", "side_of_zero"]
 
 
 def _rise(value: float) -> str:
@@ -27,11 +26,6 @@ def _interval(rows: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
 
 def _percent(shares: pd.Series) -> pd.Series:
     return (100 * shares).round().astype(int)
-
-
-def landscape_title(name: str) -> str:
-    """Return a landscape's name as a reader writes it: "Six-hump camel" for "six-hump-camel"."""
-    return name.replace("-camel", " camel").capitalize()
 
 
 def passes_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,8 +9,6 @@ from popview.book.names import task_title, with_variant
 from popview.book.page import signed
 from popview.paper.claims import COMPUTED_SCALE, NO_SCALE, PRINTED_SCALE
 
-__all__ = ["changed_rules", "full", "marks_grid", "named", "rules", "without_verdicts"]
-
 #: Scales that are neither a task nor a network.
 FIXED = (PRINTED_SCALE, COMPUTED_SCALE, NO_SCALE)
 

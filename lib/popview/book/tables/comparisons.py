@@ -17,22 +17,6 @@ from popview.populations.outcomes import OUTCOMES
 from popview.statistics.power import deviations, equivalence_power
 from popview.tasks.catalogue import ACCURACY, RECORDS
 
-__all__ = [
-    "by_margin",
-    "deeds",
-    "designs",
-    "missed",
-    "outcomes",
-    "over_tasks",
-    "pair_counts",
-    "power_table",
-    "repeats",
-    "times_table",
-    "unfinished_table",
-    "verdicts_by_outcome",
-    "write_hyperparameters",
-]
-
 
 def deeds(
     records: pd.DataFrame,

@@ -10,8 +10,6 @@ from popview.book.page import p_value
 from popview.common.files import read_csv_table
 from popview.common.folders import PAPER
 
-__all__ = ["confirmed", "crossed", "rounds", "scatter"]
-
 
 def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.confirmation.confirm`, of several tasks."""

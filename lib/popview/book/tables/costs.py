@@ -7,8 +7,6 @@ from popview.book.cells import WORD_SIGNS, setting, waits, with_interval, word, 
 from popview.book.names import task_title
 from popview.runs.costs import amount
 
-__all__ = ["equal", "hours", "one_algorithm", "prices", "shares", "totals", "traded"]
-
 WITHIN = "within the margin of it"
 
 

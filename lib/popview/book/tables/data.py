@@ -8,8 +8,6 @@ from popview.common.files import read_csv_table
 from popview.common.folders import RESULTS
 from popview.common.read_log import record
 
-__all__ = ["dictionary", "dictionary_table", "shipped"]
-
 
 def dictionary(root: Path = RESULTS) -> pd.DataFrame:
     """Read ``data/dictionary.csv``: a row per column, and per key of the metadata, of each kind of file.

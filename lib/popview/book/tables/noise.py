@@ -4,10 +4,8 @@ import numpy as np
 import pandas as pd
 
 from popview.book import cells as cell_words
-from popview.book.figures.landscapes import title
+from popview.book.names import landscape_title
 from popview.book.page import p_value
-
-__all__ = ["first_effects", "network_cells", "preferences_by_size"]
 
 
 def _size(value: float) -> str:
@@ -31,7 +29,7 @@ def first_effects(effects: pd.DataFrame, column: str = "moves") -> pd.DataFrame:
     shown["algorithm"] = shown["algorithm"] + hops.where(several, "")
     wide = shown.pivot(index="algorithm", columns="landscape", values="cell")
     order = list(dict.fromkeys(shown["algorithm"]))
-    return wide.loc[order, list(dict.fromkeys(shown["landscape"]))].rename(columns=title).reset_index()
+    return wide.loc[order, list(dict.fromkeys(shown["landscape"]))].rename(columns=landscape_title).reset_index()
 
 
 def preferences_by_size(preferred: pd.DataFrame) -> pd.DataFrame:

@@ -9,8 +9,6 @@ from popview.book.closing import span
 from popview.common.files import read_toml
 from popview.common.folders import ROOT
 
-__all__ = ["all_parameters", "parameters_table"]
-
 
 def all_parameters(root: Path = ROOT) -> pd.DataFrame:
     """Return the parameters of all pages, in the order of the contents and, within a page, of its cell.

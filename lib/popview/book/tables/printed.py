@@ -13,8 +13,6 @@ from popview.populations.comparisons import ALPHA
 from popview.populations.pooled import PRINTED_PAIRS, tally
 from popview.tasks.catalogue import SHOWN
 
-__all__ = ["losses", "medians", "printed_and_ours", "printed_pairs", "tallies", "whole"]
-
 
 def printed_and_ours(ours: pd.DataFrame, number: str, key: str = "algorithm") -> pd.DataFrame:
     """Lay out our p-values beside those that the paper printed in a table, task by task.

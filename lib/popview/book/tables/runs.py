@@ -7,8 +7,6 @@ import pandas as pd
 from popview.book.names import task_title
 from popview.book.page import number
 
-__all__ = ["finals", "inventory_table", "sets_table"]
-
 
 def inventory_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.runs.status.inventory`: a line per task and variant, and which algorithms lack restarts."""

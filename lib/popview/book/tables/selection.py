@@ -2,12 +2,11 @@
 
 import pandas as pd
 
-from popview.book.cells import across, of, setting, with_interval, word, words
+from popview.book.cells import of, setting, with_interval, word, words
+from popview.book.names import task_title
 from popview.book.page import MINUS, p_value
 from popview.populations.comparisons import ALPHA
 from popview.populations.selection import REGRETS
-
-__all__ = ["choices_table", "halves_table", "selection_overview", "upper_bounds"]
 
 BY_TEST, ON_VALIDATION, _ = REGRETS
 
@@ -37,7 +36,7 @@ def selection_overview(
     for key, tests in sets.groupby(["task", "variant"], sort=False):
         regret, rule, late, common, half = (of(t, key) for t in (regrets, verdicts, last, overlaps, halves))
         oracle, shared = regret[regret["series"] == BY_TEST], common[common["split"] == "test"]
-        columns[key] = {
+        columns[f"{task_title(key[0])}, {key[1]}"] = {
             "restarts": str(tests["restarts"].max()),
             "margin": f"±{100 * rule['margin'].iloc[0]:g}",
             "gain of the second half": _range(half, "gain", 100),
@@ -55,7 +54,7 @@ def selection_overview(
                 for n, group in tests.groupby("restarts")
             ),
         }
-    return across(columns)
+    return pd.DataFrame(columns).rename_axis("").reset_index()
 
 
 def _counts(comparison: pd.DataFrame) -> str:

@@ -6,8 +6,6 @@ import pandas as pd
 from popview.book.cells import with_interval
 from popview.book.names import task_title, with_variant
 
-__all__ = ["chance_sources", "detectable", "lucky", "rates", "silent"]
-
 
 def rates(table: pd.DataFrame, index: str, names: str = "test") -> pd.DataFrame:
     """Lay out shares with ``rate, low, high``: a line per `index`, a column per `names`, "52.1 [51.1, 53.1]" in %."""

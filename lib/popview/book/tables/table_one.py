@@ -5,11 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from popview.book import cells as cell_words
-from popview.book.figures.landscapes import title
+from popview.book.names import landscape_title
 from popview.book.page import MINUS, p_value, signed
 from popview.landscapes import Landscape
-
-__all__ = ["against_shares", "beside_printed", "minima", "preferences_table", "protocols", "symmetric_pairs"]
 
 
 def minima(landscapes: Iterable[Landscape], labels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -23,7 +21,7 @@ def minima(landscapes: Iterable[Landscape], labels: Mapping[str, Sequence[str]])
     """
     return pd.DataFrame(
         {
-            "landscape": title(landscape.name),
+            "landscape": landscape_title(landscape.name),
             "minimum": label,
             "at": signed(f"({', '.join(f'{x:.2f}' for x in m.location)})"),
             "value": signed(f"{m.value:.3f}").replace(MINUS + "0.000", "0.000"),
@@ -64,7 +62,7 @@ def against_shares(tests: pd.DataFrame, alpha: float = 0.05) -> pd.DataFrame:
     words = tests["printed_adjusted"].map(lambda p: "differs" if p <= alpha else "no difference found")
     return pd.DataFrame(
         {
-            "landscape": tests["landscape"].map(title),
+            "landscape": tests["landscape"].map(landscape_title),
             "algorithm": tests["algorithm"],
             "legible cells": tests["legible"],
             "printed, distance": tests["printed_distance"].map("{:.1f}".format),
@@ -81,7 +79,7 @@ def protocols(closest: pd.DataFrame, domains: dict[str, str]) -> pd.DataFrame:
     """Lay out `popview.paper.table_one.closest`; `domains` maps the text of a domain to its name."""
     return pd.DataFrame(
         {
-            "landscape": closest["landscape"].map(title),
+            "landscape": closest["landscape"].map(landscape_title),
             "algorithm": closest["algorithm"],
             "distance, points": closest["distance"].map("{:.1f}".format),
             "gradient": closest["normalized"].map({True: "normalised", False: "raw"}),

@@ -7,27 +7,12 @@ from typing import Any
 import pandas as pd
 
 from popview.book.cells import with_interval
-from popview.book.page import MINUS, number, raised
+from popview.book.page import MINUS, number, p_value, raised
 from popview.paper.rules import Study
 from popview.populations.solutions import QUASI_NEWTON
 from popview.statistics import holm
 from popview.topography import FourierPathFinder
 from popview.topography.measures import SHARPNESS
-
-__all__ = [
-    "STAGE_NAMES",
-    "accuracy_differences",
-    "once",
-    "printed_losses_table",
-    "ratios_to_sgd",
-    "separations",
-    "settings_table",
-    "sharpness_table",
-    "small",
-    "solutions_table",
-    "spreads",
-    "verdict_grid",
-]
 
 #: Stage → what a reader is told.
 STAGE_NAMES = {"early": "early-stopped", "equal": "equal training loss", "fitted": "fully fitted"}
@@ -60,9 +45,9 @@ def settings_table(tables: Mapping[str, Mapping[str, Any]], table: pd.DataFrame)
     Parameters
     ----------
     tables : mapping of str to mapping
-        Network → `popview.runs.solutions.settings`.
+        Network → `popview.runs.solutions.parts.network_settings`.
     table : DataFrame
-        As `popview.runs.solutions.solutions` returns it, of one or several networks; what was run is counted there.
+        As `popview.runs.solutions.load.solutions` returns it, of one or several networks: what was run is counted.
     """
     found = {given["title"]: _setting(given) | _passes(table, network) for network, given in tables.items()}
     return pd.DataFrame(found).fillna("–").rename_axis("").reset_index()
@@ -96,7 +81,7 @@ def _passes(table: pd.DataFrame, network: str) -> dict[str, str]:
 
 
 def solutions_table(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.runs.solutions.solutions`: means over solutions, the printed means beside them.
+    """Lay out `popview.runs.solutions.load.solutions`: means over solutions, the printed means beside them.
 
     Parameters
     ----------
@@ -181,13 +166,9 @@ def accuracy_differences(networks: Mapping[str, Study], titles: Mapping[str, str
             found = {name: result for name, result in against.items() if result is not None}
             adjusted = holm([result.p_value or 0.0 for result in found.values()]) if found else ()
             for (name, result), p in zip(found.items(), adjusted, strict=True):
-                more = {"points": f"{100 * result.estimate:+.2f}".replace("-", MINUS), "p (Holm)": _p(p)}
+                more = {"points": f"{100 * result.estimate:+.2f}".replace("-", MINUS), "p (Holm)": p_value(p)}
                 rows.append({"network": titles[network], "solutions": words, "algorithm": name} | more)
     return once(pd.DataFrame(rows, columns=["network", "solutions", "algorithm", "points", "p (Holm)"]))
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
 def _equals(p: str) -> str:
@@ -203,8 +184,8 @@ def verdict_grid(verdicts: pd.DataFrame, titles: Collection[str]) -> pd.DataFram
 
 
 def sharpness_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out the sharpness measures of `popview.runs.solutions.solutions` at equal training loss: medians and middle
-    halves.
+    """Lay out the sharpness measures of `popview.runs.solutions.load.solutions` at equal training loss: medians and
+    middle halves.
 
     Results that are older than a measure have no column of it, and the table has none.
     """
@@ -277,6 +258,6 @@ def separations(table: pd.DataFrame, told: pd.DataFrame, titles: Mapping[str, st
     wide = wide.loc[list(dict.fromkeys(fitted["by"])), list(dict.fromkeys(fitted["network"]))]
     wide.index = [{"norm": "norm alone"}.get(by, f"{by} kernel, first component") for by in wide.index]
     for row in by_direction.to_dict("records"):
-        words = f"{row['right']} of {row['of']} (p\u00a0{_equals(_p(row['p']))})"
+        words = f"{row['right']} of {row['of']} (p\u00a0{_equals(p_value(row['p']))})"
         wide.loc["direction alone, assigned rightly", row["network"]] = words
     return wide.rename(columns=titles).fillna("–").rename_axis("by", axis=0).rename_axis(columns=None).reset_index()

@@ -8,8 +8,6 @@ from popview.paper.audit import NO_FLAG
 from popview.paper.finding import Decision, Word, that_share
 from popview.paper.printed import printed_table
 
-__all__ = ["by_check", "highest_printed", "signs_printed"]
-
 
 def by_check(checks: pd.DataFrame, check: str, found: Word) -> Decision:
     """Say the word `found` if a check finds an inconsistency, else 'holds'; `checks` as `popview.paper.audit.worded`"""

@@ -13,8 +13,6 @@ from popview.paper.rules.by_tasks import SHARPNESS
 from popview.populations import flatness_factors
 from popview.populations.comparisons import ALPHA
 
-__all__ = ["Factors"]
-
 
 @dataclass(frozen=True)
 class Factors:

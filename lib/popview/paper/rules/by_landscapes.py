@@ -15,8 +15,6 @@ from popview.populations import landscape_paths, landscape_sweeps
 from popview.populations.comparisons import ALPHA
 from popview.statistics import holm, simulations
 
-__all__ = ["Computed"]
-
 
 @dataclass(frozen=True)
 class Computed:

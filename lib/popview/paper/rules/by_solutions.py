@@ -11,10 +11,9 @@ from popview.paper.finding import LARGE, Decision, Finding, Word, list_rows, sig
 from popview.populations import solutions
 from popview.populations.comparisons import ALPHA, log_loss
 from popview.populations.solutions import QUASI_NEWTON
-from popview.runs.solutions import STAGES, load
+from popview.runs.solutions import load
+from popview.runs.solutions.parts import STAGES
 from popview.statistics import Result, holm, paired_permutation
-
-__all__ = ["Study"]
 
 #: Paths are called low where, for this share of the pairs, they rise at most half as far as the straight line. Their
 #: heights are taken as found where the search had converged for this share.
@@ -43,7 +42,7 @@ class Study:
     solutions, barriers : DataFrame
         As `popview.runs.solutions` returns them; empty where nothing has been run.
     products : mapping of str to (DataFrame, array, int)
-        Stage → as `popview.runs.solutions.products` returns it; without stages that have not been run.
+        Stage → as `popview.runs.solutions.load.products` returns it; without stages that have not been run.
     """
 
     network: str

@@ -6,18 +6,15 @@ from functools import cached_property
 from itertools import combinations, product
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from popview.paper.finding import LARGE, Decision, Finding, Word, any_or_settled, list_rows, signs, that_share
-from popview.populations import comparisons, flatness_relations, pooled, selection, tables
+from popview.populations import comparisons, flatness_factors, flatness_relations, pooled, selection, tables
 from popview.populations.comparisons import ALPHA
 from popview.populations.time_to_target import within
 from popview.populations.unfinished import unfinished
-from popview.statistics import effective_n, holm, mean_difference, simulations
+from popview.statistics import effective_n, simulations
 from popview.tasks.catalogue import RECORDS
-
-__all__ = ["SIX", "Results"]
 
 #: The paper's design: trajectories, and models of each.
 RESTARTS, MODELS = 5, 10
@@ -318,24 +315,12 @@ def sharper_is_worse(results: Results, outcome: str, weak: float) -> Decision | 
 def flatter(results: Results, algorithm: str, reference: str) -> Decision | Finding:
     """'holds' if an algorithm's models are flatter by every measure of `SHARPNESS`, 'does not hold' if none says so and
     some that they are sharper, 'inconclusive' if measures contradict each other or none is sure."""
-    table = results.flatness
-    known = [name for name in SHARPNESS if name in table and (table[name] > 0).all()]
-    wide = {name: np.log(table.pivot(index="seed", columns="algorithm", values=name)) for name in known}
-    if not known or not {algorithm, reference} <= set(table["algorithm"]):
+    table, rows = results.flatness, pd.DataFrame()
+    if {algorithm, reference} <= set(table["algorithm"]):
+        rows = flatness_factors.ratios(table, [algorithm], SHARPNESS, "algorithm", reference)
+    if rows.empty:
         return Finding("not run here", "the files have no such measures")
-    pairs = {name: values[[algorithm, reference]].dropna() for name, values in wide.items()}
-    tests = {
-        name: mean_difference(both[algorithm].to_numpy(), both[reference].to_numpy(), paired=True)
-        for name, both in pairs.items()
-    }
-    adjusted = holm(np.array([test.p_value for test in tests.values()], dtype=float))
-    rows = pd.DataFrame(
-        {"measure": name, "ratio": np.exp(test.estimate), "p": p, "restarts": len(pairs[name])}
-        for (name, test), p in zip(tests.items(), adjusted, strict=True)
-    )
-    real = rows["p"] <= ALPHA
+    real = rows["adjusted_p"] <= ALPHA
+    told = list_rows(rows, "{measure} {ratio:.2f} (p {adjusted_p:.2g})", ", ")
     word = signs(real & (rows["ratio"] < 1), real & (rows["ratio"] > 1))
-    return word, {
-        "ratios": list_rows(rows, "{measure} {ratio:.2f} (p {p:.2g})", ", "),
-        "restarts": int(rows["restarts"].iloc[0]),
-    }
+    return word, {"ratios": told, "restarts": int(rows["restarts"].iloc[0])}

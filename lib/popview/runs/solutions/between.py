@@ -11,8 +11,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from popview.runs import store
 from popview.runs.solutions.parts import TopographyPart
-from popview.runs.solutions.training import Found, described, stored_weights
+from popview.runs.solutions.training import Found, stored_weights
 from popview.runs.solutions.vectors import Network
 from popview.topography import (
     Bend,
@@ -25,8 +26,6 @@ from popview.topography import (
     random_pairs,
     settle,
 )
-
-__all__ = ["measure_barriers", "measure_products"]
 
 #: Segments of the profiles that are kept, at most.
 KEPT = 100
@@ -61,7 +60,7 @@ def measure_barriers(part: TopographyPart, root: Path) -> Found:
     columns = _paths(network, start, end, given) if len(usable) else {}
     names = {"first": usable[:, 0], "second": usable[:, 1]}
     facts = {"missing": len(drawn) - len(usable), "seconds": time.process_time() - began}
-    return Found(part, described(pa.table(names | columns), part, **facts))
+    return Found(part, store.described(pa.table(names | columns), part, **facts))
 
 
 def _solutions(part: TopographyPart, root: Path) -> tuple[Tensor, np.ndarray]:
@@ -152,4 +151,4 @@ def measure_products(part: TopographyPart, root: Path) -> Found:
         }
     )
     facts = {"parameters": together.shape[1], "seconds": time.process_time() - began}
-    return Found(part, described(table, part, **facts))
+    return Found(part, store.described(table, part, **facts))

@@ -10,8 +10,6 @@ from popview.runs import store
 from popview.runs.solutions.parts import TopographyPart, networks, topography_parts
 from popview.runs.status import status
 
-__all__ = ["barriers", "products", "solutions", "solutions_coverage"]
-
 
 def _there(profile: str, network: str, kind: str, root: Path) -> list[TopographyPart]:
     """Return the parts of a kind that the store holds."""
@@ -48,7 +46,7 @@ def barriers(profile: str, network: str, root: Path = RESULTS) -> pd.DataFrame:
     Of a folder where nothing has been computed yet:
 
     >>> from pathlib import Path
-    >>> from popview.runs.solutions import barriers
+    >>> from popview.runs.solutions.load import barriers
     >>> barriers("smoke", "digits", root=Path("empty")).empty
     True
     """

@@ -12,17 +12,6 @@ from popview.runs import profiles
 from popview.runs.schemas import NetworkTable
 from popview.runs.specs import Part
 
-__all__ = [
-    "PROFILES",
-    "STAGES",
-    "TopographyPart",
-    "network_settings",
-    "networks",
-    "solution_parts",
-    "titles",
-    "topography_parts",
-]
-
 FOLDER = profiles.FOLDER.parent / "solutions"
 PROFILES = tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
 

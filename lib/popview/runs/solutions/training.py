@@ -1,6 +1,5 @@
 """Train a set of solutions: of each run the early-stopped, the one at a common training loss, and the fitted one."""
 
-import json
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +12,6 @@ import torch
 from torch import Tensor
 
 from popview.common import tensor_files
-from popview.common.environment import processor, versions
 from popview.common.errors import UsageError
 from popview.common.seeds import generator
 from popview.optimizers import Optimizer
@@ -25,8 +23,6 @@ from popview.runs.specs import Part, RunSpec
 from popview.tasks.problem import SPLITS, Problem
 from popview.tasks.setup import set_up
 from popview.topography.measures import FLATNESS, Models, flatness_of
-
-__all__ = ["Found", "StageRecorder", "Stages", "stored_weights", "trained"]
 
 #: Models whose flatness is measured at once.
 AT_ONCE = 6
@@ -180,13 +176,7 @@ def trained(part: TopographyPart, unfinished: Path | None = None, every: float =
         for stage in STAGES
     }
     facts = {"parameters": network.parameters, "seconds": time.process_time() - began}
-    return Found(part, described(pa.concat_tables(frames), part, **facts), weights)
-
-
-def described(table: pa.Table, part: TopographyPart, **facts: Any) -> pa.Table:
-    """Add a part's metadata to its table: spec, digest, versions, processor and other facts."""
-    known = {"spec": json.loads(part.canonical), "digest": part.digest, "versions": versions()}
-    return table.replace_schema_metadata({"popview": json.dumps({**known, "processor": processor(), **facts})})
+    return Found(part, store.described(pa.concat_tables(frames), part, **facts), weights)
 
 
 def stored_weights(part: TopographyPart, root: Path) -> dict[str, dict[str, Tensor]]:

@@ -12,8 +12,6 @@ from popview.tasks.problem import Problem
 from popview.tasks.setup import set_up
 from popview.topography import PerceptronLoss, network_loss
 
-__all__ = ["Network", "place", "vectors"]
-
 
 def _oriented(problem: Problem, parameters: Sequence[Tensor] | None = None) -> list[Tensor]:
     """Return views of parameters, ``(P, …)``, with weights as `torch.nn.Linear` has them: outputs first."""

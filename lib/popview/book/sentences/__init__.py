@@ -1,1 +1,0 @@
-"""Sentences that are made of numbers."""
