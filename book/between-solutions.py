@@ -16,7 +16,7 @@
 # We trained three small networks by stochastic gradient descent (SGD) and by L-BFGS-GSS, a quasi-Newton method.
 # Compared at the same training loss, L-BFGS-GSS's solutions are {glue:text}`sharper` times as sharp, and their test
 # accuracy is {glue:text}`worse` points lower. On Digits, where the search for paths between solutions has converged, no
-# path of either kind rises more than {glue:text}`highest` above its ends.
+# path rises more than {glue:text}`highest` above its ends.
 #
 # ```{glue:figure} sharper-and-worse
 # :name: figure-sharper-and-worse
@@ -194,8 +194,8 @@ gains = solution_statistics.aligned_gains(by_sum)
 means = solution_statistics.barrier_means(barriers)
 page.figure(
     "profiles",
-    lambda width: solution_figures.profiles(barriers, titles, pair, width),
-    alt="Loss along paths: highest in the middle; L-BFGS-GSS is above SGD, below it, or level, by network.",
+    lambda width: solution_figures.profiles(barriers, titles, (*pair, "SAM", "NiM-BH"), width),
+    alt="Loss along paths: on digits no higher than at the ends, elsewhere highest in the middle.",
 )
 page.figure(
     "differences-figure",

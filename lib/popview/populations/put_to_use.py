@@ -326,14 +326,15 @@ def averaged_alike(profile: str, task: str, root: Path = RESULTS) -> pd.DataFram
 def against_long_runs(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
     """Compare ensembles of annealed runs of SGD with one annealed run that has as many epochs as they have together.
 
-    Both are judged on the whole test split, by the metric.
+    Both are judged on the whole test split.
 
     Returns
     -------
     DataFrame
         One row per arm of longer runs of which there are ensembles, too: ``variant`` (the arm), ``restarts`` (of
-        the ensemble), ``n`` (long runs in all), ``together, alone`` (means), ``gain, gain_low, gain_high`` (of the
-        ensemble over the one run, with 95 % intervals over restarts as in `arms`).
+        the ensemble), ``n`` (long runs in all); means, of the ensemble ``together_metric, together_loss`` (negative log
+        likelihood, from probabilities of 8 bits) and of the one run ``alone_metric, alone_loss``; ``gain, gain_low,
+        gain_high`` (metric of the ensemble above the one run's, with 95 % intervals over restarts as in `arms`).
 
     Raises
     ------
@@ -344,11 +345,13 @@ def against_long_runs(profile: str, task: str, root: Path = RESULTS) -> pd.DataF
     scores = _collect(profile, task, root).scores if longer else {}
     for variant, epochs in ((specs[0].variant, specs[0].epochs) for specs in longer):
         restarts = epochs // AnnealedPlan(profile, task).table["epochs"]
-        alone = scores[variant, "whole", "SGD", "last", 1]["metric"]
-        together = scores.get(("annealed", "whole", "SGD", "restarts", restarts), {}).get("metric")
-        if alone and together:
-            gain = together.minus(alone)
-            row = {"variant": variant, "restarts": restarts, "n": len(alone.left_out)}
-            row |= {"together": together.estimate, "alone": alone.estimate, "gain": gain.estimate}
+        keys = {"together": ("annealed", "whole", "SGD", "restarts", restarts)}
+        keys["alone"] = (variant, "whole", "SGD", "last", 1)
+        known = {f"{name}_{of}": scores.get(key, {}).get(of) for name, key in keys.items() for of in ("metric", "loss")}
+        found = {name: arm for name, arm in known.items() if arm}
+        if len(found) == len(known):
+            gain = found["together_metric"].minus(found["alone_metric"])
+            row = {"variant": variant, "restarts": restarts, "n": len(found["alone_metric"].left_out)}
+            row |= {name: arm.estimate for name, arm in found.items()} | {"gain": gain.estimate}
             rows.append(row | interval_columns(gain, "gain_"))
     return pd.DataFrame(rows)

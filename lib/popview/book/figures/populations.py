@@ -11,7 +11,7 @@ from popview.book.colours import colour
 from popview.book.names import task_title
 
 #: Arms of one run of SGD that are drawn, and their marks.
-ONE_RUN = {"averaged": ("s", "its weights averaged"), "ensemble of ten": ("D", "ten checkpoints together")}
+ONE_RUN = {"averaged": ("s", "its weights averaged"), "ensemble of ten": ("D", "ten checkpoints")}
 
 COSTS = (1, 2, 3, 5, 10)
 
@@ -28,8 +28,7 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
     width : int
         In pixels.
     """
-    columns = max(2, len(arms))
-    figure, axes = style.canvas(width, 250, len(arms), columns=columns)
+    figure, axes = style.canvas(width, 250, len(arms), columns=max(2, len(arms)))
     for ax, (task, rows) in zip(axes, arms.items(), strict=True):
         ax.axhline(0, color="0.5", linewidth=0.8)
         drawn = [_ensembles(ax, rows, variant) for variant in ("base", "annealed")]
@@ -46,8 +45,7 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
         ax.xaxis.set_major_locator(FixedLocator(COSTS))
         ax.xaxis.set_major_formatter(FixedFormatter([str(cost) for cost in COSTS]))
         ax.xaxis.set_minor_locator(FixedLocator([]))
-    for ax in axes[-columns:] if width > style.PHONE else axes[-1:]:
-        ax.set_xlabel("training cost, in runs of SGD")
+    figure.supxlabel("training cost, in runs of SGD", fontsize=8.5)
     axes[0].set_ylabel("gain in points")
     handles = _key(axes[0])
     figure.legend(handles=handles, loc="outside upper left", ncols=3 if width > style.PHONE else 1, handlelength=3)

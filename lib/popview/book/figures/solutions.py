@@ -19,6 +19,9 @@ from popview.topography import FourierPath
 #: Algorithm → the shape of its points, so that colour is not all that tells them apart.
 SHAPES = {"SGD": "o", "L-BFGS-GSS": "D", "SAM": "^", "NiM-BH": "s"}
 
+#: Algorithm → the dashes of its lines.
+DASHES = {"SGD": "-", "L-BFGS-GSS": "--", "SAM": ":", "NiM-BH": "-."}
+
 #: Half of the range of differences of rises that is drawn at least, in nats: what is smaller is to look small.
 LEAST = 0.002
 
@@ -121,13 +124,14 @@ def profiles(barriers: pd.DataFrame, titles: Mapping[str, str], algorithms: Sequ
                 continue
             losses = np.stack(own["profile"].to_list())
             low, middle, high = np.quantile(losses, [0.25, 0.5, 0.75], axis=0)
-            t, dashes = np.linspace(0, 1, losses.shape[1]), "-" if algorithm == "SGD" else "--"
-            axes.plot(t, middle, dashes, color=colour(algorithm), label=algorithm)
+            t = np.linspace(0, 1, losses.shape[1])
+            axes.plot(t, middle, DASHES.get(algorithm, "--"), color=colour(algorithm), label=algorithm)
             axes.fill_between(t, low, high, color=colour(algorithm), alpha=0.18, linewidth=0)
         axes.set(title=titles[network], ylim=(0, None), xlabel="along the path", xticks=[0, 0.5, 1])
         if axes.get_subplotspec().is_first_col():
             axes.set(ylabel="training loss")
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    lines = {line.get_label(): line for axes in grid for line in axes.get_legend_handles_labels()[0]}
+    figure.legend(handles=[*lines.values()], loc="outside lower center", ncols=4)
     return figure
 
 
