@@ -40,9 +40,10 @@ from popview.book.tables import claims as claim_tables
 from popview.common.contents import page_names
 from popview.common.kept import kept
 from popview.paper import claims
-from popview.paper.rules import Computed, by_tasks
+from popview.paper.rules import Computed
 from popview.populations import equal_budget, learning, put_to_use, selection, tables
 from popview.runs import profiles
+from popview.statistics import simulations
 
 style.use()
 judged = {key: found for key, found in claims.task_results(profile).items() if found}
@@ -134,8 +135,9 @@ hops = pd.concat([pd.Series([0.0]), *(tables.records(found)["hops_tried"] for fo
 most = f"{hops[hops > 0].min():.0f}", f"{hops.max():.0f}"
 glue("hops", " to ".join(dict.fromkeys(most)), display=False)
 
-pooled = [by_tasks.pooled_tests_here(judged[name, "base"])[1]["rate_icc"] for name in order]
-glue("false-positives", f"{min(pooled):.0f} to {max(pooled):.0f}", display=False)
+alike = [judged[name, "base"].clustering["icc"] for name in order]
+found = [simulations.false_positives([icc], tests=["pooled Mann–Whitney"])["rate"].item() for icc in alike]
+glue("false-positives", f"{100 * min(found):.0f} to {100 * max(found):.0f}", display=False)
 
 # %% [markdown]
 # ## Eight claims on four tasks

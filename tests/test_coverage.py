@@ -7,7 +7,7 @@ from stand_ins import stand_in
 from popview.book import page, results
 from popview.common.errors import UsageError
 from popview.populations import embedded, tables
-from popview.runs import expansion, profiles, store
+from popview.runs import expansion, profiles, store, workers
 from popview.tasks.catalogue import SHOWN
 
 PROCESSOR = "Difference Engine"
@@ -134,7 +134,8 @@ class TestWanted:
 
 def test_nothing_but_digits_is_trained_for_a_page(monkeypatch):
     asked = []
-    monkeypatch.setattr(embedded.workers, "run", lambda wanted: asked.extend(wanted))
+    monkeypatch.setattr(workers, "run", asked.extend)
+    monkeypatch.setattr(embedded.store, "missing", list)
     for task in ("cifar10", "tweeteval"):
         embedded.train_embedded(task, "all", "laptop", None)
     assert asked == []

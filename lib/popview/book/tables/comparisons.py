@@ -15,7 +15,6 @@ from popview.book.page import MINUS, p_value
 from popview.populations.comparisons import ALPHA
 from popview.populations.outcomes import OUTCOMES
 from popview.runs import profiles
-from popview.runs.flops import run_sizes
 from popview.statistics.power import deviations, equivalence_power
 from popview.tasks.catalogue import ACCURACY, RECORDS
 
@@ -97,6 +96,8 @@ def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame
         The values that were compared: rows: seeds; columns: algorithms.
     profile : str
     """
+    from popview.runs.flops import run_sizes  # which imports torch
+
     rows = []
     for (task, variant), members in comparison.groupby(["task", "variant"], sort=False):
         metric, examples = RECORDS[task].metric, run_sizes(task, profiles.settings(profile, task)["model"]).test
