@@ -8,7 +8,7 @@ from popview.book import page, results
 from popview.common.errors import UsageError
 from popview.populations import confirmation, embedded, outcomes, tables
 from popview.populations.put_to_use import arms
-from popview.runs import expansion, profiles, store
+from popview.runs import expansion, profiles, store, workers
 from popview.tasks.catalogue import SHOWN
 
 PROCESSOR = "Difference Engine"
@@ -178,7 +178,8 @@ class TestAnnealedRuns:
 
 def test_nothing_but_digits_is_trained_for_a_page(monkeypatch):
     asked = []
-    monkeypatch.setattr(embedded.workers, "run", lambda wanted: asked.extend(wanted))
+    monkeypatch.setattr(workers, "run", asked.extend)
+    monkeypatch.setattr(embedded.store, "missing", list)
     for task in ("cifar10", "tweeteval"):
         embedded.train_embedded(task, "all", "laptop", None)
     assert asked == []

@@ -2,7 +2,6 @@
 
 import seaborn as sns
 
-from popview.optimizers import ALGORITHMS
 from popview.runs.own import is_own
 
 _PALETTE = sns.color_palette("colorblind", 10).as_hex()
@@ -42,7 +41,9 @@ def colour(algorithm: str) -> str:
     """
     if is_own(algorithm):
         return FURTHER[0]
-    if algorithm in COLOURS or algorithm not in ALGORITHMS:
-        return COLOURS.get(algorithm, "#777777")
+    if algorithm in COLOURS:
+        return COLOURS[algorithm]
+    from popview.optimizers import ALGORITHMS  # which imports torch
+
     further = [name for name in ALGORITHMS if name not in COLOURS]
-    return FURTHER[further.index(algorithm) % len(FURTHER)]
+    return FURTHER[further.index(algorithm) % len(FURTHER)] if algorithm in further else "#777777"

@@ -100,8 +100,7 @@ def add_(models: list[Tensor], change: list[Tensor], alpha: float | Tensor, wher
             if where[rows].any():
                 add_([t[rows] for t in models], [c[rows] for c in change], number, where[rows])
         return
-    for t, c in zip(models, change, strict=True):
-        t[where] = t[where].add(c[where], alpha=alpha)  # rounds as the line above does
+    copy_where_(models, [t.add(c, alpha=alpha) for t, c in zip(models, change, strict=True)], where)  # rounds as above
 
 
 def copied(models: list[Tensor], memory: list[Tensor]) -> list[Tensor]:
@@ -118,8 +117,9 @@ def copy_where_(models: list[Tensor], source: list[Tensor], where: Tensor) -> No
     if models and where.all():
         torch._foreach_copy_(models, source)
         return
-    for t, s in zip(models, source, strict=True):
-        t[where] = s[where]
+    if models and where.any():  # of so small tensors all numbers are chosen sooner than the places of some are found
+        for t, s in zip(models, source, strict=True):
+            t.copy_(torch.where(broadcast(where, t), s, t))
 
 
 def _small(t: Tensor) -> bool:

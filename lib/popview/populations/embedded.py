@@ -1,7 +1,7 @@
 """The embedded task, digits, is trained when a page asks for more of it; no other task ever is."""
 
 from popview.populations.tables import cases, wanted
-from popview.runs import workers
+from popview.runs import store
 
 #: The task that needs no download and trains in minutes.
 EMBEDDED = "digits"
@@ -24,5 +24,7 @@ def train_embedded(task: str, variant: str, profile: str, restarts: int | None) 
         If a name is unknown, or as `popview.runs.workers.run`.
     """
     asked = [case for case in cases(profile, task, variant) if case[0] == EMBEDDED]
-    if asked:
-        workers.run(spec for case in asked for spec in wanted(profile, *case, restarts=restarts))
+    if absent := store.missing(spec for case in asked for spec in wanted(profile, *case, restarts=restarts)):
+        from popview.runs import workers  # which imports torch
+
+        workers.run(absent)

@@ -11,9 +11,8 @@ from popview.common.folders import RESULTS
 from popview.populations.comparisons import HIGHER_IS_BETTER, against_apart, joined_later, log_loss
 from popview.populations.tables import final
 from popview.populations.time_to_target import dearer, equal_gradients
-from popview.runs import costs, store
+from popview.runs import store
 from popview.runs.expansion import expand
-from popview.runs.flops import example
 from popview.runs.profiles import settings, tasks
 from popview.runs.specs import RunSpec
 
@@ -109,6 +108,8 @@ def measuring(specs: Iterable[RunSpec], root: Path = RESULTS) -> pd.DataFrame:
         files; NaN where there is none), ``counted`` (share of the FLOPs that `popview.runs.costs.cost` charges). SGD
         and the SWA of its settings share a training: the share of each is that of both files' measures in it.
     """
+    from popview.runs import costs  # which imports torch
+
     specs = list(specs)
     pairs = {other.digest: spec for spec in specs for other in spec.alongside}
     rows: dict[tuple[str, str, str], list[float]] = {}
@@ -155,6 +156,8 @@ def scales(profiles: Iterable[str], of: Iterable[str]) -> pd.DataFrame:
         ``task, profile, network, frozen`` (layers), ``parameters`` (trained, with buffers), ``train`` (examples),
         ``batch_size, epochs, restarts, steps, flops`` (of one trajectory).
     """
+    from popview.runs import costs, flops  # which import torch
+
     rows = []
     for task in of:
         for profile in (name for name in profiles if task in tasks(name)):
@@ -167,7 +170,7 @@ def scales(profiles: Iterable[str], of: Iterable[str]) -> pd.DataFrame:
                     "profile": profile,
                     "network": model.get("network") or model.get("model") or f"perceptron 64–{model['hidden']}–10",
                     "frozen": model.get("frozen", 0),
-                    "parameters": example(task, model).bytes // 4,
+                    "parameters": flops.example(task, model).bytes // 4,
                     "train": model.get("train") or steps // spec.epochs * model["batch_size"],
                     "batch_size": model["batch_size"],
                     "epochs": spec.epochs,

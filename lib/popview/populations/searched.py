@@ -11,8 +11,7 @@ import pandas as pd
 from popview.common.errors import check_name
 from popview.common.folders import RESULTS
 from popview.runs import store
-from popview.runs.annealed import ROUNDS, AnnealedPlan
-from popview.runs.search import loss_on_validation
+from popview.runs.annealed import ROUNDS, AnnealedPlan, loss_on_validation
 
 
 def search_scores(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:

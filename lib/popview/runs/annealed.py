@@ -9,9 +9,11 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from popview.common.errors import UsageError, check_name
+from popview.common.folders import RESULTS
 from popview.common.schemas import check
 from popview.runs import profiles
 from popview.runs.schemas import EPOCHS, Budget
@@ -187,3 +189,21 @@ class AnnealedPlan:
         fields |= {"schedule": "constant" if algorithm == "SWA" else "annealed"}
         settled = [base | own for own in settings]
         return [RunSpec(seed=seed, hyperparameters=own, **fields) for own in settled for seed in seeds]
+
+
+def loss_on_validation(spec: RunSpec, root: Path = RESULTS) -> float:
+    """Return what a run of an annealed search is judged by, the lower the better; infinite where a restart diverged.
+
+    The last model's mean loss on the validation split; where an example may have several labels, less its mean average
+    precision there, which rare labels count in.
+    """
+    import numpy as np
+
+    from popview.runs import store  # both here, since plans are named without results
+
+    told = store.metadata(spec, root)
+    if any(told["diverged"]):
+        return math.inf
+    found = told["validation"]
+    values = [-value for value in found["average_precision"]] if "average_precision" in found else found["loss"]
+    return float(np.mean(values)) if None not in values else math.inf

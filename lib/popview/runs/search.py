@@ -132,20 +132,6 @@ def tune(
     return found
 
 
-def loss_on_validation(spec: specs.RunSpec, root: Path = RESULTS) -> float:
-    """Return what a run of an annealed search is judged by, the lower the better; infinite where a restart diverged.
-
-    The last model's mean loss on the validation split; where an example may have several labels, less its mean average
-    precision there, which rare labels count in.
-    """
-    told = store.metadata(spec, root)
-    if any(told["diverged"]):
-        return np.inf
-    found = told["validation"]
-    values = [-value for value in found["average_precision"]] if "average_precision" in found else found["loss"]
-    return float(np.mean(values)) if None not in values else np.inf
-
-
 def anneal(
     profile: str,
     task: str,
@@ -172,7 +158,7 @@ def anneal(
     -------
     dict
         Algorithm → ``of, finalists, chosen`` (see `popview.runs.annealed.AnnealedPlan.choices`), the ``cells``, and
-        their ``scores`` in both rounds (`loss_on_validation`, the mean over the seeds).
+        their ``scores`` in both rounds (`popview.runs.annealed.loss_on_validation`, the mean over the seeds).
 
     Raises
     ------
@@ -187,7 +173,7 @@ def anneal(
     workers.run([spec for runs in first.values() for spec in runs], root=root, **options)
     found = {}
     for one, runs in first.items():
-        scores = [loss_on_validation(spec, root) for spec in runs]
+        scores = [annealed.loss_on_validation(spec, root) for spec in runs]
         if min(scores) == np.inf:
             raise UsageError(f"all {len(runs)} cells of {one} on {task} diverged: lower its grid")
         best = sorted(range(len(runs)), key=lambda i: (scores[i], _distance(plan, one, i)))
@@ -199,7 +185,7 @@ def anneal(
     workers.run([spec for runs in last.values() for spec in runs], root=root, **options)
     for one, runs in last.items():
         entry = found[one]
-        each = [loss_on_validation(spec, root) for spec in runs]
+        each = [annealed.loss_on_validation(spec, root) for spec in runs]
         means = np.mean(np.reshape(each, (len(entry["finalists"]), -1)), axis=1)
         place = min(range(len(means)), key=lambda i: (means[i], _distance(plan, one, entry["finalists"][i])))
         entry["chosen"] = entry["finalists"][place]

@@ -5,7 +5,6 @@ import pandas as pd
 
 from popview.book.cells import WORD_SIGNS, setting, waits, with_interval, word, words
 from popview.book.names import task_title
-from popview.runs.costs import amount
 
 WITHIN = "within the margin of it"
 
@@ -121,6 +120,8 @@ def totals(bills: pd.DataFrame) -> pd.DataFrame:
 
 def _amount(value: float, unit: str = "") -> str:
     """Write a quantity that a line does not break."""
+    from popview.runs.costs import amount  # which imports torch
+
     return amount(value, unit).replace(" ", "\u00a0")
 
 

@@ -75,6 +75,11 @@ class Results:
         return pooled.set_a_against_set_b(*few), pooled.set_a_against_set_b(*sets)
 
     @cached_property
+    def clustering(self) -> pd.Series:
+        """Median over algorithms of the intra-class correlation of SetA's models, from 0 to 1: ``low, icc, high``."""
+        return pooled.clustering(self.set_a)[["low", "icc", "high"]].median().clip(0, 1)
+
+    @cached_property
     def slow(self) -> pd.DataFrame:
         """What `unfinished` finds not to be finished, by algorithm: such a setting says nothing of algorithms."""
         table = unfinished(self.trajectories, self.margin)
@@ -268,7 +273,7 @@ def one_run_misleads(results: Results) -> Decision | Finding:
 
 def pooled_tests_here(results: Results) -> Decision:
     """Decide by the false positives of pooled Mann–Whitney at the task's intra-class correlation and its interval."""
-    ends = pooled.clustering(results.set_a)[["low", "icc", "high"]].median().clip(0, 1)
+    ends = results.clustering
     rows = [simulations.false_positives([icc], tests=["pooled Mann–Whitney"]).iloc[0] for icc in ends]
     rates = {f"rate_{end}": 100 * row["rate"] for end, row in zip(ends.index, rows, strict=True)}
     numbers = {"models": RESTARTS * MODELS, "worth": effective_n(RESTARTS, MODELS, ends["icc"])}
