@@ -97,7 +97,7 @@ def rules_of_claims(table: pd.DataFrame) -> pd.DataFrame:
 _LACKING = {
     "task": "no whole results yet of the paper's six algorithms, two restarts and ten checkpoints or more",
     "study": "no results yet",
-    "factors": "planned, hours: the settings are in the profile",
+    "factors": "the runs that it needs are not there",
 }
 
 
@@ -232,7 +232,9 @@ def judge_claims(
         }
         fixed = {name: claim[name] for name in ("id", "document", "where", "claim", "page")}
         for (scale, variant), (kind, rule, given) in judged.items():
-            finding = Finding("not run here", _LACKING[kind]) if given is None else rule(given)
+            finding = Finding("not run here", "") if given is None else rule(given)
+            if finding.word == "not run here" and not finding.detail:
+                finding = Finding(finding.word, _LACKING[kind])
             by = {"evidence": kind, "rule": claim[kind], "rule_version": rule.version}
             rows.append(fixed | {"scale": scale, "variant": variant} | _said(finding) | by)
         if claim["reason"]:
