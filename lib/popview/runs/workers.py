@@ -227,7 +227,7 @@ def _compute(spec: Part, root: Path, keep_weights: bool, every: float) -> Outcom
         return UsageError(f"{spec.algorithm} on {spec.task}, seed {spec.seed}: {ending[1]}")
 
 
-def _reuse(part: Part, root: Path) -> bool:
+def _reuse(part: Any, root: Path) -> bool:
     """Store a part's table, and say so, where another part's file has the same rows."""
     for other in part.same_as:
         try:
