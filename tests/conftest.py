@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,17 @@ def real_hub(real_folders, monkeypatch) -> Path:
     for name, value in real_folders.items():
         monkeypatch.setenv(name, value)
     return Path(real_folders["POPVIEW_HUB"])
+
+
+@pytest.fixture
+def page_style() -> Iterator[None]:
+    """Draw as the book does, and in no window; the figures of a test are closed after it."""
+    import matplotlib.pyplot as plt
+
+    from popview.book import style
+
+    plt.switch_backend("agg")
+    with plt.rc_context():
+        style.use()
+        yield
+    plt.close("all")

@@ -116,6 +116,18 @@ def closure_of(function: Callable[[Tensor], Tensor], w: nn.Parameter) -> Callabl
     return closure
 
 
+def closure_on(optimizer: torch.optim.Optimizer, loss: Callable[..., Tensor]) -> Callable[[], Tensor]:
+    """Return what a step takes: it clears gradients, evaluates a loss, or one a model, and backpropagates it."""
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        losses = loss()
+        losses.sum().backward()
+        return losses.detach()
+
+    return closure
+
+
 # ---------------------------------------------------------------- a small net
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import closure_on
 from test_runs import ALGORITHMS
 
 from popview.common import tensor_files
@@ -250,12 +251,7 @@ def trained(algorithm: str, steps: range, state: Any = None, parameters: Any = N
         optimizer.load_state_dict(state)
     batches = list(problem.minibatches(0))
     for step in steps:
-
-        def closure(minibatch: Any = batches[step]) -> torch.Tensor:
-            optimizer.zero_grad()
-            losses = problem.loss(minibatch)
-            losses.sum().backward()
-            return losses.detach()
+        closure = closure_on(optimizer, lambda minibatch=batches[step]: problem.loss(minibatch))
 
         optimizer.step(closure, lambda: problem.evaluate("train")[0])
     return [p.detach().clone() for p in problem.parameters], optimizer

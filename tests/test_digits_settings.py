@@ -6,6 +6,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 import torch
+from helpers import closure_on
 from sklearn.datasets import load_digits
 from test_runs import facts, rows, spec_of
 from torch import nn
@@ -48,12 +49,7 @@ def losses_of(task: Digits, steps: int, algorithm: str = "SGD") -> list[torch.Te
     optimizer = make(algorithm, task.parameters, buffers=task.buffers, lr=0.1, momentum=0.9, population=True)
     found = []
     for minibatch in islice(task.minibatches(0), steps):
-
-        def closure(minibatch=minibatch):
-            optimizer.zero_grad()
-            loss = task.loss(minibatch)
-            loss.sum().backward()
-            return loss.detach()
+        closure = closure_on(optimizer, lambda minibatch=minibatch: task.loss(minibatch))
 
         found.append(optimizer.step(closure))
     return found
@@ -130,11 +126,7 @@ class TestDropout:
         optimizer = make("SAM", sam.parameters, buffers=sam.buffers, lr=0.1, rho=0.0, population=True)
         minibatch = next(sam.minibatches(0))
 
-        def closure():
-            optimizer.zero_grad()
-            loss = sam.loss(minibatch)
-            loss.sum().backward()
-            return loss.detach()
+        closure = closure_on(optimizer, lambda: sam.loss(minibatch))
 
         optimizer.step(closure)
         descent = torch.optim.SGD(sgd.parameters, lr=0.1)

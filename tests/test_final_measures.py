@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from helpers import closure_on
 from test_resume import small
 from test_runs import spec_of
 from torch import Tensor, nn
@@ -197,12 +198,7 @@ def trained(seeds: list[int]) -> tuple[Digits, list[Tensor]]:
     start = [p.detach().clone() for p in problem.parameters]
     optimizer = make("SGD", problem.parameters, population=True, lr=0.1, momentum=0.9)
     for minibatch in problem.minibatches(0):
-
-        def closure(minibatch: Any = minibatch) -> Tensor:
-            optimizer.zero_grad()
-            losses = problem.loss(minibatch)
-            losses.sum().backward()
-            return losses.detach()
+        closure = closure_on(optimizer, lambda minibatch=minibatch: problem.loss(minibatch))
 
         optimizer.step(closure)
     return problem, start

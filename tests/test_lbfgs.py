@@ -322,11 +322,7 @@ class Test_Use:
         x, y = torch.randn(30, 4), torch.randn(30, 1)
         optimizer = make("L-BFGS-GSS", net.parameters())
 
-        def closure() -> Tensor:
-            optimizer.zero_grad()
-            loss = ((net(x) - y) ** 2).mean()
-            loss.backward()
-            return loss
+        closure = helpers.closure_on(optimizer, lambda: ((net(x) - y) ** 2).mean())
 
         for _ in range(10):
             state = torch.get_rng_state()

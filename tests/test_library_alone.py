@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import options_for
+from helpers import closure_on, options_for
 
 import popview
 from popview import optimizers
@@ -99,11 +99,7 @@ def test_a_constructor_of_each_name_gives_what_make_gives(name):
         w = torch.nn.Parameter(torch.tensor([2.0, -1.0]))
         optimizer = build([w], **options)
 
-        def closure(w=w, optimizer=optimizer):
-            optimizer.zero_grad()
-            loss = ((w - 1) ** 4).sum() + (w**2).sum()
-            loss.backward()
-            return loss
+        closure = closure_on(optimizer, lambda w=w, optimizer=optimizer: ((w - 1) ** 4).sum() + (w**2).sum())
 
         for _ in range(7):
             optimizer.step(closure)

@@ -7,7 +7,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import scipy.stats
-from matplotlib import pyplot as plt
 
 from popview.book import style
 from popview.book.figures import noise as figures
@@ -20,12 +19,7 @@ from popview.populations.noise_outcomes import against_plain, noise_outcomes
 WIDTHS = (style.DESKTOP, style.PHONE)
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    with plt.rc_context():
-        style.use()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("page_style")
 
 
 def swept(algorithms=("NiG-GD", "SAM"), landscape="two-well", size=4) -> pd.DataFrame:

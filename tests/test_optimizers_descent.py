@@ -100,11 +100,7 @@ class Test_SGD:
         a, b = helpers.point([3.0]), helpers.point([4.0])
         optimizer = make("SGD", [{"params": [a]}, {"params": [b], "lr": 2.0}], lr=1.0, normalized=True)
 
-        def closure():
-            optimizer.zero_grad()
-            loss = (a**2 + b**2).sum() / 2
-            loss.backward()
-            return loss
+        closure = helpers.closure_on(optimizer, lambda: (a**2 + b**2).sum() / 2)
 
         optimizer.step(closure)
         assert (a.item(), b.item()) == pytest.approx((3 - 0.6, 4 - 2 * 0.8))
@@ -131,11 +127,7 @@ class Test_SGD:
         first, later = helpers.point([1.0]), helpers.point([1.0])
         optimizer = make("SAM", [first], lr=0.1, momentum=0.9)
 
-        def closure():
-            optimizer.zero_grad()
-            loss = first.square().sum() + later.square().sum()
-            loss.backward()
-            return loss
+        closure = helpers.closure_on(optimizer, lambda: first.square().sum() + later.square().sum())
 
         optimizer.step(closure)
         optimizer.add_param_group({"params": [later], "lr": 0.2})
@@ -148,11 +140,7 @@ class Test_SGD:
         first, later = helpers.point([1.0]), helpers.point([10.0])
         optimizer = make("SWA", [first], lr=0.1)
 
-        def closure():
-            optimizer.zero_grad()
-            loss = first.square().sum() + 0 * later.sum()  # it stays where it is
-            loss.backward()
-            return loss
+        closure = helpers.closure_on(optimizer, lambda: first.square().sum() + 0 * later.sum())  # it stays where it is
 
         for _ in range(5):
             optimizer.step(closure)
@@ -234,11 +222,7 @@ class Test_SGLD:
         groups = [{"params": [a]}, {"params": [b], "lr": 0.5}]
         optimizer = make("SGLD", groups, lr=0.01, temperature=0.3, population=population)
 
-        def closure():
-            optimizer.zero_grad()
-            losses = flat(a) + flat(b)
-            losses.sum().backward()
-            return losses
+        closure = helpers.closure_on(optimizer, lambda: flat(a) + flat(b))
 
         optimizer.step(closure)
         for w, lr in ((a, 0.01), (b, 0.5)):

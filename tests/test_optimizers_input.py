@@ -153,11 +153,7 @@ def test_sparse_gradients(name):
     embedding = nn.Embedding(4, 2, sparse=True)
     optimizer = make(name, embedding.parameters())
 
-    def closure():
-        optimizer.zero_grad()
-        loss = embedding(torch.tensor([1, 2])).sum()
-        loss.backward()
-        return loss
+    closure = helpers.closure_on(optimizer, lambda: embedding(torch.tensor([1, 2])).sum())
 
     with pytest.raises(TypeError, match=r"params\[0\] has a sparse gradient"):
         optimizer.step(closure)

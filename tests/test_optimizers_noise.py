@@ -95,11 +95,7 @@ class Test_PerLayer:
         params = [helpers.point(torch.zeros(3)), helpers.point(torch.zeros(2, 2))]
         optimizer = make("NiG-SGD", params, lr=1.0, rho=0.5, noise="sphere", scope="layer")
 
-        def closure():
-            optimizer.zero_grad()
-            loss = sum((0 * p).sum() for p in params)
-            loss.backward()
-            return loss
+        closure = helpers.closure_on(optimizer, lambda: sum((0 * p).sum() for p in params))
 
         optimizer.step(closure)
         assert [p.detach().norm().item() for p in params] == pytest.approx([0.5, 0.5])

@@ -51,11 +51,7 @@ class Test_Accumulation:
 
     @staticmethod
     def clean(model, optimizer, x, y):
-        def closure():
-            optimizer.zero_grad()
-            loss = (model(x) - y).square().mean()
-            loss.backward()
-            return loss
+        closure = helpers.closure_on(optimizer, lambda: (model(x) - y).square().mean())
 
         optimizer.step(closure)
 
@@ -513,12 +509,10 @@ class Test_Copies:
             with torch.no_grad():
                 model.weight.fill_(1 / 3)
             for t in range(4):
-
-                def closure(t=t, dtype=dtype):
-                    optimizer.zero_grad()
-                    loss = model(torch.ones(2, 3, dtype=dtype)).sum() if t < 3 else model.bias.sum()
-                    loss.backward()
-                    return loss
+                closure = helpers.closure_on(
+                    optimizer,
+                    lambda t=t, dtype=dtype: model(torch.ones(2, 3, dtype=dtype)).sum() if t < 3 else model.bias.sum(),
+                )
 
                 optimizer.step(closure)
             assert torch.equal(model.weight, torch.full((1, 3), 1 / 3, dtype=dtype))

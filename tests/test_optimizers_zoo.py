@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import closure_on
 from torch import Tensor, nn
 
 from popview.optimizers import ALGORITHMS, AcceptRule, hyperparameters, make
@@ -246,11 +247,7 @@ class Test_Left_Alone:
         w, other = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
         optimizer = make(label, [w])
 
-        def closure():
-            optimizer.zero_grad()
-            loss = (other**2).sum()
-            loss.backward()
-            return loss
+        closure = closure_on(optimizer, lambda: (other**2).sum())
 
         for _ in range(4):
             assert optimizer.step(closure).item() == 2
@@ -275,12 +272,7 @@ class Test_Left_Alone:
         w = nn.Parameter(torch.ones(2))
         optimizer = make(label, [*held, w], **{k: v for k, v in ACTING[label].items() if k != "accept"})
         for _ in range(4):
-
-            def closure():
-                optimizer.zero_grad()
-                loss = (w**2).sum()
-                loss.backward()
-                return loss
+            closure = closure_on(optimizer, lambda: (w**2).sum())
 
             optimizer.step(closure)
         optimizer.finish()
@@ -294,12 +286,10 @@ class Test_Left_Alone:
             a, b = (nn.Parameter(torch.tensor([[1.0, 2.0], [3.0, -1.0]])[rows].clone()) for _ in range(2))
             optimizer = make("SAM", [a, b, torch.ones(7)], population=True, lr=0.1, rho=0.2, momentum=0.5)
             for t in range(6):
-
-                def closure(t=t, a=a, b=b, optimizer=optimizer):
-                    optimizer.zero_grad()
-                    losses = (a**2).sum(1) + ((b**2).sum(1) if t % 2 else 0)
-                    losses.sum().backward()
-                    return losses
+                closure = closure_on(
+                    optimizer,
+                    lambda t=t, a=a, b=b, optimizer=optimizer: (a**2).sum(1) + ((b**2).sum(1) if t % 2 else 0),
+                )
 
                 optimizer.step(closure)
             ends.append(torch.cat([a, b], 1).detach())
@@ -314,11 +304,9 @@ class Test_LBFGS:
             both = t % 4 < 2
             before = b.detach().clone()
 
-            def closure(both=both):
-                optimizer.zero_grad()
-                loss = a[0] ** 2 + 50 * a[1] ** 2 + ((b**2).sum() if both else 0)
-                loss.backward()
-                return loss
+            closure = closure_on(
+                optimizer, lambda both=both: a[0] ** 2 + 50 * a[1] ** 2 + ((b**2).sum() if both else 0)
+            )
 
             optimizer.step(closure)
             if t % 4 in (0, 2):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers import closure_on
 from torch import Tensor
 
 from popview.common import named_code
@@ -175,12 +176,7 @@ def test_a_closure_after_a_move_is_a_second_gradient():
     ours, theirs = (torch.nn.Parameter(torch.tensor([[2.0]])) for _ in range(2))
     wrapped, sam = Foreign([ours], TwoGradients), make("SAM", [theirs], lr=0.25, rho=0.5)
     for w, optimizer in ((ours, wrapped), (theirs, sam)):
-
-        def closure(w=w, optimizer=optimizer) -> Tensor:
-            optimizer.zero_grad()
-            loss = (w**2).sum()
-            loss.backward()
-            return loss
+        closure = closure_on(optimizer, lambda w=w, optimizer=optimizer: (w**2).sum())
 
         for _ in range(3):
             optimizer.step(closure)

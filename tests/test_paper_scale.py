@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import pytest
 import torch
+from helpers import closure_on
 from torch.utils.flop_counter import FlopCounterMode
 
 from popview.optimizers import make
@@ -86,11 +87,7 @@ def step(problem: Random, algorithm: str, steps: int = 1, seed: int = 7, **chang
     (spec,) = expansion.expand("paper", problem.task, algorithms=(algorithm,), restarts=1)
     optimizer = make(algorithm, problem.parameters, buffers=problem.buffers, **spec.hyperparameters | changes)
 
-    def closure():
-        optimizer.zero_grad()
-        loss = problem.loss(problem.batches[0])
-        loss.backward()
-        return loss.detach()
+    closure = closure_on(optimizer, lambda: problem.loss(problem.batches[0]))
 
     torch.manual_seed(seed)
     with FlopCounterMode(display=False) as counter:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers import closure_on
 
 from popview.common.seeds import generator
 from popview.optimizers import make
@@ -20,12 +21,7 @@ def trained() -> Digits:
     optimizer = make("SGD", task.parameters, lr=0.1, population=True)
     for epoch in range(2):
         for minibatch in task.minibatches(epoch):
-
-            def closure(minibatch=minibatch):
-                optimizer.zero_grad()
-                loss = task.loss(minibatch)
-                loss.sum().backward()
-                return loss
+            closure = closure_on(optimizer, lambda minibatch=minibatch: task.loss(minibatch))
 
             optimizer.step(closure)
     return task

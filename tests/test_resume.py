@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 import tiny
 import torch
+from helpers import closure_on
 from test_runs import ALGORITHMS, spec_of
 from torch.optim.swa_utils import AveragedModel, update_bn
 
@@ -342,12 +343,7 @@ class TestAlongside:
         average, step = None, 0
         for epoch in range(2):
             for minibatch in problem.minibatches(epoch):
-
-                def closure(minibatch: Any = minibatch) -> torch.Tensor:
-                    optimizer.zero_grad()
-                    loss = problem.loss(minibatch)
-                    loss.backward()
-                    return loss
+                closure = closure_on(optimizer, lambda minibatch=minibatch: problem.loss(minibatch))
 
                 optimizer.step(closure)
                 step += 1

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.stats
 import torch
+from helpers import closure_on
 from sklearn.datasets import load_digits
 from torch import nn
 
@@ -354,12 +355,7 @@ class TestDigits:
             problem = Digits(seeds, hidden=16)
             optimizer = make(algorithm, problem.parameters, population=True, **options)
             for _, minibatch in zip(range(12), problem.minibatches(0), strict=False):
-
-                def closure(minibatch: Any = minibatch) -> torch.Tensor:
-                    optimizer.zero_grad()
-                    losses = problem.loss(minibatch)
-                    losses.sum().backward()
-                    return losses.detach()
+                closure = closure_on(optimizer, lambda minibatch=minibatch: problem.loss(minibatch))
 
                 optimizer.step(closure, lambda: problem.evaluate("train")[0])
             return [p.detach() for p in problem.parameters]

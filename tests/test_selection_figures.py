@@ -13,13 +13,7 @@ from popview.book.tables import simulations as simulation_tables
 WIDTHS = [style.DESKTOP, style.PHONE]
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    plt.switch_backend("agg")
-    with plt.rc_context():
-        style.use()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("page_style")
 
 
 def curves() -> dict[str, pd.DataFrame]:

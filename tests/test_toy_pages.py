@@ -17,13 +17,7 @@ from popview.paper.table_one import ALGORITHMS, COLUMNS, wide_well
 WIDTHS = (style.DESKTOP, style.PHONE)
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    plt.switch_backend("agg")
-    with plt.rc_context():
-        style.use()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("page_style")
 
 
 def made_up_cells() -> pd.DataFrame:

@@ -142,10 +142,7 @@ def stale(
 
 
 def _stamp(
-    chapter: Chapter,
-    given: Mapping[str, Any] | None,
-    files: list[Path],
-    snapshot: staleness.Snapshot | None = None,
+    chapter: Chapter, given: Mapping[str, Any] | None, files: list[Path], snapshot: staleness.Snapshot | None = None
 ) -> dict[str, Any]:
     text, snapshot = read_utf8(chapter.source), snapshot or staleness.Snapshot()
     modules = imported_modules(text, chapter.library, origin=chapter.source.name, parsed=snapshot.parsed)

@@ -98,13 +98,9 @@ def stack(frames: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
 
     Those without rows are left out: they would turn the whole numbers of others into floats.
     """
-    parts = [pd.DataFrame()]
-    for (task, variant), frame in frames.items():
-        if frame.empty:
-            continue
-        rest = frame.drop(columns=["task", "variant"], errors="ignore")
-        parts.append(pd.DataFrame({"task": task, "variant": variant}, index=rest.index).join(rest))
-    return pd.concat(parts, ignore_index=True)
+    names = ["task", "variant"]
+    parts = {key: frame.drop(columns=names, errors="ignore") for key, frame in frames.items() if len(frame)}
+    return pd.concat(parts, names=names).reset_index(names).reset_index(drop=True) if parts else pd.DataFrame()
 
 
 def of(table: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:

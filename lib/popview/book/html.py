@@ -136,11 +136,9 @@ def _check_references(file: Path) -> None:
 
 def _inputs(root: Path) -> dict[str, str]:
     """Return the digest of every file that the pages are made of, by path relative to `root`, and of how they are."""
-    book = root / "book"
-    files = {root / name for name in SETTINGS}
-    files |= {path for path in book.rglob("[!.]*") if path.is_file()}
-    files |= {path for path in (root / "data" / "paper").rglob("[!.]*") if path.is_file()}
-    files |= {path for path in (root / "data").glob("[!.]*") if path.is_file()}
+    book, data = root / "book", root / "data"
+    places = (*book.rglob("[!.]*"), *data.glob("[!.]*"), *(data / "paper").rglob("[!.]*"))
+    files = {root / name for name in SETTINGS} | {path for path in places if path.is_file()}
     files -= {path for name in ("failed", "custom") for path in (book / "run" / name).rglob("*")}
     files |= {path for page in book.glob("*.md") for path in _documented(read_utf8(page))}
     inputs = {Path(os.path.relpath(path, root)).as_posix(): path_digest(path) for path in sorted(files)}

@@ -28,10 +28,8 @@ def page_names(root: Path = ROOT) -> list[str]:
     if not file.is_file():
         read_log.record(file)  # that it is not there counts, too
         return []
-    contents = read_yaml(file)
-    if contents is None:
-        return []
-    return [str(contents["root"]), *_files(contents)] if "root" in contents else [*_files(contents)]
+    contents = read_yaml(file) or {}
+    return [*([str(contents["root"])] if "root" in contents else []), *_files(contents)]
 
 
 def page_seconds(root: Path) -> dict[str, float]:

@@ -42,19 +42,13 @@ def of_the_book() -> Iterator[None]:
         raise UsageError(f"{error.name} is not installed: pip install 'popview[book]'") from error
 
 
-def nearest(name: str, known: Collection[str]) -> str | None:
-    """Return the known name that is closest to `name` (case ignored), or None where none is close."""
-    folded = {k.casefold(): k for k in known}
-    found = get_close_matches(name.casefold(), folded, n=1, cutoff=0.4)
-    return folded[found[0]] if found else None
-
-
 def check_name(kind: str, name: Any, known: Collection[str]) -> None:
-    """Raise UsageError, naming the nearest valid one, unless `name` is among `known`."""
+    """Raise UsageError, naming the nearest valid one, case ignored, unless `name` is among `known`."""
     if name in known:
         return
-    guess = nearest(str(name), known)
-    hint = f"did you mean {guess!r}? " if guess else ""
+    folded = {one.casefold(): one for one in known}
+    close = get_close_matches(str(name).casefold(), folded, n=1, cutoff=0.4)
+    hint = f"did you mean {folded[close[0]]!r}? " if close else ""
     names = f"known: {', '.join(map(str, known))}" if known else "there is none"
     raise UsageError(f"unknown {kind} {name!r}: {hint}{names}")
 

@@ -111,7 +111,8 @@ def _found(module: str) -> ModuleSpec | None:
 
 def _distribution(folder: Path, package: str) -> str | None:
     """Return name and version of the installed distribution that has a package in a folder; None for other files."""
-    there = sorted(folder.glob("*.dist-info"), key=lambda info: not _is_of(info, package))  # that of its name first
+    by_name = f"{package.lower()}-"  # that of its name comes first
+    there = sorted(folder.glob("*.dist-info"), key=lambda info: not info.name.lower().startswith(by_name))
     for info in there:
         record = info / "RECORD"
         lines = record.read_text("utf-8", "replace") if record.is_file() else ""
@@ -119,7 +120,3 @@ def _distribution(folder: Path, package: str) -> str | None:
             known = PathDistribution(info)
             return f"{known.name} {known.version}"
     return None
-
-
-def _is_of(info: Path, package: str) -> bool:
-    return info.name.partition("-")[0].lower() == package.lower()

@@ -2,10 +2,4 @@
 
 from popview.landscapes.functions import LANDSCAPES, Landscape, Minimum, get, two_well
 
-__all__ = [
-    "LANDSCAPES",
-    "Landscape",
-    "Minimum",
-    "get",
-    "two_well",
-]
+__all__ = ["LANDSCAPES", "Landscape", "Minimum", "get", "two_well"]

@@ -14,9 +14,8 @@
 1
 """
 
-import inspect
 from collections.abc import Callable, Iterable
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -87,6 +86,9 @@ ALGORITHMS: dict[str, Callable[..., Optimizer]] = {
 }
 
 
+#: What the four algorithms that hop take.
+_OF_HOPS = merged_signature([hopping, BasinHopping.__init__, SGD.__init__, Optimizer.__init__], ("target", "perturb"))
+
 _HOPPING = """Make {0}; see `BasinHopping` for its hyperparameters, `NiGSGD` for noise and scope.
 
     Examples
@@ -106,9 +108,8 @@ def _constructor(name: str) -> Callable[..., Optimizer]:
         return make(name, params, **given)
 
     rule = ALGORITHMS[name].keywords["accept"]  # type: ignore[attr-defined]
-    taken = merged_signature([hopping, BasinHopping.__init__, SGD.__init__, Optimizer.__init__], ("target", "perturb"))
-    known = [one.replace(default=rule) if one.name == "accept" else one for one in taken.parameters.values()]
-    construct.__signature__ = taken.replace(parameters=known)  # type: ignore[attr-defined]
+    known = [one.replace(default=rule) if one.name == "accept" else one for one in _OF_HOPS.parameters.values()]
+    construct.__signature__ = _OF_HOPS.replace(parameters=known)  # type: ignore[attr-defined]
     construct.__name__ = construct.__qualname__ = name.replace("-", "_")
     construct.__doc__ = _HOPPING.format(name, construct.__name__)
     return construct
@@ -149,19 +150,10 @@ def hyperparameters(name: str) -> tuple[str, ...]:
     ('lr', 'momentum', 'normalized', 'population', 'rho', 'seed', 'weight_decay')
     """
     check_name("algorithm", name, ALGORITHMS)
-    return _keywords(ALGORITHMS[name], class_of(name))  # type: ignore[arg-type] # a class can be hashed
-
-
-@cache
-def _keywords(build: Callable[..., Optimizer], kind: type[Optimizer]) -> tuple[str, ...]:
-    callables = [build, *(c.__init__ for c in kind.__mro__)]  # type: ignore[misc]
-    names = {
-        parameter.name
-        for f in callables
-        for parameter in inspect.signature(f).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
-    return tuple(sorted(names - {"buffers", "scaler", "perturb", "process_group"}))
+    kind = class_of(name)
+    taken = _OF_HOPS if kind is BasinHopping else kind.__signature__
+    names = {one.name for one in taken.parameters.values() if one.kind is one.KEYWORD_ONLY}
+    return tuple(sorted(names - {"buffers", "scaler", "process_group"}))
 
 
 def make(

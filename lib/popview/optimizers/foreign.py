@@ -137,7 +137,8 @@ def foreign_class(name: str) -> type[torch.optim.Optimizer]:
     """
     found = imported_object(name)
     if not (isinstance(found, type) and issubclass(found, torch.optim.Optimizer)):
-        raise UsageError(f"{name} is no torch.optim.Optimizer: it is {_what(found)}")
+        what = f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
+        raise UsageError(f"{name} is no torch.optim.Optimizer: it is {what}")
     return found
 
 
@@ -178,7 +179,3 @@ def make_foreign(name: str, params: Iterable[Any], settings: dict[str, Any], **o
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"{name} refuses its settings: {type(error).__name__}: {reason_of(error)}") from error
-
-
-def _what(found: Any) -> str:
-    return f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"

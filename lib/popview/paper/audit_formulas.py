@@ -37,9 +37,7 @@ def _six_hump_printed(points: Tensor) -> tuple[Tensor, Tensor]:
 #: Landscape → the one that Figure 1's formula is, to the letter.
 PRINTED: dict[str, Landscape] = {
     "three-hump-camel": replace(
-        get("three-hump-camel"),
-        formula="2x² − 1.04x⁴ + x⁶/6 + xy + y²",
-        value_and_gradient=_three_hump_printed,
+        get("three-hump-camel"), formula="2x² − 1.04x⁴ + x⁶/6 + xy + y²", value_and_gradient=_three_hump_printed
     ),
     "six-hump-camel": replace(
         get("six-hump-camel"), formula="(4 − 2.1x² + x⁴/3)x² + xy + (−44y²)y²", value_and_gradient=_six_hump_printed

@@ -127,11 +127,8 @@ def cells(samples: Iterable[Sample], radius: float) -> pd.DataFrame:
             row |= {"percent": 100 * count / n, "low": 100 * low, "high": 100 * high}
             row |= {"basin": 100 * int(by_basin[i]) / n, "restarts": n}
             key = (s.algorithm, s.landscape.name, column)
-            row |= (
-                printed.loc[key, ["percent", "legible"]].set_axis(["printed", "legible"]).to_dict()
-                if key in printed.index
-                else {}
-            )
+            if key in printed.index:
+                row |= printed.loc[key, ["percent", "legible"]].set_axis(["printed", "legible"]).to_dict()
             rows.append(row)
     return pd.DataFrame(rows)
 

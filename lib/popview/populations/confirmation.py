@@ -202,6 +202,7 @@ def _of_family(values: pd.DataFrame, family: dict[str, Any], reference: str, tas
         told = apart[place]
         decisive = seen[: looks[-1 if told is None else told]].mean()
         direction = "level" if decisive == 0 else "better" if decisive > 0 else "worse"
+        word = "inconclusive" if told is None else direction
         mean = mean_difference(seen, none, paired=True)
         low, high = mean.interval or (np.nan, np.nan)
         error = seen.std(ddof=1) / np.sqrt(len(seen))
@@ -220,11 +221,7 @@ def _of_family(values: pd.DataFrame, family: dict[str, Any], reference: str, tas
                 "p": differ[last, place],
                 "equivalence_p": equal[last, place],
                 "margin": margin,
-                "verdict": "equivalent"
-                if alike[place] is not None
-                else direction
-                if told is not None
-                else "inconclusive",
+                "verdict": word if alike[place] is None else "equivalent",
                 "direction": direction,
                 "smallest_margin": abs(mean.estimate)
                 + float(scipy.stats.t.isf(first_one_sided, len(seen) - 1)) * error,

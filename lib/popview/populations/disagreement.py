@@ -121,11 +121,7 @@ def load_pairs(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
         for (variant, algorithm), specs in specs_with_probabilities(profile, task, root).items()
     ]
     rows = [row for row in within if row]
-    return (
-        pd.concat([table, pd.DataFrame(rows)], ignore_index=True).drop(columns="of")
-        if rows
-        else table.drop(columns="of")
-    )
+    return (pd.concat([table, pd.DataFrame(rows)], ignore_index=True) if rows else table).drop(columns="of")
 
 
 def _within(variant: str, algorithm: str, told: list[dict[str, Any]]) -> dict[str, Any]:

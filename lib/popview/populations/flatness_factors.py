@@ -21,12 +21,7 @@ FACTORIAL, FACTORS = "flatness-factorial", "flatness-factors"
 LEARNED = 1.0
 
 #: Setting of the factorial → what it is called.
-SETTINGS = {
-    "lr": "learning rate",
-    "weight_decay": "weight decay",
-    "batch_size": "batch size",
-    "dropout": "dropout",
-}
+SETTINGS = {"lr": "learning rate", "weight_decay": "weight decay", "batch_size": "batch size", "dropout": "dropout"}
 
 
 def factor_table(grid: str, profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:

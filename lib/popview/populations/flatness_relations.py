@@ -180,9 +180,8 @@ def _between(table: pd.DataFrame, x: str, y: str) -> dict[str, Any]:
     first, second = means[x], means[y]
     result = kendall(first, second, unit="algorithm")
     exact = scipy.stats.kendalltau(first, second).pvalue
-    return _said(
-        len(means), int(groups.size().min()), result, float(scipy.stats.spearmanr(first, second).statistic), exact
-    )
+    spearman = float(scipy.stats.spearmanr(first, second).statistic)
+    return _said(len(means), int(groups.size().min()), result, spearman, exact)
 
 
 def _said(algorithms: int, restarts: int, result: Any, spearman: float, p: float) -> dict[str, Any]:
@@ -201,9 +200,8 @@ def agreement(table: pd.DataFrame, measures: Sequence[str] = MEASURES) -> pd.Dat
     """
     known = [name for name in measures if name in table]
     frames = [relations(table, [a], known[place + 1 :]) for place, a in enumerate(known)]
-    return (
-        pd.concat(frames, ignore_index=True).drop(columns="adjusted_p", errors="ignore") if frames else pd.DataFrame()
-    )
+    found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return found.drop(columns="adjusted_p", errors="ignore")
 
 
 def robustness(table: pd.DataFrame, reference: str = "SGD") -> pd.DataFrame:

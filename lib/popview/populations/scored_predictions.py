@@ -49,10 +49,7 @@ def predictions_of(profile: str, task: str, root: Path = RESULTS) -> Iterator[Pr
 
 
 def write_derived(
-    profile: str,
-    task: str,
-    kinds: Mapping[str, Callable[[list[Predictions]], pd.DataFrame]],
-    root: Path = RESULTS,
+    profile: str, task: str, kinds: Mapping[str, Callable[[list[Predictions]], pd.DataFrame]], root: Path = RESULTS
 ) -> dict[str, pd.DataFrame]:
     """Compute tables of what a task's restarts predict, and write each that has rows into ``data/ensembles``.
 

@@ -185,17 +185,13 @@ class Best:
         for kept, now in zip(self.models, self._members(), strict=True):
             kept[at] = now.detach()[at[1].to(now.device)].cpu()
 
-    def _there(self) -> Tensor:
-        """Say which places hold a model, as 0 and 1 of shape ``(kept, P)``."""
-        return torch.from_numpy(np.isfinite(self.losses)).float()
-
     def mean_probabilities(self) -> Tensor:
         """Return what the kept models of each restart predict on average, ``(P, n, classes)``; 0 if there is none."""
         assert self.probabilities is not None
         return self._mean(self.probabilities)
 
     def _mean(self, probabilities: Tensor) -> Tensor:
-        there = self._there()
+        there = torch.from_numpy(np.isfinite(self.losses)).float()
         return torch.einsum("kp,kpnc->pnc", there, probabilities) / there.sum(0).clamp(min=1)[:, None, None]
 
     @contextmanager

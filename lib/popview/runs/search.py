@@ -90,12 +90,7 @@ def choose(trials: list[specs.RunSpec], root: Path = RESULTS) -> int:
 
 
 def tune(
-    profile: str,
-    task: str,
-    algorithms: tuple[str, ...] | None = None,
-    *,
-    root: Path = RESULTS,
-    **options: Any,
+    profile: str, task: str, algorithms: tuple[str, ...] | None = None, *, root: Path = RESULTS, **options: Any
 ) -> dict[str, dict[str, Any]]:
     """Draw trials, compute those that are missing, choose; write both to ``profiles/searches/<profile>.json``.
 
@@ -133,12 +128,7 @@ def tune(
 
 
 def anneal(
-    profile: str,
-    task: str,
-    algorithms: tuple[str, ...] | None = None,
-    *,
-    root: Path = RESULTS,
-    **options: Any,
+    profile: str, task: str, algorithms: tuple[str, ...] | None = None, *, root: Path = RESULTS, **options: Any
 ) -> dict[str, dict[str, Any]]:
     """Search for the settings of `popview.runs.annealed`: all cells at a third of the budget, then the best at the
     whole.

@@ -165,12 +165,7 @@ class Images(Supervised):
         with torch.random.fork_rng([]):
             seed_torch(stream(self.seeds["initialisation"], "initialisation"))
             made = networks.make_network(network, (channels, height, breadth), classes, width)
-        super().__init__(
-            made.to(memory_format=torch.channels_last),
-            multilabel=False,
-            macro=False,
-            precision=precision,
-        )
+        super().__init__(made.to(memory_format=torch.channels_last), multilabel=False, macro=False, precision=precision)
         if compiled:
             self._fused = compiled_network(self.network)
         self.steps_per_epoch = steps_of(train, batch_size)

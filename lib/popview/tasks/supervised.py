@@ -301,11 +301,8 @@ def draw_fixed(rows: int, own: np.ndarray, train: int, validation: int, seed: in
         If there are not so many.
     """
     always = generator(0, "validation")
-    order = (
-        own[torch.randperm(len(own), generator=always).numpy()]
-        if len(own)
-        else torch.randperm(rows, generator=always).numpy()
-    )
+    candidates = own if len(own) else np.arange(rows)
+    order = candidates[torch.randperm(len(candidates), generator=always).numpy()]
     kept = order if len(own) else order[:validation]
     pool = np.setdiff1d(np.arange(rows), kept)
     if validation > len(kept) or train > len(pool):

@@ -191,13 +191,7 @@ def along(loss: Loss, weights: Tensor, basis: Tensor, batch: int) -> Tensor:
 
 @torch.no_grad()
 def profile(
-    loss: Loss,
-    start: Tensor,
-    end: Tensor,
-    coefficients: Tensor,
-    *,
-    grids: Sequence[int] = (100, 2000),
-    batch: int = 8,
+    loss: Loss, start: Tensor, end: Tensor, coefficients: Tensor, *, grids: Sequence[int] = (100, 2000), batch: int = 8
 ) -> Profile:
     """Return the loss along paths and its height, from few points: a coarse grid, filled in around its highest point.
 

@@ -88,7 +88,6 @@ def implied_p_values(panels: Mapping[str, pd.DataFrame], width: int, alpha: floa
         axes.set_yticks(list(y), list(rows["cell"]))
         axes.set(xscale="log", xlabel="p-value", title=title, ylim=(-0.7, lines - 0.3))
         axes.tick_params(labelbottom=True)
-    figure.legend(
-        *grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3 if width > style.PHONE else 1
-    )
+    columns = 3 if width > style.PHONE else 1
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     return figure

@@ -23,11 +23,7 @@ LEARNING, FLAT = "#0b5d8f", "#767676"
 
 
 def score_against_loss(
-    curves: Mapping[str, pd.DataFrame],
-    learning: Mapping[str, bool],
-    chosen: pd.DataFrame,
-    width: int,
-    columns: int = 2,
+    curves: Mapping[str, pd.DataFrame], learning: Mapping[str, bool], chosen: pd.DataFrame, width: int, columns: int = 2
 ) -> Figure:
     """Draw test score against training loss, one panel per task: every restart, and the median over restarts.
 

@@ -21,11 +21,7 @@ from popview.tasks.catalogue import RECORDS
 LINE, AROUND = 19, 70
 
 #: Column → what its axis is called.
-LABELS = {
-    "epoch": "epoch",
-    "gradient_evaluations": "gradient evaluations",
-    "train_loss": "training loss",
-}
+LABELS = {"epoch": "epoch", "gradient_evaluations": "gradient evaluations", "train_loss": "training loss"}
 
 
 def case_title(task: str, variant: str = "") -> str:

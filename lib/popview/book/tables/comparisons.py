@@ -19,9 +19,7 @@ from popview.tasks.catalogue import ACCURACY, RECORDS
 
 
 def deeds(
-    records: pd.DataFrame,
-    apart: Mapping[tuple[str, str], pd.Series],
-    distinct: Mapping[tuple[str, str], pd.Series],
+    records: pd.DataFrame, apart: Mapping[tuple[str, str], pd.Series], distinct: Mapping[tuple[str, str], pd.Series]
 ) -> pd.DataFrame:
     """Lay out stacked `popview.populations.tables.records`: means over restarts, and when each algorithm parted from
     SGD.
@@ -117,11 +115,8 @@ def times_table(table: pd.DataFrame) -> pd.DataFrame:
 def repeats(comparison: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.comparisons.repeated`: sign and points by the first restarts, by the later ones, and
     by all."""
-    cells = (
-        words(comparison).map(WORD_SIGNS)
-        + "\u00a0"
-        + with_interval(comparison, "difference", 100.0, ends="difference_")
-    )
+    signs = words(comparison).map(WORD_SIGNS) + "\u00a0"
+    cells = signs + with_interval(comparison, "difference", 100.0, ends="difference_")
     parts = {part: rows.reset_index(drop=True) for part, rows in comparison.assign(cell=cells).groupby("part")}
     first, later, everything = (parts[part] for part in ("first", "later", "all"))
     return pd.DataFrame(
@@ -210,15 +205,14 @@ def over_tasks(means: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.over_tasks.mean_over_tasks`: a line per comparison, in points and in margins."""
     keys = ["variant", "a", "b"]
     both = means[means["unit"] == "metric"].merge(means[means["unit"] == "margin"], on=keys, suffixes=("", "_margins"))
+    margins = both.filter(like="_margins")
     return pd.DataFrame(
         {
             "settings": both["variant"].where(both["variant"] != both["variant"].shift(), ""),
             "comparison": both["a"] + " – " + both["b"],
             "tasks": both["tasks"],
             "mean, points": with_interval(both, scale=100),
-            "mean, margins": with_interval(
-                both.filter(like="_margins").rename(columns=lambda c: c[: -len("_margins")])
-            ),
+            "mean, margins": with_interval(margins.rename(columns=lambda name: name.removesuffix("_margins"))),
             "between tasks, SD": (100 * both["between"]).map("{:.2f}".format),
             "I², %": (100 * both["inconsistency"]).map("{:.0f}".format),
             "unfinished": both["unfinished"],
