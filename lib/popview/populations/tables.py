@@ -199,18 +199,20 @@ def load_trajectories(specs: Iterable[RunSpec], restarts: int | None = None, roo
     UsageError
         If a trajectory is not in the store.
     """
-    frames, specs = [], list(specs)
+    frames, names, specs = [], [], list(specs)
     end = _end(specs, restarts)
     for spec in specs:
-        frame = store.load(spec, root).to_pandas().drop(columns="probabilities", errors="ignore")
-        names = {"task": spec.task, "profile": spec.profile, "algorithm": spec.shown, "variant": spec.variant}
-        for place, (name, value) in enumerate(names.items()):
-            frame.insert(place, name, value)
-        frame["processor"] = store.metadata(spec, root)["processor"]
+        found = store.load(spec, root)
+        frame = found.select([name for name in found.column_names if name != "probabilities"]).to_pandas()
         frames.append(frame[frame["seed"] < end])
+        names.append((spec.task, spec.profile, spec.shown, spec.variant, store.metadata(spec, root)["processor"]))
     if not frames:
         raise UsageError("no specs to load")
-    return pd.concat(frames, ignore_index=True)
+    table, lengths = pd.concat(frames, ignore_index=True), [len(frame) for frame in frames]
+    known = pd.DataFrame(names, columns=["task", "profile", "algorithm", "variant", "processor"])
+    for place, name in enumerate(known):  # texts at once: file by file they take longer than all else
+        table.insert(place if name != "processor" else table.shape[1], name, known[name].repeat(lengths).array)
+    return table
 
 
 def _end(specs: Sequence[RunSpec], restarts: int | None) -> float:
