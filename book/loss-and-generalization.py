@@ -14,9 +14,9 @@
 # # Beyond time, training loss seldom tells the better checkpoint
 #
 # On {glue:text}`learning-tasks`, still being learnt, checkpoints of lower training loss scored higher. On
-# {glue:text}`flat-tasks` the score had gone flat, and lower loss went with better scores or with worse ones. Beyond time,
-# the loss told good checkpoints mainly on CIFAR-10 at a constant learning rate. Choosing by loss instead of validation
-# costs at most {glue:text}`worst-cost` points on average (95 % limit: {glue:text}`worst-limit`).
+# {glue:text}`flat-tasks`, gone flat, lower loss went with better scores or with worse ones. Beyond time, the loss told
+# good checkpoints mainly on CIFAR-10 at a constant learning rate. Choosing by loss instead of validation costs at most
+# {glue:text}`worst-cost` points on average (95 % limit: {glue:text}`worst-limit`).
 #
 # ```{glue:figure} score-against-loss
 # :name: figure-score-against-loss
@@ -57,7 +57,7 @@ coverage, results = tables.gather(profile, task, variant, restarts)
 facts = page.facts(profile, results) | {"models": f"{per_trajectory} per restart"}
 
 # %% [markdown]
-# ## While the network learns, lower loss goes with higher scores
+# ## While networks learn, lower loss scores higher
 
 # %% tags=["hide-input", "remove-output"]
 halves = each(results, profile, lambda t, margin: learning.second_halves(t, margin))
@@ -145,7 +145,7 @@ glue("provenance-halves", page.provenance(halves, "second-half.csv", **facts), d
 # {glue:text}`constant-gain` at the constant one. The last ten are then nearly one model, and so are SetA and SetB: on
 # Digits, whose searched runs are annealed, their scores say little of how to choose.
 #
-# ## Choosing by loss costs little, and seldom beats the last checkpoints
+# ## Choosing by loss costs little, and seldom gains
 
 # %% tags=["hide-input", "remove-output"]
 verdicts = each(results, profile, lambda t, m: selection.verdicts(t, m, per_trajectory=per_trajectory))

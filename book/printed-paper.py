@@ -203,9 +203,8 @@ glue("provenance-implied", page.provenance(both, "implied-p-values.csv", **sourc
 #
 # The widest gap of Table 6 is {glue:text}`widest-gap` points ({glue:text}`widest`: {glue:text}`widest-centers`). It is
 # printed with p = {glue:text}`widest-p` and read as “cannot distinguish”; fifty models of these means and spreads would
-# be told apart. Two ways out remain. A rank test can miss such a gap where a few collapsed models make it. And the
-# caption says *median standard deviation*, which may leave out the spread between runs; then the table does not show the
-# spread that the test used.
+# be told apart. Two ways out remain: a rank test can miss such a gap where a few collapsed models make it, and the
+# *median standard deviation* of Table 4's caption may leave out the spread between runs.
 #
 # `````{dropdown} The implied p-values
 # ````{table} Two optimizers, Table 6 of the paper. Last column: the largest standard deviation that values between 0 and 1 can have around these centres.
