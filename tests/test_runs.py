@@ -182,8 +182,7 @@ class TestExpand:
 
     def test_changes_reach_the_specs(self):
         (plain,), (changed,) = (
-            expand("smoke", "digits", algorithms=("NiG-BH",), **more)
-            for more in ({}, {"epochs": 7, "checkpoints": 3})
+            expand("smoke", "digits", algorithms=("NiG-BH",), **more) for more in ({}, {"epochs": 7, "checkpoints": 3})
         )
         assert (changed.epochs, changed.checkpoints) == (7, 3)
         assert changed == replace(plain, epochs=7, checkpoints=3)
