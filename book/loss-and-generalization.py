@@ -91,10 +91,10 @@ glue("learning-tasks", page.listed(task_title(name) for name, is_so in still.ite
 glue("flat-tasks", page.listed(task_title(name) for name, is_so in still.items() if not is_so), display=False)
 
 
-falling = halves["variant"] == "annealed" if results else False
-for words, is_so in (("learning", True), ("flat", False), ("annealed", None)):
-    rows = falling if is_so is None else ~falling & (halves["learning"] == is_so) if results else False
-    known = halves.loc[rows, "tau"].dropna() if results else []
+kinds = halves["learning"].map({True: "learning", False: "flat"}) if results else []
+for words in ("learning", "flat", "annealed"):
+    here = kinds.where(halves["variant"] != "annealed", "annealed") == words if results else []
+    known = halves.loc[here, "tau"].dropna() if results else []
     ends = page.signed(f"{known.min():.2f} and {known.max():.2f}") if len(known) else "– and –"
     glue(f"tau-{words}", ends, display=False)
 for name in ("cifar10", "goemotions"):
