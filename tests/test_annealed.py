@@ -238,12 +238,12 @@ class TestSpecs:
         sam, sgd = (costs.cost(expanded("annealed", name)[0]).gradients for name in ("SAM", "SGD"))
         assert sam == sgd == 2 * 6 * 20
 
-    @pytest.mark.parametrize(("arm", "times", "stacks"), [("twice", 2, 2), ("five-times", 5, 2), ("ten-times", 10, 1)])
-    def test_longer_arms_differ_in_epochs_alone(self, arm, times, stacks):
+    @pytest.mark.parametrize(("arm", "times"), [("twice", 2), ("five-times", 5), ("ten-times", 10)])
+    def test_longer_arms_differ_in_epochs_alone(self, arm, times):
         annealed_ones = expansion.expand("laptop", "digits", variant="annealed", algorithms=("SGD",))
         variant = f"{arm}-as-long"
         longer = [replace(spec, variant=variant, epochs=times * spec.epochs) for spec in annealed_ones]
-        assert longer[:stacks] == expansion.expand("laptop", "digits", variant=variant)
+        assert longer == expansion.expand("laptop", "digits", variant=variant)
 
     def test_steps_scale_with_the_budget(self, folder):
         choose(folder, SGD=3)

@@ -334,7 +334,7 @@ class TestArms:
         """The sample of digits is the whole test split."""
         table = arms("laptop", "digits")
         assert set(table["arm"]) == {*ARMS}
-        assert (table["n"] == np.where(table["variant"] == "ten-times-as-long", 50, 100)).all()
+        assert (table["n"] == 100).all()
         together = table[table["arm"] == "restarts"]
         assert set(together["variant"]) == {"annealed"}
         sample, whole = (together[together["where"] == where] for where in ("sample", "whole"))
@@ -353,12 +353,11 @@ class TestArms:
             last = lines[lines["step"] == lines["step"].max()].set_index("seed")["test_metric"]
             size = ensembles[ensembles["size"] == row["restarts"]].set_index("left_out")["metric"]
             together, without = size[size.index.isna()].iloc[0], size[size.index.notna()]
-            assert len(last) == row["n"] == (50 if row["restarts"] == 10 else 100)
+            assert len(last) == row["n"] == 100
             assert row["gain"] == pytest.approx(together - last.mean())
-            if len(last) == 100:  # paired by seed
-                apart = without - (last.sum() - last.loc[without.index]) / 99
-                half = scipy.stats.t.isf(0.025, 99) * np.sqrt(99 / 100 * ((apart - apart.mean()) ** 2).sum())
-                assert row["gain_high"] - row["gain"] == pytest.approx(half)
+            apart = without - (last.sum() - last.loc[without.index]) / 99  # paired by seed
+            half = scipy.stats.t.isf(0.025, 99) * np.sqrt(99 / 100 * ((apart - apart.mean()) ** 2).sum())
+            assert row["gain_high"] - row["gain"] == pytest.approx(half)
             alone = self.row(table, row["variant"], "whole", "SGD", "last", 1)
             ensemble = self.row(table, "annealed", "whole", "SGD", "restarts", row["restarts"])
             assert (alone.cost, alone.passes) == (pytest.approx(ensemble.cost), 1)
