@@ -97,7 +97,11 @@ for words in ("learning", "flat", "annealed"):
     known = halves.loc[here, "tau"].dropna() if results else []
     ends = page.signed(f"{known.min():.2f} and {known.max():.2f}") if len(known) else "– and –"
     glue(f"tau-{words}", ends, display=False)
-flat = halves[kinds.eq("flat") & halves["variant"].ne("annealed")] if results else pd.DataFrame(columns=["tau_low", "tau_high"])
+flat = (
+    halves[kinds.eq("flat") & halves["variant"].ne("annealed")]
+    if results
+    else pd.DataFrame(columns=["tau_low", "tau_high"])
+)
 glue("tau-below", int((flat["tau_high"] < 0).sum()), display=False)
 glue("tau-above", int((flat["tau_low"] > 0).sum()), display=False)
 for name in ("cifar10", "goemotions"):

@@ -57,7 +57,7 @@ class TestDecisions:
     def test_a_damaged_file_is_one_line(self, tmp_path: Path) -> None:
         file = tmp_path / "confirmation.toml"
         file.write_bytes(b"outcome = \xff")
-        with pytest.raises(UsageError, match=r"cannot read the decisions .*confirmation\.toml"):
+        with pytest.raises(UsageError, match=r"confirmation\.toml, line 1: not UTF-8"):
             decisions(file)
 
 

@@ -1,6 +1,5 @@
 """The comparison of annealed runs, as ``data/paper/confirmation.toml`` fixed it before the first was trained."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ import pandas as pd
 import scipy.stats
 from statsmodels.stats.power import TTestPower
 
-from popview.common.errors import UsageError, check_name
+from popview.common.errors import check_name
+from popview.common.files import read_toml
 from popview.common.folders import RESULTS
 from popview.populations.outcomes import load_final_measures
 from popview.runs import store
@@ -26,10 +26,7 @@ def decisions(file: Path = RESULTS / "paper" / "confirmation.toml") -> dict[str,
     UsageError
         If the file cannot be read.
     """
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the decisions on the confirmation runs in {file}: {error}") from error
+    return read_toml(file)
 
 
 def load_confirmation(profile: str, task: str, decided: dict[str, Any], root: Path = RESULTS) -> pd.DataFrame:
