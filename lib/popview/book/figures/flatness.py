@@ -94,8 +94,9 @@ def tau_levels(
             places = [measures.index(measure) + offset for measure in own["measure"]]
             ends = [(own["tau"] - own["low"]).clip(lower=0), (own["high"] - own["tau"]).clip(lower=0)]
             ax.errorbar(own["tau"], places, xerr=ends, fmt=mark, color=shade, elinewidth=1.1, label=name)
-            for place, words, low, high in zip(places, own.get("words", ()), own["low"], own["high"], strict=False):
-                right = high > 0
+            columns = (own[name] for name in ("tau", "low", "high"))
+            for place, words, tau, low, high in zip(places, own.get("words", ()), *columns, strict=False):
+                right = tau > 0
                 ax.text(
                     high + 0.05 if right else low - 0.05,
                     place,
