@@ -221,21 +221,26 @@ class TestFigures:
                 ("within", "trace", 0.2, 0.1, 0.3, "left out"),
                 ("varied", "trace", -0.5, -0.6, -0.4, "−0.50"),
                 ("beyond", "trace", 0.2, 0.1, 0.3, "0.20"),
-                ("beyond", "top_eigenvalue", -0.1, -0.2, 0.05, "−0.10"),
             ],
             columns=["level", "measure", "tau", "low", "high", "words"],
         )
         (ax,) = figures.tau_levels({"Digits": rows}, SHARPNESS, width, ("varied", "beyond")).axes
         points = {tuple(np.round(line.get_xydata()[0], 6)) for line in ax.get_lines() if len(line.get_xydata()) == 1}
         places = [SHARPNESS.index("trace") + offset for offset in (-0.16, 0.16)]
-        third = SHARPNESS.index("top_eigenvalue") + 0.16
-        assert points == {(-0.5, places[0]), (0.2, places[1]), (-0.1, third)}
+        assert points == {(-0.5, places[0]), (0.2, places[1])}
         told = {text.get_text(): (text.get_position(), text.get_ha()) for text in ax.texts}
         assert told == {
             "−0.50": (pytest.approx((-0.65, places[0])), "right"),
             "0.20": (pytest.approx((0.35, places[1])), "left"),
-            "−0.10": (pytest.approx((-0.25, third)), "right"),
         }
+
+    def test_a_number_stands_on_the_side_of_its_estimate(self):
+        """Right of an interval that reached over zero it stood on the mark of the next line."""
+        columns = ["level", "measure", "tau", "low", "high", "words"]
+        rows = pd.DataFrame([("beyond", "trace", -0.1, -0.2, 0.05, "−0.10")], columns=columns)
+        (ax,) = figures.tau_levels({"Digits": rows}, SHARPNESS, style.DESKTOP, ("beyond",)).axes
+        (text,) = ax.texts
+        assert (text.get_position()[0], text.get_ha()) == (pytest.approx(-0.25), "right")
 
     @pytest.mark.parametrize("width", [style.DESKTOP, style.PHONE])
     def test_changes_and_robustness_have_a_line_per_arm(self, width):
