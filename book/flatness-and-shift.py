@@ -209,7 +209,7 @@ page.table("granulated", laid[columns].reset_index())
 rest = beyond[beyond["hyperparameter"] == "mean"]
 rest = rest.assign(measure=rest["measure"].map(NAMES), outcome=rest["outcome"].map(OUTCOMES))
 rest["τ"], rest["p (Holm)"] = with_interval(rest, "tau"), rest["adjusted_p"].map(page.p_value)
-page.table("beyond", rest[["outcome", "measure", "τ", "p (Holm)"]])
+page.table("equal-loss", rest[["outcome", "measure", "τ", "p (Holm)"]])
 runs = {"runs": f"{len(digits.factorial)} and {len(digits.changes)}", "profile": profile, "unit": "one model per seed"}
 runs["processor"] = ", ".join(sorted({*digits.factorial["processor"], *digits.changes["processor"]}))
 glue("provenance-changes", page.provenance(ratios, "changes.csv", **runs), display=False)
@@ -252,7 +252,7 @@ glue("provenance-beyond", page.provenance(beyond, "equal-loss.csv", **runs), dis
 # ```
 # ````{table} The same at equal training loss, mean of the four: what is left of each measure beside a line in the training loss, without the failed runs. Holm over the measures of an outcome.
 # :name: table-equal-loss
-# ```{glue:md} beyond
+# ```{glue:md} equal-loss
 # :format: myst
 # ```
 # ````

@@ -136,7 +136,7 @@ glue("provenance-halves", page.provenance(halves, "second-half.csv", **facts), d
 # ```
 # `````
 #
-# ## Beyond time, the loss tells little but on CIFAR-10
+# ## Beyond time the loss tells little
 #
 # A loss that falls and a score that rises agree at every pair, even if nothing but time connects them. So we take the
 # straight line of time from both, and rank what is left (right panel).
@@ -238,7 +238,7 @@ glue("constant-gain", constant[0] if constant else "–", display=False)
 # `````
 
 # %% [markdown]
-# ## The paper's own test cannot answer the question
+# ## The paper's own test cannot tell
 #
 # The paper takes ten models of each run by training loss (SetA) and ten by test score (SetB), pools them, and reads
 # "not rejected" as agreement. But SetB is chosen by the very score that is compared, so it lies above SetA by

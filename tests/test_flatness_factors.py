@@ -234,6 +234,14 @@ class TestFigures:
             "0.20": (pytest.approx((0.35, places[1])), "left"),
         }
 
+    def test_a_number_stands_on_the_side_of_its_estimate(self):
+        """Right of an interval that reached over zero it stood on the mark of the next line."""
+        columns = ["level", "measure", "tau", "low", "high", "words"]
+        rows = pd.DataFrame([("beyond", "trace", -0.1, -0.2, 0.05, "−0.10")], columns=columns)
+        (ax,) = figures.tau_levels({"Digits": rows}, SHARPNESS, style.DESKTOP, ("beyond",)).axes
+        (text,) = ax.texts
+        assert (text.get_position()[0], text.get_ha()) == (pytest.approx(-0.25), "right")
+
     @pytest.mark.parametrize("width", [style.DESKTOP, style.PHONE])
     def test_changes_and_robustness_have_a_line_per_arm(self, width):
         table = singles(2.0, error=0.01)

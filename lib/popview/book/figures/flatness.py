@@ -83,8 +83,9 @@ def tau_levels(
             places = [measures.index(measure) + offset for measure in own["measure"]]
             ends = [(own["tau"] - own["low"]).clip(lower=0), (own["high"] - own["tau"]).clip(lower=0)]
             ax.errorbar(own["tau"], places, xerr=ends, fmt=mark, color=shade, elinewidth=1.1, label=name)
-            for place, words, low, high in zip(places, own.get("words", ()), own["low"], own["high"], strict=False):
-                end, side = (high + 0.05, "left") if high > 0 else (low - 0.05, "right")
+            columns = (own[name] for name in ("tau", "low", "high"))
+            for place, words, tau, low, high in zip(places, own.get("words", ()), *columns, strict=False):
+                end, side = (high + 0.05, "left") if tau > 0 else (low - 0.05, "right")
                 ax.text(end, place, words, color=shade, weight="bold", va="center", ha=side)
         ax.set(title=title, xlim=(-1.02, 1.02), xticks=[-1, -0.5, 0, 0.5, 1])
         style.lines(ax, [MEASURE_NAMES[name] for name in measures], grid=True)
