@@ -72,8 +72,7 @@ design = {"restarts": f"{paper_restarts} each", "checkpoints": f"{per_trajectory
 monte_carlo = "95 % Wilson intervals for the finite number of repeats"
 
 # %% [markdown]
-# Everything here is simulated while the page is built, or resampled from this book's runs. What a run, SetA and SetB
-# and a Holm family are stands in [How to read this book](how-to-read.md).
+# Everything here is simulated while the page is built, or resampled from [this book's runs](how-to-read.md).
 #
 # ## Ten checkpoints of a run are not ten runs
 
@@ -179,9 +178,8 @@ glue(
 # Where the ICC may be 0 ([table](table-clusters-by-task)), on {glue:text}`unsure-tasks`, it may err in anything from
 # {glue:text}`pooled-unsure` % of cases.
 #
-# All this is for optimizers with seeds of their own. Where two optimizers share seeds, as in this book, a run of one
-# and a run of the other share their luck. Then the pooled test finds a difference in {glue:text}`pooled-shared` % of
-# cases: wrong as well, and not always to the same side.
+# Where two optimizers share seeds, as in this book, their runs share their luck, and the pooled test finds a difference in
+# {glue:text}`pooled-shared` % of cases: wrong as well, and not always to the same side.
 #
 # ```{glue:figure} similarity
 # :name: figure-similarity
@@ -547,7 +545,7 @@ glue(
 # design with one source at a time is {cite:t}`bouthillier2021`'s.
 # `````
 #
-# ## The paper's first test is decided by its construction
+# ## Construction decides the paper's first test
 
 # %% tags=["hide-input", "remove-output"]
 tied = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
