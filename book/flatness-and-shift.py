@@ -137,7 +137,7 @@ glue("all-runs", len(digits.factorial), display=False)
 # Sharpness after one change to plain SGD on Digits, by five measures: geometric means over 20 seeds. Epochs are equal, so training losses are not.
 # ```
 #
-# Of {glue:text}`changes` changes {glue:text}`flatter` flatten by all five measures, counted by intervals, and {glue:text}`sharper` sharpen by all five.
+# Of {glue:text}`all-changes` changes {glue:text}`flatter` flatten by all five measures, counted by intervals, and {glue:text}`sharper` sharpen by all five.
 # The first all end at a lower training loss than plain SGD, the second all at a higher one: curvature shrinks as the loss does. SAM
 # (sharpness-aware minimization) flattens by {glue:text}`sam-flatter`. Against the claim, a quarter of the learning rate sharpens by
 # {glue:text}`rate-sharper`, weight decay by {glue:text}`decay-sharper`. Half the width sharpens and depth flattens, by all. For
@@ -154,7 +154,7 @@ page.figure(
 arms = ratios.pivot(index="arm", columns="measure", values="ratio")
 surely = ratios[ratios["measure"].isin(SHARPNESS)].set_index("arm")
 less, more = ((said.groupby("arm").sum()) for said in (surely["high"] < 1, surely["low"] > 1))
-glue("changes", len(arms), display=False)
+glue("all-changes", len(arms), display=False)
 glue("flatter", int((less == len(SHARPNESS)).sum()), display=False)
 glue("sharper", int((more == len(SHARPNESS)).sum()), display=False)
 glue("mixed", int(((less > 0) & (more > 0)).sum()), display=False)

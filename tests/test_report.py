@@ -4,6 +4,7 @@ import ast
 import base64
 import io
 import re
+from collections import Counter
 from itertools import combinations
 
 import jupytext
@@ -305,6 +306,16 @@ def test_every_drawn_figure_is_described_in_words(chapter):
     every = tuple(starts["page.figure"] + starts["page.interactive"])
     assert {name for name in shown if not name.startswith(every)} == set()
     assert [start for start in every if not any(name.startswith(start) for name in shown)] == []
+
+
+@pytest.mark.parametrize("chapter", sorted((ROOT / "book").glob("*.py")), ids=lambda file: file.stem)
+def test_a_name_is_glued_once(chapter):
+    """A figure and a number of one name are a warning of the book's build, which ends it."""
+    makers = {"glue", "page.figure", "page.table", "page.show", "page.interactive"}
+    lines = [node.value for node in ast.parse(chapter.read_text("utf-8")).body if isinstance(node, ast.Expr)]
+    calls = [line for line in lines if isinstance(line, ast.Call) and ast.unparse(line.func) in makers]
+    names = [call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)]
+    assert [name for name, number in Counter(names).items() if number > 1] == []
 
 
 @pytest.mark.parametrize(("points", "kind"), [(3, "svg"), (20_000, "png")])
