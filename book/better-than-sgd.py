@@ -15,7 +15,7 @@
 #
 # **The paper's five optimizers win {glue:text}`wins` of {glue:text}`comparisons` comparisons with stochastic gradient
 # descent (SGD).** In {glue:text}`same` the two are the same within a margin that was fixed beforehand, in
-# {glue:text}`losses` SGD is better, in {glue:text}`open` too few runs tell. Nearest to a win: {glue:text}`nearest`. Letting SGD's own
+# {glue:text}`losses` SGD is better, in {glue:text}`open` the runs are too few to tell. Nearest to a win: {glue:text}`nearest`. Letting SGD's own
 # learning rate fall to zero, with settings from a search, is worth {glue:text}`annealing-worth`.
 #
 # ```{glue:figure} effects

@@ -393,6 +393,15 @@ class TestWords:
         drawn = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
         assert drawn == pytest.approx([near])
 
+    def test_marks_stand_at_their_algorithm_s_line_however_many_variants_a_task_has(self):
+        values = restarts(12, {"SGD": 0.0, "SAM": -0.01, "NiM-BH": 0.001})
+        found = comparisons.against_reference(values, 0.01)
+        kept = {"base": ("SAM", "NiM-BH"), "tuned": ("NiM-BH",), "annealed": ("SAM",)}
+        table = cells.stack({("cifar10", name): found[found["a"].isin(own)] for name, own in kept.items()})
+        (axes,) = comparison_figures.forest(table, style.DESKTOP).axes
+        places = {(line.get_marker(), line.get_ydata()[0]) for line in axes.lines if line.get_marker() in ("o", "D")}
+        assert places == {("o", -0.23), ("D", 0.23), ("o", 0.77), ("o", 1.23)}
+
     def test_the_figures_of_distances_and_of_a_search_have_every_mark(self):
         table = pd.DataFrame({"task": "digits", "variant": ["base", "tuned"], "a": "SAM", "distance": [0.5, 9.0]})
         marks = comparison_figures.distances_from_sgd(table, style.DESKTOP).axes[0].lines

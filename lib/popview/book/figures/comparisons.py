@@ -52,9 +52,9 @@ def forest(comparison: pd.DataFrame, width: int, unfinished: Collection[tuple[st
         margin = 100 * float(rows["margin"].iloc[0])
         axes.axvspan(-margin, margin, **style.MARGIN)
         axes.axvline(0, color="#444444", linewidth=0.8)
-        shown = list(rows["variant"].unique())
+        apart = 0.23 if rows["variant"].nunique() > 1 else 0.0  # default settings above, searched ones below
         for row in rows.itertuples():
-            at = names.index(row.a) + (0.0 if len(shown) < 2 else 0.46 * (shown.index(row.variant) - 0.5))
+            at = names.index(row.a) + (-apart if row.variant == "base" else apart)
             _mark(axes, row, at, (task, row.variant, row.a) in unfinished)
         axes.set(title=task_title(task), xlim=(-EDGE, EDGE), ylim=(len(names) - 0.4, -0.6))
         axes.set_xticks([-4, -2, 0, 2, 4], ["−4", "−2", "0", "+2", "+4"])
