@@ -159,10 +159,10 @@ glue(
 #
 # The annealed settings come from a search of their own; its cost is not in the figure.
 #
-# ## At equal cost, several runs beat one long run by less than the margin
+# ## At equal cost, several runs and one long run differ by less than the margin
 #
 # Two runs cost as much as one of twice as many epochs, whose learning rate decays once, over all of them. On Digits we
-# trained such long runs, with the settings that were searched for a short one. Runs together gain {glue:text}`equal-cost-gains` points over a long one:
+# trained such long runs, with the settings that were searched for a short one. Runs together gain {glue:text}`equal-cost-gains` points over a long one;
 # {glue:text}`equal-cost-real` of {glue:text}`equal-cost-sizes` intervals lie above 0, and {glue:text}`equal-cost-margin` end
 # above the margin of {glue:text}`margin` points. By negative log likelihood the long run is ahead in
 # {glue:text}`equal-cost-behind`. And k runs together have to predict k times, the long run once.
