@@ -378,7 +378,7 @@ glue("copies", ", ".join(copies) or "none", display=False)
 #
 # Where all annealed runs of a task are there, runs with settings searched at a constant rate are superseded and leave the
 # results. Those of Digits are in the repository's history, before the commit that
-# `git log -1 -- 'data/optimizers/laptop/digits/SGD/tuned*'` names.
+# `git log -1 -- '*digits/SGD/tuned*'` names.
 #
 # ````{table} The last model on the whole test set, against SGD's of the same seeds: points with 95 % t interval, unadjusted p-values, and the verdict that holds each family's 2.5 %.
 # :name: table-confirmed

@@ -43,7 +43,7 @@
 # <label>Radius ρ <output></output><input type="range" name="rho" min="0" value="0" data-values="0 0.01 0.02 0.05 0.1 0.2 0.3 0.5 1 2 5 10 20 50"></label>
 # <label>Steps τ <output></output><input type="range" name="tau" min="0" value="0" data-values="1 2 5 10 20 50 100 200"></label>
 # <label>Restarts <output></output><input type="range" name="restarts" min="0" value="0" data-values="1 10 50 100 200 500 1000 2000"></label>
-# <label>Steps per frame <output></output><input type="range" name="speed" min="0" value="1" data-values="1 2 4 8 16"></label>
+# <label>Steps per frame <output></output><input type="range" name="speed" min="0" value="0" data-values="1 2 4 8 16"></label>
 # <label><input type="checkbox" name="normalized"> steps of one length</label>
 # </div>
 # <p class="muted">★: global minimum; ○: local one; (x, y): where it is. Its basin: from where the steepest way down leads to it. A restart within 0.1 of a minimum is at it; one within 0.2 of a saddle is at that. ρ is how far noise reaches, or SAM looks. τ is the most steps of a hop, or the steps before NiM adds noise. Steps of one length follow the normalised gradient. The space bar starts and stops. All is computed in your browser.</p>
