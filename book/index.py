@@ -96,9 +96,10 @@ glue("cheaper", " to ".join(rounded), display=False)
 #    gain {glue:text}`ten-checkpoints` points, and a second run {glue:text}`second-run` more. The best other optimizer's model
 #    gains {glue:text}`best-other`. Basin Hopping (BH) hops {glue:text}`hops` times in a run, so it is almost SGD.
 #    [More](population.ipynb), [optimizers](better-than-sgd.ipynb)
-# 3. **Five runs cannot rank optimizers, and pooling their checkpoints hides it.** Given two identical optimizers with
-#    seeds of their own, the paper's test would find a difference in {glue:text}`false-positives` % of cases on
-#    {glue:text}`alike-tasks`, instead of 5 %; on {glue:text}`unsure-tasks` in anything from {glue:text}`unsure` %.
+# 3. **Five runs cannot rank optimizers, and pooling their checkpoints hides it.** Take two identical optimizers with
+#    seeds of their own. On {glue:text}`alike-tasks` the paper's test would find a difference in
+#    {glue:text}`false-positives` % of cases, instead of 5 %. On {glue:text}`unsure-tasks` it may be anything from
+#    {glue:text}`unsure` %.
 #    [More](five-runs.ipynb)
 
 # %% tags=["remove-cell"]

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Averaging models is worth more than changing the optimizer
 #
-# **Averaging what ten checkpoints of one run of stochastic gradient descent (SGD) predict gains more than the best other optimizer's
-# model on {glue:text}`ten-wins` of {glue:text}`alike-tasks` tasks.** On CIFAR-10 it gains {glue:text}`ten-gain` points, and a second run
-# {glue:text}`second-gain` more, which no other optimizer does, averaged likewise; on TweetEval SAM does. One model whose learning rate decays
-# gains {glue:text}`annealed-gain`.
+# **On {glue:text}`ten-wins` of {glue:text}`alike-tasks` tasks, averaging what ten checkpoints of one run of stochastic gradient
+# descent (SGD) predict gains more than the best other optimizer's model.** On CIFAR-10 it gains {glue:text}`ten-gain` points, and a
+# second run {glue:text}`second-gain` more. Averaged likewise, no other optimizer adds as much there; on TweetEval SAM does. One model
+# whose learning rate decays gains {glue:text}`annealed-gain`.
 #
 # ```{glue:figure} gains
 # :name: figure-population-gains
