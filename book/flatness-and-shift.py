@@ -356,7 +356,7 @@ rescaled = pd.DataFrame(
 page.table("rescaled", rescaled)
 glue("moved", f"{after['top_eigenvalue'] / before['top_eigenvalue']:.0f}", display=False)
 glue("factor", f"{factor:g}", display=False)
-glue("same", f"{100 * float(apart):.5f} %", display=False)
+glue("same", f"{100 * apart.item():.5f} %", display=False)
 
 # %% [markdown]
 # ## What the article claims, and what came out

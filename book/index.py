@@ -79,7 +79,7 @@ def signed(value: float, digits: int = 1) -> str:
 
 glue("learning-tasks", in_words([name for name in order if still[name]]), display=False)
 glue("flat-tasks", in_words([name for name in order if not still[name]]), display=False)
-scales = equal_budget.scales(("laptop", "paper"), dict.fromkeys(profiles.tasks("laptop")))
+scales = kept(equal_budget.scales, ("laptop", "paper"))
 flops = scales.pivot(index="task", columns="profile", values="flops").dropna()
 ratios = flops.loc[flops.index.isin(list(base)), "paper"] / flops["laptop"]
 rounded = dict.fromkeys(f"{float(f'{ratio:.1g}'):,.0f}" for ratio in (ratios.min(), ratios.max()))
@@ -125,9 +125,10 @@ best = with_interval(gains, "difference", 100, "difference_", "+.1f").iloc[0]
 glue("choice", f"{best} points on {task_title(gains['task'].iloc[0])}", display=False)
 glue("elsewhere", page.number(float(100 * gains["difference"][1:].max()), 1), display=False)
 
-alike = {name: 100 * put_to_use.averaged_alike(profile, name).set_index("choice")["gain"] for name in order}
+read = {name: put_to_use.read_arms(profile, name) for name in order}
+alike = {name: 100 * put_to_use.averaged_alike(read[name]).set_index("choice")["gain"] for name in order}
 alike = {name: rows for name, rows in alike.items() if len(rows)}
-sides = {name: put_to_use.population_or_optimizer(profile, name) for name in alike}
+sides = {name: put_to_use.population_or_optimizer(read[name]) for name in alike}
 sides = {name: 100 * rows[rows["variant"] == "base"].set_index("choice")["gain"] for name, rows in sides.items()}
 for label in ("ten checkpoints", "second run"):
     glue(label.replace(" ", "-"), by_task({name: rows[label] for name, rows in alike.items()}), display=False)

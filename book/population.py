@@ -40,9 +40,9 @@ from popview.runs import profiles
 
 style.use()
 tasks = [name for name in profiles.tasks(profile) if name != "cifar100"]
-arms = {task: put_to_use.arms(profile, task) for task in tasks}
-arms = {task: table for task, table in arms.items() if len(table)}
-sides = {task: put_to_use.population_or_optimizer(profile, task) for task in arms}
+read = {task: put_to_use.read_arms(profile, task) for task in tasks}
+arms = {task: table for task, found in read.items() if len(table := put_to_use.arms_table(found))}
+sides = {task: put_to_use.population_or_optimizer(read[task]) for task in arms}
 
 
 def choice(task: str, words: str, variant: str = "base") -> pd.Series | None:
@@ -66,7 +66,7 @@ def cell(row: pd.Series | None, named: bool) -> str:
 
 
 best = {task: choice(task, "best other optimizer") for task in arms}
-alike = {task: put_to_use.averaged_alike(profile, task).set_index("choice") for task in arms}
+alike = {task: put_to_use.averaged_alike(read[task]).set_index("choice") for task in arms}
 alike = {task: table for task, table in alike.items() if len(table) == 3}
 wins = [task for task, table in alike.items() if table.loc["ten checkpoints", "gain"] > best[task]["gain"]]
 glue("ten-wins", len(wins), display=False)
@@ -232,7 +232,7 @@ def equal_cost(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-compared = {task: put_to_use.against_long_runs(profile, task) for task in arms}
+compared = {task: put_to_use.against_long_runs(read[task]) for task in arms}
 compared = [table.assign(task=task) for task, table in compared.items() if len(table)]
 long_runs = pd.concat(compared or [pd.DataFrame()], ignore_index=True)
 known = len(long_runs) > 0

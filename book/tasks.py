@@ -43,6 +43,7 @@ from popview.book.results import each
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import costs as cost_tables
 from popview.book.tables import runs as run_tables
+from popview.common.kept import kept
 from popview.populations import equal_budget, learning, tables
 from popview.populations.embedded import train_embedded
 from popview.runs import costs, expansion, profiles, workers
@@ -329,7 +330,7 @@ paper, laptop = (bills[bills["profile"] == name] for name in ("paper", "laptop")
 least, most = (paper[column].sum() for column in ("gradients_least", "gradients"))
 core_hours = costs.cost_table(wanted["paper"], throughput=core_throughput)["gpu_hours"].sum()
 times_cheaper = paper["flops"].sum() / laptop["flops"].sum()
-scales = equal_budget.scales(("laptop", "paper"), dict.fromkeys([*profiles.tasks("laptop"), *profiles.tasks("paper")]))
+scales = kept(equal_budget.scales, ("laptop", "paper"))
 run_here = [spec for (name, kind), _ in results.items() for spec in expansion.expand(profile, name, variant=kind)]
 measuring = equal_budget.measuring(run_here)
 for name, words in {

@@ -7,7 +7,7 @@ from stand_ins import stand_in
 from popview.book import page, results
 from popview.common.errors import UsageError
 from popview.populations import confirmation, embedded, outcomes, tables
-from popview.populations.put_to_use import arms
+from popview.populations.put_to_use import arms_table, read_arms
 from popview.runs import expansion, profiles, store, workers
 from popview.tasks.catalogue import SHOWN
 
@@ -171,7 +171,7 @@ class TestAnnealedRuns:
         assert page.facts("laptop", results)["seeds"] == "from 0 or 200 on, the same for every algorithm"
 
     def test_no_arm_of_a_population_comes_twice(self):
-        table = arms("laptop", "digits")
+        table = arms_table(read_arms("laptop", "digits"))
         longer = {f"{times}-as-long" for times in ("twice", "five-times", "ten-times")}
         assert set(table["variant"]) == {"base", "annealed", *longer}
         assert not table.duplicated(["variant", "where", "algorithm", "arm", "restarts"]).any()

@@ -19,7 +19,14 @@ from popview.common.seeds import generator
 from popview.populations import stored_predictions as stored
 from popview.populations.disagreement import error_correlations, load_pairs, pairs_of
 from popview.populations.ensembles import SCORES, ensemble_scores, ensembles_of, load_ensembles, subsets
-from popview.populations.put_to_use import ARMS, against_long_runs, arms, averaged_alike, population_or_optimizer
+from popview.populations.put_to_use import (
+    ARMS,
+    against_long_runs,
+    arms_table,
+    averaged_alike,
+    population_or_optimizer,
+    read_arms,
+)
 from popview.populations.stored_predictions import (
     Predictions,
     load_derived,
@@ -271,7 +278,7 @@ class TestArms:
     @pytest.fixture(scope="class")
     @staticmethod
     def cifar10():
-        return arms("laptop", "cifar10")
+        return arms_table(read_arms("laptop", "cifar10"))
 
     def row(self, table: pd.DataFrame, *key) -> pd.Series:
         (row,) = table.set_index(["variant", "where", "algorithm", "arm", "restarts"]).loc[[key]].itertuples()
@@ -314,7 +321,7 @@ class TestArms:
 
     def test_a_second_run_is_compared_with_an_optimizer_averaged_likewise(self, cifar10):
         """Means and intervals by hand, from the shipped scores of ensembles of one and of two runs."""
-        found = averaged_alike("laptop", "cifar10").set_index("choice")
+        found = averaged_alike(read_arms("laptop", "cifar10")).set_index("choice")
         shipped = load_ensembles("laptop", "cifar10").query("variant == 'base' and where == 'sample'")
         score = {key: rows.set_index("left_out")["metric"] for key, rows in shipped.groupby(["algorithm", "size"])}
         one, two = (score["SGD", size] for size in (1, 2))
@@ -328,11 +335,11 @@ class TestArms:
             assert found.loc[choice, ["gain", "gain_low", "gain_high"]].tolist() == pytest.approx(wanted, abs=2e-4)
         (ten,) = cifar10.query("variant == 'base' and algorithm == 'SGD' and arm == 'ensemble of ten'")["gain"]
         assert found.loc["ten checkpoints", "gain"] == pytest.approx(ten)
-        assert averaged_alike("laptop", "digits").empty
+        assert averaged_alike(read_arms("laptop", "digits")).empty
 
     def test_digits_have_ensembles_of_annealed_restarts_alone(self):
         """The sample of digits is the whole test split."""
-        table = arms("laptop", "digits")
+        table = arms_table(read_arms("laptop", "digits"))
         assert set(table["arm"]) == {*ARMS}
         assert (table["n"] == 100).all()
         together = table[table["arm"] == "restarts"]
@@ -343,7 +350,8 @@ class TestArms:
 
     def test_long_runs_cost_what_an_ensemble_does(self):
         """Means and intervals by hand, of what the files of the long runs and the table of ensembles say."""
-        table, found = arms("laptop", "digits"), against_long_runs("laptop", "digits")
+        arms = read_arms("laptop", "digits")
+        table, found = arms_table(arms), against_long_runs(arms)
         ensembles = load_ensembles("laptop", "digits").query("variant == 'annealed' and where == 'whole'")
         ensembles = ensembles[ensembles["algorithm"] == "SGD"]
         assert found["restarts"].tolist() == [2, 5, 10]
@@ -365,7 +373,7 @@ class TestArms:
 
 
 def test_a_population_beside_the_choice_of_optimizer():
-    table = population_or_optimizer("laptop", "cifar10").set_index(["variant", "choice"])
+    table = population_or_optimizer(read_arms("laptop", "cifar10")).set_index(["variant", "choice"])
     last = final(gather("laptop", "cifar10", "base")[1]["cifar10", "base"])
     best = last.mean().drop("SGD").idxmax()
     row = table.loc[("base", "best other optimizer")]

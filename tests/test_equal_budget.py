@@ -114,7 +114,8 @@ def test_sgd_and_swa_share_a_training(tmp_path):
 
 
 def test_scales():
-    table = equal_budget.scales(("laptop", "paper"), ("digits", "cifar10", "cifar100"))
+    table = equal_budget.scales(("laptop", "paper"))
+    table = table[table["task"].isin(["digits", "cifar10", "cifar100"])]
     assert list(zip(table["task"], table["profile"], strict=True)) == [
         ("digits", "laptop"),
         ("cifar10", "laptop"),

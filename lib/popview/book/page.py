@@ -135,6 +135,7 @@ def _image(drawn: Figure) -> tuple[str, str]:
     drawn.savefig(lines := BytesIO(), format="svg", metadata={"Date": None})
     found = {"svg": lines.getvalue()}
     if len(found["svg"]) > HEAVY:
+        drawn.set_layout_engine("none")  # it has been laid out
         drawn.savefig(pixels := BytesIO(), format="png", dpi=2 * style.PIXELS_PER_INCH)
         found["png"] = pixels.getvalue()
     plt.close(drawn)

@@ -142,13 +142,13 @@ def _clock(spec: RunSpec, root: Path) -> dict[str, float] | None:
     return store.metadata(spec, root).get("seconds") if store.path(spec, root).is_file() else None
 
 
-def scales(profiles: Iterable[str], of: Iterable[str]) -> pd.DataFrame:
+def scales(profiles: tuple[str, ...]) -> pd.DataFrame:
     """Return what one trajectory of SGD is at each scale: what was traded against the paper's.
 
     Parameters
     ----------
-    profiles, of : iterable of str
-        Profiles, and tasks; a profile that lacks a task has no line.
+    profiles : tuple of str
+        A profile that lacks another's task has no line for it.
 
     Returns
     -------
@@ -159,7 +159,7 @@ def scales(profiles: Iterable[str], of: Iterable[str]) -> pd.DataFrame:
     from popview.runs import costs, flops  # which import torch
 
     rows = []
-    for task in of:
+    for task in dict.fromkeys(task for profile in profiles for task in tasks(profile)):
         for profile in (name for name in profiles if task in tasks(name)):
             table, (spec, *_) = settings(profile, task), expand(profile, task, algorithms=("SGD",), restarts=1)
             model, cost = table["model"], costs.cost(spec)

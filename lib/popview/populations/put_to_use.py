@@ -65,8 +65,8 @@ def _of_restarts(values: pd.Series) -> _Arm | None:
 _Key = tuple[str, str, str, str, int]
 
 
-class _Collected(NamedTuple):
-    """All arms of a task.
+class Arms(NamedTuple):
+    """All arms of a task, as `read_arms` reads them.
 
     Attributes
     ----------
@@ -75,21 +75,39 @@ class _Collected(NamedTuple):
         Variant and algorithm → gradient evaluations of one restart, mean.
     last : dict of str to DataFrame
         Variant → metric of the last model on the test sample; rows: seeds; columns: algorithms.
+    longer : dict of str to int
+        Arm of longer annealed runs → as many annealed runs of usual length have as many epochs.
     """
 
     scores: dict[_Key, dict[str, _Arm | None]]
     gradients: dict[tuple[str, str], float]
     last: dict[str, pd.DataFrame]
+    longer: dict[str, int]
 
 
-def _collect(profile: str, task: str, root: Path) -> _Collected:
-    """Read all arms of a task from the files, each file once."""
-    found = _Collected({}, {}, {})
+def read_arms(profile: str, task: str, root: Path = RESULTS) -> Arms:
+    """Read all arms of a task from the files, each file once.
+
+    Parameters
+    ----------
+    profile, task : str
+    root : Path
+        Of the store.
+
+    Raises
+    ------
+    UsageError
+        As `popview.populations.tables.gather`.
+    """
+    found = Arms({}, {}, {}, {})
     for (_, variant), trajectories in gather(profile, task, root=root)[1].items():
         names = set(trajectories["algorithm"])
         specs = [spec for spec in wanted(profile, task, variant) if spec.algorithm in names]
         _add(found, variant, trajectories, load_final_measures(specs, root))
-    for specs in (annealed_specs(profile, task, root), *_long_runs(profile, task, root)):
+    longer = _long_runs(profile, task, root)
+    usual = AnnealedPlan(profile, task).table["epochs"] if longer else 0
+    found.longer.update({specs[0].variant: specs[0].epochs // usual for specs in longer})
+    for specs in (annealed_specs(profile, task, root), *longer):
         if specs and specs[0].variant not in found.last:
             _add(found, specs[0].variant, load_trajectories(specs, root=root), load_final_measures(specs, root))
     for (variant, where, models, name, size), rows in load_ensembles(profile, task, root).groupby(
@@ -109,7 +127,7 @@ def _long_runs(profile: str, task: str, root: Path) -> list[list[RunSpec]]:
     return [specs for specs in map(plan.expand, longer) if specs and not store.missing(specs, root)]
 
 
-def _add(found: _Collected, variant: str, trajectories: pd.DataFrame, measures: pd.DataFrame) -> None:
+def _add(found: Arms, variant: str, trajectories: pd.DataFrame, measures: pd.DataFrame) -> None:
     """Add the arms of one restart each, of one variant."""
     names = list(trajectories["algorithm"].unique())
     for name, value in final(trajectories, "gradient_evaluations").mean().items():
@@ -154,7 +172,7 @@ def _ensembles(rows: pd.DataFrame) -> dict[str, _Arm | None]:
     }
 
 
-def arms(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+def arms_table(found: Arms) -> pd.DataFrame:
     """Return what can be made of each algorithm's population, what it scores, and what it costs.
 
     Nothing is trained. Arms are comparable where ``where`` is the same: they are scored on the same test examples. Of
@@ -162,9 +180,7 @@ def arms(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
 
     Parameters
     ----------
-    profile, task : str
-    root : Path
-        Of the store.
+    found : Arms
 
     Returns
     -------
@@ -180,20 +196,7 @@ def arms(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
         restart's worth of training.
 
         Intervals are of 95 %, over restarts, by `popview.statistics.jackknife`, for the test examples at hand.
-
-    Raises
-    ------
-    UsageError
-        As `popview.populations.tables.gather`.
     """
-    return _table(_collect(profile, task, root))
-
-
-def _reference(variant: str, where: str) -> _Key:
-    return variant if variant in CONSTANT else "base", where, "SGD", "last", 1
-
-
-def _table(found: _Collected) -> pd.DataFrame:
     rows = []
     for key, scores in found.scores.items():
         variant, where, name, arm, restarts = key
@@ -216,11 +219,15 @@ def _table(found: _Collected) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _reference(variant: str, where: str) -> _Key:
+    return variant if variant in CONSTANT else "base", where, "SGD", "last", 1
+
+
 def _interval(result: Result | None, name: str) -> dict[str, float]:
     return interval_columns(result or Result(np.nan, None, None, (), ""), f"{name}_")
 
 
-def population_or_optimizer(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+def population_or_optimizer(found: Arms) -> pd.DataFrame:
     """Set side by side what a better choice of optimizer gains over SGD, and what a population of SGD's models does.
 
     All is said of the metric on the test sample, above SGD's last model.
@@ -228,7 +235,8 @@ def population_or_optimizer(profile: str, task: str, root: Path = RESULTS) -> pd
     Returns
     -------
     DataFrame
-        ``variant, choice, algorithm, gain, gain_low, gain_high, n, cost, passes, gain_per_cost`` as in `arms`. Choices:
+        ``variant, choice, algorithm, gain, gain_low, gain_high, n, cost, passes, gain_per_cost`` as in `arms_table`.
+        Choices:
 
         - "best other optimizer": of the highest mean among the algorithms, so that its gain is too good by the choice;
         - "other optimizer, chosen by the other seeds": for each seed, the algorithm that is best on all others, without
@@ -237,14 +245,8 @@ def population_or_optimizer(profile: str, task: str, root: Path = RESULTS) -> pd
         - "annealed", "annealed, 2 restarts" and so on, of SGD: the control at the same cost. Its settings were searched
           with its schedule;
         - "twice-as-long" and so on: one annealed run of SGD, with the same settings, that has more epochs.
-
-    Raises
-    ------
-    UsageError
-        As `arms`.
     """
-    found = _collect(profile, task, root)
-    table = _table(found)
+    table = arms_table(found)
     if table.empty:
         return table
     columns = ["gain", "gain_low", "gain_high", "n", "cost", "passes", "gain_per_cost"]
@@ -271,7 +273,7 @@ def population_or_optimizer(profile: str, task: str, root: Path = RESULTS) -> pd
     return pd.DataFrame(rows)
 
 
-def _chosen_by_others(last: pd.DataFrame, found: _Collected, variant: str) -> dict[str, Any]:
+def _chosen_by_others(last: pd.DataFrame, found: Arms, variant: str) -> dict[str, Any]:
     """Return what it gains to take, for each seed, the algorithm that is best on all other seeds."""
     known = last.dropna(axis=1)
     rivals = known.drop(columns="SGD")
@@ -284,7 +286,7 @@ def _chosen_by_others(last: pd.DataFrame, found: _Collected, variant: str) -> di
     return told | {"gain": result.estimate} | interval_columns(result, "gain_") | counted
 
 
-def averaged_alike(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+def averaged_alike(found: Arms) -> pd.DataFrame:
     """Compare what a second run of SGD adds with what another optimizer does, where all are ensembles of checkpoints.
 
     Runs are of base settings, scored on the test sample by the metric; of each the ten checkpoints of lowest training
@@ -293,19 +295,13 @@ def averaged_alike(profile: str, task: str, root: Path = RESULTS) -> pd.DataFram
     Returns
     -------
     DataFrame
-        ``choice, algorithm, gain, gain_low, gain_high`` (95 % intervals over restarts as in `arms`), for "ten
+        ``choice, algorithm, gain, gain_low, gain_high`` (95 % intervals over restarts as in `arms_table`), for "ten
         checkpoints" (of one run of SGD, over its last model), "second run" (two runs of SGD over one) and "other
         optimizer" (one run of it over one of SGD; the one of the highest score). Without rows where files keep no
         probabilities.
-
-    Raises
-    ------
-    UsageError
-        As `arms`.
     """
-    scores = _collect(profile, task, root).scores
     metrics = {
-        key[2:]: arm for key, of in scores.items() if key[:2] == ("base", "sample") and (arm := of.get("metric"))
+        key[2:]: arm for key, of in found.scores.items() if key[:2] == ("base", "sample") and (arm := of.get("metric"))
     }
     last, ten, two = (
         metrics.get(("SGD", arm, runs)) for arm, runs in (("last", 1), ("ensemble of ten", 1), ("restarts", 2))
@@ -313,17 +309,17 @@ def averaged_alike(profile: str, task: str, root: Path = RESULTS) -> pd.DataFram
     if not (last and ten and two):
         return pd.DataFrame(columns=["choice", "algorithm", "gain", "gain_low", "gain_high"])
     others = {name: arm for (name, words, _), arm in metrics.items() if words == "ensemble of ten" and name != "SGD"}
-    found = [("ten checkpoints", "SGD", ten.minus(last)), ("second run", "SGD", two.minus(ten))]
+    gains = [("ten checkpoints", "SGD", ten.minus(last)), ("second run", "SGD", two.minus(ten))]
     if others:
         best = max(others, key=lambda name: others[name].estimate)
-        found.append(("other optimizer", best, others[best].minus(ten)))
+        gains.append(("other optimizer", best, others[best].minus(ten)))
     return pd.DataFrame(
         {"choice": choice, "algorithm": name, "gain": gain.estimate} | interval_columns(gain, "gain_")
-        for choice, name, gain in found
+        for choice, name, gain in gains
     )
 
 
-def against_long_runs(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+def against_long_runs(found: Arms) -> pd.DataFrame:
     """Compare ensembles of annealed runs of SGD with one annealed run that has as many epochs as they have together.
 
     Both are judged on the whole test split.
@@ -334,24 +330,19 @@ def against_long_runs(profile: str, task: str, root: Path = RESULTS) -> pd.DataF
         One row per arm of longer runs of which there are ensembles, too: ``variant`` (the arm), ``restarts`` (of
         the ensemble), ``n`` (long runs in all); means, of the ensemble ``together_metric, together_loss`` (negative log
         likelihood, from probabilities of 8 bits) and of the one run ``alone_metric, alone_loss``; ``gain, gain_low,
-        gain_high`` (metric of the ensemble above the one run's, with 95 % intervals over restarts as in `arms`).
-
-    Raises
-    ------
-    UsageError
-        As `arms`.
+        gain_high`` (metric of the ensemble above the one run's, with 95 % intervals over restarts as in `arms_table`).
     """
-    longer, rows = _long_runs(profile, task, root), []
-    scores = _collect(profile, task, root).scores if longer else {}
-    for variant, epochs in ((specs[0].variant, specs[0].epochs) for specs in longer):
-        restarts = epochs // AnnealedPlan(profile, task).table["epochs"]
+    rows = []
+    for variant, restarts in found.longer.items():
         keys = {"together": ("annealed", "whole", "SGD", "restarts", restarts)}
         keys["alone"] = (variant, "whole", "SGD", "last", 1)
-        known = {f"{name}_{of}": scores.get(key, {}).get(of) for name, key in keys.items() for of in ("metric", "loss")}
-        found = {name: arm for name, arm in known.items() if arm}
-        if len(found) == len(known):
-            gain = found["together_metric"].minus(found["alone_metric"])
-            row = {"variant": variant, "restarts": restarts, "n": len(found["alone_metric"].left_out)}
-            row |= {name: arm.estimate for name, arm in found.items()} | {"gain": gain.estimate}
+        known = {
+            f"{name}_{of}": found.scores.get(key, {}).get(of) for name, key in keys.items() for of in ("metric", "loss")
+        }
+        both = {name: arm for name, arm in known.items() if arm}
+        if len(both) == len(known):
+            gain = both["together_metric"].minus(both["alone_metric"])
+            row = {"variant": variant, "restarts": restarts, "n": len(both["alone_metric"].left_out)}
+            row |= {name: arm.estimate for name, arm in both.items()} | {"gain": gain.estimate}
             rows.append(row | interval_columns(gain, "gain_"))
     return pd.DataFrame(rows)

@@ -101,14 +101,20 @@ def detectable_effect(
     if permutation and (2**n_a if paired else comb(n_a + n_b, n_a)) <= SIMULATED:
         effect = _simulated_effect(n_a, n_b, paired, level, power)
     else:
-        with of_the_book():
-            from statsmodels.stats.power import TTestIndPower, TTestPower
-        if paired:
-            effect = TTestPower().solve_power(nobs=n_a, alpha=level, power=power)
-        else:
-            effect = TTestIndPower().solve_power(nobs1=n_a, ratio=n_b / n_a, alpha=level, power=power)
-    effect = float(np.squeeze(effect))  # where statsmodels falls back on another solver, it returns an array
+        effect = _effect_of_t_test(n_a, n_b, paired, level, power)
     return DetectableEffect(effect, f"{design} find {effect:.2f} standard deviations with probability {power:g}.")
+
+
+@lru_cache
+def _effect_of_t_test(n_a: int, n_b: int, paired: bool, level: float, power: float) -> float:
+    """Return the difference of means, in SDs, at which the t test rejects with this power."""
+    with of_the_book():
+        from statsmodels.stats.power import TTestIndPower, TTestPower
+    if paired:
+        effect = TTestPower().solve_power(nobs=n_a, alpha=level, power=power)
+    else:
+        effect = TTestIndPower().solve_power(nobs1=n_a, ratio=n_b / n_a, alpha=level, power=power)
+    return float(np.squeeze(effect))  # where statsmodels falls back on another solver, it returns an array
 
 
 @lru_cache

@@ -127,26 +127,23 @@ def granulated_tau(
     with of_the_book():
         import pandas as pd
     names = [name for name in settings if name != restart and settings[name].nunique() > 1]
-    table = settings.assign(measure=measure, outcome=outcome)
+    x, y = measure.to_numpy(), outcome.to_numpy()
+    seeds = settings[restart].to_numpy() if restart in settings else np.zeros(len(settings), int)
     rows: list[dict[str, Any]] = []
     for name in names:
         others = [other for other in settings if other != name and (other == restart or other in names)]
-        groups = table.groupby(others, sort=False) if others else [((), table)]
-        found = [(key, _tau(group)) for key, group in groups]
-        place = others.index(restart) if restart in others else None
-        rows += [
-            {"hyperparameter": name, "restart": key[place] if place is not None else 0, "tau": t} for key, t in found
-        ]
+        number = settings.groupby(others, sort=False).ngroup().to_numpy() if others else np.zeros(len(settings), int)
+        order = np.argsort(number, kind="stable")
+        for group in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
+            rows.append({"hyperparameter": name, "restart": seeds[group[0]], "tau": _tau(x[group], y[group])})
     taus = pd.DataFrame(rows, columns=["hyperparameter", "restart", "tau"]).dropna(subset="tau")
     said = [_granulated(name, [taus[taus["hyperparameter"] == name]]) for name in names]
     return pd.DataFrame([*said, _granulated("mean", [taus[taus["hyperparameter"] == name] for name in names])])
 
 
-def _tau(group: "pd.DataFrame") -> float:
-    """Return τ_b; NaN where a column is constant."""
-    x, y = (
-        np.sign(np.subtract.outer(group[name].to_numpy(), group[name].to_numpy())) for name in ("measure", "outcome")
-    )
+def _tau(x: np.ndarray, y: np.ndarray) -> float:
+    """Return τ_b; NaN where one of the two is constant."""
+    x, y = (np.sign(np.subtract.outer(values, values)) for values in (x, y))
     untied = np.square(x).sum() * np.square(y).sum()
     return float((x * y).sum() / np.sqrt(untied)) if untied else np.nan
 

@@ -7,6 +7,7 @@ from functools import cached_property
 import pandas as pd
 import scipy.stats
 
+from popview.common.kept import kept
 from popview.paper import audit_formulas, table_one
 from popview.paper.audit import worded
 from popview.paper.finding import Decision, Word, any_or_settled, list_rows, that_share
@@ -52,7 +53,7 @@ class Computed:
     @cached_property
     def wells(self) -> pd.DataFrame:
         """Where restarts end on the two-well landscapes: `popview.paper.table_one.preferences`."""
-        return table_one.preferences(self.two_well_restarts, self.iterations, self.seed)
+        return kept(table_one.preferences, self.two_well_restarts, self.iterations, self.seed)
 
     @cached_property
     def nowhere(self) -> pd.DataFrame:
