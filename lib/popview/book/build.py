@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any
 
 from popview.book import html, notebooks, staleness
+from popview.book.forks import Forks, forking
 from popview.book.parameters import Parameter, convert, read_parameters
 from popview.common.children import end_children, run_child
 from popview.common.contents import page_names, page_seconds
@@ -31,9 +33,12 @@ LIBRARY = Path(__file__).resolve().parents[2]
 OWN = Path(__file__).with_name("templates") / "own-parameters.md"
 QUIET = {  # what would make two executions of a notebook differ, or a reader's own settings leak into it
     "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",  # two run at a time, and sums do not depend on the machine's cores
     "TQDM_DISABLE": "1",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
+#: From so many chapters on, libraries are loaded once for all.
+MANY = 5
 
 
 class ChapterError(UsageError):
@@ -150,7 +155,7 @@ def _stamp(
     return staleness.make_stamp(text, override(chapter, given), modules, [lock, *files], chapter.root, snapshot)
 
 
-def execute(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Path:
+def execute(chapter: Chapter, given: Mapping[str, Any] | None = None, forks: Forks | None = None) -> Path:
     """Run a chapter through papermill and publish the executed notebook, stamped, by one rename.
 
     Parameters
@@ -159,6 +164,8 @@ def execute(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Path:
         The chapter.
     given
         Parameters other than the defaults (`override`). Tuples reach the notebook as lists, as papermill has none.
+    forks
+        Where papermill is to run; by default in a process of its own.
 
     Returns
     -------
@@ -170,8 +177,8 @@ def execute(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Path:
 
     output, changed = output_path(chapter, given), _changed(chapter, given)
     stamp = _stamp(chapter, given, [])  # before the run: what changes meanwhile makes the page stale
-    with temporary_folder() as folder:
-        result, log = _papermill(chapter, changed, folder)
+    with forks.folder(chapter.name) if forks else temporary_folder() as folder:
+        result, log = _papermill(chapter, changed, folder, forks)
         executed = folder / "executed.ipynb"
         notebook = nbformat.read(executed, as_version=4) if executed.is_file() else None
         reads = sorted(set((folder / "reads").read_text("utf-8", "backslashreplace").splitlines()))
@@ -189,7 +196,7 @@ def execute(chapter: Chapter, given: Mapping[str, Any] | None = None) -> Path:
     return output
 
 
-def _papermill(chapter: Chapter, changed: Mapping[str, Any], folder: Path) -> tuple[int, str]:
+def _papermill(chapter: Chapter, changed: Mapping[str, Any], folder: Path, forks: Forks | None) -> tuple[int, str]:
     """Execute a chapter in `folder` (``executed.ipynb``, ``reads``); return the exit code and what was printed."""
     import jupytext
     import yaml
@@ -198,17 +205,24 @@ def _papermill(chapter: Chapter, changed: Mapping[str, Any], folder: Path) -> tu
     (folder / "reads").touch()
     (folder / "parameters.yml").write_text(yaml.safe_dump(json.loads(json.dumps(changed))), encoding="utf-8")
     environment = {
-        **QUIET,
+        **_environment(chapter.library),
         "IPYTHONDIR": str(folder),
         "JUPYTER_RUNTIME_DIR": str(folder),
         "POPVIEW_ROOT": str(chapter.root),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(chapter.library), os.environ.get("PYTHONPATH")])),
         ENVIRONMENT_VARIABLE: str(folder / "reads"),
     }
-    command = [sys.executable, "-m", "papermill", "source.ipynb", "executed.ipynb", "-f", "parameters.yml"]
-    command += ["--cwd", str(chapter.root), "--no-progress-bar", "--no-log-output"]
-    done = run_child(command, folder, environment)
+    arguments = ["source.ipynb", "executed.ipynb", "-f", "parameters.yml"]
+    arguments += ["--cwd", str(chapter.root), "--no-progress-bar", "--no-log-output"]
+    if forks:
+        done = forks.run(arguments, folder, environment)
+    else:
+        done = run_child([sys.executable, "-m", "papermill", *arguments], folder, environment)
     return done.returncode, done.stderr
+
+
+def _environment(library: Path) -> dict[str, str]:
+    """Return the environment variables that are the same in all chapters."""
+    return {**QUIET, "PYTHONPATH": os.pathsep.join(filter(None, [str(library), os.environ.get("PYTHONPATH")]))}
 
 
 def _failure(chapter: Chapter, notebook: Any, log: str, kept: Path) -> ChapterError:
@@ -272,9 +286,10 @@ def _build(root: Path, force: bool, library: Path) -> None:
 
 def _run_all(due: Mapping[Chapter, list[str]]) -> list[str]:
     """Execute chapters, two processes at a time, with a line for each; return the messages of those that failed."""
-    failures = []
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        running = {pool.submit(_timed, chapter): chapter for chapter in due}
+    failures, many = [], len(due) >= MANY and sys.platform == "linux"
+    environment = _environment(next(iter(due)).library) if many else {}
+    with forking(environment) if many else nullcontext() as forks, ThreadPoolExecutor(max_workers=2) as pool:
+        running = {pool.submit(_timed, chapter, forks): chapter for chapter in due}
         try:
             for done in as_completed(running):
                 name = running[done].name
@@ -290,11 +305,11 @@ def _run_all(due: Mapping[Chapter, list[str]]) -> list[str]:
     return failures
 
 
-def _timed(chapter: Chapter) -> float:
+def _timed(chapter: Chapter, forks: Forks | None) -> float:
     """Execute a chapter, and return the seconds it took."""
     start = time.perf_counter()
     with notebooks.alone(chapter.root, chapter.page.name):
-        execute(chapter)
+        execute(chapter, forks=forks)
     return time.perf_counter() - start
 
 

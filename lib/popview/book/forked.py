@@ -1,0 +1,162 @@
+"""The program that is forked for each chapter; `popview.book.forks` starts it and asks for forks.
+
+It is run as a script and imports nothing of popview, so that each chapter loads the library as it is when the chapter
+begins. A request is a JSON object on a socket: papermill's arguments, the folder, environment variables. The answer has
+papermill's exit code and what it printed. The kernel is forked from the same process, before papermill has threads.
+"""
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any, cast
+
+#: What chapters import.
+LIBRARIES = (
+    *("papermill.cli", "ipykernel.kernelapp", "matplotlib_inline.backend_inline", "matplotlib.pyplot", "myst_nb"),
+    *("numpy", "pandas", "pyarrow.parquet", "scipy.stats", "scipy.optimize", "scipy.integrate", "seaborn"),
+    *("plotly.graph_objects", "torch", "torch._dynamo", "torch.utils.flop_counter", "psutil", "pydantic"),
+    *("statsmodels.stats.power", "statsmodels.stats.contingency_tables", "statsmodels.stats.multitest"),
+)
+#: Option of Linux' prctl (prctl.h).
+PR_SET_PDEATHSIG = 1
+
+
+def _main() -> int:
+    """Load the libraries, then fork a process for each request; return in each fork, once it is over."""
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    server.bind("socket")
+    server.listen(64)
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    gc.freeze()  # what is loaded is not looked through again, and stays shared
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks that have ended need not be waited for
+    while True:
+        connection, _ = server.accept()
+        with connection, connection.makefile("rb") as sent:
+            request = json.loads(sent.read() or "null")
+            if request is None:
+                return 0
+            if not os.fork():
+                server.close()
+                return _run_papermill(request, connection)
+
+
+def _run_papermill(request: dict[str, Any], connection: socket.socket) -> int:
+    """Run papermill, and answer with its exit code and what was printed on stderr."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _die_with_parent()
+    folder = Path(request["folder"])
+    os.environ |= request["environment"] | {"TMPDIR": str(folder)}
+    tempfile.tempdir = None
+    os.chdir(folder)
+    with Path("printed").open("wb") as printed:
+        os.dup2(printed.fileno(), 1)
+        os.dup2(printed.fileno(), 2)
+    read, write = os.pipe()
+    kernel = os.fork()  # before there are threads
+    if not kernel:
+        os.close(write)
+        connection.close()
+        return _run_kernel(read)
+    os.close(read)
+    _give_to_papermill(kernel, write)
+    code = 0
+    try:
+        importlib.import_module("papermill.cli").papermill(request["arguments"], standalone_mode=False)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stderr.flush()
+    words = Path("printed").read_text("utf-8", "replace")
+    connection.sendall(json.dumps({"code": code, "error": words}).encode())
+    return code
+
+
+def _give_to_papermill(pid: int, write: int) -> None:
+    """Let Jupyter take a process that waits for a pipe as the kernel, in place of a program that it starts."""
+    from importlib.metadata import EntryPoint
+
+    from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
+
+    class Forked(LocalProvisioner):
+        async def launch_kernel(self, cmd: list[str], **given: Any) -> Any:
+            environment = given["env"] | {"JPY_PARENT_PID": str(os.getpid())}
+            wanted = {
+                "arguments": cmd[cmd.index("-f") :],
+                "environment": environment,
+                "folder": given.get("cwd") or os.getcwd(),
+            }
+            with os.fdopen(write, "w") as pipe:
+                json.dump(wanted, pipe)
+            self.process, self.pid, self.pgid = cast(Any, _Kernel(pid)), pid, pid
+            return self.connection_info
+
+    globals()["Forked"] = Forked
+    factory = KernelProvisionerFactory.instance()
+    factory.provisioners["forked"] = EntryPoint("forked", f"{__name__}:Forked", factory.GROUP_NAME)
+    factory.default_provisioner_name = "forked"
+
+
+class _Kernel:
+    """A forked kernel with the methods of `subprocess.Popen` that Jupyter needs."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self._wait(os.WNOHANG)
+        return self.returncode
+
+    def wait(self) -> int | None:
+        if self.returncode is None:
+            self._wait(0)
+        return self.returncode
+
+    def _wait(self, options: int) -> None:
+        pid, status = os.waitpid(self.pid, options)
+        if pid:
+            self.returncode = os.waitstatus_to_exitcode(status)
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+def _run_kernel(read: int) -> int:
+    """Wait to be told what to run, and run it as a Jupyter kernel."""
+    _die_with_parent()
+    os.setsid()
+    with os.fdopen(read) as pipe:
+        text = pipe.read()
+    if not text:  # papermill has failed before
+        return 0
+    wanted = json.loads(text)
+    os.environ.clear()
+    os.environ |= wanted["environment"]
+    os.chdir(wanted["folder"])
+    sys.argv = ["ipykernel_launcher", *wanted["arguments"]]
+    importlib.import_module("ipykernel.kernelapp").launch_new_instance()
+    return 0
+
+
+def _die_with_parent() -> None:
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,140 @@
+"""Chapters in forks of one process: the same pages as each on its own, and nothing passes from one to another."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from test_children import CHAPTER, book, noted, temporary
+from test_workers import until
+
+from popview.book import build, forks
+
+__all__ = ["book", "temporary"]  # fixtures
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux alone")
+
+#: A chapter that leaves behind what it can, and one that looks for it.
+LEAVES = """# %%
+import os, sys
+import numpy as np
+import pandas as pd
+
+np.random.seed(0)
+pd.leftover = os.environ["LEFTOVER"] = "left"
+sys.path.insert(0, "/leftover")
+print(sorted({"torch", "seaborn"} & {*sys.modules}))
+"""
+LOOKS = """# %% tags=["parameters"]
+start: int = 1
+
+# %%
+import os, sys, tempfile
+import pandas as pd
+from popview.common.seeds import generator
+
+print(hasattr(pd, "leftover"), "LEFTOVER" in os.environ, "/leftover" in sys.path, start)
+print(os.getcwd() == os.environ["POPVIEW_ROOT"], tempfile.gettempdir() == os.environ["TMPDIR"])
+print(generator(0, "noise").initial_seed())
+"""
+FAILS = "# %%\nraise ValueError('on purpose')\n"
+KILLED = "# %%\nimport os\nos.kill(os.getpid(), 9)\n"
+
+
+def printed(root: Path, name: str) -> str:
+    cells = json.loads((root / "book" / "run" / f"{name}.ipynb").read_text())["cells"]
+    return "".join(line for cell in cells for output in cell.get("outputs", []) for line in output.get("text", []))
+
+
+def shelf(root: Path, **texts: str) -> Path:
+    """Write a book of chapters."""
+    (root / "book").mkdir(parents=True)
+    (root / "_toc.yml").touch()
+    for name, text in texts.items():
+        (root / "book" / f"{name}.py").write_text(text)
+    return root.resolve()
+
+
+def due(root: Path) -> dict[build.Chapter, list[str]]:
+    return {chapter: ["never run"] for chapter in build.chapters(root).values()}
+
+
+def test_a_chapter_finds_nothing_of_another_and_gives_what_it_gives_alone(tmp_path, capsys):
+    root = shelf(tmp_path / "many", before=LEAVES, looks=LOOKS, **{f"copy{i}": LOOKS for i in range(build.MANY - 2)})
+    assert build._run_all(due(root)) == []
+    page = root / "book" / "run" / "looks.ipynb"
+    together = page.read_bytes()
+    lines = printed(root, "looks").splitlines()
+    assert lines[:2] == ["False False False 1", "True True"]
+    assert printed(root, "before") == "['seaborn', 'torch']\n"  # they are there
+    assert not any(build.stale(chapter) for chapter in build.chapters(root).values())
+    build.execute(build.find(root, "looks"))
+    assert page.read_bytes() == together
+    assert [file.name for file in page.parent.iterdir() if file.suffix == ".lock"] == []
+
+
+def test_what_fails_is_told_and_the_others_are_there(tmp_path, capsys):
+    texts = {"fails": FAILS, "killed": KILLED, **{f"fine{i}": "# %%\nprint(1)\n" for i in range(build.MANY - 2)}}
+    root = shelf(tmp_path / "many", **texts)
+    failures = sorted(build._run_all(due(root)))
+    assert failures[0].startswith(
+        "chapter fails, cell 1 (raise ValueError('on purpose')): ValueError: on purpose; see "
+    )
+    assert failures[1].startswith("chapter killed: ")
+    assert "died" in failures[1].lower()
+    assert len(failures) == 2
+    assert {printed(root, f"fine{i}") for i in range(build.MANY - 2)} == {"1\n"}
+
+
+def test_a_library_that_cannot_be_loaded_is_one_line(tmp_path, monkeypatch):
+    program = tmp_path / "forked.py"
+    program.write_text("raise ImportError('no such library')\n")
+    monkeypatch.setattr(forks, "PROGRAM", program)
+    root = shelf(tmp_path / "many", **{f"fine{i}": "# %%\nprint(1)\n" for i in range(build.MANY)})
+    failures = build._run_all(due(root))
+    assert failures == ["the process of all chapters: ImportError: no such library"] * build.MANY
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_all_forks_end_with_the_command(book, tmp_path, temporary, number):
+    for i in range(build.MANY):
+        (book / "book" / f"more{i}.py").write_text(CHAPTER.format(notes=tmp_path / f"notes{i}", seconds=300))
+    code = "import sys\nfrom popview.cli import main\nsys.exit(main())"
+    command = subprocess.Popen([sys.executable, "-c", code, "book"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    started = [*noted(tmp_path / "notes"), *noted(tmp_path / "notes0")]
+    command.send_signal(number)
+    assert command.stderr.read().decode().count("\n") == (number != signal.SIGKILL)
+    command.wait()
+    assert psutil.wait_procs(started, timeout=20)[1] == []
+    for _ in until(20):
+        if not any(temporary.iterdir()):
+            break
+    assert not any(temporary.iterdir())
+    assert not [file for file in (book / "book" / "run").iterdir() if file.suffix != ".lock"]
+
+
+@pytest.mark.slow
+def test_a_killed_fork_takes_its_kernel_along_and_the_other_goes_on(tmp_path):
+    notes = tmp_path / "notes"
+    root = shelf(tmp_path / "one", long=CHAPTER.format(notes=notes, seconds=300), fine="# %%\nprint(1)\n")
+    chapters = build.chapters(root)
+    with forks.forking(build._environment(build.LIBRARY)) as forked, ThreadPoolExecutor() as pool:
+        long = pool.submit(build.execute, chapters["long"], forks=forked)
+        papermill, kernel, far = noted(notes)
+        papermill.kill()
+        with pytest.raises(build.ChapterError, match="papermill was killed"):
+            long.result(60)
+        for _ in until(20):
+            if not kernel.is_running() or kernel.status() == psutil.STATUS_ZOMBIE:
+                break
+        assert not kernel.is_running() or kernel.status() == psutil.STATUS_ZOMBIE
+        build.execute(chapters["fine"], forks=forked)
+    assert printed(root, "fine") == "1\n"
+    assert psutil.wait_procs([far], timeout=20)[1] == []  # with the process that was forked
+    assert os.listdir(forked.place.parent).count(forked.place.name) == 0
