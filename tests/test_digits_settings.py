@@ -102,7 +102,7 @@ class TestAgainstTorch:
 
 class TestDropout:
     def test_a_member_is_what_it_is_alone(self):
-        """What is drawn bit for bit; the parameters to rounding, since processors sum stacks of one and of two otherwise."""
+        """What is drawn bit for bit; parameters to rounding: processors sum stacks of one and of two differently."""
         both, alone = Digits([0, 7], **ALL), Digits([7], **ALL)
         for ours, theirs in zip(both.minibatches(0), alone.minibatches(0), strict=True):
             for stacked, single in zip([*ours[:2], *ours[2]], [*theirs[:2], *theirs[2]], strict=True):
