@@ -18,7 +18,7 @@ two ways is compared.
 Times are this process's processor time. Methods take turns within each repeat, so that a busy machine slows all of
 them. Cells: median, and range over repeats; ratios: median of the repeats' own, and range.
 Aims: (a) of GD within 3 × of (d) at 500 points, and ahead of it at 50,000; required: at least 100 × (b) and 30 × (c),
-Table 1 below 10 s, and members that are equal bit for bit. About eight minutes a repeat.
+Table 1 below 10 s, and members that are equal bit for bit. Four to eight minutes a repeat.
 """
 
 import itertools
