@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are for L
 
 #: A chapter that leaves behind what it can, and one that looks for it.
 LEAVES = """# %%
-import os, sys
+import os, subprocess, sys
 import numpy as np
 import pandas as pd
 
@@ -29,6 +29,7 @@ np.random.seed(0)
 pd.leftover = os.environ["LEFTOVER"] = "left"
 sys.path.insert(0, "/leftover")
 print(sorted({"torch", "seaborn"} & {*sys.modules}))
+subprocess.Popen(["sleep", "300"], start_new_session=True)
 """
 LOOKS = """# %% tags=["parameters"]
 start: int = 1
@@ -41,6 +42,22 @@ from popview.common.seeds import generator
 print(hasattr(pd, "leftover"), "LEFTOVER" in os.environ, "/leftover" in sys.path, start)
 print(os.getcwd() == os.environ["POPVIEW_ROOT"], tempfile.gettempdir() == os.environ["TMPDIR"])
 print(generator(0, "noise").initial_seed())
+"""
+#: What depends on whether a library finds a kernel while it is imported, and on where modules are looked for.
+PLAIN = """# %%
+import multiprocessing
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import beside
+
+lines = plt.plot([1, 2])
+
+# %%
+pd.DataFrame(np.zeros((2, 30)))
+
+# %%
+print(pd.DataFrame(np.zeros((2, 30))), beside.HERE, multiprocessing.process.ORIGINAL_DIR)
 """
 FAILS = "# %%\nraise ValueError('on purpose')\n"
 KILLED = "# %%\nimport os\nos.kill(os.getpid(), 9)\n"
@@ -65,9 +82,10 @@ def due(root: Path) -> dict[build.Chapter, list[str]]:
 
 
 def test_chapters_find_nothing_of_each_other_and_give_what_each_gives_alone(tmp_path, capsys):
-    texts = {"before": LEAVES, "fails": FAILS, "killed": KILLED, "fine": "# %%\nprint(1)\n", "looks": LOOKS}
+    texts = {"before": LEAVES, "fails": FAILS, "killed": KILLED, "plain": PLAIN, "looks": LOOKS}
     assert len(texts) == build.MANY
     root = shelf(tmp_path / "many", **texts)
+    (root / "beside.py").write_text("HERE = 'here'\n")
     failures = sorted(build._run_all(due(root)))
     assert failures[0].startswith(
         "chapter fails, cell 1 (raise ValueError('on purpose')): ValueError: on purpose; see "
@@ -78,20 +96,24 @@ def test_chapters_find_nothing_of_each_other_and_give_what_each_gives_alone(tmp_
     assert [name for name, chapter in build.chapters(root).items() if build.stale(chapter)] == ["fails", "killed"]
     assert printed(root, "before") == "['seaborn', 'torch']\n"  # they are there
     assert printed(root, "looks").splitlines()[:2] == ["False False False 1", "True True"]
-    assert printed(root, "fine") == "1\n"
-    page = root / "book" / "run" / "looks.ipynb"
-    together = page.read_bytes()
-    build.execute(build.find(root, "looks"))
-    assert page.read_bytes() == together
+    assert '"image/png"' in (root / "book" / "run" / "plain.ipynb").read_text()
+    pages = {name: root / "book" / "run" / f"{name}.ipynb" for name in ("looks", "plain")}
+    together = {name: page.read_bytes() for name, page in pages.items()}
+    for name, page in pages.items():
+        build.execute(build.find(root, name))
+        assert page.read_bytes() == together[name]
 
 
-def test_a_library_that_cannot_be_loaded_is_one_line(tmp_path, monkeypatch):
+def test_where_nothing_can_be_forked_chapters_run_by_themselves(tmp_path, monkeypatch, capsys):
     program = tmp_path / "forked.py"
     program.write_text("raise ImportError('no such library')\n")
     monkeypatch.setattr(forks, "PROGRAM", program)
-    root = shelf(tmp_path / "many", **{f"fine{i}": "# %%\nprint(1)\n" for i in range(build.MANY)})
-    failures = build._run_all(due(root))
-    assert failures == ["the process of all chapters: ImportError: no such library"] * build.MANY
+    root = shelf(tmp_path / "one", fine="# %%\nprint(1)\n")
+    monkeypatch.setattr(build, "MANY", 1)
+    assert build._run_all(due(root)) == []
+    assert printed(root, "fine") == "1\n"
+    told = "popview: chapter fine runs by itself: the process that is forked has ended: ImportError: no such library\n"
+    assert capsys.readouterr().err == told
 
 
 @pytest.mark.slow

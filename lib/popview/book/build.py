@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -180,7 +180,9 @@ def execute(chapter: Chapter, given: Mapping[str, Any] | None = None, forks: For
     with forks.folder(chapter.name) if forks else temporary_folder() as folder:
         result, log = _papermill(chapter, changed, folder, forks)
         executed = folder / "executed.ipynb"
-        notebook = nbformat.read(executed, as_version=4) if executed.is_file() else None
+        notebook = None
+        with suppress(FileNotFoundError, ValueError):  # killed while it was written, or a full disk
+            notebook = nbformat.read(executed, as_version=4)
         reads = sorted(set((folder / "reads").read_text("utf-8", "backslashreplace").splitlines()))
     failed = chapter.page.parent / "failed" / output.name
     if notebook is None or result:
@@ -214,9 +216,12 @@ def _papermill(chapter: Chapter, changed: Mapping[str, Any], folder: Path, forks
     arguments = ["source.ipynb", "executed.ipynb", "-f", "parameters.yml"]
     arguments += ["--cwd", str(chapter.root), "--no-progress-bar", "--no-log-output"]
     if forks:
-        done = forks.run(arguments, folder, environment)
-    else:
-        done = run_child([sys.executable, "-m", "papermill", *arguments], folder, environment)
+        try:
+            done = forks.run(arguments, folder, environment)
+            return done.returncode, done.stderr
+        except UsageError as error:
+            print(f"popview: chapter {chapter.name} runs by itself: {error}", file=sys.stderr, flush=True)
+    done = run_child([sys.executable, "-m", "papermill", *arguments], folder, environment)
     return done.returncode, done.stderr
 
 
@@ -289,8 +294,8 @@ def _run_all(due: Mapping[Chapter, list[str]]) -> list[str]:
     failures, many = [], len(due) >= MANY and sys.platform == "linux"
     environment = _environment(next(iter(due)).library) if many else {}
     with forking(environment) if many else nullcontext() as forks, ThreadPoolExecutor(max_workers=2) as pool:
-        running = {pool.submit(_timed, chapter, forks): chapter for chapter in due}
         try:
+            running = {pool.submit(_timed, chapter, forks): chapter for chapter in due}
             for done in as_completed(running):
                 name = running[done].name
                 if isinstance(done.exception(), UsageError):

@@ -5,6 +5,7 @@ begins. A request is a JSON object on a socket: papermill's arguments, the folde
 papermill's exit code and what it printed. The kernel is forked from the same process, before papermill has threads.
 """
 
+import builtins
 import ctypes
 import gc
 import importlib
@@ -15,75 +16,109 @@ import socket
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
-#: What chapters import.
+#: What chapters import. Not matplotlib's inline backend, which looks for the kernel while it is imported.
 LIBRARIES = (
-    *("papermill.cli", "ipykernel.kernelapp", "matplotlib_inline.backend_inline", "matplotlib.pyplot", "myst_nb"),
+    *("papermill.cli", "ipykernel.kernelapp", "matplotlib.backends.backend_agg", "matplotlib.pyplot", "myst_nb"),
     *("numpy", "pandas", "pyarrow.parquet", "scipy.stats", "scipy.optimize", "scipy.integrate", "seaborn"),
     *("plotly.graph_objects", "torch", "torch._dynamo", "torch.utils.flop_counter", "psutil", "pydantic"),
     *("statsmodels.stats.power", "statsmodels.stats.contingency_tables", "statsmodels.stats.multitest"),
 )
-#: Option of Linux' prctl (prctl.h).
-PR_SET_PDEATHSIG = 1
+#: Options of Linux' prctl (prctl.h).
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def _main() -> int:
     """Load the libraries, then fork a process for each request; return in each fork, once it is over."""
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    server.bind("socket")
+    server.bind(".socket")
     server.listen(64)
-    for name in LIBRARIES:
-        importlib.import_module(name)
+    given = dict(os.environ)  # without what libraries set
+    _load()
     gc.freeze()  # what is loaded is not looked through again, and stays shared
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks that have ended need not be waited for
     while True:
         connection, _ = server.accept()
-        with connection, connection.makefile("rb") as sent:
-            request = json.loads(sent.read() or "null")
+        with connection:
+            with connection.makefile("rb") as sent:
+                request = json.loads(sent.read() or "null")
             if request is None:
                 return 0
-            if not os.fork():
+            try:
+                fork = os.fork()
+            except OSError as error:
+                _answer(connection, 1, f"OSError: {error}")
+                continue
+            if not fork:
                 server.close()
-                return _run_papermill(request, connection)
+                return _run_papermill(request, connection, given)
 
 
-def _run_papermill(request: dict[str, Any], connection: socket.socket) -> int:
-    """Run papermill, and answer with its exit code and what was printed on stderr."""
+def _load() -> None:
+    """Import the libraries as a kernel would: pandas asks, while it is imported, whether there is one."""
+    builtins.get_ipython = lambda: SimpleNamespace(kernel=None)  # type: ignore[attr-defined]
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    del builtins.get_ipython  # type: ignore[attr-defined]
+
+
+def _run_papermill(request: dict[str, Any], connection: socket.socket, given: dict[str, str]) -> int:
+    """Run papermill, and answer with its exit code and what was printed."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _die_with_parent()
-    folder = Path(request["folder"])
-    os.environ |= request["environment"] | {"TMPDIR": str(folder)}
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # what the kernel leaves running comes here
+    folder, code = Path(request["folder"]), 1
+    home = {"HOME": str(folder)} if given.get("HOME") == given["TMPDIR"] else {}  # a user without a home
+    os.environ.clear()
+    os.environ |= given | home | request["environment"] | {"TMPDIR": str(folder)}
     tempfile.tempdir = None
-    os.chdir(folder)
-    with Path("printed").open("wb") as printed:
-        os.dup2(printed.fileno(), 1)
-        os.dup2(printed.fileno(), 2)
-    read, write = os.pipe()
-    kernel = os.fork()  # before there are threads
+    try:
+        os.chdir(folder)
+        with Path("printed").open("wb") as printed:
+            os.dup2(printed.fileno(), 1)
+            os.dup2(printed.fileno(), 2)
+        read, write = os.pipe()
+        kernel = os.fork()  # before there are threads
+    except OSError:
+        return _answer(connection, code, traceback.format_exc())
     if not kernel:
         os.close(write)
         connection.close()
         return _run_kernel(read)
     os.close(read)
-    _give_to_papermill(kernel, write)
-    code = 0
     try:
+        _give_to_papermill(kernel, write)
         importlib.import_module("papermill.cli").papermill(request["arguments"], standalone_mode=False)
+        code = 0
     except BaseException:
         traceback.print_exc()
-        code = 1
     sys.stderr.flush()
-    words = Path("printed").read_text("utf-8", "replace")
+    _end_descendants()
+    return _answer(connection, code, Path("printed").read_text("utf-8", "replace"))
+
+
+def _answer(connection: socket.socket, code: int, words: str) -> int:
+    """Send the exit code and the words, and return the code."""
     connection.sendall(json.dumps({"code": code, "error": words}).encode())
     return code
 
 
+def _end_descendants() -> None:
+    """Kill what the chapter has left running; resource trackers end by themselves."""
+    import psutil
+
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if not any("resource_tracker" in word for word in process.cmdline()):
+                process.kill()
+
+
 def _give_to_papermill(pid: int, write: int) -> None:
     """Let Jupyter take a process that waits for a pipe as the kernel, in place of a program that it starts."""
-    from importlib.metadata import EntryPoint
-
     from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
     class Forked(LocalProvisioner):
@@ -99,9 +134,8 @@ def _give_to_papermill(pid: int, write: int) -> None:
             self.process, self.pid, self.pgid = cast(Any, _Kernel(pid)), pid, pid
             return self.connection_info
 
-    globals()["Forked"] = Forked
     factory = KernelProvisionerFactory.instance()
-    factory.provisioners["forked"] = EntryPoint("forked", f"{__name__}:Forked", factory.GROUP_NAME)
+    factory.provisioners["forked"] = cast(Any, SimpleNamespace(load=lambda: Forked))
     factory.default_provisioner_name = "forked"
 
 
@@ -137,6 +171,7 @@ class _Kernel:
 def _run_kernel(read: int) -> int:
     """Wait to be told what to run, and run it as a Jupyter kernel."""
     _die_with_parent()
+    parent = os.getppid()
     os.setsid()
     with os.fdopen(read) as pipe:
         text = pipe.read()
@@ -146,7 +181,12 @@ def _run_kernel(read: int) -> int:
     os.environ.clear()
     os.environ |= wanted["environment"]
     os.chdir(wanted["folder"])
-    sys.argv = ["ipykernel_launcher", *wanted["arguments"]]
+    processes: Any = importlib.import_module("multiprocessing.process")
+    processes.ORIGINAL_DIR = wanted["folder"]  # where its children look for modules
+    site = [i for i, place in enumerate(sys.path) if Path(place).name in ("site-packages", "dist-packages")]
+    sys.path.insert(site[0] if site else 0, "")  # as IPython does, but for -P
+    importlib.import_module("numpy").random.seed()  # Python's own generator is seeded anew by a fork
+    sys.argv = ["ipykernel_launcher", *wanted["arguments"], f"--IPKernelApp.parent_handle={parent}"]
     importlib.import_module("ipykernel.kernelapp").launch_new_instance()
     return 0
 

@@ -23,7 +23,7 @@ from popview.common.errors import UsageError, last_line
 from popview.common.files import temporary_folder
 
 #: The program that is forked, and the name of its socket, in the folder where it runs.
-PROGRAM, SOCKET = Path(__file__).with_name("forked.py"), "socket"
+PROGRAM, SOCKET = Path(__file__).with_name("forked.py"), ".socket"
 
 
 class Forks:
@@ -56,6 +56,8 @@ class Forks:
 
         Raises
         ------
+        UsageError
+            If the process that is forked has ended.
         KeyboardInterrupt
             If `popview.common.children.end_children` has ended it.
         """
@@ -68,7 +70,9 @@ class Forks:
                 text = answer.read()
         if not text and self.over.wait(1):
             raise self._end()
-        told: dict[str, Any] = json.loads(text) if text else {"code": 137, "error": "papermill was killed"}
+        told: dict[str, Any] = {"code": 137, "error": "papermill was killed"}
+        with suppress(ValueError):  # nothing, or half an answer
+            told = json.loads(text)
         return subprocess.CompletedProcess(arguments, told["code"], "", told["error"])
 
     def _connection(self) -> socket.socket:
@@ -90,7 +94,7 @@ class Forks:
 
     def _end(self) -> BaseException:
         """Return why there are no forks any more."""
-        return UsageError(f"the process of all chapters: {self.words}") if self.words else KeyboardInterrupt()
+        return UsageError(f"the process that is forked has ended: {self.words}") if self.words else KeyboardInterrupt()
 
 
 @contextmanager
@@ -109,7 +113,8 @@ def forking(environment: Mapping[str, str]) -> Iterator[Forks]:
             try:
                 with suppress(KeyboardInterrupt):  # of `end_children`
                     done = run_child([sys.executable, "-P", str(PROGRAM)], folder, environment)
-                    forks.words = last_line(done.stderr) or f"ended with code {done.returncode}"
+                    words = last_line(done.stderr) if done.returncode == 1 else ""  # of an exception
+                    forks.words = words or f"it ended with code {done.returncode}"
             finally:
                 forks.over.set()
 
