@@ -117,11 +117,6 @@ class TestConfirm:
         bound = look_levels([10, 20, 30], 0.0125, two_sided=False)[1]
         assert scipy.stats.ttest_1samp(pairs, at, alternative="less").pvalue == pytest.approx(bound, rel=1e-6)
 
-    def test_a_loss_is_better_where_it_is_lower(self) -> None:
-        values = drawn({"SAM": 0.03, "NiM-BH": -0.03}, 10)
-        table = confirm(values, DECIDED, "cifar10", higher_is_better=False).query("family == 'two'").set_index("a")
-        assert table["verdict"].to_dict() == {"SAM": "worse", "NiM-BH": "better"}
-
 
 class TestLoading:
     def test_an_algorithm_counts_from_its_first_look_on(self, tmp_path: Path) -> None:

@@ -5,37 +5,13 @@ import pandas as pd
 
 from popview.book.names import task_title
 from popview.book.page import MINUS
-from popview.populations.comparisons import ALPHA, beyond_margin
-
-#: Verdict → its sign in a table. "Or less": by an interval that reaches into the margin.
-SIGNS = {
-    "better": "▲",
-    "worse": "▼",
-    "better or less": "△",
-    "worse or less": "▽",
-    "equivalent, but better": "=△",
-    "equivalent, but worse": "=▽",
-    "equivalent": "=",
-    "inconclusive": "·",
-    "undecidable at this n": "?",
-}
+from popview.populations.comparisons import ALPHA
 
 
 def setting(table: pd.DataFrame) -> pd.Series:
     """Return "CIFAR-10, base" for the first line of each task and variant, and nothing for the others."""
     setting = table["task"].map(task_title) + ", " + table["variant"]
     return setting.where(setting != setting.shift(), "")
-
-
-def sign(comparison: pd.DataFrame) -> pd.Series:
-    """Return the `word` of each comparison as a sign: = · ? ▲ ▼.
-
-    Hollow triangles, △ ▽, are differences that may lie inside the margin, if there is one; after =, those that do.
-    """
-    words = word(comparison)
-    known = beyond_margin(comparison) | comparison["margin"].isna()
-    size = known.map({True: "", False: " or less"})
-    return (words + size.where(words.isin(["better", "worse"]), "")).map(SIGNS)
 
 
 def word(comparison: pd.DataFrame) -> pd.Series:

@@ -65,11 +65,6 @@ def show(
         table(name, layout(frame) if layout else frame, digits)
 
 
-def markdown(name: str, words: str) -> None:
-    """Hand Markdown to the page."""
-    glue(name, Markdown(words), display=BY_HAND)
-
-
 def listed(names: Iterable[str]) -> str:
     """Write names as a sentence does: "Digits, CIFAR-10 and TweetEval"; a dash where there are none."""
     first, last = (names := list(names))[:-1], names[-1:]

@@ -14,18 +14,14 @@ if TYPE_CHECKING:
 DEPENDS = ("popview", "torch", "numpy", "scipy", "scikit-learn", "transformers", "tokenizers", "pillow")
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions that results may depend on: Python's, and those of `DEPENDS` that are installed."""
     known = {"python": platform.python_version()}
     for name in DEPENDS:
         with suppress(PackageNotFoundError):
-            known[name] = _version(name)
+            known[name] = version(name).split("+")[0]
     return known
-
-
-@cache
-def _version(name: str) -> str:
-    return version(name).split("+")[0]
 
 
 def processor(device: "torch.device | None" = None) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.stats
-from statsmodels.stats.power import TTestPower
 
 from popview.common.errors import check_name
 from popview.common.files import read_toml
@@ -15,7 +14,7 @@ from popview.common.folders import RESULTS
 from popview.populations.outcomes import load_final_measures
 from popview.runs import store
 from popview.runs.annealed import AnnealedPlan
-from popview.statistics import look_levels, mean_difference, sequential_holm, tost
+from popview.statistics import detectable_effect, look_levels, mean_difference, sequential_holm, tost
 
 
 def decisions(file: Path = RESULTS / "paper" / "confirmation.toml") -> dict[str, Any]:
@@ -122,15 +121,13 @@ def schedule_spreads(annealed: pd.DataFrame, constant: pd.DataFrame, reference: 
             row |= {f"{kind}_restarts": len(own), f"{kind}_mean": own.mean(), f"{kind}_sd": own.std(ddof=1)}
             effect = np.nan
             if name != reference and len(apart) > 1:
-                effect = float(np.squeeze(TTestPower().solve_power(nobs=len(apart), alpha=0.05, power=0.8)))
+                effect = detectable_effect(len(apart), len(apart), paired=True, permutation=False).effect
             row[f"{kind}_detectable"] = effect * apart.std(ddof=1)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def confirm(
-    values: pd.DataFrame, decided: dict[str, Any], task: str, margin: float | None = None, higher_is_better: bool = True
-) -> pd.DataFrame:
+def confirm(values: pd.DataFrame, decided: dict[str, Any], task: str, margin: float | None = None) -> pd.DataFrame:
     """Compare algorithms with the reference by the families, looks and levels that were decided.
 
     Both a difference and equivalence are tested by paired t tests. Holm's procedure holds each family's level over its
@@ -146,7 +143,6 @@ def confirm(
     task : str
     margin : float, optional
         Instead of the decided one.
-    higher_is_better : bool
 
     Returns
     -------
@@ -167,11 +163,7 @@ def confirm(
     check_name("algorithm", decided["reference"], list(values))
     width = decided["margins"][task] if margin is None else margin
     tables = [_of_family(values, family, decided["reference"], task, width) for family in decided["families"]]
-    table = pd.concat([pd.DataFrame(), *tables], ignore_index=True)
-    if higher_is_better or table.empty:
-        return table
-    other = {"better": "worse", "worse": "better"}
-    return table.assign(verdict=table["verdict"].replace(other), direction=table["direction"].replace(other))
+    return pd.concat([pd.DataFrame(), *tables], ignore_index=True)
 
 
 def _of_family(values: pd.DataFrame, family: dict[str, Any], reference: str, task: str, margin: float) -> pd.DataFrame:
@@ -203,7 +195,7 @@ def _of_family(values: pd.DataFrame, family: dict[str, Any], reference: str, tas
         mean = mean_difference(seen, none, paired=True)
         low, high = mean.interval or (np.nan, np.nan)
         error = seen.std(ddof=1) / np.sqrt(len(seen))
-        power = TTestPower().solve_power(nobs=len(seen), alpha=first, power=0.8)
+        found = detectable_effect(len(seen), len(seen), alpha=first, paired=True, permutation=False).effect
         rows.append(
             {
                 "family": family["name"],
@@ -222,7 +214,7 @@ def _of_family(values: pd.DataFrame, family: dict[str, Any], reference: str, tas
                 "direction": direction,
                 "smallest_margin": abs(mean.estimate)
                 + float(scipy.stats.t.isf(first_one_sided, len(seen) - 1)) * error,
-                "detectable": float(np.squeeze(power)) * seen.std(ddof=1),
+                "detectable": found * seen.std(ddof=1),
             }
         )
     return pd.DataFrame(rows)

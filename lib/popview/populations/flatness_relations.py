@@ -12,15 +12,12 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from popview.common.errors import UsageError
 from popview.common.folders import RESULTS
 from popview.populations.outcomes import load_final_measures
-from popview.populations.stored_predictions import annealed_specs
-from popview.populations.tables import final, gather, load_trajectories, wanted
+from popview.populations.tables import final, gather, wanted
 from popview.populations.unfinished import unfinished
 from popview.runs.profiles import settings
-from popview.statistics import holm, kendall, mean_difference, mean_kendall
-from popview.statistics.results import interval_columns
+from popview.statistics import holm, kendall, mean_kendall
 from popview.topography.measures import FLATNESS
 
 #: Measures of flatness: more is sharper, or further away.
@@ -39,8 +36,8 @@ OUTCOMES_OF_FLATNESS = {
 FEWEST = 5
 
 
-def flatness_table(profile: str, task: str, variant: str = "base", root: Path = RESULTS) -> pd.DataFrame:
-    """Return what each restart's last model measures, and how it fares.
+def flatness_table(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+    """Return what each restart's last model at base settings measures, and how it fares.
 
     Algorithms that have not finished training (`popview.populations.unfinished`) are left out, and so are restarts that
     diverged: they are flat, or sharp, for another reason.
@@ -48,7 +45,6 @@ def flatness_table(profile: str, task: str, variant: str = "base", root: Path = 
     Parameters
     ----------
     profile, task : str
-    variant : {"base", "tuned", "annealed"}
     root : Path
         Of the store.
 
@@ -64,17 +60,12 @@ def flatness_table(profile: str, task: str, variant: str = "base", root: Path = 
     UsageError
         As `popview.populations.tables.gather`.
     """
-    if variant != "annealed":
-        trajectories = gather(profile, task, variant, root=root)[1].get((task, variant), pd.DataFrame())
-        specs = wanted(profile, task, variant)
-    else:
-        specs = annealed_specs(profile, task, root)
-        trajectories = load_trajectories(specs, root=root) if specs else pd.DataFrame()
+    trajectories = gather(profile, task, "base", root=root)[1].get((task, "base"), pd.DataFrame())
     if trajectories.empty:
         return pd.DataFrame(columns=["algorithm", "seed"])
     slow = unfinished(trajectories, float(settings(profile, task)["margin"]))
     kept = set(trajectories["algorithm"]) - set(slow.loc[slow["unfinished"].astype(bool), "algorithm"])
-    specs = [spec for spec in specs if spec.algorithm in kept]
+    specs = [spec for spec in wanted(profile, task) if spec.algorithm in kept]
     return adjusted(measured(trajectories, load_final_measures(specs, root)))
 
 
@@ -202,47 +193,3 @@ def agreement(table: pd.DataFrame, measures: Sequence[str] = MEASURES) -> pd.Dat
     frames = [relations(table, [a], known[place + 1 :]) for place, a in enumerate(known)]
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     return found.drop(columns="adjusted_p", errors="ignore")
-
-
-def robustness(table: pd.DataFrame, reference: str = "SGD") -> pd.DataFrame:
-    """Compare algorithms under corruption: as they are, and beyond what their metric on clean examples explains.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `flatness_table` returns it.
-    reference : str
-
-    Returns
-    -------
-    DataFrame
-        Per other algorithm: ``algorithm, restarts``; of each of ``error, shifted_error, adjusted_error`` the mean
-        difference to the reference, paired by seed, and its 95 % t interval: ``<outcome>, <outcome>_low,
-        <outcome>_high``; ``p, adjusted_p`` (Holm) of the adjusted one. Negative: more robust. Without rows where the
-        files have no corruptions.
-
-    Raises
-    ------
-    UsageError
-        If the reference is not in the table.
-    """
-    if "adjusted_error" not in table:
-        return pd.DataFrame()
-    if reference not in set(table["algorithm"]):
-        raise UsageError(
-            f"{reference} is not in the table of flatness: it has {', '.join(table['algorithm'].unique())}"
-        )
-    names = ("error", "shifted_error", "adjusted_error")
-    wide = {name: table.pivot(index="seed", columns="algorithm", values=name) for name in names}
-    rows = []
-    for name in [name for name in table["algorithm"].unique() if name != reference]:
-        row: dict[str, Any] = {"algorithm": name}
-        for outcome, values in wide.items():
-            both = values[[name, reference]].dropna()
-            if len(both) > 1:
-                result = mean_difference(both[name].to_numpy(), both[reference].to_numpy(), paired=True)
-                row |= {"restarts": len(both), outcome: result.estimate, **interval_columns(result, f"{outcome}_")}
-                row["p"] = result.p_value
-        rows.append(row)
-    found = pd.DataFrame(rows)
-    return found.assign(adjusted_p=holm(found["p"].to_numpy())) if rows else found

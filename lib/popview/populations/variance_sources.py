@@ -12,10 +12,11 @@ from popview.common.errors import UsageError
 from popview.common.folders import RESULTS
 from popview.common.seeds import SOURCES
 from popview.populations.outcomes import load_final_measures
+from popview.populations.restart_spread import sd_interval
 from popview.runs import expansion, grids, store
 from popview.runs.annealed import AnnealedPlan
 from popview.runs.specs import RunSpec
-from popview.statistics.results import Array, checked_sample
+from popview.statistics.results import checked_sample
 
 
 def source_scores(
@@ -54,7 +55,7 @@ def source_scores(
     return {name: table.set_index("seed")[outcome] for name, table in found.items()}
 
 
-def variance_by_source(scores: Mapping[str, pd.Series], level: float = 0.95) -> pd.DataFrame:
+def variance_by_source(scores: Mapping[str, pd.Series]) -> pd.DataFrame:
     """Estimate how much of the variance between restarts each source gives.
 
     A source's component is the variance of restarts of which it alone varies, the others at one fixed value; the total
@@ -66,7 +67,6 @@ def variance_by_source(scores: Mapping[str, pd.Series], level: float = 0.95) -> 
     ----------
     scores : mapping of str to Series
         As `source_scores` returns it: "all" and at least one source.
-    level : float
 
     Returns
     -------
@@ -90,8 +90,7 @@ def variance_by_source(scores: Mapping[str, pd.Series], level: float = 0.95) -> 
     if "all" not in scores or not sources:
         raise ValueError(f"scores must have 'all' and one source or more, got {', '.join(scores) or 'nothing'}")
     values = {name: checked_sample(scores[name].to_numpy(), name) for name in [*sources, "all"]}
-    tail = (1 - level) / 2
-    ends = {name: _interval(sample, tail) for name, sample in values.items()}
+    ends = {name: np.square(sd_interval(sample.std(ddof=1), len(sample))) for name, sample in values.items()}
     variances = {name: float(sample.var(ddof=1)) for name, sample in values.items()}
     total, degrees = variances["all"], len(values["all"]) - 1
     excess = sum(variances[name] for name in sources) - total
@@ -108,13 +107,6 @@ def variance_by_source(scores: Mapping[str, pd.Series], level: float = 0.95) -> 
         row |= {"share": share, "share_low": np.nan, "share_high": np.nan}
         if name in sources:
             f = scipy.stats.f(len(values[name]) - 1, degrees)
-            row |= {"share_low": share / f.isf(tail), "share_high": share / f.ppf(tail)}
+            row |= {"share_low": share / f.isf(0.025), "share_high": share / f.ppf(0.025)}
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _interval(sample: Array, tail: float) -> tuple[float, float]:
-    """Return the χ² interval of a sample's variance."""
-    degrees = len(sample) - 1
-    low, high = degrees * sample.var(ddof=1) / scipy.stats.chi2.ppf([1 - tail, tail], degrees)
-    return float(low), float(high)

@@ -8,7 +8,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -179,16 +179,14 @@ class AnnealedPlan:
         for name in [name for name in base if name.endswith(EPOCHS)]:
             taken = base.pop(name) * steps / self.table["epochs"]
             base[name.removesuffix(EPOCHS)] = max(1, math.floor(taken + 1e-9))
-        fields: dict[str, Any] = {
-            "task": self.task,
-            "profile": self.profile,
-            "algorithm": algorithm,
-            "variant": variant,
-        }
-        fields |= {"restarts": self.stack, "epochs": epochs, "checkpoints": checkpoints, "model": model}
-        fields |= {"schedule": "constant" if algorithm == "SWA" else "annealed"}
-        settled = [base | own for own in settings]
-        return [RunSpec(seed=seed, hyperparameters=own, **fields) for own in settled for seed in seeds]
+        of = partial(RunSpec, self.task, self.profile, algorithm, variant)
+        sizes = {"restarts": self.stack, "epochs": epochs, "checkpoints": checkpoints}
+        schedule = "constant" if algorithm == "SWA" else "annealed"
+        return [
+            of(seed=seed, hyperparameters=base | own, model=model, schedule=schedule, **sizes)
+            for own in settings
+            for seed in seeds
+        ]
 
 
 def loss_on_validation(spec: RunSpec, root: Path = RESULTS) -> float:

@@ -9,13 +9,9 @@ from popview.book.names import task_title, with_variant
 
 def rates(table: pd.DataFrame, index: str, names: str = "test") -> pd.DataFrame:
     """Lay out shares with ``rate, low, high``: a line per `index`, a column per `names`, "52.1 [51.1, 53.1]" in %."""
-    cells = table.assign(cell=table.apply(_interval, axis=1))
+    cells = table.assign(cell=with_interval(table, "rate", 100.0, form=".1f"))
     wide = cells.pivot(index=index, columns=names, values="cell")[list(table[names].unique())]
     return wide.rename_axis(columns=None).reset_index()
-
-
-def _interval(row: pd.Series) -> str:
-    return f"{100 * row['rate']:.1f} [{100 * row['low']:.1f},\u00a0{100 * row['high']:.1f}]"
 
 
 def silent(table: pd.DataFrame) -> pd.DataFrame:
