@@ -2,9 +2,9 @@
 
     PYTHONPATH=lib python benchmarks/gpu.py [--steps 300] [--compared 5] [--device cuda] [--network resnet-50]
 
-ResNet-50 for 32 × 32 images, with the settings of `runs/profiles/optimizers/paper.toml`. Needs PyTorch, torchvision and
-typer, and no data set: the images are 4,096 of noise in which each of ten classes has a pattern of its own, drawn from
-a seed, cropped and flipped a batch at a time. Ten minutes on a recent GPU.
+ResNet-50 for 32 × 32 images, with the settings of `runs/profiles/optimizers/paper.toml`. Needs PyTorch, torchvision,
+SciPy, pydantic and typer, and no data set: the images are 4,096 of noise in which each of ten classes has a pattern of
+its own, drawn from a seed, cropped and flipped a batch at a time. Ten minutes on a recent GPU.
 
 1. Images a second in steps of 128, after ten that do not count. Plain: float32, `torch.optim.SGD`. Ours: bfloat16,
    channels last, `popview.optimizers.make("SGD")`, as the tasks do it. They take turns, five times. Median, range, and
@@ -20,7 +20,6 @@ a seed, cropped and flipped a batch at a time. Ten minutes on a recent GPU.
 
 import statistics
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,12 +27,12 @@ import torch
 import typer
 from torch import Tensor, nn
 
-from popview.common.folders import ROOT
 from popview.optimizers import make
 from popview.optimizers.base import Optimizer
+from popview.runs import profiles
 from popview.tasks.networks import make_network
 
-PROFILE = tomllib.loads((ROOT / "lib/popview/runs/profiles/optimizers/paper.toml").read_text("utf-8"))["cifar10"]
+PROFILE = profiles.settings("paper", "cifar10")
 CLASSES, IMAGES, BATCH, SMALL, WARM, TURNS = 10, 4096, 128, 32, 10, 5
 #: In place of the profile's, which are for 300 epochs.
 WITHIN = {"tau": 20, "average_from": 20, "average_every": 20}
@@ -73,10 +72,7 @@ def network_of(name: str, device: torch.device, last: bool) -> nn.Module:
 
 def settings(algorithm: str) -> dict[str, Any]:
     """Return an algorithm's hyperparameters in the profile, with those of `WITHIN` that it has."""
-    base = PROFILE["base"]
-    own = base.get(algorithm, {})
-    common = {} if own.get("common") is False else {k: v for k, v in base.items() if not isinstance(v, dict)}
-    given = common | {name: value for name, value in own.items() if name != "common"}
+    given = profiles.base_of(PROFILE["base"], algorithm)
     within = WITHIN | ({"epsilon": 1e9} if algorithm == "NiM-SGD" else {})
     return given | {name: value for name, value in within.items() if name in given}
 

@@ -236,9 +236,9 @@ def equal_cost(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 compared = {task: put_to_use.against_long_runs(read[task]) for task in arms}
-compared = [table.assign(task=task) for task, table in compared.items() if len(table)]
-long_runs = pd.concat(compared or [pd.DataFrame()], ignore_index=True)
-on_digits = long_runs[long_runs["task"] == "digits"] if len(long_runs) else long_runs
+there = [table.assign(task=task) for task, table in compared.items() if len(table)]
+long_runs = pd.concat(there or [pd.DataFrame()], ignore_index=True)
+on_digits, on_images = (compared.get(task, pd.DataFrame()) for task in ("digits", "cifar10"))
 known = len(on_digits) > 0
 margin = 100 * profiles.settings(profile, "digits")["margin"]
 gains = 100 * on_digits[["gain", "gain_low", "gain_high"]] if known else pd.DataFrame(columns=["gain_low", "gain_high"])
@@ -249,7 +249,6 @@ behind = on_digits["together_loss"] > on_digits["alone_loss"] if known else pd.S
 glue("equal-cost-behind", int(behind.sum()), display=False)
 glue("equal-cost-sizes", len(gains), display=False)
 glue("margin", f"{margin:g}", display=False)
-on_images = long_runs[long_runs["task"] == "cifar10"] if len(long_runs) else long_runs
 words = [f"{cell(row, named=False)} points ({row['n']} long runs)" for _, row in on_images.iterrows()]
 glue("equal-cost-images", words[0] if words else style.NOT_RUN, display=False)
 glue("long-above-two", points(-on_images["gain"].iloc[0]) if words else "–", display=False)

@@ -202,25 +202,34 @@ def test_a_page_of_ones_own_is_replaced_as_a_whole(tmp_path, monkeypatch):
     assert [p.name for p in notebook.with_suffix("").iterdir()] == ["index.html"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("words", [("chapter", "long"), ("book",)])
-def test_a_kernel_ends_with_the_command(book, tmp_path, temporary, number, words):
-    """And nothing stays behind but what the next start clears away."""
+def started(*words: str) -> subprocess.Popen[bytes]:
+    """Start a command of popview."""
     code = "import sys\nfrom popview.cli import main\nsys.exit(main())"
-    command = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    started = noted(tmp_path / "notes")
-    command.send_signal(number)
-    error = command.stderr.read().decode()
-    told = "" if number == signal.SIGKILL else "popview: asked to end; what was finished is kept\n"
-    assert error == told
-    command.wait()
-    assert psutil.wait_procs(started, timeout=20)[1] == []
+    return subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def check_nothing_left(running: list[psutil.Process], temporary: Path, book: Path) -> None:
+    """Check that processes end, and that nothing stays behind but what the next start clears away."""
+    assert psutil.wait_procs(running, timeout=20)[1] == []
     for _ in until(20):
         if not any(temporary.iterdir()):
             break
     assert not any(temporary.iterdir())
     assert not [file for file in (book / "book" / "run").iterdir() if file.suffix != ".lock"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("words", [("chapter", "long"), ("book",)])
+def test_a_kernel_ends_with_the_command(book, tmp_path, temporary, number, words):
+    command = started(*words)
+    running = noted(tmp_path / "notes")
+    command.send_signal(number)
+    error = command.stderr.read().decode()
+    told = "" if number == signal.SIGKILL else "popview: asked to end; what was finished is kept\n"
+    assert error == told
+    command.wait()
+    check_nothing_left(running, temporary, book)
     (book / "book" / "long.py").write_text(CHAPTER.format(notes=tmp_path / "notes", seconds=0))
     build.execute(build.find(book, "long"))
     with notebooks.alone(book, "book"):

@@ -3,14 +3,13 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
-from test_children import CHAPTER, book, noted, temporary
+from test_children import CHAPTER, book, check_nothing_left, noted, started, temporary
 from test_workers import until
 
 from popview.book import build, forks
@@ -121,18 +120,12 @@ def test_where_nothing_can_be_forked_chapters_run_by_themselves(tmp_path, monkey
 def test_all_forks_end_with_the_command(book, tmp_path, temporary, number):
     for i in range(build.MANY):
         (book / "book" / f"more{i}.py").write_text(CHAPTER.format(notes=tmp_path / f"notes{i}", seconds=300))
-    code = "import sys\nfrom popview.cli import main\nsys.exit(main())"
-    command = subprocess.Popen([sys.executable, "-c", code, "book"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    started = [*noted(tmp_path / "notes"), *noted(tmp_path / "notes0")]
+    command = started("book")
+    running = [*noted(tmp_path / "notes"), *noted(tmp_path / "notes0")]
     command.send_signal(number)
     assert command.stderr.read().decode().count("\n") == (number != signal.SIGKILL)
     command.wait()
-    assert psutil.wait_procs(started, timeout=20)[1] == []
-    for _ in until(20):
-        if not any(temporary.iterdir()):
-            break
-    assert not any(temporary.iterdir())
-    assert not [file for file in (book / "book" / "run").iterdir() if file.suffix != ".lock"]
+    check_nothing_left(running, temporary, book)
 
 
 @pytest.mark.slow

@@ -292,8 +292,8 @@ def _build(root: Path, force: bool, library: Path) -> None:
 def _run_all(due: Mapping[Chapter, list[str]]) -> list[str]:
     """Execute chapters, two processes at a time, with a line for each; return the messages of those that failed."""
     failures, many = [], len(due) >= MANY and sys.platform == "linux"
-    environment = _environment(next(iter(due)).library) if many else {}
-    with forking(environment) if many else nullcontext() as forks, ThreadPoolExecutor(max_workers=2) as pool:
+    place = forking(_environment(next(iter(due)).library)) if many else nullcontext()
+    with place as forks, ThreadPoolExecutor(max_workers=2) as pool:
         try:
             running = {pool.submit(_timed, chapter, forks): chapter for chapter in due}
             for done in as_completed(running):

@@ -1,22 +1,21 @@
 """The program that is forked for each chapter; `popview.book.forks` starts it and asks for forks.
 
-It is run as a script and imports nothing of popview, so that each chapter loads the library as it is when the chapter
+It is run as a script and imports no module of popview, so that each chapter loads the library as it is when the chapter
 begins. A request is a JSON object on a socket: papermill's arguments, the folder, environment variables. The answer has
 papermill's exit code and what it printed. The kernel is forked from the same process, before papermill has threads.
 """
 
 import builtins
-import ctypes
 import gc
 import importlib
 import json
 import os
+import runpy
 import signal
 import socket
 import sys
 import tempfile
 import traceback
-from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -28,8 +27,8 @@ LIBRARIES = (
     *("plotly.graph_objects", "torch", "torch._dynamo", "torch.utils.flop_counter", "psutil", "pydantic"),
     *("statsmodels.stats.power", "statsmodels.stats.contingency_tables", "statsmodels.stats.multitest"),
 )
-#: Options of Linux' prctl (prctl.h).
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+#: `popview.common.children`, which needs nothing of popview itself: loaded by its path, it is no module of a chapter.
+children = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "common" / "children.py")))
 
 
 def _main() -> int:
@@ -70,7 +69,7 @@ def _run_papermill(request: dict[str, Any], connection: socket.socket, given: di
     """Run papermill, and answer with its exit code and what was printed."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _die_with_parent()
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # what the kernel leaves running comes here
+    children.prctl(children.PR_SET_CHILD_SUBREAPER, 1)  # what the kernel leaves running comes here
     folder, code = Path(request["folder"]), 1
     home = {"HOME": str(folder)} if given.get("HOME") == given["TMPDIR"] else {}  # a user without a home
     os.environ.clear()
@@ -97,7 +96,7 @@ def _run_papermill(request: dict[str, Any], connection: socket.socket, given: di
     except BaseException:
         traceback.print_exc()
     sys.stderr.flush()
-    _end_descendants()
+    children.kill_descendants()
     return _answer(connection, code, Path("printed").read_text("utf-8", "replace"))
 
 
@@ -105,16 +104,6 @@ def _answer(connection: socket.socket, code: int, words: str) -> int:
     """Send the exit code and the words, and return the code."""
     connection.sendall(json.dumps({"code": code, "error": words}).encode())
     return code
-
-
-def _end_descendants() -> None:
-    """Kill what the chapter has left running; resource trackers end by themselves."""
-    import psutil
-
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            if not any("resource_tracker" in word for word in process.cmdline()):
-                process.kill()
 
 
 def _give_to_papermill(pid: int, write: int) -> None:
@@ -193,7 +182,7 @@ def _run_kernel(read: int) -> int:
 
 def _die_with_parent() -> None:
     parent = os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    children.prctl(children.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 

@@ -105,22 +105,22 @@ def _supervise(folder: str, command: list[str]) -> int:
     """Run the program and return its exit code; end it when the pipe that is this process's stdin is closed."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # the parent decides; unlike SIG_IGN not inherited
-    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     parent_gone = threading.Event()
     lifeline = os.dup(0)
     program = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        command, stdin=subprocess.DEVNULL, preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     )
 
     def watch() -> None:
         os.read(lifeline, 1)
         parent_gone.set()
-        _kill_descendants()
+        kill_descendants()
 
     threading.Thread(target=watch, daemon=True).start()
     code = program.wait()
     latest = time.monotonic() + PATIENCE
-    while _kill_descendants(all_of_them=time.monotonic() > latest) and time.monotonic() < 2 * PATIENCE + latest:
+    while kill_descendants(all_of_them=time.monotonic() > latest) and time.monotonic() < 2 * PATIENCE + latest:
         _reap()
         time.sleep(0.05)
     if parent_gone.is_set():
@@ -129,7 +129,7 @@ def _supervise(folder: str, command: list[str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _kill_descendants(all_of_them: bool = False) -> bool:
+def kill_descendants(all_of_them: bool = False) -> bool:
     """Kill what this process has started, resource trackers only if `all_of_them`; return whether any was left."""
     import psutil
 
@@ -148,7 +148,7 @@ def _reap() -> None:
             pass
 
 
-def _prctl(option: int, value: int) -> None:
+def prctl(option: int, value: int) -> None:
     """Set an attribute of this process, on Linux."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

@@ -105,9 +105,8 @@ def read_arms(profile: str, task: str, root: Path = RESULTS) -> Arms:
         specs = [spec for spec in wanted(profile, task, variant) if spec.algorithm in names]
         _add(found, variant, trajectories, load_final_measures(specs, root))
     longer = _long_runs(profile, task, root)
-    usual = AnnealedPlan(profile, task).table["epochs"] if longer else 0
-    found.longer.update({specs[0].variant: specs[0].epochs // usual for specs in longer})
-    for specs in (annealed_specs(profile, task, root), *longer):
+    found.longer.update({specs[0].variant: times for times, specs in longer})
+    for specs in (annealed_specs(profile, task, root), *(specs for _, specs in longer)):
         if specs and specs[0].variant not in found.last:
             _add(found, specs[0].variant, load_trajectories(specs, root=root), load_final_measures(specs, root))
     for (variant, where, models, name, size), rows in load_ensembles(profile, task, root).groupby(
@@ -120,11 +119,16 @@ def read_arms(profile: str, task: str, root: Path = RESULTS) -> Arms:
     return found
 
 
-def _long_runs(profile: str, task: str, root: Path) -> list[list[RunSpec]]:
-    """Return the specs of each arm that has more epochs than the annealed runs, where all of it is there."""
+def _long_runs(profile: str, task: str, root: Path) -> list[tuple[int, list[RunSpec]]]:
+    """Return of each arm that has more epochs than the annealed runs how many times as many, and its specs.
+
+    Arms of which a run is missing are left out.
+    """
     plan = AnnealedPlan(profile, task)
-    longer = [name for name, arm in plan.arms.items() if arm.get("epochs", 0) > plan.table["epochs"]]
-    return [specs for specs in map(plan.expand, longer) if specs and not store.missing(specs, root)]
+    usual = plan.table["epochs"]
+    longer = {name: arm["epochs"] // usual for name, arm in plan.arms.items() if arm.get("epochs", 0) > usual}
+    known = [(times, plan.expand(name)) for name, times in longer.items()]
+    return [(times, specs) for times, specs in known if specs and not store.missing(specs, root)]
 
 
 def _add(found: Arms, variant: str, trajectories: pd.DataFrame, measures: pd.DataFrame) -> None:
