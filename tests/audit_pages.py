@@ -66,6 +66,10 @@ ASK = """() => {
   return faults;
 }"""
 
+#: What is unfolded fades in for a third of a second: colours are judged once it is there.
+SETTLED = """() => Promise.all(document.getAnimations()
+  .filter(one => Number.isFinite(one.effect.getComputedTiming().endTime)).map(one => one.finished))"""
+
 LINKS = "() => [...document.querySelectorAll('a[href]')].map(a => a.href)"
 ANCHORS = "() => [...document.querySelectorAll('[id]')].map(e => e.id)"
 
@@ -107,7 +111,7 @@ def opened(tab: Page, address: str) -> list[str]:
     tab.wait_for_timeout(300)
     faults += tab.evaluate(ASK)
     tab.evaluate("document.querySelectorAll('article details').forEach(fold => fold.open = true)")
-    tab.wait_for_timeout(100)
+    tab.evaluate(SETTLED)
     faults += tab.evaluate(ASK)
     found = list(dict.fromkeys(faults))  # what axe itself asks the server for does not count
     for violation in Axe().run(tab).response["violations"]:
