@@ -185,7 +185,7 @@ def separation(frame: pd.DataFrame, inner: np.ndarray, parameters: int) -> pd.Da
     for kernel in topography.KERNELS if len(chosen) >= FEWEST else ():
         try:
             points = topography.coordinates(within)
-            scores[kernel] = topography.kernel_pca(points, kernel, parameters=parameters).scores[:, 0]
+            scores[kernel] = topography.kernel_pca(points, kernel, parameters=parameters)[:, 0]
         except UsageError:
             pass  # told by NaN
     rows = []

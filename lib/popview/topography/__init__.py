@@ -11,8 +11,8 @@ tensor(True)
 
 from popview.landscapes.passes import lowest_passes
 from popview.topography.fourier_paths import OBJECTIVES, Bend, FourierPath, FourierPathFinder, Profile, profile
-from popview.topography.kernel_pca import KERNELS, Components, coordinates, distances, gram, kernel_pca, norms
-from popview.topography.pair_bootstrap import difference, mean, random_pairs
+from popview.topography.kernel_pca import KERNELS, coordinates, distances, gram, kernel_pca, norms
+from popview.topography.pair_bootstrap import mean, random_pairs
 from popview.topography.settled_paths import SettledPaths, settle
 from popview.topography.unit_matching import Match, match, permute
 from popview.topography.vector_losses import PerceptronLoss, network_loss
@@ -21,7 +21,6 @@ __all__ = [
     "KERNELS",
     "OBJECTIVES",
     "Bend",
-    "Components",
     "FourierPath",
     "FourierPathFinder",
     "Match",
@@ -29,7 +28,6 @@ __all__ = [
     "Profile",
     "SettledPaths",
     "coordinates",
-    "difference",
     "distances",
     "gram",
     "kernel_pca",

@@ -1,7 +1,5 @@
 """Where solutions lie: inner products, distances and kernel principal components (arXiv 2602.21276)."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import KernelPCA
@@ -12,28 +10,6 @@ Array = NDArray[np.float64]
 
 #: Kernel → its name in scikit-learn.
 KERNELS = {"rbf": "rbf", "linear": "linear", "polynomial": "poly", "sigmoid": "sigmoid", "cosine": "cosine"}
-
-
-@dataclass(frozen=True)
-class Components:
-    """Solutions in the plane of their first kernel principal components.
-
-    Attributes
-    ----------
-    scores : array of shape ``(solutions, components)``
-    shares : array of shape ``(components,)``
-        Of the variance in the kernel's feature space.
-
-    Examples
-    --------
-    >>> from popview.topography import kernel_pca
-    >>> components = kernel_pca([[0, 0], [3, 4], [6, 8]], "linear", components=1)
-    >>> components.scores.shape, components.shares.round(6)
-    ((3, 1), array([1.]))
-    """
-
-    scores: Array
-    shares: Array
 
 
 def gram(solutions: ArrayLike) -> Array:
@@ -125,15 +101,8 @@ def coordinates(gram: ArrayLike) -> Array:
     return vectors * np.sqrt(values.clip(0))
 
 
-def kernel_pca(
-    solutions: ArrayLike,
-    kernel: str = "rbf",
-    *,
-    parameters: int | None = None,
-    unit_norm: bool = False,
-    components: int = 2,
-) -> Components:
-    """Project solutions on their first kernel principal components (scikit-learn's `KernelPCA`).
+def kernel_pca(solutions: ArrayLike, kernel: str = "rbf", *, parameters: int | None = None) -> Array:
+    """Project solutions on their first two kernel principal components (scikit-learn's `KernelPCA`), shape ``(n, 2)``.
 
     With γ = 1/parameters: rbf exp(−γ ‖x − y‖²), which is 2σ² = number of parameters; linear x·y; polynomial
     (γ x·y + 1)³; sigmoid tanh(γ x·y + 1); cosine x·y/(‖x‖ ‖y‖). A component's sign is arbitrary.
@@ -141,19 +110,16 @@ def kernel_pca(
     Parameters
     ----------
     solutions : array_like, shape (n, d)
-        Parameter vectors, or `coordinates` of their inner products.
+        Parameter vectors, or `coordinates` of their inner products; three or more.
     kernel : {"rbf", "linear", "polynomial", "sigmoid", "cosine"}
     parameters : int, optional
         Number of parameters; needed with `coordinates`, otherwise d.
-    unit_norm : bool
-        Scale each solution to norm 1 first, so that only its direction is left.
-    components : int
 
     Raises
     ------
     UsageError
-        If the kernel is unknown, a number out of range, a solution to be scaled is 0, or the kernel's matrix has
-        negative eigenvalues (a sigmoid can).
+        If the kernel is unknown, there are fewer than three solutions, or the kernel's matrix has negative eigenvalues
+        (a sigmoid can).
 
     References
     ----------
@@ -161,34 +127,24 @@ def kernel_pca(
 
     Examples
     --------
-    Three solutions on a line, 5 apart. The linear kernel's first component is the place on that line, and has all
-    of the variance:
+    Three solutions on a line, 5 apart. The linear kernel's first component is the place on that line:
 
     >>> from popview.topography import kernel_pca
-    >>> components = kernel_pca([[0, 0], [3, 4], [6, 8]], "linear", components=1)
-    >>> sorted(components.scores[:, 0].round(6).tolist()), components.shares.round(6)
-    ([-5.0, 0.0, 5.0], array([1.]))
+    >>> sorted(kernel_pca([[0, 0], [3, 4], [6, 8]], "linear")[:, 0].round(6).tolist())
+    [-5.0, 0.0, 5.0]
     """
     check_name("kernel", kernel, KERNELS)
     vectors = _matrix(solutions)
     count = vectors.shape[1] if parameters is None else parameters
     if count < 1:
         raise UsageError(f"parameters must be 1 or above, got {count!r}")
-    if not 1 <= components < len(vectors):
-        raise UsageError(f"components must lie between 1 and {len(vectors) - 1}, got {components!r}")
-    if unit_norm:
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        if (lengths == 0).any():
-            raise UsageError("a solution of norm 0 has no direction: pass unit_norm=False")
-        vectors = vectors / lengths
+    if len(vectors) < 3:
+        raise UsageError(f"two components need three solutions or more, got {len(vectors)}")
     model = KernelPCA(len(vectors), kernel=KERNELS[kernel], gamma=1 / count, coef0=1, degree=3, eigen_solver="dense")
     try:
-        scores = model.fit_transform(vectors)
+        return np.asarray(model.fit_transform(vectors))[:, :2]
     except ValueError as error:
         raise UsageError(f"kernel {kernel!r} has no principal components on these solutions: {error}") from error
-    total = model.eigenvalues_.sum()
-    shares = model.eigenvalues_ / total if total > 0 else np.zeros(len(vectors))
-    return Components(scores[:, :components], shares[:components])
 
 
 def _matrix(solutions: ArrayLike) -> Array:

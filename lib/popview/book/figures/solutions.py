@@ -203,7 +203,7 @@ def components(
         chosen = np.flatnonzero(frame["algorithm"].isin(algorithms))
         names, points = frame["algorithm"].to_numpy()[chosen], topography.coordinates(inner[np.ix_(chosen, chosen)])
         for kernel, axes in zip(kernels, cells, strict=False):
-            scores = topography.kernel_pca(points, kernel, parameters=parameters).scores
+            scores = topography.kernel_pca(points, kernel, parameters=parameters)
             for algorithm in dict.fromkeys(names):
                 look = {"marker": SHAPES.get(algorithm, "o"), "color": colour(algorithm), "label": algorithm}
                 axes.scatter(*scores[names == algorithm].T, s=12, alpha=0.8, linewidths=0, **look)
