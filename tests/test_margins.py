@@ -6,6 +6,7 @@ import pytest
 import scipy.stats
 from test_confirmation import DECIDED, drawn
 
+from popview.book.tables import confirmed as tables
 from popview.populations.comparisons import against, against_reference
 from popview.populations.confirmation import confirm
 from popview.populations.margins import confirmed_by_margin, smallest_margins, verdicts_by_margin
@@ -71,4 +72,7 @@ def test_the_confirmation_is_judged_at_all_margins_that_were_written_down() -> N
     others = found[~found["decided"]]
     assert np.unique(others["margin"]).tolist() == DECIDED["other_margins"]["cifar10"]
     assert (others["smallest_margin"].to_numpy() == decided["smallest_margin"].to_numpy()).all()
-    assert confirmed_by_margin({}, DECIDED).empty
+    laid = tables.confirmed(found)
+    assert len(laid) == len(decided)
+    assert laid["by another"].str.startswith("±0.4: ").all()
+    assert tables.confirmed(confirmed_by_margin({}, DECIDED)).empty

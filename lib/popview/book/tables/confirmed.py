@@ -10,9 +10,18 @@ from popview.book.page import p_value
 from popview.common.files import read_csv_table
 from popview.common.folders import PAPER
 
+#: What tells one comparison from another.
+KEYS = ["task", "family", "a"]
+
 
 def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.confirmation.confirm`, of several tasks."""
+    """Lay out `popview.populations.margins.confirmed_by_margin`: a line per comparison, by the decided margin."""
+    if comparison.empty:
+        return comparison
+    others = comparison[~comparison["decided"]]
+    at = (100 * others["margin"]).map("±{:g}: ".format) + words(others)
+    beside = at.groupby([others[name] for name in KEYS]).agg(", ".join)
+    comparison = comparison[comparison["decided"]].reset_index(drop=True)
     points = {name: 100 * comparison[name] for name in ("margin", "smallest_margin", "detectable")}
     return pd.DataFrame(
         {
@@ -26,6 +35,7 @@ def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
             "p": comparison["p"].map(p_value),
             "p (TOST)": comparison["equivalence_p"].map(p_value),
             "margin": points["margin"].map("±{:g}".format),
+            "by another": beside.reindex(pd.MultiIndex.from_frame(comparison[KEYS])).fillna("–").to_numpy(),
             "equivalent within": points["smallest_margin"].map("±{:.2f}".format),
             "found 4 times in 5": points["detectable"].map("{:.2f}".format),
         }
