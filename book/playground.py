@@ -13,12 +13,12 @@
 # %% [markdown]
 # # Playground: where restarts end
 #
-# Press **Start**: each of the 500 dots is a restart of an optimizer, and goes downhill. A bar is the share of restarts at a minimum
-# now, its line the share that began in that basin.
+# Small noise does not change in which minimum a restart ends, and long hops do. Press **Start**: each of 500 dots is a restart of an
+# optimizer, and goes downhill. A bar is the share of restarts at a minimum now; its line, the share that began in that basin.
 #
 # <div class="playground" id="playground-restarts" role="group" aria-label="Restarts on a test function">
 # <div class="stage">
-# <div class="choices"><button type="button" class="run">Start</button><button type="button" class="end">To the end</button><button type="button" class="again">Other starts</button></div>
+# <div class="choices"><button type="button" class="run">Start</button><button type="button" class="end">To the end</button><button type="button" class="again">New starts</button></div>
 # <div class="plot" tabindex="0" role="img" aria-label="Contours of the function with its minima, and a dot for each restart"><canvas></canvas></div>
 # <div class="ends">
 # <table><thead><tr><th scope="col">where</th><th scope="col" class="bar">share</th><th scope="col">now</th><th scope="col">began</th></tr></thead><tbody></tbody></table>
@@ -26,14 +26,14 @@
 # <p class="fact muted"></p>
 # </div>
 # </div>
-# <p><strong>At the end, compare</strong> each bar with its line. Where they differ, the optimizer has moved restarts to another minimum. Small noise moves none; long hops do. Examples:</p>
+# <p><strong>At the end, compare</strong> each bar with its line. Where they differ, the optimizer has moved restarts to another minimum. Examples:</p>
 # <div class="choices" role="group" aria-label="Examples">
-# <button type="button" data-preset='{"algorithm": "NiG-GD"}' data-note="As in our copy of the paper's Table 1: a step has length 0.01, and noise in the gradient (NiG) moves a point by a thousandth at most. So restarts end in the basins where they begin, as those of gradient descent (GD) do. Most rows of that table are the same for this reason.">Noise too small</button>
+# <button type="button" data-preset='{"algorithm": "NiG-GD"}' data-note="As in Table 1 of Inan, Liu and Shehu (2024): a step has length 0.01, and noise in the gradient (NiG) moves a point by a thousandth at most. So restarts end in the basins where they begin, as those of gradient descent (GD) do. That is why most rows of that table are the same.">Noise too small</button>
 # <button type="button" data-preset='{"algorithm": "NiG-GD", "rho": 0}' data-note="Without noise, at ρ = 0, NiG-GD is gradient descent. Raise ρ: the bars stay at their lines up to ρ = 2, twenty times the radius in that table. From ρ = 5 on restarts no longer come to rest.">No noise</button>
-# <button type="button" data-preset='{"algorithm": "NiM-GD"}' data-note="Noise in the model (NiM) waits for a gradient below 0.001, which hardly ever comes with steps of one length. Take that tick off, and it is added some 80 times a restart. It moves none of them all the same, for ρ = 0.1 is too short to leave a basin.">Noise that waits</button>
+# <button type="button" data-preset='{"algorithm": "NiM-GD"}' data-note="Noise in the model (NiM) waits for a gradient below 0.001, which hardly ever comes with steps of one length. Take that tick off, and it is added some 80 times a restart. It moves none of them all the same, for ρ = 0.1 is too short to leave a basin.">Noise where it is flat</button>
 # <button type="button" data-preset='{"algorithm": "SAM", "landscape": "two-well", "rho": 0.3}' data-note="Sharpness-aware minimization (SAM) looks uphill by ρ before it steps. Beside a ridge that look crosses to the other side, so about a quarter comes to rest at the saddle, more of them from the narrow side. Whoever counts these to the wide well sees a preference for flat minima.">Stuck at the saddle</button>
 # <button type="button" data-preset='{"algorithm": "NiM-MBH", "landscape": "six-hump-camel", "rho": 2, "lr": 0.02}' data-note="Here something does move. Hops of length up to 2 leave the basin, and monotonic basin hopping (MBH) keeps a hop only if it ends lower. The two deepest minima take nearly all restarts.">Long hops</button>
-# <button type="button" data-preset='{"algorithm": "GD", "landscape": "three-hump-camel", "normalized": false}' data-note="With the raw gradient a step is as long as the slope is steep. About a fifth of the restarts leave the picture for good, and the middle one of the minima gains. The paper does not say which gradient it follows.">Steps by slope</button>
+# <button type="button" data-preset='{"algorithm": "GD", "landscape": "three-hump-camel", "normalized": false}' data-note="With the raw gradient a step is as long as the slope is steep. About a fifth of the restarts leave the picture for good, and the middle one of the minima gains. The paper does not say which gradient it follows.">Steps as long as the slope</button>
 # </div>
 # <p class="note"></p>
 # <div class="controls">

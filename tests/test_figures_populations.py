@@ -12,6 +12,7 @@ ARMS = pd.DataFrame(
     [
         ("base", "last", 1, 1.0, 0.0, 0.0, 0.0),
         ("base", "averaged", 1, 1.0, 0.03, 0.02, 0.04),
+        ("base", "ensemble of ten", 1, 1.0, 0.06, 0.05, 0.07),
         ("base", "restarts", 3, 3.0, 0.09, 0.07, 0.1),
         ("base", "restarts", 2, 2.0, 0.08, 0.06, 0.1),
         ("annealed", "last", 1, 1.0, 0.085, 0.07, 0.1),
@@ -30,7 +31,7 @@ def test_gains_in_points_stand_at_their_cost(width):
     first = drawn.axes[0]
     assert "CIFAR-10" in {first.get_title(where) for where in ("left", "center")}
     lines = [line.get_xydata() for line in first.get_lines()]
-    assert any(np.allclose(line, [[1, 0], [2, 8], [3, 9]]) for line in lines if len(line) == 3)
+    assert any(np.allclose(line, [[1, 6], [2, 8], [3, 9]]) for line in lines if len(line) == 3)
     assert any(np.allclose(line, [[1, 2.9]]) for line in lines if len(line) == 1)
     assert any(np.allclose(line, [[1, 8.5], [2, 8.6]]) for line in lines if len(line) == 2)
     assert max(line[:, 0].max() for line in lines if len(line)) <= 10

@@ -223,7 +223,8 @@ addEventListener("DOMContentLoaded", () => {
       const reach = state.rho * (state.kind === "noise in gradient" || (state.kind === "hops" && !state.model) ? state.lr : 1);
       const hops = state.tried ? ` Hops kept: ${percent(state.accepted / state.tried)}.` : "";
       put(view.querySelector(".fact"), state.kind === "descent" || state.kind === "sam" ? ""
-        : `Noise so far: ${+(state.fired / state.n).toPrecision(3)} times a restart, moving it by at most ${+reach.toPrecision(2)}.${hops}`);
+        : !state.fired ? "No noise added yet."
+        : `Noise added: ${+(state.fired / state.n).toPrecision(3)} times a restart, each moving it by at most ${+reach.toPrecision(2)}.${hops}`);
     };
 
     const tell = () => put(said, `Step ${state.steps}. ${rows.map((row) => `${row.words}: ${row.share.textContent}`).join("; ")}.`);

@@ -52,16 +52,16 @@ def forest(comparison: pd.DataFrame, width: int, unfinished: Collection[tuple[st
         margin = 100 * float(rows["margin"].iloc[0])
         axes.axvspan(-margin, margin, **style.MARGIN)
         axes.axvline(0, color="#444444", linewidth=0.8)
-        apart = 0.23 if rows["variant"].nunique() > 1 else 0.0  # default settings above, searched ones below
-        for row in rows.itertuples():
-            at = names.index(row.a) + (-apart if row.variant == "base" else apart)
+        both = rows.groupby("a")["variant"].nunique() > 1
+        for row in rows.itertuples():  # default settings above, searched ones below
+            at = names.index(row.a) + (-0.23 if row.variant == "base" else 0.23) * both[row.a]
             _mark(axes, row, at, (task, row.variant, row.a) in unfinished)
         axes.set(title=task_title(task), xlim=(-EDGE, EDGE), ylim=(len(names) - 0.4, -0.6))
         axes.set_xticks([-4, -2, 0, 2, 4], ["−4", "−2", "0", "+2", "+4"])
         axes.set_yticks(range(len(names)), short_names(names) if narrow or not place else [""] * len(names))
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", visible=False)
-    figure.supxlabel("points of test score above SGD", fontsize=8.5)
+    figure.supxlabel("points of test score above SGD (right: better)", fontsize=8.5)
     there = [VARIANTS[name] for name in VARIANTS if name in set(comparison["variant"])]
     marks: list[Any] = [style.mark(name, "#444444", marker, filled) for marker, filled, name in there]
     marks.append(Patch(**style.MARGIN, label="the margin"))

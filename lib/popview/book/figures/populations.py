@@ -10,9 +10,6 @@ from popview.book import style
 from popview.book.colours import colour
 from popview.book.names import task_title
 
-#: Arms of one run of SGD that are drawn, and their marks.
-ONE_RUN = {"averaged": ("s", "its weights averaged"), "ensemble of ten": ("D", "ten checkpoints")}
-
 COSTS = (1, 2, 3, 5, 10)
 
 
@@ -33,9 +30,8 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
         ax.axhline(0, color="0.5", linewidth=0.8)
         drawn = [_ensembles(ax, rows, variant) for variant in ("base", "annealed")]
         _long_runs(ax, rows)
-        for arm, (mark, _) in ONE_RUN.items():
-            one = rows[(rows["variant"] == "base") & (rows["arm"] == arm)]
-            _points(ax, one, mark, colour("SGD"), filled=False)
+        averaged = rows[(rows["variant"] == "base") & (rows["arm"] == "averaged")]
+        _points(ax, averaged, "s", colour("SGD"), filled=False)
         if task in best and best[task]["gain"] == best[task]["gain"]:
             row = best[task]
             _points(ax, pd.DataFrame([row]), "*", colour(str(row["algorithm"])))
@@ -62,8 +58,9 @@ def _points(ax: Axes, rows: pd.DataFrame, mark: str, shade: str, filled: bool = 
 
 
 def _ensembles(ax: Axes, rows: pd.DataFrame, variant: str) -> bool:
-    """Draw the ensembles of restarts as a line, from one run on; return whether there are any."""
-    kept = rows["arm"].isin(["last", "restarts"]) & (rows["restarts"] <= COSTS[-1])
+    """Draw the ensembles of restarts as a line, from one run of as many models each; return whether there are any."""
+    one = "ensemble of ten" if variant == "base" else "last"
+    kept = rows["arm"].isin([one, "restarts"]) & (rows["restarts"] <= COSTS[-1])
     part = rows[(rows["variant"] == variant) & kept].sort_values("cost")
     if variant == "annealed" and not len(part):
         return False
@@ -84,13 +81,10 @@ def _long_runs(ax: Axes, rows: pd.DataFrame) -> None:
 def _key(ax: Axes) -> list[Line2D]:
     """Return the marks with their names."""
     return [
-        ax.plot([], [], "o-", color=colour("SGD"), label="SGD, runs together")[0],
-        ax.plot([], [], "o--", color=colour("SGD"), label="SGD, decaying learning rate")[0],
-        ax.plot([], [], "^:", color="0.3", label="one run, as long as these")[0],
-        *(
-            ax.plot([], [], m, color=colour("SGD"), mfc="white", label=f"one run, {words}")[0]
-            for m, words in ONE_RUN.values()
-        ),
+        ax.plot([], [], "o-", color=colour("SGD"), label="SGD, ten checkpoints a run")[0],
+        ax.plot([], [], "o--", color=colour("SGD"), label="SGD, decaying rate, last models")[0],
+        ax.plot([], [], "^:", color="0.3", label="one longer run, decaying rate")[0],
+        ax.plot([], [], "s", color=colour("SGD"), mfc="white", label="one run, weights averaged")[0],
         ax.plot([], [], "*", color="0.3", label="best other optimizer")[0],
     ]
 
