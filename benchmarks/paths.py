@@ -130,9 +130,8 @@ def seconds(run: Callable[..., object], *arguments: Any) -> float:
 
 
 def fit(loss: Callable[[Tensor], Tensor], start: Tensor, end: Tensor, steps: int) -> None:
-    """Fit one path with this package, without its profiles."""
-    finder = FourierPathFinder(loss, points=POINTS, steps=steps, tolerance=0)
-    finder.bend(start[None], end[None])
+    """Fit one path with this package, with a coarse profile."""
+    FourierPathFinder(loss, points=POINTS, steps=steps, tolerance=0, fine=POINTS).fit(start, end)
 
 
 @torch.no_grad()

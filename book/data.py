@@ -14,8 +14,9 @@
 # # The data: all runs, in Parquet files that you can read without our code
 #
 # <a href="data.zip" download><strong>Download all results: data.zip</strong></a>, under the MIT licence. Its
-# {glue:text}`number-files` files ({glue:text}`number-megabytes` MB) hold {glue:text}`number-rows` rows. A row is a checkpoint of one run. Most files
-# hold one run. Those of small networks hold several, which the column `seed` tells apart. A file's name and metadata say what was run.
+# {glue:text}`number-files` files ({glue:text}`number-megabytes` MB) hold {glue:text}`number-rows` rows. Of runs, a row is a
+# checkpoint. Most files hold one run. Those of small networks hold several, which the column `seed` tells apart. A file's name and
+# metadata say what was run.
 #
 # ## Five lines to read them
 #
@@ -27,11 +28,9 @@ from pathlib import Path
 
 import pandas as pd
 
-folder = Path("data/optimizers/laptop/cifar10/SGD")
-files = sorted(folder.glob("base-*"))
-runs = pd.concat(map(pd.read_parquet, files))
-last = runs.sort_values("step").groupby("seed").last()
-last["test_metric"].describe().round(4)
+files = sorted(Path("data/optimizers/laptop/cifar10/SGD").glob("base-*"))
+runs = pd.concat(map(pd.read_parquet, files)).sort_values("step")
+runs.groupby("seed")["test_metric"].last().describe().round(4)
 
 # %% [markdown]
 # In a path, `laptop` is the scale of all runs in this book: networks small enough for a laptop. `base-` marks default settings. With [DuckDB](https://duckdb.org), which reads all files at once, and the task and algorithm from their paths:

@@ -92,10 +92,10 @@ glue("cheaper", " to ".join(rounded), display=False)
 #    higher score is {glue:text}`tau-learning` where SGD still gains, {glue:text}`tau-flat` where it is flat. Beyond time
 #    little is left: picking SGD's ten checkpoints of lowest loss, instead of its last ten, gains {glue:text}`choice`, at
 #    a constant learning rate, and {glue:text}`elsewhere` at most elsewhere. [More](loss-and-generalization.ipynb)
-# 2. **Averaging models gains more than another optimizer on CIFAR-10, and little elsewhere.** Averaged over ten checkpoints, the
-#    predictions of one SGD run gain {glue:text}`ten-checkpoints` points. The best other optimizer's model gains
-#    {glue:text}`best-other`. A decaying learning rate gains {glue:text}`annealed-gain` on CIFAR-10. Basin Hopping (BH) hops
-#    {glue:text}`hops` times in a run, so it is almost SGD.
+# 2. **Averaging one run's checkpoints gains more than another optimizer on CIFAR-10, and little elsewhere.** Averaged over ten
+#    checkpoints, the predictions of one SGD run gain {glue:text}`ten-checkpoints` points. The best other optimizer's model gains
+#    {glue:text}`best-other`. A decaying learning rate, with settings from a search, gains {glue:text}`annealed-gain` on CIFAR-10.
+#    Basin Hopping (BH) hops {glue:text}`hops` times in a run, so it is almost SGD.
 #    [More](population.ipynb), [optimizers](better-than-sgd.ipynb)
 # 3. **Five runs cannot rank optimizers, and pooling their checkpoints hides it.** Take two identical optimizers with
 #    seeds of their own. On {glue:text}`alike-tasks` the paper's test would find a difference in

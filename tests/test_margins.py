@@ -67,12 +67,15 @@ class TestVerdictsByMargin:
 def test_the_confirmation_is_judged_at_all_margins_that_were_written_down() -> None:
     values = drawn({"SAM": 0.005, "NiM-BH": 0.0}, 10, spread=0.003)
     found = confirmed_by_margin({"cifar10": values}, DECIDED)
-    decided = found[found["decided"]].drop(columns=["task", "decided"])
+    decided = found[found["decided"]].drop(columns=["task", "decided", "turned"])
     pd.testing.assert_frame_equal(decided, confirm(values, DECIDED, "cifar10"))
     others = found[~found["decided"]]
     assert np.unique(others["margin"]).tolist() == DECIDED["other_margins"]["cifar10"]
     assert (others["smallest_margin"].to_numpy() == decided["smallest_margin"].to_numpy()).all()
+    assert found["turned"].tolist() == [False] * len(decided) + [
+        a != b for a, b in zip(decided["verdict"], others["verdict"], strict=True)
+    ]
     laid = tables.confirmed(found)
     assert len(laid) == len(decided)
-    assert laid["by another"].str.startswith("±0.4: ").all()
+    assert laid["by the smaller margin"].str.startswith("±0.4: ").all()
     assert tables.confirmed(confirmed_by_margin({}, DECIDED)).empty

@@ -409,15 +409,18 @@ def one_by_one(model: nn.Module, images: Tensor, labels: Tensor, vectors: Tensor
 
 
 class Test_Networks:
-    @pytest.mark.parametrize("kind", ["perceptron", "with biases", "softplus", "LeNet", "vmap", "vmap in chunks"])
+    @pytest.mark.parametrize(
+        "kind", ["perceptron", "with biases", "softplus", "LeNet", "vmap", "vmap in chunks", "one by one"]
+    )
     def test_losses_and_gradients_are_the_networks(self, kind):
         images, labels = digits(40)
         if kind == "LeNet":
             model, images = lenet(0).double(), images.view(-1, 1, 8, 8)
         else:
             model = perceptron(kind != "perceptron", nn.Softplus if kind == "softplus" else nn.ReLU).double()
-        if kind in ("LeNet", "vmap", "vmap in chunks"):
-            loss: Any = network_loss(model, images, labels, chunk=3 if "chunks" in kind else None)
+        chunks = {"LeNet": None, "vmap": None, "vmap in chunks": 3, "one by one": 1}
+        if kind in chunks:
+            loss: Any = network_loss(model, images, labels, chunk=chunks[kind])
         else:
             activation = softplus if kind == "softplus" else torch.relu
             loss = PerceptronLoss(images, labels, (12, 8, 10), activation=activation, bias=kind != "perceptron")
@@ -677,9 +680,8 @@ class Test_Intervals:
     def test_resampling_pairs_would_not_do(self):
         generator, held = np.random.default_rng(0), 0
         for _ in range(self.REPEATS):
-            sets = [draw(generator, 24, 50, 1, 0)[0] for _ in range(2)]
-            means = [h[generator.integers(50, size=(400, 50))].mean(1) for h in sets]
-            low, high = np.quantile(means[0] - means[1], [0.025, 0.975])
+            heights = draw(generator, 24, 50, 1, 0)[0]
+            low, high = np.quantile(heights[generator.integers(50, size=(400, 50))].mean(1), [0.025, 0.975])
             held += low <= 0 <= high
         assert 0.5 < held / self.REPEATS < 0.7
 

@@ -94,14 +94,19 @@ def confirmed_by_margin(fresh: Mapping[str, pd.DataFrame], decided: dict[str, An
     Returns
     -------
     DataFrame
-        As `popview.populations.confirmation.confirm`, with ``task`` and ``decided`` (bool: by the decided margin).
+        As `popview.populations.confirmation.confirm`, with ``task``, ``decided`` (bool: by the decided margin) and
+        ``turned`` (bool: the verdict is not that by the decided margin).
     """
     tables = [
         confirm(values, decided, task, margin).assign(task=task, decided=number == 0)
         for task, values in fresh.items()
         for number, margin in enumerate([decided["margins"][task], *decided["other_margins"].get(task, [])])
     ]
-    return pd.concat([pd.DataFrame(), *tables], ignore_index=True)
+    found = pd.concat([pd.DataFrame(), *tables], ignore_index=True)
+    if found.empty:
+        return found
+    first = found.groupby(["task", "family", "a"])["verdict"].transform("first")
+    return found.assign(turned=found["verdict"] != first)
 
 
 def _half_at_90(comparisons: pd.DataFrame) -> pd.Series:

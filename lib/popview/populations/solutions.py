@@ -16,7 +16,7 @@ CONTRASTED = ("SGD", QUASI_NEWTON)
 EXCHANGES = 1000
 
 SET = ["network", "algorithm", "stage", "ends", "objective"]
-VALUES = ("height", "rise", "fitted_rise", "straight_rise")
+VALUES = ("height", "rise", "straight_rise")
 
 #: Places in the table of two algorithms' solutions of the same seed.
 SIDES = ("index_x", "index_y")
@@ -58,7 +58,7 @@ def barrier_means(barriers: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``network, algorithm, stage, ends, objective, pairs, solutions``; ``dropped``: pairs left out because a height
-        is not finite; per value of ``height, rise, fitted_rise, straight_rise``: the mean, ``<value>_low``,
+        is not finite; per value of ``height, rise, straight_rise``: the mean, ``<value>_low``,
         ``<value>_high`` (of the bootstrap), ``<value>_dyadic_error, <value>_dyadic_low, <value>_dyadic_high``;
         ``halved``: the share of pairs whose path rises at most half as far as their straight line;
         ``converged``: the share of pairs whose search had converged; ``distance``: mean between the ends.
@@ -86,9 +86,10 @@ def changes(barriers: pd.DataFrame, column: str, a: str, b: str, value: str = "r
     -------
     DataFrame
         The names of the set without `column`; ``value``; ``pairs`` that have a finite value in both, ``dropped`` that
-        have not; means ``a, b``; ``converged``, the share of searches that had; ``difference``; ``low, high``, the 95 %
-        interval of the bootstrap over solutions; ``dyadic_error, dyadic_low, dyadic_high, dyadic_p``, the dyadic-robust
-        standard error, interval and t test (see `barrier_means`). Sets with fewer than three solutions are left out.
+        have not; means ``a, b``; ``converged``, the share of searches that had; ``within``, to what settled heights are
+        told; ``difference``; ``low, high``, the 95 % interval of the bootstrap over solutions; ``dyadic_error,
+        dyadic_low, dyadic_high, dyadic_p``, the dyadic-robust standard error, interval and t test (see
+        `barrier_means`). Sets with fewer than three solutions are left out.
     """
     rows = []
     keys = [name for name in SET if name != column]
@@ -103,7 +104,7 @@ def changes(barriers: pd.DataFrame, column: str, a: str, b: str, value: str = "r
             if found["low"] == found["low"]:
                 row = dict(zip(keys, names, strict=True)) | finite.mean().to_dict()
                 row |= {"value": value, "pairs": len(finite), "dropped": len(both) - len(finite)}
-                row |= {"converged": compared["converged"].mean()}
+                row |= {"converged": compared["converged"].mean(), "within": compared["within"].max()}
                 rows.append(row | {"difference": gap.mean()} | found)
     return pd.DataFrame(rows)
 

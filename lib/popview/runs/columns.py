@@ -33,13 +33,12 @@ _SOLUTIONS |= {f"{split}_{what}": "<f8" for split in ("train", "validation", "te
 
 _PRODUCTS = {"algorithm": "text", "seed": "<i8", "products": "list of <f4"}
 
-#: Of barriers, one row per pair; heights on fewer images come in between, where there are fewer.
+#: Of barriers, one row per pair.
 _PAIRS = dict.fromkeys(("first", "second"), "<i8")
 _HEIGHTS = dict.fromkeys(
-    ("distance", "start_loss", "end_loss", "height", "rise", "straight_height", "straight_rise"), "<f8"
+    ("distance", "start_loss", "end_loss", "height", "rise", "straight_height", "straight_rise", "earlier_height"),
+    "<f8",
 )
-_FITTED = dict.fromkeys(("fitted_height", "fitted_rise"), "<f8")
-_EARLIER = {"earlier_height": "<f8"}
 _PATHS = {"steps": "<i8", "converged": "|b1"} | dict.fromkeys(("profile", "straight_profile"), "list of <f4")
 
 #: Of sweeps over landscapes, one row per setting.
@@ -118,9 +117,7 @@ def _products(table: pa.Table, spec: Mapping[str, Any], told: Mapping[str, Any])
 def _barriers(table: pa.Table, spec: Mapping[str, Any], told: Mapping[str, Any]) -> None:
     """Each pair has a row, but for those of which a run did not reach the stage."""
     given = spec["settings"]
-    fitted = _FITTED if given["fitted"] < given["images"] else {}
-    earlier = _EARLIER if "settled" in given else {}
-    _check_columns(table, _PAIRS | _HEIGHTS | fitted | earlier | _PATHS if len(table) else _PAIRS)
+    _check_columns(table, _PAIRS | _HEIGHTS | _PATHS if len(table) else _PAIRS)
     pairs = {*zip(table["first"].to_pylist(), table["second"].to_pylist(), strict=True)}
     if not len(pairs) == len(table) == given["count"] - told["missing"]:
         raise ValueError(f"its rows are not one per pair, {given['count'] - told['missing']}")

@@ -186,7 +186,7 @@ class NetworkTable(Schema):
     pairs: Count
     group: Count
     path: Settings
-    settled: Settings = Field(default_factory=dict)
+    settled: Settings
     algorithms: dict[str, RunTable]
     barriers: list[BarrierTable]
 

@@ -10,7 +10,7 @@ tensor(True)
 """
 
 from popview.landscapes.passes import lowest_passes
-from popview.topography.fourier_paths import OBJECTIVES, Bend, FourierPath, FourierPathFinder, Profile, profile
+from popview.topography.fourier_paths import OBJECTIVES, FourierPath, FourierPathFinder, Profile, profile
 from popview.topography.kernel_pca import KERNELS, coordinates, distances, gram, kernel_pca, norms
 from popview.topography.pair_bootstrap import mean, random_pairs
 from popview.topography.settled_paths import SettledPaths, settle
@@ -20,7 +20,6 @@ from popview.topography.vector_losses import PerceptronLoss, network_loss
 __all__ = [
     "KERNELS",
     "OBJECTIVES",
-    "Bend",
     "FourierPath",
     "FourierPathFinder",
     "Match",

@@ -98,26 +98,6 @@ class FourierPath:
 
 
 @dataclass(frozen=True)
-class Bend:
-    """What a fit found: see `FourierPath` for the coefficients, the objective, steps and whether it converged.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from popview.topography import FourierPathFinder
-    >>> finder = FourierPathFinder(lambda w: w.square().sum(-1), steps=10)
-    >>> bend = finder.bend(torch.tensor([[-1.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
-    >>> bend.coefficients.shape, bend.steps.tolist(), bend.converged.tolist()
-    (torch.Size([1, 10, 2]), [10], [False])
-    """
-
-    coefficients: Tensor
-    objective: Tensor
-    steps: Tensor
-    converged: Tensor
-
-
-@dataclass(frozen=True)
 class Profile:
     """The loss along paths, on a grid that was filled in where it is highest.
 
@@ -379,12 +359,6 @@ class FourierPathFinder:
         if single:
             start, end, fitted = start.squeeze(0), end.squeeze(0), [part.squeeze(0) for part in fitted]
         return FourierPath(start, end, fitted[0], points.to(start), *fitted[1:])
-
-    def bend(self, start: Tensor, end: Tensor, coefficients: Tensor | None = None) -> Bend:
-        """Fit as `fit` does, for pairs ``(pairs, d)``, without evaluating the losses on the finer grid."""
-        given = self._checked(start, end, coefficients)
-        parts = [self._fit(*group) for group in self._groups(*given)]
-        return Bend(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _groups(self, *given: Tensor) -> Iterator[tuple[Tensor, ...]]:
         """Yield start, end and coefficients of as many pairs as are fitted at once."""

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from popview import topography
 from popview.book import style
@@ -18,9 +19,6 @@ from popview.topography import FourierPath
 
 #: Algorithm → the shape of its points, so that colour is not all that tells them apart.
 SHAPES = {"SGD": "o", "L-BFGS-GSS": "D", "SAM": "^", "NiM-BH": "s"}
-
-#: Algorithm → the dashes of its lines.
-DASHES = {"SGD": "-", "L-BFGS-GSS": "--", "SAM": ":", "NiM-BH": "-."}
 
 #: Half of the range of differences of rises that is drawn at least, in nats: what is smaller is to look small.
 LEAST = 0.002
@@ -96,7 +94,7 @@ def times_sgd(ratios: pd.DataFrame, titles: Mapping[str, str], width: int) -> Fi
 
 
 def profiles(barriers: pd.DataFrame, titles: Mapping[str, str], algorithms: Sequence[str], width: int) -> Figure:
-    """Draw the loss along paths between fully fitted solutions, one panel per network: median and middle half of pairs.
+    """Draw the loss along straight lines and paths between solutions: medians of pairs, one panel per network.
 
     Parameters
     ----------
@@ -122,16 +120,22 @@ def profiles(barriers: pd.DataFrame, titles: Mapping[str, str], algorithms: Sequ
             own = barriers[(barriers["network"] == network) & (barriers["algorithm"] == algorithm)]
             if own.empty:
                 continue
-            losses = np.stack(own["profile"].to_list())
-            low, middle, high = np.quantile(losses, [0.25, 0.5, 0.75], axis=0)
-            t = np.linspace(0, 1, losses.shape[1])
-            axes.plot(t, middle, DASHES.get(algorithm, "--"), color=colour(algorithm), label=algorithm)
-            axes.fill_between(t, low, high, color=colour(algorithm), alpha=0.18, linewidth=0)
-        axes.set(title=titles[network], ylim=(0, None), xlabel="along the path", xticks=[0, 0.5, 1])
+            for name, dashes, width_of in (("straight_profile", ":", 1.4), ("profile", "-", 2.2)):
+                middle = np.median(np.stack(own[name].to_list()), axis=0)
+                look = {"color": colour(algorithm), "linewidth": width_of, "clip_on": False}
+                if dashes == ":":
+                    look |= {"marker": SHAPES.get(algorithm, "o"), "markevery": len(middle) // 8, "markersize": 4}
+                axes.plot(np.linspace(0, 1, len(middle)), middle, dashes, **look)
+        axes.set(title=titles[network], ylim=(0, None), xlabel="from one solution to the other", xticks=[0, 0.5, 1])
         if axes.get_subplotspec().is_first_col():
             axes.set(ylabel="training loss")
-    lines = {line.get_label(): line for axes in grid for line in axes.get_legend_handles_labels()[0]}
-    figure.legend(handles=[*lines.values()], loc="outside lower center", ncols=4)
+    there = [name for name in algorithms if name in set(barriers["algorithm"])]
+    handles = [Line2D([], [], color=colour(name), marker=SHAPES.get(name, "o"), label=name) for name in there]
+    kinds = [
+        Line2D([], [], color="#444444", linestyle=":", label="straight line"),
+        Line2D([], [], color="#444444", label="path"),
+    ]
+    figure.legend(handles=handles + kinds, loc="outside lower center", ncols=4 if width > style.PHONE else 2)
     return figure
 
 
@@ -141,7 +145,8 @@ def differences(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> F
     Parameters
     ----------
     table
-        As `popview.populations.solutions.barrier_differences` returns it.
+        As `popview.populations.solutions.barrier_differences` returns it, with a column ``within``: to what a settled
+        height is told.
     titles
         Network → its title.
     width
@@ -158,10 +163,10 @@ def differences(table: pd.DataFrame, titles: Mapping[str, str], width: int) -> F
         axes.axvline(0, color="#777777", linewidth=1)
         for row in table[table["network"] == network].to_dict("records"):
             y = sets.index((row["stage"], row["ends"]))
-            settled = row["dyadic_low"] > 0 or row["dyadic_high"] < 0
+            apart = row["dyadic_low"] > row["within"] or row["dyadic_high"] < -row["within"]
             axes.plot([row["low"], row["high"]], [y, y], color="#333333", linewidth=1)
             axes.plot([row["dyadic_low"], row["dyadic_high"]], [y, y], color="#333333", linewidth=3.5)
-            axes.plot(row["difference"], y, "o", color="#333333", markerfacecolor="#333333" if settled else "white")
+            axes.plot(row["difference"], y, "o", color="#333333", markerfacecolor="#333333" if apart else "white")
         low, high = axes.get_xlim()
         axes.set_xlim(min(low, -LEAST), max(high, LEAST))
         labels = [STAGE_NAMES[stage] + ",\naligned" * (ends == "aligned") for stage, ends in sets]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from popview.book.names import landscape_title
@@ -50,8 +49,6 @@ def _kind(rows: pd.DataFrame) -> pd.Series:
 def barriers_table(means: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     """Lay out `popview.populations.solutions.barrier_means`."""
     named = {"height": "height", "rise": "rise", "straight_rise": "straight line's rise"}
-    if not np.allclose(means["fitted_rise"], means["rise"]):
-        named["fitted_rise"] = "rise on the images fitted"
     return once(
         pd.DataFrame(
             {
@@ -59,7 +56,7 @@ def barriers_table(means: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFra
                 "solutions": _kind(means),
                 "algorithm": means["algorithm"],
                 "path by": means["objective"].map({"sum": "sum of losses", "maximum": "soft maximum"}),
-                "converged, %": _percent(means["converged"]),
+                "settled, %": _percent(means["converged"]),
                 **{
                     words: _interval(means, name, f"{name}_dyadic_low", f"{name}_dyadic_high")
                     for name, words in named.items()
@@ -73,35 +70,37 @@ def barriers_table(means: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFra
 def barrier_differences_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     """Lay out `popview.populations.solutions.barrier_differences` of paths by the sum of losses, one line per set.
 
-    A column ``algorithm``, if there is one, says whose rises they are; else they are the quasi-Newton method's.
+    A column ``algorithm``, if there is one, says whose rises they are; else they are the quasi-Newton method's. The
+    column ``within`` says to what a settled height is told: smaller differences do not count.
     """
     shown = table[table["objective"] == "sum"]
-    places = {name: place for place, name in enumerate(("fitted", "equal", "early", "plain", "aligned", "rise"))}
+    places = {name: place for place, name in enumerate(("fitted", "equal", "early", "plain", "aligned"))}
     shown = shown.sort_values(
-        ["network", "stage", "ends", "value"],
+        ["network", "stage", "ends"],
         key=lambda names: names.map({name: place for place, name in enumerate(titles)} | places).fillna(len(places)),
         kind="stable",
     )
-    sample = shown["value"].map({"rise": "", "fitted_rise": ", on the images fitted"})
     robust = {"value": "difference", "low": "dyadic_low", "high": "dyadic_high"}
     return once(
         pd.DataFrame(
             {
                 "network": shown["network"].map(titles),
-                "solutions": _kind(shown) + sample,
+                "solutions": _kind(shown),
                 "algorithm": shown.get("algorithm", QUASI_NEWTON),
                 "rise": shown["a"].map(_rise),
                 "SGD's": shown["b"].map(_rise),
-                "converged, %": _percent(shown["converged"]),
+                "settled, %": _percent(shown["converged"]),
                 "difference [dyadic-robust]": _interval(shown, **robust),
                 "bootstrap": _interval(shown, "difference", "low", "high").str.replace(r"^[^\[]*", "", regex=True),
-                "by dyadic-robust": shown.apply(lambda r: side_of_zero(r["dyadic_low"], r["dyadic_high"]), axis=1),
-                "by bootstrap": shown.apply(lambda r: side_of_zero(r["low"], r["high"]), axis=1),
+                "by dyadic-robust": shown.apply(
+                    lambda r: _side(r["dyadic_low"], r["dyadic_high"], r["within"]), axis=1
+                ),
+                "by bootstrap": shown.apply(lambda r: _side(r["low"], r["high"], r["within"]), axis=1),
             }
         )
     )
 
 
-def side_of_zero(low: float, high: float) -> str:
-    """Say on which side of 0 an interval lies."""
-    return "higher" if low > 0 else "lower" if high < 0 else "not told apart"
+def _side(low: float, high: float, within: float) -> str:
+    """Say on which side of 0 an interval lies, if further than a settled height is told to."""
+    return "higher" if low > within else "lower" if high < -within else "not told apart"

@@ -35,7 +35,7 @@ def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
             "p": comparison["p"].map(p_value),
             "p (TOST)": comparison["equivalence_p"].map(p_value),
             "margin": points["margin"].map("±{:g}".format),
-            "by another": beside.reindex(pd.MultiIndex.from_frame(comparison[KEYS])).fillna("–").to_numpy(),
+            "by the smaller margin": beside.reindex(pd.MultiIndex.from_frame(comparison[KEYS])).fillna("–").to_numpy(),
             "equivalent within": points["smallest_margin"].map("±{:.2f}".format),
             "found 4 times in 5": points["detectable"].map("{:.2f}".format),
         }

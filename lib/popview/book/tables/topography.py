@@ -60,12 +60,11 @@ def _setting(given: Mapping[str, Any]) -> dict[str, str]:
         "solutions of each algorithm": str(given["solutions"]),
         "common training loss": f"{given['level']:g}",
         "pairs of each set": str(given["pairs"]),
-        "images, paths fitted": f"{given['fitted']:,}",
-        "images, heights taken": f"{given['images']:,}",
+        "images, sharpness": f"{given['fitted']:,}",
+        "images, paths": f"{given['images']:,}",
         "sines of a path": str(path.get("terms", signature(FourierPathFinder).parameters["terms"].default)),
         "points of a path": str(path["points"] + 1),
-        "search": "L-BFGS until settled" if given.get("settled") else f"Adam, rate {path['lr']:g}",
-        "gradients of a search": f"up to {given['settled']['most']}" if given.get("settled") else str(path["steps"]),
+        "gradients of a search": f"up to {given['settled']['most']}",
     }
 
 

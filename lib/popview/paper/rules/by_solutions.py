@@ -16,16 +16,8 @@ from popview.runs.solutions.parts import STAGES
 from popview.statistics import Result, holm, paired_permutation
 
 #: Paths are called low where, for this share of the pairs, they rise at most half as far as the straight line. Their
-#: heights are taken as found where the search had converged for this share.
+#: heights are taken as found where the search had settled for this share.
 NEARLY_ALL = 0.95
-
-#: Value of a barrier → its words.
-VALUES = {
-    "height": "height",
-    "rise": "rise",
-    "fitted_height": "height on the images fitted",
-    "fitted_rise": "rise on the images fitted",
-}
 
 #: Stages that the text compares → their words.
 STAGE_WORDS = {"early": "early-stopped", "fitted": "fully fitted"}
@@ -99,13 +91,8 @@ class Study:
 
     @cached_property
     def differences(self) -> pd.DataFrame:
-        """Quasi-Newton's barriers − SGD's, each of `VALUES`: `popview.populations.solutions.barrier_differences`.
-
-        Those on the images that paths are fitted on only where these are not the ones that heights are taken on.
-        """
-        one_sample = self.fits.empty or (self.fits["fitted_height"] == self.fits["height"]).all()
-        names = list(VALUES)[:2] if one_sample else VALUES
-        return pd.concat([solutions.barrier_differences(self.fits, value) for value in names])
+        """Quasi-Newton's heights and rises − SGD's: `popview.populations.solutions.barrier_differences`."""
+        return pd.concat([solutions.barrier_differences(self.fits, value) for value in ("height", "rise")])
 
     @cached_property
     def separation(self) -> pd.Series | None:
@@ -137,7 +124,6 @@ def higher_barriers(evidence: Study, stages: Sequence[str]) -> Decision | None:
     table = evidence.differences
     if table.empty:
         return None
-    table = table.assign(words=table["value"].map(VALUES))
     rows = table[table["stage"].isin(stages) & (table["ends"] == "plain")]
     rise = table[table["value"] == "rise"]
     others = rise[(rise["stage"] == "equal") | (rise["ends"] == "aligned")]
@@ -152,9 +138,9 @@ def higher_barriers(evidence: Study, stages: Sequence[str]) -> Decision | None:
     limits = _not_run(there) if len(stages) > 1 else []
     converged = evidence.fits.loc[evidence.fits["stage"].isin(stages) & (evidence.fits["ends"] == "plain"), "converged"]
     if converged.mean() < NEARLY_ALL:
-        limits.append(f"{converged.sum() or 'none'} of {len(converged)} searches had converged")
+        limits.append(f"{converged.sum() or 'none'} of {len(converged)} searches had settled")
     word, ends = _limited(signs(rows["low"] > 0, rows["high"] < 0), limits)
-    parts = list_rows(rows, "{stage} {words} {difference:+.3g} [{low:.3g}, {high:.3g}]", ", ")
+    parts = list_rows(rows, "{stage} {value} {difference:+.3g} [{low:.3g}, {high:.3g}]", ", ")
     listed = list_rows(others, "{stage}, {ends}: rise {difference:+.3g} [{low:.3g}, {high:.3g}]")
     beside = "" if others.empty else f"; beside it {listed}"
     return word, {"parts": parts, "limits": ends, "others": beside, "number": number}

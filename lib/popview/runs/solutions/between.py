@@ -16,9 +16,7 @@ from popview.runs.solutions.parts import TopographyPart
 from popview.runs.solutions.training import Found, stored_weights
 from popview.runs.solutions.vectors import Network
 from popview.topography import (
-    Bend,
     FourierPathFinder,
-    Profile,
     SettledPaths,
     gram,
     match,
@@ -41,11 +39,10 @@ def measure_barriers(part: TopographyPart, root: Path) -> Found:
     -------
     Found
         One row per pair: ``first, second`` (the seeds), ``distance`` between the ends, ``start_loss, end_loss``,
-        ``height, rise`` (above the higher end), ``straight_height, straight_rise``, ``fitted_height, fitted_rise`` (the
-        path's on the images that it is fitted on, where those are fewer), ``earlier_height`` (where the
-        part says when a path has settled), ``steps, converged`` (see `popview.topography`'s `SettledPaths` and `Bend`),
-        ``profile`` and ``straight_profile`` (losses at equally spaced points from 0 to 1, 101 at most, float32). Pairs
-        of which a run did not reach the stage are left out; the metadata say how many.
+        ``height, rise`` (above the higher end), ``straight_height, straight_rise``, ``earlier_height, steps,
+        converged`` (see `popview.topography`'s `SettledPaths`), ``profile`` and ``straight_profile`` (losses at equally
+        spaced points from 0 to 1, 101 at most, float32). Pairs of which a run did not reach the stage are left out; the
+        metadata say how many.
     """
     began, given = time.process_time(), part.settings
     network = Network.of(given["sources"][0]["settings"]["task"], given["sources"][0]["settings"]["model"])
@@ -77,10 +74,9 @@ def _aligned(network: Network, start: Tensor, end: Tensor) -> Tensor:
 
 
 def _paths(network: Network, start: Tensor, end: Tensor, given: dict[str, Any]) -> dict[str, Any]:
-    """Fit paths on the smaller sample and measure them on the larger; return the columns."""
-    fewer, loss = (network.loss(given[name], given["chunk"]) for name in ("fitted", "images"))
-    grids = given["grids"]
-    found = fitted(fewer, start, end, given, partial(profile, loss, grids=grids))
+    """Fit paths until they have settled and measure them; return the columns."""
+    loss, grids = network.loss(given["images"], given["chunk"]), given["grids"]
+    found = fitted(loss, start, end, given)
     bent = found.coefficients
     path, straight = (profile(loss, start, end, terms, grids=grids) for terms in (bent, bent[:, :0]))
     ends = straight.losses[:, [0, -1]].double()
@@ -89,14 +85,10 @@ def _paths(network: Network, start: Tensor, end: Tensor, given: dict[str, Any]) 
         "start_loss": ends[:, 0].numpy(),
         "end_loss": ends[:, 1].numpy(),
     }
-    measured = {"": path, "straight_": straight}
-    if given["fitted"] < given["images"]:
-        measured["fitted_"] = profile(fewer, start, end, bent, grids=grids)
-    for name, lost in measured.items():
+    for name, lost in (("", path), ("straight_", straight)):
         height, higher = lost.height.double(), lost.losses[:, [0, -1]].double().amax(1)
         columns |= {f"{name}height": height.numpy(), f"{name}rise": (height - higher).numpy()}
-    if isinstance(found, SettledPaths):
-        columns["earlier_height"] = found.earlier_height.double().numpy()
+    columns["earlier_height"] = found.earlier_height.double().numpy()
     columns |= {"steps": found.steps.numpy(), "converged": found.converged.numpy()}
     for name, lost in (("profile", path), ("straight_profile", straight)):
         kept = lost.losses[:, :: max(1, grids[0] // KEPT)]
@@ -104,19 +96,12 @@ def _paths(network: Network, start: Tensor, end: Tensor, given: dict[str, Any]) 
     return columns
 
 
-def fitted(
-    loss: Callable[[Tensor], Tensor],
-    start: Tensor,
-    end: Tensor,
-    given: dict[str, Any],
-    measure: Callable[[Tensor, Tensor, Tensor], Profile],
-) -> Bend | SettledPaths:
+def fitted(loss: Callable[[Tensor], Tensor], start: Tensor, end: Tensor, given: dict[str, Any]) -> SettledPaths:
     """Fit paths by the sum of losses, and from there by the soft maximum where that is asked for."""
+    measure = partial(profile, loss, grids=given["grids"])
 
-    def search(objective: str, begin: Tensor | None = None) -> Bend | SettledPaths:
+    def search(objective: str, begin: Tensor | None = None) -> SettledPaths:
         finder = FourierPathFinder(loss, objective=objective, **given["path"])
-        if "settled" not in given:
-            return finder.bend(start, end, begin)
         torch.set_flush_denormal(True)  # else gradients that all but vanish make a processor five times as slow
         try:
             return settle(finder, start, end, measure, begin, **given["settled"])

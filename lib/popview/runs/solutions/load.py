@@ -36,10 +36,12 @@ def solutions(profile: str, network: str, root: Path = RESULTS) -> pd.DataFrame:
 
 
 def barriers(profile: str, network: str, root: Path = RESULTS) -> pd.DataFrame:
-    """Return the pairs of a network: ``network, algorithm, stage, ends, objective`` and those of `measure_barriers`.
+    """Return the pairs of a network.
 
-    Where paths are fitted on all of the images that heights are taken on, ``fitted_height`` is ``height``. Only sets of
-    which every part is there; empty where there are none.
+    ``network, algorithm, stage, ends, objective``, ``within`` (to what a settled height is told: smaller differences do
+    not count), and the columns of `popview.runs.solutions.between.measure_barriers`.
+
+    Only sets of which every part is there; empty where there are none.
 
     Examples
     --------
@@ -53,9 +55,7 @@ def barriers(profile: str, network: str, root: Path = RESULTS) -> pd.DataFrame:
     found = []
     for part in _complete(profile, network, "barriers", root):
         names = {name: part.settings[name] for name in ("stage", "ends", "objective")}
-        frame = store.load(part, root).to_pandas()
-        if "height" in frame and "fitted_height" not in frame:
-            frame = frame.assign(fitted_height=frame["height"], fitted_rise=frame["rise"])
+        frame = store.load(part, root).to_pandas().assign(within=part.settings["settled"]["within"])
         found.append(frame.assign(network=network, algorithm=part.algorithm, **names))
     return _frame(found)
 

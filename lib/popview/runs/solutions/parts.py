@@ -130,8 +130,8 @@ def topography_parts(profile: str, network: str) -> list[TopographyPart]:
     of_all = [source for found in sources.values() for source in found]
     of_each = ({"stage": stage, "sources": of_all} for stage in STAGES)
     products = [TopographyPart("products", profile, network, "all", 0, given) for given in of_each]
-    measured = {name: table[name] for name in ("images", "fitted", "grids", "chunk", "pairs", "path", "solutions")}
-    measured |= {"settled": table["settled"]} if "settled" in table else {}
+    measured = {name: table[name] for name in ("images", "grids", "chunk", "pairs", "path", "settled", "solutions")}
+    measured["fitted"] = table["images"]  # always: kept so that digests of stored results stay
     barriers = [
         TopographyPart(
             "barriers",

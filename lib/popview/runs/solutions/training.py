@@ -154,7 +154,7 @@ def trained(part: TopographyPart, unfinished: Path | None = None, every: float =
     Found
         One row per seed and stage that the run reached: ``seed, stage, step, epoch, gradient_evaluations`` (all of the
         run), loss and accuracy on ``train``, ``validation`` and the whole ``test`` split, and the measures of flatness
-        on the sample where paths are fitted (`popview.topography.measures`).
+        on the first of them (`popview.topography.measures`).
         The weights are, of each stage, ``steps`` ``(P,)`` and ``vectors`` ``(P, d)``.
     """
     began = time.process_time()

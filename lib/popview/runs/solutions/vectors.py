@@ -12,6 +12,9 @@ from popview.tasks.problem import Problem
 from popview.tasks.setup import set_up
 from popview.topography import PerceptronLoss, network_loss
 
+#: Images that run through a convolutional network at once: what a processor's cache holds.
+IMAGES_AT_ONCE = 250
+
 
 def _oriented(problem: Problem, parameters: Sequence[Tensor] | None = None) -> list[Tensor]:
     """Return views of parameters, ``(P, …)``, with weights as `torch.nn.Linear` has them: outputs first."""
@@ -86,7 +89,9 @@ class Network:
         """Return the cross-entropy on the first `images` of the sample as a function of vectors: `topography`'s."""
         inputs, labels = self.images[:images], self.labels[:images]
         if self.module is not None:
-            return network_loss(self.module, inputs, labels, chunk=chunk)
+            batches = zip(inputs.split(IMAGES_AT_ONCE), labels.split(IMAGES_AT_ONCE), strict=True)
+            parts = [(len(b) / len(labels), network_loss(self.module, a, b, chunk=chunk)) for a, b in batches]
+            return lambda vectors: torch.stack([share * part(vectors) for share, part in parts]).sum(0)
         weights = [shape for name, shape in self.shapes.items() if name.endswith(".weight")]
         bias = any(name.endswith(".bias") for name in self.shapes)
         return PerceptronLoss(inputs.flatten(1), labels, [shape[0] for shape in weights], bias=bias)
