@@ -60,8 +60,8 @@ def source(name: str, *what: object, **said: object) -> None:
 # ## What counts is the displacement, not ρ
 #
 # NiG adds a vector of length up to ρ to the gradient, and the step multiplies it by the learning rate η. So its *displacement* is
-# ηρ at most; noise in the model (NiM) has ρ. At η = 0.01 the same ρ means a hundred times more in one than in the other. We compare
-# at equal displacement. SAM draws nothing: its ρ is how far it looks uphill.
+# ηρ at most; noise in the model (NiM) has ρ. At η = 0.01 the same ρ means a hundred times more in one than in the other. On test
+# functions we compare at equal displacement. SAM draws nothing: its ρ is how far it looks uphill.
 #
 # ```{glue:figure} onset
 # :name: figure-onset
@@ -98,7 +98,8 @@ def source(name: str, *what: object, **said: object) -> None:
 # `````
 #
 # `````{dropdown} The same as an interactive map
-# Choose an algorithm and a landscape; point at a cell for where its restarts end.
+# Choose an algorithm and a landscape; point at a cell for where its restarts end. `popview run --experiment landscapes` computes
+# what is missing of all sweeps of this page over functions.
 # ```{glue:figure} map
 # :name: figure-noise-map
 #

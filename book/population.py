@@ -306,7 +306,7 @@ calibration = pd.DataFrame(
         "task": own["task"].map(task_title),
         "use": own["variant"] + ", " + own["arm"].where(own["restarts"] == 1, own["restarts"].astype(str) + " runs"),
         "score": (100 * own["metric"]).map("{:.1f}".format),
-        "log likelihood": own["loss"].map("{:.3f}".format),
+        "log likelihood": own["loss"].map("{:.3f}".format).replace("nan", "–"),
         "calibration error, points": (100 * own["calibration_error"]).map("{:.1f}".format).replace("nan", "–"),
         "training cost": own["cost"].map("{:.0f}".format),
         "passes": own["passes"],

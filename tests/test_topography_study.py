@@ -389,8 +389,8 @@ class TestRun:
             digests = [part.digest for part in study.topography_parts("laptop", network)]
             assert len(set(digests)) == len(digests)
 
-    def test_what_ships_took_ten_core_hours_at_most(self):
-        assert study_results.solutions_coverage("laptop")["seconds"].sum() <= 10 * 3600
+    def test_what_ships_took_eight_core_hours_at_most(self):
+        assert study_results.solutions_coverage("laptop")["seconds"].sum() <= 8 * 3600
 
     def test_command_line(self, root, capsys, monkeypatch):
         monkeypatch.setitem(experiment.run_experiment.__kwdefaults__, "root", root)

@@ -594,6 +594,22 @@ class TestInterrupts:
             both()
         assert codes == [0]
 
+    def test_a_bar_is_made_whole_before_ctrl_c_is_heard(self, tmp_path, monkeypatch, capsys):
+        """Once a half-made bar told of it by a traceback, as an exception that is ignored."""
+        made = []
+
+        class Bar(workers.tqdm):
+            def __init__(self, *given: Any, **named: Any) -> None:
+                os.kill(os.getpid(), signal.SIGINT)
+                super().__init__(*given, **named)
+                made.append(self)
+
+        monkeypatch.setattr(workers, "tqdm", Bar)
+        with pytest.raises(KeyboardInterrupt):
+            workers.run([spec_of("SGD")], workers=1, root=tmp_path)
+        assert len(made) == 1
+        assert "Traceback" not in capsys.readouterr().err
+
     @pytest.mark.slow
     def test_workers_that_are_still_starting_never_see_it(self, tmp_path):
         """Once a worker that was still importing told of Ctrl-C by a traceback: it must be deaf from its start."""

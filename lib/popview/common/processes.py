@@ -50,26 +50,38 @@ def one_thread() -> Iterator[None]:
 
 
 @contextmanager
+def held() -> Iterator[None]:
+    """Let signals that ask for an end wait for that of this context."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: handler for number in STOPS if callable(handler := signal.getsignal(number))}
+    for number in before:
+        signal.signal(number, lambda one, _: came.append(one))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for one in came:
+            signal.raise_signal(one)
+
+
+@contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let signals that ask for an end wait for that of this context; Ctrl-C never reaches what is started in it."""
+    """Let signals wait as in `held`; Ctrl-C never reaches what is started in this context."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     for tracker in (resource_tracker, loky_tracker):
         tracker.ensure_running()  # else the first process that is started would start it, and unblock the signal
-    came: list[int] = []
-    before = {number: handler for number in STOPS if callable(handler := signal.getsignal(number))}
-    for number in before:
-        signal.signal(number, lambda one, _: came.append(one))
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for one in came:
-            signal.raise_signal(one)
+    with held():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 @cache

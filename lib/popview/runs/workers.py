@@ -129,7 +129,9 @@ def run(
             with BACKENDS[backend](
                 still, min(workers or _usual(), len(jobs)), scheduler, root, keep_weights, every
             ) as outcomes:
-                for outcome in tqdm(outcomes, total=len(jobs), desc=title, unit="file", disable=quiet):
+                with processes.held():  # a bar that is half made would tell of Ctrl-C by a traceback
+                    bar = tqdm(outcomes, total=len(jobs), desc=title, unit="file", disable=quiet)
+                for outcome in bar:
                     if isinstance(outcome, Unavailable):
                         if outcome.task not in lost and several:
                             print(f"popview: {outcome}", file=sys.stderr)

@@ -87,11 +87,11 @@ def ball_maximum(loss: Loss, parameters: Tensors, rho: float = 0.05, *, populati
 
 
 def adaptive_sharpness(loss: Loss, parameters: Tensors, rho: float = 0.5, *, population: bool = False) -> Tensor:
-    """Return ASAM's maximum of L(w + δ) − L(w) over ‖δ/|w|‖ ≤ ρ, to first order: at δ = ρ w² g/‖|w| g‖.
+    """Return ASAM's maximum of L(w + δ) − L(w) over ‖δ/abs(w)‖ ≤ ρ, to first order: at δ = ρ w² g/‖w g‖.
 
     Unlike `ball_maximum` it does not change when a ReLU unit's incoming weights and bias are multiplied, its outgoing
     weights divided, by a factor above 0 (Kwon et al. 2021, arXiv 2102.11600). To that end biases are scaled as weights
-    are, and nothing is added to |w|; the authors' code differs in both.
+    are, and nothing is added to abs(w); the authors' code differs in both.
 
     Examples
     --------
@@ -181,8 +181,9 @@ def top_eigenvalue(
     """Return the algebraically largest eigenvalue λ of the Hessian, by Lanczos' method from a random start.
 
     A negative eigenvalue is never taken for it, however large: at a maximum of the loss the result is negative. Each
-    model is done when the residual ‖H x − λ x‖ of its unit vector x is at most `tolerance` · |λ|, when its Krylov space
-    is exhausted, or after `iterations` Hessian-vector products. As a Rayleigh quotient, the result is a lower bound.
+    model is done when the residual ‖H x − λ x‖ of its unit vector x is at most `tolerance` times the size of λ, when
+    its Krylov space is exhausted, or after `iterations` Hessian-vector products. As a Rayleigh quotient, the result is
+    a lower bound.
 
     Examples
     --------
