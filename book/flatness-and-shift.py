@@ -284,8 +284,8 @@ glue("provenance-beyond", page.provenance(beyond, "equal-loss.csv", **runs), dis
 #
 # A test digit as it is, and at severities 1 to 5. Strengths are those made for 32 × 32 pixels; at 8 × 8 the same blur reaches further.
 # ```
-# The files of the compared optimizers on Digits lack these measures. They were computed on another kind of processor, and
-# cannot be computed again here bit for bit, so that they stay as they are.
+# The runs at default settings on Digits lack these measures: they were trained before there were corruptions, and were not computed
+# again.
 # `````
 
 # %% tags=["remove-cell"]

@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Playground: where restarts end
 #
-# Small noise does not change in which minimum a restart ends, and long hops do. Press **Start**: each of 500 dots is a restart of an
-# optimizer, and goes downhill. A bar is the share of restarts at a minimum now; its line, the share that began in that basin.
+# Small noise moves no restart to another minimum; long hops do. Press **Start**. A bar is the share of 500 restarts (dots) at a
+# minimum now; its line, the share that began in that basin.
 #
 # <div class="playground" id="playground-restarts" role="group" aria-label="Restarts on a test function">
 # <div class="stage">

@@ -198,7 +198,7 @@ class TestCorrupted:
         assert earlier.pop("corrupted") == {}
         assert told == earlier
 
-    def test_shipped_files_of_another_processor_are_said_to_lack_them(self):
+    def test_shipped_files_of_before_lack_them(self):
         told = [store.metadata(spec) for spec in wanted("laptop", "digits", "base")]
         assert {json.dumps(found["corrupted"]) for found in told} == {"{}"}
         assert {found["processor"] for found in told} == {"AMD EPYC"}
