@@ -178,8 +178,8 @@ glue(
 #
 # The *rise* of a path is its highest loss less that of its higher end. It is an upper bound: a lower path may exist.
 #
-# The search goes on until the path has settled: until the second half of the steps changed its height by at most 2 % of the rise,
-# or by at most 0.0001. {glue:text}`converged` searches settled, after {glue:text}`searched` gradients
+# The search goes on until the path has settled. It has when the second half of the steps changed its height by at most 2 % of the
+# rise; a change of at most 0.0001 is enough. {glue:text}`converged` searches settled, after {glue:text}`searched` gradients
 # in the median. Straight lines between the same solutions rise by {glue:text}`straight`, and none of these paths by more than
 # {glue:text}`highest`.
 #

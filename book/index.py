@@ -14,7 +14,7 @@
 # # Lower loss goes with better scores while both move with time
 #
 # In the second half of a run of stochastic gradient descent (SGD), lower training loss went with better test scores on
-# {glue:text}`learning-tasks`, where scores still rose, and hardly at all on {glue:text}`flat-tasks`, where they no longer did. We
+# {glue:text}`learning-tasks`, where scores still rose. On {glue:text}`flat-tasks` they no longer did, and it hardly went with them. We
 # trained the optimizers of [Inan, Liu and Shehu (2024)](https://arxiv.org/abs/2403.00574) on these tasks. Each run takes
 # {glue:text}`cheaper` times less computing than theirs, and counts once in every test.
 #
