@@ -126,8 +126,8 @@ class TestRules:
         assert RULES["small_rate"](evidence).word == word
         assert "learning rate 4 over 1" in RULES["small_rate"](evidence).detail
         assert (
-            by_factors.level_is_flatter(evidence, "lr", "high")[0]
-            == by_factors.level_is_flatter(Factors(factorial(rate=-rate), pd.DataFrame()), "lr", "low")[0]
+            by_factors.level_is_flatter(evidence, "lr", "high", "large-rate")[0]
+            == by_factors.level_is_flatter(Factors(factorial(rate=-rate), pd.DataFrame()), "lr", "low", "small-rate")[0]
         )
         assert RULES["dropout"](evidence).word == "inconclusive"
 
@@ -165,6 +165,28 @@ class TestRules:
 
     def test_every_rule_says_that_it_was_written_before(self):
         assert all(rule.states.endswith("Written before the runs.") for rule in RULES.values())
+
+    def test_what_goes_without_counts_the_other_way(self):
+        """Without BatchNorm and weight decay all is twice as sharp, and so is what the other regularizers do."""
+        table = singles(2.0, error=0.01)
+        renamed = {"batch-norm": "no-batch-norm", "weight-decay": "no-weight-decay"}
+        evidence = Factors(pd.DataFrame(), table.replace({"arm": renamed}))
+        assert RULES["batch_norm"](evidence).word == RULES["weight_decay"](evidence).word == "holds"
+        assert RULES["batch_norm"](Factors(pd.DataFrame(), table)).word == "does not hold"
+        assert RULES["regularizers"](evidence).word == "inconclusive"
+        assert "no-batch-norm +1.0" in RULES["regularized"](evidence).detail
+        assert RULES["regularized"](evidence).word == "inconclusive"
+        assert RULES["regularized"](Factors(pd.DataFrame(), table)).word == "does not hold"
+
+    def test_single_changes_decide_where_there_is_no_factorial_and_claim_no_correlation(self):
+        evidence = Factors(pd.DataFrame(), singles(0.5))
+        assert RULES["small_rate"](evidence).word == RULES["dropout"](evidence).word == "holds"
+        assert RULES["small_rate"](evidence).detail.startswith(
+            "against plain SGD, 12 restarts: small-rate: ball_maximum 0.5"
+        )
+        assert RULES["sharper_is_worse"](evidence).word == "not applicable"
+        both = Factors(factorial(rate=1.0), singles(2.0))
+        assert RULES["small_rate"](both).word == "holds"  # the factorial, where there is one
 
 
 class TestWhatShips:

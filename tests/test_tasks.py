@@ -70,6 +70,42 @@ class TestNetworks:
         assert network(torch.randn(2, 3, 32, 32)).shape == (2, 7)
         assert sizes == [(4 * 2**stage, 32 >> stage, 32 >> stage) for stage in range(3) for _ in range(blocks)]
 
+    def test_without_batch_norm_convolutions_have_biases_and_nothing_is_normalised(self):
+        network = networks.make_network("resnet-8", (3, 8, 8), 5, width=4, batch_norm=False)
+        assert not any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
+        convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+        assert len(convolutions) == 7
+        assert all(torch.equal(m.bias, torch.zeros_like(m.bias)) for m in convolutions)
+        x = torch.rand(2, 3, 8, 8)
+        nn.init.ones_(network.head.bias)
+        logits = network(x) - 1
+        assert torch.allclose(network(3 * x) - 1, 3 * logits, rtol=1e-4)  # linear in the scale, as no normalised one is
+        with_norm = networks.make_network("resnet-8", (3, 8, 8), 5, width=4)
+        assert torch.allclose(with_norm(3 * x), with_norm(x), atol=1e-2)
+
+    def test_dropout_of_features_is_in_training_alone(self):
+        torch.manual_seed(0)
+        network = networks.make_network("resnet-8", (3, 8, 8), 5, width=16, dropout=0.25)
+        plain = networks.make_network("resnet-8", (3, 8, 8), 5, width=16)
+        plain.load_state_dict(network.state_dict())
+        seen = []
+        network.head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        plain.head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        x = torch.rand(50, 3, 8, 8)
+        for one in (network, plain):
+            one.train()(x)
+        dropped, whole = seen
+        off = (dropped == 0) & (whole > 0)
+        assert 0.2 < off.sum() / (whole > 0).sum() < 0.3
+        assert torch.allclose(dropped[~off], whole[~off] / 0.75, rtol=1e-5)
+        assert torch.equal(network.eval()(x), plain.eval()(x))
+
+    @pytest.mark.parametrize("setting", [{"batch_norm": False}, {"dropout": 0.5}])
+    @pytest.mark.parametrize("name", ["resnet-50", "lenet", "perceptron"])
+    def test_other_networks_have_neither_setting(self, name, setting):
+        with pytest.raises(UsageError, match=rf"settings of a resnet-<6n\+2> .*, not of '{name}'"):
+            networks.make_network(name, (1, 28, 28), 10, **setting)
+
     def test_shortcuts_have_no_parameters(self):
         """Where the convolutions give nothing, a block keeps every second pixel, with channels of zeros around."""
         block = networks.Block(2, 4, 2).eval()
@@ -283,6 +319,18 @@ class TestImages:
         torch.testing.assert_close(problem.network.stem_norm.running_var, values.var((0, 2, 3)))
         assert problem.network.stem_norm.momentum == 0.1
         assert all(torch.equal(a, b) for a, b in zip(problem.parameters, before, strict=True))
+
+    def test_smoothed_labels_are_in_the_loss_of_training_alone(self):
+        problem, smoothed = images(), images(label_smoothing=0.1)
+        batch = next(problem.minibatches(0))
+        logits = problem.network.train()(batch[0])
+        wanted = nn.functional.cross_entropy(logits, batch[1], label_smoothing=0.1)
+        assert smoothed.loss(batch).item() == pytest.approx(wanted.item(), rel=1e-5)
+        assert problem.loss(batch).item() == pytest.approx(
+            nn.functional.cross_entropy(logits, batch[1]).item(), rel=1e-5
+        )
+        assert torch.equal(images(label_smoothing=0.1).evaluate("test")[0], images().evaluate("test")[0])
+        assert torch.equal(images(label_smoothing=0.1).sample_loss(), images().sample_loss())
 
     def test_corrupted_images_are_those_of_the_test_sample(self):
         problem = images()

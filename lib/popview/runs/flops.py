@@ -58,7 +58,8 @@ def network(task: str, model: dict[str, Any]) -> nn.Module:
     """
     given = model_settings(task, model)
     if kind(task) is images.Images:
-        return networks.make_network(given["network"], RECORDS[task].shape, given["classes"], given["width"])
+        places = given["network"], RECORDS[task].shape, given["classes"], given["width"]
+        return networks.make_network(*places, batch_norm=given["batch_norm"], dropout=given["dropout"])
     from transformers import BertConfig, BertForSequenceClassification
 
     options: dict[str, Any] = {"num_labels": given["classes"], "attn_implementation": "eager"}

@@ -94,6 +94,13 @@ class Images(Supervised):
         Whether the validation split is the same for every seed, outside all that any trains on, and evaluated whole.
     precision : str
         See `Supervised`.
+    batch_norm : bool
+        Whether a 6n+2 ResNet has BatchNorm.
+    dropout : float
+        Share of a 6n+2 ResNet's features that is switched off in training; the draws are the step's, the same for every
+        algorithm.
+    label_smoothing : float
+        See `Supervised`.
     compiled : bool
         Whether `torch.compile` fuses the training passes. They round in another order then: other rows, and more images
         a second (benchmarks/README.md says how many). Each process first takes a minute to compile, or seconds where
@@ -128,6 +135,9 @@ class Images(Supervised):
         shared: bool = False,
         fixed_validation: bool = False,
         precision: str = "bfloat16",
+        batch_norm: bool = True,
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
         compiled: bool = False,
         fixed_seeds: Mapping[str, int] | None = None,
     ) -> None:
@@ -164,8 +174,11 @@ class Images(Supervised):
         self._mean, self._deviation = (values.expand(shape).contiguous() for values in statistics)  # whole rows: fast
         with torch.random.fork_rng([]):
             seed_torch(stream(self.seeds["initialisation"], "initialisation"))
-            made = networks.make_network(network, (channels, height, breadth), classes, width)
-        super().__init__(made.to(memory_format=torch.channels_last), multilabel=False, macro=False, precision=precision)
+            made = networks.make_network(
+                network, (channels, height, breadth), classes, width, batch_norm=batch_norm, dropout=dropout
+            )
+        options: dict[str, Any] = {"precision": precision, "label_smoothing": label_smoothing}
+        super().__init__(made.to(memory_format=torch.channels_last), multilabel=False, macro=False, **options)
         if compiled:
             self._fused = compiled_network(self.network)
         self.steps_per_epoch = steps_of(train, batch_size)

@@ -1,6 +1,7 @@
 """The networks of the image tasks: He et al.'s CIFAR ResNets, ResNet-50 with a CIFAR stem, LeNet and a perceptron."""
 
 import re
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,15 @@ from torch.nn.functional import avg_pool2d, pad, relu
 from popview.common.errors import UsageError
 
 
-def make_network(name: str, shape: tuple[int, int, int], classes: int, width: int = 16) -> nn.Module:
+def make_network(
+    name: str,
+    shape: tuple[int, int, int],
+    classes: int,
+    width: int = 16,
+    *,
+    batch_norm: bool = True,
+    dropout: float = 0.0,
+) -> nn.Module:
     """Return a freshly initialised network, its random numbers from torch's global generator.
 
     Parameters
@@ -23,18 +32,26 @@ def make_network(name: str, shape: tuple[int, int, int], classes: int, width: in
     classes : int
     width : int
         Channels of the first stage of a 6n+2 ResNet.
+    batch_norm : bool
+        Whether a 6n+2 ResNet has BatchNorm. Without it its convolutions have biases instead, and nothing is normalised.
+    dropout : float
+        Share of the features before a 6n+2 ResNet's dense layer that is switched off in training.
 
     Raises
     ------
     UsageError
-        If the name is unknown.
+        If the name is unknown, or another network is to have dropout or no BatchNorm.
     """
     channels, height, breadth = shape
+    depth = re.fullmatch(r"resnet-(\d+)", name)
+    if depth and name != "resnet-50" and int(depth[1]) >= 8 and (int(depth[1]) - 2) % 6 == 0:
+        return CifarResNet((int(depth[1]) - 2) // 6, channels, classes, width, batch_norm, dropout)
+    if not batch_norm or dropout:
+        raise UsageError(
+            f"batch_norm = false and dropout are settings of a resnet-<6n+2> (8, 14, 20, …), not of {name!r}"
+        )
     if name == "resnet-50":
         return _resnet_50(channels, classes)
-    depth = re.fullmatch(r"resnet-(\d+)", name)
-    if depth and int(depth[1]) >= 8 and (int(depth[1]) - 2) % 6 == 0:
-        return CifarResNet((int(depth[1]) - 2) // 6, channels, classes, width)
     if name == "lenet":
         return _lenet(shape, classes)
     if name == "perceptron":
@@ -50,7 +67,7 @@ def make_network(name: str, shape: tuple[int, int, int], classes: int, width: in
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions with BatchNorm and a shortcut without parameters (option A: strided, padded by zeros).
+    """Two 3×3 convolutions and a shortcut without parameters (option A: strided, padded by zeros).
 
     Examples
     --------
@@ -60,12 +77,10 @@ class Block(nn.Module):
     torch.Size([1, 32, 4, 4])
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, batch_norm: bool = True) -> None:
         super().__init__()
-        self.first = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.first_norm = nn.BatchNorm2d(outputs)
-        self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.second_norm = nn.BatchNorm2d(outputs)
+        self.first, self.first_norm = _convolution(inputs, outputs, stride, batch_norm)
+        self.second, self.second_norm = _convolution(outputs, outputs, 1, batch_norm)
         self.stride, self.added = stride, outputs - inputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,13 +110,15 @@ class CifarResNet(nn.Module):
     torch.Size([2, 10])
     """
 
-    def __init__(self, blocks: int, channels: int, classes: int, width: int) -> None:
+    def __init__(
+        self, blocks: int, channels: int, classes: int, width: int, batch_norm: bool = True, dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(channels, width, 3, 1, 1, bias=False)
-        self.stem_norm = nn.BatchNorm2d(width)
+        self.stem, self.stem_norm = _convolution(channels, width, 1, batch_norm)
         widths = [width] + [width * 2**stage for stage in range(3) for _ in range(blocks)]
         strides = [2 if block == 0 and stage else 1 for stage in range(3) for block in range(blocks)]
-        self.blocks = nn.Sequential(*map(Block, widths[:-1], widths[1:], strides))
+        self.blocks = nn.Sequential(*map(partial(Block, batch_norm=batch_norm), widths[:-1], widths[1:], strides))
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(widths[-1], classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -110,7 +127,16 @@ class CifarResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits ``(n, classes)`` for images ``(n, channels, height, width)``."""
         x = self.blocks(relu(self.stem_norm(self.stem(x)), inplace=True))
-        return self.head(avg_pool2d(x, x.shape[2:]).flatten(1))  # the mean, whose gradients stay channels last
+        return self.head(self.dropout(avg_pool2d(x, x.shape[2:]).flatten(1)))  # mean whose gradients stay channels last
+
+
+def _convolution(inputs: int, outputs: int, stride: int, batch_norm: bool) -> tuple[nn.Conv2d, nn.Module]:
+    """Return a 3×3 convolution and what follows: BatchNorm, or nothing where it has a bias, which starts at zero."""
+    convolution = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=not batch_norm)
+    if convolution.bias is None:
+        return convolution, nn.BatchNorm2d(outputs)
+    nn.init.zeros_(convolution.bias)
+    return convolution, nn.Identity()
 
 
 def _resnet_50(channels: int, classes: int) -> nn.Module:

@@ -35,6 +35,9 @@ class Supervised(Problem):
         Whether the metric is the macro-averaged F1 (0 where a class is neither present nor predicted); else accuracy.
     precision : {"bfloat16", "float32"}
         Of forward and backward passes. Where the device has no bfloat16 arithmetic, float32 is taken instead.
+    label_smoothing : float
+        Share of the label that the loss of training spreads over all classes, of one label per example; losses that are
+        reported are plain.
 
     Raises
     ------
@@ -44,11 +47,13 @@ class Supervised(Problem):
 
     population = False
 
-    def __init__(self, network: nn.Module, *, multilabel: bool, macro: bool, precision: str) -> None:
+    def __init__(
+        self, network: nn.Module, *, multilabel: bool, macro: bool, precision: str, label_smoothing: float = 0.0
+    ) -> None:
         self.device = device()
         self.precision = supported_precision(precision, self.device)
         self.network: Any = network.to(self.device)
-        self.multilabel, self.macro = multilabel, macro
+        self.multilabel, self.macro, self.label_smoothing = multilabel, macro, label_smoothing
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.buffers = list(network.buffers())
 
@@ -72,12 +77,12 @@ class Supervised(Problem):
     def _autocast(self) -> torch.autocast:
         return autocast(self.precision, self.device)
 
-    def _losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _losses(self, logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
         """Return the loss of each example, in float32; of a multi-label example, the mean over the labels."""
         labels = labels.to(logits.device)
         if self.multilabel:
             return binary_cross_entropy_with_logits(logits.float(), labels, reduction="none").mean(-1)
-        return cross_entropy(logits.float(), labels, reduction="none")
+        return cross_entropy(logits.float(), labels, reduction="none", label_smoothing=smoothing)
 
     def loss(self, minibatch: Batch) -> Tensor:
         """Return the mean loss on a minibatch in training mode, a scalar with gradients."""
@@ -85,7 +90,7 @@ class Supervised(Problem):
         self.network.train()
         with self._autocast():
             logits = self.forward(inputs)
-        return self._losses(logits, labels).mean()
+        return self._losses(logits, labels, self.label_smoothing).mean()
 
     @torch.no_grad()
     def predict(self, batches: Sequence[Batch]) -> Tensor:

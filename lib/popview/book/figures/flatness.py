@@ -39,10 +39,12 @@ ARMS = {
 #: The same of CIFAR-10, where they go by other names.
 ARMS_OF_IMAGES = ARMS | {
     "no-weight-decay": "no weight decay",
+    "no-batch-norm": "no BatchNorm",
     "small-batch": "batches of 32",
     "large-batch": "batches of 512",
     "wider": "twice as wide",
     "deeper": "ResNet-14",
+    "deepest": "ResNet-20",
 }
 
 #: How runs are compared → name, mark, colour.

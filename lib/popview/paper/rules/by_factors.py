@@ -13,6 +13,9 @@ from popview.paper.rules.by_tasks import SHARPNESS
 from popview.populations import flatness_factors
 from popview.populations.comparisons import ALPHA
 
+#: How the name of an arm begins that goes without something.
+WITHOUT = "no-"
+
 
 @dataclass(frozen=True)
 class Factors:
@@ -34,9 +37,14 @@ class Factors:
         factorial, changes = (flatness_factors.factor_table(grid, profile, task, root) for grid in grids)
         return None if factorial.empty and changes.empty else cls(factorial, changes)
 
-    def has(self, *arms: str) -> bool:
-        """Return whether these single changes, and plain SGD, have run."""
-        return not self.changes.empty and {"plain", *arms} <= set(self.changes["arm"])
+    def arms(self, names: Sequence[str]) -> list[str]:
+        """Return the arms that have run for these changes; none where one of them, or plain SGD, is missing.
+
+        Where plain SGD has what a change adds, its arm goes without, and is called ``no-<change>``.
+        """
+        there = set() if self.changes.empty else set(self.changes["arm"])
+        found = [name if name in there else f"{WITHOUT}{name}" for name in names]
+        return found if {"plain", *found} <= there else []
 
     @cached_property
     def relations(self) -> pd.DataFrame:
@@ -45,11 +53,13 @@ class Factors:
         return flatness_factors.one_varies(self.factorial, SHARPNESS, outcomes)
 
 
-def sharper_is_worse_where_one_varies(factors: Factors, outcome: str, weak: float) -> Decision | None:
+def sharper_is_worse_where_one_varies(factors: Factors, outcome: str, weak: float) -> Decision | Finding | None:
     """'holds' if sharper runs have more of an outcome by every measure of `SHARPNESS` where one setting varies.
 
     'in part' by some, less by none; 'does not hold' if less by some, more by none, or if all relations are weak.
     """
+    if factors.factorial.empty and not factors.changes.empty:
+        return Finding("not applicable", "there is no factorial here, and of single changes no correlation is claimed")
     if factors.factorial.empty or outcome not in factors.factorial:
         return None
     found = factors.relations
@@ -62,10 +72,14 @@ def sharper_is_worse_where_one_varies(factors: Factors, outcome: str, weak: floa
     return word, {"taus": told, "runs": len(factors.factorial), "seeds": factors.factorial["seed"].nunique()}
 
 
-def level_is_flatter(factors: Factors, setting: str, flat: str) -> Decision | None:
-    """'holds' if the level of a setting that is claimed to be flat, "high" or "low", is flatter by every measure."""
+def level_is_flatter(factors: Factors, setting: str, flat: str, arm: str) -> Decision | Finding | None:
+    """'holds' if the level of a setting that is claimed to be flat, "high" or "low", is flatter by every measure.
+
+    Where there is no factorial, the single change that is called `arm` is judged as in `arms_are_flatter`.
+    """
     if factors.factorial.empty:
-        return None
+        decided = arms_are_flatter(factors, [arm])
+        return decided and Finding(decided[0], "against plain SGD, {restarts} restarts: {ratios}".format(**decided[1]))
     table = flatness_factors.level_ratios(factors.factorial, setting, SHARPNESS)
     numbers = _numbers(table, "{measure} {ratio:.2f} [{low:.2f}, {high:.2f}]")
     levels = sorted(factors.factorial[setting].unique())
@@ -73,12 +87,15 @@ def level_is_flatter(factors: Factors, setting: str, flat: str) -> Decision | No
     return _word(table, table["ratio"] if flat == "high" else 1 / table["ratio"]), numbers
 
 
-def arms_are_flatter(factors: Factors, arms: Sequence[str], sharper: Sequence[str] = ()) -> Decision | Finding | None:
-    """'holds' if all arms are flatter than plain SGD by every measure, and those claimed to be sharper are sharper."""
-    if not factors.has(*arms, *sharper):
+def arms_are_flatter(factors: Factors, arms: Sequence[str], sharper: Sequence[str] = ()) -> Decision | None:
+    """'holds' if all arms are flatter than plain SGD by every measure, and those claimed to be sharper are sharper.
+
+    An arm that goes without something is to be sharper: plain SGD has what is claimed to flatten.
+    """
+    if not (there := factors.arms([*arms, *sharper])):
         return None
-    table = flatness_factors.ratios(factors.changes, [*arms, *sharper], SHARPNESS)
-    turned = table["arm"].isin(list(sharper))
+    table = flatness_factors.ratios(factors.changes, there, SHARPNESS)
+    turned = table["arm"].isin(list(sharper)) | table["arm"].str.startswith(WITHOUT)
     told = "{measure} {ratio:.2f} [{low:.2f}, {high:.2f}]"
     parts = [f"{arm}: {list_rows(rows, told, ', ')}" for arm, rows in table.groupby("arm", sort=False)]
     numbers = _numbers(table, told) | {"ratios": "; ".join(parts)}
@@ -88,15 +105,18 @@ def arms_are_flatter(factors: Factors, arms: Sequence[str], sharper: Sequence[st
 def arms_are_more_robust(factors: Factors, arms: Sequence[str]) -> Decision | None:
     """'holds' if all arms have a smaller error under corruption than plain SGD, beyond what their clean error explains.
 
-    'in part' if some have and none a larger one; 'does not hold' if some have a larger one and none a smaller.
+    'in part' if some have and none a larger one; 'does not hold' if some have a larger one and none a smaller. An arm
+    that goes without something counts the other way.
     """
-    if not factors.has(*arms) or "adjusted_error" not in factors.changes:
+    there = factors.arms(arms)
+    if not there or "adjusted_error" not in factors.changes:
         return None
-    table = flatness_factors.arm_differences(factors.changes, "adjusted_error", arms)
+    table = flatness_factors.arm_differences(factors.changes, "adjusted_error", there)
     real = table["adjusted_p"] <= ALPHA
     points = table.assign(**{name: 100 * table[name] for name in ("difference", "low", "high")})
     told = list_rows(points, "{arm} {difference:+.1f} [{low:+.1f}, {high:+.1f}]", ", ")
-    word = signs(real & (table["difference"] < 0), real & (table["difference"] > 0))
+    more = table["difference"].where(~table["arm"].str.startswith(WITHOUT), -table["difference"])
+    word = signs(real & (more < 0), real & (more > 0))
     return word, {"differences": told, "restarts": int(table["restarts"].min())}
 
 
