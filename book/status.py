@@ -43,7 +43,9 @@ from popview.runs.solutions import parts as study
 from popview.runs.specs import VARIANTS
 
 style.use()
-everything = pd.DataFrame(status.inventory(profile))
+every = pd.DataFrame(status.inventory(profile))
+optimizers = every["experiment"] == "optimizers"
+everything, gridded = every[optimizers], every[~optimizers]
 read = everything["variant"].isin(VARIANTS)
 inventory, annealed = everything[read], everything[~read]
 compared = inventory[inventory["variant"] != "trial"]
@@ -54,6 +56,7 @@ page.figure(
 )
 page.table("inventory", run_tables.inventory_table(inventory))
 page.show("annealed", annealed, run_tables.inventory_table)
+page.show("gridded", gridded, run_tables.inventory_table)
 for name, rows in (("", compared), ("annealed-", annealed[annealed["variant"] == "annealed"])):
     for column in ("done", "wanted"):
         key = f"{name}{column}" if name else f"{column}-runs"
@@ -63,7 +66,7 @@ lacking = compared.groupby("task", sort=False)[["wanted", "done"]].sum()
 lacking = lacking[lacking["done"] < lacking["wanted"]]
 left = (f"{row.wanted - row.done:,} on {task_title(row.Index)}" for row in lacking.itertuples())
 glue("to-come", ", ".join(left) or "none", display=False)
-for name, rows in (("inventory", inventory), ("annealed", annealed)):
+for name, rows in (("inventory", inventory), ("annealed", annealed), ("gridded", gridded)):
     size = f"{rows['bytes'].sum() / 1e6:.1f} MB in the repository"
     line = page.provenance(
         rows, f"{name}.csv", profile=profile, size=size, core_hours=f"{rows['core_hours'].sum():.1f}"
@@ -97,6 +100,18 @@ for name, rows in (("inventory", inventory), ("annealed", annealed)):
 # ````
 #
 # ```{glue} provenance-annealed
+# ```
+# `````
+#
+# `````{dropdown} Grids over hyperparameters: what makes minima flat, noise of every size, where the spread comes from
+# ````{table} Runs of grids: planned, done, and to come.
+# :name: table-gridded
+# ```{glue:md} gridded
+# :format: myst
+# ```
+# ````
+#
+# ```{glue} provenance-gridded
 # ```
 # `````
 

@@ -14,7 +14,7 @@ from popview.paper.rules import Factors, by_factors
 from popview.paper.rules.by_tasks import SHARPNESS
 from popview.populations import flatness_factors
 from popview.populations.flatness_factors import SETTINGS, arm_differences, level_ratios, one_varies, ratios
-from popview.runs import grids, store
+from popview.runs import grids, status, store
 from popview.statistics import holm
 
 RULES = rules.load_rules("factors")
@@ -214,6 +214,21 @@ class TestWhatShips:
         store.path(there[-1], tmp_path).unlink()
         table = flatness_factors.factor_table(flatness_factors.FACTORS, "laptop", "digits", tmp_path)
         assert set(table["arm"]) == {"plain"}
+
+    def test_status_counts_grids(self):
+        rows = [row for row in status.inventory("laptop") if row["experiment"] != "optimizers"]
+        assert {row["experiment"] for row in rows} == set(grids.grids())
+        for grid in ("noise", flatness_factors.FACTORIAL):
+            own = [row for row in rows if row["experiment"] == grid]
+            specs = grids.grid_specs(grid, "laptop", "digits")
+            assert sum(row["wanted"] for row in own) == sum(spec.restarts for spec in specs)
+            lacking = sum(spec.restarts for spec in store.missing(specs))
+            assert sum(row["done"] for row in own) == sum(row["wanted"] for row in own) - lacking
+        table = flatness_factors.factor_table(flatness_factors.FACTORIAL, "laptop", "digits")
+        (counted,) = (row["core_hours"] for row in rows if row["experiment"] == flatness_factors.FACTORIAL)
+        clocks = [store.metadata(spec)["seconds"] for spec in specs]
+        taken = sum(clock["measures"] + clock["training_and_checkpoints"] for clock in clocks) / 3600
+        assert table["core_hours"].sum() == pytest.approx(counted) == pytest.approx(taken)
 
     def test_cifar_has_whole_arms_of_three_restarts(self):
         specs = grids.grid_specs(flatness_factors.FACTORS, "laptop", "cifar10")

@@ -14,7 +14,7 @@ from popview.book.tables import noise as tables
 from popview.common.folders import RESULTS
 from popview.landscapes.transitions import landscape_of
 from popview.populations.landscape_sweeps import first_effect, in_flattest, moves, well_preference
-from popview.populations.noise_outcomes import against_plain, noise_outcomes
+from popview.populations.noise_outcomes import against_plain, at_equal_displacement, noise_outcomes
 
 WIDTHS = (style.DESKTOP, style.PHONE)
 
@@ -103,12 +103,15 @@ class TestFigures:
                 "lr": [0.05] * 3 + [0.5] * 3,
                 "displacement": [np.nan, 0.1, 1.0] * 2,
                 "accuracy": [95.0, 94.0, 50.0] * 2,
+                "train_loss": [0.1, 0.2, 2.0] * 2,
                 "distance": [5.0, 6.0, 60.0] * 2,
             }
         )
         drawn = figures.on_task(width, cells)
-        assert len(drawn.axes) == 4
-        assert [line.get_ydata()[0] for line in drawn.axes[0].lines] == [95, 94]
+        assert len(drawn.axes) == 6
+        second, third = (2, 4) if width == style.DESKTOP else (1, 2)
+        for place, wanted in ((0, [95, 94]), (second, [0.1, 0.2]), (third, [5, 6])):
+            assert [line.get_ydata()[0] for line in drawn.axes[place].lines] == wanted
 
     def test_map_shows_one_algorithm_and_landscape_at_first(self):
         rows = moves(swept(landscape="himmelblau", size=6).drop_duplicates(["algorithm", "displacement"]))
@@ -153,6 +156,9 @@ class TestNetwork:
         assert cell["accuracy"].tolist() == pytest.approx([100 * value for value in told["whole_test"]["metric"]])
         assert cell["distance"].tolist() == pytest.approx(told["flatness"]["distance"])
         assert set(cell["displacement"]) == {0.25}
+        hops = found[(found["algorithm"] == "NiM-BH") & (found["rho"] == 0.5) & (found["lr"] == 0.05)]
+        most = hops.groupby("tau")["noise_triggers"].mean()
+        assert most[5] > most[20] > most[100] > 0
         noise_in_model = found[found["algorithm"] == "NiM-SGD"]
         assert noise_in_model["displacement"].equals(noise_in_model["rho"])
 
@@ -175,3 +181,26 @@ class TestNetwork:
         assert (row["restarts"], row["diverged"]) == (6, 1)
         assert np.isnan(sgd["estimate"])
         assert tables.network_cells(pd.DataFrame([row]))["diverged"].tolist() == ["1 of 6"]
+
+    def test_noise_in_gradient_and_model_are_compared_where_a_draw_moves_the_model_as_far(self):
+        """0.1 · 3 and 0.3 are equal, though not in floating point; of 0.5 there is no other."""
+        draws = np.random.default_rng(1)
+        one, other = draws.normal(90, 1, 6), draws.normal(91, 1, 6)
+        common = {"lr": 0.1, "seed": range(6), "diverged": [False] * 5 + [True]}
+        parts = [("NiG-SGD", 0.1 * 3.0, one, 500), ("NiM-SGD", 0.3, other, 20), ("NiM-SGD", 0.5, other, 20)]
+        frames = [
+            pd.DataFrame({"algorithm": name, "displacement": size, "accuracy": of, "noise_triggers": drawn, **common})
+            for name, size, of, drawn in parts
+        ]
+        (row,) = at_equal_displacement(pd.concat(frames, ignore_index=True)).to_dict("records")
+        expected = scipy.stats.ttest_rel(one[:5], other[:5])
+        assert (row["displacement"], row["pairs"], row["draws_first"], row["draws_second"]) == (0.3, 5, 500, 20)
+        laid = tables.alike(pd.DataFrame([row]).assign(adjusted=0.5)).to_dict("records")[0]
+        assert (laid["displacement"], laid["pairs"], laid["draws in the gradient"], laid["in the model"]) == (
+            "0.3",
+            5,
+            "500",
+            "20",
+        )
+        assert row["p_value"] == pytest.approx(expected.pvalue)
+        assert (row["low"], row["high"]) == pytest.approx(tuple(expected.confidence_interval()))

@@ -261,7 +261,7 @@ def status(
     profile: Profile = "laptop",
     restarts: Annotated[int | None, typer.Option(help="Wanted per algorithm; the profile's by default.")] = None,
 ) -> None:
-    """Say how many restarts are wanted, done, running and so on, per task, variant and algorithm."""
+    """Say how many restarts are wanted, done, running and so on, per task, variant or grid, and algorithm."""
     from popview.runs.status import inventory
 
     rows = inventory(profile, restarts=restarts)

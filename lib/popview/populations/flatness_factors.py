@@ -11,6 +11,7 @@ from popview.populations.flatness_relations import MEASURES, OUTCOMES_OF_FLATNES
 from popview.populations.outcomes import load_final_measures
 from popview.populations.tables import load_trajectories
 from popview.runs import grids, store
+from popview.runs.status import seconds
 from popview.statistics import granulated_tau, holm, mean_difference
 from popview.statistics.results import interval_columns
 
@@ -40,7 +41,7 @@ def factor_table(grid: str, profile: str, task: str, root: Path = RESULTS) -> pd
     Returns
     -------
     DataFrame
-        The labels of each run (the factorial's settings, or ``arm``), ``processor``, then the columns of
+        The labels of each run (the factorial's settings, or ``arm``), ``processor, core_hours``, then the columns of
         `popview.populations.flatness_relations.flatness_table`. Without rows where nothing is whole.
 
     Raises
@@ -55,7 +56,9 @@ def factor_table(grid: str, profile: str, task: str, root: Path = RESULTS) -> pd
     frames = []
     for spec in (spec for spec in specs if spec.arm not in unfinished):
         rows = measured(load_trajectories([spec], root=root), load_final_measures([spec], root))
-        labels = {**spec.labels, "processor": store.metadata(spec, root)["processor"]}
+        told = store.metadata(spec, root)
+        hours = seconds(told, alone=not spec.alongside) / 3600 / max(1, len(rows))
+        labels = {**spec.labels, "processor": told["processor"], "core_hours": hours}
         frames.append(pd.concat([pd.DataFrame(labels, index=rows.index), rows], axis=1))
     return adjusted(pd.concat(frames, ignore_index=True)) if frames else pd.DataFrame()
 

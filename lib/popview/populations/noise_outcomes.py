@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -79,9 +80,51 @@ def against_plain(restarts: pd.DataFrame, outcomes: Sequence[str] = ("accuracy",
         row = dict(zip(CELL, key, strict=True)) | {"restarts": len(cell), "diverged": int(cell["diverged"].sum())}
         row |= {name: there[name].mean() for name in outcomes} | {"train_loss": there["train_loss"].median()}
         pairs = there.join(plain["accuracy"].rename("plain"), on=["lr", "seed"]).dropna(subset=["plain"])
-        row |= dict.fromkeys(("estimate", "low", "high", "p_value"), np.nan)
-        if key[0] != "SGD" and len(pairs) > 1:
-            found = mean_difference(pairs["accuracy"], pairs["plain"], paired=True)
-            row |= {**interval_columns(found), "estimate": found.estimate, "p_value": found.p_value}
-        rows.append(row)
+        compared = pairs.iloc[: 0 if key[0] == "SGD" else None]
+        rows.append(row | _difference(compared["accuracy"], compared["plain"]))
     return pd.DataFrame(rows)
+
+
+def at_equal_displacement(restarts: pd.DataFrame, first: str = "NiG-SGD", second: str = "NiM-SGD") -> pd.DataFrame:
+    """Compare noise in the gradient with noise in the model where one draw moves the model equally far.
+
+    Parameters
+    ----------
+    restarts : DataFrame
+        As `noise_outcomes` returns it.
+    first, second : str
+        Algorithms.
+
+    Returns
+    -------
+    DataFrame
+        One row per learning rate and displacement that both have: ``lr, displacement``, ``pairs`` (seeds of which
+        neither diverged), ``estimate, low, high, p_value`` (the first's accuracy less the second's in points, t
+        interval; NaN with fewer than two pairs), ``draws_first, draws_second`` (mean number of draws of noise a run).
+    """
+    rounded = restarts.assign(displacement=restarts["displacement"].round(9))
+    rows = []
+    for (rate, size), cell in rounded.groupby(["lr", "displacement"]):
+        one, other = (cell[cell["algorithm"] == name].set_index("seed") for name in (first, second))
+        if len(one) and len(other):
+            accuracy = [part.loc[~part["diverged"], "accuracy"] for part in (one, other)]
+            pairs = pd.concat(accuracy, axis=1, keys=["first", "second"], join="inner")
+            row = {
+                "lr": rate,
+                "displacement": size,
+                "pairs": len(pairs),
+                **_difference(pairs["first"], pairs["second"]),
+            }
+            draws = {
+                f"draws_{name}": part["noise_triggers"].mean() for name, part in (("first", one), ("second", other))
+            }
+            rows.append(row | draws)
+    return pd.DataFrame(rows)
+
+
+def _difference(first: pd.Series, second: pd.Series) -> dict[str, Any]:
+    """Return the mean difference of pairs with its t interval and p; NaN where there are fewer than two."""
+    if len(first) < 2:
+        return dict.fromkeys(("estimate", "low", "high", "p_value"), np.nan)
+    found = mean_difference(first, second, paired=True)
+    return {"estimate": found.estimate, **interval_columns(found), "p_value": found.p_value}

@@ -31,8 +31,8 @@ OTHERS = ("landscapes", "optimizers", "searches", "solutions")
 
 def grids() -> tuple[str, ...]:
     """Return the names of the grids: the folders of profiles that are not another experiment's."""
-    folders = (place.name for place in profiles.FOLDER.parent.iterdir() if place.is_dir())
-    return tuple(sorted(name for name in folders if name not in OTHERS))
+    folders = (place for place in profiles.FOLDER.parent.iterdir() if place.is_dir() and place != profiles.FOLDER)
+    return tuple(sorted(place.name for place in folders if place.name not in OTHERS))
 
 
 def grid_tasks(grid: str, profile: str) -> tuple[str, ...]:

@@ -111,6 +111,7 @@ def seconds(told: dict[str, Any], alone: bool) -> float:
 def inventory(profile: str, root: Path = RESULTS, *, restarts: int | None = None) -> list[dict[str, Any]]:
     """Return, per task, variant and algorithm of a profile, how many restarts there are of each kind, bytes and hours.
 
+    Grids over hyperparameters come last. ``experiment``: "optimizers", or the grid, which is the variant, too.
     ``wanted``: restarts that the profile asks for, also where a search has yet to choose their settings; ``done``;
     ``diverged``: how many of these diverged; ``running``, ``half_done``, ``damaged``: see `State`; ``bytes`` and
     ``core_hours`` of what is done.
@@ -126,7 +127,7 @@ def inventory(profile: str, root: Path = RESULTS, *, restarts: int | None = None
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
 
     def row_of(*names: str) -> dict[str, Any]:
-        named = dict(zip(("task", "variant", "algorithm"), names, strict=True))
+        named = dict(zip(("experiment", "task", "variant", "algorithm"), names, strict=True))
         return rows.setdefault(names, named | dict.fromkeys(counts, 0))
 
     index = Index(root)
@@ -134,8 +135,8 @@ def inventory(profile: str, root: Path = RESULTS, *, restarts: int | None = None
         plan = _plan(profile, restarts)
     else:
         plan = index.remembered(f"plan of {profile}, {restarts}", _sources(), lambda: _plan(profile, restarts))
-    for task, variant, algorithm, to_come, places in plan:
-        row = row_of(task, variant, algorithm)
+    for experiment, task, variant, algorithm, to_come, places in plan:
+        row = row_of(experiment, task, variant, algorithm)
         row["wanted"] += to_come
         known = [_Place(*place) for place in places]
         for place, found in zip(known, _states(known, root, index), strict=True):
@@ -150,11 +151,12 @@ def inventory(profile: str, root: Path = RESULTS, *, restarts: int | None = None
 
 
 def _plan(profile: str, restarts: int | None) -> list[list[Any]]:
-    """Return, per task, variant and algorithm of a profile, its restarts that have no settings yet, and its places."""
+    """Return, per experiment, task, variant and algorithm, its restarts that have no settings yet, and its places."""
     from popview.runs.annealed import AnnealedPlan
     from popview.runs.expansion import expand, unsearched
+    from popview.runs.grids import grid_specs, grid_tasks, grids
 
-    plan = []
+    plan: list[list[Any]] = []
     for task in profiles.tasks(profile):
         annealed = AnnealedPlan(profile, task)
         for variant in (*VARIANTS, *annealed.variants):
@@ -162,14 +164,24 @@ def _plan(profile: str, restarts: int | None) -> list[list[Any]]:
                 specs = expand(profile, task, variant=variant, restarts=restarts)
             else:
                 specs = annealed.expand(variant, restarts=restarts)
-            places: dict[str, list[_Place]] = {}
-            for spec in specs:
-                places.setdefault(spec.algorithm, []).append(_place(spec))
+            places = _places(specs)
             to_come = annealed.restarts_to_come if variant in annealed.variants else partial(unsearched, profile, task)
             later = to_come(variant, places, restarts)
             for name in {**places, **later}:
-                plan.append([task, variant, name, later.get(name, 0), places.get(name, [])])
+                plan.append(["optimizers", task, variant, name, later.get(name, 0), places.get(name, [])])
+    for grid in (name for name in grids() if profile in profiles.profile_names(profiles.FOLDER.parent / name)):
+        for task in grid_tasks(grid, profile):
+            places = _places(grid_specs(grid, profile, task, restarts=restarts))
+            plan += [[grid, task, grid, name, 0, places[name]] for name in places]
     return plan
+
+
+def _places(specs: Iterable[Part]) -> dict[str, list[_Place]]:
+    """Return the places of specs, by algorithm."""
+    found: dict[str, list[_Place]] = {}
+    for spec in specs:
+        found.setdefault(spec.algorithm, []).append(_place(spec))
+    return found
 
 
 def _sources() -> list[list[Any]]:

@@ -174,34 +174,35 @@ def acceptance(width: int, panels_of: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
+_OF_TASK = {"accuracy": "test accuracy, %", "train_loss": "training loss", "distance": "distance"}
+
+
 def on_task(width: int, cells: pd.DataFrame) -> Figure:
-    """Draw test accuracy and distance travelled of a network by the displacement, a column for each learning rate.
+    """Draw a network's test accuracy, training loss and distance by the displacement, a column per learning rate.
 
     Parameters
     ----------
     width : int
         In pixels.
     cells : DataFrame
-        ``algorithm, lr, displacement, accuracy, accuracy_low, accuracy_high, distance``; SGD's displacement is NaN.
+        ``algorithm, lr, displacement, accuracy, train_loss, distance``; SGD's displacement is NaN.
     """
     rates = sorted(set(cells["lr"]))
-    figure, panels = style.canvas(width, 165, 2 * len(rates), columns=len(rates), phone_columns=1, sharey="row")
     wide = width > style.PHONE
+    figure, panels = style.canvas(width, 150, 3 * len(rates), columns=len(rates), phone_columns=1, sharey="row")
     for i, rate in enumerate(rates):
         rows = cells[cells["lr"] == rate]
-        above, below = (panels[i], panels[i + len(rates)]) if wide else (panels[2 * i], panels[2 * i + 1])
-        for axes, column in ((above, "accuracy"), (below, "distance")):
+        own = panels[i :: len(rates)] if wide else panels[3 * i : 3 * i + 3]
+        for axes, (column, words) in zip(own, _OF_TASK.items(), strict=True):
             plain = rows[rows["algorithm"] == "SGD"]
             axes.axhline(plain[column].mean(), color="black", linestyle="--", linewidth=1)
             for name, line in rows[rows["algorithm"] != "SGD"].groupby("algorithm", sort=False):
                 line = line.sort_values("displacement")
                 axes.plot(line["displacement"], line[column], color=colour(name), marker=_MARKS[name], label=name)
             _log_ticks(axes)
-        above.set(title=f"η = {rate:g}")
-        below.set(xlabel="displacement", yscale="log")
-        if i == 0 or not wide:
-            above.set_ylabel("test accuracy, %")
-            below.set_ylabel("distance from the start")
+            axes.set(ylabel=words if i == 0 or not wide else "", yscale="linear" if column == "accuracy" else "log")
+        own[0].set(title=f"η = {rate:g}")
+        own[-1].set(xlabel="displacement")
     panels[0].legend(loc="lower left")
     return figure
 

@@ -69,3 +69,18 @@ def network_cells(cells: pd.DataFrame) -> pd.DataFrame:
             "distance": ordered["distance"],
         }
     )
+
+
+def alike(differences: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.noise_outcomes.at_equal_displacement`, with ``adjusted`` p: a line per cell."""
+    return pd.DataFrame(
+        {
+            "η": differences["lr"].map("{:g}".format),
+            "displacement": differences["displacement"].map(_size),
+            "pairs": differences["pairs"],
+            "in the gradient less in the model, points": cell_words.with_interval(differences, "estimate", form="+.1f"),
+            "p (Holm)": differences["adjusted"].map(p_value),
+            "draws in the gradient": differences["draws_first"].map("{:.0f}".format),
+            "in the model": differences["draws_second"].map("{:.0f}".format),
+        }
+    )
