@@ -12,9 +12,8 @@ Measures, on Himmelblau, in one process with one thread, gradient evaluations pe
 
 Then the time to 500 classified end points for each, (b) and (c) scaled up from the restarts that were run. Then Table 1
 (24 cells × 500) and chapter 4's search (18 protocols × 24 cells × 200), as few populations (`table_one.run_cells`) and
-cell by cell; a sweep of NiM-MBH over 27 settings of three hyperparameters × 200 restarts, and the sweep of two wells of
-the page on the magnitude of noise (two algorithms), as one population and in a loop. Every end point and counter of the
-two ways is compared.
+cell by cell; a sweep of NiM-MBH over 27 settings of three hyperparameters × 200 restarts, as one population and in a
+loop. Every end point and counter of the two ways is compared.
 Times are this process's processor time. Methods take turns within each repeat, so that a busy machine slows all of
 them. Cells: median, and range over repeats; ratios: median of the repeats' own, and range.
 Aims: (a) of GD within 3 × of (d) at 500 points, and ahead of it at 50,000; required: at least 100 × (b) and 30 × (c),
@@ -28,7 +27,6 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from time import process_time
 from typing import Any
 
@@ -42,10 +40,8 @@ from popview.common.environment import processor
 from popview.common.seeds import generator
 from popview.landscapes import get
 from popview.landscapes.restarts import Sample, sample, sample_each
-from popview.landscapes.transitions import landscape_of
 from popview.optimizers import make
 from popview.paper import table_one
-from popview.runs.sweeps import settings_of, sweep_parts
 
 RESTARTS, ITERATIONS, HOPS, ALONE, RUNS = 500, 1000, 20, 2, 4
 PROTOCOL = table_one.Protocol(restarts=RESTARTS, iterations=ITERATIONS)
@@ -157,19 +153,6 @@ def one_after_another(algorithm: str, settings: list[dict[str, Any]]) -> list[Sa
     return [sample(algorithm=algorithm, **setting) for setting in settings]
 
 
-def two_wells(algorithm: str, iterations: int) -> list[dict[str, Any]]:
-    """Return the settings of an algorithm in the sweep of two wells in two dimensions."""
-    part = sweep_parts("laptop", "two-wells-2d", (algorithm,))[0]
-    common = {"restarts": part.settings["restarts"], "iterations": iterations}
-    hops = {"epsilon": 1e-3} if "BH" in algorithm else {}
-    found = []
-    for row in settings_of(part):
-        place = landscape_of(*(row[name] for name in ("landscape", "dimension", "ratio", "depth")))
-        names = ("lr", "rho", "normalized", *(("tau",) if hops else ()))
-        found.append({**common, **hops, "landscape": place, **{name: row[name] for name in names}})
-    return found
-
-
 def ways(iterations: int) -> dict[str, tuple[Callable[[], list[Sample]], Callable[[], list[Sample]]]]:
     """Return what is computed as few populations, and one after another."""
     one, search, settings = [replace(PROTOCOL, iterations=iterations)], protocols(iterations), swept(iterations)
@@ -180,14 +163,6 @@ def ways(iterations: int) -> dict[str, tuple[Callable[[], list[Sample]], Callabl
             lambda: sample_each("NiM-MBH", settings),
             lambda: one_after_another("NiM-MBH", settings),
         ),
-        **{
-            f"two wells, {name}, {len(wells)} settings × 500": (
-                partial(sample_each, name, wells),
-                partial(one_after_another, name, wells),
-            )
-            for name in ("NiG-GD", "NiM-BH")
-            for wells in [two_wells(name, iterations)]
-        },
     }
 
 

@@ -32,7 +32,7 @@ ROOMS = (
 )
 
 #: Promised names → the room whose code they lead to.
-PROMISED = {"stationary": "landscapes"}
+PROMISED = {"flatness": "topography", "stationary": "landscapes"}
 
 #: Dotted name → source of each module of the library.
 MODULES = {

@@ -29,9 +29,12 @@ profile: str = "laptop"  # scale of the runs
 factor: float = 10.0  # by which the first layer of a network is multiplied, and the second divided [above 0]
 
 # %% tags=["remove-cell"]
+import numpy as np
 import pandas as pd
 import torch
 from myst_nb import glue
+from PIL import Image
+from sklearn.datasets import load_sample_image
 
 from popview.book import page, style
 from popview.book.cells import with_interval
@@ -46,6 +49,7 @@ from popview.paper.rules.by_tasks import SHARPNESS
 from popview.populations import flatness_factors, flatness_relations
 from popview.populations.comparisons import ALPHA
 from popview.runs.grids import grid_specs
+from popview.tasks.corruptions import IMAGE_CORRUPTIONS, corrupt_images
 from popview.tasks.digits import CORRUPTIONS, corrupted_digits
 from popview.tasks.setup import set_up
 from popview.topography.measures import Models, flatness_of
@@ -102,6 +106,41 @@ def sure(table: pd.DataFrame, outcome: str) -> str:
     return "all five measures" if len(real) == len(SHARPNESS) else named if len(real) else "no measure"
 
 
+every = {
+    "varied": flatness_factors.one_varies(learned),
+    "equal loss": flatness_factors.one_varies(flatness_factors.beyond_loss(learned)),
+}
+means = {name: rows[rows["hyperparameter"] == "mean"].set_index(["outcome", "measure"]) for name, rows in every.items()}
+gaps = {name: rows.loc["gap"].loc[list(SHARPNESS)] for name, rows in means.items()}
+glue("gap-smaller", int((gaps["varied"]["high"] < 0).sum()) or "none", display=False)
+larger = int((gaps["equal loss"]["low"] > 0).sum())
+glue("gap-larger", f"{larger} of five" if larger else "none", display=False)
+for name, outcome, measure in (
+    ("input-error", "error", "input_gradient_norm"),
+    ("distance-robust", "adjusted_error", "distance"),
+):
+    glue(name, with_interval(means["equal loss"].loc[[(outcome, measure)]], "tau").iloc[0], display=False)
+ALL = {
+    "error": "error",
+    "loss": "loss",
+    "gap": "loss less training loss",
+    "shifted_error": "error under corruption",
+    "adjusted_error": "the same beyond the clean error",
+}
+laid = means["equal loss"].assign(cell=lambda table: with_interval(table, "tau").to_numpy())["cell"].unstack("outcome")
+laid = laid.reindex(index=[*SHARPNESS, *(name for name in laid.index if name not in SHARPNESS)], columns=list(ALL))
+page.table(
+    "every-measure",
+    laid.rename(index=figures.MEASURE_NAMES, columns=ALL).rename_axis(index="measure", columns=None).reset_index(),
+)
+related = [
+    flatness_relations.relations(table).assign(task=task) for task, table in (("digits", settings), ("cifar10", cifar))
+]
+related += [rows.assign(level=name, task="digits") for name, rows in every.items()]
+agree = {"digits": flatness_relations.agreement(settings), "cifar10": flatness_relations.agreement(cifar)}
+both = pd.concat([rows.assign(task=task) for task, rows in agree.items()])
+for name, rows in (("relations", pd.concat(related)), ("agreement", both)):
+    glue(f"provenance-{name}", page.provenance(rows, f"{name}.csv", profile=profile), display=False)
 glue("worse", sure(varied, "error"), display=False)
 glue("sure", sure(beyond, "error"), display=False)
 glue("sure-robust", sure(beyond, "adjusted_error"), display=False)
@@ -121,11 +160,27 @@ glue("all-runs", len(digits.factorial), display=False)
 # above 1: the highest learning rate, the smallest batches, dropout). The figure leaves them out. The
 # verdicts below keep them, as their rules do; without them {glue:text}`verdicts-changed` verdict differs.
 #
-# `````{dropdown} The same for restarts, for means of settings, and on CIFAR-10
+# **The gap between test and training loss turns.** Where one setting varies, sharper minima have the smaller gap by {glue:text}`gap-smaller` of five
+# measures, surely so: what leaves a minimum sharp leaves the training loss high. At equal training loss they have the larger gap by {glue:text}`gap-larger`.
+#
+# **Two measures that are not of sharpness say more.** At equal training loss the size of the gradient by the input goes with the clean error,
+# τ {glue:text}`input-error`. The distance from the first weights goes with the extra error on corrupted images, τ {glue:text}`distance-robust`.
+#
+# `````{dropdown} All measures and outcomes; the same for restarts, for means of settings, and on CIFAR-10
+# ````{table} Digits at equal training loss: Kendall's τ between what is left of each measure beside a line in the training loss and what is worse, with 95 % intervals over seeds (jackknife), without the failed runs.
+# :name: table-flatness-every
+# ```{glue:md} every-measure
+# :format: myst
+# ```
+# ````
 # ```{glue:figure} relations-all
 # :name: figure-flatness-relations-all
 #
 # As above. Restarts and means are those of 20 single changes on Digits, and of ten algorithms on CIFAR-10, which has no factorial.
+# ```
+# ```{glue} provenance-relations
+# ```
+# ```{glue} provenance-agreement
 # ```
 # `````
 #
@@ -165,8 +220,7 @@ for name, said, arm in (
 ):
     glue(name, f"{said[arm]} of five" if said[arm] < len(SHARPNESS) else "all five", display=False)
 glue("apart", f"{arms.loc['adam', list(SHARPNESS)].max() / arms.loc['adam', list(SHARPNESS)].min():.0f}", display=False)
-agree = flatness_relations.agreement(settings, SHARPNESS)
-between = agree[agree["level"] == "between"]
+between = agree["digits"].query("level == 'between' and measure in @SHARPNESS and outcome in @SHARPNESS")
 glue("agree-least", page.signed(f"{between['tau'].min():.2f}"), display=False)
 glue("agree-most", page.signed(f"{between['tau'].max():.2f}"), display=False)
 levels_table = pd.concat(
@@ -177,6 +231,11 @@ levels_table = pd.concat(
     ignore_index=True,
 )
 NAMES = figures.MEASURE_NAMES | {"train_loss": "training loss"}
+
+
+def taken(table: pd.DataFrame) -> float:
+    """Return the core-hours of runs; those of SWA's are of its SGD."""
+    return float(table["core_hours"].sum()) if len(table) else 0.0
 
 
 def wide(table: pd.DataFrame, rows: str, titles: dict[str, str]) -> pd.DataFrame:
@@ -211,17 +270,14 @@ cells = granulated.assign(
 laid = cells.pivot(index=["outcome", "measure"], columns="varied", values="cell")
 columns = [*flatness_factors.SETTINGS.values(), "mean of the four"]
 page.table("granulated", laid[columns].reset_index())
-rest = beyond[beyond["hyperparameter"] == "mean"]
-rest = rest.assign(measure=rest["measure"].map(NAMES), outcome=rest["outcome"].map(OUTCOMES))
-rest["τ"], rest["p (Holm)"] = with_interval(rest, "tau"), rest["adjusted_p"].map(page.p_value)
-page.table("equal-loss", rest[["outcome", "measure", "τ", "p (Holm)"]])
 runs = {"runs": f"{len(digits.factorial)} and {len(digits.changes)}", "profile": profile, "unit": "one model per seed"}
 runs["processor"] = ", ".join(sorted({*digits.factorial["processor"], *digits.changes["processor"]}))
+runs |= {"seeds": "0 to 4 and 0 to 19", "core_hours": f"{taken(digits.factorial):.1f} and {taken(digits.changes):.1f}"}
 glue("provenance-changes", page.provenance(ratios, "changes.csv", **runs), display=False)
 few = {"runs": len(on_images), "profile": profile, "processor": ", ".join(sorted({*on_images["processor"]}))}
+few |= {"seeds": "0 to 2", "core_hours": f"{taken(on_images):.1f}"}
 glue("provenance-images", page.provenance(image_ratios, "changes-cifar10.csv", **few), display=False)
 glue("provenance-granulated", page.provenance(varied, "one-varies.csv", **runs), display=False)
-glue("provenance-beyond", page.provenance(beyond, "equal-loss.csv", **runs), display=False)
 
 # %% [markdown]
 # `````{dropdown} Every change and level, with intervals; every relation where one setting varies
@@ -255,14 +311,6 @@ glue("provenance-beyond", page.provenance(beyond, "equal-loss.csv", **runs), dis
 # ````
 # ```{glue} provenance-granulated
 # ```
-# ````{table} The same at equal training loss, mean of the four: what is left of each measure beside a line in the training loss, without the failed runs. Holm over the measures of an outcome.
-# :name: table-equal-loss
-# ```{glue:md} equal-loss
-# :format: myst
-# ```
-# ````
-# ```{glue} provenance-beyond
-# ```
 # `````
 #
 # ## Under shift, BatchNorm and adaptive methods lose most
@@ -284,8 +332,11 @@ glue("provenance-beyond", page.provenance(beyond, "equal-loss.csv", **runs), dis
 #
 # A test digit as it is, and at severities 1 to 5. Strengths are those made for 32 × 32 pixels; at 8 × 8 the same blur reaches further.
 # ```
-# The runs at default settings on Digits lack these measures: they were trained before there were corruptions, and were not computed
-# again.
+# ```{glue:figure} sheet-colour
+# :name: figure-corrupted-colour
+#
+# The six corruptions that CIFAR-10's test images get, on a photograph that ships with scikit-learn, at 32 × 32 pixels.
+# ```
 # `````
 
 # %% tags=["remove-cell"]
@@ -308,6 +359,17 @@ page.figure(
     "sheet",
     lambda width: figures.corruption_sheet(images, width),
     alt="Four lines of six small pictures of one digit: noise, blur, contrast, brightness, stronger to the right.",
+)
+photograph = Image.fromarray(load_sample_image("flower.jpg")).resize((32, 32), Image.Resampling.BOX)
+pixels = np.asarray(photograph)[None]
+corrupted = {
+    name: [pixels[0] / 255, *(corrupt_images(pixels, name, severity, seed=0)[0] / 255 for severity in range(1, 6))]
+    for name in IMAGE_CORRUPTIONS
+}
+page.figure(
+    "sheet-colour",
+    lambda width: figures.corruption_sheet(corrupted, width),
+    alt="Lines of six small pictures of a flower, one for each corruption of CIFAR-10, stronger to the right.",
 )
 
 # %% [markdown]
@@ -366,7 +428,7 @@ glue("same", f"{100 * apart.item():.5f} %", display=False)
 # %% [markdown]
 # ## What the article claims, and what came out
 #
-# ````{table} The article's claims, judged on Digits by rules written before the runs. Numbers: τ by the trace of the Hessian, or times the trace without the change, with 95 % intervals. Verdicts: by all five measures and all changes that are named; failed runs count.
+# ````{table} The article's claims, judged on Digits by rules written before the runs. Numbers: τ by the trace of the Hessian, or times the trace without the change, with 95 % intervals. Verdicts: by all five measures and all changes that are named; failed runs count. From: runs of the factorial (5 seeds), or pairs of runs of the same seed.
 # :name: table-flatness-claims
 # ```{glue:md} claims
 # :format: myst
@@ -401,7 +463,7 @@ glue("same", f"{100 * apart.item():.5f} %", display=False)
 #
 # ```python
 # import torch
-# from popview.topography.flatness import top_eigenvalue
+# from popview.flatness import top_eigenvalue
 # model, inputs, labels = torch.nn.Linear(2, 2), torch.eye(2), torch.tensor([0, 1])
 # loss = lambda: torch.nn.functional.cross_entropy(model(inputs), labels)
 # top_eigenvalue(loss, model.parameters(), generator=torch.Generator().manual_seed(0))
@@ -438,31 +500,40 @@ CLAIMS = {
 }
 
 
-def told(key: str) -> str:
-    """Write the number behind a claim, with its interval."""
+def told(key: str) -> tuple[str, str]:
+    """Write the number behind a claim, with its interval, and how many runs it is from."""
+    factorial = f"{len(digits.factorial)} runs"
     if key in OUTCOMES:
         rows = digits.relations.query("hyperparameter == 'mean' and measure == 'trace' and outcome == @key")
-        return "τ " + with_interval(rows, "tau").iloc[0]
+        return "τ " + with_interval(rows, "tau").iloc[0], factorial
+    level = flatness_factors.SETTINGS.get(key)
+    if level:
+        rows = levels_table.query("setting == @level and measure == 'trace'")
+        return "× " + with_interval(rows, "ratio", form=".2f").iloc[0], factorial
     if key == "robust":
         rows = shifts["beyond the clean error"].query("arm == 'sam'")
-        return with_interval(rows, "difference", 100, form="+.1f").iloc[0]
-    level = flatness_factors.SETTINGS.get(key)
-    rows = levels_table.query("setting == @level") if level else ratios.query("arm == @key")
-    return "× " + with_interval(rows.query("measure == 'trace'"), "ratio", form=".2f").iloc[0]
+        words = with_interval(rows, "difference", 100, form="+.1f").iloc[0]
+    else:
+        rows = ratios.query("arm == @key and measure == 'trace'")
+        words = "× " + with_interval(rows, "ratio", form=".2f").iloc[0]
+    return words, f"{rows['restarts'].iloc[0]} pairs"
 
 
 known = claims.read_claims().query("document == 'article'")
 results = claims.task_results(profile)
 entries = claims.judge_claims(known, results, Computed(), set(page_names()), None, grids)
-ours = entries[(entries["scale"] == "digits") & (entries["variant"] == "factors")].set_index("id")
+judged = entries[entries["variant"] == "factors"]
+ours, images = (judged[judged["scale"] == task].set_index("id") for task in ("digits", "cifar10"))
 page.table(
     "claims",
     pd.DataFrame(
         {
             "claim": [claim for claim, _, _ in CLAIMS.values()],
             "number of": [words for _, words, _ in CLAIMS.values()],
-            "number": [told(key) for _, _, key in CLAIMS.values()],
+            "number": [told(key)[0] for _, _, key in CLAIMS.values()],
+            "from": [told(key)[1] for _, _, key in CLAIMS.values()],
             "verdict": [f"**{ours.loc[name, 'verdict']}**" for name in CLAIMS],
+            "on CIFAR-10": [images.loc[name, "verdict"] for name in CLAIMS],
         }
     ),
 )

@@ -21,7 +21,7 @@
 # ```{glue:figure} gains
 # :name: figure-population-gains
 #
-# Gain in test score over the last model of one run of SGD, against the cost in training, with 95 % intervals over restarts. The best other optimizer is the best of all that were tried, so its gain is flattered by the choice. Of Digits no checkpoints of several runs were kept.
+# Gain in test score over the last model of one run of SGD, against the cost in training, with 95 % intervals over restarts; below, the same for each run of that cost. The best other optimizer is the best of all that were tried, so its gain is flattered by the choice. Of Digits no checkpoints of several runs were kept.
 # ```
 
 # %% tags=["parameters"]
@@ -35,6 +35,7 @@ from popview.book import page, style
 from popview.book.cells import with_interval
 from popview.book.figures import populations as population_figures
 from popview.book.names import task_title
+from popview.book.tables import populations as population_tables
 from popview.populations import disagreement, put_to_use
 from popview.runs import profiles
 
@@ -118,6 +119,7 @@ LINES = {
     "averaged": "one run, weights averaged",
     "ensemble of ten": "one run, ensemble of ten",
     "2 restarts": "two runs",
+    "3 restarts": "three runs",
     "5 restarts": "five runs",
     "10 restarts": "ten runs",
 }
@@ -195,6 +197,13 @@ glue(
 # optimizer on a task, at the same seed, {glue:text}`differ-less` differ less from SGD than its own next seed does. A new seed changes
 # more answers than most new optimizers do, and disagreement is what an ensemble lives on.
 #
+# ````{table} Answers of SGD's models that differ, in percent, and in brackets the correlation of their errors: between two of a run's ten checkpoints, two seeds, and two algorithms (the median over the others). Which of a run's checkpoints err together is not kept.
+# :name: table-disagreement
+# ```{glue:md} answers
+# :format: myst
+# ```
+# ````
+#
 # `````{dropdown} Every use of every algorithm's models, with calibration, and all pairs
 # The CSV files hold each arm of each algorithm, on the sample and on the whole test split, where the files have it: score,
 # negative log likelihood, expected calibration error (15 bins of equal width), average precision, cost in training and in forward passes.
@@ -202,7 +211,7 @@ glue(
 # number of them where there are more); their intervals leave out one run at a time, so runs shared by subsets are allowed for.
 # Pairs of runs share runs, too; their intervals are dyadic-robust.
 #
-# ````{table} SGD on the test sample: score, negative log likelihood and expected calibration error, by use.
+# ````{table} SGD: score, negative log likelihood and expected calibration error, by use, on the test sample that is scored at checkpoints and on the whole test split.
 # :name: table-calibration
 # ```{glue:md} calibration
 # :format: myst
@@ -285,6 +294,8 @@ page.figure(
     lambda width: population_figures.disagreement_with_sgd(near, width),
     alt="A panel for each task: the diamond of another seed lies to the right of most dots of other optimizers.",
 )
+summed = {task: disagreement.by_kind(table) for task, table in every_pair.items()}
+page.table("answers", population_tables.answers(summed))
 less = [
     row["disagreement"] < rows.iloc[0]["disagreement"] for rows in near.values() for _, row in rows.iloc[1:].iterrows()
 ]
@@ -300,10 +311,12 @@ glue(
     ),
     display=False,
 )
-own = every[(every["algorithm"] == "SGD") & (every["where"] == "sample") & (every["variant"] != "tuned")]
+own = every[(every["algorithm"] == "SGD") & (every["variant"] != "tuned")]
+own = own[own["calibration_error"].notna() | (own["where"] == "sample")]
 calibration = pd.DataFrame(
     {
         "task": own["task"].map(task_title),
+        "scored on": own["where"],
         "use": own["variant"] + ", " + own["arm"].where(own["restarts"] == 1, own["restarts"].astype(str) + " runs"),
         "score": (100 * own["metric"]).map("{:.1f}".format),
         "log likelihood": own["loss"].map("{:.3f}".format).replace("nan", "–"),

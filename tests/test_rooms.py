@@ -51,10 +51,13 @@ def test_lines_of_code_are_those_that_do_something():
 
 
 def test_promised_names_lead_to_the_same_code():
-    from popview import stationary
+    from popview import flatness, stationary
     from popview.landscapes import restarts
+    from popview.topography import flatness as measures
 
-    assert all(getattr(stationary, name) is getattr(restarts, name) for name in restarts.__all__)
+    for promised, module in ((stationary, restarts), (flatness, measures)):
+        assert promised.__all__ == module.__all__
+        assert all(getattr(promised, name) is getattr(module, name) for name in module.__all__)
 
 
 @pytest.mark.parametrize("chapter", ["algorithms", "test-functions", "five-runs", "printed-paper", "status"])

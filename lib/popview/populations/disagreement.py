@@ -124,6 +124,40 @@ def load_pairs(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
     return (pd.concat([table, pd.DataFrame(rows)], ignore_index=True) if rows else table).drop(columns="of")
 
 
+#: Who is compared → what a reader is told, from the most alike on.
+KINDS = {
+    "one run": "two checkpoints of one run",
+    "seeds": "two seeds",
+    "algorithms": "two algorithms, one seed",
+    "both": "two algorithms, two seeds",
+}
+
+
+def by_kind(pairs: pd.DataFrame, algorithm: str = "SGD") -> pd.DataFrame:
+    """Sum up how an algorithm's models differ from another checkpoint, seed or algorithm.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        As `load_pairs` returns it.
+    algorithm : str
+
+    Returns
+    -------
+    DataFrame
+        One row per ``variant, where`` and ``kind`` (of `KINDS`): ``models`` ("last", or "ten of lowest loss" together;
+        of one run, two of ten, one by one), ``cases`` (other algorithms, or 1), and the median over these of
+        ``disagreement`` and ``error_correlation`` (NaN where it is not kept).
+    """
+    own = pairs[pairs["algorithm"] == algorithm]
+    other = own["other"] != ""
+    kind = own["seeds"].map({"same": "seeds", "different": "seeds", "one run": "one run"})
+    kind = kind.mask(other & (own["seeds"] == "same"), "algorithms").mask(other & (own["seeds"] == "different"), "both")
+    groups = own.assign(kind=kind).groupby(["variant", "where", "models", "kind"], sort=False)
+    found = groups[list(MEASURED)].median().assign(cases=groups.size()).reset_index()
+    return found[["variant", "where", "models", "kind", "cases", *MEASURED]]
+
+
 def _within(variant: str, algorithm: str, told: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the row of two models of one run, where the files say it."""
     shares = [share for known in told for share in known.get("kept_models", {}).get("disagreement", [None])]

@@ -52,8 +52,8 @@ def flatness_table(profile: str, task: str, root: Path = RESULTS) -> pd.DataFram
     -------
     DataFrame
         ``algorithm, seed``, the columns of `MEASURES` that the files have, ``train_loss``, and `OUTCOMES_OF_FLATNESS`,
-        without the last two where the files have no corruptions: digits' base ones. The line of
-        ``adjusted_error`` is drawn through all restarts by least squares. Without rows where there are no results.
+        without the last two where the files have no corruptions. The line of ``adjusted_error`` is drawn through all
+        restarts by least squares. Without rows where there are no results.
 
     Raises
     ------

@@ -11,7 +11,12 @@ from popview.book import style
 from popview.book.tables.topography import MEASURES
 
 #: Measure → its name on the page.
-MEASURE_NAMES = MEASURES | {"trace": "trace of the Hessian"}
+MEASURE_NAMES = MEASURES | {
+    "trace": "trace of the Hessian",
+    "input_gradient_norm": "gradient by the input",
+    "weight_norm": "norm of the weights",
+    "distance": "distance from the start",
+}
 
 #: Arm of the single changes → its name.
 ARMS = {
@@ -153,7 +158,7 @@ def corruption_sheet(images: Mapping[str, Sequence[np.ndarray]], width: int) -> 
     Parameters
     ----------
     images : mapping of str to sequence of ndarray
-        Corruption → images, in [0, 1].
+        Corruption → images, in [0, 1], grey or of three colours.
     width : int
         In pixels.
     """

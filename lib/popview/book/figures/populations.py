@@ -1,5 +1,7 @@
 """What a population gains, and what it costs, task by task."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +16,7 @@ COSTS = (1, 2, 3, 5, 10)
 
 
 def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], width: int) -> Figure:
-    """Draw the gain of each use of SGD's models over its last model against the cost in runs, a panel per task.
+    """Draw the gain of each use of SGD's models over its last model against the cost in runs; below, gain per run.
 
     Parameters
     ----------
@@ -25,27 +27,39 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
     width : int
         In pixels.
     """
-    figure, axes = style.canvas(width, 250, len(arms), columns=max(2, len(arms)))
-    for ax, (task, rows) in zip(axes, arms.items(), strict=True):
-        ax.axhline(0, color="0.5", linewidth=0.8)
-        drawn = [_ensembles(ax, rows, variant) for variant in ("base", "annealed")]
-        _long_runs(ax, rows)
-        averaged = rows[(rows["variant"] == "base") & (rows["arm"] == "averaged")]
-        _points(ax, averaged, "s", colour("SGD"), filled=False)
-        if task in best and best[task]["gain"] == best[task]["gain"]:
-            row = best[task]
-            _points(ax, pd.DataFrame([row]), "*", colour(str(row["algorithm"])))
-            name = str(row["algorithm"])
-            style.note(ax, name, (row["cost"], 100 * row["gain"]), (5, -11), color=colour(name), va="baseline")
-        ax.set(title=task_title(task), xscale="log", xlim=(0.85, 12 if any(drawn) else 4))
-        ax.xaxis.set_major_locator(FixedLocator(COSTS))
-        ax.xaxis.set_major_formatter(FixedFormatter([str(cost) for cost in COSTS]))
-        ax.xaxis.set_minor_locator(FixedLocator([]))
+    figure, axes = style.canvas(width, 210, 2 * len(arms), columns=max(2, len(arms)))
+    for above, below, (task, rows) in zip(axes[: len(arms)], axes[len(arms) :], arms.items(), strict=True):
+        row = best.get(task)
+        for ax, own, rival in ((above, rows, row), (below, _per_run(rows), None if row is None else _per_run(row))):
+            ax.axhline(0, color="0.5", linewidth=0.8)
+            drawn = [_ensembles(ax, own, variant) for variant in ("base", "annealed")]
+            _long_runs(ax, own)
+            averaged = own[(own["variant"] == "base") & (own["arm"] == "averaged")]
+            _points(ax, averaged, "s", colour("SGD"), filled=False)
+            if rival is not None and rival["gain"] == rival["gain"]:
+                name = str(rival["algorithm"])
+                _points(ax, pd.DataFrame([rival]), "*", colour(name))
+                style.note(ax, name, (rival["cost"], 100 * rival["gain"]), (5, -11), color=colour(name), va="baseline")
+            ax.set(xscale="log", xlim=(0.85, 12 if any(drawn) else 4))
+            ax.xaxis.set_major_locator(FixedLocator(COSTS))
+            ax.xaxis.set_major_formatter(FixedFormatter([str(cost) for cost in COSTS]))
+            ax.xaxis.set_minor_locator(FixedLocator([]))
+        above.set(title=task_title(task))
+        below.set(title=f"{task_title(task)}, per run" if width <= style.PHONE else "")
     figure.supxlabel("training cost, in runs of SGD", fontsize=8.5)
     axes[0].set_ylabel("gain in points")
+    axes[len(arms)].set_ylabel("gain per run of cost")
     handles = _key(axes[0])
     figure.legend(handles=handles, loc="outside upper left", ncols=3 if width > style.PHONE else 1, handlelength=3)
     return figure
+
+
+def _per_run(rows: Any) -> Any:
+    """Return rows, or one, with the gain and its interval divided by the cost."""
+    divided = rows.copy()
+    for name in ("gain", "gain_low", "gain_high"):
+        divided[name] = rows[name] / rows["cost"]
+    return divided
 
 
 def _points(ax: Axes, rows: pd.DataFrame, mark: str, shade: str, filled: bool = True) -> None:

@@ -312,7 +312,7 @@ def sharper_is_worse(results: Results, outcome: str, weak: float) -> Decision | 
         "within": list_rows(within, told, ", "),
         "algorithms": int(within["algorithms"].iloc[0]),
         "restarts": int(within["restarts"].iloc[0]),
-        "between": list_rows(between, "{measure} {tau:+.2f}", ", "),
+        "between": list_rows(between, "{measure} {tau:+.2f} [{low:+.2f}, {high:+.2f}]", ", "),
     }
     return any_or_settled(real & (within["tau"] > 0), settled), numbers
 
