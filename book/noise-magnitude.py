@@ -124,7 +124,8 @@ def source(name: str, *what: object, **said: object) -> None:
 #
 # Across a well of curvature $k$ SAM bounces from $y$ to $-y$ with $|y| = \eta k \rho / (2 - \eta k)$. Where the bounce is long enough, it leaves. So SAM is
 # skewed to the wide well at raw gradients, a well {glue:text}`sam-ratio` times narrower, and a long look or a large step: by up to {glue:text}`sam-most` points.
-# With both at their largest, {glue:text}`sam-longest`, it prefers the narrow well by {glue:text}`sam-narrow` points. With
+# With both at their largest, {glue:text}`sam-longest`, it prefers the narrow well by {glue:text}`sam-narrow` points. In 10 and 100 dimensions
+# it is skewed likewise, to the wide well from a ratio of {glue:text}`sam-ratio-more` on. With
 # normalised gradients its bounce is shorter than a step, and {glue:text}`sam-normalised` of {glue:text}`sam-normalised-of` settings show a preference.
 #
 # Elsewhere SAM comes to rest on the ridge: where a look of length ρ crosses it, the slope there points back. At ρ = 0.3 {glue:text}`ridge-0.3` % of its
@@ -152,7 +153,12 @@ def source(name: str, *what: object, **said: object) -> None:
 # ```{glue:figure} phases-10
 # :name: figure-phases-10
 #
-# Equally deep wells in 10 dimensions; the narrow one is narrow in nine. SAM, which is not shown, prefers neither here and in 100.
+# Equally deep wells in 10 dimensions; the narrow one is narrow in nine.
+# ```
+# ```{glue:figure} phases-sam-more
+# :name: figure-phases-sam-more
+#
+# SAM in 10 and 100 dimensions by learning rate η, equally deep wells, raw gradients.
 # ```
 # ```{glue:figure} phases-100
 # :name: figure-phases-100
@@ -194,7 +200,7 @@ def source(name: str, *what: object, **said: object) -> None:
 # restarts {glue:text}`network-open` are undecided; {glue:text}`network-lost` diverged.
 #
 # Where one draw moves the weights equally far, noise in the gradient harms more. It scores less than noise in the model in
-# {glue:text}`alike-worse` of {glue:text}`alike-of` such cells (Holm), by up to {glue:text}`alike-most` points, and more in {glue:text}`alike-better`. It is
+# {glue:text}`alike-worse` of {glue:text}`alike-of` such cells (Holm), by up to {glue:text}`alike-most` points, and in {glue:text}`alike-better` of them more. It is
 # drawn at each of {glue:text}`alike-draws` steps, and momentum adds the draws up; noise in the model waits for a small gradient, and is drawn
 # {glue:text}`alike-rare` times. Basin Hopping needs no more hops: at a displacement of 0.5 and η = 0.05, NiM-BH with 5, 25 and 100
 # hops a run stands {glue:text}`hops-network` points from SGD.
@@ -240,6 +246,12 @@ def usual(rows):
     return rows[rows["lr"] == 0.01]
 
 
+def in_dimensions(size):
+    """Name SAM's panels of raw gradients by dimension and learning rate."""
+    rows = level[size][(level[size]["algorithm"] == "SAM") & ~level[size]["normalized"]]
+    return rows.assign(panel=f"SAM, {size}-d, η = " + rows["lr"].map("{:g}".format))
+
+
 drawn = {
     "": panel(usual(flat), ("NiG-GD", "SAM")),
     "-all": panel(usual(flat), HOPPING),
@@ -247,6 +259,7 @@ drawn = {
     "-sam": panel(flat[~flat["normalized"]], ("SAM",), rates=True),
     "-10": panel(level[10], FEW),
     "-100": panel(level[100], FEW),
+    "-sam-more": pd.concat([in_dimensions(size) for size in (10, 100)]),
 }
 for name, rows in drawn.items():
     page.figure(
@@ -278,6 +291,8 @@ def wide(rows, names):
 _, looking = wide(flat, ("SAM",))
 glue("sam-most", f"{looking['change'].max():.0f}", display=False)
 glue("sam-ratio", f"{looking['ratio'].min():g}", display=False)
+more = [wide(level[size], ("SAM",))[1]["ratio"].min() for size in (10, 100)]
+glue("sam-ratio-more", page.listed(dict.fromkeys(f"{ratio:g}" for ratio in more)), display=False)
 narrow = flat[(flat["preference"] == "narrow") & (flat["algorithm"] == "SAM")]
 said = page.listed(f"η = {row.lr:g} and ρ = {row.displacement:g}" for row in narrow.itertuples())
 glue("sam-longest", said, display=False)
