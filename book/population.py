@@ -21,7 +21,7 @@
 # ```{glue:figure} gains
 # :name: figure-population-gains
 #
-# Gain in test score over the last model of one run of SGD, against the cost in training, with 95 % intervals over restarts; below, the same for each run of that cost. The best other optimizer is the best of all that were tried, so its gain is flattered by the choice. Of Digits no checkpoints of several runs were kept.
+# Gain in test score over the last model of one run of SGD, against the cost in training, with 95 % intervals over restarts, and the same for each run of that cost. The best other optimizer is the best of all that were tried, so its gain is flattered by the choice. Of Digits no checkpoints of several runs were kept.
 # ```
 
 # %% tags=["parameters"]

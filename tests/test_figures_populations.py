@@ -36,7 +36,7 @@ def test_gains_in_points_stand_at_their_cost(width):
     assert any(np.allclose(line, [[1, 8.5], [2, 8.6]]) for line in lines if len(line) == 2)
     assert max(line[:, 0].max() for line in lines if len(line)) <= 10
     assert [text.get_text() for text in first.texts] == ["SWA"]
-    per_run = [line.get_xydata() for line in drawn.axes[2].get_lines()]
+    per_run = [line.get_xydata() for line in drawn.axes[1 if width == style.PHONE else 2].get_lines()]
     assert any(np.allclose(line, [[1, 6], [2, 4], [3, 3]]) for line in per_run if len(line) == 3)
     assert any(np.allclose(line, [[1, 8.5], [2, 4.3]]) for line in per_run if len(line) == 2)
     plt.close(drawn)

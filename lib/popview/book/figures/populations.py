@@ -27,8 +27,10 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
     width : int
         In pixels.
     """
-    figure, axes = style.canvas(width, 210, 2 * len(arms), columns=max(2, len(arms)))
-    for above, below, (task, rows) in zip(axes[: len(arms)], axes[len(arms) :], arms.items(), strict=True):
+    number, phone = len(arms), width <= style.PHONE
+    figure, axes = style.canvas(width, 150 if phone else 210, 2 * number, columns=max(2, number), phone_columns=2)
+    gains, per_run = (axes[::2], axes[1::2]) if phone else (axes[:number], axes[number:])
+    for above, below, (task, rows) in zip(gains, per_run, arms.items(), strict=True):
         row = best.get(task)
         for ax, own, rival in ((above, rows, row), (below, _per_run(rows), None if row is None else _per_run(row))):
             ax.axhline(0, color="0.5", linewidth=0.8)
@@ -45,11 +47,11 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
             ax.xaxis.set_major_formatter(FixedFormatter([str(cost) for cost in COSTS]))
             ax.xaxis.set_minor_locator(FixedLocator([]))
         above.set(title=task_title(task))
-        below.set(title=f"{task_title(task)}, per run" if width <= style.PHONE else "")
+        below.set(title="the same per run" if phone else "")
     figure.supxlabel("training cost, in runs of SGD", fontsize=8.5)
-    axes[0].set_ylabel("gain in points")
-    axes[len(arms)].set_ylabel("gain per run of cost")
-    handles = _key(axes[0])
+    gains[0].set_ylabel("gain in points")
+    per_run[0].set_ylabel("" if phone else "gain per run of cost")
+    handles = _key(gains[0])
     figure.legend(handles=handles, loc="outside upper left", ncols=3 if width > style.PHONE else 1, handlelength=3)
     return figure
 
