@@ -166,7 +166,7 @@ for name, frame in (("ledger", entries), ("rules", stated), ("reconsidered", rev
 #
 # The margins were fixed before the runs; the rules were not. They were worded and sharpened while results came in, so
 # a verdict is a reading of these data, to be tried on others. Both readings are of the same results, those of
-# 29 November 2026. Later that day annealed runs replaced the searched ones of Digits, by the same rules; the ledger above has
+# 29 November 2026, or CIFAR-10's single changes of the day after. Later that day annealed runs replaced the searched ones of Digits, by the same rules; the ledger above has
 # their verdicts.
 #
 # `````{dropdown} What was changed, when, and the verdicts by both rules

@@ -441,6 +441,6 @@ def test_pairs_are_summed_up_by_who_is_compared():
         {"seeds": 0.20, "algorithms": 0.12, "both": 0.22, "one run": 0.18}
     )
     (line,) = answers({"digits": found.reset_index()}).to_dict("records")
-    assert line["two algorithms, one seed"] == "12.0 (0.75)"
+    assert line["two algorithms, one seed"] == "12.0 (0.75), of 2"
     assert line["two checkpoints of one run"] == "18.0"
     assert (line["each is"], line["scored on"]) == ("a last model", "whole test split")

@@ -97,7 +97,12 @@ class TestOneVaries:
 
     def test_beyond_the_loss_is_what_a_line_leaves(self):
         table = factorial().assign(train_loss=lambda t: np.exp(t["error"]))
+        table["gap"] = 3 * np.log(table["train_loss"]) + np.random.default_rng(5).normal(size=len(table))
         found = flatness_factors.beyond_loss(table, SHARPNESS)
+        fitted = scipy.stats.linregress(np.log(table["train_loss"]), table["gap"])
+        left = table["gap"] - fitted.intercept - fitted.slope * np.log(table["train_loss"])
+        assert found["gap"].to_numpy() == pytest.approx(left.to_numpy(), abs=1e-9)
+        assert found["train_loss"].equals(table["train_loss"])
         line = scipy.stats.linregress(np.log(table["train_loss"]), np.log(table["trace"]))
         wanted = np.log(table["trace"]) - line.intercept - line.slope * np.log(table["train_loss"])
         assert found["trace"].to_numpy() == pytest.approx(wanted.to_numpy(), abs=1e-9)
@@ -163,8 +168,15 @@ class TestRules:
             assert RULES[rule](evidence).word == "not run here", gone
             assert RULES[rule](Factors(pd.DataFrame(), whole)).word != "not run here"
 
-    def test_every_rule_says_that_it_was_written_before(self):
-        assert all(rule.states.endswith("Written before the runs.") for rule in RULES.values())
+    def test_every_rule_says_when_it_was_written_and_what_was_changed_since(self):
+        ends = ("Written before the runs.", "Written before the runs on Digits.", "with the runs there.")
+        assert all(rule.states.endswith(ends) for rule in RULES.values())
+        assert all(rule.changed for rule in RULES.values() if rule.states.endswith("on Digits."))
+
+    @pytest.mark.parametrize(("factor", "word"), [(2.0, "holds"), (0.5, "does not hold"), (1.0, "inconclusive")])
+    def test_arms_that_end_at_a_higher_loss(self, factor, word):
+        table = singles(factor).assign(train_loss=lambda rows: rows["trace"])
+        assert RULES["slower"](Factors(pd.DataFrame(), table)).word == word
 
     def test_what_goes_without_counts_the_other_way(self):
         """Without BatchNorm and weight decay all is twice as sharp, and so is what the other regularizers do."""

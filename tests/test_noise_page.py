@@ -195,6 +195,10 @@ class TestNetwork:
         (row,) = at_equal_displacement(pd.concat(frames, ignore_index=True)).to_dict("records")
         expected = scipy.stats.ttest_rel(one[:5], other[:5])
         assert (row["displacement"], row["pairs"], row["draws_first"], row["draws_second"]) == (0.3, 5, 500, 20)
+        far = pd.concat([frames[0], frames[1].assign(displacement=3.0)], ignore_index=True)
+        assert at_equal_displacement(far).empty
+        (carried,) = at_equal_displacement(far, times=10).to_dict("records")
+        assert carried == row
         laid = tables.alike(pd.DataFrame([row]).assign(adjusted=0.5)).to_dict("records")[0]
         assert (laid["displacement"], laid["pairs"], laid["draws in the gradient"], laid["in the model"]) == (
             "0.3",

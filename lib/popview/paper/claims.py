@@ -84,13 +84,14 @@ def rules_of_claims(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``document, claim, evidence`` (a column of the claims), ``rule`` (its name), ``stated``.
+        ``document, claim, evidence`` (a column of the claims), ``rule`` (its name), ``stated``, ``changed`` (in sight
+        of results, and when; or empty).
     """
     rules = _all_rules()
     long = table.melt(["document", "claim"], list(rules), "evidence", "rule", ignore_index=False)
     rows = long[long["rule"] != ""].sort_index(kind="stable").reset_index(drop=True)
-    pairs = zip(rows["evidence"], rows["rule"], strict=True)
-    return rows.assign(stated=[rules[kind][name].states for kind, name in pairs])
+    found = [rules[kind][name] for kind, name in zip(rows["evidence"], rows["rule"], strict=True)]
+    return rows.assign(stated=[rule.states for rule in found], changed=["; ".join(rule.changed) for rule in found])
 
 
 #: Kind of results → the words where there are none.
@@ -148,8 +149,8 @@ def task_results(profile: str) -> dict[tuple[str, str], Results | None]:
 def revised_verdicts(table: pd.DataFrame) -> pd.DataFrame:
     """Return the verdicts by the rules that were changed in sight of results, as they are and as they were before.
 
-    Both are of the results of 29 November 2026, base and tuned, and are kept in ``data/paper/revised-verdicts.csv``.
-    The earlier rules are in the repository's history.
+    Both are of the results of 29 November 2026, base and tuned, or of CIFAR-10's single changes of 30 November, and are
+    kept in ``data/paper/revised-verdicts.csv``. The earlier rules are in the repository's history.
 
     Parameters
     ----------
@@ -163,11 +164,13 @@ def revised_verdicts(table: pd.DataFrame) -> pd.DataFrame:
         changed`` (when, why and what).
     """
     file = PAPER / "revised-verdicts.csv"
-    rules, claims = load_rules("task"), table.set_index("id")
+    rules, claims = _all_rules(), table.set_index("id")
     verdicts = read_csv_table(file, ("id", "scale", "earlier", "verdict")).join(
-        claims[["document", "claim", "task"]], on="id", how="inner"
+        claims[["document", "claim", "task", "factors"]], on="id", how="inner"
     )
-    changed = verdicts["task"].map(lambda rule: ". ".join(rules[rule].changed))
+    kinds = ["factors" if variant == "factors" else "task" for variant in verdicts["variant"]]
+    named = [row[kind] for kind, row in zip(kinds, verdicts.to_dict("records"), strict=True)]
+    changed = [". ".join(rules[kind][name].changed) for kind, name in zip(kinds, named, strict=True)]
     return verdicts.assign(changed=changed)[
         ["id", "document", "claim", "scale", "variant", "verdict", "earlier", "changed"]
     ]

@@ -102,21 +102,30 @@ def learned(table: pd.DataFrame) -> pd.DataFrame:
     return adjusted(table[table["train_loss"] < LEARNED].drop(columns="adjusted_error").reset_index(drop=True))
 
 
-def beyond_loss(table: pd.DataFrame, measures: Sequence[str] = MEASURES) -> pd.DataFrame:
-    """Return a table with the logarithm of each measure less its least-squares line in that of the training loss.
+def beyond_loss(
+    table: pd.DataFrame,
+    measures: Sequence[str] = MEASURES,
+    outcomes: Sequence[str] = tuple(OUTCOMES_OF_FLATNESS),
+    degree: int = 1,
+) -> pd.DataFrame:
+    """Return a table of what the training loss explains neither of the measures nor of the outcomes.
 
-    Sharpness shrinks with the loss itself: what is left is what the loss does not explain.
+    Sharpness shrinks with the training loss itself, and errors move with it. From the logarithm of each measure, and
+    from each outcome, its least-squares polynomial in the logarithm of the training loss is taken away.
 
     Parameters
     ----------
     table : DataFrame
         As `factor_table` returns it.
-    measures : sequence of str
-        Columns; one that is not above 0 in every run is left out.
+    measures, outcomes : sequence of str
+        Columns; a measure that is not above 0 in every run is left out.
+    degree : int
+        Of the polynomial: a line by default.
     """
     loss = np.log(table["train_loss"])
-    logs = {name: np.log(table[name]) for name in _positive(table, measures)}
-    rest = {name: log - np.polyval(np.polyfit(loss, log, 1), loss) for name, log in logs.items()}
+    values = {name: np.log(table[name]) for name in _positive(table, measures)}
+    values |= {name: table[name] for name in outcomes if name in table}
+    rest = {name: value - np.polyval(np.polyfit(loss, value, degree), loss) for name, value in values.items()}
     return table.drop(columns=[name for name in measures if name in table]).assign(**rest)
 
 

@@ -85,8 +85,10 @@ def against_plain(restarts: pd.DataFrame, outcomes: Sequence[str] = ("accuracy",
     return pd.DataFrame(rows)
 
 
-def at_equal_displacement(restarts: pd.DataFrame, first: str = "NiG-SGD", second: str = "NiM-SGD") -> pd.DataFrame:
-    """Compare noise in the gradient with noise in the model where one draw moves the model equally far.
+def at_equal_displacement(
+    restarts: pd.DataFrame, first: str = "NiG-SGD", second: str = "NiM-SGD", times: float = 1
+) -> pd.DataFrame:
+    """Compare noise in the gradient with noise in the model where one draw moves the model equally far at once.
 
     Parameters
     ----------
@@ -94,15 +96,19 @@ def at_equal_displacement(restarts: pd.DataFrame, first: str = "NiG-SGD", second
         As `noise_outcomes` returns it.
     first, second : str
         Algorithms.
+    times : float
+        How many times as far the second's draw moves it. With momentum μ a draw in the gradient is carried on, to
+        1 / (1 − μ) times as far.
 
     Returns
     -------
     DataFrame
-        One row per learning rate and displacement that both have: ``lr, displacement``, ``pairs`` (seeds of which
-        neither diverged), ``estimate, low, high, p_value`` (the first's accuracy less the second's in points, t
-        interval; NaN with fewer than two pairs), ``draws_first, draws_second`` (mean number of draws of noise a run).
+        One row per learning rate and displacement, of the first, that both have: ``lr, displacement``, ``pairs`` (seeds
+        of which neither diverged), ``estimate, low, high, p_value`` (the first's accuracy less the second's in points,
+        t interval; NaN with fewer than two pairs), ``draws_first, draws_second`` (mean draws of noise a run).
     """
-    rounded = restarts.assign(displacement=restarts["displacement"].round(9))
+    moved = restarts["displacement"].mask(restarts["algorithm"] == second, restarts["displacement"] / times)
+    rounded = restarts.assign(displacement=moved.round(9))
     rows = []
     for (rate, size), cell in rounded.groupby(["lr", "displacement"]):
         one, other = (cell[cell["algorithm"] == name].set_index("seed") for name in (first, second))

@@ -56,7 +56,7 @@ ARMS_OF_IMAGES = ARMS | {
 LEVELS = {
     "within": ("restarts of one setting", "o", "#0173b2"),
     "varied": ("one setting varied, all else equal", "D", "#d55e00"),
-    "beyond": ("the same, at equal training loss", "o", "#333333"),
+    "beyond": ("the same, training loss taken out", "o", "#333333"),
     "between": ("means of settings", "s", "#7f3b08"),
 }
 

@@ -102,7 +102,8 @@ def phases(width: int, preferred: pd.DataFrame) -> Figure:
         if len(x):
             sizes = grid.to_numpy()[y, x]
             top = np.abs(sizes).argmax()
-            axes.text(x[top] - 0.6, y[top], f"{sizes[top]:.0f}", ha="right", va="center", fontweight="bold")
+            side, up = (0.3, "bottom") if y[top] < len(grid) - 1 else (-0.3, "top")
+            axes.text(x[top], y[top] + side, f"{sizes[top]:.0f}", ha="center", va=up, fontweight="bold")
         axes.set_xticks(range(0, grid.shape[1], 2), [f"{value:g}" for value in grid.columns[::2]])
         axes.set_yticks(range(len(grid)), [f"{value:g}" for value in grid.index])
         axes.set(title=name, xlabel="how far SAM looks, ρ" if name.startswith("SAM") else "displacement")

@@ -138,7 +138,8 @@ _EVIDENCE = {
 def rules(stated: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.paper.claims.rules_of_claims`: claim, evidence, rule, with the words of verdicts in italics."""
     again = stated["claim"].duplicated()
-    words = stated["stated"].str.replace(r"'([a-z ]+)'", r"*\1*", regex=True)
+    said = stated["stated"] + (" Changed: " + stated["changed"] + ".").where(stated["changed"] != "", "")
+    words = said.str.replace(r"'([a-z ]+)'", r"*\1*", regex=True)
     return pd.DataFrame(
         {
             "claim": stated["claim"].mask(again, ""),

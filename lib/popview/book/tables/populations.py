@@ -21,12 +21,13 @@ def answers(summed: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             where = "whole" if (rows["where"] == "whole").any() else "sample"
             own = rows[rows["where"] == where]
             models = own.loc[own["kind"] != "one run", "models"].iloc[0]
-            cells = {row.kind: _cell(row.disagreement, row.error_correlation) for row in own.itertuples()}
+            cells = {row.kind: _cell(row.disagreement, row.error_correlation, row.cases) for row in own.itertuples()}
             line = {"task": task_title(task), "settings": variant, "scored on": _WHERE[where]}
             line["each is"] = "ten checkpoints" if models.startswith("ten") else "a last model"
             lines.append(line | {words: cells.get(kind, "–") for kind, words in KINDS.items()})
     return pd.DataFrame(lines)
 
 
-def _cell(differ: float, together: float) -> str:
-    return f"{100 * differ:.1f}" + ("" if together != together else f" ({together:.2f})")
+def _cell(differ: float, together: float, cases: int) -> str:
+    of = f", of {cases}" if cases > 1 else ""
+    return f"{100 * differ:.1f}" + ("" if together != together else f" ({together:.2f})") + of

@@ -49,7 +49,7 @@ class Factors:
     @cached_property
     def relations(self) -> pd.DataFrame:
         """`flatness_factors.one_varies`, of `SHARPNESS`."""
-        outcomes = (*flatness_factors.OUTCOMES_OF_FLATNESS, "train_loss")
+        outcomes = (*flatness_factors.OUTCOMES_OF_FLATNESS, "train_loss", "input_gradient_norm")
         return flatness_factors.one_varies(self.factorial, SHARPNESS, outcomes)
 
 
@@ -118,6 +118,16 @@ def arms_are_more_robust(factors: Factors, arms: Sequence[str]) -> Decision | No
     more = table["difference"].where(~table["arm"].str.startswith(WITHOUT), -table["difference"])
     word = signs(real & (more < 0), real & (more > 0))
     return word, {"differences": told, "restarts": int(table["restarts"].min())}
+
+
+def arms_have_higher_loss(factors: Factors, arms: Sequence[str]) -> Decision | None:
+    """'holds' if all arms end at a higher training loss than plain SGD at the same number of epochs."""
+    if not (there := factors.arms(arms)):
+        return None
+    table = flatness_factors.ratios(factors.changes, there, ["train_loss"])
+    real = table["adjusted_p"] <= ALPHA
+    word = signs(real & (table["ratio"] > 1), real & (table["ratio"] < 1))
+    return word, _numbers(table, "{arm} {ratio:.2f} [{low:.2f}, {high:.2f}]")
 
 
 def _word(table: pd.DataFrame, ratio: pd.Series) -> Word:
