@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # With the training loss taken out, measures of flatness contradict each other
+# # Beyond training loss, measures of flatness contradict each other
 #
 # On Digits, sharper minima have a higher test error by {glue:text}`worse`: rank correlations of
 # {glue:text}`varied`. But what flattens also lowers the training loss. With that taken out of both, sharper minima have the higher
@@ -181,7 +181,7 @@ glue("all-runs", len(digits.factorial), display=False)
 # A correlation over all runs may come from one setting that moves sharpness and error both. So runs are compared only where one setting
 # varies {cite:p}`jiang2020`. Of the factorial's {glue:text}`all-runs` runs {glue:text}`failed` failed (training loss
 # above 1: the highest learning rate, the smallest batches, dropout). The figure leaves them out; with them its first correlations
-# are {glue:text}`varied-all`. The verdicts below keep them, as their rules do. Without them {glue:text}`verdicts-changed`.
+# are {glue:text}`varied-all`. The verdicts below keep them, as their rules do.
 #
 # **The gap between test and training loss turns.** Where one setting varies, sharper minima have the smaller gap by {glue:text}`gap-smaller` of five
 # measures (Holm), since most settings that sharpen leave the training loss high; under dropout {glue:text}`gap-dropout` of five say the opposite. With the training loss
@@ -473,6 +473,8 @@ glue("same", f"{100 * apart.item():.5f} %", display=False)
 # variance in the parameter space", of which the article does not say what varies.
 #
 # `````{dropdown} Every claim at every scale, with its numbers, and the rules
+# The factorial's verdicts count its failed runs. Without these {glue:text}`verdicts-changed`.
+#
 # ````{table} The article's claims: verdict, and the numbers with their intervals behind it.
 # :name: table-flatness-claims-full
 # ```{glue:md} claims-full

@@ -129,13 +129,13 @@ def source(name: str, *what: object, **said: object) -> None:
 # it is skewed at a ratio of {glue:text}`sam-ratio-more` alone, the largest that was tried: to the wide well, and with the longest steps to the
 # narrow one. With normalised gradients its bounce is shorter than a step, and {glue:text}`sam-normalised` of {glue:text}`sam-normalised-of` settings show a preference.
 #
-# Elsewhere SAM comes to rest on the ridge: where a look of length ρ crosses it, the slope there points back. At ρ = 0.3 {glue:text}`ridge-0.3` % of its
-# runs end so, at ρ = 1 {glue:text}`ridge-1` %.
-#
 # **The paper's claim** that NiG-GD and SAM are skewed towards flat minima, and the others are not: both can be, at sizes that would show in any table. At the sizes at which its
 # Table 1 looks as it does they are not; and where they are, Basin Hopping is too.
 #
-# `````{dropdown} Basin Hopping; a deeper narrow well; 10 and 100 dimensions; SAM by learning rate
+# `````{dropdown} Basin Hopping; a deeper narrow well; 10 and 100 dimensions; SAM by learning rate, and on the ridge
+# SAM may come to rest on the ridge between the wells: where a look of length ρ crosses it, the slope there points back. At ρ = 0.3
+# {glue:text}`ridge-0.3` % of its runs end so, at ρ = 1 {glue:text}`ridge-1` %.
+#
 # ```{glue:figure} phases-all
 # :name: figure-phases-all
 #

@@ -64,6 +64,10 @@ _SHADES = ("#0173b2", "#d55e00", "#029e73", "#7f3b08", "#4c4c4c")
 _MARKS = ("o", "D", "^", "v", "s")
 
 
+#: How far below its mark a number stands, by how many marks share a line: away from the others.
+_BESIDE = {1: (0.0,), 2: (-0.15, 0.06), 4: (0.0,) * 4}
+
+
 def tau_levels(
     panels: Mapping[str, pd.DataFrame], measures: Sequence[str], width: int, levels: Sequence[str] = tuple(LEVELS)
 ) -> Figure:
@@ -84,7 +88,7 @@ def tau_levels(
     offsets = 0.64 * ((np.arange(len(levels)) + 0.5) / len(levels) - 0.5)
     for ax, (title, rows) in zip(axes, panels.items(), strict=True):
         ax.axvline(0, color="0.3", linewidth=0.8)
-        for level, offset in zip(levels, offsets, strict=True):
+        for level, offset, shift in zip(levels, offsets, _BESIDE[len(levels)], strict=True):
             name, mark, shade = LEVELS[level]
             own = rows[rows["level"] == level]
             places = [measures.index(measure) + offset for measure in own["measure"]]
@@ -93,7 +97,7 @@ def tau_levels(
             columns = (own[name] for name in ("tau", "low", "high"))
             for place, words, tau, low, high in zip(places, own.get("words", ()), *columns, strict=False):
                 end, side = (high + 0.05, "left") if tau > 0 else (low - 0.05, "right")
-                ax.text(end, place, words, color=shade, weight="bold", va="center", ha=side)
+                ax.text(end, place + shift, words, color=shade, weight="bold", va="center", ha=side)
         ax.set(title=title, xlim=(-1.02, 1.02), xticks=[-1, -0.5, 0, 0.5, 1])
         style.lines(ax, [MEASURE_NAMES[name] for name in measures], grid=True)
         ax.tick_params(labelbottom=True)

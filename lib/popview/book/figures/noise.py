@@ -102,8 +102,11 @@ def phases(width: int, preferred: pd.DataFrame) -> Figure:
         if len(x):
             sizes = grid.to_numpy()[y, x]
             top = np.abs(sizes).argmax()
-            side, up = (0.3, "bottom") if y[top] < len(grid) - 1 else (-0.3, "top")
-            axes.text(x[top], y[top] + side, f"{sizes[top]:.0f}", ha="center", va=up, fontweight="bold")
+            free = x[top]  # left of the dots that touch it
+            while free - 1 in x[y == y[top]]:
+                free -= 1
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
+            axes.text(free - 0.6, y[top], f"{sizes[top]:.0f}", ha="right", va="center", fontweight="bold", bbox=box)
         axes.set_xticks(range(0, grid.shape[1], 2), [f"{value:g}" for value in grid.columns[::2]])
         axes.set_yticks(range(len(grid)), [f"{value:g}" for value in grid.index])
         axes.set(title=name, xlabel="how far SAM looks, ρ" if name.startswith("SAM") else "displacement")
