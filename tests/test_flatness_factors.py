@@ -279,8 +279,8 @@ class TestFigures:
         assert points == {(-0.5, places[0]), (0.2, places[1])}
         told = {text.get_text(): (text.get_position(), text.get_ha()) for text in ax.texts}
         assert told == {
-            "−0.50": (pytest.approx((-0.65, places[0])), "right"),
-            "0.20": (pytest.approx((0.35, places[1])), "left"),
+            "−0.50": (pytest.approx((-0.65, places[0] - 0.15)), "right"),  # clear of the other's number
+            "0.20": (pytest.approx((0.35, places[1] + 0.06)), "left"),
         }
 
     def test_a_number_stands_on_the_side_of_its_estimate(self):
