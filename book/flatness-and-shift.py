@@ -284,6 +284,8 @@ page.table("arms-images", wide(image_ratios, "arm", figures.ARMS_OF_IMAGES).rena
 glue("images-run", image_ratios["arm"].nunique(), display=False)
 glue("images-planned", len({spec.arm for spec in planned}) - 1, display=False)
 glue("images-seeds", int(image_ratios["restarts"].min()), display=False)
+machines = on_images.groupby("arm")["processor"].agg(set)
+glue("images-elsewhere", int((machines.drop("plain") != machines["plain"]).sum()) or "none", display=False)
 by_trace = image_ratios[image_ratios["measure"] == "trace"].set_index("arm")
 for name in ("adam", "rmsprop", "small-rate", "small-batch"):
     row = by_trace.loc[name] if name in by_trace.index else None
@@ -467,7 +469,7 @@ glue("same", f"{100 * apart.item():.5f} %", display=False)
 #
 # Ensembles that average predictions have no minimum of their own, so SWA (stochastic weight averaging), an ensemble that is one model, stands for them.
 # On CIFAR-10 {glue:text}`images-run` of {glue:text}`images-planned` single changes have run, with {glue:text}`images-seeds` seeds each
-# ([table](table-flatness-images)). By the trace, Adam ends {glue:text}`images-adam` times as sharp as SGD there (by the five measures {glue:text}`images-adam-span`), RMSprop
+# ([table](table-flatness-images)), {glue:text}`images-elsewhere` of them on another processor than plain SGD. By the trace, Adam ends {glue:text}`images-adam` times as sharp as SGD there (by the five measures {glue:text}`images-adam-span`), RMSprop
 # {glue:text}`images-rmsprop`, a quarter of the learning rate {glue:text}`images-small-rate`, and a quarter of the batch {glue:text}`images-small-batch`
 # times. Not tested are reinforcement learning and domain adaptation; accuracy on unseen classes, which a classifier cannot name; and "a lower
 # variance in the parameter space", of which the article does not say what varies.

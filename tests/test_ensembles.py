@@ -392,7 +392,7 @@ class TestArms:
         table, found = arms_table(arms), against_long_runs(arms)
         ensembles = load_ensembles("laptop", "digits").query("variant == 'annealed' and where == 'whole'")
         ensembles = ensembles[ensembles["algorithm"] == "SGD"]
-        assert found["restarts"].tolist() == [2, 5, 10]
+        assert found["restarts"].tolist() == [2, 3, 5, 10]
         for row in found.to_dict("records"):
             files = sorted((RESULTS / "optimizers/laptop/digits/SGD").glob(f"{row['variant']}-*.parquet"))
             lines = pd.concat([pq.read_table(file).to_pandas() for file in files])
