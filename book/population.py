@@ -208,7 +208,7 @@ glue(
 # Two runs of SGD from different seeds disagree on {glue:text}`differ-seeds` % of CIFAR-10's test examples. Of {glue:text}`differ-cases` cases of another
 # optimizer on a task, at the same seed, {glue:text}`differ-less` differ less from SGD than its own next seed does, counted by means. Most of these
 # are variants of SGD from the same start; AdamW differs more than a new seed on {glue:text}`differ-adamw`. Disagreement is what an ensemble lives
-# on. With a decaying rate the order turns: there the others differ from SGD more than its next seed does, in the median.
+# on. The table has the same with a decaying rate.
 #
 # ````{table} Answers of SGD's models that differ, in percent, and in brackets the correlation of their errors: between two of a run's ten checkpoints (one by one), two seeds, and two algorithms (the median over so many others). Which of a run's checkpoints err together is not kept.
 # :name: table-disagreement
