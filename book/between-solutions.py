@@ -436,7 +436,8 @@ for name, line in lines.items():
 # join solutions that were trained anew by the same settings, those of Digits on another processor.
 #
 # A quasi-Newton run ends at a training loss of $10^{-7}$; on MNIST also where its loss has not fallen by 1 % in 100 epochs, or after
-# 600; on Digits after 150. {glue:text}`floored` came down to $10^{-7}$, after {glue:text}`floored-after` epochs; the others stalled. A path is made of ten sines on Digits, and for the sake of time of three on MNIST. The number of pairs
+# 600; on Digits after 150. {glue:text}`floored` came down to $10^{-7}$, after {glue:text}`floored-after` epochs. A path is made of ten sines on
+# Digits, and for the sake of time of three on MNIST. The number of pairs
 # (50 before, on MNIST), of sines and of images was changed with the earlier, unsettled results there.
 #
 # ````{table} Settings by network. Passes over the training set count gradients and losses alike.

@@ -76,7 +76,7 @@ def levels(table: pd.DataFrame, outcome: str, **varied: pd.DataFrame) -> pd.Data
 learned = flatness_factors.learned(digits.factorial)
 varied = flatness_factors.one_varies(learned, SHARPNESS)
 left = flatness_factors.beyond_loss(learned)
-beyond = flatness_factors.one_varies(left, SHARPNESS, list(OUTCOMES))
+beyond = flatness_factors.one_varies(left, SHARPNESS)
 panels = {f"Digits: {words}": levels(settings, name, varied=varied, beyond=beyond) for name, words in OUTCOMES.items()}
 FIRST = dict(zip(panels, ("Error on clean test images", "Extra error on corrupted images"), strict=True))
 lead = {words: panels[name].assign(words="") for name, words in FIRST.items()}
@@ -99,37 +99,34 @@ page.figure(
 )
 
 
-def sure(table: pd.DataFrame, outcome: str, sign: int = 1) -> str:
-    """Name the measures of which a sharper minimum has more of an outcome, or less, beyond doubt."""
+def sure(table: pd.DataFrame, outcome: str, sign: int = 1) -> list[str]:
+    """Return the measures of which a sharper minimum has more of an outcome, or less, beyond doubt."""
     rows = table[(table["hyperparameter"] == "mean") & (table["outcome"] == outcome)]
-    real = rows.loc[(sign * rows["tau"] > 0) & (rows["adjusted_p"] <= ALPHA), "measure"]
-    named = page.listed(f"“{figures.MEASURE_NAMES[name]}”" for name in real)
-    return "all five measures" if len(real) == len(SHARPNESS) else named if len(real) else "no measure"
+    return [*rows.loc[(sign * rows["tau"] > 0) & (rows["adjusted_p"] <= ALPHA), "measure"]]
+
+
+def named(table: pd.DataFrame, outcome: str, sign: int = 1) -> str:
+    """Name these measures."""
+    real = sure(table, outcome, sign)
+    words = page.listed(f"“{figures.MEASURE_NAMES[name]}”" for name in real)
+    return "all five measures" if len(real) == len(SHARPNESS) else words if real else "no measure"
 
 
 OTHERS = tuple(name for name in flatness_relations.MEASURES if name not in SHARPNESS)
 every = {
     "varied": pd.concat([varied, flatness_factors.one_varies(learned, OTHERS)], ignore_index=True),
-    "training loss taken out": pd.concat(
-        [flatness_factors.one_varies(left, names) for names in (SHARPNESS, OTHERS)], ignore_index=True
-    ),
+    "training loss taken out": pd.concat([beyond, flatness_factors.one_varies(left, OTHERS)], ignore_index=True),
 }
-means = {name: rows[rows["hyperparameter"] == "mean"].set_index(["outcome", "measure"]) for name, rows in every.items()}
-beyond_means = means["training loss taken out"]
-gaps = {name: rows.loc["gap"].loc[list(SHARPNESS)] for name, rows in means.items()}
-fewer, larger = (
-    int(((sign * rows["tau"] > 0) & (rows["adjusted_p"] <= ALPHA)).sum())
-    for sign, rows in ((-1, gaps["varied"]), (1, gaps["training loss taken out"]))
-)
-glue("gap-smaller", fewer or "none", display=False)
-glue("gap-larger", larger or "none", display=False)
+beyond_means = every["training loss taken out"].query("hyperparameter == 'mean'").set_index(["outcome", "measure"])
+glue("gap-smaller", len(sure(varied, "gap", -1)) or "none", display=False)
+glue("gap-larger", len(sure(beyond, "gap")) or "none", display=False)
 dropped = varied.query("outcome == 'gap' and hyperparameter == 'dropout'")
 glue("gap-dropout", int((dropped["low"] > 0).sum()) or "none", display=False)
 for name, measure in (("norm-robust", "weight_norm"), ("distance-robust", "distance")):
     glue(name, with_interval(beyond_means.loc[[("adjusted_error", measure)]], "tau").iloc[0], display=False)
 cubic = flatness_factors.one_varies(flatness_factors.beyond_loss(learned, degree=3), SHARPNESS, ["error"])
-glue("cubic-more", sure(cubic, "error"), display=False)
-glue("cubic-less", sure(cubic, "error", -1), display=False)
+glue("cubic-more", named(cubic, "error"), display=False)
+glue("cubic-less", named(cubic, "error", -1), display=False)
 with_failed = digits.relations.query("hyperparameter == 'mean' and outcome == 'error'")["tau"]
 glue("varied-all", page.signed(f"{with_failed.min():+.2f} to {with_failed.max():+.2f}"), display=False)
 ALL = {
@@ -157,16 +154,15 @@ agree = {key: flatness_relations.agreement(rows) for key, rows in sources.items(
 both = pd.concat([rows.assign(task=key[0], over=key[1]) for key, rows in agree.items()])
 for name, rows in (("relations", pd.concat(related)), ("agreement", both)):
     glue(f"provenance-{name}", page.provenance(rows, f"{name}.csv", profile=profile), display=False)
-glue("worse", sure(varied, "error"), display=False)
+glue("worse", named(varied, "error"), display=False)
 for name, outcome in (("sure", "error"), ("sure-robust", "adjusted_error")):
-    glue(name, sure(beyond, outcome), display=False)
-    glue(f"{name}-less", sure(beyond, outcome, -1), display=False)
+    glue(name, named(beyond, outcome), display=False)
+    glue(f"{name}-less", named(beyond, outcome, -1), display=False)
 known = claims.read_claims().query("document == 'article'")
 kept, words_of = Factors(learned, digits.changes), dict(zip(known["factors"], known["claim"], strict=True))
+verdicts = {words_of[name]: (rule(kept).word, rule(digits).word) for name, rule in load_rules("factors").items()}
 turned = [
-    f"“{words_of[name]}” would be “{rule(kept).word}” and not “{rule(digits).word}”"
-    for name, rule in load_rules("factors").items()
-    if rule(kept).word != rule(digits).word
+    f"“{claim}” would be “{ours}” and not “{theirs}”" for claim, (ours, theirs) in verdicts.items() if ours != theirs
 ]
 glue("verdicts-changed", page.listed(turned) or "no verdict differs", display=False)
 glue("failed", len(digits.factorial) - len(learned), display=False)
@@ -184,12 +180,12 @@ glue("all-runs", len(digits.factorial), display=False)
 # are {glue:text}`varied-all`. The verdicts below keep them, as their rules do.
 #
 # **The gap between test and training loss turns.** Where one setting varies, sharper minima have the smaller gap by {glue:text}`gap-smaller` of five
-# measures (Holm), since most settings that sharpen leave the training loss high; under dropout {glue:text}`gap-dropout` of five say the opposite. With the training loss
-# taken out they have the larger gap by {glue:text}`gap-larger` of five.
+# measures (Holm), since most settings that sharpen leave the training loss high. Under dropout {glue:text}`gap-dropout` of five say the
+# opposite. With the training loss taken out, sharper minima have the larger gap by {glue:text}`gap-larger` of five.
 #
-# **Larger weights go with less robustness.** Of three other measures, seen after the five, the norm of the weights and their distance from the start
-# go with the extra error on corrupted images: with the training loss taken out τ {glue:text}`norm-robust` and {glue:text}`distance-robust`. Files keep
-# accuracies under corruption and no losses.
+# **Larger weights go with less robustness.** Three other measures were looked at after these five. Two of them go with the extra error on
+# corrupted images: the norm of the weights and their distance from the start. With the training loss taken out their τ is
+# {glue:text}`norm-robust` and {glue:text}`distance-robust`. Files keep accuracies under corruption and no losses.
 #
 # `````{dropdown} All measures and outcomes; the same for restarts, for means of settings, and on CIFAR-10
 # ````{table} Digits with the training loss taken out of measure and outcome: Kendall's τ, with 95 % intervals over seeds (jackknife), without the failed runs. The gradient by the input is taken on test images and their labels: it partly measures the error itself.
@@ -470,9 +466,9 @@ glue("same", f"{100 * apart.item():.5f} %", display=False)
 # Ensembles that average predictions have no minimum of their own, so SWA (stochastic weight averaging), an ensemble that is one model, stands for them.
 # On CIFAR-10 {glue:text}`images-run` of {glue:text}`images-planned` single changes have run, with {glue:text}`images-seeds` seeds each
 # ([table](table-flatness-images)), {glue:text}`images-elsewhere` of them on another processor than plain SGD. By the trace, Adam ends
-# {glue:text}`images-adam` times as sharp as SGD there (by the five measures {glue:text}`images-adam-span`), RMSprop
-# {glue:text}`images-rmsprop`, a quarter of the learning rate {glue:text}`images-small-rate`, a quarter of the batch
-# {glue:text}`images-small-batch` and a network without BatchNorm {glue:text}`images-no-batch-norm` times. Not tested are reinforcement learning and domain adaptation; accuracy on unseen classes, which a classifier cannot name; and "a lower
+# {glue:text}`images-adam` times as sharp as SGD there, and RMSprop {glue:text}`images-rmsprop` times. By the five measures Adam's ratio goes from
+# {glue:text}`images-adam-span`. A quarter of the learning rate ends {glue:text}`images-small-rate` times as sharp, a quarter of the batch
+# {glue:text}`images-small-batch` times, and a network without BatchNorm {glue:text}`images-no-batch-norm` times. Not tested are reinforcement learning and domain adaptation; accuracy on unseen classes, which a classifier cannot name; and "a lower
 # variance in the parameter space", of which the article does not say what varies.
 #
 # `````{dropdown} Every claim at every scale, with its numbers, and the rules
@@ -572,14 +568,15 @@ results = claims.task_results(profile)
 entries = claims.judge_claims(known, results, Computed(), set(page_names()), None, grids)
 judged = entries[entries["variant"] == "factors"]
 ours, images = (judged[judged["scale"] == task].set_index("id") for task in ("digits", "cifar10"))
+numbers, runs_behind = zip(*(told(name, key) for name, (_, _, key) in CLAIMS.items()), strict=True)
 page.table(
     "claims",
     pd.DataFrame(
         {
             "claim": [claim for claim, _, _ in CLAIMS.values()],
             "number of": [words for _, words, _ in CLAIMS.values()],
-            "number": [told(name, key)[0] for name, (_, _, key) in CLAIMS.items()],
-            "from": [told(name, key)[1] for name, (_, _, key) in CLAIMS.items()],
+            "number": numbers,
+            "from": runs_behind,
             "verdict": [f"**{ours.loc[name, 'verdict']}**" for name in CLAIMS],
             "on CIFAR-10": [on_cifar(name) for name in CLAIMS],
         }

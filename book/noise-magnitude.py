@@ -203,8 +203,8 @@ def source(name: str, *what: object, **said: object) -> None:
 # Where one draw moves the weights equally far at once, noise in the gradient harms more. It scores less than noise in the model in
 # {glue:text}`alike-worse` of {glue:text}`alike-of` such cells (Holm), by up to {glue:text}`alike-most` points, and in {glue:text}`alike-better` of them more; in
 # {glue:text}`alike-lost` further ones it diverges. Momentum carries a draw in the gradient on, to ten times as far. Against noise in the model that
-# moves ten times as far at once it still scores less in {glue:text}`momentum-worse` of {glue:text}`momentum-of` cells. It is drawn at each of
-# {glue:text}`alike-draws` steps; noise in the model waits for a small gradient, and is drawn {glue:text}`alike-rare` times.
+# moves ten times as far at once it still scores less in {glue:text}`momentum-worse` of {glue:text}`momentum-of` cells. Noise in the gradient is drawn at each of
+# {glue:text}`alike-draws` steps. Noise in the model waits for a small gradient, and is drawn {glue:text}`alike-rare` times.
 #
 # More hops do not help Basin Hopping detectably, and harm where they are long. With 5, 25 and 100 hops a run NiM-BH stands
 # {glue:text}`hops-network` points from SGD at a displacement of 0.5 and η = 0.05, and {glue:text}`hops-far` at one of 5.

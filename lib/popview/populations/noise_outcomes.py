@@ -115,16 +115,10 @@ def at_equal_displacement(
         if len(one) and len(other):
             accuracy = [part.loc[~part["diverged"], "accuracy"] for part in (one, other)]
             pairs = pd.concat(accuracy, axis=1, keys=["first", "second"], join="inner")
-            row = {
-                "lr": rate,
-                "displacement": size,
-                "pairs": len(pairs),
-                **_difference(pairs["first"], pairs["second"]),
-            }
-            draws = {
-                f"draws_{name}": part["noise_triggers"].mean() for name, part in (("first", one), ("second", other))
-            }
-            rows.append(row | draws)
+            row = {"lr": rate, "displacement": size, "pairs": len(pairs)}
+            row |= _difference(pairs["first"], pairs["second"])
+            row |= {"draws_first": one["noise_triggers"].mean(), "draws_second": other["noise_triggers"].mean()}
+            rows.append(row)
     return pd.DataFrame(rows)
 
 

@@ -181,9 +181,9 @@ def top_eigenvalue(
     """Return the algebraically largest eigenvalue λ of the Hessian, by Lanczos' method from a random start.
 
     A negative eigenvalue is never taken for it, however large: at a maximum of the loss the result is negative. Each
-    model is done when the residual ‖H x − λ x‖ of its unit vector x is at most `tolerance` times the size of λ, when
-    its Krylov space is exhausted, or after `iterations` Hessian-vector products. As a Rayleigh quotient, the result is
-    a lower bound.
+    model has a unit vector x. It is done when the residual ‖H x − λ x‖ is at most `tolerance` times the size of λ. It
+    also ends when its Krylov space is exhausted, or after `iterations` Hessian-vector products. As a Rayleigh quotient,
+    the result is a lower bound.
 
     Examples
     --------
