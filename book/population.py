@@ -92,7 +92,7 @@ annealed = choice("cifar10", "annealed", "annealed") if "cifar10" in arms else N
 glue("annealed-gain", points(annealed["gain"]) if annealed is not None else "–", display=False)
 
 shown = {
-    task: table[(table["algorithm"] == "SGD") & (table["where"] == "sample") & (table["variant"] != "tuned")]
+    task: table.query("algorithm == 'SGD' and where == 'sample' and variant not in ('tuned', 'constant')")
     for task, table in arms.items()
     if (table["arm"] == "restarts").any()
 }
@@ -114,7 +114,7 @@ page.figure(
 # checkpoints a run, a second run of SGD adds {glue:text}`second-runs` points. The best other optimizer in SGD's place adds
 # {glue:text}`other-optimizers`.
 #
-# ````{table} Gain in points over the last model of one run of SGD at base settings, with 95 % intervals over restarts. "Best other optimizer" is the one with the highest mean, named in brackets.
+# ````{table} Gain in points over the last model of one run of SGD at base settings, with 95 % intervals over restarts. "Best other optimizer" is the one with the highest mean, named in brackets. "Constant, searched": a constant learning rate and weight decay from a search, as annealed runs have theirs from one.
 # :name: table-population
 # ```{glue:md} uses
 # :format: myst
@@ -135,19 +135,11 @@ LINES = {
 uses = pd.DataFrame({"what is used": list(LINES.values())})
 for task in arms:
     uses[task_title(task)] = [cell(choice(task, words), words == "best other optimizer") for words in LINES]
-for words, variant in (
-    ("annealed", "annealed"),
-    ("annealed, 2 restarts", "annealed"),
-    ("annealed, 10 restarts", "annealed"),
-):
-    lines = [cell(choice(task, words, variant), False) for task in arms]
-    if any(line != "–" for line in lines):
-        uses.loc[len(uses)] = [
-            words.replace("annealed", "annealed, one run" if "," not in words else "annealed").replace(
-                "restarts", "runs"
-            ),
-            *lines,
-        ]
+for variant, settings in (("constant", "constant, searched"), ("annealed", "annealed")):
+    for more, words in (("", "one run"), (", 2 restarts", "two runs"), (", 10 restarts", "ten runs")):
+        lines = [cell(choice(task, variant + more, variant), False) for task in arms]
+        if any(line != "–" for line in lines):
+            uses.loc[len(uses)] = [f"{settings}, {words}", *lines]
 page.table("uses", uses)
 every = pd.concat([table.assign(task=task) for task, table in arms.items()], ignore_index=True)
 glue(
@@ -161,7 +153,7 @@ glue(
 # ```
 #
 # All numbers of a column are of the same test examples: the sample that every run was followed on. Files of Digits keep
-# predictions of annealed runs alone, so there are no ensembles of others.
+# no predictions of runs at base settings, so there are no ensembles of these.
 #
 # ## A decaying learning rate first, then a population
 #
@@ -224,7 +216,7 @@ glue(
 # number of them where there are more); their intervals leave out one run at a time, so runs shared by subsets are allowed for.
 # Pairs of runs share runs, too; their intervals are dyadic-robust.
 #
-# ````{table} SGD: score, negative log likelihood and expected calibration error, by use, with 95 % intervals, on the test sample that is scored at checkpoints and on the whole test split. A dash: not known. Files of runs at a constant rate keep predictions of ten checkpoints together and of no single model; annealed runs are measured on the whole test split.
+# ````{table} SGD: score, negative log likelihood and expected calibration error, by use, with 95 % intervals, on the test sample that is scored at checkpoints and on the whole test split. A dash: not known. Files of base runs keep predictions of ten checkpoints together and of no single model. Annealed runs, and those at a constant rate that was searched ("constant"), are measured on the whole test split.
 # :name: table-calibration
 # ```{glue:md} calibration
 # :format: myst

@@ -173,7 +173,7 @@ class TestAnnealedRuns:
     def test_no_arm_of_a_population_comes_twice(self):
         table = arms_table(read_arms("laptop", "digits"))
         longer = {f"{times}-as-long" for times in ("twice", "three-times", "five-times", "ten-times")}
-        assert set(table["variant"]) == {"base", "annealed", *longer}
+        assert set(table["variant"]) == {"base", "annealed", "constant", *longer}
         assert not table.duplicated(["variant", "where", "algorithm", "arm", "restarts"]).any()
 
 

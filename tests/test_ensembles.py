@@ -1,6 +1,7 @@
 """Ensembles of restarts and pairs of them: recomputed by hand, on small arrays and on what ships."""
 
 import itertools
+import json
 from math import comb
 from pathlib import Path
 from types import SimpleNamespace
@@ -375,16 +376,29 @@ class TestArms:
         assert found.loc["ten checkpoints", "gain"] == pytest.approx(ten)
         assert averaged_alike(read_arms("laptop", "digits")).empty
 
-    def test_digits_have_ensembles_of_annealed_restarts_alone(self):
+    def test_digits_have_ensembles_of_all_restarts_but_those_at_base_settings(self):
         """The sample of digits is the whole test split."""
         table = arms_table(read_arms("laptop", "digits"))
         assert set(table["arm"]) == {*ARMS}
         assert (table["n"] == 100).all()
         together = table[table["arm"] == "restarts"]
-        assert set(together["variant"]) == {"annealed"}
+        assert set(together[together["algorithm"] == "SGD"]["variant"]) == {"annealed", "constant"}
+        assert set(together[together["algorithm"] != "SGD"]["variant"]) == {"annealed"}
         sample, whole = (together[together["where"] == where] for where in ("sample", "whole"))
         assert sample["metric"].tolist() == whole["metric"].tolist()
-        assert sorted(sample[sample["algorithm"] == "SGD"]["restarts"]) == [2, 3, 5, 10, 100]
+        for _, sizes in sample[sample["algorithm"] == "SGD"].groupby("variant")["restarts"]:
+            assert sorted(sizes) == [2, 3, 5, 10, 100]
+
+    def test_a_searched_constant_rate_is_scored_as_the_files_have_it(self):
+        """Of the last model its calibration, too, which no file of base settings has of one model."""
+        table = arms_table(read_arms("laptop", "digits"))
+        files = sorted((RESULTS / "optimizers/laptop/digits/SGD").glob("constant-*.parquet"))
+        told = [json.loads(pq.read_schema(file).metadata[b"popview"]) for file in files]
+        last = self.row(table, "constant", "whole", "SGD", "last", 1)
+        for score in ("metric", "loss", "calibration_error"):
+            assert getattr(last, score) == pytest.approx(np.mean([one["whole_test"][score] for one in told]))
+        apart = load_pairs("laptop", "digits").query("variant == 'constant' and seeds == 'one run'")["disagreement"]
+        assert apart.item() == pytest.approx(np.mean([one["kept_models"]["disagreement"] for one in told]))
 
     def test_long_runs_cost_what_an_ensemble_does(self):
         """Means and intervals by hand, of what the files of the long runs and the table of ensembles say."""

@@ -14,7 +14,7 @@ from popview.common.folders import RESULTS
 from popview.populations.ensembles import SCORES, load_ensembles
 from popview.populations.outcomes import load_final_measures
 from popview.populations.selection import chosen
-from popview.populations.stored_predictions import annealed_specs
+from popview.populations.stored_predictions import annealed_specs, constant_specs
 from popview.populations.tables import final, gather, load_trajectories, select, wanted
 from popview.runs import store
 from popview.runs.annealed import AnnealedPlan
@@ -106,7 +106,8 @@ def read_arms(profile: str, task: str, root: Path = RESULTS) -> Arms:
         _add(found, variant, trajectories, load_final_measures(specs, root))
     longer = _long_runs(profile, task, root)
     found.longer.update({specs[0].variant: times for times, specs in longer})
-    for specs in (annealed_specs(profile, task, root), *(specs for _, specs in longer)):
+    kept = annealed_specs(profile, task, root), constant_specs(profile, task, root)
+    for specs in (*kept, *(specs for _, specs in longer)):
         if specs and specs[0].variant not in found.last:
             _add(found, specs[0].variant, load_trajectories(specs, root=root), load_final_measures(specs, root))
     for (variant, where, models, name, size), rows in load_ensembles(profile, task, root).groupby(
@@ -189,7 +190,8 @@ def arms_table(found: Arms) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``variant`` ("base", "tuned", "annealed", or an arm of longer annealed runs), ``where`` ("sample": the test
+        ``variant`` ("base", "tuned", "annealed", "constant": at a constant rate, by a search like that of the annealed
+        settings, or an arm of longer annealed runs), ``where`` ("sample": the test
         sample of checkpoints; "whole": the whole test split), ``algorithm, arm`` (a key of `ARMS`), ``restarts`` (that
         are trained for one such model), ``n`` (restarts in all), ``training`` (gradient evaluations), ``cost`` (the
         same, in restarts of base SGD; a search for settings is not in it), ``passes`` (forward passes to predict one

@@ -69,7 +69,7 @@ class Predictions(NamedTuple):
 def specs_with_probabilities(profile: str, task: str, root: Path = RESULTS) -> dict[tuple[str, str], list[RunSpec]]:
     """Return the specs whose files keep probabilities: variant and algorithm → its specs, where all are there.
 
-    Stacks of base and tuned restarts keep none. Of annealed ones see `annealed_specs`.
+    Stacks of base and tuned restarts keep none. Of the others see `annealed_specs` and `constant_specs`.
     """
     found: dict[tuple[str, str], list[RunSpec]] = {}
     for variant in [name for name in compared(profile, task) if name != "annealed"]:
@@ -78,7 +78,7 @@ def specs_with_probabilities(profile: str, task: str, root: Path = RESULTS) -> d
         for spec in specs:
             if spec.algorithm not in absent:
                 found.setdefault((variant, spec.algorithm), []).append(spec)
-    for spec in annealed_specs(profile, task, root):
+    for spec in [*annealed_specs(profile, task, root), *constant_specs(profile, task, root)]:
         found.setdefault((spec.variant, spec.algorithm), []).append(spec)
     return found
 
@@ -89,6 +89,13 @@ def annealed_specs(profile: str, task: str, root: Path = RESULTS) -> list[RunSpe
     shown = load_confirmation(profile, task, decided, root)
     specs = AnnealedPlan(profile, task).expand(decided["variant"]) if len(shown.columns) else []
     return [s for s in specs if s.algorithm in shown and s.seed in shown[s.algorithm].dropna().index]
+
+
+def constant_specs(profile: str, task: str, root: Path = RESULTS) -> list[RunSpec]:
+    """Return the specs of variant "constant": SGD at the constant rate of SWA's search; none where one is missing."""
+    plan = AnnealedPlan(profile, task)
+    specs = plan.expand("constant") if "constant" in plan.variants else []
+    return [] if store.missing(specs, root) else specs
 
 
 def stored_predictions(specs: Sequence[RunSpec], root: Path = RESULTS) -> tuple[str, np.ndarray]:
