@@ -84,7 +84,8 @@ open_ended = set(late.loc[late["unfinished"], ["task", "variant", "algorithm"]].
 
 decided = confirmation.decisions()
 fresh = confirmation.confirmed_tasks(profile, decided, task)
-confirmed = confirmation.confirm_tasks(fresh, decided)
+by_margin = margins.confirmed_by_margin(fresh, decided)
+confirmed = by_margin[by_margin["decided"]].reset_index(drop=True) if len(by_margin) else by_margin
 constant = {name: last[name, "base"] for name in fresh if (name, "base") in last}
 scattered = confirmation.spreads_by_task(fresh, constant)
 
@@ -596,7 +597,6 @@ page.show("on-par", sam, comparison_tables.outcomes)
 page.show("unfinished", late[late["unfinished"]], comparison_tables.unfinished_table, empty="none")
 glue("provenance-sam", page.provenance(sam, "against-sam.csv", **facts, tests=TESTS), display=False)
 
-by_margin = margins.confirmed_by_margin(fresh, decided)
 turned = by_margin[by_margin["turned"]].drop_duplicates(["task", "a"]) if len(by_margin) else by_margin
 turns = [f"{row['a']} on {task_title(row['task'])}, {row['verdict']}" for _, row in turned.iterrows()]
 glue("turned", "; ".join(turns) or "none", display=False)

@@ -11,17 +11,17 @@
 # ---
 
 # %% [markdown]
-# # Quasi-Newton solutions are sharper than SGD's and generalize worse
+# # On three small networks, quasi-Newton solutions are sharper than SGD's and generalize worse
 #
 # We trained three small networks by stochastic gradient descent (SGD) and by L-BFGS-GSS, a quasi-Newton method.
-# Compared at the same training loss, the largest curvature at L-BFGS-GSS's solutions is {glue:text}`sharper` times SGD's, and their
-# test accuracy is {glue:text}`worse` points lower (p {glue:text}`worse-p` on each, by permutation). Between the pairs that we joined
-# there is no barrier for either: no path rises more than {glue:text}`highest` above its ends.
+# Compared at the same training loss, the largest curvature at L-BFGS-GSS's solutions is on average {glue:text}`sharper` times SGD's, and their
+# test accuracy {glue:text}`worse` points lower (p {glue:text}`worse-p` on each network, by permutation). On no path that we found between
+# two solutions, of {glue:text}`paths`, does the training loss rise more than {glue:text}`highest` above the higher end.
 #
 # ```{glue:figure} sharper-and-worse
 # :name: figure-sharper-and-worse
 #
-# Each point is a solution, the large ones are medians: right is sharper, down is worse. FCP is a fully connected perceptron, LeNet a convolutional network.
+# Each point is a solution at the training loss that is common to its network; the large ones are medians. Right is sharper, down is worse. FCP is a fully connected perceptron, LeNet a convolutional network. Images trained on: {glue:text}`trained-on`.
 # ```
 
 # %% tags=["parameters"]
@@ -80,6 +80,7 @@ glue("worse-p", page.p_value(max((result.p_value for result in known), default=n
 others = ratios[(ratios["algorithm"] == pair[1]) & (ratios["measure"] != "largest eigenvalue")]
 glue("least-sharper", f"{others['ratio'].min():.1f}" if len(others) else "–", display=False)
 glue("converged", f"{len(ended)} of {len(barriers):,}", display=False)
+glue("paths", len(barriers), display=False)
 glue("highest", f"{barriers['rise'].max():.5f}" if len(barriers) else "–", display=False)
 glue("searched", f"{ended['steps'].median():.0f}" if len(ended) else "–", display=False)
 glue("straight", span(barriers["straight_rise"], ".2g") if len(barriers) else "–", display=False)
@@ -110,6 +111,7 @@ page.figure(
 )
 page.show("sharpness", solutions, lambda t: topography_tables.sharpness_table(t, titles))
 fitted_on = "; ".join(f"{t['title']} {t['fitted']:,}" for t in profiles.values())
+glue("trained-on", fitted_on, display=False)
 glue("provenance-sharpness", page.provenance(solutions, "solutions.csv", **facts, images=fitted_on), display=False)
 reached = solutions[(solutions["stage"] == "equal") & (solutions["algorithm"] == pair[1])].groupby("network").size()
 short = [

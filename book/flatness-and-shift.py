@@ -11,18 +11,18 @@
 # ---
 
 # %% [markdown]
-# # Beyond training loss, measures of flatness contradict each other
+# # On Digits, measures of flatness contradict each other beyond training loss
 #
-# On Digits, sharper minima have a higher test error by {glue:text}`worse`: rank correlations of
-# {glue:text}`varied`. But what flattens also lowers the training loss. With that taken out of both, sharper minima have the higher
-# error by {glue:text}`sure`, and the lower by {glue:text}`sure-less` ({glue:text}`beyond`). Nor are flat minima more
-# robust: sharper ones have the higher extra error on corrupted images by {glue:text}`sure-robust`, and the lower by
-# {glue:text}`sure-robust-less`.
+# By {glue:text}`worse`, sharper minima have a higher test error on Digits: rank correlations of
+# {glue:text}`varied`. But settings that give flatter minima also give a lower training loss. With that taken out of both, the sign
+# depends on the measure ({glue:text}`beyond`): the error is higher by {glue:text}`sure`, and lower by {glue:text}`sure-less`{glue:text}`unsure`.
+# Nor do we find flat minima more robust. With the training loss taken out, sharper ones have the higher extra error on corrupted images
+# by {glue:text}`sure-robust`, and the lower by {glue:text}`sure-robust-less`.
 #
 # ```{glue:figure} relations
 # :name: figure-flatness-relations
 #
-# Rank correlation (Kendall's τ) of five measures of sharpness with what is worse on Digits, with 95 % intervals; numbers: the lowest and highest of five. Uphill, noise: how much a small step raises the loss; by weight: in proportion to each weight. Training loss taken out: a line in its logarithm, from measure and error.
+# Rank correlation (Kendall's τ) of five measures of sharpness with errors on Digits, with 95 % intervals, hidden where smaller than the mark; numbers: the lowest and highest of five. The text counts those that are sure after Holm's correction. Uphill, noise: how much a small step raises the loss; by weight: in proportion to each weight. Training loss taken out: from measure and error we subtract what a line in the logarithm of the training loss predicts.
 # ```
 
 # %% tags=["parameters"]
@@ -155,6 +155,9 @@ both = pd.concat([rows.assign(task=key[0], over=key[1]) for key, rows in agree.i
 for name, rows in (("relations", pd.concat(related)), ("agreement", both)):
     glue(f"provenance-{name}", page.provenance(rows, f"{name}.csv", profile=profile), display=False)
 glue("worse", named(varied, "error"), display=False)
+known = {*sure(beyond, "error"), *sure(beyond, "error", -1)}
+open_ones = page.listed(f"“{figures.MEASURE_NAMES[name]}”" for name in SHARPNESS if name not in known)
+glue("unsure", f", and not told apart by {open_ones}" if len(known) < len(SHARPNESS) else "", display=False)
 for name, outcome in (("sure", "error"), ("sure-robust", "adjusted_error")):
     glue(name, named(beyond, outcome), display=False)
     glue(f"{name}-less", named(beyond, outcome, -1), display=False)

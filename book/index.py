@@ -11,12 +11,12 @@
 # ---
 
 # %% [markdown]
-# # Lower loss goes with better scores while both move with time
+# # Lower loss goes with better scores as long as both move with time
 #
 # In the second half of a run of stochastic gradient descent (SGD), lower training loss went with better test scores on
-# {glue:text}`learning-tasks`, where scores still rose. On {glue:text}`flat-tasks` they no longer did, and it hardly went with them. We
-# trained the optimizers of [Inan, Liu and Shehu (2024)](https://arxiv.org/abs/2403.00574) on these tasks. Each run takes
-# {glue:text}`cheaper` times less computing than theirs, and counts once in every test.
+# {glue:text}`learning-tasks`, where scores still rose. On {glue:text}`flat-tasks` they no longer did, and lower loss hardly went with better
+# ones. We trained the optimizers of [Inan, Liu and Shehu (2024)](https://arxiv.org/abs/2403.00574) on these tasks. Our runs are small: each takes
+# {glue:text}`cheaper` times less computing than theirs. Every test counts a run once, however many checkpoints it has.
 #
 # ```{glue:figure} hero
 # :name: figure-hero
@@ -88,7 +88,7 @@ glue("cheaper", " to ".join(rounded), display=False)
 # %% [markdown]
 # ## What was found
 #
-# 1. **Lower loss goes with better scores while both move with time.** Late in training, Kendall's τ of lower loss and
+# 1. **Lower loss goes with better scores as long as both move with time.** Late in training, Kendall's τ of lower loss and
 #    higher score is {glue:text}`tau-learning` where SGD still gains, {glue:text}`tau-flat` where it is flat. Beyond time
 #    little is left: picking SGD's ten checkpoints of lowest loss, instead of its last ten, gains {glue:text}`choice`, at
 #    a constant learning rate, and {glue:text}`elsewhere` at most elsewhere. [More](loss-and-generalization.ipynb)

@@ -11,17 +11,18 @@
 # ---
 
 # %% [markdown]
-# # Noise prefers wide minima once it is large enough to leave narrow ones
+# # Noise prefers wide minima in a narrow range of sizes
 #
-# Of two equally deep wells, noise in the gradient (NiG) brings up to {glue:text}`most` points more of its restarts into the
-# wider one. That takes a displacement, which is how far one draw of noise moves the model, of {glue:text}`times` or more. Smaller
-# noise shows no preference. Sharpness-aware minimization (SAM) prefers the wide well with long steps, and the narrow one with
-# the longest.
+# Of two equally deep wells, noise in the gradient (NiG) brings up to {glue:text}`most` points more of its restarts than gradient descent
+# into the wider one, if the other is at least {glue:text}`nig-ratio` times narrower. It does so at displacements of {glue:text}`times`, which is
+# how far one draw of noise moves the model. With smaller noise we detect no preference; larger noise shows none, or leaves too
+# few restarts in a well to judge. Sharpness-aware minimization (SAM) prefers the wide well where the other is {glue:text}`sam-ratio` times narrower
+# and it looks far. With larger steps than the figure has, it prefers the narrow one, see below.
 #
 # ```{glue:figure} phases
 # :name: figure-phases
 #
-# Two equally deep wells, one of them narrower, with normalised and with raw gradients; number: the largest difference. Differences are
+# Two equally deep wells, one of them narrower (in the lowest row, as wide), by the normalised gradient, which always has length 1, and by the raw one. Colour: points more in the wide well than by gradient descent; number: the largest such difference. Differences are
 # tested with Holm's correction, and judged where {glue:text}`reached` % of the restarts reach a well.
 # ```
 
@@ -282,7 +283,12 @@ source(
 
 skewed = flat[(flat["preference"] == "wide") & (flat["algorithm"] == "NiG-GD")]
 glue("most", f"{skewed['change'].max():.0f}", display=False)
-glue("times", f"{skewed['displacement'].min():g}", display=False)
+glue("nig-ratio", f"{skewed['ratio'].min():g}", display=False)
+glue(
+    "times",
+    " to ".join(f"{end:g}" for end in (skewed["displacement"].min(), skewed["displacement"].max())),
+    display=False,
+)
 glue("reached", f"{100 * landscape_sweeps.REACHED:.0f}", display=False)
 
 

@@ -13,15 +13,16 @@
 # %% [markdown]
 # # The paper's toy functions cannot test for flat minima
 #
-# On none of the paper's three test functions does flatness stand apart from depth or from low walls. On two of them the
-# printed rows, {glue:text}`fitting` of {glue:text}`possible`, are what the sizes of the basins alone predict, whatever the algorithm. The third
-# table cannot be, if starts are symmetric: mirror images must be hit equally often, and it prints {glue:text}`mirror`.
+# On none of the three test functions of [the paper](https://arxiv.org/abs/2403.00574) can flatness be told apart from depth or from
+# low walls. On two of them the printed rows of all algorithms, {glue:text}`fitting` of {glue:text}`possible`, are consistent with the sizes of the basins
+# alone. The third table cannot be, if starts are symmetric: mirror images must be hit equally often but for chance, and it
+# prints {glue:text}`mirror` for gradient descent, and unequal shares beyond chance in {glue:text}`rejected-rows` of eight rows.
 #
 # ```{glue:figure} evidence
 # :name: figure-evidence
 #
 # Left: all minima of the three functions, global (GM) and local (LM). Right: shares of restarts that end at the six-hump camel's two global minima, as printed and
-# as computed here, with 95 % intervals; symmetry makes the two equal.
+# as computed here, with 95 % intervals; symmetry makes the two equal but for chance. All our rows share one set of starts, so the same chance difference recurs in them.
 # ```
 
 # %% tags=["parameters"]

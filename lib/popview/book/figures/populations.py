@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedFormatter, FixedLocator
 
 from popview.book import style
@@ -34,15 +35,17 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
         row = best.get(task)
         for ax, own, rival in ((above, rows, row), (below, _per_run(rows), None if row is None else _per_run(row))):
             ax.axhline(0, color="0.5", linewidth=0.8)
-            drawn = [_ensembles(ax, own, variant) for variant in ("base", "annealed")]
-            _long_runs(ax, own)
             averaged = own[(own["variant"] == "base") & (own["arm"] == "averaged")]
-            _points(ax, averaged, "s", colour("SGD"), filled=False)
+            _points(ax, averaged, "s", colour("SGD"), filled=False, size=8)
+            costs = [_ensembles(ax, own, variant) for variant in ("base", "annealed")]
+            _long_runs(ax, own)
             if rival is not None and rival["gain"] == rival["gain"]:
                 name = str(rival["algorithm"])
                 _points(ax, pd.DataFrame([rival]), "*", colour(name))
-                style.note(ax, name, (rival["cost"], 100 * rival["gain"]), (5, -11), color=colour(name), va="baseline")
-            ax.set(xscale="log", xlim=(0.85, 12 if any(drawn) else 4))
+                text = withStroke(linewidth=2.5, foreground="white")
+                place = rival["cost"], 100 * rival["gain"]
+                style.note(ax, name, place, (5, -9), color=colour(name), path_effects=[text], zorder=4)
+            ax.set(xscale="log", xlim=(0.8, 1.25 * max(costs)))
             ax.xaxis.set_major_locator(FixedLocator(COSTS))
             ax.xaxis.set_major_formatter(FixedFormatter([str(cost) for cost in COSTS]))
             ax.xaxis.set_minor_locator(FixedLocator([]))
@@ -64,26 +67,27 @@ def _per_run(rows: Any) -> Any:
     return divided
 
 
-def _points(ax: Axes, rows: pd.DataFrame, mark: str, shade: str, filled: bool = True) -> None:
+def _points(
+    ax: Axes, rows: pd.DataFrame, mark: str, shade: str, filled: bool = True, size: float | None = None
+) -> None:
     """Draw gains with their intervals."""
     low, high = 100 * (rows["gain"] - rows["gain_low"]), 100 * (rows["gain_high"] - rows["gain"])
     face = shade if filled else "white"
-    ax.errorbar(
-        rows["cost"], 100 * rows["gain"], [low, high], fmt=mark, color=shade, mfc=face, elinewidth=0.9, zorder=3
-    )
+    look = {"color": shade, "mfc": face, "markersize": size, "elinewidth": 0.9, "zorder": 3}
+    ax.errorbar(rows["cost"], 100 * rows["gain"], [low, high], fmt=mark, **look)
 
 
-def _ensembles(ax: Axes, rows: pd.DataFrame, variant: str) -> bool:
-    """Draw the ensembles of restarts as a line, from one run of as many models each; return whether there are any."""
+def _ensembles(ax: Axes, rows: pd.DataFrame, variant: str) -> float:
+    """Draw the ensembles of restarts as a line, from one run of as many models each; return the highest cost."""
     one = "ensemble of ten" if variant == "base" else "last"
     kept = rows["arm"].isin([one, "restarts"]) & (rows["restarts"] <= COSTS[-1])
     part = rows[(rows["variant"] == variant) & kept].sort_values("cost")
     if variant == "annealed" and not len(part):
-        return False
+        return 0
     shade = colour("SGD")
     ax.plot(part["cost"], 100 * part["gain"], color=shade, linestyle="-" if variant == "base" else "--")
     _points(ax, part, "o", shade)
-    return len(part) > 1
+    return max(part["cost"], default=0)
 
 
 def _long_runs(ax: Axes, rows: pd.DataFrame) -> None:
