@@ -36,7 +36,7 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
         for ax, own, rival in ((above, rows, row), (below, _per_run(rows), None if row is None else _per_run(row))):
             ax.axhline(0, color="0.5", linewidth=0.8)
             averaged = own[(own["variant"] == "base") & (own["arm"] == "averaged")]
-            _points(ax, averaged, "s", colour("SGD"), filled=False, size=8)
+            _points(ax, averaged, "s", colour("SGD"), filled=False)
             costs = [_ensembles(ax, own, variant) for variant in ("base", "annealed")]
             _long_runs(ax, own)
             if rival is not None and rival["gain"] == rival["gain"]:
@@ -45,7 +45,7 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
                 text = withStroke(linewidth=2.5, foreground="white")
                 place = rival["cost"], 100 * rival["gain"]
                 style.note(ax, name, place, (5, -9), color=colour(name), path_effects=[text], zorder=4)
-            ax.set(xscale="log", xlim=(0.8, 1.25 * max(costs)))
+            ax.set(xscale="log", xlim=(0.8, 1.25 * max(3, *costs)))
             ax.xaxis.set_major_locator(FixedLocator(COSTS))
             ax.xaxis.set_major_formatter(FixedFormatter([str(cost) for cost in COSTS]))
             ax.xaxis.set_minor_locator(FixedLocator([]))
@@ -67,14 +67,21 @@ def _per_run(rows: Any) -> Any:
     return divided
 
 
-def _points(
-    ax: Axes, rows: pd.DataFrame, mark: str, shade: str, filled: bool = True, size: float | None = None
-) -> None:
-    """Draw gains with their intervals."""
+def _points(ax: Axes, rows: pd.DataFrame, mark: str, shade: str, filled: bool = True) -> None:
+    """Draw gains with their intervals; what is hollow is larger, so that others show in it."""
     low, high = 100 * (rows["gain"] - rows["gain_low"]), 100 * (rows["gain_high"] - rows["gain"])
-    face = shade if filled else "white"
-    look = {"color": shade, "mfc": face, "markersize": size, "elinewidth": 0.9, "zorder": 3}
-    ax.errorbar(rows["cost"], 100 * rows["gain"], [low, high], fmt=mark, **look)
+    face, size = (shade, None) if filled else ("white", 8)
+    ax.errorbar(
+        rows["cost"],
+        100 * rows["gain"],
+        [low, high],
+        fmt=mark,
+        color=shade,
+        mfc=face,
+        ms=size,
+        elinewidth=0.9,
+        zorder=3,
+    )
 
 
 def _ensembles(ax: Axes, rows: pd.DataFrame, variant: str) -> float:
