@@ -15,8 +15,14 @@ from popview.runs.status import seconds
 from popview.statistics import granulated_tau, holm, mean_difference
 from popview.statistics.results import interval_columns
 
-#: Grids: every combination of the settings below; and one change at a time.
-FACTORIAL, FACTORS = "flatness-factorial", "flatness-factors"
+#: Grids: every combination of the settings below; one change at a time; and every combination, on some of the classes.
+FACTORIAL, FACTORS, UNSEEN = "flatness-factorial", "flatness-factors", "flatness-unseen"
+
+#: Outcome of the last of these grids → what it is; more is worse, or less settled.
+OF_UNSEEN = {
+    "unseen_error": "1 − accuracy on classes that were not trained on, by the nearest mean activation",
+    "spread": "root mean square distance of a run's ten checkpoints of lowest training loss from their mean",
+}
 
 #: Training loss from which on a run counts as failed; chance has ln 10, which is 2.3.
 LEARNED = 1.0
@@ -33,7 +39,7 @@ def factor_table(grid: str, profile: str, task: str, root: Path = RESULTS) -> pd
     Parameters
     ----------
     grid : str
-        `FACTORIAL` or `FACTORS`.
+        `FACTORIAL`, `FACTORS` or `UNSEEN`.
     profile, task : str
     root : Path
         Of the store.

@@ -93,6 +93,10 @@ def measured(trajectories: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame
     shifted = [name for name in found if name.startswith("corrupted.") and not name.startswith("corrupted.clean")]
     if shifted and len(table):
         table["shifted_error"] = 1 - found[shifted].mean(axis=1).to_numpy(dtype=float)
+    if "unseen.metric" in found:
+        table["unseen_error"] = 1 - found["unseen.metric"].to_numpy(dtype=float)
+    if "spread" in found:
+        table["spread"] = found["spread"].to_numpy(dtype=float)
     return table
 
 

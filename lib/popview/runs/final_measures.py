@@ -82,6 +82,11 @@ class End:
         found = self.problem.corrupted(whole=self.extent == "whole")
         return {name: [numbers(value) for value in values] for name, values in found.items()}
 
+    def unseen(self) -> dict[str, Any] | None:
+        """Return how well classes that were not trained on are told apart; None where all were."""
+        found = self.problem.unseen()
+        return None if found is None else {"metric": numbers(found)}
+
 
 _ONCE = (1, 0)
 
@@ -94,6 +99,7 @@ LAST_MODELS = (
     Measure("flatness", End.flatness, {}, ("sample", "whole")),
     Measure("corrupted", End.corrupted, {"clean": _ONCE, "corrupted": _ONCE}, ("sample",)),
     Measure("corrupted", End.corrupted, {"whole_corrupted": _ONCE}, ("whole",)),
+    Measure("unseen", End.unseen, {"unseen": _ONCE}, ("sample", "whole")),
 )
 
 
@@ -110,15 +116,16 @@ def measures(problem: Problem, start: list[Tensor], seed: int, extent: str = "sa
     Returns
     -------
     dict
-        The measures of `LAST_MODELS` that the extent has, by their names; ``seconds`` of each of these. Older files
-        lack ``clean`` among the corruptions.
+        The measures of `LAST_MODELS` that extent and problem have, by their names; ``seconds`` of each of these. Older
+        files lack ``clean`` among the corruptions.
     """
     end, found, clock = End(problem, start, seed, extent), {}, {}
     for measure in LAST_MODELS:
         if extent in measure.where:
             began = time.perf_counter()
-            found[measure.name] = measure.take(end)
-            clock[measure.name] = time.perf_counter() - began
+            if (value := measure.take(end)) is not None:
+                found[measure.name] = value
+                clock[measure.name] = time.perf_counter() - began
     return found | {"seconds": clock}
 
 
@@ -220,6 +227,16 @@ class Best:
             found.append(mean)
         return found
 
+    def _spread(self) -> Tensor:
+        """Return the root mean square distance of the kept models' parameters from their mean, ``(P,)``."""
+        there = torch.from_numpy(np.isfinite(self.losses)).float()
+        count, squares = there.sum(0).clamp(min=1), torch.zeros(there.shape[1])
+        for kept in self.models[: len(self.problem.parameters)]:
+            flat = kept.flatten(2)
+            mean = torch.einsum("kp,kpn->pn", there, flat) / count[:, None]
+            squares += ((flat - mean).square().sum(-1) * there).sum(0) / count
+        return squares.sqrt()
+
     def _kept_steps(self) -> list[list[int]]:
         """Return each restart's steps at which its models were kept, in order."""
         return [sorted(int(s) for s in column if s >= 0) for column in self.steps.T]
@@ -229,7 +246,8 @@ class Best:
         """Return what the kept models achieve as an ensemble, and what the mean of their weights does.
 
         ``ensemble``: metric of the mean probabilities on the test sample; ``averaged_weights``: loss and metric of the
-        averaged weights there, BatchNorm statistics recomputed; ``kept``: the steps. The problem's models come back.
+        averaged weights there, BatchNorm statistics recomputed; ``kept``: the steps; ``spread``: root mean square
+        distance of the models from their mean, which older files lack. The problem's models come back.
         """
         with self._placed(self._averages()):
             self.problem.recompute_statistics()
@@ -238,6 +256,7 @@ class Best:
             "ensemble": {"metric": numbers(self.problem.metric("test", self.mean_probabilities()))},
             "averaged_weights": {"loss": numbers(loss), "metric": numbers(metric)},
             "kept": self._kept_steps(),
+            "spread": numbers(self._spread()),
         }
 
     @torch.no_grad()

@@ -54,6 +54,7 @@ class ModelTable(Schema, extra="allow"):
     evaluated: Count = 1
     tested: Count = 1
     batch_size: Count = 1
+    classes: Count = 1
     frozen: int = Field(default=0, ge=0, description="a whole number, 0 or above")
     dropout: Share = 0.0
     label_smoothing: Share = 0.0

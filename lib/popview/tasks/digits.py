@@ -2,7 +2,8 @@
 
 1,797 images in 10 classes. 597 test images, fixed for all; the other 1,200 are split by each restart's seed into 1,000
 for training and 200 for validation, with `shared` into the same 1,000 for all and 100 of the rest, or with
-`fixed_validation` into the same 200 for validation and the same 1,000 for all.
+`fixed_validation` into the same 200 for validation and the same 1,000 for all. With fewer `classes` all this is of the
+images of these alone, in the same proportions.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import cross_entropy
 
+from popview.common.errors import UsageError
 from popview.common.seeds import generator, seed_of
 from popview.tasks import corruptions
 from popview.tasks.catalogue import RECORDS, Task
@@ -25,8 +27,9 @@ from popview.tasks.sizes import Sizes
 from popview.tasks.supervised import draw_fixed, draw_split, steps_of
 
 TASK = RECORDS["digits"]
-VALIDATION_IMAGES = TASK.rest - TASK.train
-SHARED_VALIDATION_IMAGES = 100
+
+#: Of the images that are not for testing one in so many is for validation; half of these where `shared`.
+VALIDATION = TASK.rest // (TASK.rest - TASK.train)
 
 #: Corruptions that leave something of 8 × 8 pixels: JPEG's block is the whole image, and pixelation leaves 5 × 5.
 CORRUPTIONS = ("noise", "blur", "contrast", "brightness")
@@ -41,6 +44,14 @@ def _images() -> tuple[Tensor, Tensor]:
     digits = load_digits()
     order = torch.randperm(len(digits.target), generator=generator(0, "digits"))
     return torch.tensor(digits.data, dtype=torch.float32)[order] / 16, torch.tensor(digits.target)[order]
+
+
+@cache
+def _rows(classes: int) -> tuple[Tensor, ...]:
+    """Return the rows of the test images and of all others of the first classes; then of the classes that are left."""
+    seen = _images()[1] < classes
+    test = torch.arange(len(seen)) < TASK.test
+    return tuple(torch.nonzero(chosen).flatten() for chosen in (test & seen, ~test & seen, test & ~seen, ~test & ~seen))
 
 
 @cache
@@ -88,6 +99,13 @@ class Digits(Problem):
         Whether hidden layers are normalised before ReLU: over the minibatch in training, by running statistics else.
     label_smoothing : float
         Share of the label that the loss of training spreads over all classes; losses that are reported are plain.
+    classes : int
+        Trained and scored are only images of the digits below this one; of the others see `unseen`.
+
+    Raises
+    ------
+    UsageError
+        If there are not 2 to 10 classes.
 
     Examples
     --------
@@ -129,14 +147,16 @@ class Digits(Problem):
         dropout: float = 0.0,
         batch_norm: bool = False,
         label_smoothing: float = 0.0,
+        classes: int = TASK.classes,
     ) -> None:
-        self.seeds, self.batch_size, self.fixed_seeds = list(seeds), batch_size, fixed_seeds
+        if not 2 <= classes <= TASK.classes:
+            raise UsageError(f"classes of digits must be 2 to {TASK.classes}, got {classes}")
+        self.seeds, self.batch_size, self.fixed_seeds, self.classes = list(seeds), batch_size, fixed_seeds, classes
         self.hidden = [hidden] if isinstance(hidden, int) else list(hidden)
         self.dropout, self.batch_norm, self.label_smoothing = dropout, batch_norm, label_smoothing
-        images, labels = _images()
         train, validation = self._drawn(shared, fixed_validation)
         self._splits = {
-            "test": (images[: TASK.test].expand(len(self.seeds), -1, -1), labels[: TASK.test].expand(len(seeds), -1)),
+            "test": self._for_all(_rows(classes)[0]),
             "validation": self._subset(validation),
             "train": self._subset(train),
         }
@@ -150,34 +170,42 @@ class Digits(Problem):
     @classmethod
     def sizes(cls, task: Task, model: Mapping[str, Any]) -> Sizes:
         """Return how many images a run evaluates: every split is its own sample, and all test images are corrupted."""
-        known = Sizes(task.train, task.train, VALIDATION_IMAGES, task.test, task.test)
-        known = known._replace(clean=task.test, corruptions=len(CORRUPTIONS))
-        return known._replace(measured=task.train, curved=task.train, inputs=task.test, statistics=task.train)
+        test, rest, *unseen = (len(rows) for rows in _rows(model.get("classes", task.classes)))
+        train = rest - rest // VALIDATION
+        known = Sizes(train, train, rest // VALIDATION, test, test, unseen=sum(unseen))
+        known = known._replace(clean=test, corruptions=len(CORRUPTIONS))
+        return known._replace(measured=train, curved=train, inputs=test, statistics=train)
 
     def _seeds(self, source: str) -> list[int]:
         """Return the seed of each restart that draws a source."""
         return [seed_of(source, seed, self.fixed_seeds) for seed in self.seeds]
 
     def _drawn(self, shared: bool, fixed: bool) -> tuple[Tensor, Tensor]:
-        """Return the rows of each restart's train and validation splits: ``(P, n)`` among those not for testing."""
-        rest = TASK.rest
+        """Return the rows of each restart's train and validation splits, ``(P, n)``."""
+        pool = _rows(self.classes)[1]
+        rest, validation = len(pool), len(pool) // VALIDATION
         if not shared and not fixed:
             order = torch.stack(
                 [torch.randperm(rest, generator=generator(seed, "split")) for seed in self._seeds("split")]
             )
-            return order[:, VALIDATION_IMAGES:], order[:, :VALIDATION_IMAGES]
-        sizes = TASK.train, SHARED_VALIDATION_IMAGES
+            return pool[order[:, validation:]], pool[order[:, :validation]]
+        train = rest - validation
         if fixed:
-            drawn = [draw_fixed(rest, np.arange(0), sizes[0], VALIDATION_IMAGES, seed) for seed in self._seeds("split")]
+            drawn = [draw_fixed(rest, np.arange(0), train, validation, seed) for seed in self._seeds("split")]
         else:
-            drawn = [draw_split(rest, *sizes, seed, shared=True) for seed in self._seeds("split")]
-        train, validation = (torch.tensor(np.stack([d[split] for d in drawn])) for split in ("train", "validation"))
-        return train, validation
+            drawn = [draw_split(rest, train, validation // 2, seed, shared=True) for seed in self._seeds("split")]
+        trained, validated = (pool[np.stack([d[split] for d in drawn])] for split in ("train", "validation"))
+        return trained, validated
 
     @staticmethod
     def _subset(chosen: Tensor) -> tuple[Tensor, Tensor]:
         images, labels = _images()
-        return images[TASK.test + chosen], labels[TASK.test + chosen]
+        return images[chosen], labels[chosen]
+
+    def _for_all(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images and labels of the same rows for every restart."""
+        images, labels = self._subset(chosen)
+        return images.expand(len(self.seeds), -1, -1), labels.expand(len(self.seeds), -1)
 
     def _initial(self, hidden: list[int]) -> list[Parameter]:
         """Draw weights and biases as `torch.nn.Linear` does: uniform within 1/√(inputs)."""
@@ -213,12 +241,17 @@ class Digits(Problem):
 
     def _logits(self, images: Tensor, kept: Sequence[Tensor] = (), share: float = 0.0) -> Tensor:
         """Return logits; `share` is that of these images in BatchNorm's running statistics, 0 in evaluation."""
-        outputs = torch.baddbmm(self.parameters[1], images, self.parameters[0])
-        last = 2 * len(self.hidden) + 2
-        layers = zip(self.parameters[2:last:2], self.parameters[3:last:2], strict=True)
-        for place, (weight, bias) in enumerate(layers):
+        weight, bias = self.parameters[2 * len(self.hidden) : 2 * len(self.hidden) + 2]
+        return torch.baddbmm(bias, self._activations(images, kept, share), weight)
+
+    def _activations(self, images: Tensor, kept: Sequence[Tensor] = (), share: float = 0.0) -> Tensor:
+        """Return the activations of the last hidden layer."""
+        outputs = images
+        for place in range(len(self.hidden)):
+            weight, bias = self.parameters[2 * place : 2 * place + 2]
+            outputs = torch.baddbmm(bias, outputs, weight)
             outputs = torch.relu(self._normalized(place, outputs, share) if self.batch_norm else outputs)
-            outputs = torch.baddbmm(bias, outputs * kept[place] if kept else outputs, weight)
+            outputs = outputs * kept[place] if kept else outputs
         return outputs
 
     def _normalized(self, place: int, outputs: Tensor, share: float) -> Tensor:
@@ -290,9 +323,26 @@ class Digits(Problem):
         found = {"clean": [self.metric("test", self.logits("test"))]}
         for name in CORRUPTIONS:
             severities = corruptions.WHOLE_SEVERITIES if whole else corruptions.SEVERITIES
-            images = [corrupted_digits(name, severity).expand(len(self.seeds), -1, -1) for severity in severities]
-            found[name] = [self.metric_of(self._logits(shown), labels) for shown in images]
+            images = [corrupted_digits(name, severity)[_rows(self.classes)[0]] for severity in severities]
+            every = [shown.expand(len(self.seeds), -1, -1) for shown in images]
+            found[name] = [self.metric_of(self._logits(shown), labels) for shown in every]
         return found
+
+    @torch.no_grad()
+    def unseen(self) -> Tensor | None:
+        """Return the accuracy on test images of classes that were not trained on; None where there are none.
+
+        An image is of the class whose mean activation in the last hidden layer is nearest (Mensink et al. 2013, section
+        3.1, with Euclidean distances); means are of the images of these classes that are not for testing.
+        """
+        test, rest = _rows(self.classes)[2:]
+        if not len(test):
+            return None
+        (tested, labels), (known, of) = self._for_all(test), self._subset(rest)
+        activations = self._activations(known.expand(len(self.seeds), -1, -1))
+        means = torch.stack([activations[:, of == name].mean(1) for name in range(self.classes, TASK.classes)], 1)
+        nearest = torch.cdist(self._activations(tested), means).argmin(-1)
+        return (nearest + self.classes == labels).double().mean(-1)
 
     def measured(self) -> tuple[Tensor, Tensor]:
         """Return each restart's training images ``(P, n, 64)`` and labels ``(P, n)``."""

@@ -135,6 +135,10 @@ class Problem(ABC):
         """
         return {}
 
+    def unseen(self) -> Tensor | None:
+        """Return how well classes that were not trained on are told apart, shape ``(P,)``; None where all were."""
+        return None
+
     @abstractmethod
     def sample_loss(self) -> Tensor:
         """Return the mean loss on the training sample, float32 and in evaluation mode, with gradients; as `loss`."""

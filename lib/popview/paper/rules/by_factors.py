@@ -1,7 +1,7 @@
 """Claims on what makes minima flat, judged by a factorial of settings and by single changes: see `Factors.load`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -19,23 +19,29 @@ WITHOUT = "no-"
 
 @dataclass(frozen=True)
 class Factors:
-    """What two grids have of a task.
+    """What three grids have of a task.
 
     Attributes
     ----------
-    factorial, changes : DataFrame
+    factorial, changes, unseen : DataFrame
         As `popview.populations.flatness_factors.factor_table` returns them; without rows where one was not run.
+        ``unseen`` is the factorial trained on some of the classes.
     """
 
     factorial: pd.DataFrame
     changes: pd.DataFrame
+    unseen: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @classmethod
     def load(cls, profile: str, task: str, root: Path = RESULTS) -> "Factors | None":
-        """Read both grids from the store; None where neither was run."""
-        grids = (flatness_factors.FACTORIAL, flatness_factors.FACTORS)
-        factorial, changes = (flatness_factors.factor_table(grid, profile, task, root) for grid in grids)
-        return None if factorial.empty and changes.empty else cls(factorial, changes)
+        """Read the grids from the store; None where none was run."""
+        grids = (flatness_factors.FACTORIAL, flatness_factors.FACTORS, flatness_factors.UNSEEN)
+        tables = [flatness_factors.factor_table(grid, profile, task, root) for grid in grids]
+        return None if all(table.empty for table in tables) else cls(*tables)
+
+    def judged(self, outcome: str) -> pd.DataFrame:
+        """Return the factorial that an outcome is judged by."""
+        return self.unseen if outcome in flatness_factors.OF_UNSEEN else self.factorial
 
     def arms(self, names: Sequence[str]) -> list[str]:
         """Return the arms that have run for these changes; none where one of them, or plain SGD, is missing.
@@ -48,9 +54,11 @@ class Factors:
 
     @cached_property
     def relations(self) -> pd.DataFrame:
-        """`flatness_factors.one_varies`, of `SHARPNESS`."""
+        """`flatness_factors.one_varies`, of `SHARPNESS`, over both factorials."""
         outcomes = (*flatness_factors.OUTCOMES_OF_FLATNESS, "train_loss", "input_gradient_norm")
-        return flatness_factors.one_varies(self.factorial, SHARPNESS, outcomes)
+        pairs = ((self.factorial, outcomes), (self.unseen, tuple(flatness_factors.OF_UNSEEN)))
+        found = [flatness_factors.one_varies(table, SHARPNESS, names) for table, names in pairs if len(table)]
+        return pd.concat([pd.DataFrame(), *found], ignore_index=True)
 
 
 def sharper_is_worse_where_one_varies(factors: Factors, outcome: str, weak: float) -> Decision | Finding | None:
@@ -60,7 +68,8 @@ def sharper_is_worse_where_one_varies(factors: Factors, outcome: str, weak: floa
     """
     if factors.factorial.empty and not factors.changes.empty:
         return Finding("not applicable", "there is no factorial here, and of single changes no correlation is claimed")
-    if factors.factorial.empty or outcome not in factors.factorial:
+    table = factors.judged(outcome)
+    if table.empty or outcome not in table:
         return None
     found = factors.relations
     found = found[(found["hyperparameter"] == "mean") & (found["outcome"] == outcome)]
@@ -69,7 +78,7 @@ def sharper_is_worse_where_one_varies(factors: Factors, outcome: str, weak: floa
     if not real.any() and (found["high"] < weak).all():
         word = "does not hold"
     told = list_rows(found, "{measure} {tau:+.2f} [{low:+.2f}, {high:+.2f}]", ", ")
-    return word, {"taus": told, "runs": len(factors.factorial), "seeds": factors.factorial["seed"].nunique()}
+    return word, {"taus": told, "runs": len(table), "seeds": table["seed"].nunique()}
 
 
 def level_is_flatter(factors: Factors, setting: str, flat: str, arm: str) -> Decision | Finding | None:
