@@ -9,15 +9,18 @@ import pytest
 import torch
 from helpers import closure_on
 from sklearn.datasets import load_digits
+from sklearn.neighbors import NearestCentroid
 from test_runs import facts, rows, spec_of
 from torch import nn
 
+from popview.common.errors import UsageError
 from popview.common.seeds import generator
 from popview.optimizers import make
 from popview.populations.tables import wanted
 from popview.runs import loop, store, training
 from popview.tasks import corruptions
-from popview.tasks.digits import CORRUPTIONS, Digits, corrupted_digits
+from popview.tasks.catalogue import RECORDS
+from popview.tasks.digits import CORRUPTIONS, Digits, _rows, corrupted_digits, unseen_by_pixels
 from popview.tasks.problem import Problem
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -213,3 +216,55 @@ class TestCorrupted:
             found = store.metadata(spec)["corrupted"]
             assert found.keys() == {"clean", *CORRUPTIONS}
             assert all(np.shape(found[name]) == (5, 50) for name in CORRUPTIONS)
+
+
+class TestFewerClasses:
+    """Trained and scored are the images of the first classes; the others are told apart by scikit-learn, too."""
+
+    @pytest.mark.parametrize("settings", [{}, {"shared": True}, {"fixed_validation": True}])
+    def test_splits_are_of_the_first_classes_alone(self, settings):
+        task, whole = Digits([0, 1], classes=4, **settings), Digits([0, 1], **settings)
+        for split in ("train", "validation", "test"):
+            labels = task._splits[split][1]
+            assert set(labels.unique().tolist()) == {0, 1, 2, 3}
+            share = len(labels[0]) / len(whole._splits[split][1][0])
+            assert share == pytest.approx(0.4, abs=0.02)
+        seen = {tuple(row) for row in task._splits["train"][0][0].tolist()}
+        assert not seen & {tuple(row) for row in task._splits["validation"][0][0].tolist()}
+        known = Digits.sizes(RECORDS["digits"], {"classes": 4} | settings)
+        assert [len(task.logits(split)[0]) for split in ("train", "test")] == [known.train, known.test]
+        assert len(task.corrupted()["noise"][0]) == 2
+
+    def test_images_of_the_first_classes_are_scored_corrupted_as_they_are_clean(self):
+        task = Digits([3], classes=2)
+        shown = corrupted_digits("blur", 1)[_rows(2)[0]]
+        right = task._logits(shown[None]).argmax(-1)[0] == task._splits["test"][1][0]
+        assert task.corrupted()["blur"][0].item() == pytest.approx(right.double().mean().item())
+
+    @pytest.mark.filterwarnings("ignore:self.within_class_std_dev_", "ignore:invalid value encountered")
+    def test_unseen_classes_by_the_nearest_mean_activation(self):
+        task = Digits([0, 5], hidden=[9, 7], classes=6)
+        losses_of(task, 10)
+        digits = load_digits()
+        order = torch.randperm(1797, generator=generator(0, "digits")).numpy()
+        images, labels = digits.data[order].astype(np.float32) / 16, digits.target[order]
+        test, rest = (
+            np.flatnonzero((labels >= 6) & where) for where in (np.arange(1797) < 597, np.arange(1797) >= 597)
+        )
+        for member in range(2):
+            embed = torchs(task, member)[:-1].eval()
+            with torch.no_grad():
+                known, tested = (embed(torch.from_numpy(images[rows])).numpy() for rows in (rest, test))
+            right = NearestCentroid().fit(known, labels[rest]).score(tested, labels[test])
+            assert task.unseen()[member].item() == pytest.approx(right, abs=1.1 / len(test))
+        pixels = NearestCentroid().fit(images[rest], labels[rest]).score(images[test], labels[test])
+        assert unseen_by_pixels(6) == pytest.approx(pixels, abs=1.1 / len(test))
+
+    def test_all_ten_leave_none_unseen(self):
+        assert Digits([0]).unseen() is None
+        assert "unseen" not in facts(training.compute(spec_of("SGD", epochs=1, checkpoints=2))[0].table)
+
+    @pytest.mark.parametrize("classes", [1, 11])
+    def test_of_one_class_or_of_eleven(self, classes):
+        with pytest.raises(UsageError, match=f"classes of digits must be 2 to 10, got {classes}"):
+            Digits([0], classes=classes)

@@ -115,6 +115,8 @@ class TestBest:
             torch.testing.assert_close(problem.recomputed[0][restart], mean)
             assert found["averaged_weights"]["loss"][restart] == pytest.approx(3 * float(mean.sum()), abs=1e-5)
             assert found["averaged_weights"]["metric"][restart] == pytest.approx(float(mean[0]), abs=1e-5)
+            spread = weights[expected, restart].double().var(0, correction=0).sum().sqrt()
+            assert found["spread"][restart] == pytest.approx(float(spread), rel=1e-4, abs=1e-6)
 
     def test_the_models_come_back(self):
         problem, best, weights = offered(np.random.default_rng(0).random((15, 2)))

@@ -124,6 +124,17 @@ class TestRules:
     def test_sharper_is_worse(self, error, word):
         assert RULES["sharper_is_worse"](Factors(factorial(error=error), pd.DataFrame())).word == word
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize(("error", "word"), [(1.0, "holds"), (-1.0, "does not hold"), (0.0, "does not hold")])
+    def test_unseen_classes_and_spread_are_judged_by_their_own_factorial(self, error, word):
+        of_unseen = factorial(error=error).rename(columns={"error": "unseen_error"})
+        evidence = Factors(factorial(error=1.0), pd.DataFrame(), of_unseen.assign(spread=of_unseen["unseen_error"]))
+        for name in ("sharper_tells_unseen_apart_less", "sharper_varies_more"):
+            assert RULES[name](evidence).word == word, name
+            assert RULES[name](Factors(factorial(), pd.DataFrame())).word == "not run here"
+            assert RULES[name](Factors(pd.DataFrame(), singles(1.0))).word == "not applicable"
+        assert RULES["sharper_is_worse"](evidence).word == "holds"
+
     @pytest.mark.parametrize(("rate", "word"), [(1.0, "holds"), (-1.0, "does not hold"), (0.0, "inconclusive")])
     def test_a_level_is_flatter(self, rate, word):
         """Dropout and weight decay change nothing here; a smaller rate is flatter, sharper, or neither."""

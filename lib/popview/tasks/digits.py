@@ -76,6 +76,27 @@ def corrupted_digits(name: str, severity: int) -> Tensor:
     return torch.from_numpy(corruptions.corrupt_images(levels, name, severity, seed=0)).flatten(1) / 255
 
 
+def _nearest_mean(known: Tensor, of: Tensor, tested: Tensor, labels: Tensor) -> Tensor:
+    """Return the accuracy, ``(P,)``, of giving each of ``(P, n, …)`` to the class of which the mean is nearest."""
+    names = torch.unique(of)
+    means = torch.stack([known[:, of == name].mean(1) for name in names], 1)
+    return (names[torch.cdist(tested, means).argmin(-1)] == labels).double().mean(-1)
+
+
+def unseen_by_pixels(classes: int) -> float:
+    """Return the accuracy on test images of all but the first classes by the nearest mean image: see `Digits.unseen`.
+
+    Examples
+    --------
+    >>> from popview.tasks.digits import unseen_by_pixels
+    >>> round(unseen_by_pixels(5), 2)
+    0.95
+    """
+    test, rest = _rows(classes)[2:]
+    images, labels = _images()
+    return float(_nearest_mean(images[None, rest], labels[rest], images[None, test], labels[test]))
+
+
 class Digits(Problem):
     """P perceptrons 64–hidden–10 with ReLU, trained by cross-entropy, measured by accuracy.
 
@@ -338,11 +359,8 @@ class Digits(Problem):
         test, rest = _rows(self.classes)[2:]
         if not len(test):
             return None
-        (tested, labels), (known, of) = self._for_all(test), self._subset(rest)
-        activations = self._activations(known.expand(len(self.seeds), -1, -1))
-        means = torch.stack([activations[:, of == name].mean(1) for name in range(self.classes, TASK.classes)], 1)
-        nearest = torch.cdist(self._activations(tested), means).argmin(-1)
-        return (nearest + self.classes == labels).double().mean(-1)
+        (tested, labels), (known, of) = self._for_all(test), self._for_all(rest)
+        return _nearest_mean(self._activations(known), of[0], self._activations(tested), labels[0])
 
     def measured(self) -> tuple[Tensor, Tensor]:
         """Return each restart's training images ``(P, n, 64)`` and labels ``(P, n)``."""
