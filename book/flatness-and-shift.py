@@ -470,7 +470,7 @@ glue("same", f"{100 * apart.item():.5f} %", display=False)
 # %% [markdown]
 # ## What the article claims, and what came out
 #
-# ````{table} The article's claims, judged on Digits by rules written before the runs. Numbers: τ by the trace of the Hessian, or times the trace without the change, with 95 % intervals. Verdicts: by all five measures and all changes that are named; failed runs count. From: runs of the factorial (5 seeds), or pairs of runs of the same seed. On CIFAR-10: single changes of 3 seeds, for which [rules were changed](table-flatness-rules) on 30 November 2026; or restarts of ten algorithms.
+# ````{table} The article's claims, judged on Digits by rules written before the runs. Numbers: τ by the trace of the Hessian, or times the trace without the change, with 95 % intervals. Verdicts: by all five measures and all changes that are named, of which so many are for the claim, and against it, beyond chance (Holm); failed runs count. From: runs of the factorial (5 seeds), or pairs of runs of the same seed. On CIFAR-10: single changes of 3 seeds, for which [rules were changed](table-flatness-rules) on 30 November 2026; or restarts of ten algorithms.
 # :name: table-flatness-claims
 # ```{glue:md} claims
 # :format: myst
@@ -599,7 +599,7 @@ page.table(
             "number of": [words for _, words, _ in CLAIMS.values()],
             "number": numbers,
             "from": runs_behind,
-            "verdict": [f"**{ours.loc[name, 'verdict']}**" for name in CLAIMS],
+            "verdict": [f"**{ours.loc[name, 'verdict']}**: {ours.loc[name, 'number']}" for name in CLAIMS],
             "on CIFAR-10": [on_cifar(name) for name in CLAIMS],
         }
     ),

@@ -152,6 +152,8 @@ class TestRules:
         evidence = Factors(pd.DataFrame(), singles(factor))
         for name in ("adaptive", "batch_norm", "designed", "schedule"):
             assert RULES[name](evidence).word == word, name
+        number = {0.5: "10 of 10 for, 0 against", 2.0: "0 of 10 for, 10 against", 1.0: "0 of 10 for, 0 against"}
+        assert RULES["adaptive"](evidence).number == number[factor]
 
     def test_an_arm_that_is_claimed_to_be_sharper_counts_the_other_way(self):
         table = singles(2.0)

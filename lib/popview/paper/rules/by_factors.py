@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from popview.common.folders import RESULTS
-from popview.paper.finding import Decision, Finding, Word, list_rows, signs
+from popview.paper.finding import Decision, Finding, list_rows, signs
 from popview.paper.rules.by_tasks import SHARPNESS
 from popview.populations import flatness_factors
 from popview.populations.comparisons import ALPHA
@@ -74,11 +74,10 @@ def sharper_is_worse_where_one_varies(factors: Factors, outcome: str, weak: floa
     found = factors.relations
     found = found[(found["hyperparameter"] == "mean") & (found["outcome"] == outcome)]
     real = found["adjusted_p"] <= ALPHA
-    word = signs(real & (found["tau"] > 0), real & (found["tau"] < 0))
-    if not real.any() and (found["high"] < weak).all():
-        word = "does not hold"
     told = list_rows(found, "{measure} {tau:+.2f} [{low:+.2f}, {high:+.2f}]", ", ")
-    return word, {"taus": told, "runs": len(table), "seeds": table["seed"].nunique()}
+    numbers = {"taus": told, "runs": len(table), "seeds": table["seed"].nunique()}
+    word, counted = _decide(real & (found["tau"] > 0), real & (found["tau"] < 0), numbers)
+    return "does not hold" if not real.any() and (found["high"] < weak).all() else word, counted
 
 
 def level_is_flatter(factors: Factors, setting: str, flat: str, arm: str) -> Decision | Finding | None:
@@ -88,12 +87,16 @@ def level_is_flatter(factors: Factors, setting: str, flat: str, arm: str) -> Dec
     """
     if factors.factorial.empty:
         decided = arms_are_flatter(factors, [arm])
-        return decided and Finding(decided[0], "against plain SGD, {restarts} restarts: {ratios}".format(**decided[1]))
+        return decided and Finding(
+            decided[0],
+            "against plain SGD, {restarts} restarts: {ratios}".format(**decided[1]),
+            "{yes} of {of} for, {no} against".format(**decided[1]),
+        )
     table = flatness_factors.level_ratios(factors.factorial, setting, SHARPNESS)
     numbers = _numbers(table, "{measure} {ratio:.2f} [{low:.2f}, {high:.2f}]")
     levels = sorted(factors.factorial[setting].unique())
     numbers |= {"lowest": levels[0], "highest": levels[-1], "runs": len(factors.factorial)}
-    return _word(table, table["ratio"] if flat == "high" else 1 / table["ratio"]), numbers
+    return _decide_ratios(table, table["ratio"] if flat == "high" else 1 / table["ratio"], numbers)
 
 
 def arms_are_flatter(factors: Factors, arms: Sequence[str], sharper: Sequence[str] = ()) -> Decision | None:
@@ -108,7 +111,7 @@ def arms_are_flatter(factors: Factors, arms: Sequence[str], sharper: Sequence[st
     told = "{measure} {ratio:.2f} [{low:.2f}, {high:.2f}]"
     parts = [f"{arm}: {list_rows(rows, told, ', ')}" for arm, rows in table.groupby("arm", sort=False)]
     numbers = _numbers(table, told) | {"ratios": "; ".join(parts)}
-    return _word(table, table["ratio"].where(~turned, 1 / table["ratio"])), numbers
+    return _decide_ratios(table, table["ratio"].where(~turned, 1 / table["ratio"]), numbers)
 
 
 def arms_are_more_robust(factors: Factors, arms: Sequence[str]) -> Decision | None:
@@ -125,8 +128,9 @@ def arms_are_more_robust(factors: Factors, arms: Sequence[str]) -> Decision | No
     points = table.assign(**{name: 100 * table[name] for name in ("difference", "low", "high")})
     told = list_rows(points, "{arm} {difference:+.1f} [{low:+.1f}, {high:+.1f}]", ", ")
     more = table["difference"].where(~table["arm"].str.startswith(WITHOUT), -table["difference"])
-    word = signs(real & (more < 0), real & (more > 0))
-    return word, {"differences": told, "restarts": int(table["restarts"].min())}
+    return _decide(
+        real & (more < 0), real & (more > 0), {"differences": told, "restarts": int(table["restarts"].min())}
+    )
 
 
 def arms_have_higher_loss(factors: Factors, arms: Sequence[str]) -> Decision | None:
@@ -135,13 +139,18 @@ def arms_have_higher_loss(factors: Factors, arms: Sequence[str]) -> Decision | N
         return None
     table = flatness_factors.ratios(factors.changes, there, ["train_loss"])
     real = table["adjusted_p"] <= ALPHA
-    word = signs(real & (table["ratio"] > 1), real & (table["ratio"] < 1))
-    return word, _numbers(table, "{arm} {ratio:.2f} [{low:.2f}, {high:.2f}]")
+    numbers = _numbers(table, "{arm} {ratio:.2f} [{low:.2f}, {high:.2f}]")
+    return _decide(real & (table["ratio"] > 1), real & (table["ratio"] < 1), numbers)
 
 
-def _word(table: pd.DataFrame, ratio: pd.Series) -> Word:
+def _decide(yes: pd.Series, no: pd.Series, numbers: dict[str, object]) -> Decision:
+    """Return what `signs` says of tests that say yes and no, with their numbers."""
+    return signs(yes, no), numbers | {"yes": int(yes.sum()), "no": int(no.sum()), "of": len(yes)}
+
+
+def _decide_ratios(table: pd.DataFrame, ratio: pd.Series, numbers: dict[str, object]) -> Decision:
     real = table["adjusted_p"] <= ALPHA
-    return signs(real & (ratio < 1), real & (ratio > 1))
+    return _decide(real & (ratio < 1), real & (ratio > 1), numbers)
 
 
 def _numbers(table: pd.DataFrame, template: str) -> dict[str, object]:
