@@ -351,7 +351,7 @@ glue("by-norm", f"{(norms == 1).sum()} of {len(norms)}", display=False)
 glue("by-direction", f"{(told['p'] <= 0.05).sum()} of {len(told)}", display=False)
 glue("assigned", span(100 * told["right"] / told["of"], ".0f"), display=False)
 glue("angle", span(spreads["direction"] if len(spreads) else pd.Series(dtype=float), ".2f"), display=False)
-intervals = "95 %, bootstrap over solutions"
+intervals = "95 %, dyadic-robust; the file has the bootstrap's over solutions, too"
 kernels = "scikit-learn's, 2σ² = number of parameters"
 lines = {
     "spreads": page.provenance(spreads, "spreads.csv", **facts, stages="all three", intervals=intervals),
@@ -367,7 +367,7 @@ for name, line in lines.items():
 # {glue:text}`angle`, and a right angle is √2 ≈ 1.41.
 #
 # `````{dropdown} Norms, distances, kernel principal components
-# ````{table} Fully fitted solutions: root mean square of a weight, ours and printed; mean norm; mean distances between two of an algorithm, to SGD's of the same seed, and at norm 1.
+# ````{table} Fully fitted solutions: root mean square of a weight, ours and printed; mean norm; mean distances between two of an algorithm, to SGD's of the same seed, and at norm 1; differences to SGD's with dyadic-robust 95 % intervals.
 # :name: table-spreads
 # ```{glue:md} spreads
 # :format: myst

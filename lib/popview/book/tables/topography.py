@@ -210,6 +210,8 @@ def _middle(values: pd.Series) -> str:
 def spreads(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
     """Lay out `popview.populations.solutions.spread` of several networks (columns ``network, stage``), fully fitted.
 
+    Intervals are dyadic-robust.
+
     Parameters
     ----------
     table : DataFrame
@@ -222,7 +224,9 @@ def spreads(table: pd.DataFrame, printed: pd.DataFrame, titles: Mapping[str, str
     keys = ["network", "stage", "algorithm"]
     beside = _known(printed, *keys).reindex(pd.MultiIndex.from_frame(table[keys])).set_axis(table.index)
     more = {
-        f"{words} less SGD's": with_interval(table, more, ends=f"{more}_", form=form).where(table[more].notna(), "–")
+        f"{words} less SGD's": with_interval(table, more, ends=f"{more}_dyadic_", form=form).where(
+            table[more].notna(), "–"
+        )
         for words, more, form in (("distance", "more", "+.1f"), ("directions", "direction_more", "+.4f"))
     }
     columns = {"norm": table["norm"], "distance": table["distance"], "to SGD's of its seed": table["same_seed"]}
