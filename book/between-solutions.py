@@ -15,13 +15,14 @@
 #
 # We trained three small networks by stochastic gradient descent (SGD) and by L-BFGS-GSS, a quasi-Newton method.
 # Compared at the same training loss, the largest curvature at L-BFGS-GSS's solutions is on average {glue:text}`sharper` times SGD's, and their
-# test accuracy {glue:text}`worse` points lower (p {glue:text}`worse-p` on each network, by permutation). On no path that we found between
+# test accuracy {glue:text}`worse` points lower (p {glue:text}`worse-p` on each network, by permutation). Whether the method does it or its batch, which
+# is all images, was not told apart. On no path that we found between
 # two solutions, of {glue:text}`paths`, does the training loss rise more than {glue:text}`highest` above the higher end.
 #
 # ```{glue:figure} sharper-and-worse
 # :name: figure-sharper-and-worse
 #
-# Each point is a solution at the training loss that is common to its network; the large ones are medians. Right is sharper, down is worse. FCP is a fully connected perceptron, LeNet a convolutional network. Images trained on: {glue:text}`trained-on`.
+# Each point is a solution at the training loss that is common to its network; the large ones are medians. Right is sharper, down is worse. FCP is a fully connected perceptron, LeNet a convolutional network. SGD takes minibatches, L-BFGS-GSS all images at once: {glue:text}`trained-on`.
 # ```
 
 # %% tags=["parameters"]
@@ -111,7 +112,11 @@ page.figure(
 )
 page.show("sharpness", solutions, lambda t: topography_tables.sharpness_table(t, titles))
 fitted_on = "; ".join(f"{t['title']} {t['fitted']:,}" for t in profiles.values())
-glue("trained-on", fitted_on, display=False)
+trained_on = "; ".join(
+    f"{t['title']} {t['model']['batch_size']} and {t['algorithms'][pair[1]]['model']['batch_size']:,}"
+    for t in profiles.values()
+)
+glue("trained-on", trained_on, display=False)
 glue("provenance-sharpness", page.provenance(solutions, "solutions.csv", **facts, images=fitted_on), display=False)
 reached = solutions[(solutions["stage"] == "equal") & (solutions["algorithm"] == pair[1])].groupby("network").size()
 short = [
@@ -291,7 +296,8 @@ glue("provenance-passes", page.provenance(passes, "passes.csv", steps=steps, ter
 #
 # `````{dropdown} All sets of pairs: heights, rises, straight lines
 # Paths are fitted and measured on all images that the solutions were trained on. Searched five times as long
-# (`benchmarks/longer_paths.py`), three paths of each algorithm on Digits change their height by less than 0.000005.
+# (`benchmarks/longer_paths.py`, whose README has its output), three paths of each algorithm on Digits change their height by less than
+# 0.000005.
 #
 # ````{table} Mean height (highest loss on the path) and rise, with dyadic-robust 95 % intervals. Low: pairs whose path rises at most half as far as their straight line.
 # :name: table-barriers

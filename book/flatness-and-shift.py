@@ -14,15 +14,15 @@
 # # On Digits, measures of flatness contradict each other beyond training loss
 #
 # By {glue:text}`worse`, sharper minima have a higher test error on Digits: rank correlations of
-# {glue:text}`varied`. But settings that give flatter minima also give a lower training loss. With that taken out of both, the sign
-# depends on the measure ({glue:text}`beyond`): the error is higher by {glue:text}`sure`, and lower by {glue:text}`sure-less`{glue:text}`unsure`.
-# Nor do we find flat minima more robust. With the training loss taken out, sharper ones have the higher extra error on corrupted images
-# by {glue:text}`sure-robust`, and the lower by {glue:text}`sure-robust-less`.
+# {glue:text}`varied` where one setting varies. But settings that give flatter minima also give a lower training loss. With that taken
+# out, measures contradict each other: where the learning rate varies, they go from {glue:text}`beyond`. Averaged over the four settings,
+# the error is higher by {glue:text}`sure`, and lower by {glue:text}`sure-less`{glue:text}`unsure`. On corrupted images, sharper minima
+# have the higher extra error by {glue:text}`sure-robust`, and the lower by {glue:text}`sure-robust-less`.
 #
 # ```{glue:figure} relations
 # :name: figure-flatness-relations
 #
-# Rank correlation (Kendall's τ) of five measures of sharpness with errors on Digits, with 95 % intervals, hidden where smaller than the mark; numbers: the lowest and highest of five. The text counts those that are sure after Holm's correction. Uphill, noise: how much a small step raises the loss; by weight: in proportion to each weight. Training loss taken out: from measure and error we subtract what a line in the logarithm of the training loss predicts.
+# Rank correlation (Kendall's τ) of five measures of sharpness with the error on clean test images of Digits, by the setting that alone varies, with 95 % intervals, hidden where smaller than the mark. Uphill, noise: how much a small step raises the loss; by weight: in proportion to each weight. Training loss taken out: from measure and error we subtract what a line in the logarithm of the training loss predicts, with the slope of just these runs. The text counts what is sure after Holm's correction.
 # ```
 
 # %% tags=["parameters"]
@@ -75,21 +75,22 @@ def levels(table: pd.DataFrame, outcome: str, **varied: pd.DataFrame) -> pd.Data
 
 learned = flatness_factors.learned(digits.factorial)
 varied = flatness_factors.one_varies(learned, SHARPNESS)
-left = flatness_factors.beyond_loss(learned)
-beyond = flatness_factors.one_varies(left, SHARPNESS)
+beyond = flatness_factors.one_varies(learned, SHARPNESS, beyond=True)
 panels = {f"Digits: {words}": levels(settings, name, varied=varied, beyond=beyond) for name, words in OUTCOMES.items()}
-FIRST = dict(zip(panels, ("Error on clean test images", "Extra error on corrupted images"), strict=True))
-lead = {words: panels[name].assign(words="") for name, words in FIRST.items()}
-clean, corrupted = lead.values()
-for name, table, level in (("varied", clean, "varied"), ("beyond", clean, "beyond"), ("robust", corrupted, "beyond")):
-    taus = table.loc[table["level"] == level, "tau"]
-    ends = [taus.idxmin(), taus.idxmax()]
-    table.loc[ends, "words"] = [page.signed(f"{tau:+.2f}") for tau in taus[ends]]
-    glue(name, " to ".join(table.loc[ends, "words"]), display=False)
+both_ways = pd.concat([varied.assign(level="varied"), beyond.assign(level="beyond")], ignore_index=True)
+both_ways = both_ways[both_ways["outcome"] == "error"].assign(words="")
+by_rate = both_ways[(both_ways["hyperparameter"] == "lr") & (both_ways["level"] == "beyond")]
+ends = [by_rate["tau"].idxmin(), by_rate["tau"].idxmax()]
+both_ways.loc[ends, "words"] = [page.signed(f"{tau:+.2f}") for tau in by_rate.loc[ends, "tau"]]
+told_ends = [f"{row.words} by “{figures.MEASURE_NAMES[row.measure]}”" for row in both_ways.loc[ends].itertuples()]
+glue("beyond", " to ".join(told_ends), display=False)
+of_means = varied[(varied["hyperparameter"] == "mean") & (varied["outcome"] == "error")]["tau"]
+glue("varied", page.signed(f"{of_means.min():+.2f} to {of_means.max():+.2f}"), display=False)
+lead = {words: both_ways[both_ways["hyperparameter"] == name] for name, words in flatness_factors.SETTINGS.items()}
 page.figure(
     "relations",
     lambda width: figures.tau_levels(lead, SHARPNESS, width, ("varied", "beyond")),
-    alt="Two panels. Clean test images: where one setting varies, all marks lie right of zero, with the training loss taken out on both sides of it. Corrupted images: both curvatures lie left of zero, the others near it.",
+    alt="Four panels, by what varies: learning rate, weight decay, batch size, dropout. With the training loss taken out, the two curvatures lie left of zero for the learning rate and the batch size, right of it for weight decay and dropout; the other measures lie right of it in all.",
 )
 panels |= {f"CIFAR-10: {words}": levels(cifar, name) for name, words in OUTCOMES.items()}
 page.figure(
@@ -115,7 +116,9 @@ def named(table: pd.DataFrame, outcome: str, sign: int = 1) -> str:
 OTHERS = tuple(name for name in flatness_relations.MEASURES if name not in SHARPNESS)
 every = {
     "varied": pd.concat([varied, flatness_factors.one_varies(learned, OTHERS)], ignore_index=True),
-    "training loss taken out": pd.concat([beyond, flatness_factors.one_varies(left, OTHERS)], ignore_index=True),
+    "training loss taken out": pd.concat(
+        [beyond, flatness_factors.one_varies(learned, OTHERS, beyond=True)], ignore_index=True
+    ),
 }
 beyond_means = every["training loss taken out"].query("hyperparameter == 'mean'").set_index(["outcome", "measure"])
 glue("gap-smaller", len(sure(varied, "gap", -1)) or "none", display=False)
@@ -124,9 +127,10 @@ dropped = varied.query("outcome == 'gap' and hyperparameter == 'dropout'")
 glue("gap-dropout", int((dropped["low"] > 0).sum()) or "none", display=False)
 for name, measure in (("norm-robust", "weight_norm"), ("distance-robust", "distance")):
     glue(name, with_interval(beyond_means.loc[[("adjusted_error", measure)]], "tau").iloc[0], display=False)
-cubic = flatness_factors.one_varies(flatness_factors.beyond_loss(learned, degree=3), SHARPNESS, ["error"])
-glue("cubic-more", named(cubic, "error"), display=False)
-glue("cubic-less", named(cubic, "error", -1), display=False)
+for name, degree in (("line", 1), ("cubic", 3)):
+    pooled = flatness_factors.one_varies(flatness_factors.beyond_loss(learned, degree=degree), SHARPNESS, ["error"])
+    glue(f"{name}-more", named(pooled, "error"), display=False)
+    glue(f"{name}-less", named(pooled, "error", -1), display=False)
 with_failed = digits.relations.query("hyperparameter == 'mean' and outcome == 'error'")["tau"]
 glue("varied-all", page.signed(f"{with_failed.min():+.2f} to {with_failed.max():+.2f}"), display=False)
 ALL = {
@@ -164,9 +168,7 @@ for name, outcome in (("sure", "error"), ("sure-robust", "adjusted_error")):
 known = claims.read_claims().query("document == 'article'")
 on_unseen = flatness_factors.learned(digits.unseen)
 seen = grid_specs(flatness_factors.UNSEEN, profile, "digits")[0].model["classes"]
-beyond_unseen = flatness_factors.one_varies(
-    flatness_factors.beyond_loss(on_unseen, outcomes=("unseen_error",)), SHARPNESS, ("unseen_error",)
-)
+beyond_unseen = flatness_factors.one_varies(on_unseen, SHARPNESS, ("unseen_error",), beyond=True)
 glue("unseen-right", f"{100 * (1 - on_unseen['unseen_error'].mean()):.0f}", display=False)
 glue("unseen-pixels", f"{100 * unseen_by_pixels(seen):.0f}", display=False)
 for name, sign in (("", 1), ("-less", -1)):
@@ -213,14 +215,15 @@ glue("all-runs", len(digits.factorial), display=False)
 #
 # As above. Restarts and means are those of 20 single changes on Digits, and of ten algorithms on CIFAR-10, which has no factorial.
 # ```
-# With a cubic in place of the line, sharper minima have the higher clean error by {glue:text}`cubic-more`, and the lower by {glue:text}`cubic-less` (Holm).
+# With one line through all runs in place of each setting's own slope, sharper minima have the higher clean error by
+# {glue:text}`line-more`, and the lower by {glue:text}`line-less`; with a cubic by {glue:text}`cubic-more`, and by {glue:text}`cubic-less` (Holm, averaged over settings).
 # ```{glue} provenance-relations
 # ```
 # ```{glue} provenance-agreement
 # ```
 # `````
 #
-# ## What flattens lowers the training loss
+# ## What flattens by all measures lowers the training loss on Digits
 #
 # ```{glue:figure} changes
 # :name: figure-flatness-changes
@@ -355,7 +358,7 @@ glue("provenance-granulated", page.provenance(varied, "one-varies.csv", **runs),
 # ```
 # `````
 #
-# ## Under shift, BatchNorm and adaptive methods lose most
+# ## Under shift, BatchNorm and adaptive methods lose most on Digits
 #
 # ```{glue:figure} robustness
 # :name: figure-robustness
@@ -366,7 +369,9 @@ glue("provenance-granulated", page.provenance(varied, "one-varies.csv", **runs),
 # The test images were changed in four ways, by noise, blur, contrast and brightness, at five strengths. Only what the clean error does not explain says
 # something of robustness. BatchNorm costs {glue:text}`shift-batch-norm` points beyond it, Adam {glue:text}`shift-adam` and RMSprop
 # {glue:text}`shift-rmsprop`; a learning rate of a quarter, one of the sharpest, gains {glue:text}`shift-small-rate`. SAM gains
-# nothing, though it flattens. Training is on clean images only, so that this is a shift that no run has seen.
+# nothing, though it flattens. Training is on clean images only, so that this is a shift that no run has seen. On CIFAR-10, with
+# {glue:text}`images-seeds` seeds each, {glue:text}`shift-images` of {glue:text}`images-planned` changes differ beyond chance (Holm): Adam
+# {glue:text}`shift-images-adam` points and RMSprop {glue:text}`shift-images-rmsprop` beyond the clean error.
 #
 # `````{dropdown} What the corrupted images look like
 # ```{glue:figure} sheet
@@ -389,6 +394,13 @@ page.figure(
     lambda width: figures.shift_differences(shifts, width),
     alt="Three panels, a line for each change. Clean errors differ by a point; under corruption BatchNorm, label smoothing, Adam and RMSprop lie 4 to 8 points to the right.",
 )
+on_shift = flatness_factors.arm_differences(on_images, "adjusted_error").set_index("arm")
+glue("shift-images", int((on_shift["adjusted_p"] <= ALPHA).sum()) or "none", display=False)
+for name in ("adam", "rmsprop"):
+    words = (
+        with_interval(on_shift.loc[[name]], "difference", 100, form="+.1f").iloc[0] if name in on_shift.index else "–"
+    )
+    glue(f"shift-images-{name}", words, display=False)
 for arm, row in shifts["beyond the clean error"].set_index("arm").iterrows():
     glue(f"shift-{arm}", f"{abs(100 * row['difference']):.1f}", display=False)
 task = set_up("digits", [0], {"hidden": 32, "batch_size": 50})
@@ -419,7 +431,7 @@ page.figure(
 # A ReLU network computes the same if one layer's weights and biases are multiplied by {glue:text}`factor` and the next layer's
 # weights divided by it {cite:p}`dinh2017`. We did so to a perceptron trained on Digits: its outputs differ by
 # {glue:text}`same` of the largest at most, by rounding. The largest eigenvalue is {glue:text}`moved` times what it was,
-# and may be made what one likes; so may the step uphill and the trace. The two measures relative to each weight have stayed.
+# and may be made as large as one likes; so may the step uphill and the trace. The two measures relative to each weight have stayed.
 #
 # ````{table} A perceptron's measures before and after its rescaling.
 # :name: table-rescaled
@@ -470,7 +482,7 @@ glue("same", f"{100 * apart.item():.5f} %", display=False)
 # %% [markdown]
 # ## What the article claims, and what came out
 #
-# ````{table} The article's claims, judged on Digits by rules written before the runs. Numbers: τ by the trace of the Hessian, or times the trace without the change, with 95 % intervals. Verdicts: by all five measures and all changes that are named, of which so many are for the claim, and against it, beyond chance (Holm); failed runs count. From: runs of the factorial (5 seeds), or pairs of runs of the same seed. On CIFAR-10: single changes of 3 seeds, for which [rules were changed](table-flatness-rules) on 30 November 2026; or restarts of ten algorithms.
+# ````{table} The article's claims, judged on Digits by rules written before the runs; those with † were written with the runs there. Numbers: τ by the trace of the Hessian, or times the trace without the change, with 95 % intervals. Verdicts: by all five measures and all changes that are named, of which so many are for the claim, and against it, beyond chance (Holm); failed runs count. From: runs of the factorial (5 seeds), or pairs of runs of the same seed. On CIFAR-10: single changes of 3 seeds, for which [rules were changed](table-flatness-rules) on 30 November 2026; or restarts of ten algorithms.
 # :name: table-flatness-claims
 # ```{glue:md} claims
 # :format: myst
@@ -552,10 +564,15 @@ CLAIMS = {
     "batch-norm-flat": ("BatchNorm flattens", "with it", "batch-norm"),
     "label-smoothing-flat": ("Label smoothing flattens", "by 0.1", "label-smoothing"),
     "simpler-flat": ("Simpler networks are flatter", "half as wide (and deeper)", "narrower"),
+    "large-rate-sharp": ("Too high a rate avoids flat regions", "four times the rate", "large-rate"),
     "designed-flat": ("Flat-seeking algorithms find flat minima", "SAM (and SWA)", "sam"),
     "regularization": ("Regularizers flatten", "averaged weights (and three others)", "swa"),
     "regularized-robust": ("Such training makes robust", "SAM (and six others), points of error", "sam"),
     "ensembles-robust": ("Ensembles are more robust", "averaged weights, points of error", "swa"),
+    "schedules-adaptive-robust": ("Schedules and Adam make robust", "Adam (and two), points of error", "adam"),
+    "small-rate-robust": ("Small learning rates make robust", "a quarter, points of error", "small-rate"),
+    "simpler-robust": ("Simpler networks are more robust", "half as wide, points of error", "narrower"),
+    "deeper-better": ("Deeper networks are better", "two layers (and three), points of clean error", "deeper"),
 }
 
 
@@ -569,8 +586,8 @@ def told(name: str, key: str) -> tuple[str, str]:
         rows = levels_table[of_level & (levels_table["measure"] == "trace")]
         ends = int((digits.factorial[key] == digits.factorial[key].max()).sum())
         return "× " + with_interval(rows, "ratio", form=".2f").iloc[0], f"{ends} pairs"
-    if name.endswith("-robust"):
-        rows = shifts["beyond the clean error"].query("arm == @key")
+    if name.endswith(("-robust", "-better")):
+        rows = shifts["clean" if name.endswith("-better") else "beyond the clean error"].query("arm == @key")
         words = with_interval(rows, "difference", 100, form="+.1f").iloc[0]
     else:
         arm, measure = ("sam", "train_loss") if key == "slower" else (key, "trace")
@@ -590,12 +607,18 @@ results = claims.task_results(profile)
 entries = claims.judge_claims(known, results, Computed(), set(page_names()), None, grids)
 judged = entries[entries["variant"] == "factors"]
 ours, images = (judged[judged["scale"] == task].set_index("id") for task in ("digits", "cifar10"))
+stated = load_rules("factors")
+later = {
+    row["id"]: "with the runs there" in stated[row["factors"]].states
+    for row in known.to_dict("records")
+    if row["factors"]
+}
 numbers, runs_behind = zip(*(told(name, key) for name, (_, _, key) in CLAIMS.items()), strict=True)
 page.table(
     "claims",
     pd.DataFrame(
         {
-            "claim": [claim for claim, _, _ in CLAIMS.values()],
+            "claim": [claim + "†" * later[name] for name, (claim, _, _) in CLAIMS.items()],
             "number of": [words for _, words, _ in CLAIMS.values()],
             "number": numbers,
             "from": runs_behind,

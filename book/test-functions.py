@@ -15,7 +15,7 @@
 #
 # On none of the three test functions of [the paper](https://arxiv.org/abs/2403.00574) can flatness be told apart from depth or from
 # low walls. On two of them the printed rows of all algorithms, {glue:text}`fitting` of {glue:text}`possible`, are consistent with the sizes of the basins
-# alone. The third table cannot be, if starts are symmetric: mirror images must be hit equally often but for chance, and it
+# alone, of the restarts that end at a minimum. The third table cannot be, if starts are symmetric: mirror images must be hit equally often but for chance, and it
 # prints {glue:text}`mirror` for gradient descent, and unequal shares beyond chance in {glue:text}`rejected-rows` of eight rows.
 #
 # ```{glue:figure} evidence
@@ -432,7 +432,7 @@ descent = printed[printed["algorithm"] == "GD"].iloc[0]
 glue("mirror", f"{descent['first']:g} % and {descent['second']:g} %", display=False)
 
 # %% [markdown]
-# ## Where flatness does stand alone, no algorithm prefers it
+# ## Where flatness does stand alone, noise of the paper's size does not prefer it
 #
 # To test flatness, depth and width must be set apart. Our two-well function does so, with $y$ the coordinates across:
 #
@@ -456,7 +456,7 @@ glue("mirror", f"{descent['first']:g} % and {descent['second']:g} %", display=Fa
 #
 # **SAM is the trap.** It comes to rest at the saddle in {glue:text}`stuck` % of its runs, and more of these began on the narrow side.
 # They stand in the wide well's basin. Had we counted them there, SAM would have seemed to prefer flat minima; the paper's "skewing … towards the global and flatter minima" may be this. Whether SAM prefers
-# flat minima stays open here; the page on [how much noise is noise](noise-magnitude.ipynb) settles it.
+# flat minima stays open here; [another page](noise-magnitude.ipynb) settles it, with larger noise as well.
 #
 # `````{dropdown} All two-well runs, with tests
 # ````{table} Restarts on three two-well functions. First p: wide against narrow, exact binomial test against 50 %; second: moves against gradient descent, McNemar's exact test. Holm over all rows.

@@ -70,7 +70,10 @@ def factor_table(grid: str, profile: str, task: str, root: Path = RESULTS) -> pd
 
 
 def one_varies(
-    table: pd.DataFrame, measures: Sequence[str] = MEASURES, outcomes: Sequence[str] = tuple(OUTCOMES_OF_FLATNESS)
+    table: pd.DataFrame,
+    measures: Sequence[str] = MEASURES,
+    outcomes: Sequence[str] = tuple(OUTCOMES_OF_FLATNESS),
+    beyond: bool = False,
 ) -> pd.DataFrame:
     """Relate measures to outcomes by ranks where one setting varies, and all others and the seed stay.
 
@@ -80,6 +83,9 @@ def one_varies(
         As `factor_table` returns it of the factorial.
     measures, outcomes : sequence of str
         Columns; those that the table lacks are left out.
+    beyond : bool
+        Whether what the training loss explains is taken out first: where a setting varies, by the slope that
+        `beyond_loss` finds in just these groups.
 
     Returns
     -------
@@ -87,12 +93,19 @@ def one_varies(
         ``measure, outcome``, the columns of `popview.statistics.granulated_tau` and ``adjusted_p`` (by Holm, of the
         rows "mean" over the measures of one outcome).
     """
-    settings = table[[*SETTINGS, "seed"]]
+    settings, tables = table[[*SETTINGS, "seed"]], dict.fromkeys(SETTINGS, table)
+    if beyond:
+        tables = {name: beyond_loss(table, measures, outcomes, varying=name) for name in SETTINGS}
+    known = set(table).intersection(*tables.values())
+    values = {
+        column: pd.DataFrame({name: rows[column] for name, rows in tables.items()})
+        for column in {*measures, *outcomes} & known
+    }
     frames = [
-        granulated_tau(table[measure], table[outcome], settings, "seed").assign(measure=measure, outcome=outcome)
+        granulated_tau(values[measure], values[outcome], settings, "seed").assign(measure=measure, outcome=outcome)
         for outcome in outcomes
         for measure in measures
-        if {measure, outcome} <= set(table)
+        if {measure, outcome} <= known
     ]
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     for _, rows in found[found["hyperparameter"] == "mean"].groupby("outcome") if frames else ():
@@ -113,11 +126,15 @@ def beyond_loss(
     measures: Sequence[str] = MEASURES,
     outcomes: Sequence[str] = tuple(OUTCOMES_OF_FLATNESS),
     degree: int = 1,
+    varying: str | None = None,
 ) -> pd.DataFrame:
     """Return a table of what the training loss explains neither of the measures nor of the outcomes.
 
     Sharpness shrinks with the training loss itself, and errors move with it. From the logarithm of each measure, and
     from each outcome, its least-squares polynomial in the logarithm of the training loss is taken away.
+
+    A polynomial through all runs may follow a setting that moves the loss and all else. So the slope can be that within
+    the groups in which one setting varies, all others and the seed stay: of differences from the group's mean.
 
     Parameters
     ----------
@@ -126,12 +143,19 @@ def beyond_loss(
     measures, outcomes : sequence of str
         Columns; a measure that is not above 0 in every run is left out.
     degree : int
-        Of the polynomial: a line by default.
+        Of the polynomial through all runs: a line by default.
+    varying : str, optional
+        A setting: the line's slope is that within its groups.
     """
     loss = np.log(table["train_loss"])
     values = {name: np.log(table[name]) for name in _positive(table, measures)}
     values |= {name: table[name] for name in outcomes if name in table}
-    rest = {name: value - np.polyval(np.polyfit(loss, value, degree), loss) for name, value in values.items()}
+    if varying:
+        groups = [table[name] for name in (*SETTINGS, "seed") if name != varying]
+        apart = loss - loss.groupby(groups).transform("mean")
+        rest = {name: value - (apart * value).sum() / np.square(apart).sum() * loss for name, value in values.items()}
+    else:
+        rest = {name: value - np.polyval(np.polyfit(loss, value, degree), loss) for name, value in values.items()}
     return table.drop(columns=[name for name in measures if name in table]).assign(**rest)
 
 

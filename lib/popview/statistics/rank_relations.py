@@ -80,7 +80,10 @@ def mean_kendall(x: ArrayLike, y: ArrayLike, *, level: float = 0.95, unit: str =
 
 
 def granulated_tau(
-    measure: "pd.Series", outcome: "pd.Series", settings: "pd.DataFrame", restart: str | None = None
+    measure: "pd.Series | pd.DataFrame",
+    outcome: "pd.Series | pd.DataFrame",
+    settings: "pd.DataFrame",
+    restart: str | None = None,
 ) -> "pd.DataFrame":
     """Return Kendall's τ_b between a measure and an outcome where one hyperparameter varies and all others stay.
 
@@ -89,8 +92,8 @@ def granulated_tau(
 
     Parameters
     ----------
-    measure, outcome : Series
-        One value per run.
+    measure, outcome : Series or DataFrame
+        One value per run; or a column per hyperparameter, of the values that count where that one varies.
     settings : DataFrame
         Of the same index; one column per hyperparameter, and one of seeds where there are several restarts.
     restart : str, optional
@@ -127,13 +130,13 @@ def granulated_tau(
     with of_the_book():
         import pandas as pd
     names = [name for name in settings if name != restart and settings[name].nunique() > 1]
-    x, y = measure.to_numpy(), outcome.to_numpy()
     seeds = settings[restart].to_numpy() if restart in settings else np.zeros(len(settings), int)
     rows: list[dict[str, Any]] = []
     for name in names:
         others = [other for other in settings if other != name and (other == restart or other in names)]
         number = settings.groupby(others, sort=False).ngroup().to_numpy() if others else np.zeros(len(settings), int)
         order = np.argsort(number, kind="stable")
+        x, y = (values[name if values.ndim == 2 else slice(None)].to_numpy() for values in (measure, outcome))
         for group in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
             rows.append({"hyperparameter": name, "restart": seeds[group[0]], "tau": _tau(x[group], y[group])})
     taus = pd.DataFrame(rows, columns=["hyperparameter", "restart", "tau"]).dropna(subset="tau")

@@ -84,7 +84,10 @@ def tau_levels(
     levels : sequence of str
         Those that are drawn.
     """
-    figure, axes = style.canvas(width, 60 + 36 * len(measures), len(panels), columns=2, sharex=True, sharey=True)
+    few = len(levels) <= 2
+    side_by_side = {"columns": 4 if few else 2, "phone_columns": 2 if few else 1}
+    height = (80 if few else 60) + (26 if few else 36) * len(measures)
+    figure, axes = style.canvas(width, height, len(panels), **side_by_side, sharex=True, sharey=True)
     offsets = 0.64 * ((np.arange(len(levels)) + 0.5) / len(levels) - 0.5)
     for ax, (title, rows) in zip(axes, panels.items(), strict=True):
         ax.axvline(0, color="0.3", linewidth=0.8)
@@ -98,11 +101,10 @@ def tau_levels(
             for place, words, tau, low, high in zip(places, own.get("words", ()), *columns, strict=False):
                 end, side = (high + 0.05, "left") if tau > 0 else (low - 0.05, "right")
                 ax.text(end, place + shift, words, color=shade, weight="bold", va="center", ha=side)
-        ax.set(title=title, xlim=(-1.02, 1.02), xticks=[-1, -0.5, 0, 0.5, 1])
+        ax.set(title=title, xlim=(-1.02, 1.02), xticks=[-1, 0, 1] if few else [-1, -0.5, 0, 0.5, 1])
         style.lines(ax, [MEASURE_NAMES[name] for name in measures], grid=True)
         ax.tick_params(labelbottom=True)
-    for ax in axes[-2:] if width > style.PHONE else axes[-1:]:
-        ax.set_xlabel("rank correlation τ: right, sharper is worse")
+    figure.supxlabel("rank correlation τ: right, sharper is worse", fontsize=8.5)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2 if width > style.PHONE else 1)
     return figure
 

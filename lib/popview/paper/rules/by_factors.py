@@ -114,16 +114,16 @@ def arms_are_flatter(factors: Factors, arms: Sequence[str], sharper: Sequence[st
     return _decide_ratios(table, table["ratio"].where(~turned, 1 / table["ratio"]), numbers)
 
 
-def arms_are_more_robust(factors: Factors, arms: Sequence[str]) -> Decision | None:
+def arms_are_more_robust(factors: Factors, arms: Sequence[str], outcome: str = "adjusted_error") -> Decision | None:
     """'holds' if all arms have a smaller error under corruption than plain SGD, beyond what their clean error explains.
 
-    'in part' if some have and none a larger one; 'does not hold' if some have a larger one and none a smaller. An arm
-    that goes without something counts the other way.
+    Or a smaller one of another kind, which the outcome names. 'in part' if some have and none a larger one; 'does not
+    hold' if some have a larger one and none a smaller. An arm that goes without something counts the other way.
     """
     there = factors.arms(arms)
-    if not there or "adjusted_error" not in factors.changes:
+    if not there or outcome not in factors.changes:
         return None
-    table = flatness_factors.arm_differences(factors.changes, "adjusted_error", there)
+    table = flatness_factors.arm_differences(factors.changes, outcome, there)
     real = table["adjusted_p"] <= ALPHA
     points = table.assign(**{name: 100 * table[name] for name in ("difference", "low", "high")})
     told = list_rows(points, "{arm} {difference:+.1f} [{low:+.1f}, {high:+.1f}]", ", ")
