@@ -137,6 +137,7 @@ ALL = {
     "error": "error",
     "loss": "loss",
     "gap": "loss less training loss",
+    "shifted_loss": "loss under corruption",
     "shifted_error": "error under corruption",
     "adjusted_error": "the same beyond the clean error",
 }
@@ -201,7 +202,7 @@ glue("all-runs", len(digits.factorial), display=False)
 #
 # **Larger weights go with less robustness.** Three other measures were looked at after these five. Two of them go with the extra error on
 # corrupted images: the norm of the weights and their distance from the start. With the training loss taken out their τ is
-# {glue:text}`norm-robust` and {glue:text}`distance-robust`. Files keep accuracies under corruption and no losses.
+# {glue:text}`norm-robust` and {glue:text}`distance-robust`.
 #
 # `````{dropdown} All measures and outcomes; the same for restarts, for means of settings, and on CIFAR-10
 # ````{table} Digits with the training loss taken out of measure and outcome: Kendall's τ, with 95 % intervals over seeds (jackknife), without the failed runs. The gradient by the input is taken on test images and their labels: it partly measures the error itself.

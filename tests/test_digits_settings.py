@@ -241,6 +241,16 @@ class TestFewerClasses:
         right = task._logits(shown[None]).argmax(-1)[0] == task._splits["test"][1][0]
         assert task.corrupted()["blur"][0].item() == pytest.approx(right.double().mean().item())
 
+    def test_losses_under_corruption_by_torchs_own_modules(self):
+        task = Digits([3, 4], classes=5)
+        losses_of(task, 5)
+        found, labels = task.corrupted_losses(), task._splits["test"][1][0]
+        assert list(found) == list(CORRUPTIONS)
+        shown = corrupted_digits("noise", 4)[_rows(5)[0]]
+        for member in range(2):
+            wanted = nn.functional.cross_entropy(torchs(task, member).eval()(shown), labels)
+            assert found["noise"][3][member].item() == pytest.approx(wanted.item(), rel=1e-5)
+
     @pytest.mark.filterwarnings("ignore:self.within_class_std_dev_", "ignore:invalid value encountered")
     def test_unseen_classes_by_the_nearest_mean_activation(self):
         task = Digits([0, 5], hidden=[9, 7], classes=6)

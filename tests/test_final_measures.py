@@ -222,7 +222,8 @@ class TestMeasures:
         assert set(found["flatness"]) == MEASURES
         assert all(math.isfinite(v) for values in found["flatness"].values() for v in values)
         assert set(found["corrupted"]) == {"clean", "noise", "blur", "contrast", "brightness"}
-        assert set(found["seconds"]) == {"whole_test", "flatness", "corrupted"}
+        assert set(found["corrupted_losses"]) == set(found["corrupted"]) - {"clean"}
+        assert set(found["seconds"]) == {"whole_test", "flatness", "corrupted", "corrupted_losses"}
         images, labels = problem._splits["train"]
         for i in range(2):
             weights = [p.detach()[i].clone().requires_grad_() for p in problem.parameters]
@@ -298,7 +299,7 @@ class TestMeasures:
             assert told["whole_test"]["metric"] == pytest.approx(table["test_metric"].to_pylist()[-3:])
             assert told["seconds"]["measures"] > 0
             keys.append(set(told))
-        assert keys[1] - keys[0] == {"flatness", "corrupted"}
+        assert keys[1] - keys[0] == {"flatness", "corrupted", "corrupted_losses"}
 
     def test_numbers(self):
         assert final_measures.numbers(torch.tensor([1.0, math.nan, math.inf, -2])) == [1.0, None, None, -2.0]

@@ -28,6 +28,7 @@ OUTCOMES_OF_FLATNESS = {
     "gap": "loss on the test sample less loss on the training sample",
     "error": "1 − metric on the whole test split",
     "loss": "loss on the whole test split",
+    "shifted_loss": "loss under corruption, the mean over corruptions and strengths",
     "shifted_error": "1 − metric under corruption, the mean over corruptions and strengths",
     "adjusted_error": "what is left of the shifted error beside a line in the error on the whole test split",
 }
@@ -52,8 +53,9 @@ def flatness_table(profile: str, task: str, root: Path = RESULTS) -> pd.DataFram
     -------
     DataFrame
         ``algorithm, seed``, the columns of `MEASURES` that the files have, ``train_loss``, and `OUTCOMES_OF_FLATNESS`,
-        without the last two where the files have no corruptions. The line of ``adjusted_error`` is drawn through all
-        restarts by least squares. Without rows where there are no results.
+        without the last three where the files have no corruptions, without ``shifted_loss`` where these have no losses.
+        The line of ``adjusted_error`` is drawn through all restarts by least squares. Without rows where there are no
+        results.
 
     Raises
     ------
@@ -93,6 +95,9 @@ def measured(trajectories: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame
     shifted = [name for name in found if name.startswith("corrupted.") and not name.startswith("corrupted.clean")]
     if shifted and len(table):
         table["shifted_error"] = 1 - found[shifted].mean(axis=1).to_numpy(dtype=float)
+    losses = [name for name in found if name.startswith("corrupted_losses.")]
+    if losses and len(table):
+        table["shifted_loss"] = found[losses].mean(axis=1).to_numpy(dtype=float)
     if "unseen.metric" in found:
         table["unseen_error"] = 1 - found["unseen.metric"].to_numpy(dtype=float)
     if "spread" in found:

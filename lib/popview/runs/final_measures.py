@@ -82,6 +82,11 @@ class End:
         found = self.problem.corrupted(whole=self.extent == "whole")
         return {name: [numbers(value) for value in values] for name, values in found.items()}
 
+    def corrupted_losses(self) -> dict[str, Any] | None:
+        """Return the loss per corruption, one list per severity; None where it is not kept."""
+        found = self.problem.corrupted_losses()
+        return {name: [numbers(value) for value in values] for name, values in found.items()} or None
+
     def unseen(self) -> dict[str, Any] | None:
         """Return how well classes that were not trained on are told apart; None where all were."""
         found = self.problem.unseen()
@@ -99,6 +104,7 @@ LAST_MODELS = (
     Measure("flatness", End.flatness, {}, ("sample", "whole")),
     Measure("corrupted", End.corrupted, {"clean": _ONCE, "corrupted": _ONCE}, ("sample",)),
     Measure("corrupted", End.corrupted, {"whole_corrupted": _ONCE}, ("whole",)),
+    Measure("corrupted_losses", End.corrupted_losses, {"corrupted_losses": _ONCE}, ("sample",)),
     Measure("unseen", End.unseen, {"unseen": _ONCE}, ("sample", "whole")),
 )
 

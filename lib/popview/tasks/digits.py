@@ -195,6 +195,7 @@ class Digits(Problem):
         train = rest - rest // VALIDATION
         known = Sizes(train, train, rest // VALIDATION, test, test, unseen=sum(unseen))
         known = known._replace(clean=test, corruptions=len(CORRUPTIONS))
+        known = known._replace(corrupted_losses=known.corrupted)
         return known._replace(measured=train, curved=train, inputs=test, statistics=train)
 
     def _seeds(self, source: str) -> list[int]:
@@ -340,14 +341,25 @@ class Digits(Problem):
     @torch.no_grad()
     def corrupted(self, whole: bool = False) -> dict[str, list[Tensor]]:
         """Return the accuracy on the test images, clean and under each of `CORRUPTIONS`."""
-        labels = self._splits["test"][1]
+        labels, severities = self._splits["test"][1], corruptions.WHOLE_SEVERITIES if whole else corruptions.SEVERITIES
         found = {"clean": [self.metric("test", self.logits("test"))]}
         for name in CORRUPTIONS:
-            severities = corruptions.WHOLE_SEVERITIES if whole else corruptions.SEVERITIES
-            images = [corrupted_digits(name, severity)[_rows(self.classes)[0]] for severity in severities]
-            every = [shown.expand(len(self.seeds), -1, -1) for shown in images]
-            found[name] = [self.metric_of(self._logits(shown), labels) for shown in every]
+            found[name] = [self.metric_of(self._shown(name, severity), labels) for severity in severities]
         return found
+
+    @torch.no_grad()
+    def corrupted_losses(self) -> dict[str, list[Tensor]]:
+        """Return the mean cross-entropy on the test images under each of `CORRUPTIONS`."""
+        labels = self._splits["test"][1]
+        return {
+            name: [self._losses(self._shown(name, severity), labels).mean(1) for severity in corruptions.SEVERITIES]
+            for name in CORRUPTIONS
+        }
+
+    def _shown(self, name: str, severity: int) -> Tensor:
+        """Return the logits on the test images under a corruption."""
+        shown = corrupted_digits(name, severity)[_rows(self.classes)[0]]
+        return self._logits(shown.expand(len(self.seeds), -1, -1))
 
     @torch.no_grad()
     def unseen(self) -> Tensor | None:

@@ -135,6 +135,10 @@ class Problem(ABC):
         """
         return {}
 
+    def corrupted_losses(self) -> dict[str, list[Tensor]]:
+        """Return the mean loss under each corruption, as `corrupted` has the metric; {} where none is measured."""
+        return {}
+
     def unseen(self) -> Tensor | None:
         """Return how well classes that were not trained on are told apart, shape ``(P,)``; None where all were."""
         return None

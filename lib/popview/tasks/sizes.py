@@ -23,6 +23,8 @@ class Sizes(NamedTuple):
         test examples by which the loss is differentiated.
     statistics : int
         Training examples from which BatchNorm statistics are recomputed.
+    corrupted_losses : int
+        Corrupted examples of which the loss is measured as well.
     unseen : int
         Examples of classes that are not trained on, which are passed through once.
 
@@ -44,6 +46,7 @@ class Sizes(NamedTuple):
     curved: int = 0
     inputs: int = 0
     statistics: int = 0
+    corrupted_losses: int = 0
     unseen: int = 0
 
     @property
