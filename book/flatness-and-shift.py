@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # On Digits, measures of flatness contradict each other beyond training loss
+# # On Digits, measures of flatness contradict each other once training loss is taken out
 #
 # By {glue:text}`worse`, sharper minima have a higher test error on Digits: rank correlations of
 # {glue:text}`varied` where one setting varies. But settings that give flatter minima also give a lower training loss. With that taken
@@ -569,7 +569,7 @@ CLAIMS = {
     "designed-flat": ("Flat-seeking algorithms find flat minima", "SAM (and SWA)", "sam"),
     "regularization": ("Regularizers flatten", "averaged weights (and three others)", "swa"),
     "regularized-robust": ("Such training makes robust", "SAM (and six others), points of error", "sam"),
-    "ensembles-robust": ("Ensembles are more robust", "averaged weights, points of error", "swa"),
+    "ensembles-robust": ("Ensembles are more robust", "averaged weights (SWA) alone, points of error", "swa"),
     "schedules-adaptive-robust": ("Schedules and Adam make robust", "Adam (and two), points of error", "adam"),
     "small-rate-robust": ("Small learning rates make robust", "a quarter, points of error", "small-rate"),
     "simpler-robust": ("Simpler networks are more robust", "half as wide, points of error", "narrower"),

@@ -172,8 +172,8 @@ glue(
 #
 # The control for every gain above is a single run of about the same cost ({glue:text}`annealed-cost`) whose learning rate is warmed up and then decays to zero
 # (*annealed*). It gains {glue:text}`annealed-on`. On CIFAR-10 this is more than averaging weights, an ensemble within a
-# run, or two constant runs give. The search has its share in it: the decay alone gains {glue:text}`schedule-alone`, less than an
-# ensemble within a run.
+# run, or two constant runs give. The search may have its share in it: the decay alone, at default settings, gains {glue:text}`schedule-alone`, which
+# does not tell it from an ensemble within a run.
 #
 # After annealing, averaging within a run has little left to repair. The mean weights of ten checkpoints stand
 # {glue:text}`annealed-averaged` from the last model, their mean prediction {glue:text}`annealed-within`. At a constant rate that was searched as well, the
