@@ -108,6 +108,31 @@ class TestOneVaries:
         assert found["trace"].to_numpy() == pytest.approx(wanted.to_numpy(), abs=1e-9)
         assert abs(np.corrcoef(found["trace"], np.log(table["train_loss"]))[0, 1]) < 1e-9
 
+    def test_the_slope_within_groups_is_that_of_a_regression_on_their_dummies(self):
+        """Over all runs the rate raises loss and sharpness both; within groups they go against each other."""
+        table = factorial()
+        draws = np.random.default_rng(7)
+        table["train_loss"] = np.exp(table["lr"] + table["dropout"] + draws.normal(scale=0.1, size=len(table)))
+        table["trace"] = np.exp(5 * table["lr"] - 2 * table["dropout"] + draws.normal(scale=0.1, size=len(table)))
+        found = flatness_factors.beyond_loss(table, ["trace"], ["error"], varying="dropout")
+        groups = table.groupby(["lr", "weight_decay", "batch_size", "seed"]).ngroup()
+        dummies = pd.get_dummies(groups).to_numpy(float)
+        for name, values in (("trace", np.log(table["trace"])), ("error", table["error"])):
+            design = np.column_stack([np.log(table["train_loss"]), dummies])
+            slope = np.linalg.lstsq(design, values, rcond=None)[0][0]
+            wanted = values - slope * np.log(table["train_loss"])
+            assert found[name].to_numpy() == pytest.approx(wanted.to_numpy())
+
+    def test_relations_beyond_the_loss_take_each_setting_s_own_slope(self):
+        table = factorial().assign(train_loss=lambda rows: np.exp(rows["lr"] * 0.1 + rows["dropout"]))
+        found = one_varies(table, SHARPNESS, ["error"], beyond=True).set_index(["measure", "hyperparameter"])
+        for name in SETTINGS:
+            if name not in ("lr", "dropout"):
+                continue  # the loss does not vary there: no slope
+            left = flatness_factors.beyond_loss(table, SHARPNESS, ["error"], varying=name)
+            alone = one_varies(left, SHARPNESS, ["error"]).set_index(["measure", "hyperparameter"])
+            assert found.loc[("trace", name), "tau"] == pytest.approx(alone.loc[("trace", name), "tau"])
+
     def test_failed_runs_are_left_out_of_the_line_too(self):
         table = factorial().assign(train_loss=0.1, shifted_error=lambda t: 2 * t["error"] + t["seed"])
         table.loc[[0, 7], ["train_loss", "shifted_error"]] = 2.3, 90.0

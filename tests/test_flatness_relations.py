@@ -80,6 +80,16 @@ class TestGranulated:
         assert found.loc["mean", "tau"] == pytest.approx(np.mean([*wanted.values()]))
         assert found.loc["mean", "low"] < found.loc["mean", "tau"] < found.loc["mean", "high"]
 
+    def test_values_may_depend_on_what_varies(self):
+        draws = np.random.default_rng(2)
+        settings = pd.DataFrame(itertools.product([1, 2, 3], [0, 1], range(4)), columns=["lr", "norm", "seed"])
+        measure, outcome = (pd.DataFrame(draws.normal(size=(len(settings), 2)), columns=["lr", "norm"]) for _ in "xy")
+        found = granulated_tau(measure, outcome, settings, "seed").set_index("hyperparameter")
+        for name in ("lr", "norm"):
+            alone = granulated_tau(measure[name], outcome[name], settings, "seed").set_index("hyperparameter")
+            pd.testing.assert_series_equal(found.loc[name], alone.loc[name])
+        assert found.loc["mean", "tau"] == pytest.approx(found.loc[["lr", "norm"], "tau"].mean())
+
     def test_without_restarts_has_no_interval(self):
         settings = pd.DataFrame({"lr": [1, 2, 3]})
         found = granulated_tau(pd.Series([1, 2, 3]), pd.Series([3, 2, 1]), settings)

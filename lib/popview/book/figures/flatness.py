@@ -99,7 +99,7 @@ def tau_levels(
             ax.errorbar(own["tau"], places, xerr=ends, fmt=mark, color=shade, elinewidth=1.1, label=name)
             columns = (own[name] for name in ("tau", "low", "high"))
             for place, words, tau, low, high in zip(places, own.get("words", ()), *columns, strict=False):
-                end, side = (high + 0.05, "left") if tau > 0 or few else (low - 0.05, "right")
+                end, side = (high + 0.05, "left") if tau > 0 or low < -0.65 else (low - 0.05, "right")
                 ax.text(end, place + shift, words, color=shade, weight="bold", va="center", ha=side)
         ax.set(title=title, xlim=(-1.02, 1.02), xticks=[-1, 0, 1] if few else [-1, -0.5, 0, 0.5, 1])
         style.lines(ax, [MEASURE_NAMES[name] for name in measures], grid=True)
