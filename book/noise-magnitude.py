@@ -45,6 +45,8 @@ from popview.book.names import landscape_title
 from popview.book.tables import noise as noise_tables
 from popview.landscapes import get
 from popview.populations import landscape_sweeps, noise_outcomes
+from popview.runs import status, store
+from popview.runs.grids import grid_specs
 from popview.statistics import holm
 
 style.use()
@@ -454,6 +456,7 @@ hopping = cells[(cells["algorithm"] == "NiM-BH") & (cells["lr"] == 0.05)].sort_v
 for name, size in (("hops-network", 0.5), ("hops-far", 5.0)):
     glue(name, page.listed(with_interval(hopping[hopping["rho"] == size], "estimate", form="+.1f")), display=False)
 glue("network-restarts", int(cells["restarts"].max()), display=False)
-source(
-    "network", restarts, "noise-on-digits.csv", profile=profile, seeds="0 to 9", epochs=25, spread="95 % t intervals"
-)
+done = [spec for spec in grid_specs("noise", profile, "digits") if not store.missing([spec])]
+clocks = [status.seconds(store.metadata(spec), alone=not spec.alongside) for spec in done]
+said = {"seeds": "0 to 9", "epochs": 25, "spread": "95 % t intervals", "core_hours": f"{sum(clocks) / 3600:.2f}"}
+source("network", restarts, "noise-on-digits.csv", profile=profile, **said)
