@@ -1,5 +1,6 @@
 """Ensembles of restarts and pairs of them: recomputed by hand, on small arrays and on what ships."""
 
+import dataclasses
 import itertools
 import json
 from math import comb
@@ -18,9 +19,11 @@ from popview.book.tables.populations import answers
 from popview.common.errors import UsageError
 from popview.common.folders import RESULTS
 from popview.common.seeds import generator
+from popview.populations import shifted_ensembles
 from popview.populations import stored_predictions as stored
 from popview.populations.disagreement import by_kind, error_correlations, load_pairs, pairs_of
 from popview.populations.ensembles import SCORES, ensemble_scores, ensembles_of, load_ensembles, subsets
+from popview.populations.flatness_factors import ensemble_difference, load_shifted_ensembles
 from popview.populations.put_to_use import (
     ARMS,
     against_long_runs,
@@ -35,8 +38,8 @@ from popview.populations.stored_predictions import (
     specs_with_probabilities,
     stored_predictions,
 )
-from popview.populations.tables import final, gather
-from popview.runs import store
+from popview.populations.tables import final, gather, wanted
+from popview.runs import store, training
 from popview.statistics import jackknife, jackknife_apart
 
 
@@ -325,12 +328,12 @@ class TestArms:
 
     def test_of_sgd_are_as_counted_by_hand(self, cifar10):
         """Statistician's numbers, in percent: last 68.2 ± 2.2, averaged 71.2 ± 1.2, ensemble 74.4 ± 1.0, ten 77.8."""
-        for arm, restarts, wanted, deviation in (
+        for arm, restarts, mean, deviation in (
             ("last", 1, 68.2, 2.2), ("averaged", 1, 71.2, 1.2), ("ensemble of ten", 1, 74.4, 1.0),
             ("restarts", 10, 77.8, None),
         ):  # fmt: skip
             row = self.row(cifar10, "base", "sample", "SGD", arm, restarts)
-            assert 100 * row.metric == pytest.approx(wanted, abs=0.06)
+            assert 100 * row.metric == pytest.approx(mean, abs=0.06)
             if deviation:
                 half = 100 * (row.metric_high - row.metric_low) / 2
                 assert half == pytest.approx(scipy.stats.t.isf(0.025, 9) * deviation / np.sqrt(10), abs=0.05)
@@ -458,3 +461,42 @@ def test_pairs_are_summed_up_by_who_is_compared():
     assert line["two algorithms, one seed"] == "12.0 (0.75), of 2"
     assert line["two checkpoints of one run"] == "18.0"
     assert (line["each is"], line["scored on"]) == ("a last model", "whole test split")
+
+
+class TestUnderCorruption:
+    """Ensembles of runs of digits that were trained anew; against the shipped rows, and with numpy alone."""
+
+    @pytest.mark.slow
+    def test_runs_trained_anew_score_what_the_files_say(self):
+        spec = next(spec for spec in wanted("laptop", "digits", "base") if spec.algorithm == "SGD")
+        few = dataclasses.replace(spec, restarts=6, epochs=3)
+        problem = shifted_ensembles.trained(few)
+        (found,) = training.compute(few)
+        last = found.table.to_pandas().groupby("seed").last()["test_metric"]
+        assert problem.evaluate("test")[1].tolist() == pytest.approx(last.tolist())
+
+    def test_errors_alone_and_together_by_numpy(self):
+        draws = np.random.default_rng(0)
+        probabilities = draws.dirichlet(np.ones(4), size=(12, 30))
+        labels = draws.integers(4, size=30)
+        alone, together = shifted_ensembles._errors(torch.tensor(probabilities), torch.tensor(labels))
+        for place, runs in enumerate((probabilities[:5], probabilities[5:10])):
+            assert alone[place] == pytest.approx((runs.argmax(2) != labels).mean())
+            assert together[place] == pytest.approx((runs.mean(0).argmax(1) != labels).mean())
+        assert len(alone) == 2  # two runs are left over
+
+    def test_the_shipped_table_is_of_the_shipped_runs_and_its_interval_is_scipy_s(self):
+        ensembles = load_shifted_ensembles("laptop", "digits")
+        assert ensembles["first"].tolist() == [*range(0, 100, 5)]
+        files = sorted((RESULTS / "optimizers/laptop/digits/SGD").glob("base-*.parquet"))
+        rows = pd.concat([pq.read_table(file, columns=["seed", "step", "test_metric"]).to_pandas() for file in files])
+        last = 1 - rows[rows["step"] == rows["step"].max()].set_index("seed").sort_index()["test_metric"]
+        means = last.to_numpy().reshape(20, 5).mean(1)
+        assert ensembles["clean_alone"].to_numpy() == pytest.approx(means, abs=2e-3)  # by another processor
+        changes = pd.DataFrame({"error": [0.0, 0.1, 0.2], "shifted_error": [0.1, 0.3, 0.5]})  # two points for one
+        found = ensemble_difference(ensembles, changes)
+        beyond = ensembles["shifted_together"] - ensembles["shifted_alone"]
+        beyond -= 2 * (ensembles["clean_together"] - ensembles["clean_alone"])
+        test = scipy.stats.ttest_1samp(beyond, 0)
+        assert (found["difference"], found["p"]) == (pytest.approx(beyond.mean()), pytest.approx(test.pvalue))
+        assert [found["low"], found["high"]] == pytest.approx([*test.confidence_interval()])

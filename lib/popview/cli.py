@@ -295,7 +295,7 @@ def ensembles(
     profile: Profile = "laptop",
 ) -> None:
     """Score ensembles of restarts, and pairs of them, from the probabilities in the store; needs the data, not long."""
-    from popview.populations import disagreement, ensembles, restart_spread, scored_predictions
+    from popview.populations import disagreement, ensembles, restart_spread, scored_predictions, shifted_ensembles
     from popview.runs import profiles
 
     kinds = {
@@ -306,6 +306,8 @@ def ensembles(
     }
     for name in task or profiles.tasks(profile):
         tables = scored_predictions.write_derived(profile, name, kinds)
+        if name == "digits":
+            tables["ensembles under corruption"] = shifted_ensembles.write_shifted(profile)
         rows = ", ".join(f"{len(table)} {what}" for what, table in tables.items())
         typer.echo(f"{name}: {rows or 'no probabilities in the store'}")
 

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from popview.common import read_log
+from popview.common.files import read_csv_table
 from popview.common.folders import RESULTS
 from popview.populations.flatness_relations import MEASURES, OUTCOMES_OF_FLATNESS, adjusted, measured
 from popview.populations.outcomes import load_final_measures
-from popview.populations.tables import load_trajectories
+from popview.populations.stored_predictions import derived_file, digest_of
+from popview.populations.tables import load_trajectories, wanted
 from popview.runs import grids, store
 from popview.runs.status import seconds
 from popview.statistics import granulated_tau, holm, mean_difference
@@ -67,6 +71,47 @@ def factor_table(grid: str, profile: str, task: str, root: Path = RESULTS) -> pd
         labels = {**spec.labels, "processor": told["processor"], "core_hours": hours}
         frames.append(pd.concat([pd.DataFrame(labels, index=rows.index), rows], axis=1))
     return adjusted(pd.concat(frames, ignore_index=True)) if frames else pd.DataFrame()
+
+
+def load_shifted_ensembles(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+    """Read what `popview.populations.shifted_ensembles` has written of SGD's base restarts; without rows if nothing.
+
+    Raises
+    ------
+    UsageError
+        If the file is damaged.
+    """
+    file = derived_file(profile, task, "shifted", root)
+    read_log.record(file)
+    numbers = ("clean_alone", "clean_together", "shifted_alone", "shifted_together")
+    if not file.is_file():
+        return pd.DataFrame(columns=["first", *numbers])
+    table = read_csv_table(file, ("first", *numbers, "of"), ("first", *numbers))
+    specs = [spec for spec in wanted(profile, task, "base") if spec.algorithm == "SGD"]
+    return table[table["of"] == digest_of(specs)].reset_index(drop=True)
+
+
+def ensemble_difference(ensembles: pd.DataFrame, changes: pd.DataFrame) -> dict[str, Any]:
+    """Return what ensembles gain under corruption over their own runs alone, beyond what their clean error explains.
+
+    Parameters
+    ----------
+    ensembles : DataFrame
+        As `load_shifted_ensembles` returns it.
+    changes : DataFrame
+        As `factor_table` returns it of single changes: its runs say by how much the one error moves with the other.
+
+    Returns
+    -------
+    dict
+        As a row of `arm_differences`, without ``adjusted_p``; its restarts are ensembles.
+    """
+    slope = np.polyfit(changes["error"], changes["shifted_error"], 1)[0]
+    shifted, clean = (ensembles[f"{name}_together"] - ensembles[f"{name}_alone"] for name in ("shifted", "clean"))
+    beyond = (shifted - slope * clean).to_numpy()
+    found = mean_difference(beyond, np.zeros(len(beyond)), paired=True)
+    named = {"arm": "ensembles of five", "difference": found.estimate, "restarts": len(beyond), "p": found.p_value}
+    return named | interval_columns(found)
 
 
 def one_varies(

@@ -344,7 +344,7 @@ class Digits(Problem):
         labels, severities = self._splits["test"][1], corruptions.WHOLE_SEVERITIES if whole else corruptions.SEVERITIES
         found = {"clean": [self.metric("test", self.logits("test"))]}
         for name in CORRUPTIONS:
-            found[name] = [self.metric_of(self._shown(name, severity), labels) for severity in severities]
+            found[name] = [self.metric_of(self.under_corruption(name, severity), labels) for severity in severities]
         return found
 
     @torch.no_grad()
@@ -352,12 +352,15 @@ class Digits(Problem):
         """Return the mean cross-entropy on the test images under each of `CORRUPTIONS`."""
         labels = self._splits["test"][1]
         return {
-            name: [self._losses(self._shown(name, severity), labels).mean(1) for severity in corruptions.SEVERITIES]
+            name: [
+                self._losses(self.under_corruption(name, severity), labels).mean(1)
+                for severity in corruptions.SEVERITIES
+            ]
             for name in CORRUPTIONS
         }
 
-    def _shown(self, name: str, severity: int) -> Tensor:
-        """Return the logits on the test images under a corruption."""
+    def under_corruption(self, name: str, severity: int) -> Tensor:
+        """Return the logits on the test images under one of `CORRUPTIONS`."""
         shown = corrupted_digits(name, severity)[_rows(self.classes)[0]]
         return self._logits(shown.expand(len(self.seeds), -1, -1))
 

@@ -12,6 +12,7 @@ from popview.paper.finding import Decision, Finding, list_rows, signs
 from popview.paper.rules.by_tasks import SHARPNESS
 from popview.populations import flatness_factors
 from popview.populations.comparisons import ALPHA
+from popview.statistics import holm
 
 #: How the name of an arm begins that goes without something.
 WITHOUT = "no-"
@@ -26,18 +27,23 @@ class Factors:
     factorial, changes, unseen : DataFrame
         As `popview.populations.flatness_factors.factor_table` returns them; without rows where one was not run.
         ``unseen`` is the factorial trained on some of the classes.
+    ensembles : DataFrame
+        As `popview.populations.flatness_factors.load_shifted_ensembles` returns it.
     """
 
     factorial: pd.DataFrame
     changes: pd.DataFrame
     unseen: pd.DataFrame = field(default_factory=pd.DataFrame)
+    ensembles: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @classmethod
     def load(cls, profile: str, task: str, root: Path = RESULTS) -> "Factors | None":
         """Read the grids from the store; None where none was run."""
         grids = (flatness_factors.FACTORIAL, flatness_factors.FACTORS, flatness_factors.UNSEEN)
-        tables = [flatness_factors.factor_table(grid, profile, task, root) for grid in grids]
-        return None if all(table.empty for table in tables) else cls(*tables)
+        factorial, changes, unseen = (flatness_factors.factor_table(grid, profile, task, root) for grid in grids)
+        if factorial.empty and changes.empty and unseen.empty:
+            return None
+        return cls(factorial, changes, unseen, flatness_factors.load_shifted_ensembles(profile, task, root))
 
     def judged(self, outcome: str) -> pd.DataFrame:
         """Return the factorial that an outcome is judged by."""
@@ -124,6 +130,24 @@ def arms_are_more_robust(factors: Factors, arms: Sequence[str], outcome: str = "
     if not there or outcome not in factors.changes:
         return None
     table = flatness_factors.arm_differences(factors.changes, outcome, there)
+    return _decide_differences(table)
+
+
+def ensembles_are_more_robust(factors: Factors, arms: Sequence[str]) -> Decision | None:
+    """As `arms_are_more_robust`, of arms that stand for ensembles, and of ensembles of runs where they were scored."""
+    there = factors.arms(arms)
+    if not there or "adjusted_error" not in factors.changes:
+        return None
+    table = flatness_factors.arm_differences(factors.changes, "adjusted_error", there)
+    if len(factors.ensembles):
+        row = flatness_factors.ensemble_difference(factors.ensembles, factors.changes)
+        table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
+        table["adjusted_p"] = holm(table["p"].to_numpy())
+    return _decide_differences(table)
+
+
+def _decide_differences(table: pd.DataFrame) -> Decision:
+    """Decide by differences in an error to plain SGD; an arm that goes without something counts the other way."""
     real = table["adjusted_p"] <= ALPHA
     points = table.assign(**{name: 100 * table[name] for name in ("difference", "low", "high")})
     told = list_rows(points, "{arm} {difference:+.1f} [{low:+.1f}, {high:+.1f}]", ", ")
