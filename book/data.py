@@ -210,4 +210,10 @@ glue("provenance-shipped", page.provenance(there, "shipped.csv"), display=False)
 # :format: myst
 # ```
 # ````
+# ````{table} Columns of ensembles of digits under corruption: a row per ensemble.
+# :name: table-data-shifted
+# ```{glue:md} shifted-column
+# :format: myst
+# ```
+# ````
 # `````
