@@ -146,7 +146,7 @@ def source(name: str, *what: object, **said: object) -> None:
 # ```{glue:figure} phases-all
 # :name: figure-phases-all
 #
-# Basin Hopping on equally deep wells in two dimensions, η = 0.01. NiM-GD, which is not shown, changes no share by more than {glue:text}`nim-change` points.
+# Basin Hopping on equally deep wells in two dimensions, η = 0.01. NiM-GD, which is not shown, changes {glue:text}`nim-change`.
 # ```
 # ```{glue:figure} phases-deep
 # :name: figure-phases-deep
@@ -331,7 +331,8 @@ glue("monotonic-of", len(judged), display=False)
 judged, found = wide(level[10], ("NiG-MBH", "NiM-MBH"))
 glue("monotonic-10", len(found) or "none", display=False)
 glue("monotonic-of-10", len(judged), display=False)
-glue("nim-change", f"{flat.loc[flat['algorithm'] == 'NiM-GD', 'change'].abs().max():.1f}", display=False)
+change = flat.loc[flat["algorithm"] == "NiM-GD", "change"].abs().max()
+glue("nim-change", f"shares by up to {change:.1f} points" if change >= 0.05 else "no share", display=False)
 judged, _ = wide(flat[flat["normalized"] | (flat["ratio"] < looking["ratio"].min())], ("SAM",))
 glue("sam-judged", f"{judged['displacement'].max():g}", display=False)
 sure = preferred[2][(preferred[2]["depth"] < 0) & (preferred[2]["algorithm"] == "NiG-GD")]
