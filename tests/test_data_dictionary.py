@@ -66,7 +66,9 @@ def test_every_key_of_the_metadata_is_in_the_dictionary_and_no_other(files, list
             assert any(pattern.match(path) for path in there), (kind, name)
 
 
-@pytest.mark.parametrize(("kind", "least"), [("ensembles", 3), ("pairs", 3), ("spreads", 1), ("differences", 1), ("shifted", 1)])
+@pytest.mark.parametrize(
+    ("kind", "least"), [("ensembles", 3), ("pairs", 3), ("spreads", 1), ("differences", 1), ("shifted", 1)]
+)
 def test_derived_tables_are_in_the_dictionary(listed, kind, least):
     known = listed[(listed["kind"] == kind) & (listed["part"] == "column")].set_index("name")["type"]
     found = sorted((RESULTS / "ensembles").rglob(f"*-{kind}.csv"))
