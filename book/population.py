@@ -327,7 +327,9 @@ def best_rival(task: str) -> pd.DataFrame | None:
     found = [rows for name in names if (rows := over_last(task, "annealed", name, "last")) is not None]
     best_rows = max(found, key=lambda rows: rows["gain"].iloc[0]) if found else None
     return (
-        None if best_rows is None else best_rows.assign(algorithm=lambda rows: rows["algorithm"] + f", best of {len(found)}")
+        None
+        if best_rows is None
+        else best_rows.assign(algorithm=lambda rows: rows["algorithm"] + f", best of {len(found)}")
     )
 
 
