@@ -470,7 +470,7 @@ class TestUnderCorruption:
     def test_runs_trained_anew_score_what_the_files_say(self):
         spec = next(spec for spec in wanted("laptop", "digits", "base") if spec.algorithm == "SGD")
         few = dataclasses.replace(spec, restarts=6, epochs=3)
-        problem = shifted_ensembles.trained(few)
+        problem = shifted_ensembles.trained_anew(few)
         (found,) = training.compute(few)
         last = found.table.to_pandas().groupby("seed").last()["test_metric"]
         assert problem.evaluate("test")[1].tolist() == pytest.approx(last.tolist())

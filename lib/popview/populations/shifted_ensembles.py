@@ -53,7 +53,7 @@ def write_shifted(profile: str, root: Path = RESULTS) -> pd.DataFrame:
     return table
 
 
-def trained(spec: RunSpec) -> Digits:
+def trained_anew(spec: RunSpec) -> Digits:
     """Return the problem of a spec with its last models, trained anew."""
     with torch.random.fork_rng([]):
         problem = set_up(spec.task, spec.seeds, spec.model)
@@ -66,7 +66,7 @@ def trained(spec: RunSpec) -> Digits:
 @torch.no_grad()
 def _of_stack(spec: RunSpec) -> pd.DataFrame:
     with torch.enable_grad():
-        problem = trained(spec)
+        problem = trained_anew(spec)
     labels = problem.test_labels()
     clean = _errors(problem.logits("test").softmax(-1), labels)
     shifted = [

@@ -31,9 +31,9 @@ from popview.tasks.supervised import steps_of
 #: (NVIDIA/DeepLearningExamples, PyTorch/Classification/ConvNets/resnet50v1.5/README.md, container 21.03).
 THROUGHPUT = 62.4e12
 
-#: A trajectory's file: bytes in all, per row, per restart (its measures), per accuracy under corruption of a stacked
-#: restart, and per probability that the ten best models predict (float16 and its dictionary), fitted to files of this
-#: project; of a single restart the first holds its accuracies too.
+#: A trajectory's file: bytes in all, per row, per restart (its measures), per accuracy or loss under corruption of a
+#: stacked restart, and per probability that the ten best models predict (float16 and its dictionary), fitted to files of
+#: this project; of a single restart the first holds its accuracies too.
 FILE_BYTES, ROW_BYTES, RESTART_BYTES, CORRUPTED_BYTES, PROBABILITY_BYTES = 8_000, 19, 800, 49, 2.8
 
 _TOKENS = ", ".join(f"{task.name} {task.tokens} tokens" for task in RECORDS.values() if task.tokens)
@@ -118,6 +118,8 @@ def cost(spec: RunSpec) -> Cost:
     stacked = kind(spec.task).population
     probabilities = 0 if stacked else evaluated.test * classes
     corrupted = (evaluated.corrupted // max(1, evaluated.clean) + 1) * (stacked and spec.extent in ("sample", "whole"))
+    if spec.extent == "sample":
+        corrupted += evaluated.corrupted_losses // max(1, evaluated.clean)
     if spec.extent in ("scores", "whole"):  # in 8 bits instead of 16
         probabilities = evaluated.whole_test * classes / 2 if spec.extent == "whole" else 0
     return Cost(
