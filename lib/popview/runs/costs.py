@@ -32,8 +32,8 @@ from popview.tasks.supervised import steps_of
 THROUGHPUT = 62.4e12
 
 #: A trajectory's file: bytes in all, per row, per restart (its measures), per accuracy or loss under corruption of a
-#: stacked restart, and per probability that the ten best models predict (float16 and its dictionary), fitted to files of
-#: this project; of a single restart the first holds its accuracies too.
+#: stacked restart, and per probability that the ten best models predict (float16 and its dictionary), fitted to files
+#: of this project; of a single restart the first holds its accuracies too.
 FILE_BYTES, ROW_BYTES, RESTART_BYTES, CORRUPTED_BYTES, PROBABILITY_BYTES = 8_000, 19, 800, 49, 2.8
 
 _TOKENS = ", ".join(f"{task.name} {task.tokens} tokens" for task in RECORDS.values() if task.tokens)
