@@ -119,7 +119,7 @@ page.figure(
 # checkpoints a run, a second run of SGD adds {glue:text}`second-runs` points. The best other optimizer in SGD's place adds
 # {glue:text}`other-optimizers`.
 #
-# ````{table} Gain in points over the last model of one run of SGD at base settings, with 95 % intervals over restarts. "Best other optimizer" is the one with the highest mean, named in brackets. "Constant, searched": a constant learning rate and weight decay from a search, as annealed runs have theirs from one.
+# ````{table} Gain in points over the last model of one run of SGD at base settings, with 95 % intervals over restarts. "Best other optimizer" is the one with the highest mean, named in brackets. "Constant, searched": SGD at the constant learning rate and weight decay that the search of SWA chose, for its averaged weights.
 # :name: table-population
 # ```{glue:md} uses
 # :format: myst
@@ -174,7 +174,7 @@ glue(
 # run, or two constant runs give. The search may have its share in it: the decay alone, at default settings, gains {glue:text}`schedule-alone`, which
 # does not tell it from an ensemble within a run.
 #
-# ````{table} What is left to gain over the last model of an annealed run of SGD, in points on the whole test split, with 95 % intervals over restarts. The last line: over the last model of a run at a constant rate that was searched as well.
+# ````{table} What is left to gain over the last model of an annealed run of SGD, in points on the whole test split, with 95 % intervals over restarts. The last line: over the last model of a run at the constant rate that the search of SWA chose.
 # :name: table-after-annealing
 # ```{glue:md} after-annealing
 # :format: myst
@@ -240,7 +240,7 @@ glue(
 # number of them where there are more); their intervals leave out one run at a time, so runs shared by subsets are allowed for.
 # Pairs of runs share runs, too; their intervals are dyadic-robust.
 #
-# ````{table} SGD: score, negative log likelihood and expected calibration error, by use, with 95 % intervals, on the test sample that is scored at checkpoints and on the whole test split. A dash: not known. Files of base runs keep predictions of ten checkpoints together and of no single model. Annealed runs, and those at a constant rate that was searched ("constant"), are measured on the whole test split.
+# ````{table} SGD: score, negative log likelihood and expected calibration error, by use, with 95 % intervals, on the test sample that is scored at checkpoints and on the whole test split. A dash: not known. Files of base runs keep predictions of ten checkpoints together and of no single model. Annealed runs, and those at the constant rate that the search of SWA chose ("constant"), are measured on the whole test split.
 # :name: table-calibration
 # ```{glue:md} calibration
 # :format: myst
