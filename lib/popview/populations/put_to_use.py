@@ -190,8 +190,9 @@ def arms_table(found: Arms) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``variant`` ("base", "tuned", "annealed", "constant": at the constant rate that SWA's search chose, or an arm of longer annealed runs), ``where`` ("sample": the test
-        sample of checkpoints; "whole": the whole test split), ``algorithm, arm`` (a key of `ARMS`), ``restarts`` (that
+        ``variant`` ("base", "tuned", "annealed", "constant": at the constant rate that SWA's search chose, or an arm of
+        longer annealed runs), ``where`` ("sample": the test sample of checkpoints; "whole": the whole test split),
+        ``algorithm, arm`` (a key of `ARMS`), ``restarts`` (that
         are trained for one such model), ``n`` (restarts in all), ``training`` (gradient evaluations), ``cost`` (the
         same, in restarts of base SGD; a search for settings is not in it), ``passes`` (forward passes to predict one
         example); of each score that is known, else NaN: ``metric, metric_low, metric_high``, likewise ``loss``
