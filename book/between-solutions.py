@@ -16,8 +16,8 @@
 # We trained three small networks by stochastic gradient descent (SGD) and by L-BFGS-GSS, a quasi-Newton method.
 # Compared at the same training loss, the largest curvature at L-BFGS-GSS's solutions is on average {glue:text}`sharper` times SGD's, and their
 # test accuracy {glue:text}`worse` points lower (p {glue:text}`worse-p` on each network, by permutation). Whether the method does it or its batch, which
-# is all images, was not told apart. On no path that we found between
-# two solutions, of {glue:text}`paths`, does the training loss rise more than {glue:text}`highest` above the higher end.
+# is all images, was not told apart. We searched {glue:text}`paths` paths between two solutions: on none does the training loss rise more
+# than {glue:text}`highest` above the higher end.
 #
 # ```{glue:figure} sharper-and-worse
 # :name: figure-sharper-and-worse

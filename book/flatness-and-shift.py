@@ -162,7 +162,7 @@ for name, rows in (("relations", pd.concat(related)), ("agreement", both)):
 glue("worse", named(varied, "error"), display=False)
 known = {*sure(beyond, "error"), *sure(beyond, "error", -1)}
 open_ones = page.listed(f"“{figures.MEASURE_NAMES[name]}”" for name in SHARPNESS if name not in known)
-glue("unsure", f", and not told apart by {open_ones}" if len(known) < len(SHARPNESS) else "", display=False)
+glue("unsure", f". By {open_ones} there is no telling" if len(known) < len(SHARPNESS) else "", display=False)
 for name, outcome in (("sure", "error"), ("sure-robust", "adjusted_error")):
     glue(name, named(beyond, outcome), display=False)
     glue(f"{name}-less", named(beyond, outcome, -1), display=False)
@@ -216,8 +216,9 @@ glue("all-runs", len(digits.factorial), display=False)
 #
 # As above. Restarts and means are those of 20 single changes on Digits, and of ten algorithms on CIFAR-10, which has no factorial.
 # ```
-# With one line through all runs in place of each setting's own slope, sharper minima have the higher clean error by
-# {glue:text}`line-more`, and the lower by {glue:text}`line-less`; with a cubic by {glue:text}`cubic-more`, and by {glue:text}`cubic-less` (Holm, averaged over settings).
+# Each setting has its own slope here. One line through all runs gives sharper minima the higher clean error by
+# {glue:text}`line-more`, and the lower by {glue:text}`line-less`. A cubic gives the higher by {glue:text}`cubic-more`, and the lower by {glue:text}`cubic-less`. All
+# are averaged over settings (Holm).
 # ```{glue} provenance-relations
 # ```
 # ```{glue} provenance-agreement

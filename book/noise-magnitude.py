@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Noise prefers wide minima at some sizes only
 #
-# Of two equally deep wells in two dimensions, noise in the gradient (NiG) brings up to {glue:text}`most` points more of its restarts than
-# gradient descent into the wider one, if the other is at least {glue:text}`nig-ratio` times narrower. It does so at displacements of
-# {glue:text}`times`, which is how far one draw of noise moves the model; in ten dimensions of {glue:text}`times-10`, in a hundred of {glue:text}`times-100`. With smaller
+# Of two equally deep wells in two dimensions, one is narrower. Noise in the gradient (NiG) brings up to {glue:text}`most` points more of its
+# restarts into the wide one than gradient descent does. That takes a well at least {glue:text}`nig-ratio` times narrower, and a displacement of
+# {glue:text}`times`: so far one draw of noise moves the model. In ten dimensions it takes {glue:text}`times-10`, in a hundred {glue:text}`times-100`. With smaller
 # noise we detect no preference. Larger noise shows none, or leaves too few restarts in a well to judge. Sharpness-aware
 # minimization (SAM) prefers the wide well where the other is {glue:text}`sam-ratio` times narrower and it looks far. With larger steps than the
 # figure has, it prefers the narrow one, see below.

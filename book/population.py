@@ -42,7 +42,6 @@ from popview.book.tables import populations as population_tables
 from popview.populations import disagreement, flatness_factors, put_to_use
 from popview.runs import profiles, status, store
 from popview.runs.annealed import AnnealedPlan
-from popview.statistics.results import interval_columns
 
 style.use()
 tasks = [name for name in profiles.tasks(profile) if name != "cifar100"]
@@ -223,8 +222,8 @@ glue(
 # by means. Most of these are variants of SGD from the same start. More than a new seed differ {glue:text}`differ-more`; AdamW and SAM had learned
 # little on GoEmotions.
 #
-# Disagreement is what an ensemble lives on, but models must be good as well. Two of ten checkpoints of an annealed run on CIFAR-10 disagree as often as two
-# seeds (table), and averaging them gains nothing: one by one they score {glue:text}`annealed-one` % there, the last model {glue:text}`annealed-last` %.
+# Disagreement is what an ensemble lives on, but models must be good as well. On CIFAR-10 two of ten checkpoints of an annealed run disagree about as often as
+# two seeds (table). Averaging them gains nothing. One by one they score {glue:text}`annealed-one` %, the last model {glue:text}`annealed-last` %.
 #
 # ````{table} Answers of SGD's models that differ, in percent, and in brackets the correlation of their errors: between two of a run's ten checkpoints (one by one), two seeds, and two algorithms (the median over so many others). Which of a run's checkpoints err together is not kept.
 # :name: table-disagreement
@@ -308,47 +307,14 @@ glue(
     page.provenance(long_runs, "equal-cost.csv", profile=profile, seeds="from 200 on, CIFAR-10 from 100"),
     display=False,
 )
-
-
-def over_last(task: str, variant: str, algorithm: str, arm: str, restarts: int = 1) -> pd.DataFrame | None:
-    """Return what an arm gains over SGD's last model of the same variant, on the whole test split."""
-    scores = read[task].scores
-    keys = (variant, "whole", algorithm, arm, restarts), (variant, "whole", "SGD", "last", 1)
-    own, last = (scores.get(key, {}).get("metric") for key in keys)
-    if not own or not last:
-        return None
-    gain = own.minus(last)
-    return pd.DataFrame([{"algorithm": algorithm, "gain": gain.estimate} | interval_columns(gain, "gain_")])
-
-
-def best_rival(task: str) -> pd.DataFrame | None:
-    """Return what the best other annealed optimizer gains, of those that have run."""
-    names = {key[2] for key in read[task].scores if key[0] == "annealed" and key[3] == "last"} - {"SGD"}
-    found = [rows for name in names if (rows := over_last(task, "annealed", name, "last")) is not None]
-    best_rows = max(found, key=lambda rows: rows["gain"].iloc[0]) if found else None
-    return (
-        None
-        if best_rows is None
-        else best_rows.assign(algorithm=lambda rows: rows["algorithm"] + f", best of {len(found)}")
+left_over = {task: put_to_use.after_annealing(read[task]).set_index("what") for task in arms}
+after = pd.DataFrame({"what is used": list(put_to_use.AFTER)})
+for task, rows in left_over.items():
+    words = with_interval(rows, "gain", 100, "gain_", "+.1f")
+    chosen = " (" + rows["algorithm"] + ", best of " + rows["of"].astype(str) + ")"
+    after[task_title(task)] = (
+        words.add(chosen.where(rows["algorithm"] != "SGD", "")).reindex(put_to_use.AFTER, fill_value="–").to_numpy()
     )
-
-
-AFTER = {
-    "weights of ten checkpoints averaged": ("annealed", "SGD", "averaged", 1),
-    "predictions of ten checkpoints averaged": ("annealed", "SGD", "ensemble of ten", 1),
-    "best other optimizer": (),
-    "two runs": ("annealed", "SGD", "restarts", 2),
-    "ten runs": ("annealed", "SGD", "restarts", 10),
-    "constant rate: weights of ten checkpoints averaged": ("constant", "SGD", "averaged", 1),
-}
-after = pd.DataFrame({"what is used": list(AFTER)})
-for task in arms:
-    gained = [over_last(task, *key) if key else best_rival(task) for key in AFTER.values()]
-    cells = [
-        cell(rows.iloc[0] if rows is not None else None, not key)
-        for rows, key in zip(gained, AFTER.values(), strict=True)
-    ]
-    after[task_title(task)] = cells
 page.table("after-annealing", after)
 changes = flatness_factors.factor_table(flatness_factors.FACTORS, profile, "cifar10")
 alone = flatness_factors.arm_differences(changes, "error", ["schedule"]) if len(changes) else pd.DataFrame()
@@ -359,7 +325,7 @@ glue("schedule-alone", words if len(alone) else style.NOT_RUN, display=False)
 one_run = {name: row for name in arms if (row := choice(name, "annealed", "annealed")) is not None}
 gained = [f"{points(row['gain'])} points on {task_title(name)}" for name, row in one_run.items()]
 glue("annealed-on", ", ".join(gained) or style.NOT_RUN, display=False)
-tens = {task: rows.iloc[0] for task in arms if (rows := over_last(task, "annealed", "SGD", "restarts", 10)) is not None}
+tens = {task: rows.loc["ten runs"] for task, rows in left_over.items() if "ten runs" in rows.index}
 margins = {task: profiles.settings(profile, task)["margin"] for task in tens}
 left = page.listed(task_title(task) for task, row in tens.items() if row["gain_low"] > margins[task])
 none = page.listed(task_title(task) for task, row in tens.items() if row["gain_high"] < margins[task])
@@ -394,9 +360,9 @@ further = {
 further = {task: names for task, names in further.items() if names}
 said = [f"{page.listed(names)} on {task_title(task)}" for task, names in further.items()]
 glue("differ-more", page.listed(said) if said else "none", display=False)
-whole = arms["cifar10"].query("variant == 'annealed' and where == 'whole' and algorithm == 'SGD'")
 for name, arm in (("one", "one of ten"), ("last", "last")):
-    score = whole.loc[whole["arm"] == arm, "metric"]
+    of_sgd = every.query("task == 'cifar10' and variant == 'annealed' and where == 'whole' and algorithm == 'SGD'")
+    score = of_sgd.loc[of_sgd["arm"] == arm, "metric"]
     glue(f"annealed-{name}", f"{100 * score.iloc[0]:.1f}" if len(score) else "–", display=False)
 glue(
     "differ-seeds", f"{100 * near['cifar10'].iloc[0]['disagreement']:.0f}" if "cifar10" in near else "–", display=False

@@ -15,8 +15,8 @@
 #
 # On none of the three test functions of [the paper](https://arxiv.org/abs/2403.00574) can flatness be told apart from depth or from
 # low walls. On two of them the printed rows of all algorithms, {glue:text}`fitting` of {glue:text}`possible`, are consistent with the sizes of the basins
-# alone, of the restarts that end at a minimum. The third table cannot be, if starts are symmetric: mirror images must be hit equally often but for chance, and it
-# prints {glue:text}`mirror` for gradient descent, and unequal shares beyond chance in {glue:text}`rejected-rows` of eight rows.
+# alone, of the restarts that end at a minimum. The third table cannot be, if starts are symmetric. Mirror images must be hit equally often but for chance. It
+# prints {glue:text}`mirror` for gradient descent, and shares that are unequal beyond chance in {glue:text}`rejected-rows` of eight rows.
 #
 # ```{glue:figure} evidence
 # :name: figure-evidence

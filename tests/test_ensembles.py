@@ -26,6 +26,7 @@ from popview.populations.ensembles import SCORES, ensemble_scores, ensembles_of,
 from popview.populations.flatness_factors import ensemble_difference, load_shifted_ensembles
 from popview.populations.put_to_use import (
     ARMS,
+    after_annealing,
     against_long_runs,
     arms_table,
     averaged_alike,
@@ -461,6 +462,21 @@ def test_pairs_are_summed_up_by_who_is_compared():
     assert line["two algorithms, one seed"] == "12.0 (0.75), of 2"
     assert line["two checkpoints of one run"] == "18.0"
     assert (line["each is"], line["scored on"]) == ("a last model", "whole test split")
+
+
+def test_what_annealing_leaves_is_the_difference_of_the_arms_that_are_shown():
+    found = read_arms("laptop", "cifar10")
+    table = arms_table(found).query("where == 'whole'").set_index(["variant", "algorithm", "arm", "restarts"])["metric"]
+    left = after_annealing(found).set_index("what")
+    last = table["annealed", "SGD", "last", 1]
+    assert left.loc["ten runs", "gain"] == pytest.approx(table["annealed", "SGD", "restarts", 10] - last)
+    constant = table["constant", "SGD", "averaged", 1] - table["constant", "SGD", "last", 1]
+    assert left.loc["constant rate: weights of ten checkpoints averaged", "gain"] == pytest.approx(constant)
+    others = table.xs(("annealed", "last", 1), level=("variant", "arm", "restarts")).drop("SGD")
+    best = left.loc["best other optimizer"]
+    assert (best["algorithm"], best["of"]) == (others.idxmax(), len(others))
+    assert best["gain"] == pytest.approx(others.max() - last)
+    assert after_annealing(found._replace(scores={})).empty
 
 
 class TestUnderCorruption:

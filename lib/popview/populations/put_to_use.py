@@ -192,14 +192,13 @@ def arms_table(found: Arms) -> pd.DataFrame:
     DataFrame
         ``variant`` ("base", "tuned", "annealed", "constant": at the constant rate that SWA's search chose, or an arm of
         longer annealed runs), ``where`` ("sample": the test sample of checkpoints; "whole": the whole test split),
-        ``algorithm, arm`` (a key of `ARMS`), ``restarts`` (that
-        are trained for one such model), ``n`` (restarts in all), ``training`` (gradient evaluations), ``cost`` (the
-        same, in restarts of base SGD; a search for settings is not in it), ``passes`` (forward passes to predict one
-        example); of each score that is known, else NaN: ``metric, metric_low, metric_high``, likewise ``loss``
-        (negative log likelihood), ``calibration_error`` (`popview.tasks.scores.calibration_error`) and
-        ``average_precision``; ``gain, gain_low, gain_high``: metric above that of the last model of the reference, SGD
-        of the same variant, or base SGD for annealed ones, on the same examples; ``gain_per_cost``: gain for each
-        restart's worth of training.
+        ``algorithm, arm`` (a key of `ARMS`), ``restarts`` (that are trained for one such model), ``n`` (restarts in
+        all), ``training`` (gradient evaluations), ``cost`` (the same, in restarts of base SGD; a search for settings is
+        not in it), ``passes`` (forward passes to predict one example); of each score that is known, else NaN: ``metric,
+        metric_low, metric_high``, likewise ``loss`` (negative log likelihood), ``calibration_error``
+        (`popview.tasks.scores.calibration_error`) and ``average_precision``; ``gain, gain_low, gain_high``: metric
+        above that of the last model of the reference, SGD of the same variant, or base SGD for annealed ones, on the
+        same examples; ``gain_per_cost``: gain for each restart's worth of training.
 
         Intervals are of 95 %, over restarts, by `popview.statistics.jackknife`, for the test examples at hand.
     """
@@ -323,6 +322,44 @@ def averaged_alike(found: Arms) -> pd.DataFrame:
         {"choice": choice, "algorithm": name, "gain": gain.estimate} | interval_columns(gain, "gain_")
         for choice, name, gain in gains
     )
+
+
+#: What may be gained over the last model of a run of SGD → variant, arm and restarts; None: by another optimizer.
+AFTER = {
+    "weights of ten checkpoints averaged": ("annealed", "averaged", 1),
+    "predictions of ten checkpoints averaged": ("annealed", "ensemble of ten", 1),
+    "best other optimizer": None,
+    "two runs": ("annealed", "restarts", 2),
+    "ten runs": ("annealed", "restarts", 10),
+    "constant rate: weights of ten checkpoints averaged": ("constant", "averaged", 1),
+}
+
+
+def after_annealing(found: Arms) -> pd.DataFrame:
+    """Return what is left to gain over the last model of an annealed run of SGD, on the whole test split.
+
+    Returns
+    -------
+    DataFrame
+        ``what`` (a key of `AFTER`), ``algorithm``, ``of`` (how many others the best was chosen from, else 1), ``gain,
+        gain_low, gain_high`` (95 %, over restarts); over the last model of the same variant. Without rows for what was
+        not run.
+    """
+    others = {name for variant, _, name, *_ in found.scores if variant == "annealed"} - {"SGD"}
+    rows = []
+    for what, key in AFTER.items():
+        variant, arm, restarts = key or ("annealed", "last", 1)
+        last = found.scores.get((variant, "whole", "SGD", "last", 1), {}).get("metric")
+        gains = {
+            name: metric.minus(last)
+            for name in (["SGD"] if key else sorted(others))
+            if last and (metric := found.scores.get((variant, "whole", name, arm, restarts), {}).get("metric"))
+        }
+        if gains:
+            best = max(gains, key=lambda name: gains[name].estimate)
+            named = {"what": what, "algorithm": best, "of": len(gains), "gain": gains[best].estimate}
+            rows.append(named | interval_columns(gains[best], "gain_"))
+    return pd.DataFrame(rows, columns=["what", "algorithm", "of", "gain", "gain_low", "gain_high"])
 
 
 def against_long_runs(found: Arms) -> pd.DataFrame:

@@ -120,41 +120,29 @@ def arms_are_flatter(factors: Factors, arms: Sequence[str], sharper: Sequence[st
     return _decide_ratios(table, table["ratio"].where(~turned, 1 / table["ratio"]), numbers)
 
 
-def arms_are_more_robust(factors: Factors, arms: Sequence[str], outcome: str = "adjusted_error") -> Decision | None:
+def arms_are_more_robust(
+    factors: Factors, arms: Sequence[str], outcome: str = "adjusted_error", ensembles: bool = False
+) -> Decision | None:
     """'holds' if all arms have a smaller error under corruption than plain SGD, beyond what their clean error explains.
 
     Or a smaller one of another kind, which the outcome names. 'in part' if some have and none a larger one; 'does not
     hold' if some have a larger one and none a smaller. An arm that goes without something counts the other way.
+    Ensembles of runs count as one arm more if asked for, where they were scored.
     """
     there = factors.arms(arms)
     if not there or outcome not in factors.changes:
         return None
     table = flatness_factors.arm_differences(factors.changes, outcome, there)
-    return _decide_differences(table)
-
-
-def ensembles_are_more_robust(factors: Factors, arms: Sequence[str]) -> Decision | None:
-    """As `arms_are_more_robust`, of arms that stand for ensembles, and of ensembles of runs where they were scored."""
-    there = factors.arms(arms)
-    if not there or "adjusted_error" not in factors.changes:
-        return None
-    table = flatness_factors.arm_differences(factors.changes, "adjusted_error", there)
-    if len(factors.ensembles):
+    if ensembles and len(factors.ensembles):
         row = flatness_factors.ensemble_difference(factors.ensembles, factors.changes)
         table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
         table["adjusted_p"] = holm(table["p"].to_numpy())
-    return _decide_differences(table)
-
-
-def _decide_differences(table: pd.DataFrame) -> Decision:
-    """Decide by differences in an error to plain SGD; an arm that goes without something counts the other way."""
     real = table["adjusted_p"] <= ALPHA
     points = table.assign(**{name: 100 * table[name] for name in ("difference", "low", "high")})
     told = list_rows(points, "{arm} {difference:+.1f} [{low:+.1f}, {high:+.1f}]", ", ")
     more = table["difference"].where(~table["arm"].str.startswith(WITHOUT), -table["difference"])
-    return _decide(
-        real & (more < 0), real & (more > 0), {"differences": told, "restarts": int(table["restarts"].min())}
-    )
+    numbers = {"differences": told, "restarts": int(table["restarts"].min())}
+    return _decide(real & (more < 0), real & (more > 0), numbers)
 
 
 def arms_have_higher_loss(factors: Factors, arms: Sequence[str]) -> Decision | None:
