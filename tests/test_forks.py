@@ -103,6 +103,19 @@ def test_chapters_find_nothing_of_each_other_and_give_what_each_gives_alone(tmp_
         assert page.read_bytes() == together[name]
 
 
+@pytest.mark.parametrize("many", [1, 9], ids=["forked", "alone"])
+def test_no_kernel_listens_on_a_port_that_another_process_could_take_before_it(tmp_path, monkeypatch, many):
+    """A chapter failed now and then: "Kernel died before replying", where two kernels had found the same free port."""
+    monkeypatch.setattr(build, "MANY", many)
+    told = "from ipykernel.connect import get_connection_info as told\nprint(told())\n"
+    root = shelf(tmp_path / "two", one=f"# %%\n{told}", two=f"# %%\n{told}")
+    assert build._run_all(due(root)) == []
+    told = [json.loads(printed(root, name)) for name in ("one", "two")]
+    assert {kernel["transport"] for kernel in told} == {"ipc"}
+    assert all(kernel["ip"].startswith("@") for kernel in told)
+    assert told[0]["ip"] != told[1]["ip"]
+
+
 def test_where_nothing_can_be_forked_chapters_run_by_themselves(tmp_path, monkeypatch, capsys):
     program = tmp_path / "forked.py"
     program.write_text("raise ImportError('no such library')\n")

@@ -31,6 +31,8 @@ from popview.common.read_log import ENVIRONMENT_VARIABLE
 LIBRARY = Path(__file__).resolve().parents[2]
 #: Stands after the title of a page that has not the book's parameters.
 OWN = Path(__file__).with_name("templates") / "own-parameters.md"
+#: Papermill, as a script.
+PAPERMILL = Path(__file__).with_name("kernels.py")
 QUIET = {  # what would make two executions of a notebook differ, or a reader's own settings leak into it
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",  # two run at a time, and sums do not depend on the machine's cores
@@ -221,7 +223,7 @@ def _papermill(chapter: Chapter, changed: Mapping[str, Any], folder: Path, forks
             return done.returncode, done.stderr
         except UsageError as error:
             print(f"popview: chapter {chapter.name} runs by itself: {error}", file=sys.stderr, flush=True)
-    done = run_child([sys.executable, "-m", "papermill", *arguments], folder, environment)
+    done = run_child([sys.executable, "-P", str(PAPERMILL), *arguments], folder, environment)
     return done.returncode, done.stderr
 
 

@@ -27,8 +27,9 @@ LIBRARIES = (
     *("plotly.graph_objects", "torch", "torch._dynamo", "torch.utils.flop_counter", "psutil", "pydantic"),
     *("statsmodels.stats.power", "statsmodels.stats.contingency_tables", "statsmodels.stats.multitest"),
 )
-#: `popview.common.children`, which needs nothing of popview itself: loaded by its path, it is no module of a chapter.
+#: Two modules that need nothing of popview: loaded by their paths, they are no modules of a chapter.
 children = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "common" / "children.py")))
+kernels = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("kernels.py"))))
 
 
 def _main() -> int:
@@ -108,9 +109,8 @@ def _answer(connection: socket.socket, code: int, words: str) -> int:
 
 def _give_to_papermill(pid: int, write: int) -> None:
     """Let Jupyter take a process that waits for a pipe as the kernel, in place of a program that it starts."""
-    from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
-    class Forked(LocalProvisioner):
+    class Forked(kernels.Named):  # type: ignore[name-defined]
         async def launch_kernel(self, cmd: list[str], **given: Any) -> Any:
             environment = given["env"] | {"JPY_PARENT_PID": str(os.getpid())}
             wanted = {
@@ -123,9 +123,7 @@ def _give_to_papermill(pid: int, write: int) -> None:
             self.process, self.pid, self.pgid = cast(Any, _Kernel(pid)), pid, pid
             return self.connection_info
 
-    factory = KernelProvisionerFactory.instance()
-    factory.provisioners["forked"] = cast(Any, SimpleNamespace(load=lambda: Forked))
-    factory.default_provisioner_name = "forked"
+    kernels.give_to_papermill(Forked)
 
 
 class _Kernel:
