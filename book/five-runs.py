@@ -483,9 +483,15 @@ lucky = pd.DataFrame(rows, columns=["task", *columns] if rows else ["task", "var
 for share, sd in {"share": "sd", "share_low": "sd_high", "share_high": "sd_low"}.items() if rows else ():
     lucky[share] = (lucky["independent"] / lucky[sd]).pow(2).clip(upper=1)
 page.show("lucky", lucky, simulation_tables.lucky)
-scores = variance_sources.source_scores(profile, "digits") if "digits" in results else {}
-sources = variance_sources.variance_by_source(scores) if len(scores) > 1 else pd.DataFrame()
-page.show("sources", sources, simulation_tables.chance_sources)
+scores = {name: variance_sources.source_scores(profile, name) for name in results}
+by_task = {
+    name: variance_sources.variance_by_source(values).assign(task=name)
+    for name, values in scores.items()
+    if len(values) > 1 and "all" in values
+}
+every = pd.concat(by_task.values(), ignore_index=True) if by_task else pd.DataFrame()
+page.show("sources", every, simulation_tables.chance_sources)
+sources = by_task.get("digits", pd.DataFrame())
 
 
 def luck_of(task: str, variant: str, column: str, form: str) -> str:
@@ -505,7 +511,7 @@ glue("together", f"{excess / 2:.0f} to {excess:.0f}", display=False)
 glue("provenance-lucky", page.provenance(lucky, "restart-spread.csv", profile=profile, algorithm="SGD"), display=False)
 glue(
     "provenance-sources",
-    page.provenance(sources, "variance-sources.csv", profile=profile, task="digits", algorithm="SGD"),
+    page.provenance(every, "variance-sources.csv", profile=profile, algorithm="SGD"),
     display=False,
 )
 
@@ -532,7 +538,7 @@ glue(
 # each source alone brings in its interactions with the others. These make {glue:text}`together` % of the variance: the
 # less if they are between all three sources, the more if between two.
 #
-# ````{table} SGD on Digits with one source of chance left free: SD in points, and the share of the variance of all together, with 95 % interval.
+# ````{table} SGD with one source of chance left free, on tasks of which these runs are there: SD in points, and the share of the variance of all together, with 95 % interval.
 # :name: table-sources
 # ```{glue:md} sources
 # :format: myst

@@ -22,6 +22,7 @@ from popview.populations.confirmation import (
 from popview.populations.outcomes import load_final_measures, outcome_values, outcomes_by_case
 from popview.populations.tables import gather, load_trajectories, wanted
 from popview.runs import store
+from popview.runs.annealed import LATER, AnnealedPlan
 from popview.runs.expansion import expand
 from popview.runs.profiles import settings
 from popview.runs.specs import FIRST_SEED
@@ -39,6 +40,11 @@ def drawn(gaps: dict[str, float], seeds: int, spread: float = 0.004) -> pd.DataF
     return pd.DataFrame(table, index=pd.RangeIndex(100, 100 + seeds, name="seed"))
 
 
+def searched(task: str) -> bool:
+    """Say whether SGD's search has chosen."""
+    return "chosen" in AnnealedPlan("laptop", task).choices.get("SGD", {})
+
+
 class TestDecisions:
     def test_are_those_of_the_profile(self) -> None:
         assert decisions() == DECIDED
@@ -52,6 +58,14 @@ class TestDecisions:
             for family in DECIDED["families"]:
                 assert set(family["algorithms"]) | {"SGD"} <= set(planned["algorithms"])
             assert DECIDED["families"][0]["looks"][task] == [planned["restarts"]]
+            first, *more = DECIDED["families"][1]["looks"][task]
+            assert first == planned["restarts"]
+            later = expand("laptop", task, variant=LATER) if more and searched(task) else []
+            assert bool(later) == (bool(more) and searched(task))
+            if later:
+                begin = DECIDED["first_seed"][task]
+                assert {spec.seed for spec in later} == {*range(begin + first, begin + more[-1])}
+                assert {spec.algorithm for spec in later} <= {"SGD", *DECIDED["families"][1]["algorithms"]}
         assert sum(family["level"] for family in DECIDED["families"]) == pytest.approx(0.05)
 
     def test_a_damaged_file_is_one_line(self, tmp_path: Path) -> None:
@@ -132,6 +146,21 @@ class TestLoading:
         assert found["SGD"].to_dict() == {seed: value for (name, seed), value in metric.items() if name == "SGD"}
         assert load_confirmation("laptop", "cifar10", DECIDED, tmp_path / "empty").empty
         assert confirm(found, DECIDED, "cifar10").empty
+
+    def test_later_looks_are_read_as_their_files_arrive(self, tmp_path: Path) -> None:
+        """Up to the second look of both members; SAM's files go on to seed 125, which is before the third."""
+        wanted = {"SGD": 120, "SAM": 125, "NiM-BH": 120}
+        for variant in ("annealed", LATER):
+            for spec in expand("laptop", "cifar10", variant=variant, algorithms=(*wanted,)):
+                if spec.seed < wanted[spec.algorithm]:
+                    value = 0.7 + spec.seed % 7 / 1000 + 0.02 * (spec.algorithm == "SAM") + spec.seed % 3 / 1e4
+                    store.save(spec, stand_in(spec, whole_test={"metric": [value]}), tmp_path)
+        found = load_confirmation("laptop", "cifar10", DECIDED, tmp_path)
+        assert found.count().to_dict() == {"SGD": 20, "SAM": 25, "NiM-BH": 20}
+        table = confirm(found, DECIDED, "cifar10").query("family == 'two'").set_index("a")
+        assert table["look"].tolist() == [2, 2]
+        assert table["restarts"].tolist() == [20, 20]
+        assert table["verdict"].to_dict() == {"SAM": "better", "NiM-BH": "equivalent"}
 
     def test_over_tasks_each_stands_as_it_does_alone(self, tmp_path: Path) -> None:
         """A task without SGD is left out; of the others the rows are those of the task alone."""

@@ -79,6 +79,11 @@ def stack(frames: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, names=names).reset_index(names).reset_index(drop=True) if parts else pd.DataFrame()
 
 
+def of_variant(table: pd.DataFrame, variant: str) -> pd.DataFrame:
+    """Return the rows of a variant, of a table made by `stack`."""
+    return table[table["variant"] == variant] if len(table) else table
+
+
 def of(table: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
     """Return the rows of a task and variant, of a table made by `stack`."""
     return table[(table["task"] == key[0]) & (table["variant"] == key[1])] if len(table) else table

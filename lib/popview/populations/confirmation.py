@@ -1,6 +1,6 @@
 """The comparison of annealed runs, as ``data/paper/confirmation.toml`` fixed it before the first was trained."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from popview.common.files import read_toml
 from popview.common.folders import RESULTS
 from popview.populations.outcomes import load_final_measures
 from popview.runs import store
-from popview.runs.annealed import AnnealedPlan
+from popview.runs.annealed import LATER, AnnealedPlan
 from popview.statistics import detectable_effect, look_levels, mean_difference, sequential_holm, tost
 
 
@@ -40,7 +40,7 @@ def load_confirmation(profile: str, task: str, decided: dict[str, Any], root: Pa
     """
     variant = decided["variant"]
     plan = AnnealedPlan(profile, task)
-    specs = plan.expand(variant) if variant in plan.variants else []
+    specs = [spec for name in (variant, LATER) if name in plan.variants for spec in plan.expand(name)]
     absent = {spec.digest for spec in store.missing(specs, root)}
     first = min(family["looks"][task][0] for family in decided["families"])
     there = []
@@ -54,6 +54,21 @@ def load_confirmation(profile: str, task: str, decided: dict[str, Any], root: Pa
     measures = load_final_measures(there, root)
     wide = measures.pivot_table(index="seed", columns="algorithm", values=decided["outcome"], sort=False)
     return wide.rename_axis(columns="algorithm")
+
+
+def processors(
+    profile: str, decided: dict[str, Any], task: str, algorithms: Iterable[str], root: Path = RESULTS
+) -> dict[str, list[str]]:
+    """Return on which processors a task's confirmation runs were trained: processor → algorithms.
+
+    Two processors round differently, so that a seed's two runs on unlike ones part by that as well.
+    """
+    found: dict[str, list[str]] = {}
+    for spec in AnnealedPlan(profile, task).expand(decided["variant"], tuple(algorithms)):
+        known = found.setdefault(store.metadata(spec, root)["processor"], [])
+        if spec.algorithm not in known:
+            known.append(spec.algorithm)
+    return found
 
 
 def confirmed_tasks(

@@ -13,6 +13,8 @@ from popview.populations.selection import chosen, last_checkpoints
 from popview.populations.tables import final, wanted
 from popview.runs import store
 from popview.runs.specs import RunSpec
+from popview.statistics import mean_difference
+from popview.statistics.results import interval_columns
 
 #: Outcome → what is judged, where.
 OUTCOMES = {
@@ -142,3 +144,35 @@ def against_by_outcome(
     """
     frames = [against_reference(table, margin, planned=planned).assign(outcome=name) for name, table in values.items()]
     return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
+
+
+def score_differences(measures: pd.DataFrame, reference: str = "SGD") -> pd.DataFrame:
+    """Compare the last models with those of a reference by every score of the whole test split, paired by seed.
+
+    Where an example may have several labels, the metric (macro-F1) hangs on a threshold, and mean average precision and
+    the loss do not.
+
+    Parameters
+    ----------
+    measures : DataFrame
+        As `load_final_measures` returns it, of one task and variant.
+    reference : str
+
+    Returns
+    -------
+    DataFrame
+        Per algorithm and score that the files have: ``a, b, score`` ("metric", "loss", "average_precision"),
+        ``restarts, mean`` (of `a`), ``difference, low, high`` (95 % t interval, unadjusted).
+    """
+    rows = []
+    for score in ("metric", "loss", "average_precision"):
+        if f"whole_test.{score}" not in measures:
+            continue
+        wide = measures.pivot_table(index="seed", columns="algorithm", values=f"whole_test.{score}", sort=False)
+        for name in [name for name in wide if name != reference and reference in wide]:
+            both = wide[[name, reference]].dropna()
+            if len(both):
+                found = mean_difference(both[name].to_numpy(), both[reference].to_numpy(), paired=True)
+                row = {"a": name, "b": reference, "score": score, "restarts": len(both), "mean": both[name].mean()}
+                rows.append(row | {"difference": found.estimate, **interval_columns(found)})
+    return pd.DataFrame(rows)

@@ -95,6 +95,31 @@ def sensitivity(scores: pd.DataFrame, along: str, value: str = "validation_metri
     return pd.DataFrame(rows)
 
 
+def search_summary(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return what each search chose, how far its best runs come, and whether a grid ends where it chose.
+
+    Returns
+    -------
+    DataFrame
+        Per algorithm: ``algorithm, cells, diverged`` (of the first rung), ``chosen`` (hyperparameter → value; empty
+        where the search has not ended), ``at_end`` (names of those of which the chosen value is the grid's lowest or
+        highest), ``best`` (highest mean validation score of a cell, of finalists where there are any), ``share`` (of
+        the highest ``best`` of all algorithms: below a half an algorithm would count as never trained).
+    """
+    rows = []
+    for algorithm, own in scores.groupby("algorithm", sort=False) if len(scores) else ():
+        first, last = (own[own["rung"] == rung] for rung in ROUNDS)
+        axes = [name for name in _axes(scores) if first[name].notna().all()]
+        picked = first[first["chosen"]].head(1)
+        chosen = picked.iloc[0][axes].to_dict() if len(picked) else {}
+        row: dict[str, Any] = {"algorithm": algorithm, "cells": len(first), "diverged": int(first["diverged"].sum())}
+        ends = [name for name, value in chosen.items() if value in (first[name].min(), first[name].max())]
+        reached = (last if len(last) else first).groupby("cell")["validation_metric"].mean().max()
+        rows.append(row | {"chosen": chosen, "at_end": ends, "best": reached})
+    table = pd.DataFrame(rows)
+    return table.assign(share=table["best"] / table["best"].max()) if rows else table
+
+
 def best_of_budget(scores: pd.DataFrame) -> pd.DataFrame:
     """Return what a search of k cells drawn at random from the grid would have been expected to choose.
 

@@ -23,6 +23,9 @@ from popview.tasks.catalogue import RECORDS
 #: The rounds of a search: every cell of the grid at a third of the budget, then the best at the whole of it.
 ROUNDS = ("cell", "finalist")
 
+#: The arm that holds the restarts of a sequential comparison after its first look: annealed runs of higher seeds.
+LATER = "later-looks"
+
 #: A cell has this part of the budget; so many cells, those of the best validation scores, are finalists.
 PART, FINALISTS = 3, 3
 
@@ -117,7 +120,7 @@ class AnnealedPlan:
             ridden, seeds = self._settings("SWA", "annealed"), self._seeds("annealed", restarts)
             riders = self._specs("SWA", "annealed", ridden, seeds)
             return [beside for spec in riders for beside in spec.alongside]
-        known, made = self._algorithms(variant), []
+        known, made = self.algorithms(variant), []
         for name in algorithms or ():
             check_name(f"algorithm with variant {variant} of {self.task} in profile {self.profile}", name, known)
         for name in algorithms or known:
@@ -130,15 +133,23 @@ class AnnealedPlan:
             made += self._specs(name, variant, settings, self._seeds(variant, restarts))
         return made
 
+    def planned(self, variant: str, algorithm: str) -> list[RunSpec]:
+        """Return what `expand` gives of an algorithm; before its search has chosen, specs that cost as much."""
+        own = self._settings(algorithm, variant)
+        if not own:
+            own = self.cells(algorithm)[: FINALISTS if variant == "finalist" else 1] or [{}]
+        return self._specs(algorithm, variant, own, self._seeds(variant, None))
+
     def restarts_to_come(self, variant: str, known: Iterable[str], restarts: int | None = None) -> dict[str, int]:
         """Return how many restarts `expand` will add once the searches that have not ended have chosen."""
         if variant == "cell":
             return {}
-        names = ("SGD",) if variant == "constant" else self._algorithms(variant)
+        names = ("SGD",) if variant == "constant" else self.algorithms(variant)
         number = len(self._seeds(variant, restarts)) * self.stack * (FINALISTS if variant == "finalist" else 1)
         return {name: number for name in names if name not in set(known)}
 
-    def _algorithms(self, variant: str) -> tuple[str, ...]:
+    def algorithms(self, variant: str) -> tuple[str, ...]:
+        """Return the algorithms of a round of the search, of `annealed`, or of an arm."""
         if variant in ROUNDS:
             return self.searched
         return tuple(self.arms.get(variant, {}).get("algorithms", self.table["algorithms"]))
@@ -147,9 +158,10 @@ class AnnealedPlan:
         """Return the first seed of each stack."""
         if variant in ROUNDS:
             return SEARCH_SEEDS[: 1 if variant == "cell" or self.stack > 1 else None]
-        number = self.arms.get(variant, {}).get("restarts", self.table["restarts"]) if restarts is None else restarts
+        own = self.table | self.arms.get(variant, {})
+        number = own["restarts"] if restarts is None else restarts
         check(Budget, {name: self.table[name] for name in ("epochs", "checkpoints")} | {"restarts": number})
-        first = self.table.get("first_seed", FIRST_SEED)
+        first = own.get("first_seed", FIRST_SEED)
         return range(first, first + number, self.stack)
 
     def _settings(self, algorithm: str, variant: str) -> list[dict[str, Any]]:

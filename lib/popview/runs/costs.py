@@ -233,15 +233,18 @@ def cost_table(specs: Iterable[RunSpec], *, throughput: float = THROUGHPUT, root
     )
     names = frame.loc[frame["core_hours"].isna(), ["profile", "task", "variant", "algorithm"]]
     paces = pd.Series(
-        [_pace(*map(str, row), root=root) for row in names.itertuples(index=False)], names.index, dtype=float
+        [pace(*map(str, row), root=root) for row in names.itertuples(index=False)], names.index, dtype=float
     )
     frame["expected_hours"] = frame["core_hours"].fillna(frame["flops"] * paces / 3600)
     order = list(dict.fromkeys(frame["task"]))
     return frame.sort_values("task", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
 
 
-def _pace(profile: str, task: str, variant: str, algorithm: str, *, root: Path) -> float:
-    """Return the core-seconds per FLOP of the other annealed runs of an algorithm; NaN where none is there."""
+def pace(profile: str, task: str, variant: str, algorithm: str, *, root: Path = RESULTS) -> float:
+    """Return the core-seconds per FLOP of an algorithm's annealed runs; NaN where none is there, or `variant` is none.
+
+    Those of its finalists count among them, and SWA's do not, which ride along SGD.
+    """
     plan = AnnealedPlan(profile, task)
     others = [name for name in ("annealed", "finalist") if variant in plan.variants]
     specs = [spec for name in others for spec in plan.expand(name) if spec.algorithm == algorithm]

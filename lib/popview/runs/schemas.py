@@ -113,6 +113,7 @@ class ArmTable(Schema):
     algorithms: Names = Field(default_factory=list)
     epochs: Epochs = 1
     restarts: Restarts = 1
+    first_seed: Annotated[Count, Field(lt=TRIAL_SEED)] = FIRST_SEED
     model: ModelTable = ModelTable()
     base: InEpochs = Field(default_factory=dict)
 

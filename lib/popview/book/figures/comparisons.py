@@ -1,6 +1,6 @@
 """Figures of comparisons with SGD: all algorithms on all tasks, and how far each moves a run from SGD's."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,27 +118,44 @@ def distances_from_sgd(table: pd.DataFrame, width: int) -> Figure:
     return figure
 
 
-def search_curves(sensitivity: pd.DataFrame, budgets: pd.DataFrame, width: int) -> Figure:
-    """Draw what a search saw: the best validation score at each learning rate, and after a number of trials.
+def search_curves(searches: Mapping[str, pd.DataFrame], along: str, width: int) -> Figure:
+    """Draw what searches saw, a panel per task, a line per algorithm.
 
     Parameters
     ----------
-    sensitivity : DataFrame
-        Of `popview.populations.searched.sensitivity` along "lr".
-    budgets : DataFrame
-        Of `popview.populations.searched.best_of_budget`.
+    searches : mapping of str to DataFrame
+        Task → `popview.populations.searched.sensitivity` along a hyperparameter, or `best_of_budget`.
+    along : str
+        The column to the right: "lr", "rho" or "trials".
     width : int
         In pixels.
     """
-    if sensitivity.empty:
+    there = {task: rows for task, rows in searches.items() if len(rows)}
+    if not there:
         return style.empty(width)
-    figure, (left, right) = style.canvas(width, 220, 2, columns=2)
-    for algorithm, rows in sensitivity[sensitivity["rung"] == "cell"].groupby("algorithm", sort=False):
-        left.plot(rows["lr"], 100 * rows["best"], "o-", color=colour(str(algorithm)), label=algorithm)
-    for algorithm, rows in budgets.groupby("algorithm", sort=False):
-        right.plot(rows["trials"], 100 * rows["validation_metric"], color=colour(str(algorithm)))
-    left.set_xscale("log")
-    left.set(xlabel="learning rate", ylabel="best validation score, %", title="By learning rate")
-    right.set(xlabel="trials", ylabel="expected best, %", title="By number of trials")
-    figure.legend(loc="outside lower center", ncols=4)
+    figure, panels = style.canvas(width, 200, len(there), columns=4, phone_columns=2)
+    value, words = {
+        "lr": ("best", "learning rate"),
+        "rho": ("best", "ρ"),
+        "trials": ("validation_metric", "trials"),
+    }[along]
+    for axes, (task, rows) in zip(panels, there.items(), strict=True):
+        first = rows[rows["rung"] == "cell"] if "rung" in rows else rows
+        for algorithm, own in first.groupby("algorithm", sort=False):
+            mark = "o-" if along != "trials" else "-"
+            axes.plot(own[along], 100 * own[value], mark, color=colour(str(algorithm)), label=algorithm)
+        if along != "trials":
+            axes.set_xscale("log")
+        axes.set(xlabel=words, title=task_title(task))
+    panels[0].set_ylabel("validation score, %")
+    figure.legend(*_every_label(panels), loc="outside lower center", ncols=3 if width <= style.PHONE else 5)
     return figure
+
+
+def _every_label(panels: Sequence[Axes]) -> tuple[list[Any], list[str]]:
+    """Return what a legend of all panels shows, each name once."""
+    found: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return [*found.values()], [*found]

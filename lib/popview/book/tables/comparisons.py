@@ -271,3 +271,48 @@ def unfinished_table(late: pd.DataFrame) -> pd.DataFrame:
             "gain of the last quarter over SGD's": with_interval(rows, "gain", 100.0, ends="gain_"),
         }
     )
+
+
+#: Score → its column's title, and what it is multiplied by.
+SCORES = {
+    "metric": ("score, points", 100.0),
+    "average_precision": ("mean average precision, points", 100.0),
+    "loss": ("loss, thousandths", 1000.0),
+}
+
+
+def by_score(differences: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.outcomes.score_differences`, of several tasks and variants: a column per score."""
+    scale = differences["score"].map(lambda name: SCORES[name][1])
+    ends = {name: differences[name] * scale for name in ("difference", "low", "high")}
+    table = differences.assign(**ends)
+    table["cell"] = with_interval(table, "difference")
+    keys = ["task", "variant", "a", "restarts"]
+    wide = table.pivot(index=keys, columns="score", values="cell").loc[
+        pd.MultiIndex.from_frame(table[keys].drop_duplicates())
+    ]
+    titles = {name: title for name, (title, _) in SCORES.items() if name in wide}
+    rows = wide[[*titles]].fillna("–").rename(columns=titles).reset_index().rename(columns={"a": "algorithm"})
+    return rows.assign(task=setting(rows)).drop(columns="variant")
+
+
+def changed_verdicts(*readings: tuple[str, pd.DataFrame, str]) -> pd.DataFrame:
+    """List the comparisons of which a later reading's verdict is another: the old one, the new one, and the reason.
+
+    Parameters
+    ----------
+    *readings : tuple of str, DataFrame, str
+        What the reading is called, its comparisons (``task, a, b`` and a verdict), and what it does otherwise than the
+        one before. In order of time; of each comparison the latest reading before it counts as the old one.
+    """
+    rows, before = [], {}
+    for name, table, reason in readings:
+        for (_, row), verdict in zip(table.iterrows(), words(table) if len(table) else (), strict=True):
+            key = row["task"], row["a"]
+            old = before.get(key)
+            if old is not None and old[1] != verdict:
+                comparison = f"{row['a']} – {row['b']}"
+                told = {"old": f"{old[1]} ({old[0]})", "new": f"{verdict} ({name})", "reason": reason}
+                rows.append({"task": task_title(row["task"]), "comparison": comparison, **told})
+            before[key] = name, verdict
+    return pd.DataFrame(rows)

@@ -10,6 +10,9 @@ from popview.book.page import p_value
 from popview.common.files import read_csv_table
 from popview.common.folders import PAPER
 
+#: What tables call hyperparameters.
+SHORT = {"lr": "learning rate", "rho": "ρ", "weight_decay": "weight decay"}
+
 #: What tells one comparison from another.
 KEYS = ["task", "family", "a"]
 
@@ -28,8 +31,8 @@ def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
             "task": comparison["task"].map(task_title),
             "family": comparison["family"],
             "comparison": comparison["a"] + " – " + comparison["b"],
-            "restarts": comparison["restarts"],
-            "look": comparison["look"].astype(str) + " of " + comparison["looks"].astype(str),
+            "restarts": comparison["restarts"].astype(int),
+            "look": comparison["look"].astype(int).astype(str) + " of " + comparison["looks"].astype(int).astype(str),
             "verdict": words(comparison),
             "difference": with_interval(comparison, "difference", 100.0),
             "p": comparison["p"].map(p_value),
@@ -70,6 +73,51 @@ def scatter(spread: pd.DataFrame) -> pd.DataFrame:
         found = (100 * spread[f"{kind}_detectable"]).map("{:.2f}".format)
         columns[f"{kind}: found 4 times in 5"] = found.mask(spread[f"{kind}_detectable"].isna(), "–")
     return pd.DataFrame(columns)
+
+
+def searches(summary: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.searched.search_summary`, of several tasks."""
+
+    def settings(chosen: dict[str, float]) -> str:
+        return ", ".join(f"{SHORT.get(name, name)} {value:g}" for name, value in chosen.items()) or "–"
+
+    return pd.DataFrame(
+        {
+            "task": summary["task"].map(task_title),
+            "algorithm": summary["algorithm"],
+            "cells": summary["cells"],
+            "diverged": summary["diverged"],
+            "chosen": summary["chosen"].map(settings),
+            "at an end of the grid": summary["at_end"].map(
+                lambda names: ", ".join(SHORT.get(name, name) for name in names) or "–"
+            ),
+            "best validation score, %": (100 * summary["best"]).map("{:.1f}".format),
+            "of the best algorithm's, %": (100 * summary["share"]).map("{:.0f}".format),
+        }
+    )
+
+
+def arms(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.control_arms.control_arms`, of several tasks, in points."""
+    usual = (100 * comparison["annealed_difference"]).map("{:+.2f}".format)
+    return pd.DataFrame(
+        {
+            "task": comparison["task"].map(task_title),
+            "what is changed": comparison["arm"].str.replace("-", " "),
+            "comparison": comparison["a"]
+            + " – "
+            + comparison["b"]
+            + " of "
+            + comparison["of"]
+            .where(comparison["of"] == "annealed", "the same arm")
+            .replace("annealed", "the annealed runs"),
+            "restarts": comparison["restarts"],
+            "difference": with_interval(comparison, "difference", 100.0),
+            "without the change": usual.mask(comparison["annealed_difference"].isna(), "–"),
+            "τ of the second half": comparison["tau"].map("{:.2f}".format),
+            "τ without the trend": comparison["tau_without_trend"].map("{:.2f}".format),
+        }
+    )
 
 
 def crossed(differences: pd.DataFrame) -> pd.DataFrame:

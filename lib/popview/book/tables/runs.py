@@ -29,6 +29,22 @@ def inventory_table(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def to_come_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.runs.to_come.hours_to_come`, of several tasks: a line per task and kind of run, and the sum."""
+    lines = [
+        {
+            "task": task_title(str(task)),
+            "runs": str(variant),
+            "restarts to come": ", ".join(f"{row.algorithm} {row.restarts}" for row in group.itertuples()),
+            "core-hours": f"≈ {group['core_hours'].sum(skipna=False):.1f}",
+            "command": f"`{group['command'].iloc[0]}`",
+        }
+        for (task, variant), group in rows.groupby(["task", "variant"], sort=False)
+    ]
+    whole = f"≈ {rows['core_hours'].sum(skipna=False):.0f}" if len(rows) else "0"
+    return pd.DataFrame([*lines, {"task": "in all", "core-hours": whole}]).fillna("")
+
+
 def finals(values: Mapping[tuple[str, str], pd.DataFrame], scale: float = 100.0) -> pd.DataFrame:
     """Lay out one value per restart: a line per task and algorithm, "mean ± SD [lowest, highest]" for each variant.
 

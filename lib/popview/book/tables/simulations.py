@@ -59,10 +59,11 @@ def lucky(spread: pd.DataFrame) -> pd.DataFrame:
 
 
 def chance_sources(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.variance_sources.variance_by_source`: a line per source, in points and in %."""
+    """Lay out `popview.populations.variance_sources.variance_by_source`, of several tasks, in points and in %."""
     table = table[table["source"] != "interactions"]
     return pd.DataFrame(
         {
+            "task": table["task"].map(task_title),
             "drawn by the seed": table["source"],
             "restarts": table["restarts"],
             "SD": table["sd"].map(lambda value: f"{100 * value:.2f}"),

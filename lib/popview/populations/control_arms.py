@@ -1,0 +1,79 @@
+"""Annealed runs that change one thing, against annealed SGD: SAM at equal epochs, more hops, all images."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from popview.common.folders import RESULTS
+from popview.populations.learning import second_half
+from popview.populations.outcomes import load_final_measures
+from popview.populations.tables import load_trajectories
+from popview.runs import store
+from popview.runs.annealed import LATER, AnnealedPlan
+from popview.runs.specs import RunSpec
+from popview.statistics import mean_difference
+from popview.statistics.results import interval_columns
+
+
+def control_arms(profile: str, task: str, reference: str = "SGD", root: Path = RESULTS) -> pd.DataFrame:
+    """Compare each algorithm of each arm of a task's annealed runs with SGD, paired by seed.
+
+    With SGD of the same arm where the arm has it, and with annealed SGD. These are controls, looked at one by one: the
+    intervals are not adjusted, and no verdict follows.
+
+    Parameters
+    ----------
+    profile, task : str
+    reference : str
+    root : Path
+        Of the store.
+
+    Returns
+    -------
+    DataFrame
+        One row per comparison of runs that are whole in the store: ``arm, a, b, of`` (the reference's arm, or
+        "annealed"), ``restarts, difference, low, high`` (the last model on the whole test split, 95 % t interval),
+        ``mean`` (of `a`), ``annealed_difference`` (the same comparison without what the arm changes; NaN where it is
+        none), and of the second half of `a`'s training ``tau, tau_without_trend`` (`popview.populations.learning`).
+        Arms that fix seeds, and those that hold more restarts alone, are no controls and left out.
+    """
+    plan = AnnealedPlan(profile, task)
+    arms = [name for name, arm in plan.arms.items() if name != LATER and "fixed_seeds" not in arm.get("model", {})]
+    usual, rows = _scores(plan, "annealed", root), []
+    for arm in arms:
+        scores = _scores(plan, arm, root)
+        halves = _halves(plan, arm, root) if scores else pd.DataFrame()
+        for a in scores:
+            for of, others in ((arm, scores), ("annealed", usual)):
+                if reference not in others or (a == reference and of == arm):
+                    continue
+                row: dict[str, Any] = {"arm": arm, "a": a, "b": reference, "of": of}
+                both = pd.concat([scores[a], others[reference]], axis=1, keys=["a", "b"]).dropna()
+                found = mean_difference(both["a"].to_numpy(), both["b"].to_numpy(), paired=True)
+                row |= {"restarts": len(both), "difference": found.estimate, **interval_columns(found)}
+                row |= {"mean": both["a"].mean(), "annealed_difference": float("nan")}
+                if a in usual and a != reference and reference in usual:
+                    row["annealed_difference"] = (usual[a] - usual[reference]).mean()
+                rows.append(row | halves.loc[a].to_dict())
+    return pd.DataFrame(rows)
+
+
+def _specs(plan: AnnealedPlan, variant: str, root: Path) -> dict[str, list[RunSpec]]:
+    """Return the specs of each algorithm of which all are in the store."""
+    found: dict[str, list[RunSpec]] = {}
+    for spec in plan.expand(variant) if variant in plan.variants else ():
+        found.setdefault(spec.algorithm, []).append(spec)
+    return {name: specs for name, specs in found.items() if not store.missing(specs, root)}
+
+
+def _scores(plan: AnnealedPlan, variant: str, root: Path) -> dict[str, pd.Series]:
+    """Return the whole-test score of each algorithm's last models, by seed."""
+    found = {name: load_final_measures(specs, root) for name, specs in _specs(plan, variant, root).items()}
+    return {name: table.set_index("seed")["whole_test.metric"] for name, table in found.items()}
+
+
+def _halves(plan: AnnealedPlan, arm: str, root: Path) -> pd.DataFrame:
+    """Return how loss and score go together in the second half of each algorithm's training, the mean over restarts."""
+    specs = [spec for found in _specs(plan, arm, root).values() for spec in found]
+    return second_half(load_trajectories(specs, None, root)).groupby("algorithm")[["tau", "tau_without_trend"]].mean()
