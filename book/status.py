@@ -15,8 +15,7 @@
 #
 # Of the {glue:text}`wanted-runs` runs at a constant learning rate, {glue:text}`done-runs` are done. With the searches they took {glue:text}`core-hours` core-hours so far; {glue:text}`to-come` are to come.
 # Of runs with an annealed learning rate, which confirm the comparison and replace searched ones task by task, there are
-# {glue:text}`annealed-done` of {glue:text}`annealed-wanted`; with their searches and control arms they are
-# {glue:text}`annealed-hours` core-hours from complete.
+# {glue:text}`annealed-done` of {glue:text}`annealed-wanted`; [another page](table-ahead) has the core-hours of what is to come.
 #
 # ```{glue:figure} progress
 # :name: figure-progress
@@ -38,11 +37,10 @@ from popview.book.figures import runs as run_figures
 from popview.book.names import task_title
 from popview.book.tables import runs as run_tables
 from popview.paper import printed
-from popview.runs import profiles, status
+from popview.runs import status
 from popview.runs.solutions import load as study_results
 from popview.runs.solutions import parts as study
 from popview.runs.specs import VARIANTS
-from popview.runs.to_come import hours_to_come
 
 style.use()
 every = pd.DataFrame(status.inventory(profile))
@@ -59,9 +57,6 @@ page.figure(
 page.table("inventory", run_tables.inventory_table(inventory))
 page.show("annealed", annealed, run_tables.inventory_table)
 page.show("gridded", gridded, run_tables.inventory_table)
-ahead = pd.concat([hours_to_come(profile, name) for name in profiles.tasks(profile)], ignore_index=True)
-page.show("ahead", ahead, run_tables.to_come_table, empty="nothing")
-glue("annealed-hours", f"{ahead['core_hours'].sum():.0f}", display=False)
 for name, rows in (("", compared), ("annealed-", annealed[annealed["variant"] == "annealed"])):
     for column in ("done", "wanted"):
         key = f"{name}{column}" if name else f"{column}-runs"
@@ -106,16 +101,6 @@ for name, rows in (("inventory", inventory), ("annealed", annealed), ("gridded",
 #
 # ```{glue} provenance-annealed
 # ```
-#
-# ````{table} What is to come of them; core-hours at the pace of the same algorithm's runs that are there, else of the task's others, on two kinds of processor.
-# :name: table-ahead
-# ```{glue:md} ahead
-# :format: myst
-# ```
-# ````
-#
-# CIFAR-10's comparison comes first, then TweetEval's, then GoEmotions'; then all images, later looks, single sources of
-# chance and twenty hops. Where the time for it ended, the last complete look is reported.
 # `````
 #
 # `````{dropdown} Grids over hyperparameters: what makes minima flat, noise of every size, where the spread comes from

@@ -408,9 +408,31 @@ class TestWords:
         assert [line.get_xdata()[0] for line in marks][:2] == [0.5, 5.0]  # what is further stands at the edge
         by_rate = pd.DataFrame({"algorithm": "SGD", "rung": "cell", "lr": [0.1, 0.2], "best": [0.6, 0.7]})
         budgets = pd.DataFrame({"algorithm": "SGD", "trials": [1, 2], "validation_metric": [0.5, 0.6]})
-        left, right = comparison_figures.search_curves(by_rate, budgets, style.PHONE).axes
-        assert list(left.lines[0].get_ydata()) == pytest.approx([60, 70])
-        assert list(right.lines[0].get_ydata()) == pytest.approx([50, 60])
+        both = {"digits": by_rate, "cifar10": by_rate.assign(algorithm="SAM"), "tweeteval": by_rate[:0]}
+        left, right = comparison_figures.search_curves(both, "lr", style.PHONE).axes
+        assert list(left.lines[0].get_ydata()) == list(right.lines[0].get_ydata()) == pytest.approx([60, 70])
+        assert [text.get_text() for text in left.figure.legends[0].get_texts()] == ["SGD", "SAM"]
+        (axes,) = comparison_figures.search_curves({"digits": budgets}, "trials", style.DESKTOP).axes
+        assert list(axes.lines[0].get_ydata()) == pytest.approx([50, 60])
+
+    def test_verdicts_that_changed_name_the_last_reading_before(self):
+        def read(**verdicts):
+            rows = [
+                {"task": "digits", "a": a, "b": "SGD", "verdict": v, "direction": "level"} for a, v in verdicts.items()
+            ]
+            return pd.DataFrame(rows)
+
+        found = comparison_tables.changed_verdicts(
+            ("SetA", read(SAM="equivalent", SWA="better"), ""),
+            ("last", read(SAM="inconclusive"), "one model"),
+            ("annealed", read(SAM="inconclusive", SWA="worse", AdamW="worse"), "fresh seeds"),
+        )
+        assert found[["comparison", "reason"]].to_numpy().tolist() == [
+            ["SAM – SGD", "one model"],
+            ["SWA – SGD", "fresh seeds"],
+        ]
+        assert found["old"].tolist() == ["same within the margin (SetA)", "better (SetA)"]
+        assert found["new"].tolist() == ["too few runs to tell (last)", "worse (annealed)"]
 
     def test_five_restarts_are_compared_by_the_paired_t_test_both_ways(self):
         values = restarts(5, {"SGD": 0.0, "SAM": 0.05, "NiM-SGD": 0.0})

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from stand_ins import stand_in
 from torch.nn import Parameter
 from torch.utils.flop_counter import FlopCounterMode
 
 from popview.common.errors import UsageError
 from popview.optimizers import make
-from popview.runs import costs, expansion, flops, profiles, specs, store, training, workers
+from popview.runs import costs, expansion, flops, profiles, specs, store, to_come, training, workers
 from popview.tasks import images, networks
 from popview.topography import flatness
 
@@ -344,6 +345,28 @@ def test_hours_of_an_arm_are_expected_at_the_pace_of_the_annealed_runs():
         assert row["expected_hours"] == pytest.approx(expected)
         assert 1 < expected < 50
     assert "≈" in costs.text(wanted)
+
+
+def test_what_is_to_come_goes_at_the_pace_of_what_is_there(tmp_path):
+    """Nine of ten SGD runs are there, each a second per 10¹² operations; of the other algorithms, nothing."""
+    assert to_come.hours_to_come("laptop", "tweeteval", tmp_path)["core_hours"].isna().all()
+    assert to_come.hours_to_come("smoke", "digits", tmp_path).empty
+    specs = expansion.expand("laptop", "tweeteval", variant="annealed", algorithms=("SGD",))
+    for spec in specs[:9]:
+        seconds = costs.cost(spec).flops / 1e12
+        clock = {"measures": 0.25 * seconds, "training_and_checkpoints": 0.75 * seconds}
+        store.save(spec, stand_in(spec, seconds=clock), tmp_path)
+    found = to_come.hours_to_come("laptop", "tweeteval", tmp_path).set_index(["variant", "algorithm"])
+    one = costs.cost(specs[0]).flops / 1e12 / 3600
+    assert found.loc[("annealed", "SGD"), ["restarts", "core_hours"]].tolist() == pytest.approx([1, one])
+    assert found.loc[("cell", "SAM"), "restarts"] == 28
+    assert found.loc[("finalist", "SAM"), "restarts"] == 9
+    assert found.loc[("later-looks", "SGD"), ["restarts", "core_hours"]].tolist() == pytest.approx([20, 20 * one])
+    assert found.loc[("annealed", "SAM"), "core_hours"] == pytest.approx(10 * one, rel=0.05)  # half the epochs, twice
+    riding = found.loc[("annealed", "SWA"), "core_hours"] / (10 * one)
+    assert 1 < riding < 2.1  # and the SGD that it rides on
+    assert not found["command"].str.contains("constant").any()
+    assert set(found["command"].str.split().str[1]) == {"run", "tune"}
 
 
 def test_hours_of_anything_else_are_known_or_not(ran):

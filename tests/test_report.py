@@ -277,7 +277,7 @@ class TestIntervals:
         for figure in (
             comparisons.forest(nothing, 688),
             comparisons.distances_from_sgd(nothing, 358),
-            comparisons.search_curves(nothing, nothing, 688),
+            comparisons.search_curves({"digits": nothing}, "lr", 688),
             trajectories.reached({}, {}, ["SGD"], 358),
         ):
             assert [text.get_text() for text in figure.axes[0].texts] == ["not run here yet"]

@@ -9,7 +9,7 @@ import pytest
 from stand_ins import stand_in
 
 from popview.common.errors import UsageError
-from popview.populations.searched import best_of_budget, search_scores, sensitivity
+from popview.populations.searched import best_of_budget, search_scores, search_summary, sensitivity
 from popview.runs import store
 from popview.runs.annealed import AnnealedPlan
 
@@ -81,6 +81,28 @@ class TestSensitivity:
         with pytest.raises(UsageError, match="value of a search"):
             sensitivity(shipped, "lr", "train_loss")
         assert sensitivity(pd.DataFrame(), "lr").empty
+
+
+class TestSummary:
+    def test_the_share_and_the_ends_are_by_hand(self) -> None:
+        low, high = made([3.0, 1.0, 5.0, 4.0], "SGD"), made([3.0, 7.0, 5.0, 4.0, np.inf, 9.0], "SAM")
+        high["diverged"] = ~np.isfinite(high["score"])
+        found = search_summary(pd.concat([low, high])).set_index("algorithm")
+        assert found["best"].to_dict() == pytest.approx({"SGD": 0.8, "SAM": 0.6})
+        assert found["share"].to_dict() == pytest.approx({"SGD": 1.0, "SAM": 0.75})
+        assert found["diverged"].to_dict() == {"SGD": 0, "SAM": 1}
+        assert found["chosen"]["SGD"] == {"lr": 0.0, "rho": 1}
+        assert found["at_end"].to_dict() == {"SGD": ["lr", "rho"], "SAM": ["lr", "rho"]}
+        assert search_summary(pd.DataFrame()).empty
+
+    @pytest.mark.parametrize("task", ["digits", "cifar10", "tweeteval", "goemotions"])
+    def test_no_algorithm_that_was_searched_is_never_trained(self, task: str) -> None:
+        """Its best run beats chance, and half of the best algorithm's score."""
+        found = search_summary(search_scores("laptop", task))
+        chance = {"digits": 0.1, "cifar10": 0.1, "tweeteval": 0.25, "goemotions": 0.1}[task]
+        assert len(found) > 0
+        assert (found["best"] > chance).all()
+        assert (found["share"] > 0.5).all()
 
 
 class TestBestOfBudget:

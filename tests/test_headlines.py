@@ -1,0 +1,141 @@
+"""The headline comparisons, read from the shipped Parquet files with pyarrow, pandas and SciPy alone."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import scipy.stats
+
+from popview.populations import confirmation, selection, tables
+from popview.populations.control_arms import control_arms
+from popview.populations.over_tasks import mean_over_tasks
+from popview.populations.restart_spread import load_differences
+
+FILES = Path(__file__).parent.parent / "data" / "optimizers" / "laptop"
+FAMILY = ("NiG-SGD", "NiM-SGD", "SAM", "NiG-BH", "NiM-BH", "AdamW", "SWA")  # of seven, held at 2.5 %
+MARGINS = {"cifar10": 0.01, "digits": 0.005}
+
+
+def told(file: Path) -> dict:
+    return json.loads(pq.read_schema(file).metadata[b"popview"])
+
+
+def scores(task: str, algorithm: str, variant: str) -> pd.Series:
+    """Return the last models' score on the whole test split, by seed."""
+    found = {}
+    for file in sorted((FILES / task / algorithm).glob(f"{variant}-*.parquet")):
+        known = told(file)
+        for place, value in enumerate(known["whole_test"]["metric"]):
+            found[known["spec"]["seed"] + place] = value
+    return pd.Series(found, dtype=float).sort_index()
+
+
+def holm(p: dict[str, float], level: float) -> set[str]:
+    rejected = set()
+    for place, name in enumerate(sorted(p, key=p.__getitem__)):
+        if p[name] > level / (len(p) - place):
+            break
+        rejected.add(name)
+    return rejected
+
+
+@pytest.mark.parametrize("task", MARGINS)
+def test_annealed_comparisons_with_sgd(task: str) -> None:
+    decided = confirmation.decisions()
+    ours = confirmation.confirm_tasks(confirmation.confirmed_tasks("laptop", decided, task), decided)
+    ours = ours[ours["family"] == "all"].set_index("a")
+    sgd, margin = scores(task, "SGD", "annealed"), MARGINS[task]
+    differ, same, means = {}, {}, {}
+    for name in FAMILY:
+        gap = scores(task, name, "annealed") - sgd
+        differ[name] = same[name] = 1.0
+        if gap.notna().sum() == len(sgd):
+            means[name] = gap.mean()
+            differ[name] = scipy.stats.ttest_rel(scores(task, name, "annealed"), sgd).pvalue
+            sides = ((-margin, "greater"), (margin, "less"))
+            same[name] = max(scipy.stats.ttest_1samp(gap, end, alternative=side).pvalue for end, side in sides)
+    assert set(ours.index) == set(means)
+    assert len(means) >= 5
+    apart, alike = holm(differ, 0.025), holm(same, 0.025)
+    for name, mean in means.items():
+        word = "equivalent" if name in alike else "inconclusive"
+        if name in apart and name not in alike:
+            word = "better" if mean > 0 else "worse"
+        row = ours.loc[name]
+        assert (row["difference"], row["p"], row["verdict"]) == (pytest.approx(mean), pytest.approx(differ[name]), word)
+
+
+@pytest.mark.parametrize("task", ["cifar10", "tweeteval"])
+def test_choosing_by_loss_against_choosing_the_last(task: str) -> None:
+    """The ten checkpoints of lowest training loss less the last ten, the mean over restarts."""
+    (_, rows), *_ = tables.gather("laptop", task, "base")[1].items()
+    ours = selection.against_last(rows, None).set_index("algorithm")["difference"]
+    for name in ("SGD", "SAM", "NiM-BH"):
+        gaps = []
+        for file in sorted((FILES / task / name).glob("base-*.parquet")):
+            read = pq.read_table(file, columns=["step", "train_loss", "test_metric"]).to_pandas()
+            by_loss = read.sort_values(["train_loss", "step"], kind="stable").head(10)
+            gaps.append(by_loss["test_metric"].mean() - read.sort_values("step").tail(10)["test_metric"].mean())
+        assert len(gaps) == 10
+        assert ours[name] == pytest.approx(np.mean(gaps), abs=1e-9)
+
+
+def test_an_interval_for_other_restarts_and_other_images(real_hub) -> None:
+    """Mean squares of the two-way table of shipped answers, and Satterthwaite's degrees of freedom."""
+    labels = pq.read_table(real_hub / "uoft-cs/cifar10/plain_text/test-00000-of-00001.parquet")["label"].to_numpy()
+
+    def right(algorithm: str) -> np.ndarray:
+        found = []
+        for file in sorted((FILES / "cifar10" / algorithm).glob("annealed-*.parquet")):
+            said = pq.read_table(file, columns=["test_probabilities"])["test_probabilities"].to_pylist()
+            (row,) = [values for values in said if values is not None]
+            found.append(np.asarray(row, dtype=float).reshape(len(labels), -1).argmax(1) == labels)
+        return np.array(found, dtype=float)
+
+    gap = right("AdamW") - right("SGD")
+    n, m = gap.shape
+    assert (n, m) == (10, 10_000)
+    mean, rows, columns = gap.mean(), gap.mean(1), gap.mean(0)
+    squares = (
+        m * ((rows - mean) ** 2).sum() / (n - 1),
+        n * ((columns - mean) ** 2).sum() / (m - 1),
+        ((gap - rows[:, None] - columns + mean) ** 2).sum() / ((n - 1) * (m - 1)),
+    )
+    parts = np.array(squares) / (n * m)
+    variance = parts[0] + parts[1] - parts[2]
+    freedom = variance**2 / (parts**2 / [n - 1, m - 1, (n - 1) * (m - 1)]).sum()
+    half = scipy.stats.t.isf(0.025, freedom) * np.sqrt(variance)
+    found = load_differences("laptop", "cifar10").set_index("algorithm").loc["AdamW"]
+    assert variance > max(parts[:2])
+    assert found["difference"] == pytest.approx(mean, abs=1e-9)
+    assert (found["crossed_low"], found["crossed_high"]) == pytest.approx((mean - half, mean + half), rel=1e-4)
+
+
+def test_control_arms() -> None:
+    """SAM at equal epochs, and twenty hops, on Digits."""
+    ours = control_arms("laptop", "digits").set_index(["arm", "a"])
+    sgd = scores("digits", "SGD", "annealed")
+    for arm, name in (("equal-epochs", "SAM"), ("twenty-hops", "NiG-BH"), ("twenty-hops", "NiM-BH")):
+        found = scipy.stats.ttest_rel(scores("digits", name, arm), sgd)
+        row, (low, high) = ours.loc[(arm, name)], found.confidence_interval()
+        assert (row["low"], row["high"]) == pytest.approx((low, high))
+        assert row["annealed_difference"] == pytest.approx((scores("digits", name, "annealed") - sgd).mean())
+    assert control_arms("laptop", "tweeteval").empty
+
+
+def test_the_annealed_mean_over_tasks_of_two_is_by_hand() -> None:
+    """Two tasks: the weighted mean by hand, τ² by Paule and Mandel's equation."""
+    decided = confirmation.decisions()
+    table = confirmation.confirm_tasks(confirmation.confirmed_tasks("laptop", decided), decided).drop_duplicates(
+        ["task", "a"]
+    )
+    table = table.rename(columns={"low": "difference_low", "high": "difference_high"}).assign(variant="annealed")
+    row = mean_over_tasks(table).query("a == 'NiM-BH' and unit == 'metric'").iloc[0]
+    gaps = [scores(task, "NiM-BH", "annealed") - scores(task, "SGD", "annealed") for task in MARGINS]
+    weights = np.array([len(gap) / gap.var() for gap in gaps])
+    means = np.array([gap.mean() for gap in gaps])
+    assert row["between"] == 0  # the two differ by less than their errors
+    assert row["mean"] == pytest.approx((weights @ means) / weights.sum(), rel=1e-3)
