@@ -54,6 +54,7 @@ from popview.book.results import base_setting_chosen, each, margin, planned_comp
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import confirmed as confirmed_tables
 from popview.book.tables import printed as printed_tables
+from popview.book.tables import runs as run_tables
 from popview.paper import printed
 from popview.populations import (
     averaged_weights,
@@ -71,7 +72,9 @@ from popview.populations import (
 from popview.populations.control_arms import control_arms
 from popview.populations.embedded import train_embedded
 from popview.populations.unfinished import unfinished
+from popview.runs import profiles
 from popview.runs.annealed import AnnealedPlan
+from popview.runs.to_come import hours_to_come
 from popview.statistics import mean_difference
 
 style.use()
@@ -424,7 +427,15 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # ```
 # ````
 #
-# Arms that are planned and not there: {glue:text}`arms-to-come`; [what is to come](table-ahead) has their core-hours.
+# To come are {glue:text}`hours-to-come` core-hours. CIFAR-10's comparison comes first, then TweetEval's, then GoEmotions'; then all
+# images, later looks, single sources of chance and twenty hops.
+#
+# ````{table} Annealed runs that are planned and not there. Core-hours: at the pace of the same algorithm's runs that are there, else of the task's others, whichever processor they had.
+# :name: table-ahead
+# ```{glue:md} ahead
+# :format: myst
+# ```
+# ````
 # `````
 #
 # `````{dropdown} What the searches saw: learning rate, ρ, and fewer trials
@@ -707,12 +718,9 @@ page.show("arms", arms, confirmed_tables.arms)
 equal = arms[arms["arm"] == "equal-epochs"] if len(arms) else arms
 told = [f"{points((r.low, r.high), r.difference)} from SGD on {task_title(r.task)}" for r in equal.itertuples()]
 glue("sam-equal-epochs", "; ".join(told) or MISSING, display=False)
-there = set(arms[["task", "arm"]].itertuples(index=False, name=None)) if len(arms) else set()
-waiting = [
-    f"{task_title(t)}: {', '.join(a for a in AnnealedPlan(profile, t).arms if (t, a) not in there)}" for t in fresh
-]
-waiting = [words for words in waiting if not words.endswith(": ")]
-glue("arms-to-come", "; ".join(waiting).replace("-", " ") or "none", display=False)
+ahead = pd.concat([pd.DataFrame(), *(hours_to_come(profile, name) for name in profiles.tasks(profile))])
+page.show("ahead", ahead, run_tables.to_come_table, empty="none")
+glue("hours-to-come", f"{ahead['core_hours'].sum():.0f}" if len(ahead) else "no", display=False)
 scores = {name: searched.search_scores(profile, name) for name in fresh}
 scores = {name: table for name, table in scores.items() if len(table)}
 by_rate = {name: searched.sensitivity(table, "lr") for name, table in scores.items()}
@@ -726,7 +734,7 @@ for name, seen, along in (("rates", by_rate, "lr"), ("radii", by_radius, "rho"),
     )
 summaries = [searched.search_summary(table).assign(task=name) for name, table in scores.items()]
 summary = pd.concat(summaries, ignore_index=True) if summaries else pd.DataFrame()
-page.show("searches", summary, confirmed_tables.searches)
+page.show("searches", summary, confirmed_tables.searches_table)
 scores = pd.concat([pd.DataFrame(), *(table.assign(task=name) for name, table in scores.items())], ignore_index=True)
 glue(
     "provenance-annealed",

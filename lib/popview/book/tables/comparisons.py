@@ -305,7 +305,7 @@ def changed_verdicts(*readings: tuple[str, pd.DataFrame, str]) -> pd.DataFrame:
         What the reading is called, its comparisons (``task, a, b`` and a verdict), and what it does otherwise than the
         one before. In order of time; of each comparison the latest reading before it counts as the old one.
     """
-    rows, before = [], {}
+    rows, before = [], dict[tuple[str, str], tuple[str, str]]()
     for name, table, reason in readings:
         for (_, row), verdict in zip(table.iterrows(), words(table) if len(table) else (), strict=True):
             key = row["task"], row["a"]

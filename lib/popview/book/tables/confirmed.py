@@ -75,7 +75,7 @@ def scatter(spread: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def searches(summary: pd.DataFrame) -> pd.DataFrame:
+def searches_table(summary: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.searched.search_summary`, of several tasks."""
 
     def settings(chosen: dict[str, float]) -> str:
