@@ -262,10 +262,27 @@ class TestRevisedRules:
 
     def test_the_page_says_which_verdicts_turned(self):
         found = claims.revised_verdicts(claims.read_claims())
-        laid = claim_tables.changed_rules(found).set_index("claim")["verdicts"]
+        stated = claims.rules_of_claims(claims.read_claims())
+        laid = claim_tables.changed_rules(found, stated).set_index("claim")["verdicts"]
         comparable = laid[found.set_index("id")["claim"]["comparable"].iloc[0]]
         assert "GoEmotions (base): *does not hold*, now *inconclusive*" in comparable
-        assert len(laid) == found["id"].nunique()
+        assert (laid != "none by the earlier rule").sum() == found["id"].nunique()
+        assert set(laid.index) == set(stated.loc[stated["changed"] != "", "claim"])
+
+    def test_superseded_verdicts_are_those_of_the_papers_claims(self):
+        known = claims.read_claims().query("document == 'inan2024'")
+        now = pd.DataFrame({"id": ["table-6", "top-f1", "table-6"], "scale": ["digits", "digits", "cifar100"]})
+        now = now.assign(variant="annealed", claim="c", verdict="holds")
+        found = claims.superseded_verdicts(now)
+        assert found[["id", "earlier"]].to_numpy().tolist() == [
+            ["table-6", "does not hold"],
+            ["top-f1", "not applicable"],
+        ]
+        laid = claim_tables.superseded(found)
+        assert laid["searched, constant rate"].tolist() == ["does not hold", "not applicable"]
+        file = pd.read_csv(claims.PAPER / "superseded-verdicts.csv")
+        assert set(file["id"]) <= set(known["id"])
+        assert set(file["verdict"]) <= set(rules.WORDS)
 
 
 @pytest.mark.slow

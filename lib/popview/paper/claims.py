@@ -176,6 +176,27 @@ def revised_verdicts(table: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
+def superseded_verdicts(entries: pd.DataFrame) -> pd.DataFrame:
+    """Return the verdicts on annealed runs, and those that runs with settings searched at a constant rate had given.
+
+    The earlier ones were in the ledger until the commit that completed a task's annealed runs, and are kept in
+    ``data/paper/superseded-verdicts.csv``.
+
+    Parameters
+    ----------
+    entries : DataFrame
+        As `judge_everything` returns it.
+
+    Returns
+    -------
+    DataFrame
+        One row per claim and task: ``id, claim, scale`` (the task), ``verdict, earlier``.
+    """
+    earlier = read_csv_table(PAPER / "superseded-verdicts.csv", ("id", "scale", "verdict"))
+    now = entries[entries["variant"] == "annealed"][["id", "claim", "scale", "verdict"]]
+    return now.merge(earlier.rename(columns={"verdict": "earlier"}), on=["id", "scale"])
+
+
 def network_studies(profile: str) -> dict[str, Study | None]:
     """Return what the study of solutions has of each network, by its title; None where nothing is there."""
     known = parts.titles(profile) if profile in parts.PROFILES else {}

@@ -149,8 +149,17 @@ def rules(stated: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def changed_rules(found: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.paper.claims.revised_verdicts`: the claims, and the verdicts that turn on a changed rule."""
+def changed_rules(found: pd.DataFrame, stated: pd.DataFrame) -> pd.DataFrame:
+    """Lay out every rule that was changed: the claims it judges, and the verdicts that turn on it.
+
+    Parameters
+    ----------
+    found : DataFrame
+        `popview.paper.claims.revised_verdicts`.
+    stated : DataFrame
+        `popview.paper.claims.rules_of_claims`: rules that had given no verdict before they were changed stand here
+        alone.
+    """
     lines = []
     for _, rows in found.groupby("id", sort=False):
         turned = rows[rows["verdict"] != rows["earlier"]]
@@ -158,4 +167,14 @@ def changed_rules(found: pd.DataFrame) -> pd.DataFrame:
         told = where + ": *" + turned["earlier"] + "*, now *" + turned["verdict"] + "*"
         first = rows.iloc[0]
         lines.append({"claim": first["claim"], "changed": first["changed"], "verdicts": "; ".join(told) or "the same"})
+    others = stated[(stated["changed"] != "") & ~stated["claim"].isin(found["claim"])]
+    for row in others.itertuples():
+        lines.append({"claim": row.claim, "changed": row.changed, "verdicts": "none by the earlier rule"})
     return pd.DataFrame(lines)
+
+
+def superseded(found: pd.DataFrame) -> pd.DataFrame:
+    """Lay out those of `popview.paper.claims.superseded_verdicts` that are others now."""
+    turned = found[found["verdict"] != found["earlier"]]
+    columns = {"claim": turned["claim"], "task": turned["scale"].map(task_title)}
+    return pd.DataFrame(columns | {"searched, constant rate": turned["earlier"], "annealed": turned["verdict"]})
