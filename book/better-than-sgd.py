@@ -72,7 +72,6 @@ from popview.populations import (
 from popview.populations.control_arms import control_arms
 from popview.populations.embedded import train_embedded
 from popview.populations.unfinished import unfinished
-from popview.runs import profiles
 from popview.runs.annealed import AnnealedPlan
 from popview.runs.to_come import hours_to_come
 from popview.statistics import mean_difference
@@ -206,10 +205,12 @@ for row in scattered[scattered["algorithm"] == "SGD"].itertuples() if len(scatte
     )
 glue("annealing-worth", "; ".join(worth) or MISSING, display=False)
 glue("annealing-gains", "; ".join(gains) or MISSING, display=False)
+earlier = {key[0]: values for key, values in last.items() if key[1] == "tuned"}
+earlier |= {name: values for name, values in outcomes.superseded_scores(profile).items() if task in ("all", name)}
 alone = []
 for name in fresh:
-    if (name, "tuned") in last:
-        found = mean_difference(fresh[name]["SGD"].to_numpy(), last[name, "tuned"]["SGD"].to_numpy())
+    if name in earlier:
+        found = mean_difference(fresh[name]["SGD"].to_numpy(), earlier[name]["SGD"].to_numpy())
         alone.append(f"{points(found.interval, found.estimate)} on {task_title(name)}")
 glue("annealing-alone", "; ".join(alone) or MISSING, display=False)
 glue("annealing-scatter", "; ".join(spreads) or MISSING, display=False)
@@ -667,10 +668,11 @@ changed = (
     else both
 )
 glue("changed", int(changed.sum()) if len(both) else 0, display=False)
+by_search = planned_comparison({(name, "tuned"): values for name, values in earlier.items()}, profile)
 readings = [
     ("SetA, default", cells.of_variant(seta, "base"), ""),
     ("last model, default", cells.of_variant(against, "base"), "one model, on the whole test set"),
-    ("last model, searched", cells.of_variant(against, "tuned"), "settings from a search of six trials"),
+    ("last model, searched", by_search, "settings from a search of six trials"),
     ("annealed", judged, "settings from a grid of 28, a falling learning rate, fresh seeds, rules fixed before"),
 ]
 page.show("changed-verdicts", comparison_tables.changed_verdicts(*readings), empty="none")
@@ -718,7 +720,7 @@ page.show("arms", arms, confirmed_tables.arms)
 equal = arms[arms["arm"] == "equal-epochs"] if len(arms) else arms
 told = [f"{points((r.low, r.high), r.difference)} from SGD on {task_title(r.task)}" for r in equal.itertuples()]
 glue("sam-equal-epochs", "; ".join(told) or MISSING, display=False)
-ahead = pd.concat([pd.DataFrame(), *(hours_to_come(profile, name) for name in profiles.tasks(profile))])
+ahead = pd.concat([pd.DataFrame(), *(hours_to_come(profile, name) for name in decided["margins"])])
 page.show("ahead", ahead, run_tables.to_come_table, empty="none")
 glue("hours-to-come", f"{ahead['core_hours'].sum():.0f}" if len(ahead) else "no", display=False)
 scores = {name: searched.search_scores(profile, name) for name in fresh}

@@ -11,6 +11,7 @@ import scipy.stats
 
 from popview.populations import confirmation, selection, tables
 from popview.populations.control_arms import control_arms
+from popview.populations.outcomes import superseded_scores
 from popview.populations.over_tasks import mean_over_tasks
 from popview.populations.restart_spread import load_differences
 
@@ -139,3 +140,14 @@ def test_the_annealed_mean_over_tasks_of_two_is_by_hand() -> None:
     means = np.array([gap.mean() for gap in gaps])
     assert row["between"] == 0  # the two differ by less than their errors
     assert row["mean"] == pytest.approx((weights @ means) / weights.sum(), rel=1e-3)
+
+
+def test_scores_of_superseded_runs_are_pandas_own() -> None:
+    """Runs with settings searched at a constant rate, whose files have left the results."""
+    found = superseded_scores("laptop")
+    file = pd.read_csv(FILES.parents[1] / "paper" / "superseded-scores.csv")
+    assert set(found) == set(file["task"]) >= {"digits", "cifar10"}
+    for (task, algorithm), rows in file.groupby(["task", "algorithm"]):
+        assert found[task][algorithm].tolist() == rows["score"].tolist()
+        assert not list((FILES / task / algorithm).glob("tuned-*"))
+    assert superseded_scores("paper") == {}

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from popview.common.folders import RESULTS
+from popview.common.files import read_csv_table
+from popview.common.folders import PAPER, RESULTS
 from popview.populations.comparisons import against_reference
 from popview.populations.selection import chosen, last_checkpoints
 from popview.populations.tables import final, wanted
@@ -144,6 +145,29 @@ def against_by_outcome(
     """
     frames = [against_reference(table, margin, planned=planned).assign(outcome=name) for name, table in values.items()]
     return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
+
+
+def superseded_scores(profile: str, file: Path = PAPER / "superseded-scores.csv") -> dict[str, pd.DataFrame]:
+    """Read what runs with settings searched at a constant rate scored, of tasks where annealed runs replaced them.
+
+    Their files left the results and are in the repository's history.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        Task → the last model's score on the whole test split; rows: seeds; columns: algorithms.
+
+    Raises
+    ------
+    UsageError
+        If the file is damaged.
+    """
+    table = read_csv_table(file, ("profile", "task", "algorithm"), ("seed", "score"))
+    own = table[table["profile"] == profile].astype({"seed": int})
+    return {
+        str(task): rows.pivot_table(index="seed", columns="algorithm", values="score", sort=False)
+        for task, rows in own.groupby("task", sort=False)
+    }
 
 
 def score_differences(measures: pd.DataFrame, reference: str = "SGD") -> pd.DataFrame:
