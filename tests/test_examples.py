@@ -6,6 +6,7 @@ import textwrap
 from importlib import import_module
 
 import pytest
+import torch
 
 from popview.common.folders import ROOT
 
@@ -42,10 +43,15 @@ def test_the_lines_for_a_readers_own_model_run():
     """Those of the page on flatness and shift: five each, as they stand there."""
     page = re.sub(r"^# ?", "", (ROOT / "book" / "flatness-and-shift.py").read_text("utf-8"), flags=re.MULTILINE)
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert [len(block.splitlines()) for block in blocks] == [5, 5]
-    for block, name in zip(blocks, ("loss", "corrupted"), strict=True):
+    assert [len(block.splitlines()) for block in blocks] == [5, 6]
+    for block, name in zip(blocks, ("loss", "accuracy"), strict=True):
         *before, last = textwrap.dedent(block).splitlines()
         scope: dict = {}
         exec("\n".join([*before, last if last.startswith(" ") else f"found = {last}"]), scope)
         assert scope.get("found", scope[name]) is not None
-    assert scope["corrupted"].shape == (10, 32, 32, 3)
+    images, blurred = torch.tensor(scope["images"]) / 255, scope["blurred"]
+    apart = [(blurred[severity] - images).abs().mean().item() for severity in (1, 2, 3, 4, 5)]
+    assert apart == sorted(apart)
+    assert apart[0] > 0
+    assert list(scope["accuracy"]) == [1, 2, 3, 4, 5]
+    assert all(0 <= value <= 1 for value in scope["accuracy"].values())

@@ -11,6 +11,7 @@ import scipy.stats
 
 from popview.populations import confirmation, selection, tables
 from popview.populations.control_arms import control_arms
+from popview.populations.flatness_factors import loss_at_equal_gradients
 from popview.populations.outcomes import superseded_scores
 from popview.populations.over_tasks import mean_over_tasks
 from popview.populations.restart_spread import load_differences
@@ -151,3 +152,21 @@ def test_scores_of_superseded_runs_are_pandas_own() -> None:
         assert found[task][algorithm].tolist() == rows["score"].tolist()
         assert not list((FILES / task / algorithm).glob("tuned-*"))
     assert superseded_scores("paper") == {}
+
+
+def test_sams_loss_at_as_many_gradients() -> None:
+    """SAM's row at half of the epochs, over SGD's last row, the geometric mean over 20 seeds."""
+    files = FILES.parents[1] / "flatness-factors" / "laptop" / "digits"
+    rows = {}
+    for name, place in (("SGD", "SGD/plain-0-*"), ("SAM", "SAM/sam-0-*")):
+        (file,) = files.glob(f"{place}.parquet")
+        rows[name] = pq.read_table(file, columns=["seed", "gradient_evaluations", "train_loss"]).to_pandas()
+    spent = rows["SGD"]["gradient_evaluations"].max()
+    assert rows["SAM"]["gradient_evaluations"].max() == 2 * spent
+    last = {name: table[table["gradient_evaluations"] == spent].set_index("seed") for name, table in rows.items()}
+    gap = np.log(last["SAM"]["train_loss"]) - np.log(last["SGD"]["train_loss"])
+    low, high = scipy.stats.ttest_1samp(gap, 0).confidence_interval()
+    found = loss_at_equal_gradients("laptop", "digits")
+    assert (found["restarts"], len(gap)) == (20, 20)
+    assert [found[name] for name in ("ratio", "low", "high")] == pytest.approx(np.exp([gap.mean(), low, high]).tolist())
+    assert loss_at_equal_gradients("laptop", "digits", root=FILES / "nowhere") == {}

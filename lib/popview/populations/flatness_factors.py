@@ -13,7 +13,8 @@ from popview.common.folders import RESULTS
 from popview.populations.flatness_relations import MEASURES, OUTCOMES_OF_FLATNESS, adjusted, measured
 from popview.populations.outcomes import load_final_measures
 from popview.populations.stored_predictions import derived_file, digest_of
-from popview.populations.tables import load_trajectories, wanted
+from popview.populations.tables import final, load_trajectories, wanted
+from popview.populations.time_to_target import equal_gradients
 from popview.runs import grids, store
 from popview.runs.status import seconds
 from popview.statistics import granulated_tau, holm, mean_difference
@@ -280,6 +281,29 @@ def arm_differences(table: pd.DataFrame, outcome: str, arms: Sequence[str] = ())
         rows.append({"arm": arm, "difference": result.estimate, **interval_columns(result)})
         rows[-1] |= {"restarts": result.n[0], "p": result.p_value}
     return _adjusted_p(pd.DataFrame(rows))
+
+
+def loss_at_equal_gradients(profile: str, task: str, arm: str = "sam", root: Path = RESULTS) -> dict[str, Any]:
+    """Compare an arm's training loss with plain SGD's at the number of gradients that SGD has computed at its end.
+
+    Returns
+    -------
+    dict
+        ``restarts, ratio, low, high`` (geometric mean over seeds, 95 % t interval); empty where a file is missing.
+
+    Raises
+    ------
+    UsageError
+        As `popview.runs.grids.grid_specs`.
+    """
+    specs = [spec for spec in grids.grid_specs(FACTORS, profile, task) if spec.arm in ("plain", arm)]
+    if not specs or store.missing(specs, root):
+        return {}
+    last = np.log(final(equal_gradients(load_trajectories(specs, None, root)), "train_loss"))
+    (other,) = [name for name in last if name != "SGD"]
+    result = mean_difference(last[other].to_numpy(), last["SGD"].to_numpy(), paired=True)
+    low, high = np.exp(result.interval) if result.interval else (np.nan, np.nan)
+    return {"restarts": len(last), "ratio": float(np.exp(result.estimate)), "low": low, "high": high}
 
 
 def _positive(table: pd.DataFrame, measures: Sequence[str]) -> list[str]:
