@@ -393,8 +393,8 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # ````
 #
 # Where all annealed runs of a task are there, runs with settings searched at a constant rate are superseded and leave the
-# results. Those of Digits are in the repository's history, before the commit that
-# `git log -1 -- '*digits/SGD/tuned*'` names.
+# results. So it is on Digits and CIFAR-10. What they scored is kept in `data/paper/superseded-scores.csv`; their files are in the
+# repository's history, before the commits that `git log -1 -- '*digits/SGD/tuned*'` and `'*cifar10/SGD/tuned*'` name.
 #
 # By the smaller of two margins that were decided on beforehand these verdicts change: {glue:text}`turned`.
 #

@@ -151,7 +151,7 @@ def source(name: str, *what: object, **said: object) -> None:
 # ```{glue:figure} phases-all
 # :name: figure-phases-all
 #
-# Basin Hopping on equally deep wells in two dimensions, η = 0.01. Colours as in the first figure: red prefers the wide well, blue the narrow one.
+# Basin Hopping on equally deep wells in two dimensions, η = 0.01. Colours as in the first figure; red: more restarts in the narrow well.
 # ```
 # ```{glue:figure} phases-deep
 # :name: figure-phases-deep

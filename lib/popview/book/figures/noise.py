@@ -107,7 +107,8 @@ def phases(width: int, preferred: pd.DataFrame) -> Figure:
                 free -= 1
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
             axes.text(free - 0.6, y[top], f"{sizes[top]:.0f}", ha="right", va="center", fontweight="bold", bbox=box)
-        axes.set_xticks(range(0, grid.shape[1], 2), [f"{value:g}" for value in grid.columns[::2]])
+        tens = [place for place, value in enumerate(grid.columns) if np.log10(value) % 1 == 0]
+        axes.set_xticks(tens, [f"{value:g}" for value in grid.columns[tens]])
         axes.set_yticks(range(len(grid)), [f"{value:g}" for value in grid.index])
         axes.set(title=name, xlabel="how far SAM looks, ρ" if name.startswith("SAM") else "displacement")
         axes.grid(False)
