@@ -171,7 +171,7 @@ glue(
 # ## A decaying learning rate first, then a population
 #
 # The control for every gain above is a single run of about the same cost ({glue:text}`annealed-cost`) whose learning rate is warmed up and then decays to zero
-# (*annealed*). It gains {glue:text}`annealed-on`. On CIFAR-10 this is more than averaging weights or an ensemble within a
+# (*annealed*). It gains {glue:text}`annealed-on` ([on the whole test split](table-annealing)). On CIFAR-10 this is more than averaging weights or an ensemble within a
 # run gives; from two constant runs together it is {glue:text}`annealed-over-two` points apart. The search has its share in it. Over a constant
 # rate that was searched as well, with six trials, the gain on the whole test split is {glue:text}`over-searched`. The decay alone, at default settings,
 # gains {glue:text}`schedule-alone`, which does not tell it from an ensemble within a run.

@@ -316,6 +316,29 @@ class TestWhatShips:
             found = rows.loc[rows["size"] == size, list(SCORES[:3])].to_numpy()[0]
             assert found == pytest.approx(each, rel=1e-4)
 
+    def test_of_several_labels_is_what_scikit_learn_makes_of_the_files(self, real_hub):
+        """GoEmotions, annealed: the whole test split, in the data's order."""
+        from sklearn.metrics import average_precision_score, f1_score
+
+        place = real_hub / "google-research-datasets" / "go_emotions" / "simplified"
+        names = pq.read_table(place / "test-00000-of-00001.parquet")["labels"].to_pylist()
+        labels = np.array([[kind in those for kind in range(28)] for those in names])
+        kept = []
+        for seed in range(100, 110):
+            (name,) = (RESULTS / "optimizers/laptop/goemotions/SGD").glob(f"annealed-{seed}-*.parquet")
+            last = pq.read_table(name, columns=["test_probabilities"])["test_probabilities"].to_pylist()[-1]
+            kept.append((np.array(last, dtype=float).reshape(labels.shape) / 255) ** 2)
+        shipped = load_ensembles("laptop", "goemotions")
+        rows = shipped.query("variant == 'annealed' and where == 'whole' and algorithm == 'SGD'")
+        rows = rows[rows["left_out"].isna()]
+        for size in (1, 10):
+            means = [np.mean([kept[i] for i in group], 0) for group in itertools.combinations(range(10), size)]
+            f1 = [f1_score(labels, mean > 0.3, average="macro", zero_division=0) for mean in means]
+            ranked = [average_precision_score(labels, mean, average="macro") for mean in means]
+            loss = [-np.log(np.clip(np.where(labels, mean, 1 - mean), 1e-12, 1)).mean() for mean in means]
+            found = rows.loc[rows["size"] == size, ["metric", "average_precision", "loss"]].to_numpy()[0]
+            assert found == pytest.approx([np.mean(f1), np.mean(ranked), np.mean(loss)], rel=1e-4)
+
 
 class TestArms:
     @pytest.fixture(scope="class")
