@@ -210,7 +210,8 @@ def source(name: str, *what: object, **said: object) -> None:
 #
 # On Digits our sizes go from no effect to divergence. In {glue:text}`network-better` of {glue:text}`network-cells-of` cells the test accuracy is better than that of
 # stochastic gradient descent (SGD) with the same learning rate (Holm), in {glue:text}`network-worse` it is worse. With {glue:text}`network-restarts`
-# restarts {glue:text}`network-open` are undecided; {glue:text}`network-lost` diverged.
+# restarts {glue:text}`network-open` are undecided; {glue:text}`network-lost` diverged. Among the cells are {glue:text}`network-sam` of SAM, with twice the
+# gradients: its best stands {glue:text}`network-sam-best` points from SGD.
 #
 # Where one draw moves the weights equally far at once, noise in the gradient harms more. It scores less than noise in the model in
 # {glue:text}`alike-worse` of {glue:text}`alike-of` such cells (Holm), by up to {glue:text}`alike-most` points, and in {glue:text}`alike-better` of them more; in
@@ -219,12 +220,13 @@ def source(name: str, *what: object, **said: object) -> None:
 # {glue:text}`alike-draws` steps. Noise in the model waits for a small gradient, and is drawn {glue:text}`alike-rare` times.
 #
 # More hops do not help Basin Hopping detectably, and harm where they are long. With 5, 25 and 100 hops a run NiM-BH stands
-# {glue:text}`hops-network` points from SGD at a displacement of 0.5 and η = 0.05, and {glue:text}`hops-far` at one of 5.
+# {glue:text}`hops-network` points from SGD at a displacement of 0.5 and η = 0.05, and {glue:text}`hops-far` at one of 5. At the latter, monotonic hops
+# (NiM-MBH), which are undone where the loss does not fall, stand {glue:text}`hops-kept`.
 #
 # ```{glue:figure} network
 # :name: figure-network
 #
-# Digits, {glue:text}`network-restarts` restarts a cell: test accuracy, training loss, and distance between first and last weights. Dashed: SGD. Basin Hopping makes 25 hops.
+# Digits, {glue:text}`network-restarts` restarts a cell: test accuracy, training loss, and distance between first and last weights, by displacement (of SAM, how far it looks). Dashed: SGD. Basin Hopping makes 25 hops.
 # ```
 #
 # `````{dropdown} All cells on Digits
@@ -464,6 +466,15 @@ rare = alike["draws_second"]
 glue("alike-rare", f"{rare.min():.0f} to {rare.max():.0f}", display=False)
 page.table("alike", noise_tables.alike(alike))
 hopping = cells[(cells["algorithm"] == "NiM-BH") & (cells["lr"] == 0.05)].sort_values("tau", ascending=False)
+kept = cells[(cells["algorithm"] == "NiM-MBH") & (cells["lr"] == 0.05) & (cells["rho"] == 5.0)]
+glue(
+    "hops-kept",
+    page.listed(with_interval(kept.sort_values("tau", ascending=False), "estimate", form="+.1f")),
+    display=False,
+)
+sharp = cells[cells["algorithm"] == "SAM"]
+glue("network-sam", len(sharp), display=False)
+glue("network-sam-best", with_interval(sharp.nlargest(1, "estimate"), "estimate").iloc[0], display=False)
 for name, size in (("hops-network", 0.5), ("hops-far", 5.0)):
     glue(name, page.listed(with_interval(hopping[hopping["rho"] == size], "estimate", form="+.1f")), display=False)
 glue("network-restarts", int(cells["restarts"].max()), display=False)

@@ -208,7 +208,7 @@ def on_task(width: int, cells: pd.DataFrame) -> Figure:
             axes.set(ylabel=words if i == 0 or not wide else "", yscale="linear" if column == "accuracy" else "log")
         own[0].set(title=f"η = {rate:g}")
         own[-1].set(xlabel="displacement")
-    panels[0].legend(loc="lower left")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=6 if wide else 3)
     return figure
 
 
