@@ -470,12 +470,11 @@ glue("provenance-limits", page.provenance(limits, "limits.csv", spread="none: ex
 LAST = {name: found["last"] for (name, _), found in outcomes.outcomes_by_case(trajectories, profile).items()}
 rows = []
 for name, table in LAST.items():
-    if RECORDS[name].metric != ACCURACY or "SGD" not in table:
-        continue
-    scores, examples = table["SGD"].dropna(), RECORDS[name].test
-    most = restart_spread.most_independent(scores.mean(), examples)
-    ends = restart_spread.sd_interval(scores.std(), len(scores))
-    rows.append([name, "base", len(scores), examples, scores.std(), *ends, most])
+    if RECORDS[name].metric == ACCURACY and "SGD" in table:
+        scores, examples = table["SGD"].dropna(), RECORDS[name].test
+        most = restart_spread.most_independent(scores.mean(), examples)
+        ends = restart_spread.sd_interval(scores.std(), len(scores))
+        rows.append([name, "base", len(scores), examples, scores.std(), *ends, most])
     fresh = restart_spread.load_spreads(profile, name).query("algorithm == 'SGD' and variant == 'annealed'")
     columns = ["variant", "restarts", "examples", "sd", "sd_low", "sd_high", "independent"]
     rows += [[name, *row] for row in fresh[columns].to_numpy()]
@@ -503,6 +502,10 @@ def luck_of(task: str, variant: str, column: str, form: str) -> str:
 for name in ("base", "annealed"):
     glue(f"lucky-sd-{name}", luck_of("cifar10", name, "sd", ".1f"), display=False)
     glue(f"lucky-share-{name}", luck_of("cifar10", name, "share", ".0f"), display=False)
+glue("lucky-texts", f"{RECORDS['tweeteval'].test:,}", display=False)
+glue("lucky-digits", f"{RECORDS['digits'].test:,}", display=False)
+glue("lucky-share-digits", luck_of("digits", "annealed", "share", ".0f"), display=False)
+glue("lucky-share-texts", luck_of("tweeteval", "annealed", "share", ".0f"), display=False)
 said = dict(zip(sources["source"], 100 * sources["sd"], strict=True)) if len(sources) else {}
 for name in ("initialisation", "split", "order", "all"):
     glue(f"source-{name}", f"{said[name]:.1f}" if name in said else "–", display=False)
@@ -520,10 +523,12 @@ glue(
 # At a constant learning rate SGD's last models scatter by {glue:text}`lucky-sd-base` points (SD), and errors that are
 # independent in each test image would give at most {glue:text}`lucky-share-base` % of that variance. With an annealed
 # rate they scatter by {glue:text}`lucky-sd-annealed` points, of which such errors give {glue:text}`lucky-share-annealed` %
-# (brackets: 95 % intervals). So most of a run's luck would be there on other test images, too.
+# (brackets: 95 % intervals). So most of a run's luck would be there on other test images, too. Smaller test
+# sets leave more to luck: of annealed runs such errors give {glue:text}`lucky-share-digits` % of the variance on Digits, with
+# {glue:text}`lucky-digits` test images, and {glue:text}`lucky-share-texts` % on TweetEval, with {glue:text}`lucky-texts` texts.
 #
 # `````{dropdown} Spread over restarts, and what independent errors would give
-# ````{table} SGD's last model on the whole test set: SD over restarts, SD if errors were independent in each example, share of the variance, with 95 % intervals. At most: only the mean accuracy is known.
+# ````{table} SGD's last model on the whole test set: SD over restarts of the accuracy, SD if errors were independent in each example, share of the variance, with 95 % intervals. At most: only the mean accuracy is known.
 # :name: table-lucky
 # ```{glue:md} lucky
 # :format: myst
