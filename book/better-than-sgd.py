@@ -16,18 +16,18 @@
 # **The paper's five optimizers win {glue:text}`wins` of {glue:text}`comparisons` comparisons with stochastic gradient
 # descent (SGD).** In {glue:text}`same` the two are the same within a margin that was fixed beforehand, in
 # {glue:text}`losses` SGD is better ({glue:text}`losses-unfinished` of these had not finished learning), in {glue:text}`open` the
-# runs are too few to tell. Nearest to a win: {glue:text}`nearest`. Letting SGD's own
+# runs are too few to tell. Nearest to a win is {glue:text}`nearest`; the margin there is {glue:text}`nearest-margin`. Letting SGD's own
 # learning rate fall to zero, with settings from a larger search, is worth {glue:text}`annealing-worth`.
 #
 # ```{glue:figure} effects
 # :name: figure-effects
 #
 # Each algorithm's last model on the whole test set less SGD's of the same seed, with 95 % intervals; grey: the margin.
-# A star: not finished learning when the epochs ended.
+# A star: not finished learning when the epochs ended. Annealed: SAM has half of the epochs, SWA keeps its rate.
 # ```
 #
-# The paper's five add noise to SGD's gradient (NiG, noise in gradient) or to its weights (NiM, noise in model), at every
-# step or once a hop of Basin Hopping (BH), or they are sharpness-aware minimization (SAM). The rest is for reference:
+# Four of the paper's five add noise: to the gradient (NiG) or to the model's weights (NiM), at every step (SGD) or once a hop of
+# Basin Hopping (BH). The fifth is sharpness-aware minimization (SAM). The rest is for reference:
 # monotonic Basin Hopping (MBH), Adam with decoupled weight decay (AdamW), stochastic weight averaging (SWA), stochastic
 # gradient Langevin dynamics (SGLD). Of these, better than SGD: {glue:text}`winners`.
 # [How to read this](how-to-read.md): restart, margin, Holm's correction, the four verdicts.
@@ -94,27 +94,27 @@ constant = {name: last[name, "base"] for name in fresh if (name, "base") in last
 scattered = confirmation.spreads_by_task(fresh, constant)
 
 # %% [markdown]
-# ## On CIFAR-10, averaged weights and a falling learning rate do more
+# ## A falling learning rate gains more than another optimizer
 #
 # At a constant learning rate the last model jumps about. SWA averages the weights along SGD's run, which gains
-# {glue:text}`swa-gains`. The mean of ten checkpoints that SGD passed anyway gives as much: SWA less that mean is
-# {glue:text}`swa-averages`. Best is an annealed learning rate, which warms up and then falls along a cosine. And its runs scatter less.
+# {glue:text}`swa-gains`. The mean of ten checkpoints that SGD passed anyway gives as much: on the test sample SWA less that mean is
+# {glue:text}`swa-averages`. Better than both is an annealed learning rate, which warms up and then falls along a cosine. And its runs scatter less.
 #
-# ````{table} What SGD gains by an annealed learning rate, in points on the whole test set, and how far its runs scatter (standard deviation, SD). Searched, constant rate: the best of six trials.
+# ````{table} What SGD gains by an annealed learning rate with searched settings, in points on the whole test set, and how far its runs scatter (standard deviation, SD). Searched, constant rate: the best of six trials.
 # :name: table-annealing
 # ```{glue:md} annealing
 # :format: myst
 # ```
 # ````
 #
-# These gains are the schedule's and the search's together: 28 settings were tried instead of one or six. On texts a fifth more
-# epochs come to it, and on GoEmotions a start at the labels' frequencies.
+# These gains are the schedule's and the search's together: 28 settings were tried instead of one or six. The annealed runs on texts
+# are a fifth longer. On GoEmotions the output's biases also start at the labels' frequencies.
 #
-# At this schedule rivals are better than SGD in {glue:text}`annealed-better` of {glue:text}`annealed-judged` comparisons:
-# {glue:text}`annealed-complete`. {glue:text}`annealed-searched`; the others take SGD's learning rate and the ρ of their default
-# settings, which at a larger rate is more noise. SAM pays two gradients a step,
-# and so has half the epochs. With as many epochs as SGD, and twice its gradients, it is {glue:text}`sam-equal-epochs`
-# ([control arms](table-arms)). On CIFAR-10 its search chose the smallest of four ρ.
+# With an annealed rate rivals are better than SGD in {glue:text}`annealed-better` of {glue:text}`annealed-judged` comparisons:
+# {glue:text}`annealed-complete` ([numbers](table-confirmed)). {glue:text}`annealed-searched`. The other rivals use SGD's learning
+# rate and their default ρ; a larger rate makes their noise larger. SAM pays two gradients a step, and so has half the epochs. With as many
+# epochs as SGD, and twice its gradients, it is {glue:text}`sam-equal-epochs` ([control arms](table-arms)). On CIFAR-10 its search chose the
+# smallest of four ρ.
 
 # %% tags=["hide-input", "remove-output"]
 ORDER = [*tables.PAPER_FAMILY, *comparisons.SECOND_FAMILY]
@@ -182,13 +182,10 @@ def points(low_high: tuple[float, float] | None, estimate: float) -> str:
 
 
 def annealed_rivals(rows: pd.DataFrame) -> str:
-    """Say how a task's annealed rivals stand to SGD: how many are the same and worse, the nearest and the farthest."""
-    where, ranked = task_title(rows["task"].iloc[0]), rows.sort_values("difference", ascending=False)
-    ends = [f"{r.a} {points((r.difference_low, r.difference_high), r.difference)}" for r in ranked.itertuples()]
-    if len(ends) == 1:
-        return f"on {where} {ends[0]}"
-    same, worse = count(rows, "equivalent"), count(rows, "worse")
-    return f"on {where} {same} of {len(ends)} rivals are the same and {worse} worse, from {ends[0]} to {ends[-1]}"
+    """Say of how many of a task's annealed rivals which verdict holds."""
+    said = {"equivalent": "the same", "worse": "worse", "better": "better", "inconclusive": "undecided"}
+    counts = [f"{number} {words}" for word, words in said.items() if (number := count(rows, word))]
+    return f"on {task_title(rows['task'].iloc[0])} {page.listed(counts)}"
 
 
 MISSING = "not run here yet"
@@ -220,6 +217,7 @@ for name, values in constant.items():
     lines.append(line)
 page.show("annealing", pd.DataFrame(lines).fillna("–") if lines else pd.DataFrame())
 glue("annealing-worth", "; ".join(worth) or MISSING, display=False)
+glue("nearest-margin", page.listed(f"±{100 * row.margin:g}" for row in front.itertuples()), display=False)
 averages = each(measured, profile, averaged_weights.swa_against_averages)
 swa, alike = (
     table.query("a == 'SWA' and task == 'cifar10' and variant == 'base'") if len(table) else table
@@ -248,12 +246,12 @@ glue(
 )
 
 # %% [markdown]
-# ## Most of the noise moves a run less than another seed would
+# ## Most of the noise moves a score less than another seed would
 #
 # All algorithms share seeds: initial weights, split and order. So each run has a twin among SGD's. In
-# {glue:text}`less-moved` of {glue:text}`moved` cases the paper's four noise variants end nearer to their twin than two
-# SGD runs of different seeds end to each other. Basin Hopping hops {glue:text}`hops` times in a whole run on the paper's
-# tasks. Where it hopped more, on Digits, it did not gain.
+# {glue:text}`less-moved` of {glue:text}`moved` cases the scores of the paper's four noise variants end nearer to their twin's than those of two
+# SGD runs of different seeds to each other. On CIFAR-10 and the texts Basin Hopping hops {glue:text}`hops` times in a whole run.
+# Where it hopped more, on Digits, it did not gain.
 #
 # ```{glue:figure} distances
 # :name: figure-distances
@@ -275,6 +273,8 @@ page.figure(
     alt="Distances to SGD's twin run by algorithm and task. Most noise variants lie left of 1, AdamW and SAM right of it.",
 )
 noisy = moved[moved["a"].isin(tables.PAPER_FAMILY) & (moved["a"] != "SAM")] if len(moved) else moved
+names = noisy[["task", "variant", "a"]].itertuples(index=False, name=None) if len(noisy) else ()
+noisy = noisy[np.array([name not in copied for name in names], dtype=bool)]
 glue("moved", len(noisy), display=False)
 glue("less-moved", int((noisy["distance"] < 1).sum()) if len(noisy) else 0, display=False)
 hops = [
@@ -289,10 +289,10 @@ copies = [f"{name} on {with_variant(*key)}" for *key, name in sorted(copied)]
 glue("copies", ", ".join(copies) or "none", display=False)
 
 # %% [markdown]
-# ## What so few runs would have missed
+# ## So few runs miss differences of a point or two
 #
-# "Too few runs to tell" is no equality. With default settings on CIFAR-10 every comparison would have missed a difference
-# below {glue:text}`blind` points.
+# "Too few runs to tell" is no equality. With default settings on CIFAR-10 no comparison would have found a difference below
+# {glue:text}`blind` points in four cases of five.
 #
 # ````{table} The smallest difference to SGD that would have been found 4 times in 5, by the most and the least certain comparison, at the level of Holm's first rejection in its family.
 # :name: table-missed
@@ -301,7 +301,7 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # ```
 # ````
 #
-# ## Verdicts change with the model that is judged
+# ## Some verdicts change with the model that is judged
 #
 # The paper compares the mean of ten checkpoints of lowest training loss (SetA) on a part of the test set. A user has one
 # model. Between the two, {glue:text}`changed` of {glue:text}`both` verdicts change, though the runs are the same.
@@ -330,7 +330,7 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # ```
 # ````
 #
-# By settings: {glue:text}`by-setting`. Runs that are SGD under another name: {glue:text}`copies`. Algorithms of which the search chose the default setting:
+# By settings: {glue:text}`by-setting`. Runs that are SGD under another name, and not counted: {glue:text}`copies`. Algorithms of which the search chose the default setting:
 # {glue:text}`unchanged`. Below eight restarts a paired t test decides, otherwise sign flips. *Better* and *worse* are of
 # any size; *same* takes precedence. An algorithm that the profile names and that has not been run counts as p = 1.
 # Annealed runs stand here by the tests of all others. In {glue:text}`judged-alike` of {glue:text}`judged-twice` cases the
@@ -632,7 +632,7 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # `````
 #
 # The margins are a convention, fixed before the runs. Classical statistics would take every comparison for a claim about
-# these test examples; intervals for other examples are wider. Test scores are compared at equal epochs:
+# these test examples; intervals for other examples are wider. Test scores are compared at equal epochs, but for annealed SAM:
 # [what SAM costs](cost-of-sam.ipynb) compares equal gradients, and [why five runs mislead](five-runs.ipynb) says what the
 # paper's pooled tests do.
 

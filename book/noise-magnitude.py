@@ -13,18 +13,17 @@
 # %% [markdown]
 # # Noise prefers wide minima at some sizes only
 #
-# Of two equally deep wells in two dimensions, one is narrower. Noise in the gradient (NiG) brings up to {glue:text}`most` points more of its
-# restarts into the wide one than gradient descent does. That takes a well at least {glue:text}`nig-ratio` times narrower, and a displacement of
-# {glue:text}`times`: so far one draw of noise moves the model. In ten dimensions it takes {glue:text}`times-10`, in a hundred {glue:text}`times-100`. With smaller
-# noise we detect no preference. Larger noise shows none, or leaves too few restarts in a well to judge. Sharpness-aware
-# minimization (SAM) prefers the wide well where the other is {glue:text}`sam-ratio` times narrower and it looks far. With larger steps than the
-# figure has, it prefers the narrow one, see below.
+# Of two equally deep wells, one is narrower. Noise in the gradient (NiG) brings more restarts into the wide one than gradient descent
+# does: in two dimensions up to {glue:text}`most` points more, in ten up to {glue:text}`most-10`. The *displacement* is the farthest that one draw of noise
+# can move the model. In two dimensions NiG prefers the wide well only if the other is at least {glue:text}`nig-ratio` times narrower, and only at a
+# displacement of {glue:text}`times`. With smaller noise we detect no preference; with larger noise NiG shows none, or too few of its restarts
+# reach a well. Sharpness-aware minimization (SAM) prefers the wide well if the other is {glue:text}`sam-ratio` times narrower and its ρ is large.
 #
 # ```{glue:figure} phases
 # :name: figure-phases
 #
-# Two equally deep wells in two dimensions, one of them narrower (in the lowest row, as wide), by the normalised gradient, which always has length 1, and by the raw one. Colour: points more in the wide well than by gradient descent; number: the largest such difference. Differences are
-# tested with Holm's correction, and judged where {glue:text}`reached` % of the restarts reach a well.
+# Two equally deep wells in two dimensions, one of them narrower (in the lowest row, as wide), by the normalised gradient, which always has length 1, and by the raw one. Colour: points more in the wide well than by gradient descent; the number stands left of the cell with the largest difference. Differences are
+# tested with Holm's correction, and judged where {glue:text}`reached` % of the restarts reach a well. SAM, which draws nothing, by how far it looks.
 # ```
 
 # %% tags=["parameters"]
@@ -62,11 +61,12 @@ def source(name: str, *what: object, **said: object) -> None:
 
 
 # %% [markdown]
-# ## What counts is the displacement, not ρ
+# ## The same ρ moves a model farther in one optimizer than in another
 #
-# NiG adds a vector of length up to ρ to the gradient, and the step multiplies it by the learning rate η. So its *displacement* is
-# ηρ at most; noise in the model (NiM) has ρ. At η = 0.01 the same ρ means a hundred times more in one than in the other. On test
-# functions we compare at equal displacement. SAM draws nothing: its ρ is how far it looks uphill.
+# NiG adds a vector of length up to ρ to the gradient, and the step multiplies it by the learning rate η. So its displacement is ηρ at
+# most; that of noise in the model (NiM) is ρ. At η = 0.01 the same ρ moves the model a hundred times farther in NiM than in NiG. On test
+# functions we compare at equal displacement. That is not yet equal noise: NiG draws at every update, Basin Hopping once a hop, and NiM
+# only where the gradient is small. SAM draws nothing: its ρ is how far it looks uphill.
 #
 # ```{glue:figure} onset
 # :name: figure-onset
@@ -77,7 +77,7 @@ def source(name: str, *what: object, **said: object) -> None:
 #
 # On the page of [test functions](test-functions.ipynb) ρ is 0.1, so that NiG moves a point by 0.001. That is why most rows of our Table 1
 # are identical. Gradient descent with noise in the model (NiM-GD) waits until the gradient is nearly zero. With the normalised
-# gradient of the paper's eq. 1 it hardly ever is: the noise fires {glue:text}`fires` times in 1,000 updates.
+# gradient of the paper's eq. 1 it hardly ever is: in 1,000 updates the noise fires {glue:text}`fires` times on average.
 #
 # `````{dropdown} More hops do not make small noise large: where restarts end by size
 # At its base settings Basin Hopping (BH) hops four times a run. Of 1,000 updates τ = 200, 50 and 10 make 4, 19 and 99 hops. At a displacement of
@@ -112,34 +112,37 @@ def source(name: str, *what: object, **said: object) -> None:
 # ```
 # `````
 #
-# ## Noise has a temperature, and heat prefers room
+# ## Larger gradient noise favours wider wells
 #
 # With raw gradients NiG is a known process, Langevin dynamics. In $d$ dimensions its temperature is
 # $T = \eta\rho^2 / 2(d + 2)$. In the long run a well holds a share in proportion to $e^{-f/T} / \sqrt{\det H}$, with $H$ its
 # Hessian: the wider and the deeper the well, the more, and each further dimension in which it is wide multiplies that. In ten
 # dimensions up to {glue:text}`ten` % of NiG's restarts end in the wide well, of gradient descent's {glue:text}`ten-plain` %. Our code is tested against this formula.
 #
+# In ten dimensions NiG prefers the wide well at displacements of {glue:text}`times-10`, in a hundred at {glue:text}`times-100`.
+#
 # Depth counts as well. Let the other well be 0.3 deeper. If both are as wide, the same noise prefers the deep one. If the
 # deep one is {glue:text}`deep-wide` times narrower, it prefers the wide one.
 #
-# Basin Hopping (BH) prefers the wide well as well: in two dimensions by up to {glue:text}`hops-most` points, from a displacement of
-# {glue:text}`hops-from` on, as far as from a well to the saddle; in a hundred by up to {glue:text}`hops-most-100`. So does gradient descent with
-# noise in the model (NiM-GD) with raw gradients, by up to {glue:text}`nim-most` points, from {glue:text}`nim-from` on.
+# ## Basin Hopping prefers the wide well, monotonic hops sometimes the narrow one
 #
-# **Monotonic hops can prefer the narrow well.** Monotonic Basin Hopping (MBH) keeps a hop only where the loss falls. With raw gradients and hops of
+# In two dimensions Basin Hopping (BH) needs a displacement of {glue:text}`hops-from` or more to prefer the wide well: the distance from a well to the
+# saddle. It then does so by up to {glue:text}`hops-most` points, in a hundred dimensions by up to {glue:text}`hops-most-100`. Gradient descent with noise in the
+# model (NiM-GD) prefers it with raw gradients, by up to {glue:text}`nim-most` points, from a displacement of {glue:text}`nim-from` on.
+#
+# Monotonic Basin Hopping (MBH) keeps a hop only where the loss falls. With raw gradients and hops of
 # {glue:text}`narrow-from` or more it prefers the narrow well by up to {glue:text}`narrow-most` points, though both are as deep: in the {glue:text}`hop-updates`
 # updates of a hop it gets to the bottom of the narrow well and not of the wide one. With normalised gradients it prefers the wide one
 # in {glue:text}`monotonic` of {glue:text}`monotonic-of` settings that could be judged in two dimensions, and in {glue:text}`monotonic-10` of {glue:text}`monotonic-of-10` in ten.
 #
-# ## SAM with long steps prefers the wide well, with the longest the narrow one
+# ## With raw gradients SAM prefers the wide well, at its largest settings the narrow one
 #
-# Across a well of curvature $k$ SAM bounces from $y$ to $-y$ with $|y| = \eta k \rho / (2 - \eta k)$. Where the bounce is long enough, it leaves. So SAM is
-# skewed to the wide well at raw gradients, a well {glue:text}`sam-ratio` times narrower, and a long look or a large step: by up to {glue:text}`sam-most` points.
+# Across a well of curvature $k$ SAM bounces from $y$ to $-y$ with $|y| = \eta k \rho / (2 - \eta k)$. Where the bounce is long enough, it leaves. So with
+# raw gradients, and a well {glue:text}`sam-ratio` times narrower, SAM prefers the wide well if ρ or η is large: by up to {glue:text}`sam-most` points.
 # With both at their largest, {glue:text}`sam-longest`, it prefers the narrow well by {glue:text}`sam-narrow` points. In 10 and 100 dimensions
-# it is skewed at a ratio of {glue:text}`sam-ratio-more` alone, the largest that was tried: to the wide well, and with the longest steps to the
-# narrow one. With normalised gradients its bounce is shorter than a step, and {glue:text}`sam-normalised` of {glue:text}`sam-normalised-of` settings show a preference.
-# At smaller ratios, and with normalised gradients, a look above {glue:text}`sam-judged` cannot be judged: too many runs end on the ridge between
-# the wells.
+# it has a preference only at a ratio of {glue:text}`sam-ratio-more`, the largest that was tried. There, too, it is for the wide well but at the largest settings. With
+# normalised gradients the bounce is shorter than a step, and {glue:text}`sam-normalised` of {glue:text}`sam-normalised-of` settings show a preference.
+# Above a ρ of {glue:text}`sam-judged` many other settings cannot be judged: too many runs end on the ridge between the wells.
 #
 # **The paper's claim** that NiG-GD and SAM are skewed towards flat minima, and the others are not: both can be, but so can Basin Hopping and NiM-GD, and
 # monotonic hops the other way. The paper prints neither its learning rate nor its ρ, so that we cannot tell which sizes are its own.
@@ -206,17 +209,17 @@ def source(name: str, *what: object, **said: object) -> None:
 # ```
 # `````
 #
-# ## On a network no size of noise helps detectably, and large ones harm
+# ## On Digits no size of noise helps detectably, and large ones harm
 #
-# On Digits our sizes go from no effect to divergence. In {glue:text}`network-better` of {glue:text}`network-cells-of` cells the test accuracy is better than that of
+# Our sizes go from no effect to divergence. In {glue:text}`network-better` of {glue:text}`network-cells-of` cells the test accuracy is better than that of
 # stochastic gradient descent (SGD) with the same learning rate (Holm), in {glue:text}`network-worse` it is worse. With {glue:text}`network-restarts`
 # restarts {glue:text}`network-open` are undecided; {glue:text}`network-lost` diverged. Among the cells are {glue:text}`network-sam` of SAM, with twice the
 # gradients: its best stands {glue:text}`network-sam-best` points from SGD.
 #
 # Where one draw moves the weights equally far at once, noise in the gradient harms more. It scores less than noise in the model in
 # {glue:text}`alike-worse` of {glue:text}`alike-of` such cells (Holm), by up to {glue:text}`alike-most` points, and in {glue:text}`alike-better` of them more; in
-# {glue:text}`alike-lost` further ones it diverges. Momentum carries a draw in the gradient on, to ten times as far. Against noise in the model that
-# moves ten times as far at once it still scores less in {glue:text}`momentum-worse` of {glue:text}`momentum-of` cells. Noise in the gradient is drawn at each of
+# {glue:text}`alike-lost` of the {glue:text}`alike-of` it diverges. Momentum can make one draw in the gradient travel ten times as far. So we also compared it with
+# noise in the model of ten times the displacement: it still scores less in {glue:text}`momentum-worse` of {glue:text}`momentum-of` cells. Noise in the gradient is drawn at each of
 # {glue:text}`alike-draws` steps. Noise in the model waits for a small gradient, and is drawn {glue:text}`alike-rare` times.
 #
 # More hops do not help Basin Hopping detectably, and harm where they are long. With 5, 25 and 100 hops a run NiM-BH stands
@@ -296,9 +299,12 @@ source(
 
 skewed = flat[(flat["preference"] == "wide") & (flat["algorithm"] == "NiG-GD")]
 glue("most", f"{skewed['change'].max():.0f}", display=False)
-for size, name in ((10, "times-10"), (100, "times-100")):
-    found = level[size].query("preference == 'wide' and algorithm == 'NiG-GD'")["displacement"]
-    glue(name, f"{found.min():g} to {found.max():g}", display=False)
+for size in (10, 100):
+    found = level[size].query("preference == 'wide' and algorithm == 'NiG-GD'")
+    glue(f"most-{size}", f"{found['change'].max():.0f}", display=False)
+    spans = found.groupby("normalized")["displacement"].agg(["min", "max"])
+    words = [f"{low:g} to {high:g} with {kinds[one]} gradients" for one, low, high in spans.itertuples()]
+    glue(f"times-{size}", page.listed(words), display=False)
 glue("nig-ratio", f"{skewed['ratio'].min():g}", display=False)
 glue(
     "times",
@@ -350,7 +356,7 @@ glue("sam-judged", f"{judged['displacement'].max():g}", display=False)
 sure = preferred[2][(preferred[2]["depth"] < 0) & (preferred[2]["algorithm"] == "NiG-GD")]
 glue(
     "deep-wide",
-    page.listed(f"{x:g}" for x in sorted(set(sure.loc[sure["preference"] == "wide", "ratio"]))),
+    " or ".join(f"{x:g}" for x in sorted(set(sure.loc[sure["preference"] == "wide", "ratio"]))),
     display=False,
 )
 _, warm = wide(level[10], ("NiG-GD",))
@@ -366,7 +372,7 @@ page.figure(
     "onset",
     lambda width: noise_figures.onset(width, there[~there["algorithm"].isin(("SAM", "NiG-MBH", "NiM-MBH"))]),
     alt="Against ρ, noise in the gradient begins to move restarts a hundred times later than noise in the model; against the "
-    "displacement the lines lie together.",
+    "displacement the two Basin Hoppings lie together; noise in the gradient, drawn at each update, lies above them.",
 )
 hops = moved[(moved["landscape"] == "six-hump-camel") & moved["normalized"] & (moved["lr"] == 0.01)]
 hops = hops.sort_values("tau", ascending=False).set_index(["algorithm", "displacement"])["moved"]

@@ -113,6 +113,7 @@ def distances_from_sgd(table: pd.DataFrame, width: int) -> Figure:
         axes.axvline(1, color="#444444", linewidth=0.8)
         axes.set(title=task_title(task), xlim=(0.04, 6.5), ylim=(len(names) - 0.5, -0.5))
         axes.set_xticks([0.1, 1.0], ["0.1", "1"])
+        axes.set_xlabel("distance")
         axes.set_yticks(range(len(names)), [""] * len(names) if place % left_most else names)
         axes.tick_params(axis="y", length=0)
     return figure
