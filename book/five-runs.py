@@ -511,6 +511,11 @@ for name in ("initialisation", "split", "order", "all"):
     glue(f"source-{name}", f"{said[name]:.1f}" if name in said else "–", display=False)
 excess = 100 * sources.set_index("source")["share"].get("interactions", float("nan")) if len(sources) else float("nan")
 glue("together", f"{excess / 2:.0f} to {excess:.0f}", display=False)
+parts = sources.set_index("source") if len(sources) else pd.DataFrame()
+for name, scale in (("less", 50), ("more", 100)):
+    ends = parts.loc["interactions", ["variance_low", "variance_high"]] if len(parts) else ()
+    words = [f"{scale * end / parts.loc['all', 'variance']:.0f}" for end in ends]
+    glue(f"together-{name}", f"[{', '.join(words)}]", display=False)
 glue("provenance-lucky", page.provenance(lucky, "restart-spread.csv", profile=profile, algorithm="SGD"), display=False)
 glue(
     "provenance-sources",
@@ -523,9 +528,9 @@ glue(
 # At a constant learning rate SGD's last models scatter by {glue:text}`lucky-sd-base` points (SD), and errors that are
 # independent in each test image would give at most {glue:text}`lucky-share-base` % of that variance. With an annealed
 # rate they scatter by {glue:text}`lucky-sd-annealed` points, of which such errors give {glue:text}`lucky-share-annealed` %
-# (brackets: 95 % intervals). So most of a run's luck would be there on other test images, too. Smaller test
-# sets leave more to luck: of annealed runs such errors give {glue:text}`lucky-share-digits` % of the variance on Digits, with
-# {glue:text}`lucky-digits` test images, and {glue:text}`lucky-share-texts` % on TweetEval, with {glue:text}`lucky-texts` texts.
+# (brackets: 95 % intervals). So most of a run's luck would be there on other test images, too. On the
+# smaller tasks annealed runs differ less, and such errors give more of it: {glue:text}`lucky-share-digits` % of the variance on Digits
+# ({glue:text}`lucky-digits` test images), and {glue:text}`lucky-share-texts` % of that of the accuracy on TweetEval ({glue:text}`lucky-texts` texts).
 #
 # `````{dropdown} Spread over restarts, and what independent errors would give
 # ````{table} SGD's last model on the whole test set: SD over restarts of the accuracy, SD if errors were independent in each example, share of the variance, with 95 % intervals. At most: only the mean accuracy is known.
@@ -541,7 +546,8 @@ glue(
 # but the split into training and validation, {glue:text}`source-split`; all but the order of the examples,
 # {glue:text}`source-order`; nothing, {glue:text}`source-all`. The variances of the parts add up to more than the last:
 # each source alone brings in its interactions with the others. These make {glue:text}`together` % of the variance: the
-# less if they are between all three sources, the more if between two.
+# less if they are between all three sources, the more if between two (95 % intervals {glue:text}`together-less` and
+# {glue:text}`together-more` %).
 #
 # ````{table} SGD with one source of chance left free, on tasks of which these runs are there: SD in points, and the share of the variance of all together, with 95 % interval.
 # :name: table-sources

@@ -23,7 +23,7 @@
 # :name: figure-phases
 #
 # Two equally deep wells in two dimensions, one of them narrower (in the lowest row, as wide), by the normalised gradient, which always has length 1, and by the raw one. Colour: points more in the wide well than by gradient descent; the number stands left of the cell with the largest difference. Differences are
-# tested with Holm's correction, and judged where {glue:text}`reached` % of the restarts reach a well. SAM, which draws nothing, by how far it looks.
+# tested with Holm's correction over all settings that are judged, and judged where {glue:text}`reached` % of the restarts reach a well. SAM, which draws nothing, by how far it looks.
 # ```
 
 # %% tags=["parameters"]
@@ -43,6 +43,7 @@ from popview.book.figures import noise as noise_figures
 from popview.book.names import landscape_title
 from popview.book.tables import noise as noise_tables
 from popview.landscapes import get
+from popview.landscapes.transitions import landscape_of, sweep_settings
 from popview.populations import landscape_sweeps, noise_outcomes
 from popview.runs import status, store
 from popview.runs.grids import grid_specs
@@ -128,12 +129,14 @@ def source(name: str, *what: object, **said: object) -> None:
 #
 # In two dimensions Basin Hopping (BH) needs a displacement of {glue:text}`hops-from` or more to prefer the wide well: the distance from a well to the
 # saddle. It then does so by up to {glue:text}`hops-most` points, in a hundred dimensions by up to {glue:text}`hops-most-100`. Gradient descent with noise in the
-# model (NiM-GD) prefers it with raw gradients, by up to {glue:text}`nim-most` points, from a displacement of {glue:text}`nim-from` on.
+# model (NiM-GD) prefers it with raw gradients, by up to {glue:text}`nim-most` points, at a displacement of {glue:text}`nim-from`.
 #
-# Monotonic Basin Hopping (MBH) keeps a hop only where the loss falls. With raw gradients and hops of
-# {glue:text}`narrow-from` or more it prefers the narrow well by up to {glue:text}`narrow-most` points, though both are as deep: in the {glue:text}`hop-updates`
-# updates of a hop it gets to the bottom of the narrow well and not of the wide one. With normalised gradients it prefers the wide one
-# in {glue:text}`monotonic` of {glue:text}`monotonic-of` settings that could be judged in two dimensions, and in {glue:text}`monotonic-10` of {glue:text}`monotonic-of-10` in ten.
+# Monotonic Basin Hopping (MBH) keeps a hop only where the loss falls. Between equally deep wells that is a tie. It is decided by how near to
+# the bottom each descent comes, and in the narrow well that is nearer. So with raw gradients MBH prefers the narrow well: in two dimensions
+# at ratios of {glue:text}`narrow-ratio` or more and displacements of {glue:text}`narrow-from` or more, by up to {glue:text}`narrow-most` points. Depth overrules this. Let a hop have
+# 200 updates: of equally deep wells {glue:text}`tie-wide` % of the restarts end in the wide one, and {glue:text}`higher-wide` % if the narrow one is 0.001 higher.
+# With normalised gradients MBH prefers the wide one in {glue:text}`monotonic` of {glue:text}`monotonic-of` settings that could be judged in two dimensions, and in
+# {glue:text}`monotonic-10` of {glue:text}`monotonic-of-10` in ten.
 #
 # ## With raw gradients SAM prefers the wide well, at its largest settings the narrow one
 #
@@ -213,7 +216,9 @@ def source(name: str, *what: object, **said: object) -> None:
 #
 # Our sizes go from no effect to divergence. In {glue:text}`network-better` of {glue:text}`network-cells-of` cells the test accuracy is better than that of
 # stochastic gradient descent (SGD) with the same learning rate (Holm), in {glue:text}`network-worse` it is worse. With {glue:text}`network-restarts`
-# restarts {glue:text}`network-open` are undecided; {glue:text}`network-lost` diverged. Among the cells are {glue:text}`network-sam` of SAM, with twice the
+# restarts {glue:text}`network-open` are undecided, and in {glue:text}`network-wide` of these a gain above half a point is not excluded. In
+# {glue:text}`network-lost` fewer than two restarts survive. {glue:text}`network-same` cells of monotonic hops are left out: no hop was undone, so that they repeat
+# NiM-BH's runs. Among the cells are {glue:text}`network-sam` of SAM, with twice the
 # gradients: its best stands {glue:text}`network-sam-best` points from SGD.
 #
 # Where one draw moves the weights equally far at once, noise in the gradient harms more. It scores less than noise in the model in
@@ -349,8 +354,16 @@ for rows, where in ((flat, ""), (level[10], "-10")):
     glue(f"monotonic-of{where}", len(judged), display=False)
 narrow = flat[(flat["preference"] == "narrow") & flat["algorithm"].isin(["NiG-MBH", "NiM-MBH"])]
 glue("narrow-from", f"{narrow['displacement'].min():g}", display=False)
+glue(
+    "narrow-ratio",
+    f"{narrow.groupby('ratio')['algorithm'].nunique().loc[lambda n: n == 2].index.min():g}",
+    display=False,
+)
+control = {"restarts": 200, "iterations": 1000, "seed": 0, "lr": 0.01, "rho": 3.0, "normalized": False, "tau": 200}
+for name, depth in (("tie", 0.0), ("higher", 0.001)):
+    (found,) = sweep_settings("NiM-MBH", [control | {"landscape": landscape_of("two-well", 2, 20.0, depth)}])
+    glue(f"{name}-wide", f"{100 * found['transitions'][:, 0].sum() / control['restarts']:.0f}", display=False)
 glue("narrow-most", f"{-narrow['change'].min():.0f}", display=False)
-glue("hop-updates", f"{narrow['tau'].iloc[0]:.0f}", display=False)
 judged, _ = wide(flat[flat["normalized"] | (flat["ratio"] < looking["ratio"].min())], ("SAM",))
 glue("sam-judged", f"{judged['displacement'].max():g}", display=False)
 sure = preferred[2][(preferred[2]["depth"] < 0) & (preferred[2]["algorithm"] == "NiG-GD")]
@@ -440,7 +453,10 @@ for side, weights in (("below", deeper["weight"] < price), ("above", deeper["wei
     glue(f"bought-{side}", f"{row['flattest']:.0f}", display=False)
 
 restarts = noise_outcomes.noise_outcomes(profile, "digits")
-cells = noise_outcomes.against_plain(restarts)
+all_cells = noise_outcomes.against_plain(restarts)
+distinct = noise_outcomes.without_repeats(restarts)
+cells = noise_outcomes.against_plain(distinct)
+glue("network-same", len(all_cells) - len(cells), display=False)
 page.figure(
     "network",
     lambda width: noise_figures.on_task(width, cells[cells["tau"].isna() | (cells["tau"] == 20)]),
@@ -451,6 +467,7 @@ adjusted = holm(noisy["p_value"])
 glue("network-cells-of", len(cells[cells["algorithm"] != "SGD"]), display=False)
 glue("network-better", int(((adjusted <= 0.05) & (noisy["estimate"] > 0)).sum()) or "none", display=False)
 glue("network-open", int((adjusted > 0.05).sum()), display=False)
+glue("network-wide", int(((adjusted > 0.05) & (noisy["high"] > 0.5)).sum()), display=False)
 glue("network-lost", int((cells["algorithm"] != "SGD").sum()) - len(noisy), display=False)
 glue("network-worse", int(((adjusted <= 0.05) & (noisy["estimate"] < 0)).sum()), display=False)
 page.table("network-cells", noise_tables.network_cells(cells))
@@ -472,7 +489,7 @@ rare = alike["draws_second"]
 glue("alike-rare", f"{rare.min():.0f} to {rare.max():.0f}", display=False)
 page.table("alike", noise_tables.alike(alike))
 hopping = cells[(cells["algorithm"] == "NiM-BH") & (cells["lr"] == 0.05)].sort_values("tau", ascending=False)
-kept = cells[(cells["algorithm"] == "NiM-MBH") & (cells["lr"] == 0.05) & (cells["rho"] == 5.0)]
+kept = all_cells.query("algorithm == 'NiM-MBH' and lr == 0.05 and rho == 5.0")
 glue(
     "hops-kept",
     page.listed(with_interval(kept.sort_values("tau", ascending=False), "estimate", form="+.1f")),

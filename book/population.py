@@ -119,7 +119,7 @@ page.figure(
 # checkpoints a run, a second run of SGD adds {glue:text}`second-runs` points. The best other optimizer in SGD's place adds
 # {glue:text}`other-optimizers`.
 #
-# ````{table} Gain in points over the last model of one run of SGD at base settings, with 95 % intervals over restarts. "Best other optimizer" is the one with the highest mean, named in brackets. "Constant, searched": SGD at the constant learning rate and weight decay that the search of SWA chose, for its averaged weights.
+# ````{table} Gain in points over the last model of one run of SGD at base settings, with 95 % intervals over restarts. "Best other optimizer" is the one with the highest mean, named in brackets. "As SWA's search chose": SGD at the constant learning rate and weight decay that the search of SWA chose, for its averaged weights.
 # :name: table-population
 # ```{glue:md} uses
 # :format: myst
@@ -141,7 +141,7 @@ LINES = {
 uses = pd.DataFrame({"what is used": list(LINES.values())})
 for task in arms:
     uses[task_title(task)] = [cell(choice(task, words), "other" in words) for words in LINES]
-for variant, settings in (("constant", "constant, searched"), ("annealed", "annealed")):
+for variant, settings in (("constant", "constant, as SWA's search chose"), ("annealed", "annealed")):
     for more, words in (("", "one run"), (", 2 restarts", "two runs"), (", 10 restarts", "ten runs")):
         lines = [cell(choice(task, variant + more, variant), False) for task in arms]
         if any(line != "–" for line in lines):

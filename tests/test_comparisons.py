@@ -418,7 +418,8 @@ class TestWords:
     def test_verdicts_that_changed_name_the_last_reading_before(self):
         def read(**verdicts):
             rows = [
-                {"task": "digits", "a": a, "b": "SGD", "verdict": v, "direction": "level"} for a, v in verdicts.items()
+                {"task": "digits", "a": a, "b": "SGD", "verdict": v, "direction": "level", "restarts": 5}
+                for a, v in verdicts.items()
             ]
             return pd.DataFrame(rows)
 
@@ -431,8 +432,8 @@ class TestWords:
             ["SAM – SGD", "one model"],
             ["SWA – SGD", "fresh seeds"],
         ]
-        assert found["old"].tolist() == ["same within the margin (SetA)", "better (SetA)"]
-        assert found["new"].tolist() == ["too few runs to tell (last)", "worse (annealed)"]
+        assert found["old"].tolist() == ["same within the margin (SetA, 5 runs)", "better (SetA, 5 runs)"]
+        assert found["new"].tolist() == ["too few runs to tell (last, 5 runs)", "worse (annealed, 5 runs)"]
 
     def test_five_restarts_are_compared_by_the_paired_t_test_both_ways(self):
         values = restarts(5, {"SGD": 0.0, "SAM": 0.05, "NiM-SGD": 0.0})

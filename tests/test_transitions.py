@@ -120,6 +120,17 @@ class TestPreference:
             assert scipy.stats.binomtest(int(counts[0, 1]), moved).pvalue > 1e-3
 
 
+class TestTies:
+    """Monotonic hops between wells: the narrow one comes nearer to its bottom, and depth overrules that."""
+
+    @pytest.mark.parametrize(("height", "wide"), [(0.0, False), (0.001, True)])
+    def test_a_tie_is_broken_by_what_is_left_of_the_descent(self, height, wide):
+        surface = landscape_of("two-well", ratio=20.0, depth=height)
+        s = sample(surface, "NiM-MBH", 200, iterations=1000, lr=0.01, rho=3.0, tau=200, normalized=False)
+        share = (places(s) == 0).float().mean()
+        assert share > 0.9 if wide else share < 0.4
+
+
 class TestPenalty:
     """Two wells of which the narrow one is 0.3 deeper and 8 sharper are worth the same at a weight of 0.3 / 8."""
 

@@ -56,6 +56,25 @@ def _restarts(spec: GridSpec, root: Path) -> pd.DataFrame:
     )
 
 
+def without_repeats(restarts: pd.DataFrame) -> pd.DataFrame:
+    """Leave out cells whose runs are those of another cell, restart by restart: they are not another test.
+
+    So it is where no hop of a monotonic algorithm is undone.
+
+    Parameters
+    ----------
+    restarts : DataFrame
+        As `noise_outcomes` returns it.
+    """
+    seen, kept = set(), []
+    for key, cell in restarts.groupby(CELL, sort=False, dropna=False):
+        runs = tuple(cell.sort_values("seed")[["train_loss", "accuracy", "distance"]].to_numpy().ravel())
+        if (key[1], runs) not in seen:
+            kept.append(cell)
+        seen.add((key[1], runs))
+    return pd.concat(kept, ignore_index=True) if kept else restarts
+
+
 def against_plain(restarts: pd.DataFrame, outcomes: Sequence[str] = ("accuracy", "distance")) -> pd.DataFrame:
     """Return the means of each cell, and the accuracy's difference to SGD of the same learning rate, paired by seed.
 

@@ -103,8 +103,9 @@ def search_summary(scores: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Per algorithm: ``algorithm, cells, diverged`` (of the first rung), ``chosen`` (hyperparameter → value; empty
         where the search has not ended), ``at_end`` (names of those of which the chosen value is the grid's lowest or
-        highest), ``best`` (highest mean validation score of a cell, of finalists where there are any), ``share`` (of
-        the highest ``best`` of all algorithms: below a half an algorithm would count as never trained).
+        highest), ``best`` (validation score of the chosen cell, at the whole budget where it is a finalist; before the
+        choice, of the best cell), ``share`` (of the highest ``best`` of all algorithms: below a half an algorithm would
+        count as never trained).
     """
     rows = []
     for algorithm, own in scores.groupby("algorithm", sort=False) if len(scores) else ():
@@ -114,7 +115,8 @@ def search_summary(scores: pd.DataFrame) -> pd.DataFrame:
         chosen = picked.iloc[0][axes].to_dict() if len(picked) else {}
         row: dict[str, Any] = {"algorithm": algorithm, "cells": len(first), "diverged": int(first["diverged"].sum())}
         ends = [name for name, value in chosen.items() if value in (first[name].min(), first[name].max())]
-        reached = (last if len(last) else first).groupby("cell")["validation_metric"].mean().max()
+        picked = last[last["chosen"]] if last["chosen"].any() else first[first["chosen"]]
+        reached = picked["validation_metric"].mean() if len(picked) else first["validation_metric"].max()
         rows.append(row | {"chosen": chosen, "at_end": ends, "best": reached})
     table = pd.DataFrame(rows)
     return table.assign(share=table["best"] / table["best"].max()) if rows else table

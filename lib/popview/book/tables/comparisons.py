@@ -312,7 +312,7 @@ def changed_verdicts(*readings: tuple[str, pd.DataFrame, str]) -> pd.DataFrame:
             old = before.get(key)
             if old is not None and old[1] != verdict:
                 comparison = f"{row['a']} – {row['b']}"
-                told = {"old": f"{old[1]} ({old[0]})", "new": f"{verdict} ({name})", "reason": reason}
+                told = {"old": old[0], "new": f"{verdict} ({name}, {row['restarts']} runs)", "reason": reason}
                 rows.append({"task": task_title(row["task"]), "comparison": comparison, **told})
-            before[key] = name, verdict
+            before[key] = f"{verdict} ({name}, {row['restarts']} runs)", verdict
     return pd.DataFrame(rows)

@@ -91,7 +91,7 @@ def searches_table(summary: pd.DataFrame) -> pd.DataFrame:
             "at an end of the grid": summary["at_end"].map(
                 lambda names: ", ".join(SHORT.get(name, name) for name in names) or "–"
             ),
-            "best validation score, %": (100 * summary["best"]).map("{:.1f}".format),
+            "validation score, %": (100 * summary["best"]).map("{:.1f}".format),
             "of the best algorithm's, %": (100 * summary["share"]).map("{:.0f}".format),
         }
     )

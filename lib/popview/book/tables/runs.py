@@ -36,13 +36,18 @@ def to_come_table(rows: pd.DataFrame) -> pd.DataFrame:
             "task": task_title(str(task)),
             "runs": str(variant),
             "restarts to come": ", ".join(f"{row.algorithm} {row.restarts}" for row in group.itertuples()),
-            "core-hours": f"≈ {group['core_hours'].sum(skipna=False):.1f}",
+            "core-hours": _span(group, ".1f"),
             "command": f"`{group['command'].iloc[0]}`",
         }
         for (task, variant), group in rows.groupby(["task", "variant"], sort=False)
     ]
-    whole = f"≈ {rows['core_hours'].sum(skipna=False):.0f}" if len(rows) else "0"
-    return pd.DataFrame([*lines, {"task": "in all", "core-hours": whole}]).fillna("")
+    return pd.DataFrame([*lines, {"task": "in all", "core-hours": _span(rows, ".0f")}]).fillna("")
+
+
+def _span(rows: pd.DataFrame, form: str) -> str:
+    """Write the core-hours at the fastest pace and at the algorithms' own."""
+    ends = [format(rows[name].sum(skipna=False), form) for name in ("least_hours", "core_hours")]
+    return "≈ " + " to ".join(dict.fromkeys(ends))
 
 
 def finals(values: Mapping[tuple[str, str], pd.DataFrame], scale: float = 100.0) -> pd.DataFrame:
