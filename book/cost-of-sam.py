@@ -41,6 +41,7 @@ from popview.book.results import each
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import costs as cost_tables
 from popview.populations import confirmation, equal_budget, tables, time_to_target
+from popview.populations.control_arms import control_arms
 from popview.populations.embedded import train_embedded
 from popview.populations.unfinished import unfinished
 
@@ -78,7 +79,8 @@ late = each(results, profile, unfinished)
 # All learning rates here are constant, so a run that is stopped early is the run of the smaller budget. With a falling
 # learning rate it is not. In the annealed runs, whose rules were fixed beforehand, SAM therefore has half of SGD's epochs
 # and its own search and schedule, and its gradients are as many as SGD's without a cut. So they stand in none of the
-# tables here. Complete so far: {glue:text}`annealed`.
+# tables here. Complete so far: {glue:text}`annealed`. With all of SGD's epochs, and so twice its gradients, the same settings give
+# {glue:text}`annealed-equal`.
 #
 # ## The other optimizers cost as much as SGD, but for NiM-SGD
 #
@@ -166,6 +168,13 @@ said = (
     else []
 )
 glue("annealed", "; ".join(said) or "no task", display=False)
+arms = cells.stack({(name, "annealed"): control_arms(profile, name) for name in dict.fromkeys(own.get("task", []))})
+equal = arms[arms["arm"] == "equal-epochs"] if len(arms) else pd.DataFrame()
+told = cells.with_interval(equal, "difference", 100) if len(equal) else ()
+words = [
+    f"{task_title(name)} {difference} points" for name, difference in zip(equal.get("task", ()), told, strict=True)
+]
+glue("annealed-equal", "; ".join(words) or MISSING, display=False)
 
 page.show("equal", metric, lambda table: cost_tables.equal(table, loss))
 both = pd.concat([metric.assign(value="test_metric"), loss.assign(value="log10 train_loss")], ignore_index=True)

@@ -117,14 +117,14 @@ def test_an_interval_for_other_restarts_and_other_images(real_hub) -> None:
 
 
 def test_control_arms() -> None:
-    """SAM at equal epochs, and twenty hops, on Digits."""
-    ours = control_arms("laptop", "digits").set_index(["arm", "a"])
-    sgd = scores("digits", "SGD", "annealed")
-    for arm, name in (("equal-epochs", "SAM"), ("twenty-hops", "NiG-BH"), ("twenty-hops", "NiM-BH")):
-        found = scipy.stats.ttest_rel(scores("digits", name, arm), sgd)
+    """SAM at equal epochs, and twenty hops on Digits."""
+    hops = [("digits", "twenty-hops", "NiG-BH"), ("digits", "twenty-hops", "NiM-BH")]
+    for task, arm, name in [("digits", "equal-epochs", "SAM"), ("cifar10", "equal-epochs", "SAM"), *hops]:
+        ours, sgd = control_arms("laptop", task).set_index(["arm", "a"]), scores(task, "SGD", "annealed")
+        found = scipy.stats.ttest_rel(scores(task, name, arm), sgd)
         row, (low, high) = ours.loc[(arm, name)], found.confidence_interval()
         assert (row["low"], row["high"]) == pytest.approx((low, high))
-        assert row["annealed_difference"] == pytest.approx((scores("digits", name, "annealed") - sgd).mean())
+        assert row["annealed_difference"] == pytest.approx((scores(task, name, "annealed") - sgd).mean())
     assert control_arms("laptop", "tweeteval").empty
 
 
