@@ -473,7 +473,7 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # ```
 # ````
 #
-# Least is {glue:text}`searched-least`. On texts SGD alone has been searched.
+# Least is {glue:text}`searched-least`. Searched so far: {glue:text}`searched-so-far`.
 #
 # A grid was lengthened once, where SGD's search on CIFAR-10 chose its highest learning rate; the other algorithms' grids there
 # grew with it. It was not where other searches ended at an end: the best setting may lie beyond.
@@ -767,6 +767,12 @@ if len(summary):
     glue("searched-least", least, display=False)
 else:
     glue("searched-least", MISSING, display=False)
+so_far = summary.groupby("task", sort=False)["algorithm"].agg(page.listed) if len(summary) else pd.Series(dtype=str)
+glue(
+    "searched-so-far",
+    "; ".join(f"on {task_title(name)} {who}" for name, who in so_far.items()) or MISSING,
+    display=False,
+)
 page.show("searches", summary, confirmed_tables.searches_table)
 scores = pd.concat([pd.DataFrame(), *(table.assign(task=name) for name, table in scores.items())], ignore_index=True)
 glue(

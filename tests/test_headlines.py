@@ -19,6 +19,7 @@ from popview.populations.restart_spread import load_differences
 FILES = Path(__file__).parent.parent / "data" / "optimizers" / "laptop"
 FAMILY = ("NiG-SGD", "NiM-SGD", "SAM", "NiG-BH", "NiM-BH", "AdamW", "SWA")  # of seven, held at 2.5 %
 MARGINS = {"cifar10": 0.01, "digits": 0.005}
+CONFIRMED = {"cifar10": 7, "digits": 7, "tweeteval": 1}  # rivals that are there, at least
 
 
 def told(file: Path) -> dict:
@@ -44,12 +45,12 @@ def holm(p: dict[str, float], level: float) -> set[str]:
     return rejected
 
 
-@pytest.mark.parametrize("task", MARGINS)
+@pytest.mark.parametrize("task", CONFIRMED)
 def test_annealed_comparisons_with_sgd(task: str) -> None:
     decided = confirmation.decisions()
     ours = confirmation.confirm_tasks(confirmation.confirmed_tasks("laptop", decided, task), decided)
     ours = ours[ours["family"] == "all"].set_index("a")
-    sgd, margin = scores(task, "SGD", "annealed"), MARGINS[task]
+    sgd, margin = scores(task, "SGD", "annealed"), MARGINS.get(task, 0.02)
     differ, same, means = {}, {}, {}
     for name in FAMILY:
         gap = scores(task, name, "annealed") - sgd
@@ -60,7 +61,7 @@ def test_annealed_comparisons_with_sgd(task: str) -> None:
             sides = ((-margin, "greater"), (margin, "less"))
             same[name] = max(scipy.stats.ttest_1samp(gap, end, alternative=side).pvalue for end, side in sides)
     assert set(ours.index) == set(means)
-    assert len(means) >= 5
+    assert len(means) >= CONFIRMED[task]
     apart, alike = holm(differ, 0.025), holm(same, 0.025)
     for name, mean in means.items():
         word = "equivalent" if name in alike else "inconclusive"
