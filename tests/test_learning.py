@@ -94,7 +94,8 @@ class TestSecondHalves:
 @pytest.mark.slow
 def test_on_shipped_results_loss_and_score_go_together_where_networks_still_learn():
     """The finding of the first page: at constant rates, settings that still learn and settings that are flat do not
-    overlap in τ. Annealed, a score gains as the rate falls, whatever the loss does, and τ is small.
+    overlap in τ. Annealed, a score gains as the rate falls: on Digits whatever the loss does, and τ is small; on CIFAR-10
+    both go on, and τ is as large as that of settings that still learn.
 
     And that more is not said: on GoEmotions, which still learns, loss chooses no better than the last checkpoints.
     """
@@ -106,8 +107,10 @@ def test_on_shipped_results_loss_and_score_go_together_where_networks_still_lear
         parts.append(halves.join(choice, on="algorithm"))
     every = pd.concat(parts).dropna(subset="tau")
     table, annealed = every[every["variant"] != "annealed"], every[every["variant"] == "annealed"]
-    assert set(annealed["task"]) == {"digits"}
-    assert annealed["tau"].between(0.2, 0.45).all()
+    assert set(annealed["task"]) == {"digits", "cifar10"}
+    assert annealed.query("task == 'digits'")["tau"].between(0.2, 0.45).all()
+    assert annealed.query("task == 'cifar10'")["tau"].min() > 0.5
+    assert annealed.query("task == 'cifar10'")["difference"].abs().max() < 0.003  # and yet the last are as good
     learning, flat = (table[table["learning"] == word] for word in (True, False))
     assert learning["tau"].min() > flat["tau"].max()
     assert set(learning["task"]) == {"cifar10", "goemotions", "digits"}
