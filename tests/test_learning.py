@@ -94,8 +94,8 @@ class TestSecondHalves:
 @pytest.mark.slow
 def test_on_shipped_results_loss_and_score_go_together_where_networks_still_learn():
     """The finding of the first page: at constant rates, settings that still learn and settings that are flat do not
-    overlap in τ. Annealed, a score gains as the rate falls: on Digits whatever the loss does, and τ is small; on CIFAR-10
-    both go on, and τ is as large as that of settings that still learn.
+    overlap in τ. Annealed, a score gains as the rate falls: on Digits whatever the loss does, and τ is small; on
+    CIFAR-10 both go on, and τ is as large as that of settings that still learn.
 
     And that more is not said: on GoEmotions, which still learns, loss chooses no better than the last checkpoints.
     """
