@@ -530,7 +530,7 @@ glue("copies", ", ".join(copies) or "none", display=False)
 #
 # `````{dropdown} Means over tasks
 # A task weighs by how certain its difference is. Where the tasks' true differences do not seem to vary (SD between tasks 0), nearly all the
-# weight in points is that of Digits, with 100 runs, and these means say little of the other tasks.
+# weight in points is that of Digits, with 100 runs. These means then say little of the other tasks.
 #
 # ````{table} Random-effects mean over tasks of the difference to SGD, with 95 % interval, in points and in margins of each task. Unfinished: tasks left out.
 # :name: table-over-tasks

@@ -529,7 +529,7 @@ glue(
 # independent in each test image would give at most {glue:text}`lucky-share-base` % of that variance. With an annealed
 # rate they scatter by {glue:text}`lucky-sd-annealed` points, of which such errors give {glue:text}`lucky-share-annealed` %
 # (brackets: 95 % intervals). So most of a run's luck would be there on other test images, too. On the
-# smaller tasks annealed runs differ less, and such errors give more of it: {glue:text}`lucky-share-digits` % of the variance on Digits
+# smaller tasks annealed runs differ less, and such errors give more of it. They give {glue:text}`lucky-share-digits` % of the variance on Digits
 # ({glue:text}`lucky-digits` test images), and {glue:text}`lucky-share-texts` % of that of the accuracy on TweetEval ({glue:text}`lucky-texts` texts).
 #
 # `````{dropdown} Spread over restarts, and what independent errors would give

@@ -16,8 +16,8 @@
 # By {glue:text}`worse`, sharper minima have a higher test error on Digits: rank correlations of
 # {glue:text}`varied` where one setting varies. But settings that give flatter minima also give a lower training loss. With that taken
 # out, measures contradict each other: where the learning rate varies, they go from {glue:text}`beyond`. Averaged over the four settings,
-# the error is higher by {glue:text}`sure`, and lower by {glue:text}`sure-less`{glue:text}`unsure`. On corrupted images, sharper minima
-# have the higher extra error by {glue:text}`sure-robust`, and the lower by {glue:text}`sure-robust-less`.
+# the error is then higher according to {glue:text}`sure`, and lower according to {glue:text}`sure-less`{glue:text}`unsure`. On corrupted
+# images, sharper minima have the higher extra error according to {glue:text}`sure-robust`, and the lower according to {glue:text}`sure-robust-less`.
 #
 # ```{glue:figure} relations
 # :name: figure-flatness-relations
@@ -498,8 +498,8 @@ glue("same", f"{100 * apart.item():.5f} %", display=False)
 # ```
 # ````
 #
-# *Flat generalizes better* is judged as the article puts it, with the training loss left in and failed runs counted: what trains badly is
-# sharp and errs. [The first figure](figure-flatness-relations) says what is left beyond that. *Slower* is judged at equal epochs. At equal
+# *Flat generalizes better* is judged as the article puts it, with the training loss left in and failed runs counted. What trains
+# badly is sharp and errs. [The first figure](figure-flatness-relations) says what is left beyond that. *Slower* is judged at equal epochs. At equal
 # gradients SAM's training loss on Digits is {glue:text}`slower-gradients` times SGD's.
 #
 # Ensembles of runs have no minimum of their own: whether they are flat is asked of SWA (stochastic weight averaging), an ensemble that is one

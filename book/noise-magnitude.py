@@ -16,8 +16,8 @@
 # Of two equally deep wells, one is narrower. Noise in the gradient (NiG) brings more restarts into the wide one than gradient descent
 # does: in two dimensions up to {glue:text}`most` points more, in ten up to {glue:text}`most-10`. The *displacement* is the farthest that one draw of noise
 # can move the model. In two dimensions NiG prefers the wide well only if the other is at least {glue:text}`nig-ratio` times narrower, and only at a
-# displacement of {glue:text}`times`. With smaller noise we detect no preference; with larger noise NiG shows none, or too few of its restarts
-# reach a well. Sharpness-aware minimization (SAM) prefers the wide well if the other is {glue:text}`sam-ratio` times narrower and its ρ is large.
+# displacement of {glue:text}`times`. With smaller noise we detect no preference. Larger noise shows none either, or keeps too many restarts
+# from any well. Sharpness-aware minimization (SAM) prefers the wide well if the other is {glue:text}`sam-ratio` times narrower and its ρ is large.
 #
 # ```{glue:figure} phases
 # :name: figure-phases
@@ -127,8 +127,8 @@ def source(name: str, *what: object, **said: object) -> None:
 #
 # ## Basin Hopping prefers the wide well, monotonic hops sometimes the narrow one
 #
-# In two dimensions Basin Hopping (BH) needs a displacement of {glue:text}`hops-from` or more to prefer the wide well: the distance from a well to the
-# saddle. It then does so by up to {glue:text}`hops-most` points, in a hundred dimensions by up to {glue:text}`hops-most-100`. Gradient descent with noise in the
+# In two dimensions Basin Hopping (BH) prefers the wide well only from a displacement of {glue:text}`hops-from` on. That is the distance from a well to
+# the saddle. It then does so by up to {glue:text}`hops-most` points, in a hundred dimensions by up to {glue:text}`hops-most-100`. Gradient descent with noise in the
 # model (NiM-GD) prefers it with raw gradients, by up to {glue:text}`nim-most` points, at a displacement of {glue:text}`nim-from`.
 #
 # Monotonic Basin Hopping (MBH) keeps a hop only where the loss falls. Between equally deep wells that is a tie. It is decided by how near to

@@ -88,7 +88,7 @@ for label, words in (("second-runs", "second run"), ("other-optimizers", "other 
 rest = arms["cifar10"] if "cifar10" in arms else pd.DataFrame(columns=["variant", "where", "arm", "algorithm", "gain"])
 rest = rest.query("variant == 'base' and where == 'sample' and arm == 'last' and algorithm not in ('SGD', 'SWA')")
 second = rest.sort_values("gain").tail(1)
-said = ", and itself averages weights; of those that do not, {name} gains most, {gain}"
+said = " (it averages weights itself; of the others {name} gains most, {gain})"
 words = with_interval(second, "gain", 100, "gain_", "+.1f")
 average = best.get("cifar10") is not None and best["cifar10"]["algorithm"] == "SWA" and len(second)
 glue("best-rest", said.format(name=second["algorithm"].iloc[0], gain=words.iloc[0]) if average else "", display=False)
@@ -98,7 +98,9 @@ glue("annealed-gain", cell(annealed, named=False), display=False)
 
 shown = {
     task: table.query("algorithm == 'SGD' and where == 'sample' and variant not in ('tuned', 'constant')")
-    for task, table in arms.items()
+    for task, table in sorted(
+        arms.items(), key=lambda item: item[0] != "cifar10"
+    )  # what the title speaks of comes first
     if (table["arm"] == "restarts").any()
 }
 page.figure(

@@ -1,5 +1,6 @@
 """Annealed runs that change one thing, against annealed SGD: SAM at equal epochs, more hops, all images."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,11 @@ import pandas as pd
 
 from popview.common.folders import RESULTS
 from popview.populations.learning import second_half
-from popview.populations.outcomes import load_final_measures
+from popview.populations.outcomes import load_final_measures, paired_difference
 from popview.populations.tables import load_trajectories
 from popview.runs import store
 from popview.runs.annealed import LATER, AnnealedPlan
 from popview.runs.specs import RunSpec
-from popview.statistics import mean_difference
-from popview.statistics.results import interval_columns
 
 
 def control_arms(profile: str, task: str, reference: str = "SGD", root: Path = RESULTS) -> pd.DataFrame:
@@ -40,19 +39,16 @@ def control_arms(profile: str, task: str, reference: str = "SGD", root: Path = R
     """
     plan = AnnealedPlan(profile, task)
     arms = [name for name, arm in plan.arms.items() if name != LATER and "fixed_seeds" not in arm.get("model", {})]
-    usual, rows = _scores(plan, "annealed", root), []
+    usual, rows = _scores(_specs(plan, "annealed", root), root), []
     for arm in arms:
-        scores = _scores(plan, arm, root)
-        halves = _halves(plan, arm, root) if scores else pd.DataFrame()
+        specs = _specs(plan, arm, root)
+        scores, halves = _scores(specs, root), _halves(specs, root)
         for a in scores:
             for of, others in ((arm, scores), ("annealed", usual)):
                 if reference not in others or (a == reference and of == arm):
                     continue
                 row: dict[str, Any] = {"arm": arm, "a": a, "b": reference, "of": of}
-                both = pd.concat([scores[a], others[reference]], axis=1, keys=["a", "b"]).dropna()
-                found = mean_difference(both["a"].to_numpy(), both["b"].to_numpy(), paired=True)
-                row |= {"restarts": len(both), "difference": found.estimate, **interval_columns(found)}
-                row |= {"mean": both["a"].mean(), "annealed_difference": float("nan")}
+                row |= paired_difference(scores[a], others[reference]) | {"annealed_difference": float("nan")}
                 if a in usual and a != reference and reference in usual:
                     row["annealed_difference"] = (usual[a] - usual[reference]).mean()
                 rows.append(row | halves.loc[a].to_dict())
@@ -67,13 +63,15 @@ def _specs(plan: AnnealedPlan, variant: str, root: Path) -> dict[str, list[RunSp
     return {name: specs for name, specs in found.items() if not store.missing(specs, root)}
 
 
-def _scores(plan: AnnealedPlan, variant: str, root: Path) -> dict[str, pd.Series]:
+def _scores(specs: Mapping[str, list[RunSpec]], root: Path) -> dict[str, pd.Series]:
     """Return the whole-test score of each algorithm's last models, by seed."""
-    found = {name: load_final_measures(specs, root) for name, specs in _specs(plan, variant, root).items()}
+    found = {name: load_final_measures(own, root) for name, own in specs.items()}
     return {name: table.set_index("seed")["whole_test.metric"] for name, table in found.items()}
 
 
-def _halves(plan: AnnealedPlan, arm: str, root: Path) -> pd.DataFrame:
+def _halves(specs: Mapping[str, list[RunSpec]], root: Path) -> pd.DataFrame:
     """Return how loss and score go together in the second half of each algorithm's training, the mean over restarts."""
-    specs = [spec for found in _specs(plan, arm, root).values() for spec in found]
-    return second_half(load_trajectories(specs, None, root)).groupby("algorithm")[["tau", "tau_without_trend"]].mean()
+    every = [spec for own in specs.values() for spec in own]
+    if not every:
+        return pd.DataFrame()
+    return second_half(load_trajectories(every, None, root)).groupby("algorithm")[["tau", "tau_without_trend"]].mean()

@@ -194,9 +194,15 @@ def score_differences(measures: pd.DataFrame, reference: str = "SGD") -> pd.Data
             continue
         wide = measures.pivot_table(index="seed", columns="algorithm", values=f"whole_test.{score}", sort=False)
         for name in [name for name in wide if name != reference and reference in wide]:
-            both = wide[[name, reference]].dropna()
-            if len(both):
-                found = mean_difference(both[name].to_numpy(), both[reference].to_numpy(), paired=True)
-                row = {"a": name, "b": reference, "score": score, "restarts": len(both), "mean": both[name].mean()}
-                rows.append(row | {"difference": found.estimate, **interval_columns(found)})
+            if wide[[name, reference]].notna().all(axis=1).any():
+                row = {"a": name, "b": reference, "score": score}
+                rows.append(row | paired_difference(wide[name], wide[reference]))
     return pd.DataFrame(rows)
+
+
+def paired_difference(ours: pd.Series, theirs: pd.Series) -> dict[str, float]:
+    """Compare two scores by seed, over the seeds of both: ``restarts, mean`` (ours), ``difference, low, high``."""
+    both = pd.concat([ours, theirs], axis=1, keys=["ours", "theirs"]).dropna()
+    found = mean_difference(both["ours"].to_numpy(), both["theirs"].to_numpy(), paired=True)
+    row = {"restarts": len(both), "mean": both["ours"].mean(), "difference": found.estimate}
+    return row | interval_columns(found)

@@ -308,11 +308,11 @@ def changed_verdicts(*readings: tuple[str, pd.DataFrame, str]) -> pd.DataFrame:
     rows, before = [], dict[tuple[str, str], tuple[str, str]]()
     for name, table, reason in readings:
         for (_, row), verdict in zip(table.iterrows(), words(table) if len(table) else (), strict=True):
-            key = row["task"], row["a"]
+            key, now = (row["task"], row["a"]), f"{verdict} ({name}, {row['restarts']} runs)"
             old = before.get(key)
             if old is not None and old[1] != verdict:
                 comparison = f"{row['a']} – {row['b']}"
-                told = {"old": old[0], "new": f"{verdict} ({name}, {row['restarts']} runs)", "reason": reason}
+                told = {"old": old[0], "new": now, "reason": reason}
                 rows.append({"task": task_title(row["task"]), "comparison": comparison, **told})
-            before[key] = f"{verdict} ({name}, {row['restarts']} runs)", verdict
+            before[key] = now, verdict
     return pd.DataFrame(rows)

@@ -9,9 +9,10 @@ from popview.book.names import task_title
 from popview.book.page import p_value
 from popview.common.files import read_csv_table
 from popview.common.folders import PAPER
+from popview.populations.flatness_factors import SETTINGS
 
 #: What tables call hyperparameters.
-SHORT = {"lr": "learning rate", "rho": "ρ", "weight_decay": "weight decay"}
+SHORT = SETTINGS | {"rho": "ρ"}
 
 #: What tells one comparison from another.
 KEYS = ["task", "family", "a"]
