@@ -43,9 +43,10 @@ from popview.populations import confirmation, disagreement, flatness_factors, ou
 from popview.runs import profiles, status, store
 from popview.runs.annealed import AnnealedPlan
 from popview.statistics import mean_difference
+from popview.tasks.catalogue import SHOWN
 
 style.use()
-tasks = [name for name in profiles.tasks(profile) if name != "cifar100"]
+tasks = [name for name in profiles.tasks(profile) if name in SHOWN]
 read = {task: put_to_use.read_arms(profile, task) for task in tasks}
 arms = {task: table for task, found in read.items() if len(table := put_to_use.arms_table(found))}
 sides = {task: put_to_use.population_or_optimizer(read[task]) for task in arms}
@@ -285,7 +286,7 @@ there = [table.assign(task=task) for task, table in compared.items() if len(tabl
 long_runs = pd.concat(there or [pd.DataFrame()], ignore_index=True)
 on_digits, on_images = (compared.get(task, pd.DataFrame()) for task in ("digits", "cifar10"))
 known = len(on_digits) > 0
-margin = 100 * profiles.settings(profile, "digits")["margin"]
+margin = 100 * profiles.settings(profile, "digits")["margin"] if known else np.nan
 gains = 100 * on_digits[["gain", "gain_low", "gain_high"]] if known else pd.DataFrame(columns=["gain_low", "gain_high"])
 glue("equal-cost-gains", span(gains["gain"]) if known else "–", display=False)
 glue("equal-cost-real", int((gains["gain_low"] > 0).sum()), display=False)

@@ -301,6 +301,7 @@ class TestSpecs:
         [
             ("checkpoints = 7\n", "", r"\[digits.annealed\] in profile tiny has no checkpoints"),
             ("checkpoints = 7", "checkpoint = 7", "unknown key of .* 'checkpoint': did you mean 'checkpoints'"),
+            ("lr = [0.01, 0.1, 1.0]", 'lr = ["ball"]', r"lr in .* must be a number, got 'ball'"),
             ('algorithms = ["SAM"]\nepochs = 6', 'algorithm = ["SAM"]', "unknown key of .*equal-epochs.* 'algorithm'"),
         ],
     )
@@ -595,6 +596,14 @@ class TestSearch:
             2.303,
             2.303,
         ]
+
+    @pytest.mark.parametrize(("lost", "told"), [("cell", "all 6 cells"), ("finalist", "all 3 finalists")])
+    def test_diverged_runs_are_never_chosen(self, folder, monkeypatch, lost, told):
+        monkeypatch.setattr(tuning.workers, "run", lambda specs, **how: 0)
+        monkeypatch.setattr(annealed, "loss_on_validation", lambda spec, root: np.inf if spec.variant == lost else 1.0)
+        with pytest.raises(UsageError, match=f"{told} of SGD on digits diverged: lower its grid"):
+            tuning.anneal("tiny", "digits", ("SGD",))
+        assert "chosen" not in annealed.AnnealedPlan("tiny", "digits").choices.get("SGD", {})
 
     def test_command_line(self, folder, tmp_path, capsys, monkeypatch):
         monkeypatch.setattr(tuning, "RESULTS", tmp_path / "store")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from popview import cli
@@ -11,6 +12,7 @@ from popview.runs import annealed, experiment, grids, profiles, specs, store, sw
 from popview.runs.expansion import expand
 from popview.runs.solutions import parts
 from popview.runs.specs import GridSpec
+from popview.runs.status import status
 
 BASE = """
 [digits]
@@ -121,8 +123,9 @@ class TestExperiment:
         root = folder / "store"
         wanted = grid(algorithms=("SGD", "NiG-SGD"))
         workers.run(wanted, workers=1, root=root, quiet=True)
-        table = experiment.load_parts(wanted, root)
-        assert {"experiment", "profile", "task", "algorithm", "lr", "rho", "seed", "train_loss"} <= set(table)
+        rows = [store.load(one, root).to_pandas().assign(algorithm=one.algorithm, **one.labels) for one in wanted]
+        table = pd.concat(rows, ignore_index=True)
+        assert {"algorithm", "lr", "rho", "seed", "train_loss"} <= set(table)
         assert table["rho"].isna().sum() == len(table[table["algorithm"] == "SGD"])
         ends = table[table["epoch"] == 2].groupby(["algorithm", "lr", "rho"], dropna=False).size()
         assert (ends == 2).all()
@@ -138,10 +141,9 @@ class TestExperiment:
         ]
         workers.run(wanted[:1], workers=1, root=root, quiet=True)
         store.path(wanted[1], root).write_bytes(b"no Parquet")
-        found = experiment.part_states(wanted, root)
-        assert found["state"].tolist() == ["done", "damaged", "missing", "missing"]
-        assert found["experiment"].tolist() == ["noise", "noise", "optimizers", "optimizers"]
-        assert found["seconds"][0] > 0 == found["seconds"][1]
+        found = status(wanted, root)
+        assert [one.state for one in found] == ["done", "damaged", "missing", "missing"]
+        assert found[0].seconds > 0 == found[1].seconds
 
     def test_the_command_that_a_part_names_computes_it(self, folder, monkeypatch, capsys):
         monkeypatch.setitem(experiment.run_experiment.__kwdefaults__, "root", folder / "store")
@@ -162,7 +164,8 @@ class TestExperiment:
         monkeypatch.setattr(store.pq, "ParquetFile", lambda file, **how: opened.append(file) or read(file, **how))
         for _ in range(3):
             assert store.missing(wanted, root) == []
-            experiment.load_parts(wanted, root)
+            for part in wanted:
+                store.load(part, root)
             store.metadata(wanted[0], root)
         assert len(opened) == len(wanted)
 

@@ -6,7 +6,7 @@ import pandas
 import pytest
 
 from popview.common.errors import UsageError
-from popview.paper.printed import TABLES, fits, granularity, printed_table
+from popview.paper.printed import TABLES, fits, printed_table
 
 LANDSCAPES = {
     "himmelblau": ["GM1", "GM2", "GM3", "GM4", "Else"],
@@ -150,30 +150,35 @@ class TestMistakes:
             printed_table("1", tmp_path)
 
 
-class TestGranularity:
+def smallest(printed: list[float]) -> int | None:
+    """Return the smallest population, up to 2,000, that all percentages fit."""
+    return next((n for n in range(1, 2001) if fits(printed, n)), None)
+
+
+class TestFits:
     @pytest.mark.parametrize(
         ("printed", "population"),
         [([50, 25, 25], 4), ([33.3, 66.7], 3), ([0, 100], 1), ([12.5], 8), ([0.05], 1819), ([float("nan"), 20], 5)],
     )
     def test_small_cases(self, printed, population):
-        assert granularity(printed) == population
+        assert smallest(printed) == population
 
     @pytest.mark.parametrize("printed", [12.5, 0.1, 2.25])
     def test_is_the_smallest_by_brute_force(self, printed):
         half = 0.05 if printed != 2.25 else 0.005
         sizes = [n for n in range(1, 2001) if any(abs(100 * k / n - printed) <= half + 1e-12 for k in range(n + 1))]
-        assert granularity([printed]) == sizes[0]
+        assert smallest([printed]) == sizes[0]
 
     def test_none_where_no_population_fits(self):
-        assert granularity(percents("NiM-GD", "six-hump-camel")) is None
+        assert smallest(percents("NiM-GD", "six-hump-camel")) is None
 
     def test_gradient_descent_on_the_six_hump_camel_needs_400(self):
-        assert granularity(percents("GD", "six-hump-camel")) == 400
+        assert smallest(percents("GD", "six-hump-camel")) == 400
 
     def test_no_six_hump_row_fits_500_restarts(self):
         assert not any(fits(percents(algorithm, "six-hump-camel"), 500) for algorithm in SYNTHETIC)
 
     def test_one_population_of_800_fits_all_but_one_cell(self):
         cells = printed_table("1").query("landscape == 'six-hump-camel'").dropna()
-        assert granularity(cells.percent[cells.percent != 9.86]) == 800
+        assert smallest(cells.percent[cells.percent != 9.86]) == 800
         assert not fits([9.86], 800)

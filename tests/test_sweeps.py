@@ -82,6 +82,11 @@ class TestParts:
                 "lr = [0.0]",
                 "lr of wells in profile tiny of landscapes must be a list of numbers above 0",
             ),
+            ("lr = [0.02]\n", "", "wells in profile tiny of landscapes has no lr"),
+            ("displacement = [0.1, 2.0]\n", "", "wells in profile tiny of landscapes has no displacement"),
+            ("tau = [10, 20]\n", "", "wells in profile tiny of landscapes has no tau, which NiM-BH needs there"),
+            ("ratio = [1.0, 5.0]\n", "", "has no ratio, which NiG-GD needs there"),
+            ("depth = [0.0, -0.3]\n", "", "has no depth, which NiG-GD needs there"),
         ],
     )
     def test_a_table_that_is_wrong(self, folder, old, new, message):

@@ -1,6 +1,7 @@
 """The study of solutions: what is trained, kept, measured and resumed; and the rules that judge it."""
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from popview.book.figures import solutions as solution_figures
 from popview.book.tables import barriers as barrier_tables
 from popview.book.tables import runs as run_tables
 from popview.book.tables import topography as topography_tables
-from popview.common.errors import UsageError
+from popview.common.errors import Unavailable, Unfinished, UsageError
 from popview.landscapes import get
 from popview.paper import claims, rules
 from popview.paper.printed import printed_deviations, printed_losses
@@ -393,10 +394,10 @@ class TestRun:
         assert study_results.solutions_coverage("laptop")["seconds"].sum() <= 8 * 3600
 
     def test_command_line(self, root, capsys, monkeypatch):
-        monkeypatch.setitem(experiment.run_experiment.__kwdefaults__, "root", root)
+        monkeypatch.setattr("popview.common.folders.RESULTS", root)
         assert cli.main(["topography", "--profile", "smoke", "--workers", "1"]) == 0
         count = len(study.topography_parts("smoke", "digits"))
-        assert capsys.readouterr().out == f"smoke/digits: {count} files wanted, 0 computed, {count} there before\n"
+        assert capsys.readouterr().out == f"smoke/digits: {count} files wanted, 0 new, {count} there before\n"
 
     @pytest.mark.parametrize(
         ("words", "told"),
@@ -426,6 +427,31 @@ class TestRun:
             store.save(source, store.load(source, root), tmp_path)
         assert workers.run([barriers], workers=1, root=tmp_path, quiet=True) == 1
         assert store.load(barriers, tmp_path).equals(store.load(barriers, root))
+
+    def test_what_needs_a_source_that_cannot_be_trained_is_left_out(self, root, tmp_path, monkeypatch, capsys):
+        """Others are computed all the same: once the first task without data stopped the whole study."""
+        fine, trained = part_of("barriers", SGD), training.trained
+        sources = [source | {"network": "other"} for source in fine.settings["sources"]]
+        absent = replace(fine, network="other", settings=fine.settings | {"sources": sources})
+
+        def without_data(part, *given):
+            if part.network == "other":
+                raise Unavailable("no data set here", part.task)
+            return trained(part, *given)
+
+        monkeypatch.setattr(training, "trained", without_data)
+        with pytest.raises(Unfinished, match=r"^not set up, as told above: other$"):
+            workers.run([absent, fine], workers=1, root=tmp_path, quiet=True)
+        assert store.missing([absent, fine], tmp_path) == [absent]
+        assert capsys.readouterr().err == "popview: no data set here\n"
+
+    def test_a_network_without_data_is_unavailable(self, monkeypatch):
+        def no_data(*_):
+            raise UsageError("no data set here")
+
+        monkeypatch.setattr(training, "set_up", no_data)
+        with pytest.raises(Unavailable, match="no data set here"):
+            training.trained(part_of("solutions", SGD))
 
     def test_weights_that_are_damaged_are_named(self, root, tmp_path):
         (source,) = part_of("barriers", SGD).sources

@@ -141,12 +141,17 @@ def run(
             typer.echo(own_runs.run_own(name, optimizer, given, **scale, **how))
         return
     algorithms = tuple(dict.fromkeys(algorithm)) if algorithm else None
+    taken = experiments.takes(experiment)
+    asked = {"algorithm": bool(algorithm), "restarts": restarts is not None, "keep-weights": keep_weights}
+    for option, there in (asked | {"variant": variant != "base"}).items():
+        if there and option not in taken:
+            raise UsageError(f"--experiment {experiment} takes no --{option}")
     wanted = {}
     for name in task or experiments.tasks_of(experiment, profile):
         if experiment == "optimizers":
             wanted[name] = _variant_specs(profile, name, variant, algorithms, restarts, named=bool(task))
         else:
-            limits = {"algorithms": algorithms, "restarts": restarts} if experiment != "solutions" else {}
+            limits = {"algorithms": algorithms, "restarts": restarts} if "restarts" in taken else {}
             wanted[name] = experiments.parts_of(experiment, profile, name, **limits)
     if not any(wanted.values()):
         raise UsageError(f"no task of profile {profile} has a {variant} setting, as told above")
@@ -160,12 +165,18 @@ def run(
 
         typer.echo(costs.text([spec for found in wanted.values() for spec in found]))
         return
-    from popview.common.folders import RESULTS as root
+    _compute(profile, wanted, **how)
 
-    def report(name: str, files: experiments.FileCounts) -> None:
+
+def _compute(profile: str, wanted: dict[str, Any], **how: Any) -> None:
+    """Compute what is missing of the parts of tasks, and say of each task how many files are new."""
+    from popview.common.folders import RESULTS as root
+    from popview.runs import experiment
+
+    def report(name: str, files: experiment.FileCounts) -> None:
         typer.echo(f"{profile}/{name}: {files.wanted} files wanted, {files.new} new, {files.before} there before")
 
-    experiments.run_experiment(wanted, report=report, root=root, **how)
+    experiment.run_experiment(wanted, report=report, root=root, **how)
 
 
 def _variant_specs(
@@ -210,9 +221,7 @@ def topography(
     from popview.runs import experiment
 
     names = network or experiment.tasks_of("solutions", profile)
-    wanted = {name: experiment.parts_of("solutions", profile, name) for name in names}
-    for name, files in experiment.run_experiment(wanted, workers=workers).items():
-        typer.echo(f"{profile}/{name}: {files.wanted} files wanted, {files.new} computed, {files.before} there before")
+    _compute(profile, {name: experiment.parts_of("solutions", profile, name) for name in names}, workers=workers)
 
 
 @app.command()
@@ -297,6 +306,7 @@ def ensembles(
     """Score ensembles of restarts, and pairs of them, from the probabilities in the store; needs the data, not long."""
     from popview.populations import disagreement, ensembles, restart_spread, scored_predictions, shifted_ensembles
     from popview.runs import profiles
+    from popview.tasks.catalogue import SHOWN
 
     kinds = {
         "ensembles": ensembles.ensembles_of,
@@ -304,7 +314,7 @@ def ensembles(
         "spreads": restart_spread.spreads_of,
         "differences": restart_spread.differences_of,
     }
-    for name in task or profiles.tasks(profile):
+    for name in task or [name for name in profiles.tasks(profile) if name in SHOWN]:
         tables = scored_predictions.write_derived(profile, name, kinds)
         if name == "digits":
             tables["ensembles under corruption"] = shifted_ensembles.write_shifted(profile)
@@ -320,6 +330,7 @@ def compare(
     profile: Profile = "laptop",
     variant: Annotated[str, typer.Option(help="base, or what a search gave: tuned or annealed.")] = "base",
     metric: Annotated[str, typer.Option(help="test_metric, validation_metric, or a loss.")] = "test_metric",
+    models: Annotated[str, typer.Option(help="Of each run: last, or SetA, the paper's ten.")] = "last",
     epochs: Annotated[int | None, typer.Option(help="Of your own task: the runs of so many epochs.")] = None,
     margin: Annotated[float | None, typer.Option(help="Of your own task: equivalence, as a share.")] = None,
 ) -> None:
@@ -327,7 +338,7 @@ def compare(
     from popview.populations import compare_text
 
     scale: dict[str, Any] = {"task": task, "profile": profile, "variant": variant, "epochs": epochs, "margin": margin}
-    typer.echo(compare_text.comparison(a, b, metric=metric, **scale))
+    typer.echo(compare_text.comparison(a, b, metric=metric, models=models, **scale))
 
 
 @contextmanager

@@ -33,6 +33,19 @@ class Unavailable(UsageError):
         return str(self.args[0])
 
 
+class Unfinished(UsageError):
+    """Some of what was asked for could not be computed now; all else was."""
+
+
+@contextmanager
+def setting_up(task: str) -> Iterator[None]:
+    """Within this context a UsageError becomes `Unavailable` of the task."""
+    try:
+        yield
+    except UsageError as error:
+        raise Unavailable(str(error), task) from error
+
+
 @contextmanager
 def of_the_book() -> Iterator[None]:
     """Within this context a package that is not installed raises UsageError, which says that it comes with the book."""

@@ -19,6 +19,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 _WORDS = {
     "bool_type": "true or false",
     "dict_type": "a table",
+    "float_type": "a number",
     "invalid-json-value": "a number, a text, true or false, or a list or table of these",
     "list_type": "a list",
     "model_type": "a table",

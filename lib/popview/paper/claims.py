@@ -5,6 +5,7 @@ The claims are in ``data/paper/claims.csv``, in our words, with the names of the
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from popview.common.folders import PAPER, ROOT
 from popview.paper.audit import printed_checks
 from popview.paper.finding import Finding
 from popview.paper.rules import DECIDERS, Computed, Factors, Results, Study, load_rules
-from popview.paper.rules.by_tasks import MODELS
+from popview.paper.rules.by_tasks import COMPARING, MODELS
 from popview.populations import tables
+from popview.populations.control_arms import equal_epochs
 from popview.populations.flatness_factors import FACTORS
 from popview.populations.outcomes import load_final_measures
 from popview.runs import grids, profiles
+from popview.runs.annealed import GRADIENTS_A_STEP
 from popview.runs.profiles import FOLDER
 from popview.runs.solutions import parts
 
@@ -133,7 +136,9 @@ def judge_everything(profile: str = "laptop", computed: Computed | None = None, 
 def task_results(profile: str) -> dict[tuple[str, str], Results | None]:
     """Return the results of each task and variant; None where they are not whole, or too few to judge by.
 
-    That is one restart, or fewer checkpoints than the paper's ten models.
+    That is one restart, or fewer checkpoints than the paper's ten models. The paper compares at equal epochs. So
+    annealed SAM, which has half of the epochs, is judged by the runs that have all of them
+    (`popview.populations.control_arms.EQUAL_EPOCHS`), and left out where these are not there.
     """
     coverage, there = tables.gather(profile)
     results: dict[tuple[str, str], Results | None] = {(row.task, row.variant): None for row in coverage.itertuples()}
@@ -142,15 +147,22 @@ def task_results(profile: str) -> dict[tuple[str, str], Results | None]:
             names = set(rows["algorithm"])
             specs = [spec for spec in tables.wanted(profile, task, variant) if spec.algorithm in names]
             margin = float(profiles.settings(profile, task)["margin"])
-            results[task, variant] = Results(task, rows, margin, load_final_measures(specs))
+            cheaper = None
+            if variant == "annealed":
+                shorter = rows["algorithm"].isin(GRADIENTS_A_STEP)
+                cheaper, longer = rows[shorter], equal_epochs(profile, task)
+                specs = [spec for spec in specs if spec.algorithm not in GRADIENTS_A_STEP] + longer
+                added = [tables.load_trajectories(longer).assign(variant=variant)] if longer else []
+                rows = pd.concat([rows[~shorter], *added], ignore_index=True)
+            results[task, variant] = Results(task, rows, margin, load_final_measures(specs), cheaper)
     return results
 
 
 def revised_verdicts(table: pd.DataFrame) -> pd.DataFrame:
     """Return the verdicts by the rules that were changed in sight of results, as they are and as they were before.
 
-    Both are of the results of 29 November 2026, base and tuned, or of CIFAR-10's single changes of 30 November, and are
-    kept in ``data/paper/revised-verdicts.csv``. The earlier rules are in the repository's history.
+    Both are of the results of 29 November 2026, base and tuned, or of CIFAR-10's single changes or annealed runs of 30
+    November, and are kept in ``data/paper/revised-verdicts.csv``. The earlier rules are in the repository's history.
 
     Parameters
     ----------
@@ -195,6 +207,29 @@ def superseded_verdicts(entries: pd.DataFrame) -> pd.DataFrame:
     earlier = read_csv_table(PAPER / "superseded-verdicts.csv", ("id", "scale", "verdict"))
     now = entries[entries["variant"] == "annealed"][["id", "claim", "scale", "verdict"]]
     return now.merge(earlier.rename(columns={"verdict": "earlier"}), on=["id", "scale"])
+
+
+def by_last_model(profile: str) -> pd.DataFrame:
+    """Judge the claims that compare optimizers by the last models on the whole test split as well.
+
+    Returns
+    -------
+    DataFrame
+        One row per claim, task and variant with a verdict: ``id, claim, scale, variant, verdict`` (by SetA, the
+        ledger's), ``by_last``, ``detail`` (of the latter).
+    """
+    rules, table, results = load_rules("task"), read_claims(), task_results(profile)
+    comparing = table[[bool(name) and rules[name].decide in COMPARING for name in table["task"]]]
+    rows = []
+    for claim in comparing.to_dict("records"):
+        for (task, variant), given in results.items():
+            if given is None:
+                continue
+            ours, last = (rules[claim["task"]](one) for one in (given, replace(given, by_last=True)))
+            named = {"id": claim["id"], "claim": claim["claim"], "scale": task, "variant": variant}
+            rows.append(named | {"verdict": ours.word, "by_last": last.word, "detail": last.detail})
+    found = pd.DataFrame(rows)
+    return found[~found["verdict"].isin(["not applicable", "not run here"])] if len(found) else found
 
 
 def network_studies(profile: str) -> dict[str, Study | None]:

@@ -20,7 +20,6 @@ from popview.common.errors import UsageError, check_name
 from popview.common.files import read_csv_table
 from popview.common.folders import PAPER
 
-LARGEST_POPULATION = 2000
 NUMBERS = frozenset({"percent", "p_value", "median", "standard_deviation"})
 
 
@@ -107,29 +106,6 @@ def fits(percents: Iterable[float], population: int) -> bool:
         if ceil((printed - half) * population / 100) > floor((printed + half) * population / 100):
             return False
     return True
-
-
-def granularity(percents: Iterable[float]) -> int | None:
-    """Return the smallest population that all of the percentages fit, with the rounding that `fits` states.
-
-    Parameters
-    ----------
-    percents : iterable of float
-        Printed percentages; NaN is passed over.
-
-    Returns
-    -------
-    int or None
-        The smallest N such that each percentage is some k/N as printed; None where no N up to 2000 fits.
-        Without any legible percentage the answer is 1.
-
-    Examples
-    --------
-    >>> granularity([4.25, 23.5, 22.75])
-    400
-    """
-    printed = list(percents)
-    return next((n for n in range(1, LARGEST_POPULATION + 1) if fits(printed, n)), None)
 
 
 def printed_losses() -> pandas.DataFrame:

@@ -7,14 +7,23 @@ import pandas as pd
 
 from popview.common.errors import UsageError, check_name
 from popview.common.named_code import is_reference
+from popview.populations import confirmation
 from popview.populations.comparisons import HIGHER_IS_BETTER, against, sorted_into_families
+from popview.populations.outcomes import load_final_measures
 from popview.populations.pooled import clustering
-from popview.populations.tables import load_own, load_trajectories, per_restart, select, wanted
+from popview.populations.tables import final, load_own, load_trajectories, per_restart, select, wanted
 from popview.runs import store
 from popview.runs.expansion import planned, restarts_of
 from popview.runs.own import PROFILE, is_own, resolved
 from popview.runs.profiles import settings
+from popview.runs.specs import RunSpec
 from popview.statistics import Verdict
+
+#: Which of a restart's models are judged: the last, or the paper's SetA.
+MODELS = ("last", "SetA")
+
+#: Metric → the measure of the last model on the whole test split.
+WHOLE = {"test_metric": "whole_test.metric", "test_loss": "whole_test.loss"}
 
 
 def comparison(
@@ -25,6 +34,7 @@ def comparison(
     profile: str = "laptop",
     variant: str = "base",
     metric: str = "test_metric",
+    models: str = "last",
     per_trajectory: int = 10,
     epochs: int | None = None,
     margin: float | None = None,
@@ -32,7 +42,8 @@ def comparison(
     """Compare two algorithms as the page better-than-sgd does, and word it in a few lines.
 
     Against SGD an algorithm is judged in its family, as there (`popview.populations.comparisons.sorted_into_families`);
-    any other pair by itself, without a correction.
+    any other pair by itself, without a correction. Of annealed runs the page shows the verdict by the rules that were
+    fixed before them; it stands in a line of its own.
 
     Parameters
     ----------
@@ -43,8 +54,11 @@ def comparison(
     metric : str
         A key of `popview.populations.comparisons.HIGHER_IS_BETTER`. The margin is one of the metric: a loss is compared
         without.
+    models : {"last", "SetA"}
+        "last": a restart's value is that of its last model; of the book's tasks, test metric and loss are those of the
+        whole test split. "SetA": the mean over the models of lowest training loss, on the test sample, as in the paper.
     per_trajectory : int
-        Models of each restart, those of the lowest training loss, whose mean is the restart's value.
+        Of SetA: how many models of each restart.
     epochs, margin
         Of a task of the reader's own: which of its runs, and the margin of equivalence, if there is one.
 
@@ -54,9 +68,11 @@ def comparison(
         If a name is unknown, `a` is `b`, or a trajectory is missing.
     """
     check_name("metric", metric, HIGHER_IS_BETTER)
+    check_name("models", models, MODELS)
     if a == b:
         raise UsageError(f"compare needs two algorithms, got {a} twice")
     others: list[str] = []
+    specs: list[RunSpec] = []
     if is_reference(task):
         a, b = (resolved(task, name, epochs=epochs) for name in (a, b))
         trajectories = load_own(task, (a, b), epochs=epochs)
@@ -67,16 +83,23 @@ def comparison(
             raise UsageError(f"--epochs and --margin are for your own tasks: of {task} the profile says both")
         a, b = (resolved(task, name, profile=profile) if is_own(name) else name for name in (a, b))
         margin, restarts = settings(profile, task)["margin"], restarts_of(profile, task, variant)
-        trajectories = load_trajectories(wanted(profile, task, variant, algorithms=(a, b)), restarts)
+        specs = wanted(profile, task, variant, algorithms=(a, b))
+        trajectories = load_trajectories(specs, restarts)
         family, others = _family(a, b, planned(profile, task, variant))
     beside = [spec for spec in wanted(profile, task, variant) if spec.algorithm in others] if others else []
     lacking = {spec.algorithm for spec in store.missing(beside)}
     there = list(dict.fromkeys(spec.algorithm for spec in beside if spec.algorithm not in lacking))
     if there:
-        more = load_trajectories([spec for spec in beside if spec.algorithm in there], restarts)
-        trajectories = pd.concat([trajectories, more], ignore_index=True)
-    models = select(trajectories, "train_loss", per_trajectory)
-    values = per_restart(models, metric)
+        more = [spec for spec in beside if spec.algorithm in there]
+        trajectories = pd.concat([trajectories, load_trajectories(more, restarts)], ignore_index=True)
+        specs += more
+    chosen = select(trajectories, "train_loss", per_trajectory)
+    said = f"mean {metric} of a restart's {per_trajectory} models of lowest training loss"
+    said += " on the test sample" if metric in WHOLE else ""
+    values = per_restart(chosen, metric)
+    if models == "last":
+        values, where = _last(trajectories, specs, metric)
+        said = f"{metric} of a restart's last model{where}"
     percent = metric.endswith("_metric")
     margin = margin if percent else None
     pairs = [(a, b), *((name, "SGD") for name in there)]
@@ -84,17 +107,40 @@ def comparison(
     found = against(values, pairs, margin, higher_is_better=HIGHER_IS_BETTER[metric], family_size=size)
     row = found.iloc[0].to_dict()
     holm = f"{row['adjusted_p']:.4g} ({family} family of {size}, against SGD)" if family else ""
+    both = values[[a, b]].dropna().index
     budget = "SAM at half the epochs" if variant == "annealed" else "equal epochs"
     title = f"{a} against {b}: {task}, {profile}, {variant}, {row['restarts']} restarts each, {budget}"
     unit = "points" if percent else "nats"
     lines = [
-        ("value", f"mean {metric} of a restart's {per_trajectory} models of lowest training loss, in {unit}"),
+        ("value", f"{said}, in {unit}"),
         *_lines(row, values, 100.0 if percent else 1.0, unit, holm),
-        ("ICC", _clusters(models, metric, (a, b))),
+        *([("ICC", _clusters(chosen[chosen["seed"].isin(both)], metric, (a, b)))] if models == "SetA" else []),
         ("verdict", f"{Verdict(row['verdict'], row['direction'])}{'' if family else ' (one pair, uncorrected)'}"),
     ]
+    if models == "last" and metric == "test_metric":
+        lines += _fixed_rules(a, b, task, profile, variant)
     width = max(len(name) for name, _ in lines) + 2
     return "\n".join([title, *(f"  {name:<{width}}{words}" for name, words in lines)])
+
+
+def _last(trajectories: pd.DataFrame, specs: list[RunSpec], metric: str) -> tuple[pd.DataFrame, str]:
+    """Return a metric of each restart's last model, by algorithm, and where it was measured, in words."""
+    measures = load_final_measures(specs) if specs and metric in WHOLE else pd.DataFrame()
+    if WHOLE.get(metric) not in measures:
+        return final(trajectories, metric), ""
+    ours = measures[measures["seed"].isin(trajectories["seed"])]
+    wide = ours.pivot_table(index="seed", columns="algorithm", values=WHOLE[metric], sort=False)
+    return wide.rename_axis(columns="algorithm"), " on the whole test split"
+
+
+def _fixed_rules(a: str, b: str, task: str, profile: str, variant: str) -> list[tuple[str, str]]:
+    """Word the verdict by ``data/paper/confirmation.toml``, in which annealed runs are compared with SGD's."""
+    decided = confirmation.decisions()
+    if variant != decided["variant"] or b != decided["reference"] or is_reference(task):
+        return []
+    found = confirmation.confirm_tasks(confirmation.confirmed_tasks(profile, decided, task), decided)
+    rows = found[found["a"] == a] if len(found) else found
+    return [("fixed rules", f"{rows['verdict'].iloc[0]} (the page's: paired t tests)")] if len(rows) else []
 
 
 def _family(a: str, b: str, known: Sequence[str]) -> tuple[str, list[str]]:
@@ -113,6 +159,7 @@ def _lines(row: dict, values: pd.DataFrame, scale: float, unit: str, holm: str) 
         return f"{scale * value:{sign}.{digits}f}"
 
     complete = values.dropna()
+    ends = f"[{write(row['low'])}, {write(row['high'])}]" if np.isfinite(row["low"]) else "[too few restarts to say]"
     test = "sign-flip permutation test" if row["test"] == "sign flips" else "t test"
     lines = [
         (name, f"{write(complete[name].mean(), '')} (SD {write(complete[name].std(), '')})")
@@ -120,7 +167,7 @@ def _lines(row: dict, values: pd.DataFrame, scale: float, unit: str, holm: str) 
     ]
     lines += [
         ("difference", f"{write(row['difference'])} (of means)"),
-        ("shift", f"{write(row['estimate'])} [{write(row['low'])}, {write(row['high'])}] (Hodges-Lehmann, 95 %)"),
+        ("shift", f"{write(row['estimate'])} {ends} (Hodges-Lehmann, 95 %)"),
         ("A12", f"{row['a12']:.2f} [{row['a12_low']:.2f}, {row['a12_high']:.2f}] (95 %, without the pairing)"),
         ("p", f"{row['p']:.4g} ({test}, paired by seed)" + ("" if holm else "; one pair: no family correction")),
     ]
@@ -131,7 +178,8 @@ def _lines(row: dict, values: pd.DataFrame, scale: float, unit: str, holm: str) 
             ("p (equivalence)", f"{row['equivalence_p']:.4g} (TOST, margin ±{scale * row['margin']:g} {unit})")
         )
     found = f"{write(row['detectable'], '')} {unit}, 4 times in 5" if np.isfinite(row["detectable"]) else "nothing"
-    lines.append(("detectable", f"{found}, given the spread seen; smallest p {row['smallest_adjusted_p']:.2g}"))
+    least = f"; smallest p {row['smallest_adjusted_p']:.2g}" if row["test"] == "sign flips" else ""
+    lines.append(("detectable", f"{found}, given the spread seen{least}"))
     lines.append(("r by seed", f"{row['correlation']:.2f} (used by the pairing)"))
     return lines
 

@@ -36,9 +36,12 @@ def load_confirmation(profile: str, task: str, decided: dict[str, Any], root: Pa
     Returns
     -------
     DataFrame
-        Rows: seeds; columns: algorithms. Without columns where the profile plans no such runs, or none is there.
+        Rows: seeds; columns: algorithms. Without columns where nothing is decided of the task, the profile plans no
+        such runs, or none is there.
     """
     variant = decided["variant"]
+    if task not in decided["margins"]:
+        return pd.DataFrame()
     plan = AnnealedPlan(profile, task)
     specs = [spec for name in (variant, LATER) if name in plan.variants for spec in plan.expand(name)]
     absent = {spec.digest for spec in store.missing(specs, root)}

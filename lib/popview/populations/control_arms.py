@@ -11,8 +11,11 @@ from popview.populations.learning import second_half
 from popview.populations.outcomes import load_final_measures, paired_difference
 from popview.populations.tables import load_trajectories
 from popview.runs import store
-from popview.runs.annealed import LATER, AnnealedPlan
+from popview.runs.annealed import GRADIENTS_A_STEP, LATER, AnnealedPlan
 from popview.runs.specs import RunSpec
+
+#: The arm in which SAM has as many epochs as the other algorithms, and twice their gradients.
+EQUAL_EPOCHS = "equal-epochs"
 
 
 def control_arms(profile: str, task: str, reference: str = "SGD", root: Path = RESULTS) -> pd.DataFrame:
@@ -53,6 +56,21 @@ def control_arms(profile: str, task: str, reference: str = "SGD", root: Path = R
                     row["annealed_difference"] = (usual[a] - usual[reference]).mean()
                 rows.append(row | halves.loc[a].to_dict())
     return pd.DataFrame(rows)
+
+
+def equal_epochs(profile: str, task: str, root: Path = RESULTS) -> list[RunSpec]:
+    """Return the specs of `EQUAL_EPOCHS` of the algorithms of which all are in the store."""
+    return [spec for specs in _specs(AnnealedPlan(profile, task), EQUAL_EPOCHS, root).values() for spec in specs]
+
+
+def at_equal_epochs(values: pd.DataFrame, profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+    """Return whole-test scores of annealed runs, by algorithm, with those of `EQUAL_EPOCHS` in place of shorter runs.
+
+    An algorithm that has fewer epochs, and no runs with all of them, is left out.
+    """
+    longer = _scores(_specs(AnnealedPlan(profile, task), EQUAL_EPOCHS, root), root)
+    shorter = [name for name in values if name in GRADIENTS_A_STEP]
+    return values.drop(columns=shorter).assign(**{name: longer[name] for name in shorter if name in longer})
 
 
 def _specs(plan: AnnealedPlan, variant: str, root: Path) -> dict[str, list[RunSpec]]:

@@ -126,7 +126,7 @@ def _long_runs(profile: str, task: str, root: Path) -> list[tuple[int, list[RunS
     Arms of which a run is missing are left out.
     """
     plan = AnnealedPlan(profile, task)
-    usual = plan.table["epochs"]
+    usual = plan.table.get("epochs", 0)
     longer = {name: arm["epochs"] // usual for name, arm in plan.arms.items() if arm.get("epochs", 0) > usual}
     known = [(times, plan.expand(name)) for name, times in longer.items()]
     return [(times, specs) for times, specs in known if specs and not store.missing(specs, root)]

@@ -1,18 +1,15 @@
-"""One way to run an experiment: its parts, computing what is missing of them, and what there is as tables."""
+"""One way to run an experiment: its parts, and computing what is missing of them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
-
 from popview.common.errors import UsageError, check_name
 from popview.common.folders import RESULTS
-from popview.runs import grids, profiles, store, sweeps, workers
+from popview.runs import grids, profiles, sweeps, workers
 from popview.runs.expansion import expand
 from popview.runs.solutions import parts
 from popview.runs.specs import Part
-from popview.runs.status import status
 
 
 def experiments() -> tuple[str, ...]:
@@ -34,6 +31,20 @@ def tasks_of(experiment: str, profile: str) -> tuple[str, ...]:
     if experiment == "landscapes":
         return sweeps.sweep_names(profile)
     return parts.networks(profile) if experiment == "solutions" else grids.grid_tasks(experiment, profile)
+
+
+def takes(experiment: str) -> tuple[str, ...]:
+    """Return which of the command line's options algorithm, restarts, variant and keep-weights an experiment takes.
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown.
+    """
+    check_name("experiment", experiment, experiments())
+    known = {"optimizers": ("algorithm", "restarts", "variant", "keep-weights"), "solutions": ()}
+    known["landscapes"] = ("algorithm", "restarts")
+    return known.get(experiment, ("algorithm", "restarts", "keep-weights"))
 
 
 def parts_of(experiment: str, profile: str, task: str, **options: Any) -> list[Part]:
@@ -124,33 +135,3 @@ def run_experiment(
     if failed:
         raise failed
     return found
-
-
-def part_states(wanted: Iterable[Part], root: Path = RESULTS) -> pd.DataFrame:
-    """Return the state of each part: a table of what names it, its labels, and `popview.runs.status.State`."""
-    known = list(wanted)
-    return pd.DataFrame(
-        {**_names(part), **state._asdict()} for part, state in zip(known, status(known, root), strict=True)
-    )
-
-
-def load_parts(wanted: Iterable[Part], root: Path = RESULTS) -> pd.DataFrame:
-    """Read the rows of parts into one table: ``task, algorithm``, their labels, then the columns of the files.
-
-    Raises
-    ------
-    UsageError
-        If a part is not in the store, or damaged.
-    """
-    frames = []
-    for part in wanted:
-        rows = store.load(part, root).to_pandas()
-        names = {name: value for name, value in _names(part).items() if name not in rows}
-        frames.append(pd.concat([pd.DataFrame(names, index=rows.index), rows], axis=1))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-
-
-def _names(part: Part) -> dict[str, Any]:
-    """Return what tells a part from others, as columns."""
-    known = {"experiment": part.experiment, "profile": part.profile, "task": part.task, "algorithm": part.algorithm}
-    return {**known, **part.labels, "seed": part.seed}

@@ -153,7 +153,7 @@ def anneal(
     Raises
     ------
     UsageError
-        If the profile has no grid for it, all cells diverged, or as `popview.runs.workers.run`.
+        If the profile has no grid for it, all cells or all finalists diverged, or as `popview.runs.workers.run`.
     """
     plan = annealed.AnnealedPlan(profile, task)
     names = algorithms or plan.searched
@@ -177,6 +177,8 @@ def anneal(
         entry = found[one]
         each = [annealed.loss_on_validation(spec, root) for spec in runs]
         means = np.mean(np.reshape(each, (len(entry["finalists"]), -1)), axis=1)
+        if min(means) == np.inf:
+            raise UsageError(f"all {len(means)} finalists of {one} on {task} diverged: lower its grid")
         place = min(range(len(means)), key=lambda i: (means[i], _distance(plan, one, entry["finalists"][i])))
         entry["chosen"] = entry["finalists"][place]
         entry["scores"]["finalist"] = means.tolist()

@@ -12,6 +12,7 @@ from popview.common.locks import is_held
 from popview.runs import profiles
 from popview.runs.index import Index
 from popview.runs.specs import VARIANTS, Part
+from popview.tasks import catalogue
 
 
 class State(NamedTuple):
@@ -188,4 +189,5 @@ def _sources() -> list[list[Any]]:
     """Return the state of the code and of the profiles that a plan depends on: names, sizes and times."""
     folders = (Path(__file__).parent, profiles.FOLDER.parent)
     every = sorted({str(file) for folder in folders for file in folder.rglob("*.*") if "__pycache__" not in file.parts})
+    every.append(str(catalogue.__file__))  # how many examples a task has decides steps
     return [[name, facts.st_mtime_ns, facts.st_size] for name in every for facts in [os.stat(name)]]

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from popview.common.errors import check_name
+from popview.common.errors import UsageError, check_name
 from popview.common.schemas import Count, Names, Positive, Schema, check
 from popview.runs import profiles
 from popview.runs.specs import Part
@@ -39,15 +39,18 @@ class OwnValues(Schema):
     tau: list[Count] = Field(default=[], description="a list of whole numbers, 1 or above")
 
 
-class SweepTable(OwnValues):
+class SweepTable(Schema):
     """A sweep in a profile of landscapes: every combination of the values listed."""
 
     algorithms: Names
     landscapes: Names
     restarts: Count
+    lr: Sizes
+    displacement: Sizes
     iterations: Count = 1000
     epsilon: Positive = 1e-3
     dimension: Count = 2
+    tau: list[Count] = Field(default=[], description="a list of whole numbers, 1 or above")
     ratio: Sizes = Field(default=[])
     depth: list[float] = Field(default_factory=list)
     normalized: list[bool]
@@ -126,7 +129,7 @@ def sweep_parts(
     Raises
     ------
     UsageError
-        If a name is unknown, or a table's key or value is.
+        If a name is unknown, a table's key or value is, or it lacks values that an algorithm or landscape needs.
     """
     known = profiles.tables(profile, FOLDER)
     check_name(f"task of profile {profile} of landscapes", sweep, known)
@@ -137,11 +140,22 @@ def sweep_parts(
     if restarts is not None:
         check(SweepTable, table | {"restarts": restarts}, where)
         table["restarts"] = restarts
-    own = table.pop("own", {})
-    return [
-        SweepPart(profile, sweep, name, 0, {k: v for k, v in table.items() if k != "algorithms"} | own.get(name, {}))
-        for name in algorithms or table["algorithms"]
-    ]
+    own, names = table.pop("own", {}), algorithms or table["algorithms"]
+    common = {key: value for key, value in table.items() if key != "algorithms"}
+    found = [SweepPart(profile, sweep, name, 0, common | own.get(name, {})) for name in names]
+    for part in found:
+        needed = [
+            *(("ratio", "depth") if "two-well" in table["landscapes"] else ()),
+            *(("tau",) if _hops(part) else ()),
+        ]
+        if absent := [key for key in needed if not part.settings.get(key)]:
+            raise UsageError(f"{where} has no {absent[0]}, which {part.algorithm} needs there")
+    return found
+
+
+def _hops(part: SweepPart) -> bool:
+    """Say whether noise comes every tau steps."""
+    return "BH" in part.algorithm or part.algorithm.startswith("NiM")
 
 
 def settings_of(part: SweepPart) -> Iterator[dict[str, Any]]:
@@ -155,7 +169,7 @@ def settings_of(part: SweepPart) -> Iterator[dict[str, Any]]:
             itertools.product(given["ratio"], given["depth"]) if landscape == "two-well" else [(nan, nan)]
         )
     ]
-    steps = given["tau"] if "BH" in name or name.startswith("NiM") else [0]
+    steps = given["tau"] if _hops(part) else [0]
     axes = (places, given["normalized"], given["lr"], steps, given.get("weight", [0.0]), given["displacement"])
     for place, normalized, lr, tau, weight, displacement in itertools.product(*axes):
         rho = displacement / lr if name.startswith("NiG") else displacement

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from popview.common.environment import processor, versions
-from popview.common.errors import Unavailable, UsageError
+from popview.common.errors import setting_up
 from popview.common.named_code import is_reference
 from popview.optimizers import Optimizer
 from popview.optimizers.tensors import members_of, norm
@@ -100,11 +100,9 @@ def compute(spec: RunSpec, unfinished: Path | None = None, every: float = EVERY)
 
 def _begun(spec: RunSpec) -> tuple[Problem, Optimizer, list["Record"]]:
     """Set up a spec's problem, its optimizer, and the records of the specs that its run serves."""
-    try:
+    with setting_up(spec.task):
         own = isinstance(spec, OwnSpec) and is_reference(spec.task)
         problem = named_problem(spec.task, spec.seed) if own else set_up(spec.task, spec.seeds, spec.model)
-    except UsageError as error:
-        raise Unavailable(str(error), spec.task) from error
     optimizer = optimizer_of(spec, problem)
     served = [*((other, True) for other in spec.alongside), (spec, False)]
     return problem, optimizer, [Record(one, problem, optimizer, beside) for one, beside in served]

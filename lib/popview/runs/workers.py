@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from popview.common import processes, tensor_files
 from popview.common.endings import code_of
-from popview.common.errors import Unavailable, UsageError, check_name
+from popview.common.errors import Unavailable, Unfinished, UsageError, check_name
 from popview.common.files import writing
 from popview.common.folders import RESULTS
 from popview.common.locks import abandoned, claim, is_held
@@ -56,7 +56,8 @@ def run(
     writing a state takes, and the measures at the end: call it again. Neither the number of workers nor the backend
     changes the results. Several drivers may work on one store: each part is computed by one of them. What another is
     at, and a task that cannot be set up, do not keep the others from being computed; they are told at the end. What has
-    to be there before (`Part.sources`) is computed first, and nothing whose rows another file has (`Part.same_as`).
+    to be there before (`Part.sources`) is computed first, and where it could not be, what needs it is left out. Nothing
+    is computed whose rows another file has (`Part.same_as`).
 
     Parameters
     ----------
@@ -85,10 +86,11 @@ def run(
 
     Raises
     ------
+    Unfinished
+        If a task cannot be set up, or another driver is still at work on some specs; all others are computed.
     UsageError
         If the backend is unknown, its scheduler cannot be reached or goes away, the store cannot be written, memory is
-        short, workers are killed again and again (by a lack of it for example), a task cannot be set up, or another
-        driver is still at work on some specs.
+        short, or workers are killed again and again (by a lack of it for example).
 
     Notes
     -----
@@ -109,12 +111,17 @@ def run(
     given = {part.digest: part for part in parts}
     store.tidy(given.values(), root)
     wanted = todo = to_compute([*given.values()], root, keep_weights)
-    computed_first = 0
+    computed_first, told = 0, []
     if sources := {source.digest: source for part in wanted for source in part.sources}:
         options: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler, "every": every}
-        run(sources.values(), keep_weights=True, root=root, quiet=quiet, **options)
-        wanted = to_compute([*given.values()], root, keep_weights)
-        computed_first, todo = len(todo) - len(wanted), wanted
+        try:
+            run(sources.values(), keep_weights=True, root=root, quiet=quiet, **options)
+        except Unfinished as error:
+            told.append(str(error))
+        lacking = {source.digest for source in to_compute([*sources.values()], root, True)}
+        absent = to_compute([*given.values()], root, keep_weights)
+        computed_first = len(todo) - len(absent)
+        wanted = todo = [part for part in absent if lacking.isdisjoint(one.digest for one in [part, *part.sources])]
     ours: dict[str, bool] = {}
     several = len({part.task for part in wanted}) > 1
     title = " and ".join(dict.fromkeys(part.experiment for part in wanted))
@@ -132,14 +139,7 @@ def run(
                 with processes.held():  # a bar that is half made would tell of Ctrl-C by a traceback
                     bar = tqdm(outcomes, total=len(jobs), desc=title, unit="file", disable=quiet)
                 for outcome in bar:
-                    if isinstance(outcome, Unavailable):
-                        if outcome.task not in lost and several:
-                            print(f"popview: {outcome}", file=sys.stderr)
-                        lost[outcome.task] = outcome
-                    elif isinstance(outcome, UsageError):
-                        raise outcome
-                    else:
-                        ours |= outcome
+                    _note(outcome, ours, lost, several)
         except TerminatedWorkerError:
             kills += 1
             print("popview: a worker was killed; what it had not finished is computed again", file=sys.stderr)
@@ -153,15 +153,27 @@ def run(
         todo = [spec for spec in left if spec.task not in lost]
         if todo and kills == ATTEMPTS:
             raise UsageError(f"workers were killed {kills} times, {len(todo)} files are missing: try fewer --workers")
-    told = [f"not set up, as told above: {', '.join(lost)}" if several else str(error) for error in lost.values()][:1]
+    told += [f"not set up, as told above: {', '.join(lost)}" if several else str(one) for one in lost.values()][:1]
     if todo:
         told.append(
             f"{len(todo)} of {len(wanted)} files are being computed by another driver on this store, the others are "
             "done: run again when it has finished"
         )
     if told:
-        raise UsageError("; ".join(told))
+        raise Unfinished("; ".join(dict.fromkeys(told)))
     return computed_first + sum(ours.get(part.digest, part.digest not in others) for part in wanted)
+
+
+def _note(outcome: Outcome, ours: dict[str, bool], lost: dict[str, Unavailable], several: bool) -> None:
+    """Note what became of a job; of several tasks say at once which cannot be set up."""
+    if isinstance(outcome, Unavailable):
+        if outcome.task not in lost and several:
+            print(f"popview: {outcome}", file=sys.stderr)
+        lost[outcome.task] = outcome
+    elif isinstance(outcome, UsageError):
+        raise outcome
+    else:
+        ours |= outcome
 
 
 def _usual() -> int:

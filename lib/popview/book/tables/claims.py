@@ -173,6 +173,14 @@ def changed_rules(found: pd.DataFrame, stated: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def by_last(found: pd.DataFrame) -> pd.DataFrame:
+    """Lay out those of `popview.paper.claims.by_last_model` that are others than by SetA."""
+    turned = found[found["verdict"] != found["by_last"]]
+    columns = {"claim": turned["claim"], "task": turned["scale"].combine(turned["variant"], with_variant)}
+    words = {"by SetA": turned["verdict"], "by the last model": turned["by_last"], "its numbers": turned["detail"]}
+    return pd.DataFrame(columns | words)
+
+
 def superseded(found: pd.DataFrame) -> pd.DataFrame:
     """Lay out those of `popview.paper.claims.superseded_verdicts` that are others now."""
     turned = found[found["verdict"] != found["earlier"]]

@@ -39,12 +39,19 @@ class Results:
         Of equivalence.
     measures : DataFrame, optional
         As `popview.populations.outcomes.load_final_measures` returns it.
+    cheaper : DataFrame, optional
+        Trajectories of algorithms that pay SGD's gradients with a schedule of their own, in fewer epochs: annealed,
+        SAM's. Those in `trajectories` have as many epochs as SGD's.
+    by_last : bool
+        Whether comparisons are by the last model on the whole test split, where they are by the mean of SetA.
     """
 
     task: str
     trajectories: pd.DataFrame
     margin: float
     measures: pd.DataFrame | None = None
+    cheaper: pd.DataFrame | None = None
+    by_last: bool = False
 
     @cached_property
     def six(self) -> pd.DataFrame:
@@ -63,8 +70,12 @@ class Results:
 
     @cached_property
     def values(self) -> pd.DataFrame:
-        """Mean test metric of SetA, one value per restart."""
-        return tables.per_restart(self.set_a)
+        """Mean test metric of SetA, or the last model's on the whole test split: one value per restart."""
+        if not self.by_last:
+            return tables.per_restart(self.set_a)
+        assert self.measures is not None
+        wide = self.measures.pivot_table(index="seed", columns="algorithm", values="whole_test.metric", sort=False)
+        return wide.rename_axis(columns="algorithm")
 
     @cached_property
     def tests(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -223,11 +234,14 @@ def tests_alike(results: Results) -> Decision:
 
 
 def sam_at_equal_gradients(results: Results) -> Decision:
-    """Decide by SAM's training loss at SGD's gradient evaluations, and with all of its epochs."""
+    """Decide by SAM's training loss at SGD's gradient evaluations, and with as many epochs."""
     rows = results.trajectories
     budget = int(rows.loc[rows["algorithm"] == "SGD"].groupby("seed")["gradient_evaluations"].max().min())
     names = ["SAM", "SGD", "NiM-BH"]
-    cut, whole = (tables.final(part, "train_loss")[names] for part in (within(rows, budget), rows))
+    equal = rows
+    if results.cheaper is not None:
+        equal = pd.concat([rows[~rows["algorithm"].isin(results.cheaper["algorithm"])], results.cheaper])
+    cut, whole = (tables.final(part, "train_loss")[names] for part in (within(equal, budget), rows))
     table = comparisons.log_loss(pd.concat([cut.add_suffix(", cut"), whole], axis=1))
     pairs = [("SAM, cut", "SGD, cut"), ("SAM, cut", "NiM-BH, cut"), ("SAM", "SGD"), ("SAM", "NiM-BH")]
     found = comparisons.against(table, pairs, None, higher_is_better=False)
@@ -293,6 +307,10 @@ def monotonic_is_worse(results: Results) -> Decision:
     if higher.any():
         return "holds" if higher.all() and (metric["verdict"] == "worse").any() else "holds in part", numbers
     return "does not hold" if metric["verdict"].isin(["equivalent", "better"]).all() else "inconclusive", numbers
+
+
+#: The deciders that compare algorithms by `Results.values`.
+COMPARING = (all_equivalent, none_apart, all_better, ahead_by_f1, one_run_misleads, monotonic_is_worse)
 
 
 def sharper_is_worse(results: Results, outcome: str, weak: float) -> Decision | Finding:

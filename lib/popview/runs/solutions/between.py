@@ -11,6 +11,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from popview.common.errors import setting_up
 from popview.runs import store
 from popview.runs.solutions.parts import TopographyPart
 from popview.runs.solutions.training import Found, stored_weights
@@ -43,9 +44,16 @@ def measure_barriers(part: TopographyPart, root: Path) -> Found:
         converged`` (see `popview.topography`'s `SettledPaths`), ``profile`` and ``straight_profile`` (losses at equally
         spaced points from 0 to 1, 101 at most, float32). Pairs of which a run did not reach the stage are left out; the
         metadata say how many.
+
+    Raises
+    ------
+    Unavailable
+        If the network's task cannot be set up.
     """
     began, given = time.process_time(), part.settings
-    network = Network.of(given["sources"][0]["settings"]["task"], given["sources"][0]["settings"]["model"])
+    trained = given["sources"][0]["settings"]
+    with setting_up(part.task):
+        network = Network.of(trained["task"], trained["model"])
     solutions, there = _solutions(part, root)
     drawn = random_pairs(given["solutions"], given["pairs"], PAIRS_SEED)[part.seed : part.seed + given["count"]]
     usable = drawn[there[drawn].all(1)]

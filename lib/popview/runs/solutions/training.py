@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from popview.common import tensor_files
-from popview.common.errors import UsageError
+from popview.common.errors import UsageError, setting_up
 from popview.common.seeds import generator
 from popview.optimizers import Optimizer
 from popview.runs import store
@@ -156,11 +156,17 @@ def trained(part: TopographyPart, unfinished: Path | None = None, every: float =
         run), loss and accuracy on ``train``, ``validation`` and the whole ``test`` split, and the measures of flatness
         on the first of them (`popview.topography.measures`).
         The weights are, of each stage, ``steps`` ``(P,)`` and ``vectors`` ``(P, d)``.
+
+    Raises
+    ------
+    Unavailable
+        If the network's task cannot be set up.
     """
     began = time.process_time()
     run = part.settings
-    network = Network.of(run["task"], run["model"])
-    stacked = set_up(run["task"], [part.seed], run["model"]).population
+    with setting_up(part.task):
+        network = Network.of(run["task"], run["model"])
+        stacked = set_up(run["task"], [part.seed], run["model"]).population
     seeds = range(part.seed, part.seed + run["restarts"])
     frames, kept = [], []
     for group in [seeds] if stacked else [[seed] for seed in seeds]:
