@@ -50,7 +50,7 @@ from popview.book import cells, page, style
 from popview.book.figures import comparisons as comparison_figures
 from popview.book.figures import trajectories as trajectory_figures
 from popview.book.names import task_title, with_variant
-from popview.book.results import base_setting_chosen, each, margin, planned_comparison
+from popview.book.results import base_setting_chosen, each, margin, planned_comparison, required
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import confirmed as confirmed_tables
 from popview.book.tables import printed as printed_tables
@@ -79,6 +79,7 @@ from popview.statistics import mean_difference
 style.use()
 train_embedded(task, variant, profile, restarts)
 coverage, results = tables.gather(profile, task, variant, restarts, own=own)
+results = required(results, profile, task)
 facts = page.facts(profile, results) | {"budget": "equal epochs; annealed, SAM has half"}
 measured = outcomes.outcomes_by_case(results, profile)
 last = {key: values["last"] for key, values in measured.items()}
@@ -728,7 +729,8 @@ glue("turned", "; ".join(turns) or "none", display=False)
 page.show("confirmed", by_margin, confirmed_tables.confirmed, empty="no look is complete yet")
 differences = [restart_spread.load_differences(profile, name).assign(task=name) for name in fresh]
 crossed = pd.concat(differences) if differences else pd.DataFrame()
-page.show("rounds", confirmed[confirmed["task"] == "digits"] if len(confirmed) else confirmed, confirmed_tables.rounds)
+on_digits = confirmed[confirmed["task"] == "digits"] if len(confirmed) else confirmed
+page.show("rounds", on_digits, lambda rows: confirmed_tables.rounds(rows, confirmation.earlier_rounds()))
 page.show("crossed", crossed, confirmed_tables.crossed, empty="no look is complete yet")
 page.show("scattered", scattered, confirmed_tables.scatter)
 trained = {

@@ -37,7 +37,7 @@ from myst_nb import glue
 from popview.book import cells, page, style
 from popview.book.figures import costs as cost_figures
 from popview.book.names import task_title
-from popview.book.results import each
+from popview.book.results import each, required
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import costs as cost_tables
 from popview.populations import confirmation, equal_budget, tables, time_to_target
@@ -49,6 +49,7 @@ style.use()
 train_embedded(task, variant, profile, restarts)
 coverage, results = tables.gather(profile, task, variant, restarts)
 results = {key: rows for key, rows in results.items() if key[1] != "annealed"}  # these cannot be cut short
+results = required(results, profile, task)
 facts = page.facts(profile, results)
 paid = each(results, profile, lambda rows, _: equal_budget.evaluations(rows))
 metric = each(results, profile, equal_budget.equal_budgets)

@@ -48,6 +48,7 @@ from popview.book import page, style
 from popview.book.cells import with_interval
 from popview.book.figures import simulations as simulation_figures
 from popview.book.names import task_title
+from popview.book.results import required
 from popview.book.tables import simulations as simulation_tables
 from popview.common.errors import UsageError, check_name
 from popview.paper import printed
@@ -64,9 +65,7 @@ covered, trajectories = tables.gather(profile, variant="base")
 trained_on = page.facts(profile, trajectories)["trained_on"]
 results = {task: found for (task, _), found in trajectories.items()}
 check_name("split_task", split_task, SHOWN)
-if split_task not in results:
-    command = f"popview run --profile {profile} --task {split_task}"
-    raise UsageError(f"{split_task} has no whole results in profile {profile}: `{command}` computes them")
+required({key: rows for key, rows in results.items() if key == split_task}, profile, split_task)
 sets = {task: tables.select(found, "train_loss", per_trajectory) for task, found in results.items()}
 design = {"restarts": f"{paper_restarts} each", "checkpoints": f"{per_trajectory} a restart"}
 monte_carlo = "95 % Wilson intervals for the finite number of repeats"
@@ -229,7 +228,7 @@ glue(
 # %% tags=["hide-input", "remove-output"]
 chosen = sets[split_task]
 check_name(f"algorithm of {split_task}", split_algorithm, list(chosen["algorithm"].unique()))
-matrix = simulations.matrix(chosen[chosen["algorithm"] == split_algorithm])
+matrix = pooled.matrix(chosen[chosen["algorithm"] == split_algorithm])
 sides = (paper_restarts, len(matrix) // 2)
 found = {f"{n} a side": simulations.split_p_values(matrix, n, number_of_splits, seed) for n in sides}
 tests = [*simulations.POOLED, *simulations.RESTART_LEVEL]
@@ -370,7 +369,7 @@ page.figure(
 first = curves.set_index(["restarts", "family", "effect"]).loc[(paper_restarts, 5, 2.0)]
 glue("formula", f"{100 * first['power']:.0f}", display=False)
 glue("permuted", f"{100 * first['permutation']:.0f}", display=False)
-deviations = {task: power.deviations(table) for task, table in values.items()}
+deviations = {task: pooled.deviations(table) for task, table in values.items()}
 detectable = power.detectable_points(sizes, deviations, family=5)
 page.table("detectable", simulation_tables.detectable(detectable))
 spread_of = pd.DataFrame(deviations, index=["SD of a run's value", "SD of a difference to SGD of the same seed"]).T

@@ -42,6 +42,7 @@ from popview.book.cells import with_interval
 from popview.book.figures import flatness as figures
 from popview.book.tables import claims as claim_tables
 from popview.common.contents import page_names
+from popview.common.errors import check_name
 from popview.common.seeds import generator
 from popview.optimizers import make
 from popview.paper import claims
@@ -49,7 +50,7 @@ from popview.paper.rules import Computed, Factors, load_rules
 from popview.paper.rules.by_tasks import SHARPNESS
 from popview.populations import flatness_factors, flatness_relations
 from popview.populations.comparisons import ALPHA
-from popview.runs.grids import grid_specs
+from popview.runs.grids import grid_specs, grid_tasks
 from popview.tasks.corruptions import IMAGE_CORRUPTIONS, corrupt_images
 from popview.tasks.digits import CORRUPTIONS, corrupted_digits, unseen_by_pixels
 from popview.tasks.setup import set_up
@@ -58,6 +59,7 @@ from popview.topography.rescaling import rescale
 
 style.use()
 torch.set_num_threads(1)
+check_name("task with grids on flatness", "digits", grid_tasks(flatness_factors.FACTORS, profile))
 grids = claims.factor_grids(profile)
 digits = grids["digits"]
 settings = digits.changes.drop(columns="algorithm").rename(columns={"arm": "algorithm"})

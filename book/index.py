@@ -36,7 +36,7 @@ from popview.book import page, style
 from popview.book.cells import with_interval
 from popview.book.figures import selection as selection_figures
 from popview.book.names import task_title
-from popview.book.results import each
+from popview.book.results import each, required
 from popview.book.tables import claims as claim_tables
 from popview.common.contents import page_names
 from popview.common.kept import kept
@@ -46,7 +46,7 @@ from popview.populations import equal_budget, learning, put_to_use, selection, t
 from popview.runs import profiles
 
 style.use()
-judged = {key: found for key, found in claims.task_results(profile).items() if found}
+judged = required({key: found for key, found in claims.task_results(profile).items() if found}, profile)
 results = {key: found.trajectories for key, found in judged.items()}
 base = {name: rows for (name, variant), rows in results.items() if variant == "base"}
 facts = page.facts(profile, results)

@@ -38,6 +38,7 @@ from popview.book import page, style
 from popview.book.cells import with_interval
 from popview.book.figures import populations as population_figures
 from popview.book.names import task_title
+from popview.book.results import required
 from popview.book.tables import populations as population_tables
 from popview.populations import confirmation, disagreement, flatness_factors, outcomes, put_to_use
 from popview.runs import profiles, status, store
@@ -49,6 +50,7 @@ style.use()
 tasks = [name for name in profiles.tasks(profile) if name in SHOWN]
 read = {task: put_to_use.read_arms(profile, task) for task in tasks}
 arms = {task: table for task, found in read.items() if len(table := put_to_use.arms_table(found))}
+arms = required(arms, profile)
 sides = {task: put_to_use.population_or_optimizer(read[task]) for task in arms}
 
 

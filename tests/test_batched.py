@@ -8,6 +8,7 @@ from interpreter import printed_by
 
 from popview import statistics
 from popview.common.errors import UsageError
+from popview.populations import pooled
 from popview.statistics import power as designs
 from popview.statistics import simulations
 from popview.statistics.batched import equivalence_p_values, p_values
@@ -213,17 +214,17 @@ class TestStudies:
 
     def test_deviations_without_the_reference(self):
         values = pd.DataFrame({"SAM": [0.0, 1.0], "SGD": [0.0, 2.0]})
-        assert designs.deviations(values) == pytest.approx((np.std([0, 1.5], ddof=1), np.sqrt(0.5)))
-        single, difference = designs.deviations(values[["SAM"]])
+        assert pooled.deviations(values) == pytest.approx((np.std([0, 1.5], ddof=1), np.sqrt(0.5)))
+        single, difference = pooled.deviations(values[["SAM"]])
         assert single == pytest.approx(np.sqrt(0.5))
         assert np.isnan(difference)
 
     def test_matrix_leaves_out_restarts_with_fewer_models(self):
         rows = [("SGD", 0, 0.1), ("SGD", 0, 0.2), ("SGD", 1, 0.3), ("SGD", 2, 0.4), ("SGD", 2, 0.5)]
         table = pd.DataFrame(rows, columns=["algorithm", "seed", "test_metric"])
-        np.testing.assert_array_equal(simulations.matrix(table), [[0.1, 0.2], [0.4, 0.5]])
+        np.testing.assert_array_equal(pooled.matrix(table), [[0.1, 0.2], [0.4, 0.5]])
         with pytest.raises(UsageError, match="choose one algorithm"):
-            simulations.matrix(table.iloc[:0])
+            pooled.matrix(table.iloc[:0])
 
 
 def test_a_test_that_is_added_is_simulated_and_drawn_without_another_line():

@@ -505,11 +505,18 @@ def test_what_annealing_leaves_is_the_difference_of_the_arms_that_are_shown():
 class TestUnderCorruption:
     """Ensembles of runs of digits that were trained anew; against the shipped rows, and with numpy alone."""
 
+    @pytest.mark.parametrize(("profile", "task"), [("smoke", "digits"), ("paper", "cifar10"), ("laptop", "cifar100")])
+    def test_where_nothing_is_annealed_or_run_there_are_no_arms(self, profile, task, tmp_path):
+        """A profile without annealed runs once ended the page in a KeyError; so did `popview ensembles` by itself."""
+        found = read_arms(profile, task, tmp_path)
+        assert arms_table(found).empty
+        assert specs_with_probabilities(profile, task, tmp_path) == {}
+
     @pytest.mark.slow
     def test_runs_trained_anew_score_what_the_files_say(self):
         spec = next(spec for spec in wanted("laptop", "digits", "base") if spec.algorithm == "SGD")
         few = dataclasses.replace(spec, restarts=6, epochs=3)
-        problem = shifted_ensembles.trained_anew(few)
+        problem = training.trained_anew(few)
         (found,) = training.compute(few)
         last = found.table.to_pandas().groupby("seed").last()["test_metric"]
         assert problem.evaluate("test")[1].tolist() == pytest.approx(last.tolist())

@@ -1,6 +1,8 @@
 """The library's rooms: each file has one, none imports a later one, and a public name means one thing."""
 
+import importlib
 import importlib.util
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -72,3 +74,30 @@ def test_a_page_without_optimizers_imports_none():
     """It simulates numbers: an edit of an optimizer does not make it stale."""
     modules = imported_modules((ROOT / "book" / "five-runs.py").read_text(), ROOT / "lib")
     assert not [name for name in modules if name.startswith("popview.optimizers")]
+
+
+def resolves(name: str) -> bool:
+    """Say whether a dotted name is a module, what one defines, or an attribute that a class documents."""
+    parts = name.split(".")
+    for k in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:k]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[k:]:
+            if not hasattr(found, part):
+                return part in (found.__doc__ or "")
+            found = getattr(found, part)
+        return True
+    return False
+
+
+def test_what_docstrings_refer_to_is_there():
+    named = {
+        name
+        for file in (ROOT / "lib").rglob("*.py")
+        for name in re.findall(r"`(popview(?:\.\w+)+)`", file.read_text("utf-8"))
+    }
+    assert len(named) > 150
+    assert [name for name in sorted(named) if not resolves(name)] == []
+    assert not resolves("popview.runs.solutions.coverage")

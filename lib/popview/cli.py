@@ -303,8 +303,12 @@ def ensembles(
     task: Annotated[list[str] | None, typer.Option(help="Which tasks; all of the profile by default.")] = None,
     profile: Profile = "laptop",
 ) -> None:
-    """Score ensembles of restarts, and pairs of them, from the probabilities in the store; needs the data, not long."""
+    """Score ensembles of restarts, and pairs of them, from the probabilities in the store.
+
+    It needs the data. On Digits it trains SGD's runs anew as well, in seconds, to score them under corruption.
+    """
     from popview.populations import disagreement, ensembles, restart_spread, scored_predictions, shifted_ensembles
+    from popview.populations.embedded import EMBEDDED
     from popview.runs import profiles
     from popview.tasks.catalogue import SHOWN
 
@@ -316,7 +320,7 @@ def ensembles(
     }
     for name in task or [name for name in profiles.tasks(profile) if name in SHOWN]:
         tables = scored_predictions.write_derived(profile, name, kinds)
-        if name == "digits":
+        if name == EMBEDDED:
             tables["ensembles under corruption"] = shifted_ensembles.write_shifted(profile)
         rows = ", ".join(f"{len(table)} {what}" for what, table in tables.items())
         typer.echo(f"{name}: {rows or 'no probabilities in the store'}")

@@ -1,13 +1,31 @@
-"""The results that a page shows: read as the profile plans it, and named where they are missing."""
+"""The results that a page shows: required to be there, and read by the margins and the plan of the profile."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from popview.book.cells import stack
+from popview.common.errors import UsageError
 from popview.populations.comparisons import against_reference
 from popview.runs import expansion, profiles
+
+Found = TypeVar("Found", bound=Mapping[Any, Any])
+
+
+def required(found: Found, profile: str, task: str = "all") -> Found:
+    """Return what is given; a page that has nothing to show ends here.
+
+    Raises
+    ------
+    UsageError
+        If it is empty: with the command that computes results.
+    """
+    if not found:
+        of, only = ("", "") if task == "all" else (f" of {task}", f" --task {task}")
+        command = f"popview run --profile {profile}{only}"
+        raise UsageError(f"there are no whole results{of} in profile {profile}: `{command}` computes them")
+    return found
 
 
 def each(

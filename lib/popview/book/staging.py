@@ -5,7 +5,6 @@ each is a file with an address of its own: ``/files/<page>/<name>``, or ``/<name
 (`popview.book.page.site_file`). All results are ``/data.zip``, beside the page ``data``.
 """
 
-import csv
 import json
 import re
 import zipfile
@@ -23,6 +22,7 @@ from popview.book.parameters import read_parameters
 from popview.common.contents import CONTENTS, page_names, page_seconds
 from popview.common.errors import UsageError
 from popview.common.files import read_utf8, read_yaml, write_zip, writing
+from popview.runs.manifest import entries
 
 #: Folder of the stage that is copied as it is to the top of the site.
 EXTRA = "extra"
@@ -138,13 +138,13 @@ def _results(folder: Path, made: Path) -> bytes:
 
     That is the one that is `made` already, if it holds them all, whole, and nothing else.
     """
-    listed = [folder / row["path"] for row in csv.DictReader(read_utf8(folder / "manifest.csv").splitlines())]
-    if absent := [path for path in listed if not path.is_file()]:
+    shipped = [folder / name for name in entries(folder)]
+    if absent := [path for path in shipped if not path.is_file()]:
         raise UsageError(
             f"{absent[0]} is not there, and data/manifest.csv lists it: popview verify names all such files"
         )
     beside = [path for kind in ("*.md", "*.csv", "paper/*", "ensembles/**/*.csv") for path in folder.glob(kind)]
-    contents = {f"data/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in listed + beside}
+    contents = {f"data/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in shipped + beside}
     with suppress(OSError, zipfile.BadZipFile, zlib.error), zipfile.ZipFile(made) as zipped:
         there = {entry.filename: entry.CRC for entry in zipped.infolist()}
         if there == {name: zlib.crc32(content) for name, content in contents.items()} and not zipped.testzip():

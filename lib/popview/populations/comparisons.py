@@ -222,6 +222,23 @@ def repeated(values: pd.DataFrame, margin: float | None, first: int, *, planned:
     return table.merge(pd.DataFrame(changes), on=["a", "b"], validate="many_to_one")
 
 
+def paired_difference(ours: pd.Series, theirs: pd.Series) -> dict[str, Any]:
+    """Compare two scores by their index, such as the seed, over what both have.
+
+    Returns
+    -------
+    dict
+        ``restarts, mean`` (ours), ``difference, low, high`` (95 % t interval), ``p`` (paired t test, unadjusted); the
+        last four are NaN where there are fewer than two pairs.
+    """
+    both = pd.concat([ours, theirs], axis=1, keys=["ours", "theirs"]).dropna()
+    row = {"restarts": len(both), "mean": both["ours"].mean()}
+    if len(both) < 2:
+        return row | dict.fromkeys(("difference", "low", "high", "p"), np.nan)
+    found = mean_difference(both["ours"].to_numpy(), both["theirs"].to_numpy(), paired=True)
+    return row | {"difference": found.estimate, **interval_columns(found), "p": found.p_value}
+
+
 def against_sam(values: pd.DataFrame, margin: float | None) -> pd.DataFrame:
     """Compare SGD and the paper's others with SAM, as far as they have been run: `SAM_PAIRS`, one Holm family.
 

@@ -9,8 +9,8 @@ import pandas as pd
 import scipy.stats
 
 from popview.common.errors import check_name
-from popview.common.files import read_toml
-from popview.common.folders import RESULTS
+from popview.common.files import read_csv_table, read_toml
+from popview.common.folders import PAPER, RESULTS
 from popview.populations.outcomes import load_final_measures
 from popview.runs import store
 from popview.runs.annealed import LATER, AnnealedPlan
@@ -92,6 +92,18 @@ def confirmed_tasks(
     names = [name for name in decided["margins"] if task in ("all", name)]
     found = {name: load_confirmation(profile, name, decided, root) for name in names}
     return {name: values for name, values in found.items() if decided["reference"] in values}
+
+
+def earlier_rounds() -> pd.DataFrame:
+    """Read the two rounds on Digits that do not count: ``round, algorithm, verdict, difference, low, high``.
+
+    Raises
+    ------
+    UsageError
+        If the file is damaged.
+    """
+    file = PAPER / "digits-rounds.csv"
+    return read_csv_table(file, ("round", "algorithm", "verdict"), ("difference", "low", "high"))
 
 
 def confirm_tasks(fresh: Mapping[str, pd.DataFrame], decided: dict[str, Any]) -> pd.DataFrame:

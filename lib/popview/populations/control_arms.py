@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from popview.common.folders import RESULTS
+from popview.populations.comparisons import paired_difference
 from popview.populations.learning import second_half
-from popview.populations.outcomes import load_final_measures, paired_difference
+from popview.populations.outcomes import load_final_measures
 from popview.populations.tables import load_trajectories
 from popview.runs import store
 from popview.runs.annealed import GRADIENTS_A_STEP, LATER, AnnealedPlan
@@ -36,9 +37,10 @@ def control_arms(profile: str, task: str, reference: str = "SGD", root: Path = R
     DataFrame
         One row per comparison of runs that are whole in the store: ``arm, a, b, of`` (the reference's arm, or
         "annealed"), ``restarts, difference, low, high`` (the last model on the whole test split, 95 % t interval),
-        ``mean`` (of `a`), ``annealed_difference`` (the same comparison without what the arm changes; NaN where it is
-        none), and of the second half of `a`'s training ``tau, tau_without_trend`` (`popview.populations.learning`).
-        Arms that fix seeds, and those that hold more restarts alone, are no controls and left out.
+        ``p``, ``mean`` (of `a`), ``annealed_difference`` (the same comparison without what the arm changes; NaN where
+        it is none), and of the second half of `a`'s training ``tau, tau_without_trend``
+        (`popview.populations.learning`). Arms that fix seeds, and those that hold more restarts alone, are no controls
+        and left out.
     """
     plan = AnnealedPlan(profile, task)
     arms = [name for name, arm in plan.arms.items() if name != LATER and "fixed_seeds" not in arm.get("model", {})]

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from popview.common.folders import RESULTS
+from popview.populations.comparisons import paired_difference
 from popview.populations.outcomes import load_final_measures
 from popview.runs import grids, store
 from popview.runs.specs import GridSpec
-from popview.statistics import mean_difference
-from popview.statistics.results import interval_columns
 
 #: What tells one cell from another.
 CELL = ["algorithm", "lr", "rho", "tau", "displacement"]
@@ -100,7 +99,7 @@ def against_plain(restarts: pd.DataFrame, outcomes: Sequence[str] = ("accuracy",
         row |= {name: there[name].mean() for name in outcomes} | {"train_loss": there["train_loss"].median()}
         pairs = there.join(plain["accuracy"].rename("plain"), on=["lr", "seed"]).dropna(subset=["plain"])
         compared = pairs.iloc[: 0 if key[0] == "SGD" else None]
-        rows.append(row | _difference(compared["accuracy"], compared["plain"]))
+        rows.append(row | _estimate(compared["accuracy"], compared["plain"]))
     return pd.DataFrame(rows)
 
 
@@ -135,15 +134,12 @@ def at_equal_displacement(
             accuracy = [part.loc[~part["diverged"], "accuracy"] for part in (one, other)]
             pairs = pd.concat(accuracy, axis=1, keys=["first", "second"], join="inner")
             row = {"lr": rate, "displacement": size, "pairs": len(pairs)}
-            row |= _difference(pairs["first"], pairs["second"])
+            row |= _estimate(pairs["first"], pairs["second"])
             row |= {"draws_first": one["noise_triggers"].mean(), "draws_second": other["noise_triggers"].mean()}
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _difference(first: pd.Series, second: pd.Series) -> dict[str, Any]:
-    """Return the mean difference of pairs with its t interval and p; NaN where there are fewer than two."""
-    if len(first) < 2:
-        return dict.fromkeys(("estimate", "low", "high", "p_value"), np.nan)
-    found = mean_difference(first, second, paired=True)
-    return {"estimate": found.estimate, **interval_columns(found), "p_value": found.p_value}
+def _estimate(first: pd.Series, second: pd.Series) -> dict[str, Any]:
+    found = paired_difference(first, second)
+    return {"estimate": found["difference"], "low": found["low"], "high": found["high"], "p_value": found["p"]}

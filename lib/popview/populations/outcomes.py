@@ -9,13 +9,11 @@ import pandas as pd
 
 from popview.common.files import read_csv_table
 from popview.common.folders import PAPER, RESULTS
-from popview.populations.comparisons import against_reference
+from popview.populations.comparisons import against_reference, paired_difference
 from popview.populations.selection import chosen, last_checkpoints
 from popview.populations.tables import final, wanted
 from popview.runs import store
 from popview.runs.specs import RunSpec
-from popview.statistics import mean_difference
-from popview.statistics.results import interval_columns
 
 #: Outcome → what is judged, where.
 OUTCOMES = {
@@ -186,7 +184,7 @@ def score_differences(measures: pd.DataFrame, reference: str = "SGD") -> pd.Data
     -------
     DataFrame
         Per algorithm and score that the files have: ``a, b, score`` ("metric", "loss", "average_precision"),
-        ``restarts, mean`` (of `a`), ``difference, low, high`` (95 % t interval, unadjusted).
+        ``restarts, mean`` (of `a`), ``difference, low, high`` (95 % t interval) and ``p``, unadjusted.
     """
     rows = []
     for score in ("metric", "loss", "average_precision"):
@@ -194,15 +192,7 @@ def score_differences(measures: pd.DataFrame, reference: str = "SGD") -> pd.Data
             continue
         wide = measures.pivot_table(index="seed", columns="algorithm", values=f"whole_test.{score}", sort=False)
         for name in [name for name in wide if name != reference and reference in wide]:
-            if wide[[name, reference]].notna().all(axis=1).any():
-                row = {"a": name, "b": reference, "score": score}
-                rows.append(row | paired_difference(wide[name], wide[reference]))
+            found = paired_difference(wide[name], wide[reference])
+            if found["restarts"]:
+                rows.append({"a": name, "b": reference, "score": score} | found)
     return pd.DataFrame(rows)
-
-
-def paired_difference(ours: pd.Series, theirs: pd.Series) -> dict[str, float]:
-    """Compare two scores by seed, over the seeds of both: ``restarts, mean`` (ours), ``difference, low, high``."""
-    both = pd.concat([ours, theirs], axis=1, keys=["ours", "theirs"]).dropna()
-    found = mean_difference(both["ours"].to_numpy(), both["theirs"].to_numpy(), paired=True)
-    row = {"restarts": len(both), "mean": both["ours"].mean(), "difference": found.estimate}
-    return row | interval_columns(found)

@@ -115,3 +115,32 @@ def clustering(population: pd.DataFrame, value: str = "test_metric") -> pd.DataF
             effective = effective_n(len(groups), len(models) / len(groups), found.estimate)
         rows.append(row | {"effective": effective})
     return pd.DataFrame(rows)
+
+
+def matrix(population: pd.DataFrame, value: str = "test_metric") -> np.ndarray:
+    """Return a column of one algorithm's models as an array of shape ``(restarts, models)``.
+
+    Restarts that contribute fewer models than the others (diverged ones) are left out.
+
+    Raises
+    ------
+    UsageError
+        If there are no models, or those of several algorithms.
+    """
+    if population["algorithm"].nunique() != 1:
+        raise UsageError(f"choose one algorithm that has results, got {sorted(set(population['algorithm']))}")
+    rows = [models[value].to_numpy() for _, models in population.groupby("seed")]
+    most = max(len(row) for row in rows)
+    return np.array([row for row in rows if len(row) == most], dtype=float)
+
+
+def deviations(values: pd.DataFrame, reference: str = "SGD") -> tuple[float, float]:
+    """Return two standard deviations of one value per restart (rows: seeds; columns: algorithms).
+
+    Medians over algorithms: of a restart's value, and of its difference from the reference's with the same seed (NaN
+    without the reference).
+    """
+    single = float(values.std().median())
+    if reference not in values:
+        return single, np.nan
+    return single, float(values.drop(columns=reference).sub(values[reference], axis=0).std().median())

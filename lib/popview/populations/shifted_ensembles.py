@@ -14,11 +14,10 @@ from popview.common.files import written_whole
 from popview.common.folders import RESULTS
 from popview.populations.stored_predictions import derived_file, digest_of
 from popview.populations.tables import wanted
-from popview.runs.loop import optimizer_of, train
 from popview.runs.specs import RunSpec
+from popview.runs.training import trained_anew
 from popview.tasks import corruptions
 from popview.tasks.digits import CORRUPTIONS, Digits
-from popview.tasks.setup import set_up
 
 #: Runs in an ensemble.
 SIZE = 5
@@ -53,20 +52,11 @@ def write_shifted(profile: str, root: Path = RESULTS) -> pd.DataFrame:
     return table
 
 
-def trained_anew(spec: RunSpec) -> Digits:
-    """Return the problem of a spec with its last models, trained anew."""
-    with torch.random.fork_rng([]):
-        problem = set_up(spec.task, spec.seeds, spec.model)
-        assert isinstance(problem, Digits)
-        for _ in train(problem, optimizer_of(spec, problem), spec):
-            pass
-    return problem
-
-
 @torch.no_grad()
 def _of_stack(spec: RunSpec) -> pd.DataFrame:
     with torch.enable_grad():
         problem = trained_anew(spec)
+        assert isinstance(problem, Digits)
     labels = problem.test_labels()
     clean = _errors(problem.logits("test").softmax(-1), labels)
     shifted = [

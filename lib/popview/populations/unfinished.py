@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from popview.populations.comparisons import paired_difference
 from popview.populations.tables import final
-from popview.statistics import mean_difference, proportion
+from popview.statistics import proportion
 from popview.statistics.results import interval_columns
 
 #: The part of the epochs, at the end, over which the slope of a curve is taken.
@@ -69,17 +70,11 @@ def unfinished(trajectories: pd.DataFrame, margin: float, reference: str = "SGD"
         share = proportion(int(left.sum()), len(both))
         row |= {"share": share.estimate, **interval_columns(share, "share_")}
         paired = gains.loc[gains.index.intersection(both.index), [name, reference]].dropna()
-        row |= _difference(paired[name], paired[reference], "gain")
-        row |= _difference(both.loc[left, name], both.loc[left, reference], "difference")
+        there = both[left]
+        for said, part in (("gain", paired), ("difference", there)):
+            found = paired_difference(part[name], part[reference])
+            row |= {said: found["difference"], f"{said}_low": found["low"], f"{said}_high": found["high"]}
         row["on_plateau"] = not left.all()
         row["climbs"] = bool(row["gain"] > margin and row["gain_low"] > 0)
         rows.append(row | {"unfinished": row["on_plateau"] or row["climbs"]})
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["algorithm", "unfinished"])
-
-
-def _difference(ours: pd.Series, theirs: pd.Series, name: str) -> dict[str, float]:
-    """Return the mean paired difference with its t interval, NaN where there are fewer than two."""
-    if len(ours) < 2:
-        return {name: np.nan, f"{name}_low": np.nan, f"{name}_high": np.nan}
-    found = mean_difference(ours.to_numpy(), theirs.to_numpy(), paired=True)
-    return {name: found.estimate, **interval_columns(found, f"{name}_")}

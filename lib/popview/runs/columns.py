@@ -56,7 +56,7 @@ def check_schema(table: pa.Table, told: Mapping[str, Any]) -> None:
     ----------
     table : pyarrow.Table
     told : mapping
-        Its metadata: `popview.runs.training.train_table`, `popview.runs.solutions.training.described`.
+        Its metadata: `popview.runs.training.train_table`, `popview.runs.store.described`.
     """
     spec = told["spec"]
     kind = spec.get("kind", "trajectory")

@@ -63,7 +63,7 @@ def verify(root: Path = RESULTS, *, write: bool = False) -> Verified:
     UsageError
         If the manifest cannot be read or written.
     """
-    before, there = _listed(root), _files(root)
+    before, there = entries(root), _files(root)
     found: dict[str, Entry] = {}
     result = Verified([], [], 0)
     wrong, written, right = result
@@ -99,7 +99,7 @@ def _change(before: Entry | None, now: Entry | None) -> str:
     return "" if before == now else f"changed: {now.bytes} bytes where the manifest has {before.bytes}; the same rows"
 
 
-def _listed(root: Path) -> dict[str, Entry]:
+def entries(root: Path) -> dict[str, Entry]:
     """Read the manifest; without one, nothing ships."""
     file = root / MANIFEST
     first, *lines = read_utf8(file).splitlines() if file.is_file() else [HEADER]

@@ -20,7 +20,7 @@ from popview.optimizers import Optimizer
 from popview.optimizers.tensors import members_of, norm
 from popview.runs.columns import COLUMNS, TRAJECTORY
 from popview.runs.final_measures import Best, measures, measures_of_kept, numbers
-from popview.runs.loop import EVERY, follow, optimizer_of, unattached
+from popview.runs.loop import EVERY, follow, optimizer_of, train, unattached
 from popview.runs.own import OwnSpec
 from popview.runs.specs import RunSpec
 from popview.tasks.named import named_problem
@@ -106,6 +106,15 @@ def _begun(spec: RunSpec) -> tuple[Problem, Optimizer, list["Record"]]:
     optimizer = optimizer_of(spec, problem)
     served = [*((other, True) for other in spec.alongside), (spec, False)]
     return problem, optimizer, [Record(one, problem, optimizer, beside) for one, beside in served]
+
+
+def trained_anew(spec: RunSpec) -> Problem:
+    """Return the problem of a spec with its last models, trained anew; nothing is stored."""
+    with torch.random.fork_rng([]):
+        problem = set_up(spec.task, spec.seeds, spec.model)
+        for _ in train(problem, optimizer_of(spec, problem), spec):
+            pass
+    return problem
 
 
 class Record:

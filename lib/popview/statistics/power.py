@@ -174,18 +174,6 @@ def smallest(sizes: Iterable[int], alpha: float = 0.05) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def deviations(values: pd.DataFrame, reference: str = "SGD") -> tuple[float, float]:
-    """Return two standard deviations of one value per restart (rows: seeds; columns: algorithms).
-
-    Medians over algorithms: of a restart's value, and of its difference from the reference's with the same seed (NaN
-    without the reference).
-    """
-    single = float(values.std().median())
-    if reference not in values:
-        return single, np.nan
-    return single, float(values.drop(columns=reference).sub(values[reference], axis=0).std().median())
-
-
 def detectable_points(
     sizes: Iterable[int], deviations: Mapping[str, tuple[float, float]], *, family: int = 5, power: float = 0.8
 ) -> pd.DataFrame:

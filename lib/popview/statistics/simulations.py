@@ -90,23 +90,6 @@ def false_positives(
     return pd.DataFrame(rows)
 
 
-def matrix(population: pd.DataFrame, value: str = "test_metric") -> np.ndarray:
-    """Return a column of one algorithm's models as an array of shape ``(restarts, models)``.
-
-    Restarts that contribute fewer models than the others (diverged ones) are left out.
-
-    Raises
-    ------
-    UsageError
-        If there are no models, or those of several algorithms.
-    """
-    if population["algorithm"].nunique() != 1:
-        raise UsageError(f"choose one algorithm that has results, got {sorted(set(population['algorithm']))}")
-    rows = [models[value].to_numpy() for _, models in population.groupby("seed")]
-    most = max(len(row) for row in rows)
-    return np.array([row for row in rows if len(row) == most], dtype=float)
-
-
 def split_p_values(values: np.ndarray, per_side: int, number: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Split one optimizer's restarts against themselves at random, and test each split.
 

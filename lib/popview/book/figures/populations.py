@@ -22,7 +22,8 @@ def gains_by_cost(arms: dict[str, pd.DataFrame], best: dict[str, pd.Series], wid
     Parameters
     ----------
     arms : dict of str to DataFrame
-        Task → rows of `popview.populations.put_to_use.arms`, of SGD on the test sample: base, annealed, longer runs.
+        Task → rows of `popview.populations.put_to_use.arms_table`, of SGD on the test sample: base, annealed, longer
+        runs.
     best : dict of str to Series
         Task → the row "best other optimizer" of `popview.populations.put_to_use.population_or_optimizer`.
     width : int

@@ -74,7 +74,10 @@ def marks_grid(entries: pd.DataFrame, words: Mapping[str, str], pages: Collectio
     by_claim = {str(name): rows for name, rows in here.groupby("id", sort=False)}
     lines = []
     for claim, said in words.items():
-        rows = by_claim[claim]
+        rows = by_claim.get(claim, chosen[:0])
+        if rows.empty:  # of networks that the profile does not train
+            lines.append({"claim": said} | dict.fromkeys(map(task_title, columns), "–"))
+            continue
         page = rows["page"].iloc[0]
         line = {"claim": f"[{said}]({page}.ipynb)" if page in pages else said}
         lines.append(line | {task_title(name): _marks(rows[rows["scale"] == name]) for name in columns})

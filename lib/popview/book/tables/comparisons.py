@@ -14,7 +14,8 @@ from popview.book.names import task_title
 from popview.book.page import MINUS, p_value
 from popview.populations.comparisons import ALPHA
 from popview.populations.outcomes import OUTCOMES
-from popview.statistics.power import deviations, equivalence_power
+from popview.populations.pooled import deviations
+from popview.statistics.power import equivalence_power
 from popview.tasks.catalogue import ACCURACY, RECORDS
 
 

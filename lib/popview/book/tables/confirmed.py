@@ -7,8 +7,6 @@ import pandas as pd
 from popview.book.cells import interval, with_interval, words
 from popview.book.names import task_title
 from popview.book.page import p_value
-from popview.common.files import read_csv_table
-from popview.common.folders import PAPER
 from popview.populations.flatness_factors import SETTINGS
 
 #: What tables call hyperparameters.
@@ -46,16 +44,16 @@ def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def rounds(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Lay out two rounds on Digits that do not count, of ``data/paper/digits-rounds.csv``, beside the one that does.
+def rounds(comparison: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
+    """Lay out two rounds on Digits that do not count beside the one that does.
 
     Parameters
     ----------
     comparison : DataFrame
         `popview.populations.confirmation.confirm`, of Digits.
+    earlier : DataFrame
+        `popview.populations.confirmation.earlier_rounds`.
     """
-    file = PAPER / "digits-rounds.csv"
-    earlier = read_csv_table(file, ("round", "algorithm", "verdict"), ("difference", "low", "high"))
     ours = comparison.drop_duplicates("a").rename(columns={"a": "algorithm"}).assign(round="counts")
     every = pd.concat([earlier, ours], ignore_index=True)
     every["cell"] = with_interval(every, "difference", 100.0) + " " + words(every)

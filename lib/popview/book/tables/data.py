@@ -6,7 +6,7 @@ import pandas as pd
 
 from popview.common.files import read_csv_table
 from popview.common.folders import RESULTS
-from popview.common.read_log import record
+from popview.runs.manifest import entries
 
 
 def dictionary(root: Path = RESULTS) -> pd.DataFrame:
@@ -41,11 +41,14 @@ def shipped(root: Path = RESULTS) -> pd.DataFrame:
     -------
     DataFrame
         ``folder, files, rows, megabytes``.
+
+    Raises
+    ------
+    UsageError
+        If the manifest is damaged.
     """
-    record(root / "manifest.csv")
-    listed = pd.read_csv(root / "manifest.csv")
-    folder = listed["path"].str.split("/").str[:3].str.join("/")
-    found = listed.groupby(folder.rename("folder"), sort=False).agg(
-        files=("path", "size"), rows=("rows", "sum"), megabytes=("bytes", "sum")
+    rows = [("/".join(name.split("/")[:3]), entry.rows, entry.bytes / 1e6) for name, entry in entries(root).items()]
+    every = pd.DataFrame(rows, columns=["folder", "rows", "megabytes"])
+    return every.groupby("folder", sort=False, as_index=False).agg(
+        files=("rows", "size"), rows=("rows", "sum"), megabytes=("megabytes", "sum")
     )
-    return found.assign(megabytes=found["megabytes"] / 1e6).reset_index()

@@ -6,7 +6,7 @@ import pandas as pd
 
 from popview.book import build
 from popview.book.closing import span
-from popview.common.files import read_toml
+from popview.common.contents import page_seconds
 from popview.common.folders import ROOT
 
 
@@ -24,7 +24,7 @@ def all_parameters(root: Path = ROOT) -> pd.DataFrame:
         One row per parameter: ``page, seconds`` (that the page takes; NaN where not measured), ``parameter, type,
         default`` (as Python writes it), ``bounds, meaning``.
     """
-    seconds = read_toml(root / "book" / "seconds.toml")
+    seconds = page_seconds(root)
     rows = [
         {
             "page": name,

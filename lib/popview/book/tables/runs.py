@@ -71,7 +71,7 @@ def finals(values: Mapping[tuple[str, str], pd.DataFrame], scale: float = 100.0)
 
 
 def sets_table(coverage: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out `popview.runs.solutions.coverage`: which sets there are, one line per network and kind, and one for
+    """Lay out `popview.runs.solutions.load.solutions_coverage`: which sets there are, by network and kind, and in
     all."""
     rows = []
     kinds = [((titles[n], kind), found) for (n, kind), found in coverage.groupby(["network", "kind"], sort=False)]

@@ -163,7 +163,7 @@ def accuracy_differences(networks: Mapping[str, Study], titles: Mapping[str, str
             names = [name for name in study.values(stage, "seed") if name != "SGD"]
             against = {name: study.against(stage, "test_accuracy", name) for name in names}
             found = {name: result for name, result in against.items() if result is not None}
-            adjusted = holm([result.p_value or 0.0 for result in found.values()]) if found else ()
+            adjusted = holm([p for result in found.values() if (p := result.p_value) is not None]) if found else ()
             for (name, result), p in zip(found.items(), adjusted, strict=True):
                 more = {"points": f"{100 * result.estimate:+.2f}".replace("-", MINUS), "p (Holm)": p_value(p)}
                 rows.append({"network": titles[network], "solutions": words, "algorithm": name} | more)
