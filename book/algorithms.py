@@ -88,8 +88,9 @@ page.table("lines", lines[["name", "update", "gradients", "source"]].rename(colu
 #     optimizer.step(closure)
 # ```
 #
-# Second passes (SAM; NiM when it fires; acceptance) see the first pass's dropout masks and leave BatchNorm's statistics
-# alone. Gradient scalers, learning-rate schedulers and `state_dict` work as they do in torch. A run saved in the middle
+# SAM, NiM, Basin Hopping and L-BFGS-GSS need the closure, since they take several passes; the others also step on gradients that are
+# there. Second passes (SAM; NiM when it fires; acceptance) see the first pass's dropout masks. With `buffers=` they leave
+# BatchNorm's statistics alone; without it each pass updates them. Gradient scalers, learning-rate schedulers and `state_dict` work as they do in torch. A run saved in the middle
 # of a hop continues bit for bit.
 # `````
 #

@@ -162,7 +162,7 @@ glue(
 # ```
 #
 # Two limits. Only runs that came down to the common loss are compared; of quasi-Newton's, {glue:text}`reached` did. And the
-# losses are equal only nearly: quasi-Newton's are up to {glue:text}`uneven` times SGD's there.
+# losses are equal only nearly: quasi-Newton's are up to {glue:text}`uneven` times SGD's there, which may make its solutions look sharper.
 #
 # `````{dropdown} Sharpness of all solutions
 # ````{table} Medians [middle half] at equal training loss: rise of the loss one SAM step away, the same relative to each weight, its mean under relative noise of 5 %, largest eigenvalue of the Hessian.
@@ -203,13 +203,14 @@ glue(
 # The *rise* of a path is its highest loss less that of its higher end. It is an upper bound: a lower path may exist.
 #
 # The search goes on until the path has settled. It has when the second half of the steps changed its height by at most 2 % of the
-# rise; a change of at most 0.0001 is enough. {glue:text}`converged` searches settled, after {glue:text}`searched` gradients
+# rise; a change of at most 0.0001 is enough. By this rule {glue:text}`converged` searches settled, after {glue:text}`searched` gradients
 # in the median. Straight lines between the same solutions rise by {glue:text}`straight`, and none of these paths by more than
 # {glue:text}`highest`.
 #
 # So small a rise is known to 0.0001 and no better. {glue:text}`level-paths` of the {glue:text}`paths` paths do not rise at all. Of the {glue:text}`rising-paths` that rise by
-# more than 0.0001, {glue:text}`relative-paths` met the 2 %, the others the 0.0001. Paths between fitted quasi-Newton solutions were still falling:
-# half-way through the steps their heights were {glue:text}`falling-paths` times the final ones, network by network.
+# more than 0.0001, {glue:text}`relative-paths` met the 2 %, the others the 0.0001. The paths between fitted quasi-Newton solutions, too, met the 0.0001
+# alone, and were still falling: half-way through the steps their heights were {glue:text}`falling-paths` times the final ones, network
+# by network. So these heights are upper bounds.
 #
 # A search that is cut short leaves a barrier that is its own, and so does one on fewer images than the solutions were trained on
 # (`benchmarks/longer_paths.py` shows both).

@@ -58,7 +58,7 @@ times = each(results, profile, time_to_target.times)
 late = each(results, profile, unfinished)
 
 # %% [markdown]
-# ## Half of the steps cost nothing where the score is flat, and much where it still climbs
+# ## Half of the steps cost little where the score is flat, and much where it still climbs
 #
 # A SAM step takes the gradient twice: once to look uphill, once there. So for SGD's gradients it makes half of SGD's
 # steps. Digits and TweetEval are learnt by then. CIFAR-10 and GoEmotions are not: there SGD itself still gains in the
@@ -72,7 +72,8 @@ late = each(results, profile, unfinished)
 # ````
 #
 # On GoEmotions SAM had not finished learning with twice SGD's gradients either: {glue:text}`left` of its runs with default
-# settings had left the plateau where learning starts, and the search found no setting at which it catches up. A mean over
+# settings had left the plateau where learning starts. The six trials of its search had half of the epochs, which is too few to
+# leave it. A mean over
 # such runs says how many had begun to learn, not how good SAM is ([the story](better-than-sgd.ipynb)).
 #
 # ## A fair test gives SAM half of the epochs and its own schedule

@@ -508,13 +508,6 @@ glue("lucky-share-texts", luck_of("tweeteval", "annealed", "share", ".0f"), disp
 said = dict(zip(sources["source"], 100 * sources["sd"], strict=True)) if len(sources) else {}
 for name in ("initialisation", "split", "order", "all"):
     glue(f"source-{name}", f"{said[name]:.1f}" if name in said else "–", display=False)
-excess = 100 * sources.set_index("source")["share"].get("interactions", float("nan")) if len(sources) else float("nan")
-glue("together", f"{excess / 2:.0f} to {excess:.0f}", display=False)
-parts = sources.set_index("source") if len(sources) else pd.DataFrame()
-for name, scale in (("less", 50), ("more", 100)):
-    ends = parts.loc["interactions", ["variance_low", "variance_high"]] if len(parts) else ()
-    words = [f"{scale * end / parts.loc['all', 'variance']:.0f}" for end in ends]
-    glue(f"together-{name}", f"[{', '.join(words)}]", display=False)
 glue("provenance-lucky", page.provenance(lucky, "restart-spread.csv", profile=profile, algorithm="SGD"), display=False)
 glue(
     "provenance-sources",
@@ -543,12 +536,10 @@ glue(
 #
 # On Digits, restarts that share all but their initial weights scatter by {glue:text}`source-initialisation` points; all
 # but the split into training and validation, {glue:text}`source-split`; all but the order of the examples,
-# {glue:text}`source-order`; nothing, {glue:text}`source-all`. The variances of the parts add up to more than the last:
-# each source alone brings in its interactions with the others. These make {glue:text}`together` % of the variance: the
-# less if they are between all three sources, the more if between two (95 % intervals {glue:text}`together-less` and
-# {glue:text}`together-more` %).
+# {glue:text}`source-order`; nothing, {glue:text}`source-all`. The first three stand at one fixed value of the other two
+# sources. At another value they may differ, so they are no parts of the last, and their variances need not add up to its.
 #
-# ````{table} SGD with one source of chance left free, on tasks of which these runs are there: SD in points, and the share of the variance of all together, with 95 % interval.
+# ````{table} SGD with one source of chance left free and the others at one fixed value, on tasks of which these runs are there: SD in points, and the variance in % of that of all together, with 95 % interval.
 # :name: table-sources
 # ```{glue:md} sources
 # :format: myst

@@ -17,7 +17,8 @@
 # does: in two dimensions up to {glue:text}`most` points more, in ten up to {glue:text}`most-10`. The *displacement* is the farthest that one draw of noise
 # can move the model. In two dimensions NiG prefers the wide well only if the other is at least {glue:text}`nig-ratio` times narrower, and only at a
 # displacement of {glue:text}`times`. With smaller noise we detect no preference. Larger noise shows none either, or keeps too many restarts
-# from any well. Sharpness-aware minimization (SAM) prefers the wide well if the other is {glue:text}`sam-ratio` times narrower and its ρ is large.
+# from any well. With raw gradients sharpness-aware minimization (SAM) prefers the
+# wide well only if the other is {glue:text}`sam-ratio` times narrower and ρ or η is large, and the narrow well at the largest of both.
 #
 # ```{glue:figure} phases
 # :name: figure-phases
@@ -76,12 +77,12 @@ def source(name: str, *what: object, **said: object) -> None:
 # show the same runs.
 # ```
 #
-# On the page of [test functions](test-functions.ipynb) ρ is 0.1, so that NiG moves a point by 0.001. That is why most rows of our Table 1
+# On the page of [test functions](test-functions.ipynb) ρ is 0.1, so that NiG moves a point by 0.001. That is why most of our rows in the paper's Table 1
 # are identical. Gradient descent with noise in the model (NiM-GD) waits until the gradient is nearly zero. With the normalised
 # gradient of the paper's eq. 1 it hardly ever is: in 1,000 updates the noise fires {glue:text}`fires` times on average.
 #
 # `````{dropdown} More hops do not make small noise large: where restarts end by size
-# At its base settings Basin Hopping (BH) hops four times a run. Of 1,000 updates τ = 200, 50 and 10 make 4, 19 and 99 hops. At a displacement of
+# In 1,000 updates Basin Hopping (BH) with τ = 200, 50 and 10 hops 4, 19 and 99 times. At a displacement of
 # 0.3 NiM-BH then moves {glue:text}`hops-0.3` % of its restarts on the six-hump camel; at 0.01, {glue:text}`hops-0.01` %. At equal displacement NiG-BH
 # does the same: {glue:text}`hops-nig` % at 0.3.
 #

@@ -14,9 +14,9 @@
 # # The paper's toy functions cannot test for flat minima
 #
 # On none of the three test functions of [the paper](https://arxiv.org/abs/2403.00574) can flatness be told apart from depth or from
-# low walls. On two of them the printed rows of all algorithms, {glue:text}`fitting` of {glue:text}`possible`, are consistent with the sizes of the basins
-# alone, of the restarts that end at a minimum. The third table cannot be, if starts are symmetric. Mirror images must be hit equally often but for chance. It
-# prints {glue:text}`mirror` for gradient descent, and shares that are unequal beyond chance in {glue:text}`rejected-rows` of eight rows.
+# low walls. On two of them {glue:text}`fitting` of {glue:text}`possible` printed rows, of all algorithms, divide the restarts that reach a minimum as the sizes
+# of the basins do. The rows of the third, the six-hump camel, are impossible if starts are symmetric: mirror images must then be hit equally often but for
+# chance. The paper prints {glue:text}`mirror` for gradient descent, and shares that are unequal beyond chance in {glue:text}`rejected-rows` of eight rows.
 #
 # ```{glue:figure} evidence
 # :name: figure-evidence
@@ -164,7 +164,7 @@ source(
 )
 
 # %% [markdown]
-# ## Two tables fit the sizes of the basins, whatever the algorithm
+# ## Two functions' rows fit the sizes of the basins, whatever the algorithm
 #
 # The paper runs eight algorithms from 500 random starts each: gradient descent (GD); noise added to the gradient (NiG)
 # or to the model (NiM); sharpness-aware minimization (SAM); Basin Hopping (BH), which kicks and descends again; and its
@@ -376,7 +376,7 @@ source(
 )
 
 # %% [markdown]
-# ## The third table breaks the function's own symmetry
+# ## The six-hump camel's rows break the function's own symmetry
 #
 # The six-hump camel does not change when both coordinates change sign: $f(-w) = f(w)$. Take starts that are uniform on
 # *any* domain symmetric about the origin, and noise without a preferred direction. Then the two minima of a mirror pair
@@ -432,7 +432,7 @@ descent = printed[printed["algorithm"] == "GD"].iloc[0]
 glue("mirror", f"{descent['first']:g} % and {descent['second']:g} %", display=False)
 
 # %% [markdown]
-# ## Where flatness does stand alone, noise of the paper's size does not prefer it
+# ## Where flatness does stand alone, small noise does not prefer it
 #
 # To test flatness, depth and width must be set apart. Our two-well function does so, with $y$ the coordinates across:
 #

@@ -64,27 +64,15 @@ class TestVarianceBySource:
         for name, size in sizes.items():
             assert found.loc[name, "sd"] == pytest.approx(size, rel=0.05)
             assert found.loc[name, "share_low"] < size**2 / 5.25 < found.loc[name, "share_high"]
-        assert found.loc["interactions", "variance_low"] < 0 < found.loc["interactions", "variance_high"]
-
-    def test_interactions_are_counted_by_each_of_their_sources(self) -> None:
-        generator = np.random.default_rng(2)
-        sign, number = np.array([-1.0, 1.0]), 20_000
-        # of random signs: the product of two or three has variance 1, and so has each beside fixed others
-        for ways, excess in (({"split", "order"}, 1.0), ({"split", "order", "initialisation"}, 2.0)):
-            scores = {name: pd.Series(generator.choice(sign, number)) for name in sorted(ways)}
-            scores["all"] = pd.Series(generator.choice(sign, (number, len(ways))).prod(axis=1))
-            found = variance_by_source(scores).set_index("source")
-            assert found.loc["interactions", "variance"] == pytest.approx(excess, abs=0.01)
 
     @pytest.mark.slow
     def test_intervals_hold_the_truth_nineteen_times_in_twenty(self) -> None:
-        generator, held = np.random.default_rng(1), {"split": 0, "interactions": 0, "share": 0}
+        generator, held = np.random.default_rng(1), {"split": 0, "share": 0}
         for _ in range(1_000):
             scores = {"split": generator.normal(0, 1, 10), "order": generator.normal(0, 1, 10)}
-            scores["all"] = generator.normal(0, 2, 10)  # 1 + 1 = 4 − 2
+            scores["all"] = generator.normal(0, 2, 10)
             found = variance_by_source({name: pd.Series(s) for name, s in scores.items()}).set_index("source")
-            for name, truth in (("split", 1), ("interactions", -2)):
-                held[name] += found.loc[name, "variance_low"] <= truth <= found.loc[name, "variance_high"]
+            held["split"] += found.loc["split", "variance_low"] <= 1 <= found.loc["split", "variance_high"]
             held["share"] += found.loc["split", "share_low"] <= 0.25 <= found.loc["split", "share_high"]
         assert all(0.93 <= number / 1_000 <= 0.98 for number in held.values()), held
 
@@ -101,7 +89,6 @@ class TestVarianceBySource:
                 [variance, low, high]
             )
         assert found["variance"].idxmax() == "split"
-        assert round(found.loc["interactions", "variance"] * 1e4, 3) == 0.161  # squared points
 
     def test_needs_a_total_and_a_source(self, tmp_path: Path) -> None:
         for scores in ({}, {"all": pd.Series([1.0, 2.0])}, {"split": pd.Series([1.0, 2.0])}):

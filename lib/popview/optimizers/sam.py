@@ -15,7 +15,8 @@ class SAM(SGD):
     """Step along the gradient taken uphill: g₂ = ∇f(w + ρ g/‖g‖), w ← w − η g₂.
 
     Two gradients a step. Both passes see the same random draws (dropout masks), and only the first one changes the
-    buffers (BatchNorm statistics). Where g is zero the ascent is zero.
+    buffers that are given as ``buffers``; of a model whose buffers are not given BatchNorm updates its statistics
+    twice a step. Where g is zero the ascent is zero.
 
     Parameters
     ----------

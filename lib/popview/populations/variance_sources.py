@@ -1,7 +1,6 @@
 """Where the spread of restarts comes from: initial weights, examples, their order; one varied at a time."""
 
 from collections.abc import Mapping
-from math import sqrt
 from pathlib import Path
 
 import numpy as np
@@ -56,12 +55,11 @@ def source_scores(
 
 
 def variance_by_source(scores: Mapping[str, pd.Series]) -> pd.DataFrame:
-    """Estimate how much of the variance between restarts each source gives.
+    """Estimate the variance between restarts that each source gives by itself.
 
-    A source's component is the variance of restarts of which it alone varies, the others at one fixed value; the total
-    is that of restarts that vary in all. Beside fixed values a source brings its interactions with the others along.
-    So the components hold an interaction of k sources k times, and the total holds it once. What the components exceed
-    the total by is therefore once the variance of all interactions of two sources, and twice that of three.
+    A source's variance is that of restarts of which it alone varies, the others at one fixed value; the total is that
+    of restarts that vary in all. At another value the variance may be another, and a source brings its interactions
+    with the others along: these are no parts of the total, and need not add up to it.
 
     Parameters
     ----------
@@ -71,10 +69,8 @@ def variance_by_source(scores: Mapping[str, pd.Series]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per source, then "interactions" (the excess), then "all": ``source, restarts`` (of the row), ``sd`` (NaN
-        where the variance is negative), ``variance, variance_low, variance_high`` (χ² intervals of normally distributed
-        scores; of interactions by the method of variance estimates recovery), ``share, share_low, share_high`` of the
-        total (F intervals; of interactions the estimate alone).
+        One row per source, then "all": ``source, restarts, sd, variance, variance_low, variance_high`` (χ² intervals of
+        normally distributed scores), ``share, share_low, share_high`` of the total (F intervals; none of "all").
 
     Raises
     ------
@@ -84,29 +80,22 @@ def variance_by_source(scores: Mapping[str, pd.Series]) -> pd.DataFrame:
     References
     ----------
     Bouthillier et al. 2021, "Accounting for Variance in Machine Learning Benchmarks", MLSys, arXiv 2103.03098.
-    Zou & Donner 2008, Statistics in Medicine 27, 1693: intervals of sums and differences from those of the parts.
     """
     sources = [name for name in scores if name != "all"]
     if "all" not in scores or not sources:
         raise ValueError(f"scores must have 'all' and one source or more, got {', '.join(scores) or 'nothing'}")
     values = {name: checked_sample(scores[name].to_numpy(), name) for name in [*sources, "all"]}
-    ends = {name: np.square(sd_interval(sample.std(ddof=1), len(sample))) for name, sample in values.items()}
-    variances = {name: float(sample.var(ddof=1)) for name, sample in values.items()}
-    total, degrees = variances["all"], len(values["all"]) - 1
-    excess = sum(variances[name] for name in sources) - total
-    low, high = ends["all"]
-    down = sqrt((high - total) ** 2 + sum((variances[name] - ends[name][0]) ** 2 for name in sources))
-    up = sqrt((total - low) ** 2 + sum((ends[name][1] - variances[name]) ** 2 for name in sources))
+    total, degrees = float(values["all"].var(ddof=1)), len(values["all"]) - 1
     rows = []
-    for name in [*sources, "interactions", "all"]:
-        variance = variances.get(name, excess)
-        row: dict[str, object] = {"source": name, "restarts": len(values[name]) if name in values else 0}
-        row |= {"sd": sqrt(variance) if variance >= 0 else np.nan, "variance": variance}
-        row |= dict(zip(("variance_low", "variance_high"), ends.get(name, (excess - down, excess + up)), strict=True))
+    for name, sample in values.items():
+        variance, sd = float(sample.var(ddof=1)), float(sample.std(ddof=1))
+        low, high = np.square(sd_interval(sd, len(sample)))
+        row: dict[str, object] = {"source": name, "restarts": len(sample), "sd": sd, "variance": variance}
+        row |= {"variance_low": low, "variance_high": high}
         share = variance / total if total > 0 else np.nan
         row |= {"share": share, "share_low": np.nan, "share_high": np.nan}
         if name in sources:
-            f = scipy.stats.f(len(values[name]) - 1, degrees)
+            f = scipy.stats.f(len(sample) - 1, degrees)
             row |= {"share_low": share / f.isf(0.025), "share_high": share / f.ppf(0.025)}
         rows.append(row)
     return pd.DataFrame(rows)

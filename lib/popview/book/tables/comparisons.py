@@ -244,17 +244,18 @@ def pair_counts(pairs: pd.DataFrame, pooled: dict[tuple[str, str], Mapping[str, 
     """
     rows = []
     for key, members in pairs.groupby(["task", "variant"], sort=False):
-        said = words(members).value_counts()
+        said, least = words(members).value_counts(), members["smallest_adjusted_p"].min()
+        differ = str(said.get("better", 0) + said.get("worse", 0)) if least <= ALPHA else "–"
         rows.append(
             {
                 "task": f"{task_title(str(key[0]))}, {key[1]}",
                 "pairs": len(members),
                 "pooled models: p ≤ 0.05": pooled[str(key[0]), str(key[1])]["rejected"],
                 "restarts: p ≤ 0.05": int((members["p"] <= ALPHA).sum()),
-                "differ (Holm)": int(said.get("better", 0) + said.get("worse", 0)),
+                "differ (Holm)": differ,
                 "= same": int(said.get("same within the margin", 0)),
                 "? too few": int(said.get("too few runs to tell", 0)),
-                "least p (Holm)": p_value(members["smallest_adjusted_p"].min()),
+                "least p (Holm)": p_value(least),
             }
         )
     return pd.DataFrame(rows)

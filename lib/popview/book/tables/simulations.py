@@ -60,7 +60,6 @@ def lucky(spread: pd.DataFrame) -> pd.DataFrame:
 
 def chance_sources(table: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.variance_sources.variance_by_source`, of several tasks, in points and in %."""
-    table = table[table["source"] != "interactions"]
     return pd.DataFrame(
         {
             "task": table["task"].map(task_title),

@@ -100,13 +100,15 @@ def prefers_flat_by_size(evidence: Computed, algorithms: Sequence[str], sweep: s
     rows = rows[(rows["depth"] == 0) & (rows["preference"] != "not judged")]
     if not set(algorithms) <= set(rows["algorithm"]):
         return None
-    wide = rows[rows["preference"] == "wide"].groupby("algorithm")["change"].agg(["size", "max"])
-    judged = rows.groupby("algorithm", sort=False).size().rename("of").to_frame().join(wide).fillna(0).reset_index()
+    wide, narrow = (rows[rows["preference"] == name].groupby("algorithm")["change"] for name in ("wide", "narrow"))
+    judged = rows.groupby("algorithm", sort=False).size().rename("of").to_frame()
+    judged = judged.join(wide.agg(["size", "max"])).join(narrow.agg(narrow="size", least="min")).fillna(0).reset_index()
     claimed, skewed = judged["algorithm"].isin(algorithms), judged["size"] > 0
     word = that_share(skewed[claimed])
     if word == "holds" and skewed[~claimed].any():
         word = "holds in part"
-    return word, {"counts": list_rows(judged, "{algorithm} {size:.0f} of {of} (+{max:.0f})")}
+    told = "{algorithm} wide {size:.0f} (to {max:+.0f}), narrow {narrow:.0f} (to {least:+.0f}) of {of}"
+    return word, {"counts": list_rows(judged, told)}
 
 
 def mirror_images_differ(evidence: Computed, landscape: str, pair: str) -> Decision:
