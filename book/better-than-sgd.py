@@ -299,7 +299,7 @@ copies = [f"{name} on {with_variant(*key)}" for *key, name in sorted(copied)]
 glue("copies", ", ".join(copies) or "none", display=False)
 
 # %% [markdown]
-# ## So few runs miss differences of some points
+# ## With so few runs, small differences are missed
 #
 # "Too few runs to tell" is no equality. With default settings on CIFAR-10 no comparison would have found a difference below
 # {glue:text}`blind` points in four cases of five.

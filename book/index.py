@@ -92,7 +92,7 @@ glue("cheaper", " to ".join(rounded), display=False)
 # 1. **Lower loss goes with better scores while scores still rise, and hardly after.** Late in training, Kendall's τ of lower
 #    loss and higher score is {glue:text}`tau-learning` where SGD still gains, {glue:text}`tau-flat` where it is flat. With
 #    the trend in time taken out of both, τ is {glue:text}`tau-rest`. Choosing by it gains little: SGD's ten checkpoints of
-#    lowest loss, instead of its last ten, score {glue:text}`choice` higher, at a constant learning rate, and
+#    lowest loss, instead of its last ten, score higher by {glue:text}`choice` at a constant learning rate, and by
 #    {glue:text}`elsewhere` at most elsewhere. [More](loss-and-generalization.ipynb)
 # 2. **On CIFAR-10 a searched, decaying learning rate gains most, averaged predictions less, another optimizer least.** In points
 #    of the test sample over SGD's last model: averaged, the predictions of ten checkpoints of one run gain
@@ -181,7 +181,7 @@ glue("unsure-tasks", in_words(unsure), display=False)
 asked = {
     "loss-and-accuracy": "Lower loss picks better models than \u201ctake the last\u201d",
     "selection-by-loss": "Picking by loss costs no more than the margin",
-    "selection": "Models picked by loss equal those picked by test score",
+    "selection": "Models picked by loss lie within the margin of those picked by test score",
     "comparable": "Noisy SGD and Basin Hopping are on a par with SAM",
     "table-6": "SGD, SAM and NiM-BH cannot be told apart",
     "equal-gradients": "With equal gradients, SAM reaches no lower loss",

@@ -566,7 +566,7 @@ class TestStaging:
             (data / name).parent.mkdir(parents=True, exist_ok=True)
             (data / name).write_text(name)
         (data / "README.md").write_text("words")
-        (data / "manifest.csv").write_text("path,bytes\na/b/c.parquet,13\n")
+        (data / "manifest.csv").write_text("path,bytes,rows,sha256\na/b/c.parquet,13,1,0\n")
         (tmp_path / "book").mkdir()
         (tmp_path / "book" / "data.md").write_text("# Data\n")
         staging.stage(tmp_path, tmp_path / "stage", staging.sources(tmp_path, ["data"]))

@@ -11,6 +11,7 @@ from statsmodels.stats.power import TTestPower
 from popview.book import cells, style
 from popview.book.figures import comparisons as comparison_figures
 from popview.book.names import task_title, with_variant
+from popview.book.results import required
 from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import printed as printed_tables
 from popview.book.tables import selection as selection_tables
@@ -372,12 +373,14 @@ class TestWords:
         for factor in ("0.5", "1", "2"):
             assert (line[f"{factor} × margin"] == "=") == (smallest < 0.5 * float(factor))
 
-    def test_pairs_are_counted_by_verdict(self):
+    @pytest.mark.parametrize(("least", "differ"), [(0.012, "2"), (0.12, "–")])
+    def test_pairs_are_counted_by_verdict(self, least, differ):
+        """Where no pair could differ, whatever the data, none is counted."""
         words = ["better", "worse", "equivalent", "inconclusive", "undecidable at this n"]
-        pairs = pd.DataFrame({"verdict": words, "p": [0.01, 0.05, 0.2, 0.3, 0.4], "smallest_adjusted_p": 0.12})
+        pairs = pd.DataFrame({"verdict": words, "p": [0.01, 0.05, 0.2, 0.3, 0.4], "smallest_adjusted_p": least})
         pairs = pairs.assign(task="cifar10", variant="base")
         (line,) = comparison_tables.pair_counts(pairs, {("cifar10", "base"): {"rejected": 3}}).to_dict("records")
-        assert list(line.values()) == ["CIFAR-10, base", 5, 3, 2, 2, 1, 2, "0.12"]
+        assert list(line.values()) == ["CIFAR-10, base", 5, 3, 2, differ, 1, 2, f"{least:.2g}"]
 
     @pytest.mark.parametrize("width", [style.DESKTOP, style.PHONE])
     def test_the_forest_has_every_comparison_and_arrows_for_what_is_far(self, width):
@@ -537,3 +540,37 @@ class TestAgainstSAM:
 )
 def test_a_task_is_called_as_readers_know_it(task, title):
     assert task_title(task) == title
+
+
+class TestPairedDifference:
+    def test_is_scipys_over_the_seeds_of_both(self) -> None:
+        ours, theirs = (
+            pd.Series([0.7, 0.8, 0.75, 0.9], index=[0, 1, 2, 3]),
+            pd.Series([0.6, 0.7, 0.72], index=[1, 2, 5]),
+        )
+        found = comparisons.paired_difference(ours, theirs)
+        test = scipy.stats.ttest_rel([0.8, 0.75], [0.6, 0.7])
+        interval = test.confidence_interval()
+        assert found["restarts"] == 2
+        assert found["mean"] == pytest.approx(0.775)
+        assert (found["difference"], found["low"], found["high"]) == pytest.approx((0.125, *interval))
+        assert found["p"] == pytest.approx(test.pvalue)
+
+    def test_of_fewer_than_two_pairs_there_is_none(self) -> None:
+        """An arm of one restart once ended two pages in an error."""
+        found = comparisons.paired_difference(pd.Series([0.7]), pd.Series([0.6]))
+        assert found["restarts"] == 1
+        assert all(np.isnan(found[name]) for name in ("difference", "low", "high", "p"))
+
+
+def test_a_page_without_results_says_how_to_compute_them() -> None:
+    there = {("digits", "base"): pd.DataFrame()}
+    assert required(there, "paper") is there
+    with pytest.raises(
+        UsageError, match=r"^there are no whole results in profile paper: `popview run --profile paper`"
+    ):
+        required({}, "paper")
+    with pytest.raises(
+        UsageError, match=r"of cifar100 in profile laptop: `popview run --profile laptop --task cifar100`"
+    ):
+        required({}, "laptop", "cifar100")
