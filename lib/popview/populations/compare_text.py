@@ -76,33 +76,24 @@ def comparison(
     if is_reference(task):
         a, b = (resolved(task, name, epochs=epochs) for name in (a, b))
         trajectories = load_own(task, (a, b), epochs=epochs)
-        profile, restarts, family = PROFILE, None, ""
+        profile, family = PROFILE, ""
         per_trajectory = min(per_trajectory, trajectories.groupby(["algorithm", "seed"]).size().max())
     else:
         if epochs is not None or margin is not None:
             raise UsageError(f"--epochs and --margin are for your own tasks: of {task} the profile says both")
         a, b = (resolved(task, name, profile=profile) if is_own(name) else name for name in (a, b))
-        margin, restarts = settings(profile, task)["margin"], restarts_of(profile, task, variant)
-        specs = wanted(profile, task, variant, algorithms=(a, b))
-        trajectories = load_trajectories(specs, restarts)
+        margin = settings(profile, task)["margin"]
         family, others = _family(a, b, planned(profile, task, variant))
-    beside = [spec for spec in wanted(profile, task, variant) if spec.algorithm in others] if others else []
-    lacking = {spec.algorithm for spec in store.missing(beside)}
-    there = list(dict.fromkeys(spec.algorithm for spec in beside if spec.algorithm not in lacking))
-    if there:
-        more = [spec for spec in beside if spec.algorithm in there]
-        trajectories = pd.concat([trajectories, load_trajectories(more, restarts)], ignore_index=True)
-        specs += more
+        trajectories, specs = _loaded((a, b), others, task, profile, variant)
     chosen = select(trajectories, "train_loss", per_trajectory)
-    said = f"mean {metric} of a restart's {per_trajectory} models of lowest training loss"
-    said += " on the test sample" if metric in WHOLE else ""
-    values = per_restart(chosen, metric)
     if models == "last":
-        values, where = _last(trajectories, specs, metric)
-        said = f"{metric} of a restart's last model{where}"
+        values, said = _last(trajectories, specs, metric)
+    else:
+        said = f"mean {metric} of a restart's {per_trajectory} models of lowest training loss"
+        values, said = per_restart(chosen, metric), said + (" on the test sample" if metric in WHOLE else "")
     percent = metric.endswith("_metric")
     margin = margin if percent else None
-    pairs = [(a, b), *((name, "SGD") for name in there)]
+    pairs = [(a, b), *((name, "SGD") for name in others if name in values)]
     size = 1 + len(others)
     found = against(values, pairs, margin, higher_is_better=HIGHER_IS_BETTER[metric], family_size=size)
     row = found.iloc[0].to_dict()
@@ -123,14 +114,25 @@ def comparison(
     return "\n".join([title, *(f"  {name:<{width}}{words}" for name, words in lines)])
 
 
+def _loaded(
+    pair: tuple[str, str], others: Sequence[str], task: str, profile: str, variant: str
+) -> tuple[pd.DataFrame, list[RunSpec]]:
+    """Return the trajectories and specs of a pair, and of those others that have been run."""
+    specs = wanted(profile, task, variant, algorithms=pair)
+    beside = [spec for spec in wanted(profile, task, variant) if spec.algorithm in others] if others else []
+    lacking = {spec.algorithm for spec in store.missing(beside)}
+    specs += [spec for spec in beside if spec.algorithm not in lacking]
+    return load_trajectories(specs, restarts_of(profile, task, variant)), specs
+
+
 def _last(trajectories: pd.DataFrame, specs: list[RunSpec], metric: str) -> tuple[pd.DataFrame, str]:
-    """Return a metric of each restart's last model, by algorithm, and where it was measured, in words."""
+    """Return a metric of each restart's last model, by algorithm, and what it is, in words."""
     measures = load_final_measures(specs) if specs and metric in WHOLE else pd.DataFrame()
     if WHOLE.get(metric) not in measures:
-        return final(trajectories, metric), ""
+        return final(trajectories, metric), f"{metric} of a restart's last model"
     ours = measures[measures["seed"].isin(trajectories["seed"])]
     wide = ours.pivot_table(index="seed", columns="algorithm", values=WHOLE[metric], sort=False)
-    return wide.rename_axis(columns="algorithm"), " on the whole test split"
+    return wide.rename_axis(columns="algorithm"), f"{metric} of a restart's last model on the whole test split"
 
 
 def _fixed_rules(a: str, b: str, task: str, profile: str, variant: str) -> list[tuple[str, str]]:
