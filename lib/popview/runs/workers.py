@@ -110,18 +110,9 @@ def run(
     root = root.absolute()
     given = {part.digest: part for part in parts}
     store.tidy(given.values(), root)
-    wanted = todo = to_compute([*given.values()], root, keep_weights)
-    computed_first, told = 0, []
-    if sources := {source.digest: source for part in wanted for source in part.sources}:
-        options: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler, "every": every}
-        try:
-            run(sources.values(), keep_weights=True, root=root, quiet=quiet, **options)
-        except Unfinished as error:
-            told.append(str(error))
-        lacking = {source.digest for source in to_compute([*sources.values()], root, True)}
-        absent = to_compute([*given.values()], root, keep_weights)
-        computed_first = len(todo) - len(absent)
-        wanted = todo = [part for part in absent if lacking.isdisjoint(one.digest for one in [part, *part.sources])]
+    options: dict[str, Any] = {"workers": workers, "backend": backend, "scheduler": scheduler, "every": every}
+    wanted, computed_first, told = _after_sources([*given.values()], root, keep_weights, quiet=quiet, **options)
+    todo = wanted
     ours: dict[str, bool] = {}
     several = len({part.task for part in wanted}) > 1
     title = " and ".join(dict.fromkeys(part.experiment for part in wanted))
@@ -162,6 +153,24 @@ def run(
     if told:
         raise Unfinished("; ".join(dict.fromkeys(told)))
     return computed_first + sum(ours.get(part.digest, part.digest not in others) for part in wanted)
+
+
+def _after_sources(
+    parts: list[Part], root: Path, keep_weights: bool, **options: Any
+) -> tuple[list[Part], int, list[str]]:
+    """Compute the sources of parts; return what can be computed now, how many parts that were, and what is left out."""
+    wanted, told = to_compute(parts, root, keep_weights), []
+    sources = {source.digest: source for part in wanted for source in part.sources}
+    if not sources:
+        return wanted, 0, []
+    try:
+        run(sources.values(), keep_weights=True, root=root, **options)
+    except Unfinished as error:
+        told.append(str(error))
+    lacking = {source.digest for source in to_compute([*sources.values()], root, True)}
+    absent = to_compute(parts, root, keep_weights)
+    ready = [part for part in absent if lacking.isdisjoint(one.digest for one in [part, *part.sources])]
+    return ready, len(wanted) - len(absent), told
 
 
 def _note(outcome: Outcome, ours: dict[str, bool], lost: dict[str, Unavailable], several: bool) -> None:
