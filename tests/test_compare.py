@@ -96,8 +96,9 @@ def test_at_five_restarts_the_verdict_is_the_family_s(pair, monkeypatch):
 
 def test_others_of_the_family_that_no_search_has_chosen_need_not_be_there(monkeypatch):
     """They count in the family all the same; once the command asked for a search of them."""
-    found = {name: tried for name, tried in expansion.search("laptop", "tweeteval").items() if name in ("SGD", "SAM")}
-    monkeypatch.setattr(expansion, "search", lambda profile, task: found)
+    known = expansion.recorded_trials("laptop", "tweeteval")
+    found = {name: known[name] for name in ("SGD", "SAM")}
+    monkeypatch.setattr(expansion, "recorded_trials", lambda profile, task: found)
     text = compare_text.comparison("SAM", "SGD", task="tweeteval", variant="tuned")
     assert text.startswith("SAM against SGD: tweeteval, laptop, tuned, 5 restarts each, equal epochs\n")
     assert "(the paper's family of 5, against SGD)" in text
@@ -148,7 +149,7 @@ def test_missing_trajectories_come_with_their_command(tmp_path, monkeypatch, cap
 
 
 def test_an_algorithm_that_is_not_tuned_comes_with_its_command(monkeypatch, capsys):
-    monkeypatch.setattr(expansion, "search", lambda profile, task: {})
+    monkeypatch.setattr(expansion, "recorded_trials", lambda profile, task: {})
     assert cli.main(["compare", "SAM", "SGD", "--task", "tweeteval", "--variant", "tuned"]) == 2
     err = capsys.readouterr().err
     assert "popview tune --profile laptop --task tweeteval --algorithm SAM" in err

@@ -115,7 +115,7 @@ class TestWanted:
         valid = {name: tried for name, tried in found.items() if chosen[name] is not None}
         monkeypatch.setattr(tables, "searches", lambda profile: {"digits": found})
         for module in (expansion, tables):
-            monkeypatch.setattr(module, "search", lambda profile, task: valid)
+            monkeypatch.setattr(module, "recorded_trials", lambda profile, task: valid)
         wanted = tables.wanted("smoke", "digits", "tuned")
         assert {spec.algorithm for spec in wanted} == algorithms
         assert all(spec.variant == "tuned" and spec.hyperparameters["lr"] == 0.1 for spec in wanted)

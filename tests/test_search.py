@@ -338,7 +338,7 @@ class TestTune:
         tune("tiny", "digits", ("SAM",))
         assert [spec.algorithm for spec in expand("tiny", "digits", variant="tuned", restarts=1)] == ["SAM"]
         change(folder, old, new)
-        assert expansion.search("tiny", "digits") == {}
+        assert expansion.recorded_trials("tiny", "digits") == {}
         assert expand("tiny", "digits", variant="tuned", restarts=1) == []
         assert "SAM" in expansion.unsearched("tiny", "digits", "tuned", ())
 
@@ -346,7 +346,7 @@ class TestTune:
         tune("tiny", "digits", ("SAM",))
         for name, old, new in (("restarts", 4, 8), ("margin", 0.01, 0.02), ("tau", "[3", "[4")):
             change(folder, f"{name} = {old}", f"{name} = {new}")
-            assert "chosen" in expansion.search("tiny", "digits")["SAM"]
+            assert "chosen" in expansion.recorded_trials("tiny", "digits")["SAM"]
 
     def test_other_tasks_stay(self, folder, computed):
         (folder.parent / "searches").mkdir()

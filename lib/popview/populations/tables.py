@@ -11,7 +11,7 @@ import pandas as pd
 from popview.common.errors import UsageError, check_name
 from popview.common.folders import RESULTS
 from popview.runs import store
-from popview.runs.expansion import expand, restarts_of, search
+from popview.runs.expansion import expand, recorded_trials, restarts_of
 from popview.runs.own import OwnSpec, is_own, resolved, stored
 from popview.runs.profiles import searches, settings
 from popview.runs.profiles import tasks as tasks_of
@@ -86,7 +86,7 @@ def wanted(
     found = expand(profile, task, algorithms=algorithms, restarts=restarts, variant=variant)
     if variant != "tuned" or algorithms is not None:
         return found
-    valid = search(profile, task)
+    valid = recorded_trials(profile, task)
     ended = all("chosen" in valid.get(name, {}) for name in valid.keys() | searches(profile).get(task, {}).keys())
     return found if ended and {"SGD"} < {spec.algorithm for spec in found} else []
 

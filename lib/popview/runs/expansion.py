@@ -32,7 +32,7 @@ def _restarts(table: dict[str, Any], variant: str) -> int:
     return int(table.get("tuned_restarts", table["restarts"]) if variant == "tuned" else table["restarts"])
 
 
-def search(profile: str, task: str) -> dict[str, dict[str, Any]]:
+def recorded_trials(profile: str, task: str) -> dict[str, dict[str, Any]]:
     """Return what `popview.runs.search` wrote: per algorithm the settings of its ``trials``, and which was ``chosen``.
 
     Empty where nothing was drawn yet; without ``chosen`` where the trials have not all run. An algorithm whose trials
@@ -108,7 +108,7 @@ def expand(
     for algorithm in algorithms or ():
         check_name(f"algorithm of {task} in profile {profile}", algorithm, table["algorithms"])
     seeds = [TRIAL_SEED] if variant == "trial" else range(0, wanted, table["stack"])
-    entries = {} if variant == "base" else search(profile, task)
+    entries = {} if variant == "base" else recorded_trials(profile, task)
     found = []
     for algorithm in algorithms or table["algorithms"]:
         tried = entries.get(algorithm, {})

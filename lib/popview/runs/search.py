@@ -105,7 +105,7 @@ def tune(
     Returns
     -------
     dict
-        Algorithm → ``trials, of, chosen`` (see `popview.runs.expansion.search`) and the trials' ``scores``.
+        Algorithm → ``trials, of, chosen`` (see `popview.runs.expansion.recorded_trials`) and the trials' ``scores``.
 
     Raises
     ------
