@@ -16,7 +16,7 @@
 # On Digits sharper minima have the higher test error, by {glue:text}`worse` of sharpness: rank correlations of
 # {glue:text}`varied` where one setting varies. But settings that give flatter minima also give a lower training loss. With that taken
 # out, the measures disagree. By {glue:text}`sure-number` of them sharper is still worse, by {glue:text}`sure-less-number` it is better, and by
-# {glue:text}`unsure-number` there is no telling. On corrupted images, beyond what the error on clean ones explains, sharper is worse by
+# {glue:text}`unsure-number` there is no telling. On corrupted images, beyond training loss and clean error, sharper is worse by
 # {glue:text}`sure-robust-number` of the five and better by {glue:text}`sure-robust-less-number`.
 #
 # ```{glue:figure} relations
@@ -203,9 +203,10 @@ glue("all-runs", len(digits.factorial), display=False)
 # above 1: the highest learning rate, the smallest batches, dropout). The figure leaves them out; with them its first correlations
 # are {glue:text}`varied-all`. The verdicts below keep them, as their rules do.
 #
-# **Which measures say what.** With the training loss taken out, averaged over the four settings, the error is higher at sharper minima by
+# **Which measures say what, with the training loss taken out.** Averaged over the four settings, the error is higher at sharper minima by
 # {glue:text}`sure`, and lower by {glue:text}`sure-less`{glue:text}`unsure`. The error under corruption, beyond the clean one, is higher by
-# {glue:text}`sure-robust`, and lower by {glue:text}`sure-robust-less`. Where the learning rate alone varies, τ with the clean error goes from {glue:text}`beyond`.
+# {glue:text}`sure-robust`, and lower by {glue:text}`sure-robust-less`. Where the learning rate alone varies, τ with the clean error then goes from
+# {glue:text}`beyond`.
 #
 # **The gap between test and training loss turns.** Where one setting varies, sharper minima have the smaller gap by {glue:text}`gap-smaller` of five
 # measures (Holm), since most settings that sharpen leave the training loss high. Under dropout {glue:text}`gap-dropout` of five say the

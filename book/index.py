@@ -91,18 +91,18 @@ glue("cheaper", " to ".join(rounded), display=False)
 #
 # 1. **Lower loss goes with better scores while scores still rise, and hardly after.** Late in training, Kendall's τ of lower
 #    loss and higher score is {glue:text}`tau-learning` where SGD still gains, {glue:text}`tau-flat` where it is flat. With
-#    the trend in time taken out of both, τ is {glue:text}`tau-rest`. Choosing by it gains little: SGD's ten checkpoints of
+#    the trend in time taken out of both, τ is {glue:text}`tau-rest`. Choosing by loss gains little: SGD's ten checkpoints of
 #    lowest loss, instead of its last ten, score higher by {glue:text}`choice` at a constant learning rate, and by
-#    {glue:text}`elsewhere` at most elsewhere. [More](loss-and-generalization.ipynb)
-# 2. **On CIFAR-10 a searched, decaying learning rate gains most, averaged predictions less, another optimizer least.** In points
+#    {glue:text}`elsewhere` at most on the other tasks. [More](loss-and-generalization.ipynb)
+# 2. **For the cost of one run, a decaying learning rate gains most on CIFAR-10, averaging less, another optimizer least.** In points
 #    of the test sample over SGD's last model: averaged, the predictions of ten checkpoints of one run gain
 #    {glue:text}`ten-checkpoints`. The best other optimizer's model gains {glue:text}`best-other`. A decaying rate, with
-#    settings from a search, gains {glue:text}`annealed-gain` on CIFAR-10, and leaves nothing for averaging within a run.
+#    settings from a search, gains {glue:text}`annealed-gain` on CIFAR-10; averaging within that run costs more than it gains.
 #    Basin Hopping (BH) hops {glue:text}`hops` times in a run, so it is almost SGD.
 #    [More](population.ipynb), [optimizers](better-than-sgd.ipynb)
 # 3. **Pooling invents differences, and five runs miss real ones.** Take two identical optimizers with seeds of their own. The
-#    paper's test on pooled checkpoints would find a difference in {glue:text}`false-positives` of cases, instead of 5 %
-#    (95 % intervals). On {glue:text}`unsure-tasks` it may be anything from {glue:text}`unsure` %. One value per run is honest. But five
+#    paper's test on pooled checkpoints would find a difference in {glue:text}`false-positives`, instead of in 5 %
+#    (brackets: at the ends of the 95 % interval of the checkpoints' correlation). On {glue:text}`unsure-tasks` it may be anything from {glue:text}`unsure` %. One value per run is honest. But five
 #    runs miss a true difference of one standard deviation in {glue:text}`missed` % of cases. [More](five-runs.ipynb)
 
 # %% tags=["remove-cell"]
@@ -147,7 +147,9 @@ pooled = {name: by_tasks.pooled_tests_here(judged[name, "base"])[1] for name in 
 sure = [name for name in order if pooled[name]["low"] > 0]
 unsure = [name for name in order if name not in sure]
 rates = {name: [pooled[name][f"rate_{end}"] for end in ("icc", "low", "high")] for name in sure}
-told = [f"{rate:.0f} % [{low:.0f}, {high:.0f}] on {task_title(name)}" for name, (rate, low, high) in rates.items()]
+told = [
+    f"{rate:.0f} % of cases on {task_title(name)} [{low:.0f}, {high:.0f}]" for name, (rate, low, high) in rates.items()
+]
 glue("false-positives", page.listed(told) if told else "–", display=False)
 missed = kept(power.silence, (5,), effect=1.0, margin=1.0, repeats=4000, seed=0)
 glue("missed", f"{100 * missed.loc[missed['difference'] > 0, 'not_rejected'].iloc[0]:.0f}", display=False)
@@ -181,7 +183,7 @@ glue("unsure-tasks", in_words(unsure), display=False)
 asked = {
     "loss-and-accuracy": "Lower loss picks better models than \u201ctake the last\u201d",
     "selection-by-loss": "Picking by loss costs no more than the margin",
-    "selection": "Models picked by loss lie within the margin of those picked by test score",
+    "selection": "The paper's test finds models picked by loss like those picked by score",
     "comparable": "Noisy SGD and Basin Hopping are on a par with SAM",
     "table-6": "SGD, SAM and NiM-BH cannot be told apart",
     "equal-gradients": "With equal gradients, SAM reaches no lower loss",
@@ -203,8 +205,8 @@ glue("margins", ", ".join(f"±{value:g} on {task_title(name)}" for name, value i
 # - **Small networks, cut off early.** SGD ends at {glue:text}`ends-learning`, and sharpness-aware minimization (SAM) on
 #   GoEmotions had not finished. Runs with decaying learning rates are whole on images, and
 #   [under way](status.ipynb) on texts. [The tasks](tasks.ipynb)
-# - **Few runs.** {glue:text}`runs`: how large a difference they [would have missed](table-missed). A difference below the *margin* counts
-#   as none: {glue:text}`margins` points.
+# - **Few runs:** {glue:text}`runs`. A [table](table-missed) says how large a difference they would have missed. A difference below the
+#   *margin* counts as none: {glue:text}`margins` points.
 # - **Rules changed in sight of results:** {glue:text}`changed` of them, and [both verdicts are shown](table-reconsidered)
 #   where the earlier rule had given one. The margins were fixed before.
 #

@@ -19,7 +19,7 @@
 # in part, or cannot be told. Of the rules {glue:text}`number-changed`
 # were changed after results had been seen, and [the earlier verdicts are shown](table-reconsidered).
 #
-# ````{table} The paper's claims. ✓ holds, ◐ in part, ✗ does not hold, ? cannot be told, – not tested. Two marks: default settings, then searched ones, which are annealed on Digits and CIFAR-10. Optimizers are compared at equal epochs, by the paper's SetA: the mean score on the test sample of each run's ten models of lowest training loss.
+# ````{table} The paper's claims. ✓ holds, ◐ in part, ✗ does not hold, ? cannot be told, – not tested. Two marks: default settings, then searched ones, which are annealed on Digits and CIFAR-10. Scores of optimizers are compared at equal epochs, by the paper's SetA: the mean score on the test sample of each run's ten models of lowest training loss. The row on equal gradients compares training losses.
 # :name: table-ledger
 # ```{glue:md} grid-inan2024
 # :format: myst
@@ -189,8 +189,8 @@ for name, frame in (("ledger", entries), ("rules", stated), ("reconsidered", rev
 # ## Rules that were changed in sight of results
 #
 # The margins were fixed before the runs; the rules were not. They were worded and sharpened while results came in, so
-# a verdict is a reading of these data, to be tried on others. Both readings are of the same results, those of
-# 29 November 2026, or annealed runs and CIFAR-10's single changes of the day after.
+# a verdict is a reading of these data, to be tried on others. Both readings are of the results of 29 November 2026; annealed runs and
+# CIFAR-10's single changes are of the day after. Annealed SAM alone is read from other runs: with all epochs now, with half of them before.
 #
 # `````{dropdown} What was changed, when, and the verdicts by both rules
 # ````{table} Rules changed when results were there, and the verdicts that turn on it.
@@ -208,7 +208,7 @@ for name, frame in (("ledger", entries), ("rules", stated), ("reconsidered", rev
 # {glue:text}`number-superseded` verdicts {glue:text}`number-turned` became others.
 #
 # `````{dropdown} Verdicts that other runs changed
-# ````{table} Verdicts by runs with settings from six trials at a constant rate, and by annealed runs with settings from a grid; the rules are the same, and SAM has as many epochs as SGD in both. On CIFAR-10 five runs became ten.
+# ````{table} Verdicts by runs with settings from six trials at a constant rate, and by annealed runs with settings from a grid; the rules are the same, and scores are at equal epochs in both. On CIFAR-10 five runs became ten.
 # :name: table-superseded
 # ```{glue:md} superseded
 # :format: myst

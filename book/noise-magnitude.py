@@ -18,7 +18,7 @@
 # can move the model. In two dimensions NiG prefers the wide well only if the other is at least {glue:text}`nig-ratio` times narrower, and only at a
 # displacement of {glue:text}`times`. With smaller noise we detect no preference. Larger noise shows none either, or keeps too many restarts
 # from any well. With raw gradients sharpness-aware minimization (SAM) prefers the
-# wide well only if the other is {glue:text}`sam-ratio` times narrower and ρ or η is large, and the narrow well at the largest of both.
+# wide well only if the other is {glue:text}`sam-ratio` times narrower and its radius ρ or learning rate η is large, and the narrow well at the largest of both.
 #
 # ```{glue:figure} phases
 # :name: figure-phases
@@ -77,7 +77,7 @@ def source(name: str, *what: object, **said: object) -> None:
 # show the same runs.
 # ```
 #
-# On the page of [test functions](test-functions.ipynb) ρ is 0.1, so that NiG moves a point by 0.001. That is why most of our rows in the paper's Table 1
+# On the page of [test functions](test-functions.ipynb) ρ is 0.1, so that NiG moves a point by 0.001. That is why most rows of the paper's Table 1, as we compute it,
 # are identical. Gradient descent with noise in the model (NiM-GD) waits until the gradient is nearly zero. With the normalised
 # gradient of the paper's eq. 1 it hardly ever is: in 1,000 updates the noise fires {glue:text}`fires` times on average.
 #

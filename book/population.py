@@ -11,12 +11,12 @@
 # ---
 
 # %% [markdown]
-# # On CIFAR-10 a searched, decaying rate gains most, averaged predictions less, another optimizer least
+# # For the cost of one run, a decaying rate gains most on CIFAR-10, averaging less, another optimizer least
 #
 # Averaged, the predictions of ten checkpoints of one run of stochastic gradient descent (SGD) score {glue:text}`ten-gain` points above
 # its last model on CIFAR-10's test sample. The best other optimizer, {glue:text}`best-name`, scores {glue:text}`best-gain` above it. One model whose
-# learning rate decays, by settings from a search, gains most: {glue:text}`annealed-gain`. Averaging within that run then adds nothing.
-# On the other tasks another optimizer and averaging within a run gain {glue:text}`most-elsewhere` points at most.
+# learning rate decays, by settings from a search, gains most: {glue:text}`annealed-gain`. Averaging within that run then costs more than it gains.
+# On the other tasks neither another optimizer nor the averaged predictions of one run gain more than {glue:text}`most-elsewhere` points.
 #
 # ```{glue:figure} gains
 # :name: figure-population-gains
@@ -177,8 +177,8 @@ glue(
 # The control for every gain above is a single run of about the same cost ({glue:text}`annealed-cost`) whose learning rate is warmed up and then decays to zero
 # (*annealed*). On the test sample it gains {glue:text}`annealed-on`; [on the whole test split](table-annealing) it gains {glue:text}`annealed-whole`. On CIFAR-10 this is more than averaging weights or an ensemble within a
 # run gives; over two constant runs together it scores {glue:text}`annealed-over-two` points. The search has its share in it. Over a constant
-# rate that was searched as well, with six trials, the gain on the whole test split is {glue:text}`over-searched`. The decay alone, at default settings,
-# gains {glue:text}`schedule-alone`, which does not tell it from an ensemble within a run.
+# rate that was searched as well, with six trials, the gain on the whole test split is {glue:text}`over-searched`. What the decay alone gives, at default settings,
+# these runs cannot tell: {glue:text}`schedule-alone`.
 #
 # ````{table} What is left to gain over the last model of an annealed run of SGD, in points on the whole test split, with 95 % intervals over restarts. The last line: over the last model of a run at the constant rate that the search of SWA chose.
 # :name: table-after-annealing
@@ -212,7 +212,7 @@ glue(
 # ```
 # `````
 #
-# On CIFAR-10 two runs together score {glue:text}`equal-cost-images` against one twice as long. It scores {glue:text}`long-images`. Ten short
+# On CIFAR-10 two runs together, less one twice as long: {glue:text}`equal-cost-images`. The long one scores {glue:text}`long-images`. Ten short
 # runs together, at five times its cost, score {glue:text}`ten-images`. Thirty epochs are few there: before a second run is worth its
 # cost, the first one has to be long enough. Runs three, five and ten times as long, of three seeds, would have taken about {glue:text}`long-hours`
 # core-hours more on CIFAR-10, and were left out, as were all long ones on texts.

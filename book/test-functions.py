@@ -14,9 +14,9 @@
 # # The paper's toy functions cannot test for flat minima
 #
 # On none of the three test functions of [the paper](https://arxiv.org/abs/2403.00574) can flatness be told apart from depth or from
-# low walls. On two of them {glue:text}`fitting` of {glue:text}`possible` printed rows, of all algorithms, divide the restarts that reach a minimum as the sizes
-# of the basins do. The rows of the third, the six-hump camel, are impossible if starts are symmetric: mirror images must then be hit equally often but for
-# chance. The paper prints {glue:text}`mirror` for gradient descent, and shares that are unequal beyond chance in {glue:text}`rejected-rows` of eight rows.
+# low walls. On two of them {glue:text}`fitting` of {glue:text}`possible` printed rows, of all algorithms, are consistent with the sizes of the basins alone, among the
+# restarts that reach a minimum. On the third, the six-hump camel, mirror images must be hit equally often but for chance, if starts are symmetric.
+# The paper prints {glue:text}`mirror` for gradient descent; in {glue:text}`rejected-rows` of eight rows such shares are unequal beyond chance.
 #
 # ```{glue:figure} evidence
 # :name: figure-evidence

@@ -66,6 +66,6 @@ def chance_sources(table: pd.DataFrame) -> pd.DataFrame:
             "drawn by the seed": table["source"],
             "restarts": table["restarts"],
             "SD": table["sd"].map(lambda value: f"{100 * value:.2f}"),
-            "share, %": with_interval(table, "share", 100, "share_", ".0f").str.removesuffix(" [–,\u00a0–]"),
+            "variance, % of all": with_interval(table, "share", 100, "share_", ".0f").str.removesuffix(" [–,\u00a0–]"),
         }
     )
