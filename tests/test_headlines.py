@@ -72,7 +72,7 @@ def test_annealed_comparisons_with_sgd(task: str) -> None:
 
 
 def test_adamw_on_goemotions_is_within_two_points_of_sgd() -> None:
-    """With default settings it had not learned; searched and annealed it has: t interval by SciPy, inside the margin."""
+    """With default settings it had not learned; annealed it has: t interval by SciPy, inside the margin."""
     gap = scores("goemotions", "AdamW", "annealed") - scores("goemotions", "SGD", "annealed")
     low, high = scipy.stats.ttest_1samp(gap, 0).confidence_interval()
     assert len(gap) == 10
