@@ -90,12 +90,12 @@ glue("cheaper", " to ".join(rounded), display=False)
 # ## What was found
 #
 # 1. **Lower loss goes with better scores while scores still rise, and hardly after.** Late in training, Kendall's τ of lower
-#    loss and higher score is {glue:text}`tau-learning` where SGD still gains, {glue:text}`tau-flat` where it is flat. With
+#    loss and higher score is {glue:text}`tau-learning` where SGD still gains. It is {glue:text}`tau-flat` where SGD is flat. With
 #    the trend in time taken out of both, τ is {glue:text}`tau-rest`. Choosing by loss gains little: SGD's ten checkpoints of
 #    lowest loss, instead of its last ten, score higher by {glue:text}`choice` at a constant learning rate, and by
 #    {glue:text}`elsewhere` at most on the other tasks. [More](loss-and-generalization.ipynb)
-# 2. **For the cost of one run, a decaying learning rate gains most on CIFAR-10, averaging less, another optimizer least.** In points
-#    of the test sample over SGD's last model: averaged, the predictions of ten checkpoints of one run gain
+# 2. **For the cost of one run, a decaying learning rate gains most on CIFAR-10, averaging less, another optimizer least.** Gains are
+#    in points of the test sample, over SGD's last model. Averaged, the predictions of ten checkpoints of one run gain
 #    {glue:text}`ten-checkpoints`. The best other optimizer's model gains {glue:text}`best-other`. A decaying rate, with
 #    settings from a search, gains {glue:text}`annealed-gain` on CIFAR-10; averaging within that run costs more than it gains.
 #    Basin Hopping (BH) hops {glue:text}`hops` times in a run, so it is almost SGD.

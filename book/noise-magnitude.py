@@ -18,7 +18,7 @@
 # can move the model. In two dimensions NiG prefers the wide well only if the other is at least {glue:text}`nig-ratio` times narrower, and only at a
 # displacement of {glue:text}`times`. With smaller noise we detect no preference. Larger noise shows none either, or keeps too many restarts
 # from any well. With raw gradients sharpness-aware minimization (SAM) prefers the
-# wide well only if the other is {glue:text}`sam-ratio` times narrower and its radius ρ or learning rate η is large, and the narrow well at the largest of both.
+# wide well only if the other is {glue:text}`sam-ratio` times narrower and its radius ρ or learning rate η is large. At the largest of both it prefers the narrow one.
 #
 # ```{glue:figure} phases
 # :name: figure-phases

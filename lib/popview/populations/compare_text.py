@@ -9,7 +9,7 @@ from popview.common.errors import UsageError, check_name
 from popview.common.named_code import is_reference
 from popview.populations import confirmation
 from popview.populations.comparisons import HIGHER_IS_BETTER, against, sorted_into_families
-from popview.populations.outcomes import load_final_measures
+from popview.populations.outcomes import by_algorithm, load_final_measures
 from popview.populations.pooled import clustering
 from popview.populations.tables import final, load_own, load_trajectories, per_restart, select, wanted
 from popview.runs import store
@@ -131,8 +131,7 @@ def _last(trajectories: pd.DataFrame, specs: list[RunSpec], metric: str) -> tupl
     if WHOLE.get(metric) not in measures:
         return final(trajectories, metric), f"{metric} of a restart's last model"
     ours = measures[measures["seed"].isin(trajectories["seed"])]
-    wide = ours.pivot_table(index="seed", columns="algorithm", values=WHOLE[metric], sort=False)
-    return wide.rename_axis(columns="algorithm"), f"{metric} of a restart's last model on the whole test split"
+    return by_algorithm(ours, WHOLE[metric]), f"{metric} of a restart's last model on the whole test split"
 
 
 def _fixed_rules(a: str, b: str, task: str, profile: str, variant: str) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import scipy.stats
 from popview.common.errors import check_name
 from popview.common.files import read_csv_table, read_toml
 from popview.common.folders import PAPER, RESULTS
-from popview.populations.outcomes import load_final_measures
+from popview.populations.outcomes import by_algorithm, load_final_measures
 from popview.runs import store
 from popview.runs.annealed import LATER, AnnealedPlan
 from popview.statistics import detectable_effect, look_levels, mean_difference, sequential_holm, tost
@@ -55,8 +55,7 @@ def load_confirmation(profile: str, task: str, decided: dict[str, Any], root: Pa
     if not there:
         return pd.DataFrame()
     measures = load_final_measures(there, root)
-    wide = measures.pivot_table(index="seed", columns="algorithm", values=decided["outcome"], sort=False)
-    return wide.rename_axis(columns="algorithm")
+    return by_algorithm(measures, decided["outcome"])
 
 
 def processors(

@@ -66,6 +66,12 @@ def _columns(known: dict[str, Any], above: str, restarts: int) -> Iterator[tuple
             yield f"{above}{name}", value
 
 
+def by_algorithm(measures: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return one measure of `load_final_measures`: rows are seeds, columns algorithms."""
+    wide = measures.pivot_table(index="seed", columns="algorithm", values=name, sort=False)
+    return wide.rename_axis(columns="algorithm")
+
+
 def outcome_values(trajectories: pd.DataFrame, measures: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return the test metric of each restart by each of `OUTCOMES` that the files have.
 
@@ -81,11 +87,7 @@ def outcome_values(trajectories: pd.DataFrame, measures: pd.DataFrame) -> dict[s
     dict of str to DataFrame
         Rows: seeds; columns: algorithms.
     """
-
-    def measured(name: str) -> pd.DataFrame:
-        wide = measures.pivot_table(index="seed", columns="algorithm", values=name, sort=False)
-        return wide.rename_axis(columns="algorithm")
-
+    measured = partial(by_algorithm, measures)
     found = {"last": measured("whole_test.metric")}
     if "by_validation.metric" in measures:
         found["by validation"] = measured("by_validation.metric")

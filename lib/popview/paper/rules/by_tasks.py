@@ -11,6 +11,7 @@ import pandas as pd
 from popview.paper.finding import LARGE, Decision, Finding, Word, any_or_settled, list_rows, signs, that_share
 from popview.populations import comparisons, flatness_factors, flatness_relations, pooled, selection, tables
 from popview.populations.comparisons import ALPHA
+from popview.populations.outcomes import by_algorithm
 from popview.populations.time_to_target import within
 from popview.populations.unfinished import unfinished
 from popview.statistics import effective_n, simulations
@@ -74,8 +75,7 @@ class Results:
         if not self.by_last:
             return tables.per_restart(self.set_a)
         assert self.measures is not None
-        wide = self.measures.pivot_table(index="seed", columns="algorithm", values="whole_test.metric", sort=False)
-        return wide.rename_axis(columns="algorithm")
+        return by_algorithm(self.measures, "whole_test.metric")
 
     @cached_property
     def tests(self) -> tuple[pd.DataFrame, pd.DataFrame]:
