@@ -24,7 +24,7 @@ from interruptions import contents
 
 from popview.common.environment import processor
 from popview.common.folders import RESULTS
-from popview.populations import tables
+from popview.populations import checkpoints, tables
 from popview.runs import store
 from popview.runs import workers as engine
 from popview.runs.specs import RunSpec
@@ -77,7 +77,7 @@ def compared(spec: RunSpec, root: Path) -> tuple[str, bool]:
 def spread(spec: RunSpec) -> float:
     """Return the standard deviation over the shipped restarts of an algorithm, of the last test metric."""
     there = stored(spec.profile, spec.task, spec.variant, spec.algorithm)
-    return float(tables.final(tables.load_trajectories(there))[spec.algorithm].std())
+    return float(checkpoints.final(tables.load_trajectories(there))[spec.algorithm].std())
 
 
 def main(

@@ -58,6 +58,7 @@ from popview.book.tables import runs as run_tables
 from popview.paper import printed
 from popview.populations import (
     averaged_weights,
+    checkpoints,
     comparisons,
     confirmation,
     flatness_factors,
@@ -145,7 +146,7 @@ page.figure(
 
 papers = shown[shown["a"].isin(tables.PAPER_FAMILY)] if len(shown) else shown
 others = shown.drop(papers.index)
-copied = {(*key, name) for key, rows in results.items() for name in tables.copies(rows)}  # SGD under another name
+copied = {(*key, name) for key, rows in results.items() for name in checkpoints.copies(rows)}  # SGD under another name
 own_name = [key not in copied for key in papers[["task", "variant", "a"]].itertuples(index=False, name=None)]
 papers = papers[np.array(own_name, dtype=bool)]
 
@@ -673,8 +674,8 @@ glue(
     display=False,
 )
 
-chosen = {key: tables.select(rows, "train_loss", per_trajectory) for key, rows in results.items()}
-values = {key: tables.per_restart(models) for key, models in chosen.items()}
+chosen = {key: checkpoints.select(rows, "train_loss", per_trajectory) for key, rows in results.items()}
+values = {key: checkpoints.per_restart(models) for key, models in chosen.items()}
 seta = planned_comparison(values, profile)
 page.show("seta", seta, comparison_tables.outcomes)
 page.figure(

@@ -52,7 +52,7 @@ from popview.book.results import required
 from popview.book.tables import simulations as simulation_tables
 from popview.common.errors import UsageError, check_name
 from popview.paper import printed
-from popview.populations import outcomes, pooled, restart_spread, tables, variance_sources
+from popview.populations import checkpoints, outcomes, pooled, restart_spread, tables, variance_sources
 from popview.statistics import effective_n, power, simulations
 from popview.tasks.catalogue import ACCURACY, RECORDS, SHOWN
 
@@ -66,7 +66,7 @@ trained_on = page.facts(profile, trajectories)["trained_on"]
 results = {task: found for (task, _), found in trajectories.items()}
 check_name("split_task", split_task, SHOWN)
 required({key: rows for key, rows in results.items() if key == split_task}, profile, split_task)
-sets = {task: tables.select(found, "train_loss", per_trajectory) for task, found in results.items()}
+sets = {task: checkpoints.select(found, "train_loss", per_trajectory) for task, found in results.items()}
 design = {"restarts": f"{paper_restarts} each", "checkpoints": f"{per_trajectory} a restart"}
 monte_carlo = "95 % Wilson intervals for the finite number of repeats"
 
@@ -80,7 +80,7 @@ design_of = {"restarts": paper_restarts, "checkpoints": per_trajectory, "repeats
 positives = simulations.false_positives((0.0, 0.5, 0.8, 0.95), **design_of)
 clusters = pd.concat(pooled.clustering(chosen).assign(task=task) for task, chosen in sets.items())
 typical = clusters.groupby("task", sort=False)["icc"].median().clip(0, 1).dropna()
-values = {task: tables.per_restart(chosen) for task, chosen in sets.items()}
+values = {task: checkpoints.per_restart(chosen) for task, chosen in sets.items()}
 luck = {
     task: table.drop(columns="SGD").corrwith(table["SGD"]).median() for task, table in values.items() if "SGD" in table
 }

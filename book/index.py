@@ -42,7 +42,7 @@ from popview.common.contents import page_names
 from popview.common.kept import kept
 from popview.paper import claims
 from popview.paper.rules import Computed, by_tasks
-from popview.populations import equal_budget, learning, put_to_use, selection, tables
+from popview.populations import checkpoints, equal_budget, learning, put_to_use, selection, tables
 from popview.runs import profiles
 from popview.statistics import power
 
@@ -214,7 +214,9 @@ glue("margins", ", ".join(f"±{value:g} on {task_title(name)}" for name, value i
 # [run it yourself](rerun.md) · [how to cite](cite.md)
 
 # %% tags=["remove-cell"]
-where = (f"{100 * tables.final(base[name])['SGD'].mean():.0f} on {task_title(name)}" for name in order if still[name])
+where = (
+    f"{100 * checkpoints.final(base[name])['SGD'].mean():.0f} on {task_title(name)}" for name in order if still[name]
+)
 glue("ends-learning", ", ".join(where) or "no task", display=False)
 numbers = {name: rows["seed"].nunique() for name, rows in base.items()}
 glue("runs", ", ".join(f"{numbers[name]} on {task_title(name)}" for name in order), display=False)

@@ -124,11 +124,11 @@ import pandas as pd
 
 from popview.book import playground
 from popview.book.names import task_title
-from popview.populations import pooled, tables
+from popview.populations import checkpoints, pooled, tables
 
 _, results = tables.gather(profile, variant="base")
 runs = {task: found for (task, _), found in results.items()}
-sets = {task: tables.select(found, "train_loss", per_trajectory) for task, found in runs.items()}
+sets = {task: checkpoints.select(found, "train_loss", per_trajectory) for task, found in runs.items()}
 correlations = pd.Series(
     {task: pooled.clustering(chosen)["icc"].median() for task, chosen in sets.items()}, dtype=float
 )

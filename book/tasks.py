@@ -44,7 +44,7 @@ from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import costs as cost_tables
 from popview.book.tables import runs as run_tables
 from popview.common.kept import kept
-from popview.populations import equal_budget, learning, tables
+from popview.populations import checkpoints, equal_budget, learning, tables
 from popview.populations.embedded import train_embedded
 from popview.runs import costs, expansion, profiles, workers
 
@@ -184,9 +184,9 @@ page.table("setup", setup)
 shown = {key: tuple(table["algorithm"].unique()) for key, table in results.items()}
 run = {key: tables.wanted(profile, *key, algorithms=names, restarts=restarts) for key, names in shown.items()}
 counts = cells.stack({key: tables.records(found, results[key]["seed"].nunique()) for key, found in run.items()})
-apart = {key: tables.parting(table) for key, table in results.items()}
-ten = {key: tables.select(table, "train_loss", min(10, table["step"].nunique())) for key, table in results.items()}
-distinct = {key: tables.distinct(models) for key, models in ten.items()}
+apart = {key: checkpoints.parting(table) for key, table in results.items()}
+ten = {key: checkpoints.select(table, "train_loss", min(10, table["step"].nunique())) for key, table in results.items()}
+distinct = {key: checkpoints.distinct(models) for key, models in ten.items()}
 page.show("counts", counts, lambda table: comparison_tables.deeds(table, apart, distinct), digits=1)
 real = counts[(counts["variant"] == "base") & (counts["task"] != "digits")] if len(counts) else counts
 hops = real[real["hops_tried"] > 0]["hops_tried"] if len(real) else pd.Series([0.0])
@@ -204,7 +204,7 @@ computed = counts.groupby("task", sort=False)["precision"].unique() if len(count
 precision = "; ".join(f"{name} {' and '.join(sorted(kinds))}" for name, kinds in computed.items()) or "none"
 glue("provenance-counts", page.provenance(counts, "counts.csv", **facts, precision=precision), display=False)
 
-final = {key: tables.final(table) for key, table in results.items()}
+final = {key: checkpoints.final(table) for key, table in results.items()}
 page.show("final", run_tables.finals(final))
 page.figure(
     "final-figure",

@@ -8,7 +8,7 @@ import pytest
 from interpreter import printed_by
 
 from popview import cli
-from popview.populations import compare_text, comparisons, confirmation, outcomes, pooled, tables
+from popview.populations import checkpoints, compare_text, comparisons, confirmation, outcomes, pooled, tables
 from popview.runs import expansion
 from popview.runs.profiles import settings
 from popview.statistics import Verdict
@@ -24,7 +24,7 @@ def numbers(text: str, name: str) -> list[float]:
 def chapter():
     """Rows of chapter 7's table, from the trajectories of all algorithms as the chapter loads them."""
     trajectories = tables.load_trajectories(tables.wanted("laptop", "digits"), settings("laptop", "digits")["restarts"])
-    models = tables.select(trajectories, "train_loss", 10)
+    models = checkpoints.select(trajectories, "train_loss", 10)
     clusters = pooled.clustering(models).set_index("algorithm")
     found = outcomes.outcomes_by_case({("digits", "base"): trajectories}, "laptop")["digits", "base"]
     by_models = {}
@@ -63,7 +63,7 @@ def test_a_pair_of_no_family_is_a_family_of_one():
     assert text.endswith(" (one pair, uncorrected)")
     assert "p (Holm)" not in text
     trajectories = tables.load_trajectories(tables.wanted("laptop", "digits", algorithms=("SAM", "NiM-BH")), 100)
-    values = tables.per_restart(tables.select(trajectories, "train_loss", 10))
+    values = checkpoints.per_restart(checkpoints.select(trajectories, "train_loss", 10))
     (row,) = comparisons.against(values, [("SAM", "NiM-BH")], 0.005).to_dict("records")
     assert numbers(text, "detectable")[0] == pytest.approx(100 * row["detectable"], abs=5e-3)
 

@@ -16,7 +16,7 @@ from popview.book.tables import comparisons as comparison_tables
 from popview.book.tables import printed as printed_tables
 from popview.book.tables import selection as selection_tables
 from popview.common.errors import UsageError
-from popview.populations import comparisons, margins, over_tasks, pooled, selection, tables
+from popview.populations import checkpoints, comparisons, margins, over_tasks, pooled, selection, tables
 from popview.populations.averaged_weights import statistics_alone, swa_against_averages
 from popview.populations.outcomes import against_by_outcome
 from popview.runs.profiles import settings
@@ -24,7 +24,7 @@ from popview.statistics import detectable_effect, holm
 
 
 def population(algorithm: str, seeds: int, values: np.ndarray, steps: list[int]) -> pd.DataFrame:
-    """One row per restart and step, as `popview.populations.tables.select` returns them."""
+    """One row per restart and step, as `popview.populations.checkpoints.select` returns them."""
     index = pd.MultiIndex.from_product([range(seeds), steps], names=["seed", "step"])
     kind = {"task": "digits", "profile": "smoke", "variant": "base", "algorithm": algorithm}
     return pd.DataFrame({"test_metric": values}, index=index).reset_index().assign(**kind)
@@ -337,9 +337,9 @@ class TestWords:
             for seed, shift in enumerate(shifts)
             for epoch in (0, 1, 2)
         )
-        assert tables.parting(rows)["NiM-SGD"] == np.inf
-        assert tables.copies(rows) == []  # it parted in the other restart
-        assert tables.copies(rows[rows["seed"] == 0]) == ["NiM-SGD"]
+        assert checkpoints.parting(rows)["NiM-SGD"] == np.inf
+        assert checkpoints.copies(rows) == []  # it parted in the other restart
+        assert checkpoints.copies(rows[rows["seed"] == 0]) == ["NiM-SGD"]
 
     def test_distances_are_those_of_twins_over_those_of_seeds(self):
         generator = np.random.default_rng(0)

@@ -21,6 +21,7 @@ from popview.common.folders import RESULTS
 from popview.common.seeds import generator
 from popview.populations import shifted_ensembles
 from popview.populations import stored_predictions as stored
+from popview.populations.checkpoints import final
 from popview.populations.disagreement import by_kind, error_correlations, load_pairs, pairs_of
 from popview.populations.ensembles import SCORES, ensemble_scores, ensembles_of, load_ensembles, subsets
 from popview.populations.flatness_factors import ensemble_difference, load_shifted_ensembles
@@ -39,7 +40,7 @@ from popview.populations.stored_predictions import (
     specs_with_probabilities,
     stored_predictions,
 )
-from popview.populations.tables import final, gather, wanted
+from popview.populations.tables import gather, wanted
 from popview.runs import store, training
 from popview.statistics import jackknife, jackknife_apart
 

@@ -8,8 +8,9 @@ import pytest
 from stand_ins import stand_in
 
 from popview.common.errors import UsageError
-from popview.populations import tables
-from popview.populations.tables import final, load_trajectories, per_restart, select
+from popview.populations import checkpoints, tables
+from popview.populations.checkpoints import final, per_restart, select
+from popview.populations.tables import load_trajectories
 from popview.runs import store
 from popview.runs.specs import RunSpec
 
@@ -109,7 +110,7 @@ class TestSelect:
             select(frame(), "train_los")
 
     def test_criteria_say_which_end_is_best(self):
-        assert tables.CRITERIA == {"train_loss": True, "validation_metric": False, "test_metric": False}
+        assert checkpoints.CRITERIA == {"train_loss": True, "validation_metric": False, "test_metric": False}
 
 
 class TestPerRestart:
@@ -193,7 +194,7 @@ class TestParting:
         ],
     )
     def test_by_hand(self, other, epoch):
-        found = tables.parting(self.table(other))
+        found = checkpoints.parting(self.table(other))
         assert found["SAM"] == epoch
         assert found["SGD"] == INF
 
@@ -203,19 +204,19 @@ class TestParting:
         between = whole[whole["algorithm"] == "SAM"].assign(epoch=lambda table: table["epoch"] + 0.5)
         copy = whole[whole["algorithm"] == "SGD"].assign(algorithm="NiM-SGD")
         table = pd.concat([whole, between, copy])
-        assert tables.parting(table).to_dict() == {"SGD": INF, "SAM": 2, "NiM-SGD": INF}
-        assert tables.copies(table) == ["NiM-SGD"]
+        assert checkpoints.parting(table).to_dict() == {"SGD": INF, "SAM": 2, "NiM-SGD": INF}
+        assert checkpoints.copies(table) == ["NiM-SGD"]
 
     def test_an_absent_reference_is_named(self):
         with pytest.raises(UsageError, match="unknown reference 'SGE'"):
-            tables.parting(self.table({0: [2.0], 1: [2.5]}), "SGE")
+            checkpoints.parting(self.table({0: [2.0], 1: [2.5]}), "SGE")
 
 
 def test_checkpoints_that_repeat_a_model_are_counted_once():
     rows = pd.DataFrame(
         {"algorithm": "NiM-MBH", "seed": [0] * 3 + [1] * 3, "train_loss": [0.5, 0.5, 0.4, 0.3, 0.3, 0.3]}
     )
-    assert tables.distinct(rows).to_dict() == {"NiM-MBH": 1.5}
+    assert checkpoints.distinct(rows).to_dict() == {"NiM-MBH": 1.5}
 
 
 def test_records_are_the_metadatas(tmp_path):

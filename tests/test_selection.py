@@ -11,8 +11,8 @@ from statsmodels.stats.weightstats import DescrStatsW
 from popview.book import cells
 from popview.book.tables import selection as selection_tables
 from popview.common.errors import UsageError
-from popview.populations import learning, pooled, selection, tables
-from popview.populations.tables import chances
+from popview.populations import checkpoints, learning, pooled, selection, tables
+from popview.populations.checkpoints import chances
 
 
 def trajectories(values: dict[str, np.ndarray], algorithm: str = "SGD", seed: int = 0) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def by_tie_order(rows: pd.DataFrame, by: str, number: int) -> np.ndarray:
     values, finite = rows[by].to_numpy(), np.isfinite(rows["train_loss"].to_numpy())
     counts = np.zeros(len(rows))
     orders = list(permutations(np.flatnonzero(finite)))
-    sign = 1 if tables.CRITERIA[by] else -1
+    sign = 1 if checkpoints.CRITERIA[by] else -1
     for order in orders:
         ranked = sorted(order, key=lambda i: sign * values[i])  # stable: ties stay in this order
         counts[ranked[:number]] += 1
@@ -50,7 +50,7 @@ def by_tie_order(rows: pd.DataFrame, by: str, number: int) -> np.ndarray:
 
 
 class TestChances:
-    @pytest.mark.parametrize("by", tables.CRITERIA)
+    @pytest.mark.parametrize("by", checkpoints.CRITERIA)
     @pytest.mark.parametrize("number", [1, 2, 3, 5])
     def test_against_every_order_of_the_ties(self, by, number):
         table = several(2, 6, levels=3)
@@ -60,7 +60,7 @@ class TestChances:
 
     def test_without_ties_it_is_select(self):
         table = several(3, 8, levels=10**6)
-        chosen = tables.select(table, "train_loss", 3)
+        chosen = checkpoints.select(table, "train_loss", 3)
         taken = table[chances(table, "train_loss", 3) > 0]
         keys = ["algorithm", "seed", "step"]
         assert set(map(tuple, taken[keys].to_numpy())) == set(map(tuple, chosen[keys].to_numpy()))

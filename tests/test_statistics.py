@@ -595,38 +595,33 @@ class TestCompare:
 
     def test_eight_restarts_paired(self):
         values = self.family(8, 0.3)
-        one = compare(values, [(k, "SGD") for k in self.OTHERS], margin=0.5)["SAM", "SGD"]
+        one = compare(values, [(k, "SGD") for k in self.OTHERS], margin=0.5, paired=True)["SAM", "SGD"]
         assert one.paired
         assert one.test == paired_permutation(values["SAM"], values["SGD"])
         assert one.shift == hodges_lehmann_paired(values["SAM"], values["SGD"])
         assert one.equivalence == tost(values["SAM"], values["SGD"], 0.5, paired=True)
         assert one.smallest_adjusted_p == 5 * 2 / 256
-        assert not compare(values, [("SAM", "SGD")], paired_from=9)["SAM", "SGD"].paired
+        assert not compare(values, [("SAM", "SGD")])["SAM", "SGD"].paired
 
-    def test_few_restarts_are_equivalent_only_if_both_tests_say_so(self):
-        """Whatever the sign of the correlation by seed: one of the two tests is too sure, and the other decides."""
-        values = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
-        for other, larger in ((values[::-1] + 0.1, True), (values + 0.1 * (-1) ** np.arange(5), False)):
-            groups = {"SAM": values, "SGD": other}
-            welch, paired = (tost(values, other, 3.5, paired=way).p_value for way in (False, True))
-            assert (paired > welch) == larger
-            found = compare(groups, [("SAM", "SGD")], margin=3.5)["SAM", "SGD"]
-            assert found.equivalence is not None
-            assert found.equivalence.p_value == max(welch, paired)
-            ends = [tost(values, other, 3.5, paired=way).interval for way in (False, True)]
-            assert found.equivalence.interval == max(ends, key=lambda interval: interval[1] - interval[0])
-            alone = compare(groups, [("SAM", "SGD")], margin=3.5, paired_from=np.inf)["SAM", "SGD"]
-            assert alone.equivalence is not None
-            assert alone.equivalence.p_value == welch
+    def test_five_pairs_take_the_t_test(self):
+        """Sign flips of five pairs can reject nothing."""
+        values = self.family(5, 0.3)
+        one = compare(values, [("SAM", "SGD")], margin=0.5, paired=True)["SAM", "SGD"]
+        reference = scipy.stats.ttest_rel(values["SAM"], values["SGD"])
+        assert one.paired
+        assert one.test.p_value == pytest.approx(reference.pvalue)
+        assert one.equivalence == tost(values["SAM"], values["SGD"], 0.5, paired=True)
+        assert one.smallest_adjusted_p == 0
 
-    def test_what_one_of_two_tests_could_never_show_is_undecidable(self):
-        """Far apart, with the narrower interval inside the margin's width: the wider one is not."""
+    @pytest.mark.parametrize(("paired", "word"), [(False, "undecidable at this n"), (True, "better")])
+    def test_what_could_never_be_shown_is_undecidable(self, paired, word):
+        """Far apart: of independent groups no relabelling of five reaches a level of 1 in 400, and t tests do."""
         values = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
         groups = {"SAM": values + 9 + 0.1 * (-1) ** np.arange(5), "SGD": values}
-        welch, paired = (tost(groups["SAM"], values, 0.5, paired=way) for way in (False, True))
-        assert (welch.could_reject, paired.could_reject) == (False, True)
-        found = compare(groups, [("SAM", "SGD")], margin=0.5, family_size=20)["SAM", "SGD"]
-        assert found.verdict.word == "undecidable at this n"
+        could = tost(groups["SAM"], values, 0.5, paired=paired).could_reject
+        assert could == paired
+        found = compare(groups, [("SAM", "SGD")], margin=0.5, family_size=20, paired=paired)["SAM", "SGD"]
+        assert found.verdict.word == word
 
     def test_all_pairs_at_five_restarts_are_undecidable(self):
         values = self.family(5, 5.0, spread=1.0)
@@ -649,7 +644,7 @@ class TestCompare:
             (("Adam", "SGD"), "pairs names 'Adam', which groups lacks"),
         ):
             with pytest.raises(ValueError, match=message):
-                compare(values, [pair])
+                compare(values, [pair], paired=True)
         with pytest.raises(ValueError, match="p_values must be"):
             compare(values, [])
 
@@ -680,6 +675,16 @@ class TestSimulation:
 
 
 class TestMeanDifference:
+    def test_one_number_stands_for_every_pair(self):
+        values = np.random.default_rng(SEED).standard_normal(9) + 0.4
+        one = mean_difference(values, 0.1, paired=True)
+        reference = scipy.stats.ttest_1samp(values, 0.1)
+        assert one.p_value == pytest.approx(reference.pvalue)
+        assert one.interval == pytest.approx(tuple(np.subtract(reference.confidence_interval(), 0.1)))
+        assert tost(values, 0, 1.5, paired=True) == tost(values, np.zeros(9), 1.5, paired=True)
+        with pytest.raises(ValueError, match=r"b has shape \(\)"):
+            mean_difference(values, 0.1)
+
     @pytest.mark.parametrize("level", [0.9, 0.95])
     def test_is_scipys(self, level):
         a, b = groups(7, 9, 0.5)

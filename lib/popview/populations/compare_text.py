@@ -8,10 +8,11 @@ import pandas as pd
 from popview.common.errors import UsageError, check_name
 from popview.common.named_code import is_reference
 from popview.populations import confirmation
+from popview.populations.checkpoints import final, per_restart, select
 from popview.populations.comparisons import HIGHER_IS_BETTER, against, sorted_into_families
 from popview.populations.outcomes import by_algorithm, load_final_measures
 from popview.populations.pooled import clustering
-from popview.populations.tables import final, load_own, load_trajectories, per_restart, select, wanted
+from popview.populations.tables import load_own, load_trajectories, wanted
 from popview.runs import store
 from popview.runs.expansion import planned, restarts_of
 from popview.runs.own import PROFILE, is_own, resolved

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from popview.common.errors import UsageError, check_name
+from popview.populations.checkpoints import per_restart
 from popview.populations.pooled import pairwise
-from popview.populations.tables import PAPER_FAMILY, per_restart
+from popview.populations.tables import PAPER_FAMILY
 from popview.runs.own import is_own
 from popview.statistics import FEWEST_SIGNS, compare, detectable_effect, mean_difference
 from popview.statistics.results import Array, constant, interval_columns
@@ -107,7 +108,7 @@ def against(
     groups = {str(name): complete[name].to_numpy() for name in complete.columns}
     rows = []
     size = len(pairs) if family_size is None else family_size
-    found = compare(groups, pairs, margin=margin, higher_is_better=higher_is_better, paired_from=2, family_size=size)
+    found = compare(groups, pairs, margin=margin, higher_is_better=higher_is_better, paired=True, family_size=size)
     for (a, b), c in found.items():
         difference = mean_difference(groups[a], groups[b], paired=True)
         rows.append(

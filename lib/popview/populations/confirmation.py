@@ -203,13 +203,12 @@ def _of_family(values: pd.DataFrame, family: dict[str, Any], reference: str, tas
     looks = [number for number in planned if number <= len(differences)]
     if not run or not looks:
         return pd.DataFrame()
-    none = np.zeros(looks[-1])
     differ, equal = np.ones((2, len(looks), len(members)))
     for name in run:
         for look, number in enumerate(looks):
             seen, place = differences[name].to_numpy()[:number], members.index(name)
-            differ[look, place] = mean_difference(seen, none[:number], paired=True).p_value
-            equal[look, place] = tost(seen, none[:number], margin, paired=True).p_value
+            differ[look, place] = mean_difference(seen, 0, paired=True).p_value
+            equal[look, place] = tost(seen, 0, margin, paired=True).p_value
     apart = sequential_holm(differ, planned, level)
     alike = sequential_holm(equal, planned, level, two_sided=False)
     share, last = level / len(members), len(looks) - 1
@@ -221,7 +220,7 @@ def _of_family(values: pd.DataFrame, family: dict[str, Any], reference: str, tas
         decisive = seen[: looks[-1 if told is None else told]].mean()
         direction = "level" if decisive == 0 else "better" if decisive > 0 else "worse"
         word = "inconclusive" if told is None else direction
-        mean = mean_difference(seen, none, paired=True)
+        mean = mean_difference(seen, 0, paired=True)
         low, high = mean.interval or (np.nan, np.nan)
         error = seen.std(ddof=1) / np.sqrt(len(seen))
         found = detectable_effect(len(seen), len(seen), alpha=first, paired=True, permutation=False).effect

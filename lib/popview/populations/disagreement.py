@@ -92,7 +92,7 @@ def _mean(values: np.ndarray, pairs: np.ndarray | None) -> Result:
     """Return the mean over pairs, with an interval: of pairs that share runs by `dyadic_mean`, else Student's."""
     if pairs is not None:
         return dyadic_mean(values, pairs, unit="seed")
-    return mean_difference(values, np.zeros(len(values)), paired=True)
+    return mean_difference(values, 0, paired=True)
 
 
 def load_pairs(profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:

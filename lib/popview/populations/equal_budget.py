@@ -8,8 +8,8 @@ import pandas as pd
 
 from popview.common.errors import check_name
 from popview.common.folders import RESULTS
+from popview.populations.checkpoints import final
 from popview.populations.comparisons import HIGHER_IS_BETTER, against_apart, joined_later, log_loss
-from popview.populations.tables import final
 from popview.populations.time_to_target import dearer, equal_gradients
 from popview.runs import store
 from popview.runs.expansion import expand

@@ -10,10 +10,11 @@ import pandas as pd
 from popview.common import read_log
 from popview.common.files import read_csv_table
 from popview.common.folders import RESULTS
+from popview.populations.checkpoints import final
 from popview.populations.flatness_relations import MEASURES, OUTCOMES_OF_FLATNESS, adjusted, measured
 from popview.populations.outcomes import load_final_measures
 from popview.populations.stored_predictions import derived_file, digest_of
-from popview.populations.tables import final, load_trajectories, wanted
+from popview.populations.tables import load_trajectories, wanted
 from popview.populations.time_to_target import equal_gradients
 from popview.runs import grids, store
 from popview.runs.status import seconds
@@ -110,7 +111,7 @@ def ensemble_difference(ensembles: pd.DataFrame, changes: pd.DataFrame) -> dict[
     slope = np.polyfit(changes["error"], changes["shifted_error"], 1)[0]
     shifted, clean = (ensembles[f"{name}_together"] - ensembles[f"{name}_alone"] for name in ("shifted", "clean"))
     beyond = (shifted - slope * clean).to_numpy()
-    found = mean_difference(beyond, np.zeros(len(beyond)), paired=True)
+    found = mean_difference(beyond, 0, paired=True)
     named = {"arm": "ensembles of five", "difference": found.estimate, "restarts": len(beyond), "p": found.p_value}
     return named | interval_columns(found)
 

@@ -13,8 +13,9 @@ import pandas as pd
 import scipy.stats
 
 from popview.common.folders import RESULTS
+from popview.populations.checkpoints import final
 from popview.populations.outcomes import load_final_measures
-from popview.populations.tables import final, gather, wanted
+from popview.populations.tables import gather, wanted
 from popview.populations.unfinished import unfinished
 from popview.runs.profiles import settings
 from popview.statistics import holm, kendall, mean_kendall

@@ -9,9 +9,10 @@ import pandas as pd
 
 from popview.common.files import read_csv_table
 from popview.common.folders import PAPER, RESULTS
+from popview.populations.checkpoints import final
 from popview.populations.comparisons import against_reference, paired_difference
 from popview.populations.selection import chosen, last_checkpoints
-from popview.populations.tables import final, wanted
+from popview.populations.tables import wanted
 from popview.runs import store
 from popview.runs.specs import RunSpec
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from popview.common.errors import UsageError
-from popview.populations.tables import select
+from popview.populations.checkpoints import select
 from popview.statistics import effective_n, holm, icc, mann_whitney, t_test
 from popview.statistics.results import interval_columns
 

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from popview.common.folders import RESULTS
+from popview.populations.checkpoints import final, select
 from popview.populations.ensembles import SCORES, load_ensembles
 from popview.populations.outcomes import load_final_measures
 from popview.populations.selection import chosen
 from popview.populations.stored_predictions import annealed_specs, constant_specs
-from popview.populations.tables import final, gather, load_trajectories, select, wanted
+from popview.populations.tables import gather, load_trajectories, wanted
 from popview.runs import store
 from popview.runs.annealed import AnnealedPlan
 from popview.runs.specs import RunSpec

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
+from popview.populations.checkpoints import chances, per_restart
 from popview.populations.comparisons import SECOND_FAMILY, against_apart, joined_later
-from popview.populations.tables import chances, per_restart
 from popview.statistics import tost
 
 #: The regrets that are reported: name → (what the rival chooses by, what both are judged by).
@@ -32,7 +32,7 @@ def overlap(trajectories: pd.DataFrame, by: str = "test_metric", per_trajectory:
     Raises
     ------
     UsageError
-        As `popview.populations.tables.select`.
+        As `popview.populations.checkpoints.select`.
     """
     ours, rival = (chances(trajectories, criterion, per_trajectory) for criterion in ("train_loss", by))
     return _average(trajectories.assign(both=rival), "both", ours)
@@ -49,7 +49,7 @@ def chosen(trajectories: pd.DataFrame, by: str, value: str = "test_metric", per_
     Raises
     ------
     UsageError
-        As `popview.populations.tables.select`.
+        As `popview.populations.checkpoints.select`.
     """
     return _average(trajectories, value, chances(trajectories, by, per_trajectory))
 
@@ -81,7 +81,7 @@ def verdicts(trajectories: pd.DataFrame, margin: float | None, per_trajectory: i
     Raises
     ------
     UsageError
-        As `popview.populations.tables.select`, and if there are fewer than two restarts.
+        As `popview.populations.checkpoints.select`, and if there are fewer than two restarts.
     """
     criteria = ("train_loss", "validation_metric")
     ours, rival = (chosen(trajectories, criterion, per_trajectory=per_trajectory) for criterion in criteria)
@@ -217,7 +217,7 @@ def mean_with_interval(values: pd.DataFrame, margin: float | None = None, level:
         row = {"algorithm": name, "restarts": n, "undefined": len(values) - n, "mean": mean, "sd": sd}
         row |= {"low": mean - half, "high": mean + half}
         if margin is not None:
-            row["equivalence_p"] = tost(known, np.zeros(n), margin, paired=True).p_value if n > 1 else np.nan
+            row["equivalence_p"] = tost(known, 0, margin, paired=True).p_value if n > 1 else np.nan
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from popview.populations.checkpoints import final
 from popview.populations.comparisons import paired_difference
-from popview.populations.tables import final
 from popview.statistics import proportion
 from popview.statistics.results import interval_columns
 

@@ -165,7 +165,8 @@ def mean_difference(
     a, b : array_like, shapes (n_a,) and (n_b,)
         One value per restart. Without any spread the interval has length zero.
     paired : bool
-        Entry i of both comes from seed i; of two pandas Series, entries of one label.
+        Entry i of both comes from seed i; of two pandas Series, entries of one label. One number as `b`, such as 0, is
+        set against every entry of `a`: the t test of one sample.
     level : float
     unit : str
 
@@ -217,7 +218,7 @@ def tost(
     margin : float
         Fixed before the run.
     paired : bool
-        Entry i of both comes from seed i; of two pandas Series, entries of one label.
+        As for `mean_difference`.
     alpha : float
         The interval has level 1 − 2 alpha; it lies within ±margin just where p < alpha.
     unit : str

@@ -162,7 +162,7 @@ def pooled(values: ArrayLike, name: str) -> Array:
 
 
 def paired_samples(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
-    """Return two samples whose entries belong together.
+    """Return two samples whose entries belong together; one number as `b` stands beside every entry of `a`.
 
     Of two pandas Series those of one label do, in the order of the first; else those of one place.
 
@@ -171,7 +171,8 @@ def paired_samples(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     ValueError
         As `checked_sample`, and where lengths differ, or the labels of two Series do or are not unique.
     """
-    first, second = checked_sample(a, "a"), checked_sample(b, "b")
+    first = checked_sample(a, "a")
+    second = checked_sample(np.full(first.size, b) if np.ndim(b) == 0 else b, "b")
     if first.size != second.size:
         raise ValueError(f"a and b are paired, but a has {first.size} values and b {second.size}")
     labels, others = (getattr(values, "index", None) if hasattr(values, "reindex") else None for values in (a, b))

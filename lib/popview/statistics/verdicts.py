@@ -1,7 +1,7 @@
 """From numbers to a word: the verdict by rule, and whole families of comparisons."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import isnan
 from typing import Literal
@@ -160,16 +160,14 @@ def compare(
     margin: float | None = None,
     alpha: float = 0.05,
     higher_is_better: bool = True,
-    paired_from: float = 8,
+    paired: bool = False,
     family_size: int | None = None,
 ) -> dict[tuple[str, str], Comparison]:
     """Compare optimizers pair by pair, as one Holm family: for any numbers, one per restart.
 
-    Exact tests of independent groups below `paired_from` restarts, tests paired by seed from there on. Below it,
-    equivalence takes both Welch's and the paired test, that is the larger p: each alone claims it too often where the
-    values of a seed correlate one way or the other (Welch's where negatively). Paired tests of fewer than
-    `FEWEST_SIGNS` restarts are t tests, for a difference and for equivalence: sign flips of 5 pairs can't reject, and
-    so few values show nothing of their distribution either way.
+    A difference is tested by permutation: of restarts between independent groups, of signs where they are paired by
+    seed. Fewer than `FEWEST_SIGNS` pairs take the t test: sign flips of 5 pairs can't reject, and so few values show
+    nothing of their distribution either way. Equivalence takes t tests at any number.
     Values that are all equal differ in nothing (p = 1, A12 = 0.5) and are equivalent.
 
     Parameters
@@ -181,9 +179,9 @@ def compare(
     margin : float, optional
         Of equivalence, fixed before the run.
     alpha, higher_is_better : see `verdict`
-    paired_from : float
-        2 for groups that share seeds by design, ``math.inf`` for groups that share none: they are never paired, and
-        may differ in length.
+    paired : bool
+        Entry i of each group comes from seed i: initialisation, split and order are the same. Without, groups are
+        independent, and may differ in length.
     family_size : int, optional
         Where the family has more members than `pairs`.
 
@@ -206,11 +204,10 @@ def compare(
     """
     family = list(pairs)
     size = len(family) if family_size is None else family_size
-    measured = [_measure(groups, pair, margin, alpha, paired_from) for pair in family]
+    measured = [_measure(groups, pair, margin, alpha, paired) for pair in family]
     adjusted = holm(np.array([test.p_value for test, *_ in measured], dtype=float), family_size=size)
     comparisons = {}
     for pair, (test, equivalence, effect, shift), p_value in zip(family, measured, adjusted, strict=True):
-        paired = len(test.n) == 1
         few = paired and test.n[0] < FEWEST_SIGNS
         smallest = 0.0 if few else min(1.0, size * smallest_of_design(test.n[0], test.n[-1], paired))
         word = verdict(
@@ -226,28 +223,17 @@ def compare(
 
 
 def _measure(
-    groups: Mapping[str, ArrayLike], pair: tuple[str, str], margin: float | None, alpha: float, paired_from: float
+    groups: Mapping[str, ArrayLike], pair: tuple[str, str], margin: float | None, alpha: float, paired: bool
 ) -> tuple[Result, Equivalence | None, Result, Result]:
     """Return the test, the equivalence test, A12 and the shift of one pair, or an error that names the pair."""
     try:
         a, b = (groups[name] for name in pair)
-        n_a, n_b = np.size(a), np.size(b)
-        paired = min(n_a, n_b) >= paired_from
-        by_seed = paired_permutation if n_a >= FEWEST_SIGNS else partial(mean_difference, paired=True)
+        by_seed = paired_permutation if np.size(a) >= FEWEST_SIGNS else partial(mean_difference, paired=True)
         test = by_seed(a, b) if paired else exact_permutation(a, b)
-        ways = {paired, bool(np.isfinite(paired_from)) and n_a == n_b}  # seeds that are shared can be paired
-        equivalence = None
-        if margin is not None:
-            equivalence = _stricter([tost(a, b, margin, paired=way, alpha=alpha) for way in ways])
+        equivalence = None if margin is None else tost(a, b, margin, paired=paired, alpha=alpha)
         shift = hodges_lehmann_paired(a, b) if paired else hodges_lehmann(a, b)
         return test, equivalence, a12(a, b), shift
     except KeyError as error:
         raise ValueError(f"pairs names {error}, which groups lacks") from None
     except ValueError as error:
         raise ValueError(f"a = {pair[0]!r}, b = {pair[1]!r}: {error}") from None
-
-
-def _stricter(tests: list[Equivalence]) -> Equivalence:
-    """Return the larger p and, of intervals around the same difference, the wider: what all of the tests allow."""
-    wider = max((test.interval for test in tests), key=lambda ends: ends[1] - ends[0])
-    return replace(max(tests, key=lambda test: test.p_value), interval=wider)

@@ -29,7 +29,7 @@ def deeds(
     ----------
     records : DataFrame
     apart, distinct : mapping of (task, variant) to Series
-        As `popview.populations.tables.parting` and `popview.populations.tables.distinct` return them.
+        As `popview.populations.checkpoints.parting` and `popview.populations.checkpoints.distinct` return them.
     """
     keys = ["task", "variant", "algorithm"]
     table = records.groupby(keys, sort=False).mean(numeric_only=True).reset_index()

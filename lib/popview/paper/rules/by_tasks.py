@@ -9,7 +9,15 @@ from typing import Any
 import pandas as pd
 
 from popview.paper.finding import LARGE, Decision, Finding, Word, any_or_settled, list_rows, signs, that_share
-from popview.populations import comparisons, flatness_factors, flatness_relations, pooled, selection, tables
+from popview.populations import (
+    checkpoints,
+    comparisons,
+    flatness_factors,
+    flatness_relations,
+    pooled,
+    selection,
+    tables,
+)
 from popview.populations.comparisons import ALPHA
 from popview.populations.outcomes import by_algorithm
 from popview.populations.time_to_target import within
@@ -62,18 +70,18 @@ class Results:
     @cached_property
     def set_a(self) -> pd.DataFrame:
         """The models of lowest training loss of each restart."""
-        return tables.select(self.trajectories, "train_loss", MODELS)
+        return checkpoints.select(self.trajectories, "train_loss", MODELS)
 
     @cached_property
     def set_b(self) -> pd.DataFrame:
         """The models of highest test metric of each restart."""
-        return tables.select(self.trajectories, "test_metric", MODELS)
+        return checkpoints.select(self.trajectories, "test_metric", MODELS)
 
     @cached_property
     def values(self) -> pd.DataFrame:
         """Mean test metric of SetA, or the last model's on the whole test split: one value per restart."""
         if not self.by_last:
-            return tables.per_restart(self.set_a)
+            return checkpoints.per_restart(self.set_a)
         assert self.measures is not None
         return by_algorithm(self.measures, "whole_test.metric")
 
@@ -190,7 +198,7 @@ def all_better(results: Results, better: Sequence[str], than: Sequence[str]) -> 
 
 def ratio_within(results: Results, of: str, column: str, low: float, high: float) -> Decision:
     """Count the algorithms of which one algorithm's column is `low` to `high` times as much an epoch, on average."""
-    paid = (tables.final(results.trajectories, column) / tables.final(results.trajectories, "epoch")).mean()
+    paid = (checkpoints.final(results.trajectories, column) / checkpoints.final(results.trajectories, "epoch")).mean()
     ratios = {name: paid[of] / paid[name] for name in SIX if name != of}
     listed = ", ".join(f"{ratio:.2f} × {name}'s" for name, ratio in ratios.items())
     return that_share(low <= ratio <= high for ratio in ratios.values()), {"ratios": listed}
@@ -241,7 +249,7 @@ def sam_at_equal_gradients(results: Results) -> Decision:
     equal = rows
     if results.cheaper is not None:
         equal = pd.concat([rows[~rows["algorithm"].isin(results.cheaper["algorithm"])], results.cheaper])
-    cut, whole = (tables.final(part, "train_loss")[names] for part in (within(equal, budget), rows))
+    cut, whole = (checkpoints.final(part, "train_loss")[names] for part in (within(equal, budget), rows))
     table = comparisons.log_loss(pd.concat([cut.add_suffix(", cut"), whole], axis=1))
     pairs = [("SAM, cut", "SGD, cut"), ("SAM, cut", "NiM-BH, cut"), ("SAM", "SGD"), ("SAM", "NiM-BH")]
     found = comparisons.against(table, pairs, None, higher_is_better=False)
@@ -299,7 +307,7 @@ def pooled_tests_here(results: Results) -> Decision:
 def monotonic_is_worse(results: Results) -> Decision:
     """Decide by training loss and test metric of Monotonic Basin Hopping, against those of Basin Hopping."""
     pairs = [("NiG-MBH", "NiG-BH"), ("NiM-MBH", "NiM-BH")]
-    losses = comparisons.log_loss(tables.final(results.trajectories, "train_loss"))
+    losses = comparisons.log_loss(checkpoints.final(results.trajectories, "train_loss"))
     loss = comparisons.against(losses, pairs, None, higher_is_better=False)
     higher, metric = loss["verdict"] == "worse", results.against(pairs)
     factors = list_rows(loss.assign(factor=10 ** loss["difference"]), "{a} {factor:.2f} ({verdict})", ", ")
