@@ -839,7 +839,7 @@ page.show("all-pairs", pairs, lambda table: comparison_tables.pair_counts(table,
 glue("provenance-pairs", page.provenance(pairs, "all-pairs.csv", **facts, tests=TESTS), display=False)
 
 clusters = cells.stack({key: pooled.clustering(models) for key, models in chosen.items()})
-page.show("designs", against, lambda table: comparison_tables.designs(table, last))
+page.show("designs", margins.design_strengths(against, last), comparison_tables.designs)
 page.show("power", against, lambda table: comparison_tables.power_table(table, clusters))
 glue("provenance-power", page.provenance(clusters, "clusters.csv", **facts), display=False)
 

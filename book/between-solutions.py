@@ -42,7 +42,7 @@ from popview.book.tables import barriers as barrier_tables
 from popview.book.tables import runs as run_tables
 from popview.book.tables import topography as topography_tables
 from popview.landscapes import get
-from popview.paper import audit, claims
+from popview.paper import against_sgd, audit, claims
 from popview.paper.printed import printed_deviations, printed_losses
 from popview.paper.rules import Computed, Study
 from popview.populations import landscape_paths
@@ -69,8 +69,8 @@ def span(values: pd.Series, form: str) -> str:
 
 
 # %% tags=["hide-input", "remove-output"]
-ratios = topography_tables.ratios_to_sgd(evidence)
-quasi = ratios[(ratios["algorithm"] == pair[1]) & (ratios["measure"] == "largest eigenvalue")]
+ratios = against_sgd.ratios_to_sgd(evidence)
+quasi = ratios[(ratios["algorithm"] == pair[1]) & (ratios["measure"] == "top_eigenvalue")]
 accuracy = {name: found.against("equal", "test_accuracy") for name, found in evidence.items()}
 known = [result for result in accuracy.values() if result is not None]
 points = pd.Series([-100 * result.estimate for result in known], dtype=float)
@@ -78,7 +78,7 @@ ended = barriers[barriers["converged"]] if len(barriers) else barriers
 glue("sharper", span(quasi["ratio"], ".0f"), display=False)
 glue("worse", span(points, ".1f"), display=False)
 glue("worse-p", page.p_value(max((result.p_value for result in known), default=np.nan)), display=False)
-others = ratios[(ratios["algorithm"] == pair[1]) & (ratios["measure"] != "largest eigenvalue")]
+others = ratios[(ratios["algorithm"] == pair[1]) & (ratios["measure"] != "top_eigenvalue")]
 glue("least-sharper", f"{others['ratio'].min():.1f}" if len(others) else "–", display=False)
 glue("converged", f"{len(ended)} of {len(barriers):,}", display=False)
 glue("paths", len(barriers), display=False)
@@ -147,7 +147,8 @@ glue(
 glue("uneven", f"{uneven:.1f}", display=False)
 printed = printed_losses()
 page.show("solutions", solutions, lambda t: topography_tables.solutions_table(t, printed, titles))
-page.show("compared", topography_tables.accuracy_differences(evidence, titles))
+differences = against_sgd.accuracies_less_sgds(evidence)
+page.show("compared", differences, lambda t: topography_tables.accuracy_differences(t, titles))
 glue(
     "provenance-solutions",
     page.provenance(solutions, "solutions.csv", **facts, unit="one solution per seed", spread="SD over solutions"),

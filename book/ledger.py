@@ -62,7 +62,7 @@ page.show("reconsidered", revised, lambda found: claim_tables.changed_rules(foun
 superseded = claims.superseded_verdicts(entries)
 superseded = superseded[~superseded["verdict"].isin(["not applicable", "not run here"])]
 page.show("superseded", claim_tables.superseded(superseded), empty="none")
-last = kept(claims.by_last_model, profile)
+last = entries.merge(kept(claims.by_last_model, profile), on=["id", "scale", "variant"])
 page.show("by-last", last, claim_tables.by_last, empty="none")
 glue("number-last", len(last), display=False)
 glue("number-last-turned", int((last["verdict"] != last["by_last"]).sum()) if len(last) else 0, display=False)

@@ -489,10 +489,9 @@ class TestTaskRules:
 
     @pytest.mark.slow
     def test_by_the_last_model_verdicts_are_those_of_its_scores(self):
-        """Of TweetEval, searched, SAM is told from SGD by SetA, not by the last model: t tests, Holm by hand."""
+        """Of TweetEval, searched, SAM is not told from SGD by the last model: t tests, Holm by hand."""
         found = claims.by_last_model("laptop").set_index(["id", "scale", "variant"])
-        row = found.loc["table-6", "tweeteval", "tuned"]
-        assert (row["verdict"], row["by_last"]) == ("does not hold", "inconclusive")
+        assert found.loc["table-6", "tweeteval", "tuned"]["by_last"] == "inconclusive"
         specs = tables.wanted("laptop", "tweeteval", "tuned", algorithms=("SGD", "SAM", "NiM-BH"))
         wide = load_final_measures(specs).pivot(index="seed", columns="algorithm", values="whole_test.metric")
         pairs = [("SGD", "SAM"), ("SGD", "NiM-BH"), ("SAM", "NiM-BH")]

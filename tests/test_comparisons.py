@@ -510,13 +510,13 @@ class TestAgainstSAM:
         assert list(comparisons.against_sam(values, 0.005)["restarts"]) == [8]
         assert list(comparisons.against_reference(values, 0.005)["restarts"]) == [8, 7]
         mixed = comparisons.against_reference(values, 0.005).assign(task="digits", variant="base")
-        designs = comparison_tables.designs(mixed, {("digits", "base"): values}).iloc[0]
+        designs = comparison_tables.designs(margins.design_strengths(mixed, {("digits", "base"): values})).iloc[0]
         assert (designs["restarts"], designs["tests"]) == ("8, 7", "sign flips, paired t")
 
     def test_the_sampling_error_is_that_of_all_test_examples_which_the_outcome_is_of(self):
         values = restarts(8, {"SGD": 0.0, "SAM": 0.01})
         mixed = comparisons.against_reference(values, 0.005).assign(task="cifar10", variant="base")
-        designs = comparison_tables.designs(mixed, {("cifar10", "base"): values}).iloc[0]
+        designs = comparison_tables.designs(margins.design_strengths(mixed, {("cifar10", "base"): values})).iloc[0]
         error = scipy.stats.binom(10_000, values["SGD"].mean()).std() / 100
         assert designs["sampling error of the test set, points"] == pytest.approx(error)
 

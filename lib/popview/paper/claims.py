@@ -215,8 +215,8 @@ def by_last_model(profile: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per claim, task and variant with a verdict: ``id, claim, scale, variant, verdict`` (by SetA, the
-        ledger's), ``by_last``, ``detail`` (of the latter).
+        One row per claim, task and variant with a verdict: ``id, scale, variant, by_last`` (the word), ``numbers``.
+        Beside the verdicts of `judge_everything`, which are by SetA, by the first three.
     """
     rules, table, results = load_rules("task"), read_claims(), task_results(profile)
     comparing = table[[bool(name) and rules[name].decide in COMPARING for name in table["task"]]]
@@ -225,11 +225,10 @@ def by_last_model(profile: str) -> pd.DataFrame:
         for (task, variant), given in results.items():
             if given is None:
                 continue
-            ours, last = (rules[claim["task"]](one) for one in (given, replace(given, by_last=True)))
-            named = {"id": claim["id"], "claim": claim["claim"], "scale": task, "variant": variant}
-            rows.append(named | {"verdict": ours.word, "by_last": last.word, "detail": last.detail})
-    found = pd.DataFrame(rows)
-    return found[~found["verdict"].isin(["not applicable", "not run here"])] if len(found) else found
+            last = rules[claim["task"]](replace(given, by_last=True))
+            if last.word not in ("not applicable", "not run here"):
+                rows.append((claim["id"], task, variant, last.word, last.detail))
+    return pd.DataFrame(rows, columns=["id", "scale", "variant", "by_last", "numbers"])
 
 
 def network_studies(profile: str) -> dict[str, Study | None]:

@@ -9,7 +9,10 @@ import scipy.stats
 
 from popview.populations.comparisons import ALPHA
 from popview.populations.confirmation import confirm
+from popview.populations.pooled import deviations
 from popview.statistics import Equivalence, verdict
+from popview.statistics.power import equivalence_power
+from popview.tasks.catalogue import ACCURACY, RECORDS
 
 
 def smallest_margins(comparisons: pd.DataFrame) -> pd.Series:
@@ -107,6 +110,48 @@ def confirmed_by_margin(fresh: Mapping[str, pd.DataFrame], decided: dict[str, An
         return found
     first = found.groupby(["task", "family", "a"])["verdict"].transform("first")
     return found.assign(turned=found["verdict"] != first)
+
+
+def design_strengths(comparisons: pd.DataFrame, values: Mapping[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+    """Return what comparisons with SGD rest on: restarts, tests, the margin, and the sampling error of the test set.
+
+    Parameters
+    ----------
+    comparisons : DataFrame
+        As `popview.populations.comparisons.against_reference` returns it.
+    values : mapping of (task, variant) to DataFrame
+        The values that were compared, on the whole test split: rows: seeds; columns: algorithms.
+
+    Returns
+    -------
+    DataFrame
+        One row per task and variant: ``task, variant, restarts, tests`` (words), ``metric, mean`` (SGD's), ``margin``;
+        ``standardised``, the margin in standard deviations of the difference of two restarts that share a seed, divided
+        by √2, the median over algorithms (infinite without spread); ``shown``, how often equal optimizers so scattered
+        are shown to be equivalent; ``sampling_error``, of SGD's accuracy on the whole test split, NaN of macro-F1.
+    """
+    rows = []
+    for (task, variant), members in comparisons.groupby(["task", "variant"], sort=False) if len(comparisons) else ():
+        table, record = values[task, variant], RECORDS[task]
+        mean, margin = float(table["SGD"].mean()), members["margin"].iloc[0]
+        spread = deviations(table)[1] / np.sqrt(2)
+        wide = margin / spread if spread else np.inf
+        accuracy = record.metric == ACCURACY
+        rows.append(
+            {
+                "task": task,
+                "variant": variant,
+                "restarts": ", ".join(map(str, members["restarts"].unique())),
+                "tests": ", ".join(members["test"].unique()),
+                "metric": record.metric,
+                "mean": mean,
+                "margin": margin,
+                "standardised": wide,
+                "shown": equivalence_power(int(members["restarts"].min()), wide) if np.isfinite(wide) else np.nan,
+                "sampling_error": np.sqrt(mean * (1 - mean) / record.test) if accuracy else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _half_at_90(comparisons: pd.DataFrame) -> pd.Series:

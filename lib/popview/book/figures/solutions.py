@@ -13,7 +13,7 @@ from popview import topography
 from popview.book import style
 from popview.book.colours import colour
 from popview.book.names import landscape_title
-from popview.book.tables.topography import STAGE_NAMES
+from popview.book.tables.topography import STAGE_NAMES, measure_words
 from popview.landscapes import Landscape
 from popview.topography import FourierPath
 
@@ -70,7 +70,7 @@ def times_sgd(ratios: pd.DataFrame, titles: Mapping[str, str], width: int) -> Fi
     Parameters
     ----------
     ratios
-        As `popview.book.tables.topography.ratios_to_sgd` returns it.
+        As `popview.paper.against_sgd.ratios_to_sgd` returns it.
     titles
         Network → its title.
     width
@@ -86,7 +86,7 @@ def times_sgd(ratios: pd.DataFrame, titles: Mapping[str, str], width: int) -> Fi
             look = {"color": colour(str(algorithm)), "marker": SHAPES.get(str(algorithm), "o"), "label": algorithm}
             axes.plot(own["ratio"], [measures.index(name) for name in own["measure"]], linestyle="", **look)
         axes.set(title=titles[network], xscale="log", xlabel="times SGD's")
-        style.lines(axes, measures, grid=True)
+        style.lines(axes, [measure_words(name) for name in measures], grid=True)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.tick_params(labelbottom=True, labelleft=axes.get_subplotspec().is_first_col())
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)

@@ -177,10 +177,10 @@ def changed_rules(found: pd.DataFrame, stated: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_last(found: pd.DataFrame) -> pd.DataFrame:
-    """Lay out those of `popview.paper.claims.by_last_model` that are others than by SetA."""
+    """Lay out, of the ledger beside `popview.paper.claims.by_last_model`, the verdicts that are others than by SetA."""
     turned = found[found["verdict"] != found["by_last"]]
     columns = {"claim": turned["claim"], "task": turned["scale"].combine(turned["variant"], with_variant)}
-    words = {"by SetA": turned["verdict"], "by the last model": turned["by_last"], "its numbers": turned["detail"]}
+    words = {"by SetA": turned["verdict"], "by the last model": turned["by_last"], "its numbers": turned["numbers"]}
     return pd.DataFrame(columns | words)
 
 

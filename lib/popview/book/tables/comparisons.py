@@ -14,9 +14,6 @@ from popview.book.names import task_title
 from popview.book.page import MINUS, p_value
 from popview.populations.comparisons import ALPHA
 from popview.populations.outcomes import OUTCOMES
-from popview.populations.pooled import deviations
-from popview.statistics.power import equivalence_power
-from popview.tasks.catalogue import ACCURACY, RECORDS
 
 
 def deeds(
@@ -63,43 +60,22 @@ def write_hyperparameters(hyperparameters: Mapping[str, Any]) -> str:
     )
 
 
-def designs(comparison: pd.DataFrame, values: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
-    """Lay out what the comparisons with SGD rest on: restarts, pairing, margin, and the sampling error of the test set.
-
-    The margin is also given in standard deviations of the difference of two restarts that share a seed, divided by √2,
-    with how often equal optimizers so scattered are shown to be equivalent: medians over algorithms. The sampling error
-    is that of SGD's accuracy on the whole test split; none is given for macro-F1.
-
-    Parameters
-    ----------
-    comparison : DataFrame
-        Of `popview.populations.comparisons.against_reference`.
-    values : mapping of (task, variant) to DataFrame
-        The values that were compared, on the whole test split: rows: seeds; columns: algorithms.
-    """
-    rows = []
-    for (task, variant), members in comparison.groupby(["task", "variant"], sort=False):
-        metric, examples = RECORDS[task].metric, RECORDS[task].test
-        mean = float(values[task, variant]["SGD"].mean())
-        restarts = int(members["restarts"].min())
-        spread = deviations(values[task, variant])[1] / np.sqrt(2)
-        wide = members["margin"].iloc[0] / spread if spread else np.inf
-        rows.append(
-            {
-                "task": f"{task_title(task)}, {variant}",
-                "restarts": ", ".join(map(str, members["restarts"].unique())),
-                "tests": ", ".join(members["test"].unique()),
-                "metric": metric,
-                "SGD, points": 100 * mean,
-                "margin, points": f"±{100 * members['margin'].iloc[0]:g}",
-                "in SDs of a difference ÷ √2": f"{wide:.1f}" if np.isfinite(wide) else "–",
-                "shown if equal, %": f"{100 * equivalence_power(restarts, wide):.0f}" if np.isfinite(wide) else "–",
-                "sampling error of the test set, points": 100 * np.sqrt(mean * (1 - mean) / examples)
-                if metric == ACCURACY
-                else np.nan,
-            }
-        )
-    return pd.DataFrame(rows)
+def designs(table: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.margins.design_strengths`."""
+    shown, wide = (100 * table["shown"]).map("{:.0f}".format), table["standardised"].map("{:.1f}".format)
+    return pd.DataFrame(
+        {
+            "task": table["task"].map(task_title) + ", " + table["variant"],
+            "restarts": table["restarts"],
+            "tests": table["tests"],
+            "metric": table["metric"],
+            "SGD, points": 100 * table["mean"],
+            "margin, points": (100 * table["margin"]).map("±{:g}".format),
+            "in SDs of a difference ÷ √2": wide.where(np.isfinite(table["standardised"]), "–"),
+            "shown if equal, %": shown.where(np.isfinite(table["standardised"]), "–"),
+            "sampling error of the test set, points": 100 * table["sampling_error"],
+        }
+    )
 
 
 def times_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,9 +8,7 @@ import pandas as pd
 
 from popview.book.cells import with_interval
 from popview.book.page import MINUS, number, p_value, raised
-from popview.paper.rules import Study
 from popview.populations.solutions import QUASI_NEWTON
-from popview.statistics import holm
 from popview.topography import FourierPathFinder
 from popview.topography.measures import SHARPNESS
 
@@ -135,39 +133,19 @@ def once(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(network=table["network"].where(table["network"] != table["network"].shift(), ""))
 
 
-def ratios_to_sgd(networks: Mapping[str, Study]) -> pd.DataFrame:
-    """Return how many times SGD's each measure of sharpness is at equal training loss, in geometric mean over seeds.
-
-    Returns
-    -------
-    DataFrame
-        ``network, algorithm, measure, ratio, p`` (sign flips by seed, not adjusted); without algorithms of which fewer
-        than three solutions reached that loss.
-    """
-    rows = [
-        (name, algorithm, _measured(measure), 10**found.estimate, found.p_value)
-        for name, study in networks.items()
-        for algorithm in study.values("equal", "seed")
-        if algorithm != "SGD"
-        for measure in SHARPNESS
-        if measure in study.solutions and (found := study.against("equal", measure, algorithm)) is not None
-    ]
-    return pd.DataFrame(rows, columns=["network", "algorithm", "measure", "ratio", "p"])
-
-
-def accuracy_differences(networks: Mapping[str, Study], titles: Mapping[str, str]) -> pd.DataFrame:
-    """Lay out each algorithm's test accuracy less SGD's by stage; p of sign flips by seed, Holm's within a network."""
-    rows = []
-    for network, study in networks.items():
-        for stage, words in STAGE_NAMES.items():
-            names = [name for name in study.values(stage, "seed") if name != "SGD"]
-            against = {name: study.against(stage, "test_accuracy", name) for name in names}
-            found = {name: result for name, result in against.items() if result is not None}
-            adjusted = holm([p for result in found.values() if (p := result.p_value) is not None]) if found else ()
-            for (name, result), p in zip(found.items(), adjusted, strict=True):
-                more = {"points": f"{100 * result.estimate:+.2f}".replace("-", MINUS), "p (Holm)": p_value(p)}
-                rows.append({"network": titles[network], "solutions": words, "algorithm": name} | more)
-    return once(pd.DataFrame(rows, columns=["network", "solutions", "algorithm", "points", "p (Holm)"]))
+def accuracy_differences(differences: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+    """Lay out `popview.paper.against_sgd.accuracies_less_sgds`."""
+    return once(
+        pd.DataFrame(
+            {
+                "network": differences["network"].map(titles),
+                "solutions": differences["stage"].map(STAGE_NAMES),
+                "algorithm": differences["algorithm"],
+                "points": (100 * differences["difference"]).map("{:+.2f}".format).str.replace("-", MINUS),
+                "p (Holm)": differences["adjusted_p"].map(p_value),
+            }
+        )
+    )
 
 
 def _equals(p: str) -> str:
@@ -188,7 +166,7 @@ def sharpness_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFr
 
     Results that are older than a measure have no column of it, and the table has none.
     """
-    measures = {name: _measured(name) for name in SHARPNESS if name in table}
+    measures = {name: measure_words(name) for name in SHARPNESS if name in table}
     rows = []
     for (network, algorithm), found in table[table["stage"] == "equal"].groupby(["network", "algorithm"], sort=False):
         row = {"network": titles[network], "algorithm": algorithm, "solutions": len(found)}
@@ -197,7 +175,8 @@ def sharpness_table(table: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFr
     return once(pd.DataFrame(rows))
 
 
-def _measured(name: str) -> str:
+def measure_words(name: str) -> str:
+    """Return what a reader is told of a measure of sharpness."""
     return MEASURES.get(name, name.replace("_", " "))
 
 
