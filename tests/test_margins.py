@@ -8,7 +8,7 @@ from test_confirmation import DECIDED, drawn
 
 from popview.book.tables import confirmed as tables
 from popview.populations.comparisons import against, against_reference
-from popview.populations.confirmation import confirm
+from popview.populations.confirmation import confirm, confirm_tasks
 from popview.populations.margins import confirmed_by_margin, smallest_margins, verdicts_by_margin
 from popview.populations.outcomes import outcomes_by_case
 from popview.populations.tables import gather
@@ -79,3 +79,16 @@ def test_the_confirmation_is_judged_at_all_margins_that_were_written_down() -> N
     assert len(laid) == len(decided)
     assert laid["by the smaller margin"].str.startswith("±0.4: ").all()
     assert tables.confirmed(confirmed_by_margin({}, DECIDED)).empty
+
+
+def test_each_algorithm_has_a_line_and_each_task_a_column() -> None:
+    """SAM and NiM-BH are in two families: the first, of all algorithms, is shown."""
+    names = DECIDED["families"][0]["algorithms"]
+    cifar10 = drawn({name: -0.05 if name == "SAM" else 0.0 for name in names}, 10, spread=0.003)
+    tweeteval = drawn({"SAM": 0.0}, 10, spread=0.003)
+    found = confirm_tasks({"cifar10": cifar10, "tweeteval": tweeteval}, DECIDED)
+    laid = tables.by_task(found)
+    assert laid["algorithm"].tolist() == list(names)
+    assert list(laid.columns) == ["algorithm", "CIFAR-10", "TweetEval"]
+    assert laid.set_index("algorithm").loc["SAM", "CIFAR-10"].startswith("▼\u00a0−4.96 [")
+    assert laid.set_index("algorithm")["TweetEval"].eq("–").sum() == len(names) - 1

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from popview.book.cells import interval, with_interval, words
+from popview.book.cells import WORD_SIGNS, interval, with_interval, words
 from popview.book.names import task_title
 from popview.book.page import p_value
 from popview.populations.flatness_factors import SETTINGS
@@ -42,6 +42,15 @@ def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
             "found 4 times in 5": points["detectable"].map("{:.2f}".format),
         }
     )
+
+
+def by_task(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Lay out `popview.populations.confirmation.confirm_tasks`: a line per algorithm, a column per task."""
+    once = comparison.drop_duplicates(["task", "a"])
+    cells = words(once).map(WORD_SIGNS) + "\u00a0" + with_interval(once, "difference", 100.0)
+    wide = once.assign(cell=cells).pivot(index="a", columns="task", values="cell").fillna("–")
+    wide = wide.reindex(index=once["a"].unique(), columns=once["task"].unique())
+    return wide.rename(columns=task_title).rename_axis(columns=None).reset_index(names="algorithm")
 
 
 def rounds(comparison: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
