@@ -59,10 +59,10 @@ page.table("lines", lines[["name", "update", "gradients", "source"]].rename(colu
 
 decided = confirmation.decisions()
 judged = confirmation.confirm_tasks(confirmation.confirmed_tasks(profile, decided), decided)
+judged = confirmation.latest(judged) if len(judged) else pd.DataFrame({"verdict": []})
 page.show("which", judged, confirmed_tables.by_task)
-first = judged.drop_duplicates(["task", "a"]) if len(judged) else pd.DataFrame({"verdict": []})
-glue("judged", len(first), display=False)
-glue("better", int((first["verdict"] == "better").sum()) or "none", display=False)
+glue("judged", len(judged), display=False)
+glue("better", int((judged["verdict"] == "better").sum()) or "none", display=False)
 restarts_of = judged.groupby("task", sort=False)["restarts"].max().items() if len(judged) else ()
 facts = {"profile": profile, "restarts": ", ".join(f"{number} ({task})" for task, number in restarts_of) or "none"}
 glue("source-which", page.provenance(judged, "which.csv", **facts), display=False)

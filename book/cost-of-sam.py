@@ -158,7 +158,7 @@ stuck = late[(late["task"] == "goemotions") & (late["variant"] == "base") & (lat
 glue("left", f"{stuck['left'].iloc[0]} of {stuck['restarts'].iloc[0]}" if len(stuck) else MISSING, display=False)
 decided = confirmation.decisions()
 confirmed = confirmation.confirm_tasks(confirmation.confirmed_tasks(profile, decided, task), decided)
-own = confirmed[confirmed["a"] == "SAM"].drop_duplicates("task") if len(confirmed) else confirmed
+own = confirmation.latest(confirmed).query("a == 'SAM'") if len(confirmed) else confirmed
 said = (
     [
         f"{task_title(name)} {difference} points, {word}"

@@ -520,9 +520,9 @@ glue(
 # At a constant learning rate SGD's last models scatter by {glue:text}`lucky-sd-base` points (SD), and errors that are
 # independent in each test image would give at most {glue:text}`lucky-share-base` % of that variance. With an annealed
 # rate they scatter by {glue:text}`lucky-sd-annealed` points, of which such errors give {glue:text}`lucky-share-annealed` %
-# (brackets: 95 % intervals). So most of a run's luck would be there on other test images, too. On the
-# smaller tasks annealed runs differ less, and such errors give more of it. They give {glue:text}`lucky-share-digits` % of the variance on Digits
-# ({glue:text}`lucky-digits` test images), and {glue:text}`lucky-share-texts` % of that of the accuracy on TweetEval ({glue:text}`lucky-texts` texts).
+# (brackets: 95 % intervals). So most of a run's luck would be there on other test images, too. On Digits
+# annealed runs differ less, and such errors give more of it: {glue:text}`lucky-share-digits` % of the variance
+# ({glue:text}`lucky-digits` test images). On TweetEval they may give {glue:text}`lucky-share-texts` % of that of the accuracy ({glue:text}`lucky-texts` texts).
 #
 # `````{dropdown} Spread over restarts, and what independent errors would give
 # ````{table} SGD's last model on the whole test set: SD over restarts of the accuracy, SD if errors were independent in each example, share of the variance, with 95 % intervals. At most: only the mean accuracy is known.

@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # For the cost of one run, a decaying rate gains most on CIFAR-10, averaging less, another optimizer least
+# # For the cost of one run, a searched, decaying rate gains most on CIFAR-10, averaging less, another optimizer least
 #
 # Averaged, the predictions of ten checkpoints of one run of stochastic gradient descent (SGD) score {glue:text}`ten-gain` points above
 # its last model on CIFAR-10's test sample. The best other optimizer, {glue:text}`best-name`, scores {glue:text}`best-gain` above it. One model whose

@@ -13,9 +13,10 @@
 # %% [markdown]
 # # What has been run, and what is to come
 #
-# Of the {glue:text}`wanted-runs` runs at a constant learning rate, {glue:text}`done-runs` are done. With the searches they took {glue:text}`core-hours` core-hours so far; {glue:text}`to-come` are to come.
+# Of the {glue:text}`wanted-runs` runs at a constant learning rate, {glue:text}`done-runs` are done. With the searches that are still here they took {glue:text}`core-hours` core-hours; {glue:text}`to-come` are to come.
 # Of runs with an annealed learning rate, which confirm the comparison and replace searched ones task by task, there are
-# {glue:text}`annealed-done` of {glue:text}`annealed-wanted`; [another page](table-ahead) has the core-hours of what is to come.
+# {glue:text}`annealed-done` of {glue:text}`annealed-wanted`. With searches and control arms all annealed runs took {glue:text}`annealed-hours` core-hours and are
+# {glue:text}`annealed-size` MB; [another page](table-ahead) has the core-hours of what is to come.
 #
 # ```{glue:figure} progress
 # :name: figure-progress
@@ -62,6 +63,8 @@ for name, rows in (("", compared), ("annealed-", annealed[annealed["variant"] ==
         key = f"{name}{column}" if name else f"{column}-runs"
         glue(key, f"{rows[column].sum():,}", display=False)
 glue("core-hours", f"{inventory['core_hours'].sum():.1f}", display=False)
+glue("annealed-hours", f"{annealed['core_hours'].sum():.1f}", display=False)
+glue("annealed-size", f"{annealed['bytes'].sum() / 1e6:.1f}", display=False)
 lacking = compared.groupby("task", sort=False)[["wanted", "done"]].sum()
 lacking = lacking[lacking["done"] < lacking["wanted"]]
 left = (f"{row.wanted - row.done:,} on {task_title(row.Index)}" for row in lacking.itertuples())

@@ -191,9 +191,11 @@ page.show("counts", counts, lambda table: comparison_tables.deeds(table, apart, 
 real = counts[(counts["variant"] == "base") & (counts["task"] != "digits")] if len(counts) else counts
 hops = real[real["hops_tried"] > 0]["hops_tried"] if len(real) else pd.Series([0.0])
 noisy = real[real["algorithm"] == "NiM-SGD"] if len(real) else real
-fired = (noisy["noise_triggers"].groupby(noisy["task"]).sum() if len(noisy) else pd.Series([0.0])) / (
-    noisy["gradient_evaluations"].groupby(noisy["task"]).sum() if len(noisy) else 1
+fired, paid = (
+    noisy[name].groupby(noisy["task"]).sum() if len(noisy) else pd.Series([0.0])
+    for name in ("noise_triggers", "gradient_evaluations")
 )
+fired = fired / (paid - fired).clip(lower=1)  # a step in which it fires pays two gradients
 glue("hops", " to ".join(dict.fromkeys(f"{value:.0f}" for value in (hops.min(), hops.max()))), display=False)
 glue(
     "fired",

@@ -46,6 +46,15 @@ def searched(task: str) -> bool:
 
 
 class TestDecisions:
+    @pytest.mark.parametrize("name", ["test", "equivalence", "adjustment", "spending"])
+    def test_other_tests_than_those_applied_are_refused(self, name: str, tmp_path: Path) -> None:
+        assert f'{name} = "{DECIDED[name]}"' in FILE.read_text()
+        (tmp_path / "decided.toml").write_text(
+            FILE.read_text().replace(f'{name} = "{DECIDED[name]}"', f'{name} = "sign"')
+        )
+        with pytest.raises(UsageError, match=f"unknown {name} of decided.toml 'sign'"):
+            decisions(tmp_path / "decided.toml")
+
     def test_are_those_of_the_profile(self) -> None:
         assert decisions() == DECIDED
         for task, margin in DECIDED["margins"].items():

@@ -79,6 +79,22 @@ def test_adamw_on_goemotions_is_within_two_points_of_sgd() -> None:
     assert (100 * low, 100 * gap.mean(), 100 * high) == pytest.approx((-1.70, -1.03, -0.35), abs=0.006)
 
 
+def test_the_last_ten_against_the_ten_best_by_validation() -> None:
+    """On CIFAR-10, whose validation accuracies have few ties: the mean over restarts, and its t interval by SciPy."""
+    (_, rows), *_ = tables.gather("laptop", "cifar10", "base")[1].items()
+    row = selection.last_against_validation(rows, None).set_index("algorithm").loc["SGD"]
+    gaps = []
+    for _, run in rows[rows["algorithm"] == "SGD"].groupby("seed"):
+        ranks = run["validation_metric"].rank(ascending=False, method="min") - 1
+        ties = run.groupby("validation_metric")["step"].transform("size")
+        weights = ((10 - ranks) / ties).clip(0, 1)
+        gaps.append(run.sort_values("step")["test_metric"].tail(10).mean() - (weights * run["test_metric"]).sum() / 10)
+    low, high = scipy.stats.ttest_1samp(gaps, 0).confidence_interval()
+    assert (row["difference"], row["difference_low"], row["difference_high"]) == pytest.approx(
+        (np.mean(gaps), low, high)
+    )
+
+
 @pytest.mark.parametrize("task", ["cifar10", "tweeteval"])
 def test_choosing_by_loss_against_choosing_the_last(task: str) -> None:
     """The ten checkpoints of lowest training loss less the last ten, the mean over restarts."""
@@ -159,6 +175,7 @@ def test_scores_of_superseded_runs_are_pandas_own() -> None:
     assert set(found) == set(file["task"]) >= {"digits", "cifar10"}
     for (task, algorithm), rows in file.groupby(["task", "algorithm"]):
         assert found[task][algorithm].tolist() == rows["score"].tolist()
+        assert superseded_scores("laptop", "set_a")[task][algorithm].tolist() == rows["set_a"].tolist()
         assert not list((FILES / task / algorithm).glob("tuned-*"))
     assert superseded_scores("paper") == {}
 

@@ -8,7 +8,7 @@ from test_confirmation import DECIDED, drawn
 
 from popview.book.tables import confirmed as tables
 from popview.populations.comparisons import against, against_reference
-from popview.populations.confirmation import confirm, confirm_tasks
+from popview.populations.confirmation import confirm, confirm_tasks, latest
 from popview.populations.margins import confirmed_by_margin, smallest_margins, verdicts_by_margin
 from popview.populations.outcomes import outcomes_by_case
 from popview.populations.tables import gather
@@ -75,10 +75,24 @@ def test_the_confirmation_is_judged_at_all_margins_that_were_written_down() -> N
     assert found["turned"].tolist() == [False] * len(decided) + [
         a != b for a, b in zip(decided["verdict"], others["verdict"], strict=True)
     ]
-    laid = tables.confirmed(found)
+    prices = {"cifar10": pd.Series({"SAM": 1.0, "NiM-BH": 1.25})}
+    laid = tables.confirmed(found, prices)
+    assert set(laid.loc[laid["comparison"] == "NiM-BH – SGD", "gradients, × SGD's"]) == {"1.25"}
     assert len(laid) == len(decided)
     assert laid["by the smaller margin"].str.startswith("±0.4: ").all()
-    assert tables.confirmed(confirmed_by_margin({}, DECIDED)).empty
+    assert tables.confirmed(confirmed_by_margin({}, DECIDED), {}).empty
+
+
+def test_the_comparison_of_the_most_restarts_is_reported() -> None:
+    """SAM and NiM-BH are in two families, of which the second goes on to 20 and 30 restarts."""
+    values = drawn(dict.fromkeys(DECIDED["families"][0]["algorithms"], 0.0), 20, spread=0.003)
+    values.loc[110:, [name for name in values if name not in ("SGD", "SAM", "NiM-BH")]] = np.nan
+    for seeds, of_two in ((10, "all"), (20, "two")):
+        found = latest(confirm_tasks({"cifar10": values[:seeds]}, DECIDED)).set_index("a")
+        assert found.loc[["SAM", "NiM-BH"], "family"].unique().tolist() == [of_two]
+        assert found.loc[["SAM", "NiM-BH"], "restarts"].tolist() == [seeds, seeds]
+        assert found.loc["AdamW", "restarts"] == 10
+    assert latest(pd.DataFrame()).empty
 
 
 def test_each_algorithm_has_a_line_and_each_task_a_column() -> None:
@@ -87,7 +101,7 @@ def test_each_algorithm_has_a_line_and_each_task_a_column() -> None:
     cifar10 = drawn({name: -0.05 if name == "SAM" else 0.0 for name in names}, 10, spread=0.003)
     tweeteval = drawn({"SAM": 0.0}, 10, spread=0.003)
     found = confirm_tasks({"cifar10": cifar10, "tweeteval": tweeteval}, DECIDED)
-    laid = tables.by_task(found)
+    laid = tables.by_task(latest(found))
     assert laid["algorithm"].tolist() == list(names)
     assert list(laid.columns) == ["algorithm", "CIFAR-10", "TweetEval"]
     assert laid.set_index("algorithm").loc["SAM", "CIFAR-10"].startswith("▼\u00a0−4.96 [")

@@ -12,9 +12,13 @@ from popview.common.errors import check_name
 from popview.common.files import read_csv_table, read_toml
 from popview.common.folders import PAPER, RESULTS
 from popview.populations.outcomes import by_algorithm, load_final_measures
+from popview.populations.tables import records
 from popview.runs import store
 from popview.runs.annealed import LATER, AnnealedPlan
 from popview.statistics import detectable_effect, look_levels, mean_difference, sequential_holm, tost
+
+#: What `confirm` applies. A file of decisions that names another test is refused.
+APPLIED = {"test": "paired t", "equivalence": "two one-sided paired t", "adjustment": "holm", "spending": "pocock"}
 
 
 def decisions(file: Path = RESULTS / "paper" / "confirmation.toml") -> dict[str, Any]:
@@ -23,9 +27,12 @@ def decisions(file: Path = RESULTS / "paper" / "confirmation.toml") -> dict[str,
     Raises
     ------
     UsageError
-        If the file cannot be read.
+        If the file cannot be read, or asks for other tests than `APPLIED`.
     """
-    return read_toml(file)
+    decided = read_toml(file)
+    for name, applied in APPLIED.items():
+        check_name(f"{name} of {file.name}", decided[name], (applied,))
+    return decided
 
 
 def load_confirmation(profile: str, task: str, decided: dict[str, Any], root: Path = RESULTS) -> pd.DataFrame:
@@ -73,6 +80,18 @@ def processors(
     return found
 
 
+def gradient_ratios(
+    profile: str, decided: dict[str, Any], task: str, algorithms: Iterable[str], root: Path = RESULTS
+) -> pd.Series:
+    """Return how many times the reference's gradient evaluations a task's confirmation runs took, by algorithm.
+
+    Only SAM has fewer epochs for its dearer steps; NiM-SGD pays a second gradient where its noise fires.
+    """
+    specs = AnnealedPlan(profile, task).expand(decided["variant"], tuple(algorithms))
+    paid = records(specs, root=root).groupby("algorithm")["gradient_evaluations"].mean()
+    return paid / paid[decided["reference"]]
+
+
 def confirmed_tasks(
     profile: str, decided: dict[str, Any], task: str = "all", root: Path = RESULTS
 ) -> dict[str, pd.DataFrame]:
@@ -109,6 +128,17 @@ def confirm_tasks(fresh: Mapping[str, pd.DataFrame], decided: dict[str, Any]) ->
     """Return `confirm` of the values of each task, with the task in a column ``task`` at the end."""
     tables = [confirm(values, decided, name).assign(task=name) for name, values in fresh.items()]
     return pd.concat([pd.DataFrame(), *tables], ignore_index=True)
+
+
+def latest(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Return one comparison per task and algorithm of `confirm_tasks`: that of the most restarts.
+
+    Two algorithms are in both families. Where both have as many restarts, the first family's comparison counts.
+    """
+    if comparisons.empty:
+        return comparisons
+    most = comparisons.groupby(["task", "a"])["restarts"].transform("max")
+    return comparisons[comparisons["restarts"] == most].drop_duplicates(["task", "a"]).reset_index(drop=True)
 
 
 def spreads_by_task(fresh: Mapping[str, pd.DataFrame], constant: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -22,6 +22,7 @@ OUTCOMES = {
     "by validation": "the model chosen by validation, on the whole test split",
     "averaged": "the mean of the weights of SetA, on the test sample (of annealed runs: on the whole split)",
     "last, sample": "the last model, on the test sample",
+    "by validation, sample": "the model chosen by validation, on the test sample",
     "SetA": "the mean over the ten checkpoints of lowest training loss, on the test sample: the paper's",
     "last ten": "the mean over the last ten checkpoints, on the test sample",
 }
@@ -95,6 +96,7 @@ def outcome_values(trajectories: pd.DataFrame, measures: pd.DataFrame) -> dict[s
     if "averaged_weights.metric" in measures:
         found["averaged"] = measured("averaged_weights.metric")
     found["last, sample"] = final(trajectories)
+    found["by validation, sample"] = chosen(trajectories, "validation_metric", per_trajectory=1)
     found["SetA"] = chosen(trajectories, "train_loss")
     found["last ten"] = last_checkpoints(trajectories)
     return found
@@ -148,25 +150,34 @@ def against_by_outcome(
     return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
 
 
-def superseded_scores(profile: str, file: Path = PAPER / "superseded-scores.csv") -> dict[str, pd.DataFrame]:
+def superseded_scores(
+    profile: str, score: str = "score", file: Path = PAPER / "superseded-scores.csv"
+) -> dict[str, pd.DataFrame]:
     """Read what runs with settings searched at a constant rate scored, of tasks where annealed runs replaced them.
 
     Their files left the results and are in the repository's history.
 
+    Parameters
+    ----------
+    profile : str
+    score : {"score", "set_a"}
+        The last model's on the whole test split, or the mean of SetA on the test sample.
+    file : Path
+
     Returns
     -------
     dict of str to DataFrame
-        Task → the last model's score on the whole test split; rows: seeds; columns: algorithms.
+        Task → rows: seeds; columns: algorithms.
 
     Raises
     ------
     UsageError
         If the file is damaged.
     """
-    table = read_csv_table(file, ("profile", "task", "algorithm"), ("seed", "score"))
+    table = read_csv_table(file, ("profile", "task", "algorithm"), ("seed", "score", "set_a"))
     own = table[table["profile"] == profile].astype({"seed": int})
     return {
-        str(task): rows.pivot_table(index="seed", columns="algorithm", values="score", sort=False)
+        str(task): rows.pivot_table(index="seed", columns="algorithm", values=score, sort=False)
         for task, rows in own.groupby("task", sort=False)
     }
 

@@ -125,6 +125,26 @@ def against_last(trajectories: pd.DataFrame, margin: float | None, per_trajector
     return _within_restarts(ours, last, "last", margin)
 
 
+def last_against_validation(trajectories: pd.DataFrame, margin: float | None, per_trajectory: int = 10) -> pd.DataFrame:
+    """Compare taking the last checkpoints with choosing as many by the validation metric, as `verdicts` does.
+
+    What the loss chooses is worth knowing only so far as it does better in `verdicts` than the last ones do here.
+
+    Returns
+    -------
+    DataFrame
+        As `verdicts`; 'better' means that recency chooses better.
+
+    Raises
+    ------
+    UsageError
+        As `verdicts`.
+    """
+    rival = chosen(trajectories, "validation_metric", per_trajectory=per_trajectory)
+    last = last_checkpoints(trajectories, number=per_trajectory)[rival.columns]
+    return _within_restarts(last, rival, "validation_metric", margin)
+
+
 def _within_restarts(ours: pd.DataFrame, rival: pd.DataFrame, name: str, margin: float | None) -> pd.DataFrame:
     """Compare two choices among the checkpoints of the same trajectories, for each algorithm, as `verdicts` says."""
     values = pd.concat([ours.add_suffix(", train_loss"), rival.add_suffix(f", {name}")], axis=1)

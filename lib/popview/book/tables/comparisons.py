@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from popview.book.cells import WORD_SIGNS, setting, waits, with_interval, word, words
+from popview.book.cells import WORD_SIGNS, interval, setting, waits, with_interval, word, words
 from popview.book.names import task_title
 from popview.book.page import MINUS, p_value
 from popview.populations.comparisons import ALPHA
@@ -121,17 +121,30 @@ def verdicts_by_outcome(comparison: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(task=setting(rows)).drop(columns="variant")
 
 
-def outcomes(comparison: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
-    """Lay out `popview.populations.comparisons.against`: what was found, with effects times `scale` (100: points); the
-    verdict in the words of pages, then in the rule's own where these are finer."""
+def outcomes(comparison: pd.DataFrame, late: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Lay out `popview.populations.comparisons.against`: what was found, in points; the verdict in the words of pages,
+    then in the rule's own where these are finer.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+    late : DataFrame, optional
+        What `popview.populations.unfinished.unfinished` says of each ``task, variant, algorithm``. Where some restarts
+        have left the plateau and others not, no restart is near the mean, and the table says how many have.
+    """
     rule = word(comparison)
+    apart = with_interval(comparison, "difference", 100.0, ends="difference_")
+    if late is not None and len(late):
+        parted = late[(late["left"] > 0) & (late["left"] < late["restarts"])]
+        told = {(r.task, r.variant, r.algorithm): f" ({r.left} of {r.restarts} learned)" for r in parted.itertuples()}
+        apart += [told.get(key, "") for key in comparison[["task", "variant", "a"]].itertuples(index=False, name=None)]
     return pd.DataFrame(
         {
             "task": setting(comparison),
             "comparison": comparison["comparison"],
             "verdict": words(comparison).map(WORD_SIGNS) + "\u00a0" + words(comparison),
             "by the rule": rule.where(rule != words(comparison), ""),
-            "difference": with_interval(comparison, "difference", scale, ends="difference_"),
+            "difference": apart,
             "A₁₂": with_interval(comparison, "a12", ends="a12_", form=".2f"),
             "p": comparison["p"].map(p_value),
             "p (Holm)": comparison["adjusted_p"].map(p_value),
@@ -245,6 +258,7 @@ def unfinished_table(late: pd.DataFrame) -> pd.DataFrame:
             "task": rows["task"].map(task_title) + ", " + rows["variant"],
             "algorithm": rows["algorithm"],
             "left the plateau": rows["left"].astype(str) + " of " + rows["restarts"].astype(str),
+            "share, %": interval(rows, 100.0, "share_", form=".0f"),
             "their difference to SGD": with_interval(rows, "difference", 100.0, ends="difference_"),
             "gain of the last quarter over SGD's": with_interval(rows, "gain", 100.0, ends="gain_"),
         }

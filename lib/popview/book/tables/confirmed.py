@@ -1,5 +1,6 @@
 """Comparisons of annealed runs, by rules and seeds that were fixed before the first was trained."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,8 +17,15 @@ SHORT = SETTINGS | {"rho": "ρ"}
 KEYS = ["task", "family", "a"]
 
 
-def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.margins.confirmed_by_margin`: a line per comparison, by the decided margin."""
+def confirmed(comparison: pd.DataFrame, prices: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """Lay out `popview.populations.margins.confirmed_by_margin`: a line per comparison, by the decided margin.
+
+    Parameters
+    ----------
+    comparison : DataFrame
+    prices : mapping of str to Series
+        Task → what `popview.populations.confirmation.gradient_ratios` returns.
+    """
     if comparison.empty:
         return comparison
     others = comparison[~comparison["decided"]]
@@ -31,6 +39,7 @@ def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
             "family": comparison["family"],
             "comparison": comparison["a"] + " – " + comparison["b"],
             "restarts": comparison["restarts"].astype(int),
+            "gradients, × SGD's": [f"{prices[task][a]:.2f}" for task, a in comparison[["task", "a"]].to_numpy()],
             "look": comparison["look"].astype(int).astype(str) + " of " + comparison["looks"].astype(int).astype(str),
             "verdict": words(comparison),
             "difference": with_interval(comparison, "difference", 100.0),
@@ -45,11 +54,10 @@ def confirmed(comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_task(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Lay out `popview.populations.confirmation.confirm_tasks`: a line per algorithm, a column per task."""
-    once = comparison.drop_duplicates(["task", "a"])
-    cells = words(once).map(WORD_SIGNS) + "\u00a0" + with_interval(once, "difference", 100.0)
-    wide = once.assign(cell=cells).pivot(index="a", columns="task", values="cell").fillna("–")
-    wide = wide.reindex(index=once["a"].unique(), columns=once["task"].unique())
+    """Lay out `popview.populations.confirmation.latest`: a line per algorithm, a column per task."""
+    cells = words(comparison).map(WORD_SIGNS) + "\u00a0" + with_interval(comparison, "difference", 100.0)
+    wide = comparison.assign(cell=cells).pivot(index="a", columns="task", values="cell").fillna("–")
+    wide = wide.reindex(index=comparison["a"].unique(), columns=comparison["task"].unique())
     return wide.rename(columns=task_title).rename_axis(columns=None).reset_index(names="algorithm")
 
 

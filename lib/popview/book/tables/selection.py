@@ -97,16 +97,25 @@ def _beside_margin(regret: pd.Series) -> str:
     return "above" if regret["low"] > regret["margin"] else "not known"
 
 
-def choices_table(verdicts: pd.DataFrame) -> pd.DataFrame:
+def choices_table(verdicts: pd.DataFrame, recency: pd.DataFrame | None = None) -> pd.DataFrame:
     """Lay out the gain by choosing by training loss over a rival, with the verdict in pages' words and the finer one.
 
-    `verdicts` are those of `popview.populations.selection.verdicts` or `popview.populations.selection.against_last`.
+    Parameters
+    ----------
+    verdicts : DataFrame
+        As `popview.populations.selection.verdicts` or `popview.populations.selection.against_last` returns them.
+    recency : DataFrame, optional
+        `popview.populations.selection.last_against_validation` of the same cases, shown beside the gain.
     """
+    beside = {}
+    if recency is not None:
+        beside["the last ten gain"] = with_interval(recency, "difference", 100, ends="difference_")
     return pd.DataFrame(
         {
             "task": setting(verdicts),
             "algorithm": verdicts["algorithm"],
             "gain, points": with_interval(verdicts, "difference", 100, ends="difference_"),
+            **beside,
             "p (Holm)": verdicts["adjusted_p"].map(p_value),
             "p (TOST)": verdicts["equivalence_p"].map(p_value),
             "choosing by loss is": words(verdicts),
