@@ -19,7 +19,7 @@ from popview.populations.restart_spread import load_differences
 FILES = Path(__file__).parent.parent / "data" / "optimizers" / "laptop"
 FAMILY = ("NiG-SGD", "NiM-SGD", "SAM", "NiG-BH", "NiM-BH", "AdamW", "SWA")  # of seven, held at 2.5 %
 MARGINS = {"cifar10": 0.01, "digits": 0.005}
-CONFIRMED = {"cifar10": 7, "digits": 7, "tweeteval": 3, "goemotions": 1}  # rivals that are there, at least
+CONFIRMED = {"cifar10": 7, "digits": 7, "tweeteval": 5, "goemotions": 1}  # rivals that are there, at least
 
 
 def told(file: Path) -> dict:
@@ -60,6 +60,8 @@ def test_annealed_comparisons_with_sgd(task: str) -> None:
             differ[name] = scipy.stats.ttest_rel(scores(task, name, "annealed"), sgd).pvalue
             sides = ((-margin, "greater"), (margin, "less"))
             same[name] = max(scipy.stats.ttest_1samp(gap, end, alternative=side).pvalue for end, side in sides)
+            if not gap.any():  # noise that never fires: SGD under another name, of which SciPy has no p
+                differ[name], same[name] = 1.0, 0.0
     assert set(ours.index) == set(means)
     assert len(means) >= CONFIRMED[task]
     apart, alike = holm(differ, 0.025), holm(same, 0.025)
@@ -153,18 +155,18 @@ def test_control_arms() -> None:
     assert control_arms("laptop", "tweeteval").empty
 
 
-def test_the_annealed_mean_over_tasks_of_two_is_by_hand() -> None:
-    """Two tasks: the weighted mean by hand, τ² by Paule and Mandel's equation."""
+def test_the_annealed_mean_over_tasks_is_by_hand() -> None:
+    """Three tasks: the weighted mean by hand, τ² by Paule and Mandel's equation."""
     decided = confirmation.decisions()
     table = confirmation.confirm_tasks(confirmation.confirmed_tasks("laptop", decided), decided).drop_duplicates(
         ["task", "a"]
     )
     table = table.rename(columns={"low": "difference_low", "high": "difference_high"}).assign(variant="annealed")
     row = mean_over_tasks(table).query("a == 'NiM-BH' and unit == 'metric'").iloc[0]
-    gaps = [scores(task, "NiM-BH", "annealed") - scores(task, "SGD", "annealed") for task in MARGINS]
+    gaps = [scores(task, "NiM-BH", "annealed") - scores(task, "SGD", "annealed") for task in (*MARGINS, "tweeteval")]
     weights = np.array([len(gap) / gap.var() for gap in gaps])
     means = np.array([gap.mean() for gap in gaps])
-    assert row["between"] == 0  # the two differ by less than their errors
+    assert row["between"] == 0  # they differ by less than their errors
     assert row["mean"] == pytest.approx((weights @ means) / weights.sum(), rel=1e-3)
 
 
