@@ -86,8 +86,9 @@ glue("source-which", page.provenance(judged, "which.csv", **facts), display=Fals
 # ## Which one to try
 #
 # First SGD with warm-up and cosine: it has the fewest settings. Of {glue:text}`judged` comparisons with it, at as many gradients
-# and with searched or default settings, {glue:text}`better` came out better. SAM takes half as many steps for it, and SWA (stochastic
-# weight averaging) trains at a constant rate; [Is any optimizer better than SGD?](better-than-sgd.ipynb) has each by itself. These
+# and with searched or default settings, {glue:text}`better` came out better. SAM takes half as many steps for it. NiM-SGD
+# takes more gradients, and SWA (stochastic weight averaging) trains at a constant rate.
+# [Is any optimizer better than SGD?](better-than-sgd.ipynb) has each by itself. These
 # networks are small, so compare on your own task: [Bring your own](bring-your-own.md) has the command.
 #
 # ````{table} Score less SGD's of the same seed, in points, with 95 % intervals: annealed, last model, whole test set. = the same within the margin, ▲ better, ▼ worse, ? too few runs to tell, – not run.

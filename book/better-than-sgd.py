@@ -169,24 +169,19 @@ glue("losses", count(papers, "worse"), display=False)
 glue("open", count(papers, "inconclusive"), display=False)
 behind = papers[papers["verdict"] == "worse"] if len(papers) else papers
 plan = AnnealedPlan(profile, next(iter(fresh), "digits"))
-why = {
-    "had not finished learning": 0,
-    "had half of the epochs": 0,
-    "had a ρ that was not searched": 0,
-    "had no such handicap": 0,
-}
-for row in behind.itertuples():
-    falls = row.variant == "annealed"
-    why[
-        "had not finished learning"
-        if (row.task, row.variant, row.a) in open_ended
-        else "had half of the epochs"
-        if falls and row.a in GRADIENTS_A_STEP
-        else "had a ρ that was not searched"
-        if falls and row.a not in plan.searched
-        else "had no such handicap"
-    ] += 1
-glue("losses-why", page.listed(f"{number} {words}" for words, number in why.items() if number), display=False)
+
+
+def handicap(key: tuple[str, str, str]) -> str:
+    """Say what an algorithm that lost had against it, of task, variant and algorithm."""
+    if key in open_ended:
+        return "had not finished learning"
+    if key[1] == "annealed" and key[2] in GRADIENTS_A_STEP:
+        return "had half of the epochs"
+    return f"had {'a ρ that was not searched' if key[1] == 'annealed' and key[2] not in plan.searched else 'no such handicap'}"
+
+
+lost = [handicap(key) for key in behind[["task", "variant", "a"]].itertuples(index=False, name=None)]
+glue("losses-why", page.listed(f"{lost.count(words)} {words}" for words in dict.fromkeys(lost)), display=False)
 by_setting = [
     f"{name}: {count(rows, 'equivalent')} the same, {count(rows, 'worse')} worse, {count(rows, 'inconclusive')} open"
     for name, rows in (papers.groupby("variant", sort=False) if len(papers) else ())
