@@ -148,6 +148,7 @@ page.figure(
 papers = shown[shown["a"].isin(tables.PAPER_FAMILY)] if len(shown) else shown
 others = shown.drop(papers.index)
 copied = {(*key, name) for key, rows in results.items() for name in checkpoints.copies(rows)}  # SGD under another name
+copied |= {(r.task, r.variant, r.a) for r in judged.itertuples() if r.difference_low == r.difference_high == 0}
 own_name = [key not in copied for key in papers[["task", "variant", "a"]].itertuples(index=False, name=None)]
 papers = papers[np.array(own_name, dtype=bool)]
 
@@ -171,17 +172,23 @@ behind = papers[papers["verdict"] == "worse"] if len(papers) else papers
 plan = AnnealedPlan(profile, next(iter(fresh), "digits"))
 
 
+HANDICAPS = (
+    "had not finished learning",
+    "had half of the epochs",
+    "had a ρ that was not searched",
+    "had no such handicap",
+)
+
+
 def handicap(key: tuple[str, str, str]) -> str:
     """Say what an algorithm that lost had against it, of task, variant and algorithm."""
-    if key in open_ended:
-        return "had not finished learning"
-    if key[1] == "annealed" and key[2] in GRADIENTS_A_STEP:
-        return "had half of the epochs"
-    return f"had {'a ρ that was not searched' if key[1] == 'annealed' and key[2] not in plan.searched else 'no such handicap'}"
+    annealed = key[1] == "annealed"
+    held = (key in open_ended, annealed and key[2] in GRADIENTS_A_STEP, annealed and key[2] not in plan.searched, True)
+    return HANDICAPS[held.index(True)]
 
 
 lost = [handicap(key) for key in behind[["task", "variant", "a"]].itertuples(index=False, name=None)]
-glue("losses-why", page.listed(f"{lost.count(words)} {words}" for words in dict.fromkeys(lost)), display=False)
+glue("losses-why", page.listed(f"{lost.count(words)} {words}" for words in HANDICAPS if words in lost), display=False)
 by_setting = [
     f"{name}: {count(rows, 'equivalent')} the same, {count(rows, 'worse')} worse, {count(rows, 'inconclusive')} open"
     for name, rows in (papers.groupby("variant", sort=False) if len(papers) else ())
