@@ -83,23 +83,6 @@ glue("source-which", page.provenance(judged, "which.csv", **facts), display=Fals
 # The code that trains a network also moves 500 points on a landscape. At $\rho = 0$ the five algorithms that contain gradient descent
 # must reproduce it ({cite:t}`choi2019` call this inclusion); {glue:text}`included` of {glue:text}`tried` do so bit for bit, over 500 steps on the six-hump camel.
 #
-# ## Which one to try
-#
-# First SGD with warm-up and cosine: it has the fewest settings. Of {glue:text}`judged` comparisons with it, at as many gradients
-# and with searched or default settings, {glue:text}`better` came out better. SAM takes half as many steps for it. NiM-SGD
-# takes more gradients, and SWA (stochastic weight averaging) trains at a constant rate.
-# [Is any optimizer better than SGD?](better-than-sgd.ipynb) has each by itself. These
-# networks are small, so compare on your own task: [Bring your own](bring-your-own.md) has the command.
-#
-# ````{table} Score less SGD's of the same seed, in points, with 95 % intervals: annealed, last model, whole test set. = the same within the margin, ▲ better, ▼ worse, ? too few runs to tell, – not run.
-# :name: table-which
-# ```{glue:md} which
-# :format: myst
-# ```
-# ````
-# ```{glue} source-which
-# ```
-#
 # `````{dropdown} How to use them in PyTorch
 # ```python
 # from popview.optimizers import make
@@ -170,6 +153,23 @@ inclusion_source = page.provenance(
 glue("source-inclusion", inclusion_source, display=False)
 
 # %% [markdown]
+# ## Which one to try
+#
+# First SGD with warm-up and cosine: it has the fewest settings. Of {glue:text}`judged` comparisons with it, at as many gradients
+# and with searched or default settings, {glue:text}`better` came out better. SAM takes half as many steps for it. NiM-SGD
+# takes more gradients, and SWA (stochastic weight averaging) trains at a constant rate.
+# [Is any optimizer better than SGD?](better-than-sgd.ipynb) has each by itself. These
+# networks are small, so compare on your own task: [Bring your own](bring-your-own.md) has the command.
+#
+# ````{table} Score less SGD's of the same seed, in points, with 95 % intervals: annealed, last model, whole test set. = the same within the margin, ▲ better, ▼ worse, ? too few runs to tell, – not run.
+# :name: table-which
+# ```{glue:md} which
+# :format: myst
+# ```
+# ````
+# ```{glue} source-which
+# ```
+#
 # ## "Monotonic" Basin Hopping as printed goes uphill
 #
 # A hop kicks the weights, descends for at most $\tau$ steps to a candidate, and then decides. Monotonic Basin Hopping (MBH) is meant to
