@@ -448,7 +448,8 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # ```
 # ````
 #
-# Where the first look at all annealed rivals of a task is complete, runs with settings searched at a constant rate are superseded and leave the
+# Where the first look at all annealed rivals of a task is complete, and SAM's arm of equal epochs, runs with settings searched at a constant
+# rate are superseded and leave the
 # results. So it is on Digits and CIFAR-10. What they scored is kept in `data/paper/superseded-scores.csv`; their files are in the
 # repository's history, before the commits that `git log -1 -- '*digits/SGD/tuned*'` and `'*cifar10/SGD/tuned*'` name.
 #
@@ -484,7 +485,7 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # ```
 # ````
 #
-# To come are {glue:text}`hours-to-come` core-hours. TweetEval's comparison comes first, then GoEmotions'; then CIFAR-10's 48,000 images
+# To come are {glue:text}`hours-to-come` core-hours. GoEmotions' comparison comes first; then CIFAR-10's 48,000 images
 # outside validation ("all images", with fused passes), later looks, single sources of chance and twenty hops.
 #
 # ````{table} Annealed runs that are planned and not there, with restarts (in a search: settings). Core-hours: at the fastest pace of the task's algorithms, and at that of the algorithm's own runs that are there; processors differ by a factor of five.

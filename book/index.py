@@ -212,7 +212,7 @@ glue("margins", ", ".join(f"±{value:g} on {task_title(name)}" for name, value i
 #
 # - **Small networks, cut off early.** SGD ends at {glue:text}`ends-learning`, and sharpness-aware minimization (SAM) on
 #   GoEmotions had not finished. The first comparison with decaying learning rates is
-#   whole on images, and [under way](status.ipynb) on texts. [The tasks](tasks.ipynb)
+#   whole but on GoEmotions, where it is [under way](status.ipynb). [The tasks](tasks.ipynb)
 # - **Few runs:** {glue:text}`runs`. With default settings only differences to SGD above {glue:text}`blind` points would have been found four times
 #   in five, by the most and by the least certain comparison ([all](table-missed)). A difference below the
 #   *margin* counts as none: {glue:text}`margins` points.
