@@ -448,10 +448,10 @@ glue("copies", ", ".join(copies) or "none", display=False)
 # ```
 # ````
 #
-# Where the first look at all annealed rivals of a task is complete, and SAM's arm of equal epochs, runs with settings searched at a constant
-# rate are superseded and leave the
-# results. So it is on Digits and CIFAR-10. What they scored is kept in `data/paper/superseded-scores.csv`; their files are in the
-# repository's history, before the commits that `git log -1 -- '*digits/SGD/tuned*'` and `'*cifar10/SGD/tuned*'` name.
+# Where the first look at all annealed rivals of a task is complete, and SAM's arm of equal epochs, runs with settings searched at a
+# constant rate are superseded and leave the results. So it is on Digits, CIFAR-10 and TweetEval. What they scored is kept in
+# `data/paper/superseded-scores.csv`; their files are in the repository's history, before the commits that
+# `git log -1 -- '*digits/SGD/tuned*'` names, and likewise with `cifar10` and `tweeteval`.
 #
 # By the smaller of two margins that were decided on beforehand these verdicts change: {glue:text}`turned`.
 #

@@ -189,8 +189,9 @@ class TestRuns:
         left = "laptop/goemotions: left out, without a tuned setting"
         assert first.startswith(f"{left} (`popview tune --profile laptop --task goemotions` chooses one): NiG-SGD, ")
         assert second == f"{left} (the profile searches none): SWA"
-        assert cli.main([*words, "tweeteval"]) == 2
-        told = "tweeteval has no tuned settings in profile laptop: run `popview tune --profile laptop --task tweeteval`"
+        found.clear()
+        assert cli.main([*words, "goemotions"]) == 2
+        told = "goemotions has no tuned settings in profile laptop: run `popview tune --profile laptop --task goemotions`"
         assert capsys.readouterr().err == f"popview: {told}\n"
         for profile in ("smoke", "laptop"):
             assert cli.main([*words, "digits", "--profile", profile]) == 2
@@ -203,7 +204,7 @@ class TestRuns:
             ["run", "--profile", "smoke", "--task", "mnist", "--variant", "tuned", "--algorithm", "SGD", "--dry-run"],
             ["run", "--profile", "smoke", "--variant", "trial", "--algorithm", "SGD", "--dry-run"],
             ["run", "--profile", "smoke", "--variant", "tuned", "--dry-run"],
-            ["compare", "SWA", "SGD", "--task", "tweeteval", "--variant", "tuned"],
+            ["compare", "SWA", "SGD", "--task", "goemotions", "--variant", "tuned"],
         ],
     )
     def test_no_search_is_advised_where_the_profile_has_none(self, words, capsys):

@@ -96,11 +96,11 @@ def test_at_five_restarts_the_verdict_is_the_family_s(pair, monkeypatch):
 
 def test_others_of_the_family_that_no_search_has_chosen_need_not_be_there(monkeypatch):
     """They count in the family all the same; once the command asked for a search of them."""
-    known = expansion.recorded_trials("laptop", "tweeteval")
+    known = expansion.recorded_trials("laptop", "goemotions")
     found = {name: known[name] for name in ("SGD", "SAM")}
     monkeypatch.setattr(expansion, "recorded_trials", lambda profile, task: found)
-    text = compare_text.comparison("SAM", "SGD", task="tweeteval", variant="tuned")
-    assert text.startswith("SAM against SGD: tweeteval, laptop, tuned, 5 restarts each, equal epochs\n")
+    text = compare_text.comparison("SAM", "SGD", task="goemotions", variant="tuned")
+    assert text.startswith("SAM against SGD: goemotions, laptop, tuned, 5 restarts each, equal epochs\n")
     assert "(the paper's family of 5, against SGD)" in text
 
 
@@ -150,9 +150,9 @@ def test_missing_trajectories_come_with_their_command(tmp_path, monkeypatch, cap
 
 def test_an_algorithm_that_is_not_tuned_comes_with_its_command(monkeypatch, capsys):
     monkeypatch.setattr(expansion, "recorded_trials", lambda profile, task: {})
-    assert cli.main(["compare", "SAM", "SGD", "--task", "tweeteval", "--variant", "tuned"]) == 2
+    assert cli.main(["compare", "SAM", "SGD", "--task", "goemotions", "--variant", "tuned"]) == 2
     err = capsys.readouterr().err
-    assert "popview tune --profile laptop --task tweeteval --algorithm SAM" in err
+    assert "popview tune --profile laptop --task goemotions --algorithm SAM" in err
     assert err.count("\n") == 1
 
 
@@ -163,7 +163,7 @@ def test_torch_is_not_imported():
 
 def test_five_restarts_claim_no_interval_and_no_least_p():
     """A t test has no smallest p, and the Hodges-Lehmann interval of five pairs at 95 % has no ends."""
-    text = compare_text.comparison("SAM", "SGD", task="tweeteval", variant="tuned")
+    text = compare_text.comparison("SAM", "SGD", task="goemotions", variant="tuned")
     assert "[too few restarts to say]" in text
     assert "inf" not in text
     assert "smallest p" not in text

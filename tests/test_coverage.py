@@ -120,7 +120,7 @@ class TestWanted:
         assert {spec.algorithm for spec in wanted} == algorithms
         assert all(spec.variant == "tuned" and spec.hyperparameters["lr"] == 0.1 for spec in wanted)
 
-    @pytest.mark.parametrize(("task", "variant"), [("digits", "base"), ("tweeteval", "tuned"), ("digits", "annealed")])
+    @pytest.mark.parametrize(("task", "variant"), [("digits", "base"), ("goemotions", "tuned"), ("digits", "annealed")])
     def test_mistakes_are_not_taken_for_missing_results(self, task, variant):
         for arguments, message in (
             (("laptop", "digts", variant), "unknown task 'digts': did you mean 'digits'"),

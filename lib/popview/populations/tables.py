@@ -41,7 +41,7 @@ def compared(profile: str, task: str) -> tuple[str, str]:
     Examples
     --------
     >>> from popview.populations.tables import compared
-    >>> compared("laptop", "digits"), compared("laptop", "tweeteval")
+    >>> compared("laptop", "digits"), compared("laptop", "goemotions")
     (('base', 'annealed'), ('base', 'tuned'))
     """
     table = settings(profile, task) if task in tasks_of(profile) else {}
