@@ -122,7 +122,7 @@ glue("provenance-halves", page.provenance(halves, "second-half.csv", **facts), d
 # score. Kendall's τ counts the answers: 1 is always, 0 as often as not, −1 never. An algorithm is *still learning* where
 # that half gained more than the task's [margin](how-to-read.md). There τ lies between {glue:text}`tau-learning`;
 # elsewhere at a constant rate, between {glue:text}`tau-flat`, with intervals below zero in {glue:text}`tau-below` cases and above in
-# {glue:text}`tau-above`. Annealed, scores gain as the learning rate falls, and τ lies between {glue:text}`tau-annealed`.
+# {glue:text}`tau-above`. With an annealed rate τ lies between {glue:text}`tau-annealed`.
 #
 # ```{glue:figure} agreement
 # :name: figure-agreement
@@ -151,7 +151,7 @@ glue("provenance-halves", page.provenance(halves, "second-half.csv", **facts), d
 #   {glue:text}`rest-goemotions`. Later checkpoints are better there, and the loss adds little to that.
 # - On CIFAR-10 nearly all of it stays: {glue:text}`tau-cifar10` becomes {glue:text}`rest-cifar10`. At a constant
 #   learning rate the score jumps from one checkpoint to the next, and the loss tells the good ones.
-# - With a decaying rate it stays as well: the median is {glue:text}`rest-annealed`.
+# - With a decaying rate the median that is left is {glue:text}`rest-annealed`.
 #
 # With a learning rate that decays to zero the checkpoints no longer jump. The gain over the last ten checkpoints of
 # SGD on CIFAR-10 is then {glue:text}`annealed-gain` points ({glue:text}`annealed-restarts` restarts), where it was
