@@ -191,8 +191,8 @@ class TestRuns:
         assert second == f"{left} (the profile searches none): SWA"
         found.clear()
         assert cli.main([*words, "goemotions"]) == 2
-        told = "goemotions has no tuned settings in profile laptop: run `popview tune --profile laptop --task goemotions`"
-        assert capsys.readouterr().err == f"popview: {told}\n"
+        told = "goemotions has no tuned settings in profile laptop: run"
+        assert capsys.readouterr().err == f"popview: {told} `popview tune --profile laptop --task goemotions`\n"
         for profile in ("smoke", "laptop"):
             assert cli.main([*words, "digits", "--profile", profile]) == 2
             told = f"digits has no tuned settings in profile {profile}: it has no [digits.search.<algorithm>]"
