@@ -7,7 +7,7 @@ import pandas as pd
 
 from popview.book.cells import WORD_SIGNS, interval, with_interval, words
 from popview.book.names import task_title
-from popview.book.page import p_value
+from popview.book.page import MINUS, p_value
 from popview.populations.flatness_factors import SETTINGS
 
 #: What tables call hyperparameters.
@@ -115,7 +115,7 @@ def searches_table(summary: pd.DataFrame) -> pd.DataFrame:
 
 def arms(comparison: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.control_arms.control_arms`, of several tasks, in points."""
-    usual = (100 * comparison["annealed_difference"]).map("{:+.2f}".format)
+    usual = (100 * comparison["annealed_difference"]).map("{:+.2f}".format).str.replace("-", MINUS)
     return pd.DataFrame(
         {
             "task": comparison["task"].map(task_title),
@@ -130,8 +130,8 @@ def arms(comparison: pd.DataFrame) -> pd.DataFrame:
             "restarts": comparison["restarts"],
             "difference": with_interval(comparison, "difference", 100.0),
             "without the change": usual.mask(comparison["annealed_difference"].isna(), "–"),
-            "τ of the second half": comparison["tau"].map("{:.2f}".format),
-            "τ without the trend": comparison["tau_without_trend"].map("{:.2f}".format),
+            "τ of the second half": comparison["tau"].map("{:.2f}".format).str.replace("-", MINUS),
+            "τ without the trend": comparison["tau_without_trend"].map("{:.2f}".format).str.replace("-", MINUS),
         }
     )
 
