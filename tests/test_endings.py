@@ -139,6 +139,20 @@ def test_where_nothing_is_known_nothing_is_listed():
         check_name("task", "digits", ())
 
 
+@pytest.mark.parametrize("silenced", [True, False])
+def test_a_semaphore_that_is_gone_before_its_tracker_knows_is_no_leak(silenced):
+    """A driver that is asked to end may be gone in between: the tracker told of a leak, in several lines."""
+    start = "with processes.uninterrupted():\n    pass" if silenced else "loky_tracker.ensure_running()"
+    code = (
+        "import os\nfrom joblib.externals.loky.backend import resource_tracker as loky_tracker\n"
+        f"from popview.common import processes\nbefore = dict(os.environ)\n{start}\n"
+        "assert os.environ == before\nloky_tracker.register('/loky-0-gone', 'semlock')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ("leaked semlock" in ended.stderr) != silenced
+    assert (ended.stderr == "") == silenced
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["loky", "dask"])
 def test_a_run_that_is_asked_to_end_leaves_nothing_but_its_states(tmp_path, backend):

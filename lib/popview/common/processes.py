@@ -68,14 +68,32 @@ def held() -> Iterator[None]:
             signal.raise_signal(one)
 
 
+def _start_trackers() -> None:
+    """Start the trackers of semaphores and shared memory, which remove what ended processes have left, in silence.
+
+    A driver that ends may have removed a semaphore in one of its threads, and be gone before it has told the tracker.
+    That would warn of a leak that is none.
+    """
+    name, silence = "PYTHONWARNINGS", "ignore:resource_tracker:UserWarning"
+    before = os.environ.get(name)
+    os.environ[name] = f"{before},{silence}" if before else silence
+    try:
+        for tracker in (resource_tracker, loky_tracker):
+            tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Let signals wait as in `held`; Ctrl-C never reaches what is started in this context."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    for tracker in (resource_tracker, loky_tracker):
-        tracker.ensure_running()  # else the first process that is started would start it, and unblock the signal
+    _start_trackers()  # else the first process that is started would start them, and unblock the signal
     with held():
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
