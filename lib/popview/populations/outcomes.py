@@ -204,7 +204,7 @@ def score_differences(measures: pd.DataFrame, reference: str = "SGD") -> pd.Data
     for score in ("metric", "loss", "average_precision"):
         if f"whole_test.{score}" not in measures:
             continue
-        wide = measures.pivot_table(index="seed", columns="algorithm", values=f"whole_test.{score}", sort=False)
+        wide = by_algorithm(measures, f"whole_test.{score}")
         for name in [name for name in wide if name != reference and reference in wide]:
             found = paired_difference(wide[name], wide[reference])
             if found["restarts"]:

@@ -83,9 +83,7 @@ def verdicts(trajectories: pd.DataFrame, margin: float | None, per_trajectory: i
     UsageError
         As `popview.populations.checkpoints.select`, and if there are fewer than two restarts.
     """
-    criteria = ("train_loss", "validation_metric")
-    ours, rival = (chosen(trajectories, criterion, per_trajectory=per_trajectory) for criterion in criteria)
-    return _within_restarts(ours, rival, "validation_metric", margin)
+    return _compare_choices(trajectories, "train_loss", "validation_metric", margin, per_trajectory)
 
 
 def as_good(table: pd.DataFrame) -> pd.Series:
@@ -120,9 +118,7 @@ def against_last(trajectories: pd.DataFrame, margin: float | None, per_trajector
     UsageError
         As `verdicts`.
     """
-    ours = chosen(trajectories, "train_loss", per_trajectory=per_trajectory)
-    last = last_checkpoints(trajectories, number=per_trajectory)[ours.columns]
-    return _within_restarts(ours, last, "last", margin)
+    return _compare_choices(trajectories, "train_loss", "last", margin, per_trajectory)
 
 
 def last_against_validation(trajectories: pd.DataFrame, margin: float | None, per_trajectory: int = 10) -> pd.DataFrame:
@@ -140,18 +136,28 @@ def last_against_validation(trajectories: pd.DataFrame, margin: float | None, pe
     UsageError
         As `verdicts`.
     """
-    rival = chosen(trajectories, "validation_metric", per_trajectory=per_trajectory)
-    last = last_checkpoints(trajectories, number=per_trajectory)[rival.columns]
-    return _within_restarts(last, rival, "validation_metric", margin)
+    return _compare_choices(trajectories, "last", "validation_metric", margin, per_trajectory)
 
 
-def _within_restarts(ours: pd.DataFrame, rival: pd.DataFrame, name: str, margin: float | None) -> pd.DataFrame:
-    """Compare two choices among the checkpoints of the same trajectories, for each algorithm, as `verdicts` says."""
-    values = pd.concat([ours.add_suffix(", train_loss"), rival.add_suffix(f", {name}")], axis=1)
-    pairs = [(f"{algorithm}, train_loss", f"{algorithm}, {name}") for algorithm in ours.columns]
-    sides = [2 * joined_later(name) + (name in SECOND_FAMILY) for name in ours.columns]
+def _compare_choices(
+    trajectories: pd.DataFrame, ours: str, rival: str, margin: float | None, per_trajectory: int
+) -> pd.DataFrame:
+    """Compare two choices among the checkpoints of the same trajectories, for each algorithm, as `verdicts` says.
+
+    A choice is what `chosen` chooses by, or "last".
+    """
+    first, second = (
+        last_checkpoints(trajectories, number=per_trajectory)
+        if by == "last"
+        else chosen(trajectories, by, per_trajectory=per_trajectory)
+        for by in (ours, rival)
+    )
+    names = [name for name in first.columns if name in second]
+    values = pd.concat([first.add_suffix(f", {ours}"), second.add_suffix(f", {rival}")], axis=1)
+    pairs = [(f"{name}, {ours}", f"{name}, {rival}") for name in names]
+    sides = [2 * joined_later(name) + (name in SECOND_FAMILY) for name in names]
     table = against_apart(values, pairs, sides, margin)
-    table.insert(0, "algorithm", list(ours.columns))
+    table.insert(0, "algorithm", names)
     return table
 
 
