@@ -813,7 +813,7 @@ page.show("arms", arms, confirmed_tables.arms)
 equal = arms[arms["arm"] == "equal-epochs"] if len(arms) else arms
 told = [
     f"{points((r.low, r.high), r.difference)} from SGD on {task_title(r.task)}, where it was "
-    f"{page.signed(f'{100 * r.annealed_difference:+.1f}')}"
+    f"{page.points(100 * r.annealed_difference)}"
     for r in equal.itertuples()
 ]
 glue("sam-equal-epochs", "; ".join(told) or MISSING, display=False)

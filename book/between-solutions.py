@@ -64,8 +64,7 @@ pair = ("SGD", "L-BFGS-GSS")
 
 def span(values: pd.Series, form: str) -> str:
     """Write the smallest and the largest value."""
-    ends = [format(value, form) for value in (values.min(), values.max())] if len(values) else ["–"]
-    return page.signed(" to ".join(dict.fromkeys(ends)))
+    return " to ".join(dict.fromkeys(page.written(value, form) for value in (values.min(), values.max())))
 
 
 # %% tags=["hide-input", "remove-output"]

@@ -83,7 +83,7 @@ both_ways = pd.concat([varied.assign(level="varied"), beyond.assign(level="beyon
 both_ways = both_ways[both_ways["outcome"] == "error"].assign(words="")
 by_rate = both_ways[(both_ways["hyperparameter"] == "lr") & (both_ways["level"] == "beyond")]
 ends = [by_rate["tau"].idxmin(), by_rate["tau"].idxmax()]
-both_ways.loc[ends, "words"] = [page.signed(f"{tau:+.2f}") for tau in by_rate.loc[ends, "tau"]]
+both_ways.loc[ends, "words"] = [page.written(tau, "+.2f") for tau in by_rate.loc[ends, "tau"]]
 told_ends = [f"{row.words} by “{figures.MEASURE_NAMES[row.measure]}”" for row in both_ways.loc[ends].itertuples()]
 glue("beyond", " to ".join(told_ends), display=False)
 of_means = varied[(varied["hyperparameter"] == "mean") & (varied["outcome"] == "error")]["tau"]
@@ -280,8 +280,8 @@ glue("apart", f"{arms.loc['adam', list(SHARPNESS)].max() / arms.loc['adam', list
 between = agree["digits", "single changes"].query(
     "level == 'between' and measure in @SHARPNESS and outcome in @SHARPNESS"
 )
-glue("agree-least", page.signed(f"{between['tau'].min():.2f}"), display=False)
-glue("agree-most", page.signed(f"{between['tau'].max():.2f}"), display=False)
+glue("agree-least", page.written(between["tau"].min(), ".2f"), display=False)
+glue("agree-most", page.written(between["tau"].max(), ".2f"), display=False)
 levels_table = pd.concat(
     [
         flatness_factors.level_ratios(digits.factorial, name, (*SHARPNESS, "train_loss")).assign(setting=words)

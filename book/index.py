@@ -66,20 +66,8 @@ page.figure(
 )
 
 
-def in_words(names: list[str]) -> str:
-    """Write titles of tasks as a list: "Digits and TweetEval"."""
-    titles = [task_title(name) for name in names]
-    return " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 2 else titles) or "no task"
-
-
-def signed(value: float, digits: int = 1) -> str:
-    """Write a difference with its sign; zero has none."""
-    rounded = round(float(value), digits)
-    return page.signed(f"{rounded:+.{digits}f}" if rounded else f"{0:.{digits}f}")
-
-
-glue("learning-tasks", in_words([name for name in order if still[name]]), display=False)
-glue("flat-tasks", in_words([name for name in order if not still[name]]), display=False)
+glue("learning-tasks", page.listed(task_title(name) for name in order if still[name]), display=False)
+glue("flat-tasks", page.listed(task_title(name) for name in order if not still[name]), display=False)
 scales = kept(equal_budget.scales, ("laptop", "paper"))
 flops = scales.pivot(index="task", columns="profile", values="flops").dropna()
 ratios = flops.loc[flops.index.isin(list(base)), "paper"] / flops["laptop"]
@@ -110,19 +98,23 @@ glue("cheaper", " to ".join(rounded), display=False)
 
 def low_to_high(values: pd.Series, digits: int = 1) -> str:
     """Write the range of values with signs: "+0.2 to +6.4"."""
-    ends = [signed(value, digits) for value in (values.min(), values.max())]
+    ends = [page.points(value, digits) for value in (values.min(), values.max())]
     return " to ".join(dict.fromkeys(ends))
 
 
 def by_task(values: dict[str, float]) -> str:
     """Write points by task: "+0.8 on CIFAR-10, 0.0 on GoEmotions"."""
-    return ", ".join(f"{signed(value)} on {task_title(name)}" for name, value in values.items()) or "–"
+    return ", ".join(f"{page.points(value)} on {task_title(name)}" for name, value in values.items()) or "–"
 
 
 for name, part in (("learning", sgd[sgd["learning"]]), ("flat", sgd[~sgd["learning"]])):
     glue(f"tau-{name}", low_to_high(part["tau"], 2), display=False)
 rest = sgd.loc[sgd["learning"], "tau_without_trend"].sort_values(ascending=False)
-glue("tau-rest", ", ".join(f"{signed(value, 2)} on {task_title(name)}" for name, value in rest.items()), display=False)
+glue(
+    "tau-rest",
+    ", ".join(f"{page.points(value, 2)} on {task_title(name)}" for name, value in rest.items()),
+    display=False,
+)
 gains = pd.concat(
     [selection.against_last(rows[rows["algorithm"] == "SGD"], None).assign(task=name) for name, rows in base.items()]
 ).sort_values("difference", ascending=False)
@@ -138,13 +130,13 @@ glue("ten-checkpoints", by_task(averaged), display=False)
 rivals = pd.concat([pd.DataFrame(), *(rows.assign(task=name) for name, rows in every.items())], ignore_index=True)
 rivals = rivals.query("variant == 'base' and choice == 'best other optimizer'") if len(rivals) else rivals
 told = [
-    f"{signed(100 * row.gain)} on {task_title(row.task)}"
+    f"{page.points(100 * row.gain)} on {task_title(row.task)}"
     + f" ({row.algorithm}, at {row.cost:.1g} × the cost)" * (row.cost > 1.05)
     for row in rivals.itertuples()
 ]
 glue("best-other", page.listed(told), display=False)
 decayed = every["cifar10"].query("variant == choice == 'annealed'")["gain"] if "cifar10" in every else []
-glue("annealed-gain", signed(100 * decayed.iloc[0]) if len(decayed) else "–", display=False)
+glue("annealed-gain", page.points(100 * decayed.iloc[0]) if len(decayed) else "–", display=False)
 
 specs = {name: tables.wanted(profile, name, algorithms=("NiG-BH", "NiM-BH")) for name in sides}
 hops = pd.concat([pd.Series([0.0]), *(tables.records(found)["hops_tried"] for found in specs.values())])
@@ -163,7 +155,7 @@ missed = kept(power.silence, (5,), effect=1.0, margin=1.0, repeats=4000, seed=0)
 glue("missed", f"{100 * missed.loc[missed['difference'] > 0, 'not_rejected'].iloc[0]:.0f}", display=False)
 ends = [pooled[name][end] for name in unsure for end in ("rate_low", "rate_high")]
 glue("unsure", f"{min(ends):.0f} to {max(ends):.0f}" if unsure else "–", display=False)
-glue("unsure-tasks", in_words(unsure), display=False)
+glue("unsure-tasks", page.listed(map(task_title, unsure)), display=False)
 
 # %% [markdown]
 # ## Eight claims on four tasks

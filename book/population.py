@@ -61,8 +61,7 @@ def choice(task: str, words: str, variant: str = "base") -> pd.Series | None:
 
 def points(value: float) -> str:
     """Write a gain in points; zero has no sign."""
-    written = f"{100 * value:+.1f}"
-    return page.signed("0.0" if float(written) == 0 else written)
+    return page.points(100 * value)
 
 
 def cell(row: pd.Series | None, named: bool) -> str:

@@ -90,6 +90,15 @@ class TestPage:
     def test_number(self, value, digits, text):
         assert page.number(value, digits) == text
 
+    @pytest.mark.parametrize(
+        ("value", "text"), [(1.44, "+1.4"), (-20.62, "−20.6"), (-0.04, "0.0"), (0.0, "0.0"), (float("nan"), "–")]
+    )
+    def test_points_have_a_sign_and_zero_has_none(self, value, text):
+        assert page.points(value) == text
+
+    def test_infinity_is_written_as_such(self):
+        assert page.written(float("-inf"), "+.1f") == "−∞"
+
     def test_provenance_holds_the_numbers_in_full(self):
         frame = pd.DataFrame({"a": [1 / 3, 2.0], "b": ["x, y", "z"]})
         html = page.provenance(frame, "odd.csv", restarts=500, noise_radius="<0.1>").data

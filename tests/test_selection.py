@@ -278,3 +278,12 @@ class TestOverview:
         rows = pd.DataFrame({"algorithm": ["SGD", "SAM", "SWA"], "mean": [-0.0, 0.001, np.nan]})
         assert selection_tables._range(rows, "mean") == "0.00 (SGD) to 0.00 (SAM); undefined for SWA"
         assert selection_tables._range(rows[2:], "mean") == "undefined"
+
+
+def test_recency_stands_beside_the_case_that_it_is_of():
+    table = several(4, 8, levels=10**6)
+    readings = [read(table, 0.01, 3) for read in (selection.verdicts, selection.last_against_validation)]
+    by_loss, recency = (reading.assign(task="digits", variant="base") for reading in readings)
+    shown = selection_tables.choices_table(by_loss, recency)["the last ten gain"]
+    pd.testing.assert_series_equal(selection_tables.choices_table(by_loss, recency[::-1])["the last ten gain"], shown)
+    assert list(shown) == list(cells.with_interval(recency, "difference", 100, ends="difference_")) != [shown[0]] * 2

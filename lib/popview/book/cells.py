@@ -1,10 +1,9 @@
 """How a comparison is written in a table's cell, and how tables of several tasks and variants are put together."""
 
-import numpy as np
 import pandas as pd
 
 from popview.book.names import task_title
-from popview.book.page import MINUS
+from popview.book.page import written
 from popview.populations.comparisons import ALPHA
 
 
@@ -45,23 +44,18 @@ def with_interval(
     rows: pd.DataFrame, estimate: str = "mean", scale: float = 1.0, ends: str = "", form: str = "+.2f"
 ) -> pd.Series:
     """Write estimates as "+0.12 [+0.08, +0.16]", from the columns `estimate`, ``<ends>low`` and ``<ends>high``."""
-    return _signed(rows[estimate], scale, form) + " " + interval(rows, scale, ends, form)
+    return numbers(rows[estimate], scale, form) + " " + interval(rows, scale, ends, form)
 
 
 def interval(rows: pd.DataFrame, scale: float = 1.0, ends: str = "", form: str = "+.2f") -> pd.Series:
     """Write intervals as "[+0.08, +0.16]", from the columns ``<ends>low`` and ``<ends>high``."""
-    low, high = (_signed(rows[f"{ends}{end}"], scale, form) for end in ("low", "high"))
+    low, high = (numbers(rows[f"{ends}{end}"], scale, form) for end in ("low", "high"))
     return "[" + low + ",\u00a0" + high + "]"
 
 
-def _signed(values: pd.Series, scale: float, form: str) -> pd.Series:
-    def write(value: float) -> str:
-        if np.isnan(value):
-            return "–"
-        rounded = f"+z{form[1:]}" if form.startswith("+") else f"z{form}"  # never −0.00
-        return format(scale * value, rounded).replace("inf", "∞").replace("-", MINUS)
-
-    return values.map(write).astype(str)
+def numbers(values: pd.Series, scale: float = 1.0, form: str = "+.2f") -> pd.Series:
+    """Write numbers as `popview.book.page.written` does."""
+    return values.map(lambda value: written(scale * value, form)).astype(str)
 
 
 def waits(rows: pd.DataFrame) -> pd.Series:

@@ -75,11 +75,7 @@ def number(value: Any, digits: int = 2) -> str:
     """Write a value for a reader: whole numbers in full, others with `digits` decimals, tiny ones as a power of ten."""
     if not isinstance(value, float):
         return str(value)
-    if value != value:
-        return "–"
-    if value != 0 and abs(value) < 10**-digits:
-        return f"{value:.1e}".replace("-", MINUS)
-    return f"{value:,.{digits}f}".replace("-", MINUS)
+    return written(value, ".1e" if 0 < abs(value) < 10**-digits else f",.{digits}f")
 
 
 def p_value(value: float) -> str:
@@ -94,9 +90,17 @@ def signed(words: str) -> str:
     return re.sub(r"-(?=\d)", MINUS, words)
 
 
-def points(value: float) -> str:
-    """Write a number of points with its sign: "+1.4", "−20.6"."""
-    return signed(f"{value:+.1f}")
+def written(value: float, form: str) -> str:
+    """Write a number by a format of Python's, with `MINUS`, without a sign that only rounding left, a dash for NaN."""
+    if value != value:
+        return "–"
+    form = f"+z{form[1:]}" if form.startswith("+") else f"z{form}"
+    return format(value, form).replace("inf", "∞").replace("-", MINUS)
+
+
+def points(value: float, digits: int = 1) -> str:
+    """Write a number of points with its sign, which zero has not: "+1.4", "−20.6", "0.0"."""
+    return written(value, f"+.{digits}f" if round(float(value), digits) else f".{digits}f")
 
 
 def raised(exponent: int) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from popview.book import style
-from popview.book.page import MINUS
+from popview.book.page import written
 
 #: What agrees, and what does not.
 CALM, ODD = "#777777", "#b2182b"
@@ -28,12 +28,12 @@ def contradictions(low: pd.DataFrame, sets: pd.DataFrame, pairs: pd.DataFrame, w
         In pixels.
     """
     figure, (left, middle, right) = style.canvas(width, 265, 3, columns=3)
-    _sorted(left, low, "p_value", low["p_value"] < 0.05, "{:.3f}")
+    _sorted(left, low, "p_value", low["p_value"] < 0.05, ".3f")
     left.axvline(0.05, color="#333333", linewidth=1, linestyle="--")
     left.set(title="“All p-values are\nhigher than 0.05”", xscale="log", xlabel="p, Table 6 of the paper")
     left.set_xticks([0.05, 0.1, 0.3, 0.6], ["0.05", "0.1", "0.3", "0.6"])
     left.minorticks_off()
-    _sorted(middle, sets, "gap", sets["gap"] < 0, "{:+.1f}")
+    _sorted(middle, sets, "gap", sets["gap"] < 0, "+.1f")
     middle.axvline(0, color="#333333", linewidth=1, linestyle="--")
     middle.set(title="SetB scores highest,\nSetA does not", xlabel="SetB \u2212 SetA, points")
     unequal = pairs["adjusted"] <= 0.05
@@ -55,9 +55,7 @@ def _sorted(axes: plt.Axes, table: pd.DataFrame, value: str, odd: pd.Series, for
         shade, marker = (ODD, "D") if row["odd"] else (CALM, "o")
         axes.plot(row[value], place, marker, color=shade, markersize=4.5)
     named = rows[rows["odd"]]
-    words = [
-        f"{cell}: {form.format(at).replace('-', MINUS)}" for cell, at in zip(named["cell"], named[value], strict=True)
-    ]
+    words = [f"{cell}: {written(at, form)}" for cell, at in zip(named["cell"], named[value], strict=True)]
     axes.text(0.99, 0.03, "\n".join(words), color=ODD, ha="right", va="bottom", transform=axes.transAxes)
     axes.set_yticks([])
     axes.grid(visible=False, axis="y")

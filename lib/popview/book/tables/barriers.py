@@ -5,18 +5,16 @@ from collections.abc import Mapping
 import pandas as pd
 
 from popview.book.names import landscape_title
-from popview.book.page import MINUS
+from popview.book.page import signed, written
 from popview.book.tables.topography import STAGE_NAMES, once, small
 from popview.populations.solutions import QUASI_NEWTON
 
 
 def _rise(value: float) -> str:
     """Write a rise with four decimals, with two from 0.1 on; what four decimals would show as 0 as a power of ten."""
-    if value != value:
-        return "–"
     if abs(value) < 5e-5:
-        return small(value + 0.0)
-    return (f"{value:.2f}" if abs(value) >= 0.1 else f"{value + 0.0:.4f}").replace("-0.0000", "0").replace("-", MINUS)
+        return small(value)
+    return written(value, ".2f" if abs(value) >= 0.1 else ".4f")
 
 
 def _interval(rows: pd.DataFrame, value: str, low: str, high: str) -> pd.Series:
@@ -32,7 +30,7 @@ def passes_table(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "landscape": table["landscape"].map(landscape_title),
-            "between": (table["start"] + " and " + table["end"]).str.replace("-", MINUS),
+            "between": (table["start"] + " and " + table["end"]).map(signed),
             "true pass": table["pass"],
             "sum of losses": table["sum of losses"],
             "soft maximum": table["soft maximum"],

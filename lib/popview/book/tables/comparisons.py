@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from popview.book.cells import WORD_SIGNS, interval, setting, waits, with_interval, word, words
+from popview.book.cells import WORD_SIGNS, interval, numbers, setting, waits, with_interval, word, words
 from popview.book.names import task_title
-from popview.book.page import MINUS, p_value
+from popview.book.page import p_value
 from popview.populations.comparisons import ALPHA
 from popview.populations.outcomes import OUTCOMES
 
@@ -111,8 +111,8 @@ def repeats(comparison: pd.DataFrame) -> pd.DataFrame:
 
 def verdicts_by_outcome(comparison: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.outcomes.against_by_outcome`: one line per comparison, a column per outcome."""
-    cells = words(comparison).map(WORD_SIGNS) + "\u00a0" + (100 * comparison["difference"]).map("{:+.2f}".format)
-    table = comparison.assign(cell=cells.str.replace("-", MINUS))
+    cells = words(comparison).map(WORD_SIGNS) + "\u00a0" + numbers(comparison["difference"], 100.0)
+    table = comparison.assign(cell=cells)
     keys = ["task", "variant", "comparison"]
     wide = table.pivot(index=keys, columns="outcome", values="cell")
     order = pd.MultiIndex.from_frame(table[keys].drop_duplicates())

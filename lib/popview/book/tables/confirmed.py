@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from popview.book.cells import WORD_SIGNS, interval, with_interval, words
+from popview.book.cells import WORD_SIGNS, interval, numbers, with_interval, words
 from popview.book.names import task_title
-from popview.book.page import MINUS, p_value
+from popview.book.page import p_value
 from popview.populations.flatness_factors import SETTINGS
 
 #: What tables call hyperparameters.
@@ -115,7 +115,6 @@ def searches_table(summary: pd.DataFrame) -> pd.DataFrame:
 
 def arms(comparison: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.control_arms.control_arms`, of several tasks, in points."""
-    usual = (100 * comparison["annealed_difference"]).map("{:+.2f}".format).str.replace("-", MINUS)
     return pd.DataFrame(
         {
             "task": comparison["task"].map(task_title),
@@ -129,9 +128,9 @@ def arms(comparison: pd.DataFrame) -> pd.DataFrame:
             .replace("annealed", "the annealed runs"),
             "restarts": comparison["restarts"],
             "difference": with_interval(comparison, "difference", 100.0),
-            "without the change": usual.mask(comparison["annealed_difference"].isna(), "–"),
-            "τ of the second half": comparison["tau"].map("{:.2f}".format).str.replace("-", MINUS),
-            "τ without the trend": comparison["tau_without_trend"].map("{:.2f}".format).str.replace("-", MINUS),
+            "without the change": numbers(comparison["annealed_difference"], 100.0),
+            "τ of the second half": numbers(comparison["tau"], form=".2f"),
+            "τ without the trend": numbers(comparison["tau_without_trend"], form=".2f"),
         }
     )
 

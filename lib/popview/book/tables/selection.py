@@ -4,7 +4,7 @@ import pandas as pd
 
 from popview.book.cells import of, setting, with_interval, word, words
 from popview.book.names import task_title
-from popview.book.page import MINUS, p_value
+from popview.book.page import p_value, written
 from popview.populations.comparisons import ALPHA
 from popview.populations.selection import REGRETS
 
@@ -68,8 +68,7 @@ def _range(rows: pd.DataFrame, column: str, scale: float = 1.0, digits: int = 2)
     if known.empty:
         return "undefined"
     ends = [known.loc[known[column].idxmin()], known.loc[known[column].idxmax()]][: len(known)]
-    numbers = [f"{round(scale * end[column], digits) + 0.0:.{digits}f}".replace("-", MINUS) for end in ends]
-    said = " to ".join(f"{text} ({end['algorithm']})" for text, end in zip(numbers, ends, strict=True))
+    said = " to ".join(f"{written(scale * end[column], f'.{digits}f')} ({end['algorithm']})" for end in ends)
     return said + (f"; undefined for {', '.join(others['algorithm'])}" if len(others) else "")
 
 
@@ -109,7 +108,9 @@ def choices_table(verdicts: pd.DataFrame, recency: pd.DataFrame | None = None) -
     """
     beside = {}
     if recency is not None:
-        beside["the last ten gain"] = with_interval(recency, "difference", 100, ends="difference_")
+        case = ["task", "variant", "algorithm"]
+        same = verdicts[case].merge(recency, on=case, validate="one_to_one")
+        beside["the last ten gain"] = with_interval(same, "difference", 100, ends="difference_").to_numpy()
     return pd.DataFrame(
         {
             "task": setting(verdicts),

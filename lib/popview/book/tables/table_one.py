@@ -6,7 +6,7 @@ import pandas as pd
 
 from popview.book import cells as cell_words
 from popview.book.names import landscape_title
-from popview.book.page import MINUS, p_value, signed
+from popview.book.page import p_value, signed, written
 from popview.landscapes import Landscape
 
 
@@ -24,7 +24,7 @@ def minima(landscapes: Iterable[Landscape], labels: Mapping[str, Sequence[str]])
             "landscape": landscape_title(landscape.name),
             "minimum": label,
             "at": signed(f"({', '.join(f'{x:.2f}' for x in m.location)})"),
-            "value": signed(f"{m.value:.3f}").replace(MINUS + "0.000", "0.000"),
+            "value": written(m.value, ".3f"),
             "eigenvalues of the Hessian": f"{m.eigenvalues[0]:.1f}, {m.eigenvalues[-1]:.1f}",
             "trace": f"{m.trace:.1f}",
             "escape barrier": f"{m.barrier:.3g}",

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from popview.book.cells import with_interval
-from popview.book.page import MINUS, number, p_value, raised
+from popview.book.cells import numbers, with_interval
+from popview.book.page import number, p_value, raised, signed, written
 from popview.populations.solutions import QUASI_NEWTON
 from popview.topography import FourierPathFinder
 from popview.topography.measures import SHARPNESS
@@ -27,14 +27,10 @@ MEASURES = {
 
 def small(value: float, digits: int = 2) -> str:
     """Write a loss with so many digits, a tiny one as a power of ten."""
-    if value != value:
-        return "–"
-    if abs(value) >= 100:
-        return f"{value:,.0f}".replace("-", MINUS)
-    if value == 0 or abs(value) >= 1e-4:
-        return f"{value:.{digits}g}".replace("-", MINUS)
+    if not 0 < abs(value) < 1e-4:
+        return written(value, ",.0f" if abs(value) >= 100 else f".{digits}g")
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    return f"{mantissa} × 10{raised(int(exponent))}".replace("-", MINUS)
+    return f"{signed(mantissa)} × 10{raised(int(exponent))}"
 
 
 def settings_table(tables: Mapping[str, Mapping[str, Any]], table: pd.DataFrame) -> pd.DataFrame:
@@ -141,7 +137,7 @@ def accuracy_differences(differences: pd.DataFrame, titles: Mapping[str, str]) -
                 "network": differences["network"].map(titles),
                 "solutions": differences["stage"].map(STAGE_NAMES),
                 "algorithm": differences["algorithm"],
-                "points": (100 * differences["difference"]).map("{:+.2f}".format).str.replace("-", MINUS),
+                "points": numbers(differences["difference"], 100.0),
                 "p (Holm)": differences["adjusted_p"].map(p_value),
             }
         )
