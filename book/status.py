@@ -14,7 +14,7 @@
 # # What has been run, and what is to come
 #
 # Of the {glue:text}`wanted-runs` runs at a constant learning rate, {glue:text}`done-runs` are done. With the searches that are still here they took {glue:text}`core-hours` core-hours; {glue:text}`to-come` are to come.
-# Of runs with an annealed learning rate, which confirm the comparison and replace searched ones task by task, there are
+# Of runs with an annealed learning rate, which repeat the comparison by rules fixed beforehand and replace searched ones task by task, there are
 # {glue:text}`annealed-done` of {glue:text}`annealed-wanted`. With searches and control arms all annealed runs took {glue:text}`annealed-hours` core-hours and are
 # {glue:text}`annealed-size` MB; [another page](table-ahead) has the core-hours of what is to come.
 #
@@ -152,7 +152,7 @@ glue("provenance-studied", page.provenance(studied, "study.csv", profile=profile
 # ## The software
 #
 # `````{dropdown} Versions behind this build
-# ````{table} The main packages; `requirements.lock` lists all.
+# ````{table} The main packages; the file requirements.lock lists all.
 # :name: table-environment
 # ```{glue:md} environment
 # :format: myst

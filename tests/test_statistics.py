@@ -189,6 +189,16 @@ class TestPermutation:
         assert exact_permutation(a / 10, b / 10).p_value == exact_permutation(a, b).p_value
         assert paired_permutation(a / 10, b / 10).p_value == paired_permutation(a, b).p_value
 
+    def test_pairs_that_differ_by_rounding_do_not_differ(self):
+        a = np.linspace(0.3, 0.9, 12)
+        b = a + 3e-16  # the same sums in another order
+        assert (a != b).all()
+        test = paired_permutation(b, a)
+        assert (test.estimate, test.p_value) == (0.0, 1.0)
+        found = compare({"b": b, "a": a}, [("b", "a")], margin=0.01, paired=True)["b", "a"]
+        assert (found.adjusted_p, found.verdict.word, found.verdict.direction) == (1.0, "equivalent", "level")
+        assert mean_difference(b, a, paired=True).interval == (0.0, 0.0)
+
     @pytest.mark.parametrize(("n_a", "n_b"), [(5, 5), (4, 7), (2, 3), (8, 8)])
     def test_smallest_p_is_attained_and_never_undercut(self, n_a, n_b):
         apart = exact_permutation(np.arange(n_a) + 100, np.arange(n_b)).p_value

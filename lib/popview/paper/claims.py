@@ -21,7 +21,7 @@ from popview.paper.finding import Finding
 from popview.paper.rules import DECIDERS, Computed, Factors, Results, Study, load_rules
 from popview.paper.rules.by_tasks import COMPARING, MODELS
 from popview.populations import tables
-from popview.populations.control_arms import equal_epochs
+from popview.populations.control_arms import equal_epochs, trajectories_at_equal_epochs
 from popview.populations.flatness_factors import FACTORS
 from popview.populations.outcomes import load_final_measures
 from popview.runs import grids, profiles
@@ -149,12 +149,11 @@ def task_results(profile: str) -> dict[tuple[str, str], Results | None]:
             margin = float(profiles.settings(profile, task)["margin"])
             cheaper = None
             if variant == "annealed":
-                shorter = rows["algorithm"].isin(GRADIENTS_A_STEP)
-                cheaper, longer = rows[shorter], equal_epochs(profile, task)
-                specs = [spec for spec in specs if spec.algorithm not in GRADIENTS_A_STEP] + longer
-                added = [tables.load_trajectories(longer).assign(variant=variant)] if longer else []
-                rows = pd.concat([rows[~shorter], *added], ignore_index=True)
-            results[task, variant] = Results(task, rows, margin, load_final_measures(specs), cheaper)
+                cheaper = rows[rows["algorithm"].isin(GRADIENTS_A_STEP)]
+                specs = [spec for spec in specs if spec.algorithm not in GRADIENTS_A_STEP]
+                specs += equal_epochs(profile, task)
+            level = trajectories_at_equal_epochs(rows, profile, task)
+            results[task, variant] = Results(task, level, margin, load_final_measures(specs), cheaper)
     return results
 
 

@@ -75,6 +75,18 @@ def at_equal_epochs(values: pd.DataFrame, profile: str, task: str, root: Path = 
     return values.drop(columns=shorter).assign(**{name: longer[name] for name in shorter if name in longer})
 
 
+def trajectories_at_equal_epochs(rows: pd.DataFrame, profile: str, task: str, root: Path = RESULTS) -> pd.DataFrame:
+    """Return checkpoints of one task and variant, with annealed runs of `EQUAL_EPOCHS` in place of shorter ones.
+
+    An algorithm that has fewer epochs, and no runs with all of them, is left out. Of other variants none has.
+    """
+    if set(rows["variant"]) != {"annealed"}:
+        return rows
+    specs = equal_epochs(profile, task, root)
+    longer = [load_trajectories(specs, None, root).assign(variant="annealed")] if specs else []
+    return pd.concat([rows[~rows["algorithm"].isin(GRADIENTS_A_STEP)], *longer], ignore_index=True)
+
+
 def _specs(plan: AnnealedPlan, variant: str, root: Path) -> dict[str, list[RunSpec]]:
     """Return the specs of each algorithm of which all are in the store."""
     found: dict[str, list[RunSpec]] = {}

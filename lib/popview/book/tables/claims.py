@@ -1,12 +1,14 @@
 """The ledger of claims as tables: a grid of marks, a line per claim and scale, and the rules."""
 
 import html
+import re
 from collections.abc import Collection, Mapping
 
 import pandas as pd
 
 from popview.book.names import task_title, with_variant
 from popview.book.page import signed
+from popview.book.tables.topography import MEASURES
 from popview.paper.claims import COMPUTED_SCALE, NO_SCALE, PRINTED_SCALE
 
 #: Scales that are neither a task nor a network.
@@ -96,9 +98,14 @@ def _marks(rows: pd.DataFrame) -> str:
 
 def _mark(verdict: str, told: str) -> str:
     sign, colour = _MARKS.get(verdict, ("–", "text-muted"))
-    title = html.escape(signed(told)).replace("|", "&#124;").replace("\n", "&#10;")
+    title = html.escape(signed(_named(told))).replace("|", "&#124;").replace("\n", "&#10;")
     style = f"color:var(--pst-color-{colour});font-weight:700"
     return f'<span role="img" aria-label="{verdict}" title="{title}" style="{style}">{sign}</span>'
+
+
+def _named(detail: str) -> str:
+    """Write measures of sharpness by the names that pages use."""
+    return re.sub(r"\b(" + "|".join(MEASURES) + r")\b", lambda found: f"“{MEASURES[found[0]]}”", detail)
 
 
 def full(entries: pd.DataFrame, document: str, pages: Collection[str]) -> pd.DataFrame:
@@ -121,7 +128,7 @@ def full(entries: pd.DataFrame, document: str, pages: Collection[str]) -> pd.Dat
                     "where": row["where"] if first else "",
                     "scale": "–" if scale == NO_SCALE else scale,
                     "verdict": f"**{row['verdict']}**",
-                    "numbers": signed(row["detail"].replace("|", "\\|")),
+                    "numbers": signed(_named(row["detail"]).replace("|", "\\|")),
                     "tested in": _link(row["page"], pages) if first else "",
                 }
             )
@@ -142,7 +149,7 @@ def rules(stated: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.paper.claims.rules_of_claims`: claim, evidence, rule, with the words of verdicts in italics."""
     again = stated["claim"].duplicated()
     said = stated["stated"] + (" Changed: " + stated["changed"] + ".").where(stated["changed"] != "", "")
-    words = said.str.replace(r"'([a-z ]+)'", r"*\1*", regex=True)
+    words = said.str.replace(r"(?<![a-z])'([a-z ]+)'(?![a-z])", r"*\1*", regex=True)
     return pd.DataFrame(
         {
             "claim": stated["claim"].mask(again, ""),

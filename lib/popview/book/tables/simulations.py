@@ -46,6 +46,7 @@ def detectable(table: pd.DataFrame, scale: float = 100.0) -> pd.DataFrame:
 def lucky(spread: pd.DataFrame) -> pd.DataFrame:
     """Lay out how restarts scatter, and how independent errors would: a line per task and variant, in points."""
     limit = spread["variant"].eq("base").map({True: "at most ", False: ""})
+    share = limit + with_interval(spread, "share", 100, "share_", ".0f")
     return pd.DataFrame(
         {
             "task": [with_variant(*row) for row in spread[["task", "variant"]].to_numpy()],
@@ -53,7 +54,7 @@ def lucky(spread: pd.DataFrame) -> pd.DataFrame:
             "test examples": spread["examples"].astype(int),
             "SD": with_interval(spread, "sd", 100, "sd_", ".2f"),
             "SD, independent errors": limit + spread["independent"].map(lambda value: f"{100 * value:.2f}"),
-            "share, %": limit + with_interval(spread, "share", 100, "share_", ".0f"),
+            "share, %": share.mask(spread["independent"] >= spread["sd"], "no bound"),
         }
     )
 
