@@ -577,6 +577,27 @@ class TestSearch:
         again = tuning.anneal("tiny", "digits", ("SGD",), root=root, workers=1, quiet=True)
         assert again["SGD"] == found["SGD"]
 
+    def test_the_best_finalist_is_chosen_when_cells_come_out_in_another_order(self, folder, monkeypatch):
+        """As on another machine, or where a cell was damaged and computed again."""
+        monkeypatch.setattr(tuning.workers, "run", lambda specs, **how: 0)
+        plan = annealed.AnnealedPlan("tiny", "digits")
+        cells = [spec.hyperparameters for spec in plan.expand("cell", ("SGD",))]
+        whole = {0: 0.5, 1: 0.1, 2: 0.3}  # of the three that are finalists in any order
+
+        def scored(spec, root):
+            place = cells.index(spec.hyperparameters)
+            return whole[place] if spec.variant == "finalist" else first[place]
+
+        monkeypatch.setattr(annealed, "loss_on_validation", scored)
+        first = [1.0, 2.0, 3.0, 9.0, 9.0, 9.0]
+        assert tuning.anneal("tiny", "digits", ("SGD",))["SGD"]["chosen"] == 1
+        first[:3] = [2.0, 1.0, 3.0]
+        found = tuning.anneal("tiny", "digits", ("SGD",))["SGD"]
+        assert found["chosen"] == 1
+        scores = dict(zip(found["finalists"], found["scores"]["finalist"], strict=True))
+        assert scores == pytest.approx(whole)
+        assert annealed.AnnealedPlan("tiny", "digits").choices["SGD"]["chosen"] == 1
+
     def test_weight_decay_is_what_sgd_s_search_chose(self):
         """Of algorithms that contain SGD, wherever that search has ended."""
         for task in profiles.tasks("laptop"):

@@ -50,6 +50,11 @@ class TestPValues:
         error = np.sqrt(2 * expected / 1000) + 2 / 1000
         assert (np.abs(p_values("permutation", a, b) - expected) <= 4 * error).all()
 
+    def test_without_spread_it_is_the_single_test_s(self):
+        a, b = np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]), np.array([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]])
+        assert p_values("t", a, b).tolist() == [statistics.t_test(*row).p_value for row in zip(a, b, strict=True)]
+        assert p_values("t", a, b).tolist() == [1.0, 0.0]
+
     def test_drawn_relabellings_keep_the_level(self):
         a, b = batches(4000, 20, 20, shift=0.0)
         assert np.mean(p_values("permutation", a, b) <= 0.05) == pytest.approx(0.05, abs=0.012)

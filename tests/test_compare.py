@@ -129,6 +129,8 @@ def test_a_loss_has_no_margin_and_less_is_better():
         (["SAM", "SGD", "--profile", "latop"], "did you mean 'laptop'?"),
         (["SAM", "SGD", "--variant", "aneal"], "variant of digits that is compared 'aneal': did you mean 'annealed'?"),
         (["SAM"], "Missing argument"),
+        (["SAM", "SGD", "--margin", "-1"], "--margin must be a number above 0, got -1.0"),
+        (["SAM", "SGD", "--margin", "nan"], "--margin must be a number above 0, got nan"),
     ],
 )
 def test_mistakes_are_one_line(words, message, capsys):
@@ -137,6 +139,12 @@ def test_mistakes_are_one_line(words, message, capsys):
     assert out == ""
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_rules_for_annealed_runs_are_read_for_these_alone(monkeypatch):
+    """A folder of one's own has no such file."""
+    monkeypatch.delattr(confirmation, "decisions")
+    assert "SAM against SGD" in compare_text.comparison("SAM", "SGD")
 
 
 def test_missing_trajectories_come_with_their_command(tmp_path, monkeypatch, capsys):

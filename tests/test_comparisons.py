@@ -340,6 +340,9 @@ class TestWords:
         assert checkpoints.parting(rows)["NiM-SGD"] == np.inf
         assert checkpoints.copies(rows) == []  # it parted in the other restart
         assert checkpoints.copies(rows[rows["seed"] == 0]) == ["NiM-SGD"]
+        few = rows[(rows["seed"] == 0) | (rows["algorithm"] != "NiM-SGD")]  # one restart, beside two of the others
+        assert checkpoints.copies(few) == ["NiM-SGD"]
+        assert checkpoints.parting(few).to_dict() == {"SGD": np.inf, "NiM-SGD": np.inf, "SAM": 1}
 
     def test_distances_are_those_of_twins_over_those_of_seeds(self):
         generator = np.random.default_rng(0)

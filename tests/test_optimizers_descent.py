@@ -204,6 +204,19 @@ class Test_SWA:
         with optimizer.solution():
             assert torch.equal(w, before)
 
+    @pytest.mark.parametrize("freezes", [True, False])
+    def test_the_average_is_of_all_its_models_whenever_a_parameter_is_frozen(self, freezes):
+        """One parameter moves in the first half of the steps or in the second; the other one throughout."""
+        w, v = helpers.point([2.0]), helpers.point([1.0])
+        optimizer, path = make("SWA", [w, v], lr=0.25), []
+        for step in range(6):
+            w.requires_grad_((step < 3) == freezes)
+            optimizer.step(helpers.closure_on(optimizer, lambda: (w**2 + v**2).sum()))
+            path.append((w.item(), v.item()))
+        with optimizer.solution():
+            assert [w.item(), v.item()] == pytest.approx([sum(values) / 6 for values in zip(*path, strict=True)])
+        assert (w.item(), v.item()) == path[-1]
+
 
 class Test_SGLD:
     def test_at_zero_temperature_is_sgd(self):

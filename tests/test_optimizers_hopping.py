@@ -101,6 +101,24 @@ class Test_Hops:
             ends |= set(lengths)
         assert ends == {tau} if epsilon == 0 else min(ends) < tau
 
+    @pytest.mark.parametrize("freezes", [True, False])
+    def test_a_rejected_hop_returns_what_was_frozen_or_freed_on_its_way(self, freezes):
+        w, v = helpers.point([2.0]), helpers.point([1.0])
+        optimizer = BasinHopping([w, v], perturb=Perturb("model", sphere), accept=NEVER, lr=0.1, rho=1.0, tau=4)
+        w.requires_grad_(freezes)
+        step = helpers.closure_on(optimizer, lambda: (w**2 + v**2).sum())
+        for _ in range(4):
+            optimizer.step(step)
+        minimum = w.item(), v.item()
+        for _ in range(2):
+            optimizer.step(step)
+        w.requires_grad_(not freezes)
+        optimizer.step(step)
+        assert (w.item(), v.item()) != minimum
+        optimizer.step(step)
+        assert optimizer.hops_tried == 1
+        assert (w.item(), v.item()) == minimum
+
     def test_tau_counts_every_step_of_a_hop(self):
         """First search and hops have τ = 4 steps each; noise falls on a hop's first step."""
         for name in ("NiG-BH", "NiM-BH"):

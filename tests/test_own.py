@@ -184,6 +184,41 @@ def test_a_closure_after_a_move_is_a_second_gradient():
     assert wrapped.gradient_evaluations == sam.gradient_evaluations == 6
 
 
+def test_a_second_gradient_has_the_draws_of_the_first_and_leaves_buffers_alone():
+    """As popview's own SAM has it; and gradients are cleared for a closure that does not."""
+    network = torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.BatchNorm1d(4), torch.nn.Dropout(0.5))
+    w, masks = torch.nn.Parameter(torch.tensor([[2.0]])), []
+    wrapped = Foreign([w], TwoGradients, buffers=network.buffers())
+
+    def closure() -> Tensor:
+        masks.append(network(torch.arange(6.0)[:, None]) == 0)
+        loss = (w**2).sum()
+        loss.backward()
+        return loss.detach()
+
+    wrapped.step(closure)
+    assert torch.equal(*masks)
+    assert network[1].num_batches_tracked == 1
+    assert w.item() == 2 - 0.25 * 2 * 2.5
+
+
+def test_a_scaler_is_refused():
+    scaler = torch.amp.GradScaler("cpu")
+    with pytest.raises(ValueError, match="its gradients stay scaled"):
+        Foreign([torch.nn.Parameter(torch.ones(1))], TwoGradients, scaler=scaler)
+
+
+def test_a_copy_of_a_population_moves_its_own_parameters():
+    w = torch.nn.Parameter(torch.tensor([[2.0, -1.0], [0.5, 0.1]]))
+    optimizer = Foreign([w], lambda params: torch.optim.NAdam(params, lr=0.01), population=True)
+    optimizer.step(bowl(w, optimizer))
+    v, copied = copy.deepcopy((w, optimizer))
+    for models, one in ((w, optimizer), (v, copied)):
+        one.step(bowl(models, one))
+    assert torch.equal(v, w)
+    assert v.data_ptr() != w.data_ptr()
+
+
 @pytest.mark.parametrize("name", THEIRS)
 def test_a_state_goes_on_to_the_last_bit(name):
     kind, settings = THEIRS[name]
@@ -290,6 +325,13 @@ def good(seed):
     x = torch.randn(100, 3, generator=draws)
     data = TensorDataset(x, (x.sum(1) > 0).long())
     return DatasetProblem(torch.nn.Linear(3, 2), data, data, seed, batch_size=20)
+def narrow(seed):
+    task = good(seed)
+    task.network = torch.nn.Linear(4, 2)
+    return task
+def wide(seed):
+    data = TensorDataset(torch.ones(10, 3), torch.zeros(10))
+    return DatasetProblem(torch.nn.Linear(3, 2), data, data, seed, batch_size=2, validation=1.5)
 def none(seed): ...
 def broken(seed): raise KeyError("where")
 number = 3
@@ -325,6 +367,10 @@ def test_a_task_of_ones_own_draws_by_the_restarts_seed(folder):
         ("SGD", {}, "tasks_of_mine:none", "must return a popview.tasks.problem.Problem, it returned a NoneType"),
         ("SGD", {}, "tasks_of_mine:broken", "failed for seed 0: KeyError: 'where'"),
         ("SGD", {}, "tasks_of_mine:goood", "did you mean 'good'"),
+        ("SGD", {}, "tasks_of_mine:narrow", "RuntimeError: mat1 and mat2 shapes cannot be multiplied"),
+        ("SGD", {}, "tasks_of_mine:wide", "validation must keep a part of the 10 training rows, got 1.5"),
+        ("SGD", {"lr": "{[]:1}"}, "digits", "lr"),
+        ("SGD", {"seed": "3"}, "digits", "seed is no setting of SGD: a run sets it itself"),
     ],
 )
 def test_a_mistake_is_one_line(folder, optimizer, texts, task, message):

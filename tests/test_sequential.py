@@ -148,6 +148,20 @@ class TestDyadicMean:
         low, high = scipy.stats.t.interval(0.95, 6, values.mean(), np.sqrt(variance) / 15)
         assert dyadic_mean(values, pairs).interval == pytest.approx((low, high))
 
+    def test_of_pairs_in_both_orders_each_pair_of_pairs_is_counted_once(self) -> None:
+        """As of two algorithms' models from different seeds: (0, 1) and (1, 0) are two values of the same two seeds."""
+        generator = np.random.default_rng(12)
+        pairs = np.array(list(itertools.permutations(range(5), 2)))
+        values = generator.normal(size=5)[pairs].sum(1) + generator.normal(size=20)
+        residuals = values - values.mean()
+        variance = sum(
+            residuals[p] * residuals[q]
+            for p, q in itertools.product(range(20), repeat=2)
+            if set(pairs[p].tolist()) & set(pairs[q].tolist())
+        )
+        low, high = scipy.stats.t.interval(0.95, 4, values.mean(), np.sqrt(variance) / 20)
+        assert dyadic_mean(values, pairs).interval == pytest.approx((low, high))
+
     def test_holds_the_truth_where_heights_are_sums_of_two_solutions_shares(self) -> None:
         generator, held, independent = np.random.default_rng(9), 0, 0
         everyone = np.array(list(itertools.combinations(range(24), 2)))

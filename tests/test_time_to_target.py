@@ -56,6 +56,15 @@ class TestTimeToTarget:
         found = time_to_target.time_to_target(table, level, cost=cost)
         assert found.stack().to_dict() == brute(table, level, cost)
 
+    def test_a_restart_that_was_never_run_is_no_miss(self):
+        table = trajectories()
+        few = table[(table["algorithm"] == "SGD") | (table["seed"] < 5)]
+        times = time_to_target.time_to_target(few, 0.5)
+        assert times["SAM"].isna().tolist() == [False] * 5 + [True] * 2
+        alone = time_to_target.median_times(time_to_target.time_to_target(few[few["algorithm"] == "SAM"], 0.5))
+        beside = time_to_target.median_times(times).query("algorithm == 'SAM'").reset_index(drop=True)
+        pd.testing.assert_frame_equal(beside, alone)
+
     def test_target_is_the_median_of_the_reference_s_best(self):
         table = trajectories()
         finite = table[np.isfinite(table["train_loss"]) & (table["algorithm"] == "SGD")]

@@ -1,9 +1,11 @@
 """The one error that a user's mistake raises, how a misspelt name is answered, and what an error of others says."""
 
 import re
+import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 
@@ -77,6 +79,16 @@ def last_line(message: str) -> str:
     """
     lines = message.partition("\nException raised from")[0].splitlines()
     return next((line.strip() for line in reversed(lines) if re.search(r"\w", line)), "")
+
+
+def place_of(error: BaseException) -> str:
+    """Return where an error arose, "file.py, line 9": in a reader's own code, if it passed any."""
+    popview, every = Path(__file__).parents[1], traceback.extract_tb(error.__traceback__)
+    theirs = [
+        frame for frame in every if "-packages" not in frame.filename and popview not in Path(frame.filename).parents
+    ]
+    place = (theirs or every)[-1]
+    return f"{Path(place.filename).name}, line {place.lineno}"
 
 
 def reason_of(error: BaseException, most: int = 200) -> str:

@@ -207,14 +207,14 @@ class Optimizer(Passes):
         They differ from where the optimizer stands for `SWA` (the average) and in the middle of a hop under an
         accept rule (the incumbent).
         """
-        kept = [t.clone() for t in self._models() + self._buffers()] if self._returns() is not None else None
+        kept = [t.clone() for t in self._covered() + self._buffers()] if self._returns() is not None else None
         self.finish()
         try:
             yield
         finally:
             if kept is not None:
                 with torch.no_grad():
-                    copy_where_(self._models() + self._buffers(), kept, self._everyone)
+                    copy_where_(self._covered() + self._buffers(), kept, self._everyone)
 
     @torch.no_grad()
     def finish(self) -> None:
@@ -222,7 +222,7 @@ class Optimizer(Passes):
         returned = self._returns()
         if returned is not None:
             models, buffers, where = returned
-            copy_where_([*self._models(), *self._buffers()], [*models, *buffers], where)
+            copy_where_([*self._covered(), *self._buffers()], [*models, *buffers], where)
 
     # ---------------------------------------------------------------- counters and resume
 

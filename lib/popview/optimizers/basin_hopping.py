@@ -94,6 +94,7 @@ class BasinHopping(SGD):
     )
     replays = True
     model_wide = ("rho", "tau", "epsilon", "temperature", "noise_until")
+    copied_as = "reference"
 
     def __init__(
         self,
@@ -127,6 +128,8 @@ class BasinHopping(SGD):
         return self.rule.decide is not None
 
     def _update(self, closure: Any, loss_closure: Closure | None) -> Any:
+        if self.rule.decide is not None:
+            self._reference()  # of a parameter that is trained from now on: its value when the hop began
         between = (self._place == 0) & (self._searches > 0)
         starting = between & (self.steps <= self.hyperparameter("noise_until") + 1)
         starts = bool(starting.any())
@@ -206,9 +209,9 @@ class BasinHopping(SGD):
 
     def _reference(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Models, momentum and buffers of the point that a rejected hop returns to."""
-        trained = self._trained()
-        momentum = self._of_state("reference_momentum", "zeros", trained) if self._momentum_buffers(trained) else []
-        models = self._of_state("reference", "copy", trained)
+        params = self._copied_or_trained()
+        momentum = self._of_state("reference_momentum", "zeros", params) if self._momentum_buffers(params) else []
+        models = self._of_state("reference", "copy", params)
         return models, momentum, members_of(self._kept_buffers, self.population)
 
     def _make_state(self) -> None:
@@ -219,8 +222,8 @@ class BasinHopping(SGD):
     def _keep(self, where: Tensor) -> None:
         if self.rule.decide is not None:
             models, momentum, buffers = self._reference()
-            copy_where_(models, self._models(), where)
-            copy_where_(momentum, self._momentum_buffers(self._trained()), where)
+            copy_where_(models, self._covered(), where)
+            copy_where_(momentum, self._momentum_buffers(self._copied_or_trained()), where)
             copy_where_(buffers, self._buffers(), where)
 
     def _end(self, ended: Tensor, evaluate: Closure) -> None:
@@ -228,8 +231,8 @@ class BasinHopping(SGD):
         if self.rule.decide is not None and tried.any():
             rejected = tried & ~self._accepts(evaluate, tried)
             models, momentum, buffers = self._reference()
-            copy_where_(self._models(), models, rejected)
-            copy_where_(self._momentum_buffers(self._trained()), momentum, rejected)
+            copy_where_(self._covered(), models, rejected)
+            copy_where_(self._momentum_buffers(self._copied_or_trained()), momentum, rejected)
             copy_where_(self._buffers(), buffers, rejected)
         else:
             rejected = torch.zeros_like(tried)
@@ -245,7 +248,7 @@ class BasinHopping(SGD):
             self.counts["loss_evaluations"] += tried
             return evaluate()
 
-        here = [*self._models(), *self._buffers()]
+        here = [*self._covered(), *self._buffers()]
         candidates = [t.clone() for t in here]
         candidate_score = self._losses(lambda: self.rule.score(counted))
         models, _, buffers = self._reference()

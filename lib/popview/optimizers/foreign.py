@@ -1,15 +1,13 @@
 """Optimizers that are not popview's, behind the same `step`: any `torch.optim.Optimizer`; its gradients are counted."""
 
 import inspect
-import traceback
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from popview.common.errors import UsageError, check_name, reason_of
+from popview.common.errors import UsageError, check_name, place_of, reason_of
 from popview.common.named_code import imported_object
 from popview.optimizers.base import Closure, InShort, Optimizer
 
@@ -19,7 +17,9 @@ class Foreign(Optimizer):
 
     The gradient is evaluated once before the other's step, which then finds it in ``.grad``. Where the other's step
     takes a closure, it gets one: its first call returns the loss that is known, as long as the model has not moved, and
-    each further call evaluates the gradient anew and is counted (as those of `torch.optim.LBFGS` are).
+    each further call evaluates the gradient anew and is counted (as those of `torch.optim.LBFGS` are). As with
+    popview's own optimizers such a call finds cleared gradients, repeats the first one's random draws, and leaves
+    `buffers` alone.
 
     Parameters
     ----------
@@ -28,6 +28,11 @@ class Foreign(Optimizer):
         norms does not mix the models. A further call of the closure then evaluates all models for the sake of one.
     build : callable
         Parameters of a model → the other optimizer.
+
+    Raises
+    ------
+    ValueError
+        If there is a gradient scaler: only popview's own optimizers unscale.
 
     Examples
     --------
@@ -51,6 +56,8 @@ class Foreign(Optimizer):
         self, params: Iterable[Any], build: Callable[[list[Tensor]], torch.optim.Optimizer], **others: Any
     ) -> None:
         super().__init__(params, {"lr": 0.0}, **others)
+        if self.scaler is not None:
+            raise ValueError("scaler does not go with an optimizer that is not popview's: its gradients stay scaled")
         #: Tensors of each model; in a population they share the memory of its rows.
         self.own: list[list[Tensor]] = [self._trained()]
         if self.population:
@@ -59,7 +66,7 @@ class Foreign(Optimizer):
         self.takes_closure = bool(inspect.signature(self.others[0].step).parameters)
 
     def _update(self, closure: Any, loss_closure: Closure | None) -> Any:
-        loss = self._pass(closure)
+        loss = self._first_pass(closure)
         losses = torch.as_tensor(loss).detach().reshape(self.size)
         gradients = self._gradients()
         for i, (other, models) in enumerate(zip(self.others, self.own, strict=True)):
@@ -71,9 +78,8 @@ class Foreign(Optimizer):
             except UsageError:
                 raise
             except Exception as error:
-                place = traceback.extract_tb(error.__traceback__)[-1]
-                where = f"{Path(place.filename).name}, line {place.lineno}"
-                raise UsageError(f"step failed in {where}: {type(error).__name__}: {reason_of(error)}") from error
+                said = f"{type(error).__name__}: {reason_of(error)}"
+                raise UsageError(f"step failed in {place_of(error)}: {said}") from error
         return loss
 
     def _gradients(self) -> list[Tensor | None]:
@@ -94,11 +100,20 @@ class Foreign(Optimizer):
             if calls == 1 and all(map(torch.equal, models, before)):
                 _hand_over(gradients, models, i)
                 return loss
-            found = torch.as_tensor(self._pass(closure, counted)).detach().reshape(self.size)[i]
+            with self._replayed():
+                evaluated = self._pass(self._again(closure), counted)
+            found = torch.as_tensor(evaluated).detach().reshape(self.size)[i]
             _hand_over(self._gradients(), models, i)
             return found
 
         return again
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take up a copy: the models' tensors share the memory of its parameters, as the original's do."""
+        super().__setstate__(state)
+        for i, models in enumerate(self.own if self.population else []):
+            for q, p in zip(models, self._trained(), strict=True):
+                q.data = p.detach()[i]
 
     def _kind(self) -> str:
         return f"{type(self.others[0]).__module__}:{type(self.others[0]).__name__}"

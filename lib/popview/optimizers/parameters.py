@@ -37,6 +37,8 @@ class Parameters(torch.optim.Optimizer):
 
     #: Hyperparameters that may differ between param groups; the others belong to the model as a whole.
     per_group: tuple[str, ...] = ("lr", "momentum", "weight_decay")
+    #: Key of `state` under which an algorithm keeps copies of the parameters; empty where it keeps none.
+    copied_as = ""
 
     def __init__(self, params: Iterable, defaults: dict[str, Any], population: bool) -> None:
         self.population = check_switch("population", population)
@@ -104,6 +106,14 @@ class Parameters(torch.optim.Optimizer):
     def _models(self) -> list[Tensor]:
         """Views of the trained parameters, dimension 0 indexing models."""
         return members_of(self._trained(), self.population)
+
+    def _copied_or_trained(self) -> list[Tensor]:
+        """Parameters that `_of_state` has copied under `copied_as`, frozen since or not, and all that are trained."""
+        return [p for p in self._params() if p.requires_grad or (p in self.state and self.copied_as in self.state[p])]
+
+    def _covered(self) -> list[Tensor]:
+        """Views of `_copied_or_trained`, dimension 0 indexing models."""
+        return members_of(self._copied_or_trained(), self.population)
 
     def _moved(self) -> list[Tensor]:
         """Views of the parameters in motion, dimension 0 indexing models."""

@@ -49,20 +49,23 @@ class SWA(SGD):
         "{cite:t}`izmailov2018`, which the paper lacks", "SGD's; the mean of models on its way is returned"
     )
     model_wide = ("average_from", "average_every")
+    copied_as = "average"
 
     def __init__(self, params: Iterable, *, average_from: int = 0, average_every: int = 1, **others: Any) -> None:
         super().__init__(params, average_from=average_from, average_every=average_every, **others)
         self._averaged = 0
 
     def _descend(self) -> None:
+        if self._averaged:
+            self._average()  # of a parameter that is trained from now on: its value in all models so far
         super()._descend()
         late = self.steps - self.hyperparameter("average_from")
         if late > 0 and late % self.hyperparameter("average_every") == 0:
             self._averaged += 1
-            torch._foreach_lerp_(self._average(), self._models(), 1 / self._averaged)
+            torch._foreach_lerp_(self._average(), self._covered(), 1 / self._averaged)
 
     def _average(self) -> list[Tensor]:
-        return self._of_state("average", "copy", self._trained())
+        return self._of_state("average", "copy", self._copied_or_trained())
 
     def _make_state(self) -> None:
         super()._make_state()

@@ -105,16 +105,22 @@ def distinct(chosen: pd.DataFrame) -> pd.Series:
 
 
 def copies(trajectories: pd.DataFrame, reference: str = "SGD") -> list[str]:
-    """Return the algorithms whose training losses are the reference's at every checkpoint of every restart."""
-    apart = _apart(trajectories, reference).any()
-    return [str(name) for name in apart.index[~apart] if name != reference]
+    """Return the algorithms whose training losses are the reference's at every checkpoint that both have."""
+    apart = _apart(trajectories, reference)
+    alike = ~(apart == 1).any() & apart.notna().any()
+    return [str(name) for name in alike.index[alike] if name != reference]
 
 
 def _apart(trajectories: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Say for each seed and epoch (rows) which algorithms' training losses (columns) are not the reference's."""
+    """Say for each seed and epoch (rows) which algorithms' training losses (columns) are not the reference's.
+
+    1 where they are not (one that is NaN is not), 0 where they are, NaN where an algorithm has no checkpoint.
+    """
     losses = trajectories.pivot_table(index=["seed", "epoch"], columns="algorithm", values="train_loss", sort=False)
     known = losses.dropna(subset=[reference])  # fewer epochs have checkpoints in between
-    return known.ne(known[reference], axis=0)
+    there = trajectories.groupby(["seed", "epoch", "algorithm"]).size().unstack("algorithm")
+    there = there.reindex(index=known.index, columns=known.columns).notna()
+    return known.ne(known[reference], axis=0).astype(float).where(there)
 
 
 def parting(trajectories: pd.DataFrame, reference: str = "SGD") -> pd.Series:
@@ -143,5 +149,6 @@ def parting(trajectories: pd.DataFrame, reference: str = "SGD") -> pd.Series:
     check_name("reference", reference, list(trajectories["algorithm"].unique()))
     apart = _apart(trajectories, reference)
     epochs = apart.index.get_level_values("epoch").to_numpy(dtype=float)
-    first = apart.apply(lambda column: pd.Series(np.where(column, epochs, np.inf), index=column.index))
+    first = apart.apply(lambda column: pd.Series(np.where(column == 1, epochs, np.inf), index=column.index))
+    first = first.where(apart.notna())
     return first.groupby("seed").min().max()

@@ -307,9 +307,11 @@ def all_pairs(population: pd.DataFrame, margin: float | None, value: str = "test
     Returns
     -------
     DataFrame
-        As `against`, and ``pooled_p``.
+        As `against`, and ``pooled_p``; without rows where there is one algorithm.
     """
     pooled = pairwise(population, list(population["algorithm"].unique()), value)
+    if pooled.empty:
+        return pooled
     pairs = list(zip(pooled["a"], pooled["b"], strict=True))
     sides = [max(joined_later(name) + is_own(name) for name in pair) for pair in pairs]
     return against_apart(per_restart(population, value), pairs, sides, margin).assign(pooled_p=pooled["pooled_p"])

@@ -37,7 +37,7 @@ def noise_outcomes(profile: str, task: str, root: Path = RESULTS) -> pd.DataFram
 
 def _restarts(spec: GridSpec, root: Path) -> pd.DataFrame:
     measured = load_final_measures([spec], root)
-    last = store.load(spec, root).to_pandas().groupby("seed")["train_loss"].last()
+    last = store.load(spec, root).to_pandas().groupby("seed").nth(-1).set_index("seed")["train_loss"]
     given = spec.hyperparameters
     rho = given.get("rho", np.nan)
     noisy = {"rho": rho, "displacement": rho * (given["lr"] if spec.algorithm.startswith("NiG") else 1)}

@@ -62,6 +62,8 @@ def time_to_target(
 ) -> pd.DataFrame:
     """Return what each restart has paid at its first checkpoint that reaches the level; infinite where none does.
 
+    Where an algorithm has no restart of a seed the entry is NaN.
+
     Known to the distance between checkpoints, and never too early. What an accept rule pays in loss evaluations is not
     in the gradient evaluations.
 
@@ -74,7 +76,8 @@ def time_to_target(
     finite = _finite(trajectories, value)
     reached = finite[finite[value] >= level]
     first = reached.groupby(["seed", "algorithm"])[cost].min().unstack()
-    table = first.reindex(index=seeds, columns=algorithms).astype(float).fillna(np.inf)
+    there = trajectories.groupby(["seed", "algorithm"]).size().unstack().reindex(index=seeds, columns=algorithms)
+    table = first.reindex(index=seeds, columns=algorithms).astype(float).fillna(np.inf).where(there.notna())
     return table.rename_axis(index="seed", columns="algorithm")
 
 
@@ -93,11 +96,12 @@ def median_times(times: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     ----------
     Thompson 1936, Annals of Mathematical Statistics 7, 122: confidence ranges for the median from order statistics.
     """
-    n = len(times)
-    cut = int(scipy.stats.binom.ppf((1 - level) / 2, n, 0.5))  # the largest k with P(fewer than k below) in the tail
     rows = []
     for name in times.columns:
-        ordered = np.sort(times[name].to_numpy())
+        ordered = np.sort(times[name].dropna().to_numpy())
+        n = len(ordered)
+        # the largest k with P(fewer than k below) in the tail
+        cut = int(scipy.stats.binom.ppf((1 - level) / 2, n, 0.5))
         low, high = (ordered[cut - 1], ordered[n - cut]) if cut else (0.0, np.inf)
         row = {"algorithm": name, "restarts": n, "missed": int(np.isinf(ordered).sum())}
         rows.append(row | {"median": float(np.median(ordered)), "low": float(low), "high": float(high)})

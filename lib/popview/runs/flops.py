@@ -106,11 +106,11 @@ def _example(task: str, model_text: str) -> Example:
     model = json.loads(model_text)
     given = model_settings(task, model)
     if task == "digits":
-        problem = digits.Digits([0], hidden=given["hidden"], batch_size=given["batch_size"])
+        problem = digits.Digits([0], **{name: given[name] for name in ("hidden", "batch_size", "batch_norm")})
         minibatch = next(problem.minibatches(0))
         forward, gradient = _flops(lambda: problem.loss(minibatch).sum())
-        weights = sum(p.numel() * p.element_size() for p in problem.parameters)
-        return Example(forward / given["batch_size"], gradient / given["batch_size"], 0, weights, False)
+        weights = sum(t.numel() * t.element_size() for t in [*problem.parameters, *problem.buffers])
+        return Example(forward / given["batch_size"], gradient / given["batch_size"], 0, weights, given["batch_norm"])
     with torch.device("meta"):
         built: Any = network(task, model)
         below = 0.0

@@ -5,7 +5,7 @@ of itself is compared with these, and never leads to code.
 """
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +180,9 @@ def stored(
     if name != algorithm and current:
         check_name(f"optimizer with results on {task}", name, sorted({one.shown for one in current}))
     old = f" ({len(every)} files are of other code or another budget)" if every else ""
-    raise UsageError(f"no results of {name} on {task} as it is now{old}: compute them with `{now.command}`")
+    texts = dict(part.split("=", 1) for part in name.split(" ")[1:] if "=" in part)
+    command = replace(now, hyperparameters=texts).command
+    raise UsageError(f"no results of {name} on {task} as it is now{old}: compute them with `{command}`")
 
 
 def _without_repeats(specs: list[OwnSpec]) -> list[OwnSpec]:

@@ -54,6 +54,8 @@ def run_own(
         specs = own_specs(task, optimizer, given, stacked=stacked, **scale)
     else:
         check_name("optimizer", optimizer, ALGORITHMS)
+        if ours := sorted({"seed", "population", "buffers", "scaler", "process_group", "params"} & given.keys()):
+            raise UsageError(f"{ours[0]} is no setting of {optimizer}: a run sets it itself")
         specs = own_specs(task, optimizer, given, stacked=not is_reference(task), **scale)
         unattached(specs[0])  # refuses a setting
     new = workers.run(specs, root=root, **options)
@@ -83,7 +85,7 @@ def _value(text: str) -> Any:
     """Return the value that a text spells: a number, True, None, a list, …; or the text."""
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return {"true": True, "false": False}.get(text, text)
     if not isinstance(value, bool | int | float | str | list | tuple | None):
         raise UsageError(f"{text} is no number, text, list, True, False or None")

@@ -170,7 +170,9 @@ def anneal(
         entry: dict[str, Any] = {"of": plan.record_of(one), "finalists": best[: annealed.FINALISTS]}
         _record(profile, task, one, entry, "-annealed")
         found[one] = entry | {"cells": plan.cells(one), "scores": {"cell": scores}}
-    plan = annealed.AnnealedPlan(profile, task)  # which reads what has just been written
+    plan = annealed.AnnealedPlan(profile, task)  # which reads what is written now: a search that has chosen stays
+    for one in names:
+        found[one]["finalists"] = plan.choices[one]["finalists"]
     last = {one: plan.expand("finalist", (one,)) for one in names}
     workers.run([spec for runs in last.values() for spec in runs], root=root, **options)
     for one, runs in last.items():
@@ -199,7 +201,7 @@ def _record(profile: str, task: str, algorithm: str, entry: dict[str, Any], kind
     with writing(file), claim(file.with_suffix(".lock"), wait=True):
         searches = profiles.searches(f"{profile}{kind}")
         known = searches.setdefault(task, {}).get(algorithm, {})
-        if known.get("of") != entry["of"] or "chosen" in entry:
+        if known.get("of") != entry["of"] or "chosen" in entry or "chosen" not in known:
             searches[task][algorithm] = entry
         part = file.with_suffix(".part")
         part.write_text(json.dumps(searches, indent=1, sort_keys=True) + "\n", "utf-8")

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from popview.common import processes, tensor_files
 from popview.common.endings import code_of
-from popview.common.errors import Unavailable, Unfinished, UsageError, check_name
+from popview.common.errors import Unavailable, Unfinished, UsageError, check_name, place_of, reason_of
 from popview.common.files import writing
 from popview.common.folders import RESULTS
 from popview.common.locks import abandoned, claim, is_held
@@ -243,11 +243,12 @@ def _compute(spec: Part, root: Path, keep_weights: bool, every: float) -> Outcom
             return absent
     except UsageError as error:
         return error
-    except (OSError, MemoryError, RuntimeError) as error:
-        ending = code_of(error)
-        if ending is None:
+    except Exception as error:
+        ending = code_of(error) if isinstance(error, OSError | MemoryError | RuntimeError) else None
+        if ending is None and not spec.readers:
             raise
-        return UsageError(f"{spec.algorithm} on {spec.task}, seed {spec.seed}: {ending[1]}")
+        told = f"failed in {place_of(error)}: {type(error).__name__}: {reason_of(error)}"
+        return UsageError(f"{spec.algorithm} on {spec.task}, seed {spec.seed}: {ending[1] if ending else told}")
 
 
 def _reuse(part: Any, root: Path) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from popview.common.errors import check_name
 from popview.common.seeds import draws
+from popview.statistics.classical import t_test
 from popview.statistics.permutation import _relabellings, _two_sided
 from popview.statistics.results import Array, finite_array
 
@@ -95,7 +96,11 @@ def mann_whitney_batch(a: Array, b: Array, seed: int) -> Array:
 
 def t_batch(a: Array, b: Array, seed: int) -> Array:
     """Return the p-values of `t_test` for two batches."""
-    return scipy.stats.ttest_ind(a, b, axis=1).pvalue
+    found, varied = np.empty(len(a)), (np.ptp(a, axis=1) > 0) | (np.ptp(b, axis=1) > 0)
+    found[varied] = scipy.stats.ttest_ind(a[varied], b[varied], axis=1).pvalue
+    for row in np.flatnonzero(~varied):
+        found[row] = t_test(a[row], b[row]).p_value
+    return found
 
 
 def permutation_batch(a: Array, b: Array, seed: int) -> Array:

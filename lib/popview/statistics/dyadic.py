@@ -11,9 +11,9 @@ from popview.statistics.results import Result, finite_array, student
 def dyadic_mean(values: ArrayLike, pairs: ArrayLike, *, level: float = 0.95, unit: str = "solution") -> Result:
     """Return the mean of values of pairs, with an interval that holds where pairs that share a member are alike.
 
-    The variance of the mean sums the products of the residuals of all pairs of pairs with a common member. It is never
-    taken as smaller than for independent pairs. Student's t has as many degrees of freedom as there are members, less
-    one.
+    The variance of the mean sums the products of the residuals of all pairs of pairs with a common member. Values of
+    one pair, in either order of its members, belong together. The variance is never taken as smaller than for
+    independent pairs. Student's t has as many degrees of freedom as there are members, less one.
 
     Parameters
     ----------
@@ -56,6 +56,7 @@ def dyadic_mean(values: ArrayLike, pairs: ArrayLike, *, level: float = 0.95, uni
         raise ValueError(f"pairs must have 3 members or more, got {len(names)}")
     residuals = numbers - numbers.mean()
     sums = np.bincount(places.ravel(), weights=np.repeat(residuals, 2))
-    alone = float((residuals**2).sum())
+    _, pair = np.unique(np.sort(ends, axis=1), axis=0, return_inverse=True)
+    alone = float((np.bincount(pair.ravel(), weights=residuals) ** 2).sum())
     error = sqrt(max(float((sums**2).sum()) - alone, alone)) / len(numbers)
     return student(float(numbers.mean()), error, len(names) - 1, level, (len(names),), unit)

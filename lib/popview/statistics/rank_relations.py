@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from popview.common.errors import of_the_book
 from popview.statistics.jackknife import jackknife
-from popview.statistics.results import Result, finite_array, interval_columns
+from popview.statistics.results import Result, aligned_samples, finite_array, interval_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 def kendall(x: ArrayLike, y: ArrayLike, *, level: float = 0.95, unit: str = "restart") -> Result:
     """Return Kendall's τ_b of two columns, with the jackknife's interval over their rows; see `mean_kendall`.
 
+    Of two pandas Series the entries of one label belong together.
+
     Examples
     --------
     >>> from popview.statistics import kendall
     >>> kendall([1, 2, 3, 4], [1, 3, 2, 4]).estimate
     0.6666666666666666
     """
-    return mean_kendall(finite_array(x, "x")[None], finite_array(y, "y")[None], level=level, unit=unit)
+    first, second = aligned_samples(x, y)
+    return mean_kendall(first[None], second[None], level=level, unit=unit)
 
 
 def mean_kendall(x: ArrayLike, y: ArrayLike, *, level: float = 0.95, unit: str = "restart") -> Result:
@@ -134,7 +137,11 @@ def granulated_tau(
     rows: list[dict[str, Any]] = []
     for name in names:
         others = [other for other in settings if other != name and (other == restart or other in names)]
-        number = settings.groupby(others, sort=False).ngroup().to_numpy() if others else np.zeros(len(settings), int)
+        number = (
+            settings.groupby(others, sort=False, dropna=False).ngroup().to_numpy()
+            if others
+            else np.zeros(len(settings), int)
+        )
         order = np.argsort(number, kind="stable")
         x, y = (values[name if values.ndim == 2 else slice(None)].to_numpy() for values in (measure, outcome))
         for group in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):

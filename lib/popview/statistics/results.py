@@ -162,10 +162,23 @@ def pooled(values: ArrayLike, name: str) -> Array:
 
 
 def paired_samples(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
+    """Return two samples whose entries belong together, as `aligned_samples`, of one measure.
+
+    Values of a pair that differ by `rounding` at most are made equal: which sign such a difference has means nothing.
+
+    Raises
+    ------
+    ValueError
+        As `aligned_samples`.
+    """
+    first, second = aligned_samples(a, b)
+    return first, np.where(np.abs(first - second) <= rounding(first, second), first, second)
+
+
+def aligned_samples(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     """Return two samples whose entries belong together; one number as `b` stands beside every entry of `a`.
 
-    Of two pandas Series those of one label do, in the order of the first; else those of one place. Values of a pair
-    that differ by `rounding` at most are made equal: which sign such a difference has means nothing.
+    Of two pandas Series those of one label do, in the order of the first; else those of one place.
 
     Raises
     ------
@@ -177,11 +190,11 @@ def paired_samples(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     if first.size != second.size:
         raise ValueError(f"a and b are paired, but a has {first.size} values and b {second.size}")
     labels, others = (getattr(values, "index", None) if hasattr(values, "reindex") else None for values in (a, b))
-    if not (labels is None or others is None or labels.equals(others)):
-        if not (labels.is_unique and others.is_unique and labels.isin(others).all()):
-            raise ValueError("a and b are paired by their index, but its labels are not the same, each once in both")
-        second = second[others.get_indexer(labels)]
-    return first, np.where(np.abs(first - second) <= rounding(np.stack([first, second])), first, second)
+    if labels is None or others is None or labels.equals(others):
+        return first, second
+    if not (labels.is_unique and others.is_unique and labels.isin(others).all()):
+        raise ValueError("a and b are paired by their index, but its labels are not the same ones, each once in both")
+    return first, second[others.get_indexer(labels)]
 
 
 def check_fraction(value: float, name: str) -> None:

@@ -192,8 +192,10 @@ class Digits(Problem):
     def sizes(cls, task: Task, model: Mapping[str, Any]) -> Sizes:
         """Return how many images a run evaluates: every split is its own sample, and all test images are corrupted."""
         test, rest, *unseen = (len(rows) for rows in _rows(model.get("classes", task.classes)))
-        train = rest - rest // VALIDATION
-        known = Sizes(train, train, rest // VALIDATION, test, test, unseen=sum(unseen))
+        train, validation = rest - rest // VALIDATION, rest // VALIDATION
+        if model.get("shared") and not model.get("fixed_validation"):
+            validation //= 2
+        known = Sizes(train, train, validation, test, test, unseen=sum(unseen))
         known = known._replace(clean=test, corruptions=len(CORRUPTIONS))
         known = known._replace(corrupted_losses=known.corrupted)
         return known._replace(measured=train, curved=train, inputs=test, statistics=train)

@@ -67,7 +67,7 @@ class DatasetProblem(Supervised):
     Raises
     ------
     UsageError
-        If there is no whole minibatch.
+        If there is no whole minibatch, or a number or label is out of range.
 
     Examples
     --------
@@ -92,7 +92,9 @@ class DatasetProblem(Supervised):
     ) -> None:
         super().__init__(network, multilabel=False, macro=macro, precision="float32")
         inputs, labels = _whole(train)
-        kept = round(validation * len(labels))
+        kept = round(validation * len(labels)) if 0 < validation < 1 else 0
+        if not 0 < kept < len(labels):
+            raise UsageError(f"validation must keep a part of the {len(labels)} training rows, got {validation}")
         rows = draw_split(len(labels), len(labels) - kept, kept, seed)
         self._splits = {split: (inputs[rows[split]], labels[rows[split]]) for split in ("train", "validation")}
         self._splits["test"] = _whole(test)

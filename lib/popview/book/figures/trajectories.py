@@ -168,7 +168,7 @@ def reached(
     figure, panels = style.canvas(width, 190, len(times), columns=2)
     for axes, (key, table) in zip(panels, times.items(), strict=True):
         for algorithm in (name for name in algorithms if name in table):
-            ordered = np.sort(table[algorithm].to_numpy())
+            ordered = np.sort(table[algorithm].dropna().to_numpy())
             known = ordered[np.isfinite(ordered)]
             heights = 100 * np.arange(len(known) + 1) / len(ordered)
             across = np.concatenate([[0.0], known, [budgets[key]]])
