@@ -167,7 +167,7 @@ def power_table(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float =
             "test": rows["test"],
             "least p (Holm)": rows["smallest_adjusted_p"].map(p_value),
             "detectable, points": (scale * rows["detectable"]).map("{:.2f}".format).str.replace("inf", "∞"),
-            "r by seed": rows["correlation"],
+            "r by seed": numbers(rows["correlation"], form=".2f"),
             "ICC of the first": with_interval(rows, "icc", ends="icc_", form=".2f"),
             "its models": rows["models"],
             "worth": rows["effective"].map("{:.0f}".format),
