@@ -198,8 +198,8 @@ glue("margins", ", ".join(f"±{value:g} on {task_title(name)}" for name, value i
 # ## What is not settled, and how far to trust it
 #
 # - **Small networks, cut off early.** SGD ends at {glue:text}`ends-learning` (whole test set, default settings), and sharpness-aware minimization (SAM) on
-#   GoEmotions had not finished. The first comparison with decaying learning rates is
-#   whole but on GoEmotions, where it is [under way](status.ipynb). [The tasks](tasks.ipynb)
+#   GoEmotions had not finished; with a searched, falling rate [it does](cost-of-sam.ipynb). The first comparison with such rates
+#   is whole but on GoEmotions, where it is [under way](status.ipynb). [The tasks](tasks.ipynb)
 # - **Few runs:** {glue:text}`runs`. So large a difference to SGD had to be, in points, to be found four times in five with default
 #   settings, by the most and by the least certain comparison: {glue:text}`blind` ([all](table-missed)). An optimizer whose
 #   difference is surely below the *margin* is called the same: {glue:text}`margins` points.
