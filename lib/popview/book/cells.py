@@ -44,16 +44,16 @@ def with_interval(
     rows: pd.DataFrame, estimate: str = "mean", scale: float = 1.0, ends: str = "", form: str = "+.2f"
 ) -> pd.Series:
     """Write estimates as "+0.12 [+0.08, +0.16]", from the columns `estimate`, ``<ends>low`` and ``<ends>high``."""
-    return numbers(rows[estimate], scale, form) + " " + interval(rows, scale, ends, form)
+    return without_interval(rows[estimate], scale, form) + " " + interval(rows, scale, ends, form)
 
 
 def interval(rows: pd.DataFrame, scale: float = 1.0, ends: str = "", form: str = "+.2f") -> pd.Series:
     """Write intervals as "[+0.08, +0.16]", from the columns ``<ends>low`` and ``<ends>high``."""
-    low, high = (numbers(rows[f"{ends}{end}"], scale, form) for end in ("low", "high"))
+    low, high = (without_interval(rows[f"{ends}{end}"], scale, form) for end in ("low", "high"))
     return "[" + low + ",\u00a0" + high + "]"
 
 
-def numbers(values: pd.Series, scale: float = 1.0, form: str = "+.2f") -> pd.Series:
+def without_interval(values: pd.Series, scale: float = 1.0, form: str = "+.2f") -> pd.Series:
     """Write numbers as `popview.book.page.written` does."""
     return values.map(lambda value: written(scale * value, form)).astype(str)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from popview.book.cells import WORD_SIGNS, interval, numbers, setting, waits, with_interval, word, words
+from popview.book.cells import WORD_SIGNS, interval, setting, waits, with_interval, without_interval, word, words
 from popview.book.names import task_title
 from popview.book.page import p_value
 from popview.populations.comparisons import ALPHA
@@ -111,7 +111,7 @@ def repeats(comparison: pd.DataFrame) -> pd.DataFrame:
 
 def verdicts_by_outcome(comparison: pd.DataFrame) -> pd.DataFrame:
     """Lay out `popview.populations.outcomes.against_by_outcome`: one line per comparison, a column per outcome."""
-    cells = words(comparison).map(WORD_SIGNS) + "\u00a0" + numbers(comparison["difference"], 100.0)
+    cells = words(comparison).map(WORD_SIGNS) + "\u00a0" + without_interval(comparison["difference"], 100.0)
     table = comparison.assign(cell=cells)
     keys = ["task", "variant", "comparison"]
     wide = table.pivot(index=keys, columns="outcome", values="cell")
@@ -167,7 +167,7 @@ def power_table(comparison: pd.DataFrame, clusters: pd.DataFrame, scale: float =
             "test": rows["test"],
             "least p (Holm)": rows["smallest_adjusted_p"].map(p_value),
             "detectable, points": (scale * rows["detectable"]).map("{:.2f}".format).str.replace("inf", "∞"),
-            "r by seed": numbers(rows["correlation"], form=".2f"),
+            "r by seed": without_interval(rows["correlation"], form=".2f"),
             "ICC of the first": with_interval(rows, "icc", ends="icc_", form=".2f"),
             "its models": rows["models"],
             "worth": rows["effective"].map("{:.0f}".format),

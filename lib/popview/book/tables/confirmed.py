@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from popview.book.cells import WORD_SIGNS, interval, numbers, with_interval, words
+from popview.book.cells import WORD_SIGNS, interval, with_interval, without_interval, words
 from popview.book.names import task_title
 from popview.book.page import p_value
 from popview.populations.flatness_factors import SETTINGS
@@ -128,9 +128,9 @@ def arms(comparison: pd.DataFrame) -> pd.DataFrame:
             .replace("annealed", "the annealed runs"),
             "restarts": comparison["restarts"],
             "difference": with_interval(comparison, "difference", 100.0),
-            "without the change": numbers(comparison["annealed_difference"], 100.0),
-            "τ of the second half": numbers(comparison["tau"], form=".2f"),
-            "τ without the trend": numbers(comparison["tau_without_trend"], form=".2f"),
+            "without the change": without_interval(comparison["annealed_difference"], 100.0),
+            "τ of the second half": without_interval(comparison["tau"], form=".2f"),
+            "τ without the trend": without_interval(comparison["tau_without_trend"], form=".2f"),
         }
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from popview.book.cells import numbers, with_interval
+from popview.book.cells import with_interval, without_interval
 from popview.book.page import number, p_value, raised, signed, written
 from popview.populations.solutions import QUASI_NEWTON
 from popview.topography import FourierPathFinder
@@ -137,7 +137,7 @@ def accuracy_differences(differences: pd.DataFrame, titles: Mapping[str, str]) -
                 "network": differences["network"].map(titles),
                 "solutions": differences["stage"].map(STAGE_NAMES),
                 "algorithm": differences["algorithm"],
-                "points": numbers(differences["difference"], 100.0),
+                "points": without_interval(differences["difference"], 100.0),
                 "p (Holm)": differences["adjusted_p"].map(p_value),
             }
         )
