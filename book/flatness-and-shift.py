@@ -15,15 +15,14 @@
 #
 # On Digits sharper minima have the higher test error, by {glue:text}`worse` of sharpness: rank correlations of
 # {glue:text}`varied` where one setting varies. But settings that give flatter minima also give a lower training loss. With that taken
-# out, measures contradict each other where {glue:text}`contradicting`: some say that sharper is worse, others that it is better. Where
-# {glue:text}`agreeing`, none says better (95 % intervals over five seeds). Averaged over the four settings, sharper is worse by
-# {glue:text}`sure-number` of them, better by {glue:text}`sure-less-number`, and by {glue:text}`unsure-number` there is no telling. On corrupted images, beyond training loss and clean error, sharper is worse by
+# out, measures contradict each other on whether sharper is worse where {glue:text}`contradicting`. Where {glue:text}`agreeing`,
+# none says that it is better (95 % intervals over five seeds). On corrupted images, beyond training loss and clean error, sharper is worse by
 # {glue:text}`sure-robust-number` of the five and better by {glue:text}`sure-robust-less-number`.
 #
 # ```{glue:figure} relations
 # :name: figure-flatness-relations
 #
-# Rank correlation (Kendall's τ) of five measures of sharpness with the error on clean test images of Digits, by the setting that alone varies, with 95 % intervals, hidden where smaller than the mark. Uphill, noise: how much a small step raises the loss; by weight: in proportion to each weight. Training loss taken out: from measure and error we subtract what a line in the logarithm of the training loss predicts, with the slope of just these runs. The text counts what is sure after Holm's correction.
+# Rank correlation (Kendall's τ) of five measures of sharpness with the error on clean test images of Digits, by the setting that alone varies, with 95 % intervals, hidden where smaller than the mark. Uphill, noise: how much a small step raises the loss; by weight: in proportion to each weight. Training loss taken out: from measure and error we subtract what a line in the logarithm of the training loss predicts, with the slope of just these runs. The text counts what is sure: here by these intervals, of corrupted images and of averages after Holm's correction.
 # ```
 
 # %% tags=["parameters"]
@@ -176,7 +175,6 @@ glue("worse", named(varied, "error"), display=False)
 known = {*sure(beyond, "error"), *sure(beyond, "error", -1)}
 open_ones = page.listed(f"“{figures.MEASURE_NAMES[name]}”" for name in SHARPNESS if name not in known)
 glue("unsure", f". By {open_ones} there is no telling" if len(known) < len(SHARPNESS) else "", display=False)
-glue("unsure-number", COUNTS[len(SHARPNESS) - len(known)], display=False)
 for name, outcome in (("sure", "error"), ("sure-robust", "adjusted_error")):
     for end, sign in (("", 1), ("-less", -1)):
         glue(f"{name}{end}", named(beyond, outcome, sign), display=False)

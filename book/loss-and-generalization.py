@@ -16,7 +16,7 @@
 # Ten checkpoints chosen by training loss instead of by validation score lose {glue:text}`other-costs` points at most on all tasks but
 # {glue:text}`worst-cost-task`. There they lose up to {glue:text}`worst-cost` (mean over runs of the worst algorithm, with 95 % interval). Over the
 # last ten checkpoints they gain in {glue:text}`real-gains`, and lose in {glue:text}`real-losses`; in the other
-# {glue:text}`no-difference` of {glue:text}`cases` cases no difference is shown.
+# {glue:text}`no-difference` of {glue:text}`cases` no difference is shown.
 #
 # ```{glue:figure} choices
 # :name: figure-choices
@@ -207,7 +207,7 @@ for label, side in (("gains", "better"), ("losses", "worse")):
     for name, rows in real.groupby("task", sort=False) if len(real) else ():
         kinds = page.listed(rows["variant"].replace("base", "default settings").unique())
         ends = " to ".join(dict.fromkeys(page.points(100 * x, 2) for x in rows["difference"].agg(["min", "max"])))
-        told.append(f"{len(rows)} on {task_title(name)} ({kinds}; {ends} points)")
+        told.append(f"{len(rows)} cases on {task_title(name)} ({kinds}; {ends} points)")
     glue(f"real-{label}", page.listed(told) if told else "none", display=False)
 glue("cases", len(last), display=False)
 glue("no-difference", int((last["adjusted_p"] > 0.05).sum()) if results else 0, display=False)
