@@ -156,3 +156,17 @@ class TestWhatShips:
 
     def test_what_has_not_learned_is_left_out(self):
         assert "SAM" not in set(flatness_table("laptop", "goemotions")["algorithm"])
+
+
+def test_rank_correlation_goes_by_the_labels_of_series() -> None:
+    values = pd.Series([0.1, 0.4, 0.2, 0.3], index=[3, 1, 4, 2])
+    assert kendall(values, 2 * values.sort_index()).estimate == 1
+
+
+def test_runs_that_lack_a_setting_are_grouped_by_the_others() -> None:
+    """SGD's have no ρ, say: two depths of these are two groups, in which the learning rate varies."""
+    runs = list(itertools.product([np.nan, 0.1, 0.2], [1, 2], [0.1, 0.2]))
+    settings = pd.DataFrame(runs, columns=["rho", "depth", "lr"])
+    measure = pd.Series(range(12), dtype=float)
+    found = granulated_tau(measure, -measure, settings).set_index("hyperparameter")
+    assert found.loc["lr", ["groups", "tau"]].tolist() == [6, -1]
