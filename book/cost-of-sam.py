@@ -175,8 +175,8 @@ said = (
 )
 glue("annealed", "; ".join(said) or "no task", display=False)
 on_emotions = own[own["task"] == "goemotions"] if len(own) else own
-learned = cells.with_interval(on_emotions, "difference", 100) + " points" if len(on_emotions) else [MISSING]
-glue("learned", learned[0] if isinstance(learned, list) else learned.iloc[0], display=False)
+learned = [f"{words} points" for words in cells.with_interval(on_emotions, "difference", 100)] if len(own) else []
+glue("learned", learned[0] if learned else MISSING, display=False)
 plan = AnnealedPlan(profile, "goemotions")
 tried = plan.cells("SAM") if plan.table else []
 picked = tried[plan.choices["SAM"]["chosen"]] if "chosen" in plan.choices.get("SAM", {}) else {}

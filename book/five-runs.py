@@ -133,17 +133,18 @@ for name, rows in (("at-ours", own), ("shared", at_ours[at_ours["shared"].astype
 every = pd.concat([positives, own])
 sound = 100 * every.loc[every["test"].isin(simulations.RESTART_LEVEL), "rate"]
 glue("restarts-rates", f"{sound.min():.1f} to {sound.max():.1f}", display=False)
-for name, rows in (("ours", own), ("shared", at_ours[at_ours["shared"].astype(bool)])):
-    found = 100 * rows.loc[rows["test"] == "pooled Mann–Whitney", "rate"]
-    glue(f"pooled-{name}", f"{found.min():.0f} to {found.max():.0f}" if len(found) else "–", display=False)
+pooled_at_ours = at_ours[at_ours["test"] == "pooled Mann–Whitney"].set_index("task")
+is_shared = pooled_at_ours["shared"].astype(bool)
+found = 100 * pooled_at_ours.loc[is_shared, "rate"]
+glue("pooled-shared", f"{found.min():.0f} to {found.max():.0f}" if len(found) else "–", display=False)
 ends = clusters.groupby("task", sort=False)[["low", "high"]].median().clip(0, 1).query("low == 0")
 tried = [
     simulations.false_positives([value], **design_of, tests=["pooled Mann–Whitney"]) for value in (0.0, *ends["high"])
 ]
 unsure = pd.concat(tried)["rate"]
 glue("unsure-tasks", page.listed(map(task_title, ends.index)), display=False)
-pooled_rates = own[own["test"] == "pooled Mann–Whitney"].set_index("task")["rate"].drop(ends.index, errors="ignore")
-told = [f"{100 * rate:.0f} % of cases on {task_title(name)}" for name, rate in pooled_rates.items()]
+known = pooled_at_ours.loc[~is_shared, "rate"].drop(ends.index, errors="ignore")
+told = [f"{100 * rate:.0f} % of cases on {task_title(name)}" for name, rate in known.items()]
 glue("pooled-known", page.listed(told), display=False)
 worth = [f"{effective_n(paper_restarts, per_trajectory, v):.1f} on {task_title(n)}" for n, v in typical.items()]
 glue("worth", page.listed(worth), display=False)

@@ -133,34 +133,29 @@ class TestSpreadOfScores:
             spread_of_scores([[0.5, 1], [0, 1]])
 
 
+def over_pairs_of_pairs(values: np.ndarray, pairs: np.ndarray) -> tuple[float, float]:
+    """The interval by a loop: products of the residuals of all pairs of pairs with a common member, each once."""
+    residuals, members = values - values.mean(), [set(pair.tolist()) for pair in pairs]
+    places = itertools.product(range(len(values)), repeat=2)
+    variance = sum(residuals[p] * residuals[q] for p, q in places if members[p] & members[q])
+    freedom = len(set.union(*members)) - 1
+    return scipy.stats.t.interval(0.95, freedom, values.mean(), np.sqrt(variance) / len(values))
+
+
 class TestDyadicMean:
     def test_is_the_sum_over_all_pairs_of_pairs_that_share_a_member(self) -> None:
         generator = np.random.default_rng(8)
         pairs = np.array(list(itertools.combinations(range(7), 2)))[generator.permutation(21)[:15]]
         share = generator.normal(size=7)
         values = share[pairs].sum(1) + 0.1 * generator.normal(size=15)
-        residuals = values - values.mean()
-        variance = sum(
-            residuals[p] * residuals[q]
-            for p, q in itertools.product(range(15), repeat=2)
-            if set(pairs[p].tolist()) & set(pairs[q].tolist())
-        )
-        low, high = scipy.stats.t.interval(0.95, 6, values.mean(), np.sqrt(variance) / 15)
-        assert dyadic_mean(values, pairs).interval == pytest.approx((low, high))
+        assert dyadic_mean(values, pairs).interval == pytest.approx(over_pairs_of_pairs(values, pairs))
 
     def test_of_pairs_in_both_orders_each_pair_of_pairs_is_counted_once(self) -> None:
         """As of two algorithms' models from different seeds: (0, 1) and (1, 0) are two values of the same two seeds."""
         generator = np.random.default_rng(12)
         pairs = np.array(list(itertools.permutations(range(5), 2)))
         values = generator.normal(size=5)[pairs].sum(1) + generator.normal(size=20)
-        residuals = values - values.mean()
-        variance = sum(
-            residuals[p] * residuals[q]
-            for p, q in itertools.product(range(20), repeat=2)
-            if set(pairs[p].tolist()) & set(pairs[q].tolist())
-        )
-        low, high = scipy.stats.t.interval(0.95, 4, values.mean(), np.sqrt(variance) / 20)
-        assert dyadic_mean(values, pairs).interval == pytest.approx((low, high))
+        assert dyadic_mean(values, pairs).interval == pytest.approx(over_pairs_of_pairs(values, pairs))
 
     def test_holds_the_truth_where_heights_are_sums_of_two_solutions_shares(self) -> None:
         generator, held, independent = np.random.default_rng(9), 0, 0

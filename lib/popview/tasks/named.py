@@ -67,7 +67,7 @@ class DatasetProblem(Supervised):
     Raises
     ------
     UsageError
-        If there is no whole minibatch, or a number or label is out of range.
+        If there is no whole minibatch, or validation keeps no row or all.
 
     Examples
     --------
